@@ -1,0 +1,135 @@
+//! Time, read once a turn.
+//!
+//! Whoever needs the time asks the [`Clock`] of the turn; nobody else calls `now()`. So every deadline, `Date` and log
+//! line of one turn agree, a warm request costs no clock call, and a test can hand the loop a clock that stands still.
+
+use std::{
+    io::Write,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// The time of the current turn, monotonic and wall, with the `Date` value rendered once a second.
+pub struct Clock {
+    now: Instant,
+    wall: SystemTime,
+    turn: u64,
+    date: [u8; DATE_LEN],
+    /// The second that `date` shows, since the epoch.
+    date_shows: u64,
+    frozen: bool,
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7, IMF-fixdate).
+const DATE_LEN: usize = 29;
+
+impl Clock {
+    /// The system's time.
+    pub fn system() -> Clock {
+        Clock::at(SystemTime::now(), false)
+    }
+
+    /// A clock that stands still until [`Clock::advance`]: time passes only when the test says so, and a loop that
+    /// runs on it never sleeps in its poll.
+    pub fn frozen(wall: SystemTime) -> Clock {
+        Clock::at(wall, true)
+    }
+
+    fn at(wall: SystemTime, frozen: bool) -> Clock {
+        let mut clock =
+            Clock { now: Instant::now(), wall, turn: 0, date: [0; DATE_LEN], date_shows: u64::MAX, frozen };
+        clock.render_date();
+        clock
+    }
+
+    /// Begins a turn: reads the time.
+    pub fn tick(&mut self) {
+        self.turn += 1;
+        if !self.frozen {
+            self.now = Instant::now();
+            self.wall = SystemTime::now();
+            self.render_date();
+        }
+    }
+
+    /// Moves a frozen clock on; a running one is moved by the system.
+    pub fn advance(&mut self, by: Duration) {
+        if self.frozen {
+            self.now += by;
+            self.wall += by;
+            self.render_date();
+        }
+    }
+
+    /// Monotonic time, for deadlines.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Wall-clock time, for validators and logs.
+    pub fn wall(&self) -> SystemTime {
+        self.wall
+    }
+
+    /// The number of the current turn, from 1.
+    pub fn turn(&self) -> u64 {
+        self.turn
+    }
+
+    /// The value of a `Date` field: 29 ASCII bytes.
+    pub fn date(&self) -> &[u8; DATE_LEN] {
+        &self.date
+    }
+
+    /// How long a poll may sleep when `deadline` is the nearest; `None`: for ever. Counted from the beginning of the
+    /// turn, so it may be late by the work of one turn, and never early.
+    pub fn sleep_until(&self, deadline: Option<Instant>) -> Option<Duration> {
+        if self.frozen {
+            return Some(Duration::ZERO);
+        }
+        deadline.map(|at| at.saturating_duration_since(self.now))
+    }
+
+    fn render_date(&mut self) {
+        let second = self.wall.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()).min(LAST_SECOND);
+        if second != self.date_shows {
+            self.date_shows = second;
+            let date = httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(second));
+            // Cannot fail: an IMF-fixdate of a year up to 9999 fills exactly these 29 bytes.
+            let _ = write!(&mut self.date[..], "{date}");
+        }
+    }
+}
+
+/// 9999-12-31T23:59:59Z: the last moment that an IMF-fixdate can show.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_is_an_imf_fixdate_and_follows_the_clock() {
+        let mut clock = Clock::frozen(UNIX_EPOCH + Duration::from_secs(784_111_777));
+        assert_eq!(clock.date(), b"Sun, 06 Nov 1994 08:49:37 GMT");
+        clock.advance(Duration::from_millis(999));
+        assert_eq!(clock.date(), b"Sun, 06 Nov 1994 08:49:37 GMT");
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(clock.date(), b"Sun, 06 Nov 1994 08:49:38 GMT");
+    }
+
+    #[test]
+    fn a_wall_clock_outside_the_formats_range_is_clamped() {
+        let long_ago = Clock::frozen(UNIX_EPOCH - Duration::from_secs(1));
+        assert_eq!(long_ago.date(), b"Thu, 01 Jan 1970 00:00:00 GMT");
+        let far_ahead = Clock::frozen(UNIX_EPOCH + Duration::from_secs(LAST_SECOND + 1));
+        assert_eq!(far_ahead.date(), b"Fri, 31 Dec 9999 23:59:59 GMT");
+    }
+
+    #[test]
+    fn a_frozen_clock_never_sleeps() {
+        let clock = Clock::frozen(UNIX_EPOCH);
+        assert_eq!(clock.sleep_until(Some(clock.now() + Duration::from_secs(9))), Some(Duration::ZERO));
+        assert_eq!(clock.sleep_until(None), Some(Duration::ZERO));
+        assert_eq!(Clock::system().sleep_until(None), None);
+    }
+}

@@ -1,0 +1,73 @@
+//! Writing: the only place that sends, with as few system calls as the outbox allows.
+
+use std::{
+    fs::File,
+    io::{self, ErrorKind, IoSlice, Write},
+};
+
+use mio::net::TcpStream;
+use rustix::net::SendFlags;
+
+use crate::protocol::{Front, Outbox, Why};
+
+/// One `sendfile` asks for at most this much.
+const FILE_SLICE: u64 = 1024 * 1024;
+
+/// What one write did.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Wrote {
+    /// There was nothing to send.
+    Nothing,
+    /// The socket took `got` of the bytes offered, and there may be room for more.
+    Some { offered: usize, got: usize },
+    /// The send buffer is full.
+    WouldBlock,
+}
+
+/// Writes once, as much as the socket takes but about `at_most` bytes of a file.
+///
+/// # Errors
+/// The connection, or the file that is being sent, is of no more use: the reason to close.
+pub fn write_once(out: &mut Outbox, socket: &mut TcpStream, at_most: usize) -> Result<Wrote, Why> {
+    let (offered, result) = match out.front() {
+        Front::Nothing => return Ok(Wrote::Nothing),
+        Front::Bytes(bytes) => (bytes.len(), socket.write(bytes)),
+        Front::BytesThenMemory(bytes, body) => {
+            (bytes.len() + body.len(), socket.write_vectored(&[IoSlice::new(bytes), IoSlice::new(body)]))
+        }
+        // MSG_MORE: the head waits for the body's first bytes and leaves in one segment with them.
+        Front::BytesThenFile(bytes) => {
+            (bytes.len(), rustix::net::send(&*socket, bytes, SendFlags::MORE).map_err(io::Error::from))
+        }
+        Front::File { file, offset, left } => {
+            let count = left.min(FILE_SLICE).min(at_most.max(1) as u64) as usize;
+            match send_file(socket, file, offset, count) {
+                // The file ends before its body does. A short body and a close is all that can still be said.
+                Ok(0) => return Err(Why::FileChanged),
+                result => (count, result),
+            }
+        }
+    };
+    match result {
+        Ok(got) => {
+            out.advance(got);
+            Ok(Wrote::Some { offered, got })
+        }
+        Err(e) => match e.kind() {
+            ErrorKind::WouldBlock => Ok(Wrote::WouldBlock),
+            ErrorKind::Interrupted => Ok(Wrote::Some { offered, got: 0 }),
+            ErrorKind::BrokenPipe => Err(Why::BrokenPipe),
+            ErrorKind::ConnectionReset | ErrorKind::NotConnected | ErrorKind::TimedOut => Err(Why::Reset),
+            _ if matches!(out.front(), Front::File { .. }) => {
+                log::warn!("a file could not be sent: {e}");
+                Err(Why::FileChanged)
+            }
+            _ => Err(Why::Reset),
+        },
+    }
+}
+
+/// `sendfile(2)`: from the page cache to the socket without a copy through this process.
+fn send_file(socket: &TcpStream, file: &File, mut offset: u64, count: usize) -> io::Result<usize> {
+    Ok(rustix::fs::sendfile(socket, file, Some(&mut offset), count)?)
+}

@@ -1,0 +1,358 @@
+//! One peer: read → receive → flush, within a budget.
+//!
+//! A connection owns its socket, what came and is not understood, and what is to be sent and is not. It knows no
+//! protocol and no poller: it is told what is ready, does what can be done without blocking, and says what it needs
+//! next. It must never read while something is unsent: that is the backpressure which bounds its memory.
+
+mod flush;
+mod inbox;
+
+use std::{
+    io::{ErrorKind, Read},
+    net::Shutdown,
+    ops::ControlFlow::{self, Break, Continue},
+    time::{Duration, Instant},
+};
+
+use mio::net::TcpStream;
+
+use self::{
+    flush::{Wrote, write_once},
+    inbox::Inbox,
+};
+use crate::{
+    observer::Step,
+    protocol::{Context, Next, Outbox, Patience, Protocol, Why},
+};
+
+/// Reads and writes at most this often in one turn.
+const ROUNDS: usize = 16;
+/// Writes about this many bytes at most in one turn, so that others are served.
+const WRITE_BUDGET: usize = 512 * 1024;
+/// How long a peer may take to notice that we are done, before its connection is closed for good.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What is known of a source's readiness. The poller reports edges, that something *became* ready; here it is remembered
+/// that it still *is*, until a call would block.
+#[derive(Debug, Clone, Copy)]
+pub struct Readiness {
+    pub readable: bool,
+    pub writable: bool,
+    /// The peer has closed its side: after the data comes an end of input, and no further event.
+    pub hung_up: bool,
+}
+
+impl Readiness {
+    /// Of a new source: nothing has come; what is sent first finds an empty send buffer.
+    pub fn new() -> Readiness {
+        Readiness { readable: false, writable: true, hung_up: false }
+    }
+}
+
+/// Buffers of the loop that each connection works on in its turn.
+pub struct Scratch {
+    /// What one read can take: more than a protocol ever keeps.
+    input: Box<[u8]>,
+    /// The spare outbox buffer.
+    output: Vec<u8>,
+}
+
+impl Scratch {
+    pub fn new() -> Scratch {
+        Scratch { input: vec![0; 64 * 1024].into(), output: Vec::with_capacity(80 * 1024) }
+    }
+
+    /// A buffer that holds any datagram.
+    pub fn input(&mut self) -> &mut [u8] {
+        &mut self.input
+    }
+}
+
+/// What a connection needs after its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// To be readable.
+    Wait,
+    /// To be writable.
+    Blocked,
+    /// Another turn: its budget is used up.
+    Again,
+    /// To be closed.
+    Closed(Why),
+}
+
+/// How far the conversation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Input is understood and answered.
+    Open,
+    /// No more is understood; what is in the outbox still goes out. `linger`: the peer may still be sending.
+    Finishing { why: Why, linger: bool },
+    /// Our side is shut down, and what the peer still sends is dropped until it closes, too. A close with unread input
+    /// would be a reset, which can destroy the answer on its way.
+    Lingering { why: Why },
+}
+
+/// One accepted connection.
+pub struct Connection {
+    socket: TcpStream,
+    protocol: Box<dyn Protocol>,
+    inbox: Inbox,
+    outbox: Outbox,
+    phase: Phase,
+    /// Something was understood or sent since patience was last measured.
+    progress: bool,
+    /// What the deadline is for.
+    waiting: Why,
+    deadline: Option<Instant>,
+    /// How long the peer may take nothing of what is sent.
+    send_timeout: Option<Duration>,
+}
+
+impl Connection {
+    pub fn new(
+        socket: TcpStream,
+        protocol: Box<dyn Protocol>,
+        send_timeout: Option<Duration>,
+        now: Instant,
+    ) -> Connection {
+        let Patience { limit, why } = protocol.patience(false);
+        Connection {
+            socket,
+            protocol,
+            inbox: Inbox::default(),
+            outbox: Outbox::default(),
+            phase: Phase::Open,
+            progress: false,
+            waiting: why,
+            deadline: limit.map(|limit| now + limit),
+            send_timeout,
+        }
+    }
+
+    /// When patience with this peer ends; `None`: never.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    pub fn socket(&mut self) -> &mut TcpStream {
+        &mut self.socket
+    }
+
+    /// One turn: sends what is unsent, understands what has come, answers, and sends again, until nothing more can be
+    /// done without blocking or the budget is used up.
+    pub fn converse(
+        &mut self,
+        ready: &mut Readiness,
+        scratch: &mut Scratch,
+        cx: &mut Context<'_>,
+    ) -> Outcome {
+        self.outbox.borrow(&mut scratch.output);
+        let outcome = match self.rounds(ready, &mut scratch.input, cx) {
+            Continue(()) => Outcome::Again,
+            Break(outcome) => outcome,
+        };
+        self.outbox.give_back(&mut scratch.output);
+        self.set_deadline(outcome, cx.clock.now());
+        outcome
+    }
+
+    fn rounds(
+        &mut self,
+        ready: &mut Readiness,
+        buffer: &mut [u8],
+        cx: &mut Context<'_>,
+    ) -> ControlFlow<Outcome> {
+        let mut budget = WRITE_BUDGET;
+        for _ in 0..ROUNDS {
+            self.flush(&mut budget, ready, cx)?;
+            match self.phase {
+                Phase::Open => self.listen(ready, buffer, cx)?,
+                Phase::Finishing { why, linger } => self.say_goodbye(why, linger)?,
+                Phase::Lingering { why } => self.discard(ready, buffer, why, cx)?,
+            }
+        }
+        Continue(())
+    }
+
+    /// Sends until the outbox is empty. Writability is waited for only after a write would block.
+    fn flush(
+        &mut self,
+        budget: &mut usize,
+        ready: &mut Readiness,
+        cx: &mut Context<'_>,
+    ) -> ControlFlow<Outcome> {
+        while !self.outbox.is_empty() {
+            if !ready.writable {
+                return Break(Outcome::Blocked);
+            }
+            if *budget == 0 {
+                return Break(Outcome::Again);
+            }
+            match write_once(&mut self.outbox, &mut self.socket, *budget) {
+                Ok(Wrote::Nothing) => {}
+                Ok(Wrote::Some { offered, got }) => {
+                    self.progress |= got > 0;
+                    *budget = budget.saturating_sub(got);
+                    cx.note(|| Step::Wrote { offered, got });
+                }
+                Ok(Wrote::WouldBlock) => {
+                    ready.writable = false;
+                    cx.note(|| Step::Blocked);
+                }
+                Err(why) => return Break(Outcome::Closed(why)),
+            }
+        }
+        Continue(())
+    }
+
+    /// Understands what is left of the last read, or reads once and understands that.
+    fn listen(
+        &mut self,
+        ready: &mut Readiness,
+        buffer: &mut [u8],
+        cx: &mut Context<'_>,
+    ) -> ControlFlow<Outcome> {
+        if !self.inbox.unfinished && !ready.readable {
+            let is_idle = self.inbox.is_empty();
+            return Break(if cx.draining && is_idle {
+                Outcome::Closed(Why::Shutdown)
+            } else {
+                Outcome::Wait
+            });
+        }
+        let must_read = !self.inbox.unfinished;
+        let mut len = self.inbox.load(buffer);
+        if must_read {
+            if len == buffer.len() {
+                return Break(Outcome::Closed(Why::Limit)); // the protocol wants more at once than a buffer holds
+            }
+            let Some(got) = self.read(ready, &mut buffer[len..], cx)? else {
+                self.inbox.keep(&buffer[..len], false);
+                return Continue(());
+            };
+            len += got;
+        }
+        self.understand(&buffer[..len], ready, cx);
+        Continue(())
+    }
+
+    /// Lets the protocol answer one message after the other while the outbox has room.
+    fn understand(&mut self, input: &[u8], ready: &Readiness, cx: &mut Context<'_>) {
+        let mut at = 0;
+        let next = loop {
+            let got = self.protocol.receive(&input[at..], &mut self.outbox, cx);
+            at += got.consumed;
+            self.progress |= got.consumed > 0;
+            cx.note(|| Step::Understood { consumed: got.consumed, left: input.len() - at });
+            if got.next != Next::Again || at == input.len() || !self.outbox.has_room() {
+                break got.next;
+            }
+        };
+        let rest = &input[at..];
+        match next {
+            Next::NeedInput => self.inbox.keep(rest, false),
+            Next::Again => self.inbox.keep(rest, !rest.is_empty()),
+            Next::Finish(why) => {
+                let linger = why != Why::Done || !rest.is_empty() || ready.readable;
+                self.phase = Phase::Finishing { why, linger };
+            }
+        }
+    }
+
+    /// Reads once. `None`: there is nothing to read now.
+    fn read(
+        &mut self,
+        ready: &mut Readiness,
+        buffer: &mut [u8],
+        cx: &mut Context<'_>,
+    ) -> ControlFlow<Outcome, Option<usize>> {
+        match self.socket.read(buffer) {
+            Ok(0) => {
+                cx.note(|| Step::EndOfInput);
+                Break(Outcome::Closed(Why::Eof))
+            }
+            Ok(got) => {
+                cx.note(|| Step::Read { offered: buffer.len(), got });
+                // A short read has drained the socket, unless an end of input was announced with the data: that makes
+                // no further event.
+                ready.readable = got == buffer.len() || ready.hung_up;
+                Continue(Some(got))
+            }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                cx.note(|| Step::Drained);
+                ready.readable = false;
+                Continue(None)
+            }
+            Err(e) if e.kind() == ErrorKind::Interrupted => Continue(None),
+            Err(_) => Break(Outcome::Closed(Why::Reset)),
+        }
+    }
+
+    /// Everything is sent: closes at once when the peer has nothing more to say either, else shuts our side down.
+    fn say_goodbye(&mut self, why: Why, linger: bool) -> ControlFlow<Outcome> {
+        if !linger || self.socket.shutdown(Shutdown::Write).is_err() {
+            return Break(Outcome::Closed(why));
+        }
+        self.inbox.clear();
+        self.phase = Phase::Lingering { why };
+        self.progress = true;
+        Continue(())
+    }
+
+    /// Reads and drops what the peer still sends.
+    fn discard(
+        &mut self,
+        ready: &mut Readiness,
+        buffer: &mut [u8],
+        why: Why,
+        cx: &mut Context<'_>,
+    ) -> ControlFlow<Outcome> {
+        if !ready.readable {
+            return Break(Outcome::Wait);
+        }
+        match self.read(ready, buffer, cx) {
+            Continue(_) => Continue(()),
+            Break(_) => Break(Outcome::Closed(why)),
+        }
+    }
+
+    /// Measures patience anew after progress, or when something else is waited for. Progress is what was understood or
+    /// sent, so that a head which trickles in buys no time.
+    fn set_deadline(&mut self, outcome: Outcome, now: Instant) {
+        let Patience { limit, why } = match (self.phase, outcome) {
+            (_, Outcome::Closed(_)) => return,
+            (Phase::Lingering { why }, _) => Patience { limit: Some(LINGER), why },
+            (Phase::Open, Outcome::Wait) => self.protocol.patience(!self.inbox.is_empty()),
+            (_, _) => Patience { limit: self.send_timeout, why: Why::SendTimeout },
+        };
+        if self.progress || why != self.waiting {
+            self.progress = false;
+            self.waiting = why;
+            self.deadline = limit.map(|limit| now + limit);
+        }
+    }
+
+    /// The deadline has passed: says last words if a message was under way, else the connection is to be closed.
+    pub fn late(&mut self, scratch: &mut Scratch, cx: &mut Context<'_>) -> Outcome {
+        cx.note(|| Step::Deadline);
+        let why = self.waiting;
+        if self.phase != Phase::Open || why == Why::SendTimeout || self.inbox.is_empty() {
+            return Outcome::Closed(why);
+        }
+        self.outbox.borrow(&mut scratch.output);
+        self.protocol.late(self.inbox.bytes(), &mut self.outbox, cx);
+        self.outbox.give_back(&mut scratch.output);
+        self.phase = Phase::Finishing { why, linger: true };
+        self.progress = true;
+        Outcome::Again
+    }
+
+    /// Closes the connection. A peer that takes nothing is reset, so that the kernel need not keep what it will not
+    /// take.
+    pub fn close(self, why: Why) {
+        if why == Why::SendTimeout {
+            let _ = socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! A datagram socket: one message in, at most one out.
+
+use std::{
+    io::{self, ErrorKind},
+    net::SocketAddr,
+};
+
+use mio::net::UdpSocket;
+
+use crate::{
+    connection::{Outcome, Readiness},
+    observer::Step,
+    protocol::{Context, Responder},
+};
+
+/// Answers at most this many datagrams in one turn.
+const BUDGET: usize = 64;
+
+/// A datagram socket, and who answers.
+pub struct Datagrams {
+    pub socket: UdpSocket,
+    responder: Box<dyn Responder>,
+    /// An answer that met a full send buffer, and where it goes. No more is received until it is sent.
+    unsent: Option<(Vec<u8>, SocketAddr)>,
+}
+
+impl Datagrams {
+    pub fn new(socket: UdpSocket, responder: Box<dyn Responder>) -> Datagrams {
+        Datagrams { socket, responder, unsent: None }
+    }
+
+    /// Receives datagrams into `buffer` and answers each, until none is left, the send buffer is full, or the budget is
+    /// used up.
+    pub fn answer(&mut self, ready: &mut Readiness, buffer: &mut [u8], cx: &mut Context<'_>) -> Outcome {
+        for _ in 0..BUDGET {
+            if let Some((answer, to)) = self.unsent.take() {
+                self.send(&answer, to, ready, cx);
+            } else if ready.readable {
+                self.receive(ready, buffer, cx);
+            } else {
+                return Outcome::Wait;
+            }
+            if self.unsent.is_some() && !ready.writable {
+                return Outcome::Blocked;
+            }
+        }
+        Outcome::Again
+    }
+
+    fn receive(&mut self, ready: &mut Readiness, buffer: &mut [u8], cx: &mut Context<'_>) {
+        match self.socket.recv_from(buffer) {
+            Ok((got, from)) => {
+                cx.note(|| Step::Received { got, from });
+                if let Some(answer) = self.responder.respond(&buffer[..got], from) {
+                    let sent = self.socket.send_to(answer, from);
+                    self.unsent = unsent(sent, answer, from, ready, cx);
+                }
+            }
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => {
+                // Whatever it was, the next datagram brings a new edge.
+                ready.readable = false;
+                if e.kind() == ErrorKind::WouldBlock {
+                    cx.note(|| Step::Drained);
+                } else {
+                    log::debug!("{}: cannot receive: {e}", cx.who);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, answer: &[u8], to: SocketAddr, ready: &mut Readiness, cx: &mut Context<'_>) {
+        let sent = self.socket.send_to(answer, to);
+        self.unsent = unsent(sent, answer, to, ready, cx);
+    }
+}
+
+/// What is left to send: the whole answer if the send buffer is full, else nothing. A datagram that cannot be sent at
+/// all is lost, as datagrams are.
+fn unsent(
+    sent: io::Result<usize>,
+    answer: &[u8],
+    to: SocketAddr,
+    ready: &mut Readiness,
+    cx: &mut Context<'_>,
+) -> Option<(Vec<u8>, SocketAddr)> {
+    match sent {
+        Ok(got) => cx.note(|| Step::Sent { got, to }),
+        Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+            ready.writable &= e.kind() != ErrorKind::WouldBlock;
+            cx.note(|| Step::Blocked);
+            return Some((answer.to_vec(), to));
+        }
+        Err(e) => log::debug!("{}: cannot answer {to}: {e}", cx.who),
+    }
+    None
+}

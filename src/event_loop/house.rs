@@ -1,0 +1,176 @@
+//! The house: who joins the loop, who waits outside while it is full, and how it is closed.
+
+use std::{io, time::Duration};
+
+use mio::net::{TcpListener, UdpSocket};
+use signal_hook_mio::v1_0::Signals;
+
+use super::{
+    EventLoop,
+    datagrams::Datagrams,
+    source::{Kind, Listener, Source},
+};
+use crate::{
+    clock::Clock,
+    connection::{Connection, Readiness, Scratch},
+    observer::{Observer, Step, Who},
+    protocol::{Context, Responder, Service, Why},
+};
+
+impl EventLoop {
+    /// Listens on `socket`; `service` speaks on the connections.
+    ///
+    /// # Errors
+    /// The poller does not take the socket.
+    pub fn listen(&mut self, socket: TcpListener, service: Box<dyn Service>) -> io::Result<()> {
+        self.listeners += 1;
+        let who = Who::Listener(self.listeners);
+        let address = socket.local_addr()?;
+        self.insert(Kind::Listener(Listener { socket, service }), who)?;
+        self.steps.note(who, || Step::Bound { address });
+        Ok(())
+    }
+
+    /// Receives on `socket`; `responder` answers.
+    ///
+    /// # Errors
+    /// The poller does not take the socket.
+    pub fn receive(&mut self, socket: UdpSocket, responder: Box<dyn Responder>) -> io::Result<()> {
+        self.datagrams += 1;
+        let who = Who::Datagrams(self.datagrams);
+        let address = socket.local_addr()?;
+        self.insert(Kind::Datagrams(Datagrams::new(socket, responder)), who)?;
+        self.steps.note(who, || Step::Bound { address });
+        Ok(())
+    }
+
+    /// Begins to [drain](EventLoop::drain) when one of `signals` arrives.
+    ///
+    /// # Errors
+    /// The poller does not take them.
+    pub fn heed(&mut self, signals: Signals) -> io::Result<()> {
+        self.insert(Kind::Signals(signals), Who::Loop).map(drop)
+    }
+
+    /// From now on `observer` sees every step.
+    pub fn watch(&mut self, observer: Box<dyn Observer>) {
+        self.steps.watch(observer);
+    }
+
+    /// The loop's clock, for tests that move it.
+    pub fn clock(&mut self) -> &mut Clock {
+        &mut self.clock
+    }
+
+    /// How many connections are open.
+    pub fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Begins an orderly end: listens no more, closes idle connections, and finishes the responses under way until the
+    /// drain timeout.
+    pub fn drain(&mut self) {
+        if self.draining {
+            return;
+        }
+        log::info!("shutting down; {} connections are open", self.open);
+        self.draining = true;
+        self.drained_by = self.limits.drain_timeout.map(|timeout| self.clock.now() + timeout);
+        for key in self.keys(|kind| matches!(kind, Kind::Listener(_) | Kind::Datagrams(_))) {
+            self.close(key, Why::Shutdown);
+        }
+        for key in self.keys(|kind| matches!(kind, Kind::Connection(_))) {
+            // One last look: a request that has come already is answered.
+            self.sources[key].ready.readable = true;
+            self.ready.push(key);
+        }
+    }
+
+    /// True when the loop was told to drain and no connection is left.
+    pub fn is_done(&self) -> bool {
+        self.draining && self.open == 0
+    }
+
+    pub(super) fn insert(&mut self, kind: Kind, who: Who) -> io::Result<usize> {
+        let entry = self.sources.vacant_entry();
+        let key = entry.key();
+        let mut source = Source::new(kind, who);
+        source.register(self.poll.registry(), key)?;
+        entry.insert(source);
+        Ok(key)
+    }
+
+    /// The connection at `key`, and all that it needs for its turn.
+    pub(super) fn connection(
+        &mut self,
+        key: usize,
+    ) -> Option<(&mut Connection, &mut Readiness, &mut Scratch, Context<'_>)> {
+        let Source { kind: Kind::Connection(connection), ready, who, .. } = self.sources.get_mut(key)? else {
+            return None;
+        };
+        let cx = Context { clock: &self.clock, draining: self.draining, who: *who, steps: &mut self.steps };
+        Some((connection, ready, &mut self.scratch, cx))
+    }
+
+    /// Waits for writability at `key`, or no longer.
+    pub(super) fn arm(&mut self, key: usize, writable: bool) {
+        let Some(source) = self.sources.get_mut(key) else { return };
+        let who = source.who;
+        match source.arm(self.poll.registry(), key, writable) {
+            Ok(false) => {}
+            Ok(true) => self.steps.note(who, || if writable { Step::Armed } else { Step::Disarmed }),
+            Err(e) => {
+                log::warn!("{who}: cannot change what is waited for: {e}");
+                self.close(key, Why::Limit);
+            }
+        }
+    }
+
+    /// Leaves the rest of a source's work for the next turn, behind everybody who waits now.
+    pub(super) fn carry_over(&mut self, key: usize) {
+        if let Some(source) = self.sources.get(key) {
+            self.steps.note(source.who, || Step::CarriedOver);
+            self.ready.push(key);
+        }
+    }
+
+    /// Closes a source. Closing its descriptor takes it out of the poller as well.
+    pub(super) fn close(&mut self, key: usize, why: Why) {
+        let Some(source) = self.sources.try_remove(key) else { return };
+        self.deadlines.remove(key);
+        self.steps.note(source.who, || Step::Closed { why });
+        if let Kind::Connection(connection) = source.kind {
+            log::debug!("{}: closed, {why}", source.who);
+            connection.close(why);
+            self.open -= 1;
+            self.unpark();
+        }
+    }
+
+    /// A full house: leaves the listener alone until something closes, or until `retry` has passed. Asking again at
+    /// once would spin; never asking again would stall, for its edge was reported already.
+    pub(super) fn park(&mut self, key: usize, who: Who, retry: Option<Duration>) {
+        self.steps.note(who, || Step::Parked);
+        if !self.parked.contains(&key) {
+            self.parked.push(key);
+        }
+        self.deadlines.set(key, retry.map(|retry| self.clock.now() + retry));
+    }
+
+    pub(super) fn unpark(&mut self) {
+        for key in self.parked.drain(..) {
+            self.deadlines.remove(key);
+            self.ready.push(key);
+        }
+    }
+
+    pub(super) fn close_all_connections(&mut self) {
+        for key in self.keys(|kind| matches!(kind, Kind::Connection(_))) {
+            self.close(key, Why::Shutdown);
+        }
+    }
+
+    fn keys(&self, which: impl Fn(&Kind) -> bool) -> Vec<usize> {
+        self.sources.iter().filter(|(_, source)| which(&source.kind)).map(|(key, _)| key).collect()
+    }
+}

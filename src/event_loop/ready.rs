@@ -1,0 +1,57 @@
+//! The ready queue: whose turn it is, in fair order.
+//!
+//! The poller reports each readiness once; what is left over when a budget ends is reported never again. So whoever has
+//! something to do stands in this queue, once, and goes to its back when its turn ends before its work does.
+
+use std::collections::VecDeque;
+
+/// Keys of sources that have something to do, first come first served.
+#[derive(Default)]
+pub struct Ready {
+    queue: VecDeque<usize>,
+    /// By key: stands in the queue already.
+    queued: Vec<bool>,
+}
+
+impl Ready {
+    /// Puts `key` at the back, unless it waits already.
+    pub fn push(&mut self, key: usize) {
+        if key >= self.queued.len() {
+            self.queued.resize(key + 1, false);
+        }
+        if !self.queued[key] {
+            self.queued[key] = true;
+            self.queue.push_back(key);
+        }
+    }
+
+    /// Takes the key at the front. Its source may be closed by now, and its key used again: then the turn that it gets
+    /// costs one call that would block, and nothing else.
+    pub fn pop(&mut self) -> Option<usize> {
+        let key = self.queue.pop_front()?;
+        self.queued[key] = false;
+        Some(key)
+    }
+
+    pub fn count(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_stands_in_the_queue_once_and_goes_to_the_back() {
+        let mut ready = Ready::default();
+        for key in [3, 1, 3, 2, 1] {
+            ready.push(key);
+        }
+        assert_eq!(ready.pop(), Some(3));
+        ready.push(3);
+        let order: Vec<usize> = std::iter::from_fn(|| ready.pop()).collect();
+        assert_eq!(order, [1, 2, 3]);
+        assert_eq!(ready.count(), 0);
+    }
+}

@@ -1,0 +1,81 @@
+//! Everything that can be polled: a closed set.
+//!
+//! One slab of sources is what `rlist` is in the `select()` program; a source's key in it is its token at the poller.
+
+use std::io;
+
+use mio::{
+    Interest, Registry, Token,
+    event::{Event, Source as Pollable},
+    net::TcpListener,
+};
+use signal_hook_mio::v1_0::Signals;
+
+use super::datagrams::Datagrams;
+use crate::{
+    connection::{Connection, Readiness},
+    observer::Who,
+    protocol::Service,
+};
+
+/// One polled source, and what is known of its readiness.
+pub struct Source {
+    pub kind: Kind,
+    pub ready: Readiness,
+    /// Waits for writability, too: stands in `wlist` as well as in `rlist`.
+    pub armed: bool,
+    pub who: Who,
+}
+
+/// What kind of source it is.
+pub enum Kind {
+    Listener(Listener),
+    Connection(Box<Connection>),
+    Datagrams(Datagrams),
+    Signals(Signals),
+}
+
+/// A listening socket, and who speaks on the connections that it accepts.
+pub struct Listener {
+    pub socket: TcpListener,
+    pub service: Box<dyn Service>,
+}
+
+impl Source {
+    pub fn new(kind: Kind, who: Who) -> Source {
+        Source { kind, ready: Readiness::new(), armed: false, who }
+    }
+
+    /// Remembers the edge that the poller reported.
+    pub fn note(&mut self, event: &Event) {
+        let hung_up = event.is_read_closed() || event.is_error();
+        self.ready.readable |= event.is_readable() || hung_up;
+        self.ready.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+        self.ready.hung_up |= hung_up;
+    }
+
+    /// Registers the source at the poller, for readability.
+    pub fn register(&mut self, registry: &Registry, key: usize) -> io::Result<()> {
+        registry.register(self.pollable(), Token(key), Interest::READABLE)
+    }
+
+    /// Waits for writability from now on, or no longer. Says whether that changed anything.
+    pub fn arm(&mut self, registry: &Registry, key: usize, writable: bool) -> io::Result<bool> {
+        if self.armed == writable {
+            return Ok(false);
+        }
+        self.armed = writable;
+        let interest = if writable { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        registry.reregister(self.pollable(), Token(key), interest)?;
+        Ok(true)
+    }
+
+    fn pollable(&mut self) -> &mut dyn Pollable {
+        match &mut self.kind {
+            Kind::Listener(listener) => &mut listener.socket,
+            Kind::Connection(connection) => connection.socket(),
+            Kind::Datagrams(datagrams) => &mut datagrams.socket,
+            Kind::Signals(signals) => signals,
+        }
+    }
+}

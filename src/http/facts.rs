@@ -1,0 +1,82 @@
+//! All that a response head says about a file. The site gathers the facts; here they become field lines, once a file
+//! and not once a request.
+
+use std::{
+    fmt::Write,
+    time::{Duration, SystemTime},
+};
+
+/// What is known of a file that is served.
+#[derive(Debug)]
+pub struct Facts {
+    /// Its length in bytes.
+    pub len: u64,
+    /// Its `Content-Type`.
+    pub media_type: String,
+    /// The field lines of a 200, `Content-Length` included: everything that is the same for each request.
+    pub fields: Box<[u8]>,
+}
+
+impl Facts {
+    /// `modified` is `None` where the time is not known; it must not be later than the `Date` of any response. `tag` is
+    /// the opaque part of a strong entity tag: two versions never share one.
+    pub fn new(len: u64, media_type: String, modified: Option<SystemTime>, tag: &str) -> Facts {
+        let mut fields = format!("Content-Type: {media_type}\r\nContent-Length: {len}\r\n");
+        if let Some(modified) = modified {
+            let date = httpdate::HttpDate::from(modified);
+            let _ = write!(fields, "Last-Modified: {date}\r\n");
+        }
+        let _ = write!(
+            fields,
+            "ETag: \"{tag}\"\r\nAccept-Ranges: bytes\r\nCache-Control: no-cache\r\n\
+             X-Content-Type-Options: nosniff\r\n"
+        );
+        Facts { len, media_type, fields: fields.into_bytes().into() }
+    }
+}
+
+/// The time that a file's `mtime` says, if it can be believed and shown: 0 and 1 mean "unknown" to several packers
+/// (RFC 9110 §8.8.2 wants a time at which the file was changed), earlier ones do not exist in HTTP, and a
+/// `Last-Modified` is never later than the `Date` of its response (§8.8.2.1).
+pub fn last_modified(seconds: i64, now: SystemTime) -> Option<SystemTime> {
+    let seconds = u64::try_from(seconds).ok().filter(|s| *s > 1)?;
+    let modified = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(now);
+    Some(modified.min(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn times_that_cannot_be_believed_are_not_shown() {
+        let now = at(1_000_000);
+        let table = [
+            (i64::MIN, None),
+            (-1, None),
+            (0, None),
+            (1, None),
+            (2, Some(at(2))),
+            (999_999, Some(at(999_999))),
+            (1_000_001, Some(now)),
+            (253_402_300_800, Some(now)), // the year 10000
+            (i64::MAX, Some(now)),
+        ];
+        for (seconds, expected) in table {
+            assert_eq!(last_modified(seconds, now), expected, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn the_fields_of_a_file() {
+        let facts = Facts::new(12, "text/plain".into(), Some(at(784_111_777)), "a-b");
+        let expected = "Content-Type: text/plain\r\nContent-Length: 12\r\n\
+             Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nETag: \"a-b\"\r\nAccept-Ranges: bytes\r\n\
+             Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n";
+        assert_eq!(String::from_utf8_lossy(&facts.fields), expected);
+    }
+}

@@ -1,0 +1,175 @@
+//! What to send: the one place where responses are decided on, and the one where they are rendered.
+
+use std::io::Write;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use super::{
+    facts::Facts,
+    refusal::Refusal,
+    request::{Method, Persistence, Request},
+    status::Status,
+    target::SitePath,
+};
+
+/// A response, decided on and not yet sent.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    pub status: Status,
+    pub payload: Payload<'a>,
+    /// Whether the body is sent: not in answer to HEAD.
+    pub has_body: bool,
+    persistence: Persistence,
+}
+
+/// What a response carries.
+#[derive(Debug)]
+pub enum Payload<'a> {
+    /// The file that these facts are about.
+    File(&'a Facts),
+    /// A refusal, with a page of ours.
+    Page(Refusal),
+    /// A refusal, with the page that the site has for it.
+    SitePage(&'a Facts),
+    /// The methods that can be used.
+    Methods,
+    /// Where to go instead.
+    Redirect(String),
+}
+
+/// The methods that a server of files does.
+const ALLOW: &[u8] = b"Allow: GET, HEAD, OPTIONS\r\n";
+
+/// Everything but unreserved characters (RFC 3986 §2.3) and the slashes between names.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+impl<'a> Plan<'a> {
+    /// The whole file, as asked for.
+    pub fn file(request: &Request<'_>, facts: &'a Facts) -> Plan<'a> {
+        Plan::answer(request, Status::Ok, Payload::File(facts))
+    }
+
+    /// A directory was asked for without its slash: relative links would go wrong. The address is a path of ours, so
+    /// that it never leads to another host, whatever the request's began with.
+    pub fn redirect(request: &Request<'_>, path: &SitePath<'_>) -> Plan<'a> {
+        let query = request.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let location = format!("/{}/{query}", percent_encode(path.bytes(), PATH));
+        Plan::answer(request, Status::MovedPermanently, Payload::Redirect(location))
+    }
+
+    /// What can be asked for (RFC 9110 §9.3.7).
+    pub fn options(request: &Request<'_>) -> Plan<'a> {
+        Plan::answer(request, Status::NoContent, Payload::Methods)
+    }
+
+    /// A refusal of a request that was understood, with the site's own page for it if it has one.
+    pub fn refuse(request: &Request<'_>, refusal: Refusal, page: Option<&'a Facts>) -> Plan<'a> {
+        let payload = page.map_or(Payload::Page(refusal), Payload::SitePage);
+        let plan = Plan::answer(request, refusal.status, payload);
+        if refusal.persists { plan } else { plan.closing() }
+    }
+
+    /// A refusal of input in which no request was found. Nobody knows whether it was a HEAD, so that it has a body.
+    pub fn refuse_input(refusal: Refusal) -> Plan<'a> {
+        Plan {
+            status: refusal.status,
+            payload: Payload::Page(refusal),
+            has_body: true,
+            persistence: Persistence::Close,
+        }
+    }
+
+    fn answer(request: &Request<'_>, status: Status, payload: Payload<'a>) -> Plan<'a> {
+        let persistence = if request.persists() { request.persistence } else { Persistence::Close };
+        Plan { status, payload, has_body: request.method != Method::Head, persistence }
+    }
+
+    /// The same, and the connection ends with it.
+    pub fn closing(self) -> Plan<'a> {
+        Plan { persistence: Persistence::Close, ..self }
+    }
+
+    /// Whether the connection goes on after it.
+    pub fn persists(&self) -> bool {
+        self.persistence != Persistence::Close
+    }
+
+    /// The facts of the file that is sent behind the head, if one is.
+    pub fn content(&self) -> Option<&'a Facts> {
+        match self.payload {
+            Payload::File(facts) | Payload::SitePage(facts) if self.has_body => Some(facts),
+            _ => None,
+        }
+    }
+
+    /// Appends the head, and the body where it is a page of ours; returns that page's length. `date` is the value of
+    /// the `Date` field.
+    pub fn render(&self, date: &[u8], out: &mut Vec<u8>) -> u64 {
+        out.extend_from_slice(b"HTTP/1.1 ");
+        out.extend_from_slice(self.status.line().as_bytes());
+        out.extend_from_slice(b"\r\nServer: oneloop\r\nDate: ");
+        out.extend_from_slice(date);
+        out.extend_from_slice(b"\r\n");
+        match self.persistence {
+            Persistence::Persist => {}
+            Persistence::PersistIfSaid => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+            Persistence::Close => out.extend_from_slice(b"Connection: close\r\n"),
+        }
+        match &self.payload {
+            Payload::File(facts) => out.extend_from_slice(&facts.fields),
+            Payload::SitePage(facts) => append(
+                out,
+                format_args!(
+                    "Content-Type: {}\r\nContent-Length: {}\r\n{NOSNIFF}",
+                    facts.media_type, facts.len
+                ),
+            ),
+            Payload::Methods => out.extend_from_slice(ALLOW),
+            Payload::Redirect(location) => append(
+                out,
+                format_args!("Location: {location}\r\nCache-Control: no-cache\r\nContent-Length: 0\r\n"),
+            ),
+            Payload::Page(refusal) => return self.render_page(refusal, out),
+        }
+        out.extend_from_slice(b"\r\n");
+        0
+    }
+
+    /// The rest of the head for a page of ours, and the page.
+    fn render_page(&self, refusal: &Refusal, out: &mut Vec<u8>) -> u64 {
+        match refusal.status {
+            Status::MethodNotAllowed => out.extend_from_slice(ALLOW),
+            Status::ServiceUnavailable => out.extend_from_slice(b"Retry-After: 1\r\n"),
+            _ => {}
+        }
+        let line = refusal.status.line();
+        let page = [PAGE[0], line, PAGE[1], line, PAGE[2], refusal.why, PAGE[3]];
+        let len: usize = page.iter().map(|piece| piece.len()).sum();
+        append(
+            out,
+            format_args!("Content-Type: text/html; charset=utf-8\r\nContent-Length: {len}\r\n{NOSNIFF}\r\n"),
+        );
+        if !self.has_body {
+            return 0;
+        }
+        page.iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
+        len as u64
+    }
+}
+
+const NOSNIFF: &str = "X-Content-Type-Options: nosniff\r\n";
+
+/// Our page for a refusal: status line, status line, sentence. Nothing that a peer sent stands in it.
+const PAGE: [&str; 4] = [
+    "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+     <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<title>",
+    "</title>\n<style>body{font:1.1rem/1.6 system-ui,sans-serif;max-width:34rem;margin:16vh auto;padding:0 1.5rem}\
+     h1{font-size:1.5rem}p{opacity:.8}</style>\n<h1>",
+    "</h1>\n<p>",
+    "</p>\n",
+];
+
+fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Cannot fail: writing to a vector does not.
+    let _ = out.write_fmt(text);
+}

@@ -1,0 +1,40 @@
+//! The status codes that this server sends (RFC 9110 §15).
+
+macro_rules! statuses {
+    ($($name:ident = $code:literal, $reason:literal;)*) => {
+        /// A status code and its reason phrase.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Status { $(#[doc = concat!($code, " ", $reason)] $name),* }
+
+        impl Status {
+            /// The three digits.
+            pub fn code(self) -> u16 {
+                match self { $(Status::$name => $code),* }
+            }
+
+            /// The code and its reason phrase: `404 Not Found`.
+            pub fn line(self) -> &'static str {
+                match self { $(Status::$name => concat!($code, " ", $reason)),* }
+            }
+        }
+    };
+}
+
+statuses! {
+    Ok = 200, "OK";
+    NoContent = 204, "No Content";
+    MovedPermanently = 301, "Moved Permanently";
+    BadRequest = 400, "Bad Request";
+    Forbidden = 403, "Forbidden";
+    NotFound = 404, "Not Found";
+    MethodNotAllowed = 405, "Method Not Allowed";
+    RequestTimeout = 408, "Request Timeout";
+    ContentTooLarge = 413, "Content Too Large";
+    UriTooLong = 414, "URI Too Long";
+    ExpectationFailed = 417, "Expectation Failed";
+    RequestHeaderFieldsTooLarge = 431, "Request Header Fields Too Large";
+    InternalServerError = 500, "Internal Server Error";
+    NotImplemented = 501, "Not Implemented";
+    ServiceUnavailable = 503, "Service Unavailable";
+    HttpVersionNotSupported = 505, "HTTP Version Not Supported";
+}

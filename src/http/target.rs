@@ -1,0 +1,244 @@
+//! From a request target (RFC 9112 §3.2) to a path in the site: the place where traversal dies.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use super::{authority, refusal::Refusal};
+
+/// The longest file name of the systems that we serve from (`NAME_MAX`).
+const NAME_MAX: usize = 255;
+/// The one name with a leading dot that is meant to be seen (RFC 8615).
+const WELL_KNOWN: &[u8] = b".well-known";
+
+/// A request target, by its form. `query` is without its question mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// Origin form, or absolute form without its scheme and authority. `path` begins with a slash, or is empty where an
+    /// absolute form names no path.
+    Path { path: &'a str, query: Option<&'a str> },
+    /// `*`, for OPTIONS.
+    Asterisk,
+    /// `host:port`, for CONNECT.
+    Authority,
+}
+
+/// Reads the target of a request with `method`.
+///
+/// # Errors
+/// 400 for a form that the method does not take, a fragment, and any byte that is not visible ASCII.
+pub fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Refusal> {
+    if !target.iter().all(u8::is_ascii_graphic) {
+        return Err(Refusal::bad("The address has a byte that must be percent-encoded."));
+    }
+    if target.contains(&b'#') {
+        return Err(Refusal::bad("The address has a fragment, which is not for servers."));
+    }
+    let text = std::str::from_utf8(target).map_err(|_| Refusal::bad("The address is not ASCII."))?;
+    match (method, text) {
+        (b"CONNECT", _) => match authority::check(target)? {
+            true => Ok(Target::Authority),
+            false => Err(Refusal::bad("CONNECT needs a host and a port.")),
+        },
+        (b"OPTIONS", "*") => Ok(Target::Asterisk),
+        _ if text.starts_with('/') => Ok(split_query(text)),
+        _ => absolute(text),
+    }
+}
+
+/// `http://host:port/path?query`. The authority replaces `Host` (RFC 9112 §3.2.2), and every host is ours.
+fn absolute(text: &str) -> Result<Target<'_>, Refusal> {
+    let rest = match text.split_once("://") {
+        Some((scheme, rest))
+            if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https") =>
+        {
+            rest
+        }
+        _ => return Err(Refusal::bad("The address must be a path, or begin with http://.")),
+    };
+    let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    authority::check(host.as_bytes())?;
+    Ok(split_query(path))
+}
+
+fn split_query(text: &str) -> Target<'_> {
+    match text.split_once('?') {
+        Some((path, query)) => Target::Path { path, query: Some(query) },
+        None => Target::Path { path: text, query: None },
+    }
+}
+
+/// A path below the root of the site: names joined by single slashes, none of them hidden, `.` or `..`. No slash
+/// begins it; one ends it where a directory is meant. The root is the empty path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SitePath<'a>(Cow<'a, [u8]>);
+
+impl SitePath<'_> {
+    /// The bytes of the path: any but NUL, as in the file system.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether a directory is meant: the root, or a path that ends in a slash.
+    pub fn is_directory(&self) -> bool {
+        matches!(self.0.last(), None | Some(b'/'))
+    }
+}
+
+/// Finds out which path below the root a target's path means: decoded once, cut into names, each name checked.
+///
+/// Empty names and `.` are passed over. A path that is not borrowed had to be decoded or put together anew.
+///
+/// # Errors
+/// 400 for malformed percent-encoding; 404 for `..`, hidden names, and what cannot name a file.
+pub fn locate(path: &str) -> Result<SitePath<'_>, Refusal> {
+    let decoded = decode(path)?;
+    let mut canonical = true;
+    let mut depth = 0;
+    let mut names = decoded.split(|b| *b == b'/').skip(1).peekable();
+    while let Some(name) = names.next() {
+        match name {
+            b"" => canonical &= names.peek().is_none(),
+            b"." => canonical = false,
+            _ if is_visible(name, depth) => depth += 1,
+            _ => return Err(Refusal::NOT_FOUND),
+        }
+    }
+    if !canonical {
+        return Ok(SitePath(Cow::Owned(canonicalise(&decoded))));
+    }
+    Ok(SitePath(match decoded {
+        Cow::Borrowed(bytes) => Cow::Borrowed(bytes.get(1..).unwrap_or_default()),
+        Cow::Owned(bytes) => Cow::Owned(bytes.get(1..).unwrap_or_default().to_vec()),
+    }))
+}
+
+/// Whether `name`, which has `depth` names before it, may be one of a file that is served.
+fn is_visible(name: &[u8], depth: usize) -> bool {
+    let is_hidden = name[0] == b'.' && (name != WELL_KNOWN || depth > 0);
+    !is_hidden && name.len() <= NAME_MAX && !name.contains(&0)
+}
+
+/// Joins the names by single slashes, without the empty ones and `.`.
+fn canonicalise(path: &[u8]) -> Vec<u8> {
+    let mut joined = Vec::with_capacity(path.len());
+    for name in path.split(|b| *b == b'/').filter(|name| !matches!(*name, b"" | b".")) {
+        joined.extend_from_slice(name);
+        joined.push(b'/');
+    }
+    if !path.ends_with(b"/") && !path.ends_with(b"/.") {
+        joined.pop();
+    }
+    joined
+}
+
+/// Percent-decodes once. An encoded slash would change which names there are, so that no file has it.
+fn decode(path: &str) -> Result<Cow<'_, [u8]>, Refusal> {
+    let mut rest = path.as_bytes();
+    while let Some(percent) = memchr::memchr(b'%', rest) {
+        match rest.get(percent + 1..percent + 3) {
+            Some(b"2F" | b"2f") => return Err(Refusal::NOT_FOUND),
+            Some(hex) if hex.iter().all(u8::is_ascii_hexdigit) => rest = &rest[percent + 3..],
+            _ => return Err(Refusal::bad("The address has a percent sign without two hexadecimal digits.")),
+        }
+    }
+    Ok(percent_decode_str(path).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets() {
+        let path = |path, query| Some(Target::Path { path, query });
+        let table: &[(&str, &str, Option<Target<'_>>)] = &[
+            ("GET", "/", path("/", None)),
+            ("GET", "/a?b=c?d", path("/a", Some("b=c?d"))),
+            ("GET", "/?", path("/", Some(""))),
+            ("GET", "//host/a", path("//host/a", None)),
+            ("GET", "http://host/a?b", path("/a", Some("b"))),
+            ("GET", "HTTPS://host:443", path("", None)),
+            ("GET", "http://host?b", path("", Some("b"))),
+            ("GET", "/a:b@c\\d|e", path("/a:b@c\\d|e", None)),
+            ("OPTIONS", "*", Some(Target::Asterisk)),
+            ("OPTIONS", "/a", path("/a", None)),
+            ("CONNECT", "host:443", Some(Target::Authority)),
+            ("CONNECT", "host", None),
+            ("CONNECT", "host:", None),
+            ("CONNECT", "/", None),
+            ("GET", "*", None),
+            ("GET", "a", None),
+            ("GET", "host:80", None),
+            ("GET", "ftp://host/", None),
+            ("GET", "http:///a", None),
+            ("GET", "http://user@host/a", None),
+            ("GET", "http://ho st/", None),
+            ("GET", "/a#b", None),
+            ("GET", "/\u{e9}", None),
+            ("GET", "/a\tb", None),
+            ("GET", "/\u{7f}", None),
+        ];
+        for (method, target, expected) in table {
+            assert_eq!(parse(method.as_bytes(), target.as_bytes()).ok(), *expected, "{method} {target:?}");
+        }
+    }
+
+    #[test]
+    fn paths() {
+        let long = "a".repeat(255);
+        let table: &[(&str, Result<&[u8], u16>)] = &[
+            ("/", Ok(b"")),
+            ("", Ok(b"")),
+            ("/a", Ok(b"a")),
+            ("/a/", Ok(b"a/")),
+            ("/a/b.c", Ok(b"a/b.c")),
+            ("//", Ok(b"")),
+            ("//a", Ok(b"a")),
+            ("/a//b///c/", Ok(b"a/b/c/")),
+            ("/./a/./b", Ok(b"a/b")),
+            ("/a/.", Ok(b"a/")),
+            ("/.", Ok(b"")),
+            ("/%61%2e%62", Ok(b"a.b")),
+            ("/%2541", Ok(b"%41")),
+            ("/a%20b%0a", Ok(b"a b\n")),
+            ("/%c3%a9%ff", Ok(b"\xc3\xa9\xff")),
+            ("/a\\b%5cc", Ok(b"a\\b\\c")),
+            ("/a..b/...c", Err(404)),
+            ("/a..b/c..", Ok(b"a..b/c..")),
+            ("/.well-known/x", Ok(b".well-known/x")),
+            ("/.well-known/.x", Err(404)),
+            ("/a/.well-known/x", Err(404)),
+            ("/.git/config", Err(404)),
+            ("/%2egit/config", Err(404)),
+            ("/a/.env", Err(404)),
+            ("/..", Err(404)),
+            ("/../a", Err(404)),
+            ("/a/../b", Err(404)),
+            ("/a/..", Err(404)),
+            ("/%2e%2E/a", Err(404)),
+            ("/.%2e/a", Err(404)),
+            ("/..%2fa", Err(404)),
+            ("/a%2Fb", Err(404)),
+            ("/a%00", Err(404)),
+            ("/%", Err(400)),
+            ("/%4", Err(400)),
+            ("/%zz", Err(400)),
+            ("/%+1", Err(400)),
+        ];
+        for (path, expected) in table {
+            let got = locate(path);
+            let got = got.as_ref().map(SitePath::bytes).map_err(|refusal| refusal.status.code());
+            assert_eq!(got, *expected, "{path:?}");
+        }
+        assert!(locate(&format!("/{long}")).is_ok());
+        assert_eq!(locate(&format!("/{long}a")), Err(Refusal::NOT_FOUND));
+    }
+
+    #[test]
+    fn a_plain_path_is_borrowed() {
+        for path in ["/", "/a", "/a/b.html", "/a/"] {
+            assert!(matches!(locate(path), Ok(SitePath(Cow::Borrowed(_)))), "{path}");
+        }
+    }
+}

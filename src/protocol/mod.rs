@@ -1,0 +1,140 @@
+//! The seam: all that the loop and the services share.
+//!
+//! The loop moves bytes and knows no protocol; a protocol decides and does no I/O. Between them stand one trait for
+//! streams, one for datagrams, and the [`Outbox`] that a protocol fills and a connection empties.
+
+mod outbox;
+
+use std::{fmt, net::SocketAddr, time::Duration};
+
+pub use outbox::{Body, Front, Outbox};
+
+use crate::{
+    clock::Clock,
+    observer::{Step, Steps, Who},
+};
+
+/// What is spoken on one connection.
+pub trait Protocol {
+    /// Understands as much of `input` as it can and puts the answer into `out`.
+    ///
+    /// `input` is all that was received and not yet consumed; what is not consumed now comes again, with more behind
+    /// it. It is called only while `out` has room, and should stop at one answer ([`Next::Again`]) so that the loop
+    /// can look at that room again.
+    fn receive(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Received;
+
+    /// How long to wait for the next input, and as what to close when it does not come. `partial` says that some
+    /// bytes are waiting for the rest of their message.
+    fn patience(&self, partial: bool) -> Patience;
+
+    /// The rest of a message did not come in time: last words, if there are any.
+    fn late(&mut self, _partial: &[u8], _out: &mut Outbox, _cx: &mut Context<'_>) {}
+}
+
+/// What [`Protocol::receive`] made of its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    /// Bytes understood, from the beginning of the input.
+    pub consumed: usize,
+    /// How the conversation goes on.
+    pub next: Next,
+}
+
+/// How a conversation goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing more can be understood until more has come.
+    NeedInput,
+    /// There may be more to understand in what is left.
+    Again,
+    /// Send what is in the outbox, then close. [`Why::Done`]: all is said on both sides; else the peer may still be
+    /// sending what nobody will read.
+    Finish(Why),
+}
+
+/// How long to wait, and why to close when the wait was in vain. `None`: wait for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    pub limit: Option<Duration>,
+    pub why: Why,
+}
+
+/// What a protocol may know about its surroundings while it decides.
+pub struct Context<'a> {
+    pub clock: &'a Clock,
+    /// The server is shutting down: no conversation goes on after the answers under way.
+    pub draining: bool,
+    /// Who is speaking, for those who watch.
+    pub who: Who,
+    pub steps: &'a mut Steps,
+}
+
+impl Context<'_> {
+    /// Tells whoever watches of a step.
+    #[inline]
+    pub fn note(&mut self, facts: impl FnOnce() -> Step) {
+        self.steps.note(self.who, facts);
+    }
+}
+
+/// Makes the [`Protocol`] of each connection that a listener accepts.
+pub trait Service {
+    fn welcome(&mut self, peer: SocketAddr) -> Box<dyn Protocol>;
+}
+
+impl<F: FnMut(SocketAddr) -> Box<dyn Protocol>> Service for F {
+    fn welcome(&mut self, peer: SocketAddr) -> Box<dyn Protocol> {
+        self(peer)
+    }
+}
+
+/// What is spoken on a datagram socket: one message in, at most one out.
+pub trait Responder {
+    /// The answer to `datagram`, to be sent to `from`.
+    fn respond<'a>(&'a mut self, datagram: &'a [u8], from: SocketAddr) -> Option<&'a [u8]>;
+}
+
+/// Why a source was closed: a closed set, for logs and for those who watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// All was said.
+    Done,
+    /// The peer closed its side and everything owed was answered.
+    Eof,
+    /// A message did not come whole in time.
+    HeadTimeout,
+    /// Nothing came in time.
+    IdleTimeout,
+    /// The peer took nothing in time.
+    SendTimeout,
+    /// The peer reset the connection.
+    Reset,
+    /// The peer was gone when we wrote.
+    BrokenPipe,
+    /// The peer was refused.
+    BadRequest,
+    /// A bound was reached.
+    Limit,
+    /// The server shuts down.
+    Shutdown,
+    /// A file became shorter while it was sent, or could not be read.
+    FileChanged,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Why::Done => "done",
+            Why::Eof => "eof",
+            Why::HeadTimeout => "head-timeout",
+            Why::IdleTimeout => "idle-timeout",
+            Why::SendTimeout => "send-timeout",
+            Why::Reset => "reset",
+            Why::BrokenPipe => "broken-pipe",
+            Why::BadRequest => "bad-request",
+            Why::Limit => "limit",
+            Why::Shutdown => "shutdown",
+            Why::FileChanged => "file-changed",
+        })
+    }
+}

@@ -1,0 +1,281 @@
+//! The class of the course: a host, a port and a directory in, `serve_forever()`.
+
+use std::{
+    cell::RefCell,
+    fmt,
+    fs::File,
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::Duration,
+};
+
+use mio::net::{TcpListener, UdpSocket};
+use rustix::{
+    io::Errno,
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::{
+    clock::Clock,
+    event_loop::{EventLoop, Limits},
+    services::{AccessLog, Echo, Http, Timeouts},
+    sink::Sink,
+    site::Site,
+};
+
+/// Connections that the kernel completes before they are accepted; it has a bound of its own (`somaxconn`, listen(2)).
+const BACKLOG: i32 = 4096;
+/// Descriptors that are not for connections: files, listeners, the poller, logs.
+const RESERVED_DESCRIPTORS: u64 = 64;
+
+/// All that can be set. [`Settings::default`] is what the command line has without options. `None` in a time limit: no
+/// limit.
+#[derive(Debug)]
+pub struct Settings {
+    /// Names or addresses to listen on.
+    pub hosts: Vec<String>,
+    /// The port to listen on; 0: any free one.
+    pub port: u16,
+    /// The directory to serve.
+    pub dir: PathBuf,
+    /// The file that stands for its directory.
+    pub index: String,
+    /// Where datagrams are answered with themselves, as `host:port`.
+    pub udp_echo: Option<String>,
+    /// Connections open at once; `None`: what the descriptors allow.
+    pub max_connections: Option<usize>,
+    pub timeouts: Timeouts,
+    pub send_timeout: Option<Duration>,
+    pub drain_timeout: Option<Duration>,
+    /// Where the access log goes.
+    pub access_log: Option<File>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            hosts: vec!["127.0.0.1".into()],
+            port: 8000,
+            dir: "static".into(),
+            index: "index.html".into(),
+            udp_echo: None,
+            max_connections: None,
+            timeouts: Timeouts { head: Some(Duration::from_secs(10)), idle: Some(Duration::from_secs(60)) },
+            send_timeout: Some(Duration::from_secs(30)),
+            drain_timeout: Some(Duration::from_secs(10)),
+            access_log: None,
+        }
+    }
+}
+
+/// Why a server cannot start; its text is a sentence for the operator.
+#[derive(Debug)]
+pub enum StartError {
+    /// The operator asked for something that is not there.
+    Mistake(String),
+    /// The system did not give what was asked for.
+    System(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Mistake(text) | StartError::System(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// An HTTP server for a directory, on one event loop.
+pub struct HttpServer {
+    event_loop: EventLoop,
+    addresses: Vec<SocketAddr>,
+    udp_address: Option<SocketAddr>,
+    log: Option<Rc<RefCell<AccessLog>>>,
+}
+
+impl HttpServer {
+    /// Listens on `host` and `port`; 0 is any free port.
+    ///
+    /// # Errors
+    /// `dir` is no directory, `host` is no address of this machine, or the port is taken.
+    pub fn new(host: &str, port: u16, dir: impl AsRef<Path>) -> Result<HttpServer, StartError> {
+        let dir = dir.as_ref().to_owned();
+        HttpServer::with(Settings { hosts: vec![host.to_owned()], port, dir, ..Settings::default() })
+    }
+
+    /// Listens as `settings` say.
+    ///
+    /// # Errors
+    /// As for [`HttpServer::new`].
+    pub fn with(settings: Settings) -> Result<HttpServer, StartError> {
+        let site = Site::open(&settings.dir, &settings.index).map_err(|e| cannot_serve(&settings.dir, &e))?;
+        let limits = Limits {
+            max_connections: settings.max_connections.unwrap_or_else(descriptors_for_connections),
+            send_timeout: settings.send_timeout,
+            drain_timeout: settings.drain_timeout,
+        };
+        let event_loop = EventLoop::new(limits, Clock::system())
+            .map_err(|e| StartError::System(format!("cannot make a poller: {}", plain(&e))))?;
+        let log = settings.access_log.map(|file| Rc::new(RefCell::new(AccessLog::new(Sink::new(file)))));
+        let http = Rc::new(Http::new(Rc::new(site), settings.timeouts, log.clone()));
+        let mut server = HttpServer { event_loop, addresses: Vec::new(), udp_address: None, log };
+        for host in &settings.hosts {
+            server.listen(host, settings.port, &http)?;
+        }
+        if let Some(address) = &settings.udp_echo {
+            server.echo(address)?;
+        }
+        Ok(server)
+    }
+
+    /// The addresses that are listened on.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The address on which datagrams are echoed.
+    pub fn udp_address(&self) -> Option<SocketAddr> {
+        self.udp_address
+    }
+
+    /// The loop, for those who advance it turn by turn or watch it.
+    pub fn event_loop(&mut self) -> &mut EventLoop {
+        &mut self.event_loop
+    }
+
+    /// Makes Ctrl-C and SIGTERM an orderly end: [`HttpServer::serve_forever`] returns when the responses under way are
+    /// sent. A second signal ends the process at once, with 128 + its number.
+    ///
+    /// # Errors
+    /// The system does not give the signals.
+    pub fn drain_on_signals(&mut self) -> io::Result<()> {
+        let is_second = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: a signal ends the process if one came before it.
+            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, is_second.clone())?;
+            signal_hook::flag::register(signal, is_second.clone())?;
+        }
+        self.event_loop.heed(signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM])?)
+    }
+
+    /// Serves until a signal ends it, if [`HttpServer::drain_on_signals`] was asked for; else for ever.
+    ///
+    /// # Errors
+    /// The poller failed.
+    pub fn serve_forever(&mut self) -> io::Result<()> {
+        while !self.event_loop.is_done() {
+            self.event_loop.turn()?;
+            if let Some(log) = &self.log {
+                log.borrow_mut().write();
+            }
+        }
+        if let Some(dropped) = self.log.as_ref().map(|log| log.borrow().dropped()).filter(|n| *n > 0) {
+            log::warn!("{dropped} lines of the access log were lost: nobody took them");
+        }
+        Ok(())
+    }
+
+    /// Listens on every address of `host`.
+    fn listen(&mut self, host: &str, port: u16, http: &Rc<Http>) -> Result<(), StartError> {
+        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+        let addresses: Vec<SocketAddr> = (bare, port)
+            .to_socket_addrs()
+            .map_err(|_| {
+                StartError::Mistake(format!("'{host}' is no address of this machine; try 127.0.0.1"))
+            })?
+            .collect();
+        let mut missing = None;
+        let before = self.addresses.len();
+        for address in addresses {
+            match bind_tcp(address) {
+                Ok(socket) => {
+                    self.addresses.push(socket.local_addr().unwrap_or(address));
+                    self.event_loop
+                        .listen(socket, Box::new(Rc::clone(http)))
+                        .map_err(|e| cannot_listen(address, &e))?;
+                }
+                // A name may have an address of a family that this machine has not.
+                Err(e) if is_missing_address(&e) => missing = Some(cannot_listen(address, &e)),
+                Err(e) => return Err(cannot_listen(address, &e)),
+            }
+        }
+        match missing {
+            Some(error) if self.addresses.len() == before => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn echo(&mut self, address: &str) -> Result<(), StartError> {
+        let invalid = || {
+            let advice = "give it as HOST:PORT, such as 127.0.0.1:9000";
+            StartError::Mistake(format!("'{address}' is no address for --udp-echo; {advice}"))
+        };
+        let address = address.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(invalid)?;
+        let socket = UdpSocket::bind(address).map_err(|e| cannot_listen(address, &e))?;
+        self.udp_address = socket.local_addr().ok();
+        self.event_loop.receive(socket, Box::new(Echo)).map_err(|e| cannot_listen(address, &e))
+    }
+}
+
+/// socket, setsockopt, bind, listen: what `HTTPServer.create_socket` and `bind` do in the course.
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    // A restarted server may listen again while connections of the old one are still going away.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Accepted sockets inherit it: small answers are not to wait for an acknowledgement (Nagle).
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Raises the limit of descriptors as far as is allowed. For a process of its own: a library leaves it alone.
+pub fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    }
+}
+
+/// How many connections the descriptors allow, with some left for files.
+fn descriptors_for_connections() -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::from(u32::MAX));
+    (limit - RESERVED_DESCRIPTORS.min(limit / 2)).max(1) as usize
+}
+
+fn is_missing_address(e: &io::Error) -> bool {
+    matches!(Errno::from_io_error(e), Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
+}
+
+fn cannot_serve(dir: &Path, e: &io::Error) -> StartError {
+    let dir = dir.display();
+    StartError::Mistake(format!("cannot serve '{dir}': {}; name a directory that can be read", plain(e)))
+}
+
+fn cannot_listen(address: SocketAddr, e: &io::Error) -> StartError {
+    let advice = match Errno::from_io_error(e) {
+        Some(Errno::ADDRINUSE) => "; choose another port, or 0 for any free one",
+        Some(Errno::ACCESS) => "; ports below 1024 need a privilege",
+        Some(Errno::ADDRNOTAVAIL) => "; choose an address of this machine",
+        _ => "",
+    };
+    StartError::System(format!("cannot listen on {address}: {}{advice}", plain(e)))
+}
+
+/// What the system says, in its words and without its number.
+pub fn plain(e: &io::Error) -> String {
+    let text = e.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}

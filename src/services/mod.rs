@@ -1,0 +1,9 @@
+//! What is spoken on the sockets: each service joins a protocol to what it serves.
+
+mod access_log;
+mod echo;
+mod http;
+
+pub use access_log::AccessLog;
+pub use echo::Echo;
+pub use http::{Http, Timeouts};

@@ -1,0 +1,173 @@
+//! Opening files beneath a directory, wherever links and `..` would lead.
+//!
+//! The kernel does it where it can (`openat2(2)`, `RESOLVE_BENEATH`); elsewhere a walk with the same answers does,
+//! component by component.
+
+use std::{collections::VecDeque, os::fd::OwnedFd};
+
+use rustix::{
+    fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat, statat},
+    io::Errno,
+};
+
+/// A directory that no path leads out of.
+pub struct Beneath {
+    root: OwnedFd,
+    resolve: fn(&OwnedFd, &[u8], OFlags) -> Result<OwnedFd, Errno>,
+}
+
+/// Links followed before a path counts as a loop, as in the kernel (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+
+impl Beneath {
+    /// Beneath `root`, by the kernel if it has `openat2`: kernels before 5.6 have not, and some sandboxes forbid it.
+    pub fn new(root: OwnedFd) -> Beneath {
+        let missing = matches!(by_kernel(&root, b".", OFlags::PATH), Err(Errno::NOSYS | Errno::PERM));
+        if missing {
+            log::info!("no openat2 here; paths are resolved component by component");
+        }
+        Beneath { root, resolve: if missing { by_walking } else { by_kernel } }
+    }
+
+    pub fn root(&self) -> &OwnedFd {
+        &self.root
+    }
+
+    /// Opens `path`, which is relative. A path that leads out of the root is an `EXDEV`, a link that the kernel itself
+    /// makes up (`/proc/*/fd`) an `ELOOP`.
+    pub fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+        (self.resolve)(&self.root, path, flags | OFlags::CLOEXEC)
+    }
+}
+
+fn by_kernel(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    // EAGAIN: something was renamed while the kernel looked, so that it cannot be sure. Rare, and worth another try.
+    let mut tries = 0;
+    loop {
+        match openat2(root, path, flags, Mode::empty(), resolve) {
+            Err(Errno::AGAIN) if tries < 16 => tries += 1,
+            result => return result,
+        }
+    }
+}
+
+fn by_walking(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    let mut todo: VecDeque<Vec<u8>> = components(path).collect();
+    let mut walked: Vec<OwnedFd> = Vec::new();
+    let mut links = 0;
+    while let Some(name) = todo.pop_front() {
+        let here = walked.last().unwrap_or(root);
+        if name == b".." {
+            walked.pop().ok_or(Errno::XDEV)?;
+            continue;
+        }
+        let kind = FileType::from_raw_mode(statat(here, &name[..], AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
+        if kind == FileType::Symlink {
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(Errno::LOOP);
+            }
+            let target = readlinkat(here, &name[..], Vec::new())?.into_bytes();
+            if target.first() == Some(&b'/') {
+                return Err(Errno::XDEV);
+            }
+            components(&target).rev().for_each(|component| todo.push_front(component));
+        } else if todo.is_empty() && kind != FileType::Directory {
+            // NOFOLLOW: a link that has taken its place meanwhile is not followed.
+            return openat(here, &name[..], flags | OFlags::NOFOLLOW, Mode::empty());
+        } else {
+            let step = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let next = openat(here, &name[..], step, Mode::empty())?;
+            walked.push(next);
+        }
+    }
+    openat(walked.last().unwrap_or(root), ".", flags, Mode::empty())
+}
+
+/// The names of a path; a slash at its end asks for a directory, so it counts as one more name.
+fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> + '_ {
+    path.split(|b| *b == b'/').filter(|name| !matches!(*name, b"" | b".")).map(<[u8]>::to_vec)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use rustix::fs::fstat;
+
+    use super::*;
+
+    #[test]
+    fn the_walk_answers_as_the_kernel_does() {
+        let outside = tempfile::tempdir().expect("a directory");
+        let dir = outside.path().join("root");
+        fs::create_dir_all(dir.join("a/b")).expect("folders");
+        fs::write(dir.join("file"), "f").expect("a file");
+        fs::write(dir.join("a/b/deep"), "d").expect("a file");
+        fs::write(outside.path().join("secret"), "s").expect("a file");
+        for (target, link) in [
+            ("file", "to-file"),
+            ("a/b", "to-dir"),
+            ("../file", "a/up"),
+            ("../../file", "a/b/up-twice"),
+            ("to-dir/deep", "chain"),
+            ("to-dir/../up", "chain-up"),
+            ("../secret", "out"),
+            ("a/../../secret", "out-by-detour"),
+            ("..", "out-dir"),
+            ("/etc", "absolute"),
+            ("loop-b", "loop-a"),
+            ("loop-a", "loop-b"),
+            ("nowhere", "dangling"),
+            (".", "self"),
+            ("/proc/self/root", "magic"),
+        ] {
+            symlink(target, dir.join(link)).expect("a link");
+        }
+        let root = openat(rustix::fs::CWD, &dir, OFlags::PATH, Mode::empty()).expect("the root");
+        if matches!(by_kernel(&root, b".", OFlags::PATH), Err(Errno::NOSYS | Errno::PERM)) {
+            return; // nothing to compare with on this machine
+        }
+        let paths = [
+            "file",
+            "to-file",
+            "a",
+            "a/b",
+            "a/b/deep",
+            "to-dir",
+            "to-dir/deep",
+            "a/up",
+            "a/b/up-twice",
+            "chain",
+            "chain-up",
+            "out",
+            "out-by-detour",
+            "out-dir",
+            "out-dir/secret",
+            "absolute",
+            "absolute/passwd",
+            "loop-a",
+            "dangling",
+            "missing",
+            "file/x",
+            "a/missing/x",
+            "self",
+            "self/self/file",
+            "magic",
+            "..",
+            "../secret",
+            "a/../file",
+            "a/b/../../..",
+            ".",
+            "a/./b",
+            "to-file/x",
+        ];
+        for path in paths {
+            let identity = |result: Result<OwnedFd, Errno>| result.and_then(fstat).map(|stat| stat.st_ino);
+            let kernel = identity(by_kernel(&root, path.as_bytes(), OFlags::PATH));
+            let walk = identity(by_walking(&root, path.as_bytes(), OFlags::PATH));
+            assert_eq!(walk, kernel, "{path}");
+        }
+    }
+}

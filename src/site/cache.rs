@@ -1,0 +1,145 @@
+//! Small files, kept in memory and never stale.
+//!
+//! Nothing is served from here without asking the file system: one `stat` a file and turn says whether the file is
+//! still the one that was read. Whether its path still leads there *beneath the root* is asked anew every second, by
+//! opening it again.
+
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use lru::LruCache;
+use rustix::fs::{AtFlags, statat};
+
+use super::{beneath::Beneath, entry::Entry};
+use crate::clock::Clock;
+
+/// The cache holds at most this many bytes of content and names.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
+/// A file counts for this much on top of its content and name.
+const OVERHEAD: usize = 512;
+/// How long a path is trusted to stay beneath the root.
+const REOPEN: Duration = Duration::from_secs(1);
+
+/// Files by the path that was asked for, least recently used first to go.
+pub struct Cache {
+    files: LruCache<Box<[u8]>, Kept>,
+    bytes: usize,
+}
+
+struct Kept {
+    entry: Rc<Entry>,
+    /// The path of the file itself: an index file's is not the one that was asked for.
+    file: Box<[u8]>,
+    /// The turn in which the file was last asked for its status.
+    checked: u64,
+    opened: Instant,
+}
+
+impl Cache {
+    pub fn new() -> Cache {
+        Cache { files: LruCache::unbounded(), bytes: 0 }
+    }
+
+    /// The file at `path`, if it is here and still the same.
+    pub fn fresh(&mut self, path: &[u8], site: &Beneath, clock: &Clock) -> Option<Rc<Entry>> {
+        let kept = self.files.get_mut(path)?;
+        if kept.checked != clock.turn() {
+            let is_still = clock.now() < kept.opened + REOPEN
+                && statat(site.root(), &*kept.file, AtFlags::empty())
+                    .is_ok_and(|stat| kept.entry.is_still(&stat));
+            if !is_still {
+                self.forget(path);
+                return None;
+            }
+            kept.checked = clock.turn();
+        }
+        Some(Rc::clone(&kept.entry))
+    }
+
+    /// Keeps `entry`, which was read in this turn from `file`, for `path`.
+    pub fn keep(&mut self, path: &[u8], file: &[u8], entry: &Rc<Entry>, clock: &Clock) {
+        let kept =
+            Kept { entry: Rc::clone(entry), file: file.into(), checked: clock.turn(), opened: clock.now() };
+        self.forget(path);
+        self.bytes += weight(path, &kept);
+        self.files.put(path.into(), kept);
+        while self.bytes > MAX_BYTES
+            && let Some((path, kept)) = self.files.pop_lru()
+        {
+            self.bytes -= weight(&path, &kept);
+        }
+    }
+
+    fn forget(&mut self, path: &[u8]) {
+        if let Some(kept) = self.files.pop(path) {
+            self.bytes -= weight(path, &kept);
+        }
+    }
+}
+
+fn weight(path: &[u8], kept: &Kept) -> usize {
+    path.len() + kept.file.len() + kept.entry.facts.fields.len() + kept.entry.facts.len as usize + OVERHEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use rustix::fs::{CWD, Mode, OFlags, openat};
+
+    use super::*;
+
+    /// A directory with `count` files of `len` bytes, and a cache that has kept them all.
+    fn cache_of(count: usize, len: usize) -> (tempfile::TempDir, Beneath, Cache, Clock) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = openat(CWD, dir.path(), OFlags::PATH, Mode::empty()).expect("open it");
+        let clock = Clock::frozen(SystemTime::now() + Duration::from_secs(60));
+        let site = Beneath::new(root);
+        let mut cache = Cache::new();
+        for i in 0..count {
+            let name = i.to_string();
+            std::fs::write(dir.path().join(&name), vec![b'x'; len]).expect("write");
+            let fd = site.open(name.as_bytes(), OFlags::RDONLY).expect("open");
+            let entry = Entry::read(fd, name.as_bytes(), clock.wall()).expect("read").expect("a file");
+            cache.keep(name.as_bytes(), name.as_bytes(), &Rc::new(entry), &clock);
+        }
+        (dir, site, cache, clock)
+    }
+
+    #[test]
+    fn it_is_bounded_and_the_least_recently_used_goes_first() {
+        let len = 64 * 1024;
+        let fits = MAX_BYTES / (len + OVERHEAD);
+        let (_dir, site, mut cache, mut clock) = cache_of(fits + 10, len);
+        assert!(cache.bytes <= MAX_BYTES && cache.files.len() < fits);
+        clock.tick();
+        assert!(cache.fresh(b"0", &site, &clock).is_none(), "the first is gone");
+        let last = (fits + 9).to_string();
+        assert!(cache.fresh(last.as_bytes(), &site, &clock).is_some(), "the last is here");
+        for i in 0..fits + 10 {
+            cache.forget(i.to_string().as_bytes());
+        }
+        assert_eq!(cache.bytes, 0, "what is forgotten weighs nothing");
+    }
+
+    #[test]
+    fn one_stat_answers_for_a_turn_and_the_next_turn_asks_again() {
+        let (dir, site, mut cache, mut clock) = cache_of(1, 10);
+        std::fs::remove_file(dir.path().join("0")).expect("remove");
+        assert!(cache.fresh(b"0", &site, &clock).is_some(), "the turn in which it was read");
+        clock.tick();
+        assert!(cache.fresh(b"0", &site, &clock).is_none());
+    }
+
+    #[test]
+    fn a_path_is_opened_anew_after_a_while() {
+        let (_dir, site, mut cache, mut clock) = cache_of(1, 10);
+        clock.tick();
+        assert!(cache.fresh(b"0", &site, &clock).is_some());
+        clock.tick();
+        clock.advance(REOPEN);
+        assert!(cache.fresh(b"0", &site, &clock).is_none());
+    }
+}

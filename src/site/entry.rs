@@ -1,0 +1,194 @@
+//! One file as it was found: what it is, what it holds, and how to tell that it is still the same.
+
+use std::{
+    fs::File,
+    io::{self, ErrorKind},
+    os::{fd::OwnedFd, unix::fs::FileExt},
+    rc::Rc,
+    time::{Duration, SystemTime},
+};
+
+use rustix::fs::{FileType, Stat, fstat};
+
+use crate::http::{Facts, last_modified, media_type};
+
+/// Up to this length a file is read into memory; a longer one is sent by `sendfile`.
+pub const SMALL: u64 = 64 * 1024;
+
+/// A file that was changed less than this ago may be changed again without a trace: clocks of file systems tick, every
+/// few milliseconds on most and every two seconds on FAT.
+const SETTLED: Duration = Duration::from_millis(2100);
+
+/// A file found in the site.
+#[derive(Debug)]
+pub struct Entry {
+    pub facts: Facts,
+    pub content: Content,
+    identity: Identity,
+    /// Long enough unchanged that a further change would show in its identity.
+    settled: bool,
+}
+
+/// Where the content of a file is.
+#[derive(Debug)]
+pub enum Content {
+    Memory(Rc<[u8]>),
+    Disk(Rc<File>),
+}
+
+/// What of a file's status changes when the file does: inode(7). The change time cannot be set by anybody, so it tells
+/// of a change even where the modification time was put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+    len: i64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Identity {
+    pub fn of(stat: &Stat) -> Identity {
+        Identity {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            len: stat.st_size,
+            modified: (stat.st_mtime, stat.st_mtime_nsec as i64),
+            changed: (stat.st_ctime, stat.st_ctime_nsec as i64),
+        }
+    }
+
+    /// Whether a change after `now` is sure to show.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        let changed = Duration::new(self.changed.0.max(0) as u64, self.changed.1.max(0) as u32);
+        (SystemTime::UNIX_EPOCH + changed + SETTLED) < now
+    }
+}
+
+impl Entry {
+    /// Reads the regular file `fd`, called `name`. `None`: it is no regular file.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read(fd: OwnedFd, name: &[u8], now: SystemTime) -> io::Result<Option<Entry>> {
+        let file = Rc::new(File::from(fd));
+        let mut before = fstat(&*file)?;
+        if FileType::from_raw_mode(before.st_mode) != FileType::RegularFile {
+            return Ok(None);
+        }
+        let mut tries = 3;
+        loop {
+            let content = read(&file, before.st_size as u64)?;
+            // A file that is written to while it is read has one identity before and another after.
+            let after = fstat(&*file)?;
+            let is_whole = Identity::of(&before) == Identity::of(&after);
+            if is_whole || tries == 0 {
+                return Ok(Some(Entry::new(content, name, &after, is_whole, now)));
+            }
+            before = after;
+            tries -= 1;
+        }
+    }
+
+    fn new(content: Content, name: &[u8], stat: &Stat, is_whole: bool, now: SystemTime) -> Entry {
+        let len = match &content {
+            Content::Memory(bytes) => bytes.len() as u64,
+            Content::Disk(_) => stat.st_size as u64,
+        };
+        let identity = Identity::of(stat);
+        let settled = is_whole && identity.is_settled(now);
+        let tag = entity_tag(&identity, len, settled, now);
+        let facts = Facts::new(len, media_type(name), last_modified(stat.st_mtime, now), &tag);
+        Entry { facts, content, identity, settled }
+    }
+
+    /// Whether it may be kept: it is in memory, and a change would show.
+    pub fn is_keepable(&self) -> bool {
+        self.settled && matches!(self.content, Content::Memory(_))
+    }
+
+    /// Whether the file that has this status now is the one that was read.
+    pub fn is_still(&self, stat: &Stat) -> bool {
+        Identity::of(stat) == self.identity
+    }
+}
+
+/// A tag that no two versions of a file share: the change time moves with every change. A file that was changed a moment
+/// ago may be changed again and look the same, so its tag holds for this one reading only.
+fn entity_tag(identity: &Identity, len: u64, settled: bool, now: SystemTime) -> String {
+    let (seconds, nanoseconds) = identity.changed;
+    let changed = i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
+    let tag = format!("{len:x}-{changed:x}-{:x}", identity.inode);
+    match now.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(moment) if !settled => format!("{tag}-{:x}", moment.as_nanos()),
+        _ => tag,
+    }
+}
+
+/// The content of a file that is about `len` bytes long: in memory if it is small.
+fn read(file: &Rc<File>, len: u64) -> io::Result<Content> {
+    // One byte more than is expected, so that a short read shows the end.
+    let mut bytes = vec![0; len.min(SMALL) as usize + 1];
+    let mut at = 0;
+    while at as u64 <= SMALL && len <= SMALL {
+        match file.read_at(&mut bytes[at..], at as u64) {
+            Ok(0) => {
+                bytes.truncate(at);
+                return Ok(Content::Memory(bytes.into()));
+            }
+            Ok(got) => at += got,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+        if at == bytes.len() {
+            // Longer than its status said: it grows, or it is one of the kernel's, which say 0.
+            bytes.resize((at * 2).clamp(4096, SMALL as usize + 1), 0);
+        }
+    }
+    Ok(Content::Disk(Rc::clone(file)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_file(path: &std::path::Path, now: SystemTime) -> Entry {
+        let fd = OwnedFd::from(File::open(path).expect("open"));
+        Entry::read(fd, b"name", now).expect("read").expect("a regular file")
+    }
+
+    #[test]
+    fn small_files_are_in_memory_and_large_ones_on_disk() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("file");
+        for (len, small) in [(0, true), (1, true), (4096, true), (SMALL, true), (SMALL + 1, false)] {
+            let bytes: Vec<u8> = (0..len).map(|i| i as u8).collect();
+            std::fs::write(&path, &bytes).expect("write");
+            let entry = read_file(&path, SystemTime::now());
+            assert_eq!(entry.facts.len, len);
+            match entry.content {
+                Content::Memory(content) => assert!(small && *content == *bytes, "{len}"),
+                Content::Disk(_) => assert!(!small, "{len}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_of_the_kernel_says_nothing_of_its_length_and_is_read_whole() {
+        let entry = read_file(std::path::Path::new("/proc/self/status"), SystemTime::now());
+        assert!(matches!(&entry.content, Content::Memory(content) if content.starts_with(b"Name:")));
+    }
+
+    #[test]
+    fn a_file_changed_a_moment_ago_is_not_kept_and_its_tag_is_for_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("file");
+        std::fs::write(&path, "content").expect("write");
+        let now = SystemTime::now();
+        let fields = |now| (read_file(&path, now).is_keepable(), read_file(&path, now).facts.fields);
+        let later = now + Duration::from_secs(60);
+        assert!(!fields(now).0 && fields(later).0);
+        assert_ne!(fields(now).1, fields(now + Duration::from_nanos(1)).1, "two readings, two tags");
+        assert_eq!(fields(later).1, fields(later + Duration::from_secs(1)).1, "one version, one tag");
+    }
+}
