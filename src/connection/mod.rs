@@ -345,6 +345,7 @@ impl Connection {
         self.outbox.give_back(&mut scratch.output);
         self.phase = Phase::Finishing { why, linger: true };
         self.progress = true;
+        self.set_deadline(Outcome::Again, cx.clock.now());
         Outcome::Again
     }
 

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use tempfile::TempDir;
 
 /// How long a test waits for what must happen before it fails.
@@ -196,9 +196,24 @@ impl Server {
     pub fn cpu(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("its stat");
         let after_name = stat.rsplit_once(") ").expect("a name in parentheses").1;
-        let fields: Vec<u64> = after_name.split(' ').filter_map(|f| f.parse().ok()).collect();
-        // After the name: state (not a number), then ppid … utime is the 11th number, stime the 12th (proc(5)).
-        Duration::from_millis((fields[10] + fields[11]) * 1000 / rustix::param::clock_ticks_per_second())
+        let fields: Vec<&str> = after_name.split(' ').collect();
+        // proc(5): the state is field 3 and comes first here; utime is field 14, stime field 15.
+        let ticks: u64 = fields[11..=12].iter().map(|f| f.parse::<u64>().expect("ticks")).sum();
+        Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
+    }
+
+    /// CPU time that the process uses during `span` of wall time.
+    pub fn cpu_during(&self, span: Duration) -> Duration {
+        let before = self.cpu();
+        std::thread::sleep(span);
+        self.cpu() - before
+    }
+
+    /// Resident memory of the process in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its status");
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).expect("a line VmRSS");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
     /// How many threads the process has.
@@ -209,6 +224,25 @@ impl Server {
     /// How many descriptors the process holds open.
     pub fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("its descriptors").count()
+    }
+
+    /// How many sockets are among them: connections, listeners, and whatever else the process keeps.
+    pub fn sockets(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("its descriptors");
+        let links = open.flatten().filter_map(|d| std::fs::read_link(d.path()).ok());
+        links.filter(|l| l.as_os_str().as_bytes().starts_with(b"socket:")).count()
+    }
+
+    /// Runs `act` while the process is stopped: all that `act` sends is there together when the process goes on.
+    pub fn while_stopped<T>(&self, act: impl FnOnce() -> T) -> T {
+        self.signal(Signal::STOP);
+        let stat = format!("/proc/{}/stat", self.pid());
+        eventually("the server is stopped", || {
+            std::fs::read_to_string(&stat).is_ok_and(|s| s.contains(") T "))
+        });
+        let result = act();
+        self.signal(Signal::CONT);
+        result
     }
 }
 
@@ -233,7 +267,11 @@ pub struct Client {
 
 impl Client {
     pub fn connect(addr: SocketAddr) -> Client {
-        let socket = TcpStream::connect(addr).expect("connect");
+        Client::over(TcpStream::connect_timeout(&addr, SOON).expect("connect"))
+    }
+
+    /// Speaks over a socket that was made elsewhere.
+    pub fn over(socket: TcpStream) -> Client {
         socket.set_nodelay(true).expect("set nodelay");
         socket.set_read_timeout(Some(SOON)).expect("set a time-out");
         socket.set_write_timeout(Some(SOON)).expect("set a time-out");
@@ -242,6 +280,19 @@ impl Client {
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.socket.write_all(bytes.as_ref()).expect("send");
+    }
+
+    /// Sends each of `pieces` and waits until the server has read it: one thread serves every connection in order of
+    /// arrival, so an answer on the connection `beside` proves it. Stops at the first piece that the server refuses,
+    /// for it may have answered and closed before the last one.
+    pub fn send_apart<'a>(&mut self, beside: &mut Client, pieces: impl IntoIterator<Item = &'a [u8]>) {
+        for piece in pieces {
+            if self.socket.write_all(piece).is_err() {
+                return;
+            }
+            beside.send("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            assert_eq!(beside.head().status, 204, "on the connection beside");
+        }
     }
 
     /// Sends a FIN: nothing more will come from this side.
@@ -296,6 +347,19 @@ impl Client {
         self.unread.drain(..len).collect()
     }
 
+    /// Reads `len` bytes and forgets them, for bodies that do not fit into memory.
+    pub fn skip(&mut self, len: u64) {
+        let known = self.unread.len().min(len as usize);
+        self.unread.drain(..known);
+        let (mut left, mut buffer) = (len - known as u64, vec![0; 1 << 20]);
+        while left > 0 {
+            let wanted = left.min(buffer.len() as u64) as usize;
+            let got = self.socket.read(&mut buffer[..wanted]).expect("more bytes");
+            assert!(got > 0, "the server closed {left} bytes too early");
+            left -= got as u64;
+        }
+    }
+
     /// Whatever comes until the server closes its side; panics where it stays open. A reset is an error, too.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut rest: Vec<u8> = self.unread.drain(..).collect();
@@ -325,7 +389,7 @@ impl Client {
     }
 }
 
-fn lossy(bytes: &[u8]) -> String {
+pub fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(500)]).into_owned()
 }
 
@@ -375,6 +439,75 @@ impl Response {
     pub fn closes(&self) -> bool {
         self.header("connection").is_some_and(|v| v.eq_ignore_ascii_case("close"))
     }
+}
+
+/// What becomes of a connection after a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    Stays,
+    Closes,
+}
+
+/// Sends `request` and a right one behind it, whole and then byte by byte (long ones in a thousand pieces), and asserts
+/// that it is answered with our page of `status`. Where the connection closes, the response must say so, be the last
+/// one, and be followed by a FIN; where it stays, the request behind must be answered next.
+pub fn assert_refused(server: &Server, request: &[u8], status: u16, after: After) {
+    const BEHIND: &str = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let stream = [request, BEHIND.as_bytes()].concat();
+    for piece in [stream.len(), 1 + stream.len() / 1000] {
+        let how = format!("{:?} in pieces of {piece}", lossy(request));
+        let mut client = server.connect();
+        client.send_apart(&mut server.connect(), stream.chunks(piece));
+        let response = client.response_to(request);
+        assert_eq!(response.status, status, "{how}");
+        assert_our_page(&response, request.starts_with(b"HEAD "));
+        assert_eq!(response.closes(), after == After::Closes, "closing after {how}");
+        if after == After::Stays {
+            assert_eq!(client.response().text(), "hello\n", "behind {how}");
+        }
+        client.expect_close();
+    }
+}
+
+/// Asserts that `response` is the small HTML page that the server itself makes of an error.
+pub fn assert_our_page(response: &Response, to_head: bool) {
+    assert_eq!(response.header("content-type"), Some("text/html; charset=utf-8"), "{response:?}");
+    assert_eq!(response.header("x-content-type-options"), Some("nosniff"), "{response:?}");
+    let len: usize = response.header("content-length").expect("Content-Length").parse().expect("a number");
+    assert!((1..4096).contains(&len), "a page of {len} bytes");
+    let page = response.text();
+    if !to_head {
+        assert!(page.get(..15).is_some_and(|s| s.eq_ignore_ascii_case("<!doctype html>")), "{page}");
+        assert!(page.contains(&response.status.to_string()) && page.contains(&response.reason), "{page}");
+    }
+}
+
+/// Bytes that show as text where a test fails.
+pub struct Raw<'a>(pub &'a [u8]);
+
+impl std::fmt::Debug for Raw<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "\"{}\"", self.0.escape_ascii())
+    }
+}
+
+/// Runs `check` on every row of a table, and fails at the end with all the rows that did not hold.
+pub fn each<T: std::fmt::Debug>(rows: impl IntoIterator<Item = T>, check: impl Fn(&T)) {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    let mut failed = Vec::new();
+    for row in rows {
+        if catch_unwind(AssertUnwindSafe(|| check(&row))).is_err() {
+            failed.push(format!("{row:?}"));
+        }
+    }
+    assert!(failed.is_empty(), "{} rows do not hold:\n{}", failed.len(), failed.join("\n"));
+}
+
+/// Lets this process, and the servers that it starts from now on, hold as many descriptors as the system allows.
+pub fn allow_many_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).expect("raise the soft limit to the hard one");
 }
 
 /// Polls `condition` until it holds; fails the test after [`SOON`].

@@ -1,0 +1,462 @@
+//! The loop, one turn at a time: on a clock of the test's own, every step watched.
+
+mod common;
+
+use std::{
+    cell::RefCell,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    rc::Rc,
+    time::{Duration, SystemTime},
+};
+
+use common::{Site, get, pattern};
+use mio::net::TcpListener;
+use oneloop::{
+    Timeouts,
+    clock::Clock,
+    event_loop::{EventLoop, Limits},
+    observer::{Observer, Step, Who},
+    protocol::{Service, Why},
+    services::{Echo, Http},
+};
+
+/// A loop that serves a site on one listener, and all the steps that it took.
+struct Rig {
+    event_loop: EventLoop,
+    address: SocketAddr,
+    steps: Rc<RefCell<Vec<(Who, Step)>>>,
+}
+
+struct Recorder(Rc<RefCell<Vec<(Who, Step)>>>);
+
+impl Observer for Recorder {
+    fn see(&mut self, who: Who, step: &Step) {
+        self.0.borrow_mut().push((who, step.clone()));
+    }
+}
+
+const LIMITS: Limits = Limits {
+    max_connections: 1000,
+    send_timeout: Some(Duration::from_secs(30)),
+    drain_timeout: Some(Duration::from_secs(10)),
+};
+const TIMEOUTS: Timeouts =
+    Timeouts { head: Some(Duration::from_secs(10)), idle: Some(Duration::from_secs(60)) };
+
+impl Rig {
+    fn new(site: &Site) -> Rig {
+        Rig::with(site, LIMITS, TIMEOUTS)
+    }
+
+    fn with(site: &Site, limits: Limits, timeouts: Timeouts) -> Rig {
+        let site = oneloop::site::Site::open(site.path(), "index.html").expect("open the site");
+        Rig::serving(Box::new(Rc::new(Http::new(Rc::new(site), timeouts, None))), limits)
+    }
+
+    fn serving(service: Box<dyn Service>, limits: Limits) -> Rig {
+        // A minute ahead, so that files written just now count as settled.
+        let clock = Clock::frozen(SystemTime::now() + Duration::from_secs(60));
+        let mut event_loop = EventLoop::new(limits, clock).expect("a poller");
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("bind");
+        socket.listen(1024).expect("listen"); // more than any test connects before a turn
+        socket.set_nonblocking(true).expect("set nonblocking");
+        let socket = TcpListener::from_std(socket.into());
+        let address = socket.local_addr().expect("its address");
+        event_loop.listen(socket, service).expect("listen");
+        let steps = Rc::default();
+        event_loop.watch(Box::new(Recorder(Rc::clone(&steps))));
+        Rig { event_loop, address, steps }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let peer = TcpStream::connect(self.address).expect("connect");
+        peer.set_nonblocking(true).expect("set nonblocking");
+        peer
+    }
+
+    /// Turns, and returns the steps of that turn.
+    fn turn(&mut self) -> Vec<(Who, Step)> {
+        self.steps.borrow_mut().clear();
+        self.event_loop.turn().expect("turn");
+        self.steps.borrow().clone()
+    }
+
+    /// Turns until `done` holds of the steps so far, which are returned.
+    fn turn_until(&mut self, what: &str, mut done: impl FnMut(&[(Who, Step)]) -> bool) -> Vec<(Who, Step)> {
+        let mut all = Vec::new();
+        for _ in 0..20_000 {
+            all.extend(self.turn());
+            if done(&all) {
+                return all;
+            }
+        }
+        panic!("in vain: {what}");
+    }
+
+    fn turn_until_seen(&mut self, who: Who, step: &Step) -> Vec<(Who, Step)> {
+        self.turn_until(&format!("{who} {step:?}"), |seen| seen.iter().any(|(w, s)| *w == who && s == step))
+    }
+
+    /// A connection that has been accepted.
+    fn accepted(&mut self) -> TcpStream {
+        let peer = self.connect();
+        let from = peer.local_addr().expect("its address");
+        self.turn_until("accepted", |steps| {
+            steps.iter().any(|(_, step)| matches!(step, Step::Accepted { peer, .. } if *peer == from))
+        });
+        peer
+    }
+
+    fn advance(&mut self, seconds: u64) {
+        self.event_loop.clock().advance(Duration::from_secs(seconds));
+    }
+}
+
+fn c(number: u64) -> Who {
+    Who::Connection(number)
+}
+
+fn of(who: Who, steps: &[(Who, Step)]) -> Vec<Step> {
+    steps.iter().filter(|(w, _)| *w == who).map(|(_, step)| step.clone()).collect()
+}
+
+fn is_read(step: &Step) -> bool {
+    matches!(step, Step::Read { .. })
+}
+
+/// Everything that has come.
+fn received(peer: &mut TcpStream) -> Vec<u8> {
+    let mut got = Vec::new();
+    let _ = peer.read_to_end(&mut got); // ends with WouldBlock or at the end of input
+    got
+}
+
+#[test]
+fn a_warm_request_is_one_read_and_one_write() {
+    let site = Site::new();
+    let mut rig = Rig::new(&site);
+    let mut peer = rig.accepted();
+    let request = get("/hello.txt");
+    for _ in 0..3 {
+        peer.write_all(request.as_bytes()).expect("send");
+        let steps =
+            rig.turn_until("a response", |steps| steps.iter().any(|(_, s)| matches!(s, Step::Wrote { .. })));
+        let answer = received(&mut peer);
+        let expected = vec![
+            Step::Read { offered: 65536, got: request.len() },
+            Step::Planned { status: 200, body: 6 },
+            Step::Understood { consumed: request.len(), left: 0 },
+            Step::Wrote { offered: answer.len(), got: answer.len() },
+        ];
+        assert_eq!(of(c(1), &steps), expected, "no other call: no second read, no epoll_ctl");
+    }
+}
+
+#[test]
+fn pipelined_answers_leave_together() {
+    let site = Site::new();
+    let mut rig = Rig::new(&site);
+    let mut peer = rig.accepted();
+    peer.write_all(get("/hello.txt").repeat(10).as_bytes()).expect("send");
+    let steps =
+        rig.turn_until("a response", |steps| steps.iter().any(|(_, s)| matches!(s, Step::Wrote { .. })));
+    let mine = of(c(1), &steps);
+    assert_eq!(mine.iter().filter(|s| matches!(s, Step::Planned { .. })).count(), 10);
+    assert_eq!(mine.iter().filter(|s| matches!(s, Step::Wrote { .. })).count(), 1);
+    assert_eq!(mine.iter().filter(|s| is_read(s)).count(), 1);
+}
+
+#[test]
+fn an_empty_turn_does_nothing() {
+    let mut rig = Rig::new(&Site::empty());
+    let _silent = rig.accepted();
+    rig.turn();
+    for _ in 0..3 {
+        let steps = rig.turn();
+        let names: Vec<_> = steps.iter().map(|(who, _)| *who).collect();
+        assert_eq!(names, [Who::Loop, Who::Loop], "waiting and woke: {steps:?}");
+    }
+}
+
+#[test]
+fn a_backlog_beyond_the_budget_is_carried_over_and_emptied() {
+    let site = Site::new();
+    let mut rig = Rig::new(&site);
+    let peers: Vec<_> = (0..150).map(|_| rig.connect()).collect();
+    let mut turns = Vec::new();
+    for _ in 0..3 {
+        turns.push(of(Who::Listener(1), &rig.turn()));
+    }
+    assert_eq!(rig.event_loop.open(), peers.len());
+    let accepts = |steps: &[Step]| steps.iter().filter(|s| matches!(s, Step::Accepted { .. })).count();
+    assert_eq!(turns.iter().map(|t| accepts(t)).collect::<Vec<_>>(), [64, 64, 22]);
+    assert_eq!(turns[0].last(), Some(&Step::CarriedOver));
+    assert_eq!(turns[2].last(), Some(&Step::BacklogEmpty));
+}
+
+#[test]
+fn a_full_house_parks_the_listener_until_something_closes() {
+    let site = Site::new();
+    let mut rig = Rig::with(&site, Limits { max_connections: 2, ..LIMITS }, TIMEOUTS);
+    let first = rig.accepted();
+    let _second = rig.accepted();
+    let mut third = rig.connect();
+    rig.turn_until_seen(Who::Listener(1), &Step::Parked);
+    for _ in 0..5 {
+        assert_eq!(of(Who::Listener(1), &rig.turn()), [], "a parked listener does not spin");
+    }
+    third.write_all(get("/").as_bytes()).expect("send");
+    drop(first);
+    rig.turn_until_seen(c(1), &Step::Closed { why: Why::Eof });
+    rig.turn_until("the third is served", |steps| {
+        of(c(3), steps).iter().any(|s| matches!(s, Step::Wrote { .. }))
+    });
+    assert!(received(&mut third).starts_with(b"HTTP/1.1 200 OK\r\n"));
+}
+
+#[test]
+fn a_closed_connections_key_is_used_again_and_its_number_is_not() {
+    let site = Site::new();
+    let mut rig = Rig::new(&site);
+    // In one batch: the first closes, another comes and asks.
+    for number in 1..50 {
+        let mut peer = rig.accepted();
+        peer.write_all(get("/hello.txt").as_bytes()).expect("send");
+        rig.turn_until("an answer", |s| of(c(number), s).iter().any(|s| matches!(s, Step::Wrote { .. })));
+        assert!(received(&mut peer).ends_with(b"hello\n"));
+        drop(peer);
+    }
+    assert!(rig.event_loop.open() <= 2, "the closed ones are gone");
+}
+
+#[test]
+fn a_head_that_trickles_in_buys_no_time() {
+    let mut rig = Rig::new(&Site::empty());
+    let mut peer = rig.accepted();
+    for byte in get("/").as_bytes().iter().take(9) {
+        rig.advance(1);
+        peer.write_all(&[*byte]).expect("send");
+        let steps = rig.turn_until("a read", |steps| steps.iter().any(|(_, s)| is_read(s)));
+        assert!(!steps.contains(&(c(1), Step::Deadline)));
+    }
+    rig.advance(1);
+    let steps = rig.turn_until_seen(c(1), &Step::Deadline);
+    assert_eq!(of(c(1), &steps).first(), Some(&Step::Deadline));
+    rig.turn();
+    let answer = String::from_utf8(received(&mut peer)).expect("text");
+    assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer:?}");
+    drop(peer);
+    rig.turn_until_seen(c(1), &Step::Closed { why: Why::HeadTimeout });
+}
+
+#[test]
+fn each_silence_has_its_own_patience() {
+    let site = Site::new();
+    let mut rig = Rig::new(&site);
+    let _silent = rig.accepted();
+    let mut kept_alive = rig.accepted();
+    kept_alive.write_all(get("/").as_bytes()).expect("send");
+    rig.turn_until("an answer", |s| of(c(2), s).iter().any(|s| matches!(s, Step::Wrote { .. })));
+    rig.advance(10);
+    let steps = rig.turn();
+    assert_eq!(of(c(1), &steps), [Step::Deadline, Step::Closed { why: Why::HeadTimeout }]);
+    rig.advance(49);
+    assert_eq!(of(c(2), &rig.turn()), []);
+    rig.advance(1);
+    assert_eq!(of(c(2), &rig.turn()), [Step::Deadline, Step::Closed { why: Why::IdleTimeout }]);
+}
+
+#[test]
+fn a_request_begun_late_in_an_idle_time_has_its_whole_time() {
+    let site = Site::new();
+    let mut rig = Rig::new(&site);
+    let mut peer = rig.accepted();
+    let answered = |s: &[(Who, Step)]| of(c(1), s).iter().any(|s| matches!(s, Step::Wrote { .. }));
+    peer.write_all(get("/").as_bytes()).expect("send");
+    rig.turn_until("an answer", answered);
+    rig.advance(59);
+    let (first, rest) = (&get("/")[..5], &get("/")[5..]);
+    peer.write_all(first.as_bytes()).expect("send");
+    rig.turn_until("a read", |s| s.iter().any(|(_, s)| is_read(s)));
+    rig.advance(9);
+    assert_eq!(of(c(1), &rig.turn()), [], "ten seconds from its first byte");
+    peer.write_all(rest.as_bytes()).expect("send");
+    rig.turn_until("an answer", answered);
+    rig.advance(59);
+    assert_eq!(of(c(1), &rig.turn()), [], "and a minute from its answer");
+}
+
+#[test]
+fn no_limit_is_for_ever() {
+    let mut rig = Rig::with(&Site::empty(), LIMITS, Timeouts { head: None, idle: None });
+    let _silent = rig.accepted();
+    rig.advance(1_000_000);
+    assert_eq!(of(c(1), &rig.turn()), []);
+}
+
+#[test]
+fn those_who_are_late_together_are_closed_within_a_budget_a_turn() {
+    let mut rig = Rig::new(&Site::empty());
+    let peers: Vec<_> = (0..600).map(|_| rig.connect()).collect();
+    for _ in 0..12 {
+        rig.turn();
+    }
+    assert_eq!(rig.event_loop.open(), peers.len());
+    rig.advance(10);
+    let closed =
+        |steps: Vec<(Who, Step)>| steps.iter().filter(|(_, s)| matches!(s, Step::Closed { .. })).count();
+    assert_eq!(
+        [closed(rig.turn()), closed(rig.turn()), closed(rig.turn()), closed(rig.turn())],
+        [256, 256, 88, 0]
+    );
+    assert_eq!(rig.event_loop.open(), 0);
+}
+
+#[test]
+fn a_peer_that_stops_reading_is_waited_for_and_the_others_are_served() {
+    let site = Site::new();
+    let big = pattern(16 << 20);
+    site.write("big.bin", &big);
+    let mut rig = Rig::new(&site);
+    let mut hog = rig.accepted();
+    hog.write_all(get("/big.bin").as_bytes()).expect("send");
+    let steps = rig.turn_until_seen(c(1), &Step::Armed);
+    assert!(of(c(1), &steps).contains(&Step::Blocked), "armed only after a write would block");
+    for _ in 0..3 {
+        assert_eq!(of(c(1), &rig.turn()), [], "nothing is tried until it can be");
+    }
+    let mut other = rig.accepted();
+    other.write_all(get("/hello.txt").as_bytes()).expect("send");
+    rig.turn_until("the other is served", |s| of(c(2), s).iter().any(|s| matches!(s, Step::Wrote { .. })));
+
+    let mut got = Vec::new();
+    rig.turn_until("the hog has all", |steps| {
+        got.extend(received(&mut hog));
+        of(c(1), steps).contains(&Step::Disarmed)
+    });
+    got.extend(received(&mut hog));
+    assert!(got.ends_with(&big), "whole and in order");
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_given_up() {
+    let site = Site::new();
+    site.write("big.bin", pattern(16 << 20));
+    let mut rig = Rig::new(&site);
+    let mut hog = rig.accepted();
+    hog.write_all(get("/big.bin").as_bytes()).expect("send");
+    rig.turn_until_seen(c(1), &Step::Armed);
+    rig.advance(29);
+    assert_eq!(of(c(1), &rig.turn()), []);
+    rig.advance(1);
+    assert_eq!(of(c(1), &rig.turn()), [Step::Deadline, Step::Closed { why: Why::SendTimeout }]);
+    let _ = hog.set_nonblocking(false);
+    let error = hog.read_to_end(&mut Vec::new()).expect_err("a reset");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_download_takes_its_budget_a_turn_and_a_small_request_goes_between() {
+    let site = Site::new();
+    site.sparse("endless.bin", 1 << 40);
+    let mut rig = Rig::new(&site);
+    let hog = rig.accepted();
+    let reader = {
+        let mut hog = hog.try_clone().expect("clone");
+        hog.set_nonblocking(false).expect("set blocking");
+        std::thread::spawn(move || {
+            let mut buffer = vec![0; 1 << 20];
+            while hog.read(&mut buffer).is_ok_and(|n| n > 0) {}
+        })
+    };
+    (&hog).write_all(get("/endless.bin").as_bytes()).expect("send");
+    rig.turn_until("a carried-over download", |s| of(c(1), s).contains(&Step::CarriedOver));
+    let mut peer = rig.accepted();
+    peer.write_all(get("/hello.txt").as_bytes()).expect("send");
+    let mut turns = 0;
+    let answered = |s: &[(Who, Step)]| of(c(2), s).iter().any(|s| matches!(s, Step::Wrote { .. }));
+    rig.turn_until("an answer", |s| {
+        turns += 1;
+        answered(s)
+    });
+    assert!(turns <= 2, "served in the turn in which it was seen, not after {turns}");
+    // The budget is overrun by less than one slice of a file.
+    for _ in 0..20 {
+        let steps = rig.turn();
+        let sent: usize =
+            of(c(1), &steps).iter().map(|s| if let Step::Wrote { got, .. } = s { *got } else { 0 }).sum();
+        assert!(sent <= 512 * 1024, "{sent} in one turn");
+    }
+    hog.shutdown(std::net::Shutdown::Both).expect("shut down");
+    reader.join().expect("the reader ends");
+}
+
+#[test]
+fn data_and_end_of_input_that_come_together_are_both_seen() {
+    let site = Site::new();
+    let mut rig = Rig::new(&site);
+    let mut peer = rig.accepted();
+    peer.write_all(get("/hello.txt").as_bytes()).expect("send");
+    peer.shutdown(std::net::Shutdown::Write).expect("half-close");
+    let steps = rig.turn_until_seen(c(1), &Step::Closed { why: Why::Eof });
+    let mine = of(c(1), &steps);
+    let at = |wanted: fn(&Step) -> bool| mine.iter().position(wanted).expect("the step");
+    assert!(at(|s| matches!(s, Step::Wrote { .. })) < at(|s| *s == Step::EndOfInput), "{mine:?}");
+    assert!(received(&mut peer).ends_with(b"hello\n"));
+}
+
+#[test]
+fn a_drain_answers_what_has_come_and_closes_the_rest() {
+    let site = Site::new();
+    let mut rig = Rig::new(&site);
+    let mut idle = rig.accepted();
+    let mut asked = rig.accepted();
+    asked.write_all(get("/hello.txt").as_bytes()).expect("send");
+    rig.event_loop.drain();
+    assert!(TcpStream::connect(rig.address).is_err(), "nobody listens any more");
+    let steps = rig.turn_until("the answer", |s| of(c(2), s).iter().any(|s| matches!(s, Step::Wrote { .. })));
+    assert!(of(c(1), &steps).contains(&Step::Closed { why: Why::Shutdown }));
+    let answer = String::from_utf8(received(&mut asked)).expect("text");
+    assert!(answer.contains("\r\nConnection: close\r\n") && answer.ends_with("hello\n"), "{answer}");
+    assert_eq!(received(&mut idle), b"");
+    drop(asked);
+    rig.turn_until_seen(c(2), &Step::Closed { why: Why::Shutdown });
+    assert!(rig.event_loop.is_done());
+}
+
+#[test]
+fn a_drain_ends_at_its_deadline() {
+    let site = Site::new();
+    site.write("big.bin", pattern(16 << 20));
+    let mut rig = Rig::new(&site);
+    let mut hog = rig.accepted();
+    hog.write_all(get("/big.bin").as_bytes()).expect("send");
+    rig.turn_until_seen(c(1), &Step::Armed);
+    rig.event_loop.drain();
+    rig.advance(9);
+    rig.turn();
+    assert!(!rig.event_loop.is_done());
+    rig.advance(1);
+    rig.turn();
+    assert!(rig.event_loop.is_done());
+}
+
+#[test]
+fn another_protocol_runs_on_the_same_loop() {
+    let service = |_: SocketAddr| -> Box<dyn oneloop::protocol::Protocol> { Box::new(Echo) };
+    let mut rig = Rig::serving(Box::new(service), LIMITS);
+    let mut peer = rig.accepted();
+    let sent = pattern(3 << 20);
+    let (mut at, mut got) = (0, Vec::new());
+    while got.len() < sent.len() {
+        if let Ok(n) = peer.write(&sent[at..]) {
+            at += n;
+        }
+        rig.turn();
+        got.extend(received(&mut peer));
+    }
+    assert!(got == sent, "three mebibytes come back whole");
+}
