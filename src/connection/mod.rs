@@ -167,7 +167,7 @@ impl Connection {
         for _ in 0..ROUNDS {
             self.flush(&mut budget, ready, cx)?;
             match self.phase {
-                Phase::Open => self.listen(ready, buffer, cx)?,
+                Phase::Open => self.receive(ready, buffer, cx)?,
                 Phase::Finishing { why, linger } => self.say_goodbye(why, linger)?,
                 Phase::Lingering { why } => self.discard(ready, buffer, why, cx)?,
             }
@@ -207,7 +207,7 @@ impl Connection {
     }
 
     /// Understands what is left of the last read, or reads once and understands that.
-    fn listen(
+    fn receive(
         &mut self,
         ready: &mut Readiness,
         buffer: &mut [u8],
