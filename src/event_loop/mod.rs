@@ -103,30 +103,24 @@ impl EventLoop {
     /// # Errors
     /// The poller itself failed. One peer's trouble is never an error here.
     pub fn turn(&mut self) -> io::Result<()> {
-        self.wait()?; //                                              rs, ws, xs = select(rlist, wlist, xlist, timeout)
+        // rs, ws, xs = select(rlist, wlist, xlist, timeout)
+        self.wait()?;
+        // for r in rs + ws:
         for _ in 0..self.ready.count() {
-            // for r in rs + ws:
             let Some(key) = self.ready.pop() else { break };
             match self.sources.get(key).map(|source| &source.kind) {
-                Some(Kind::Listener(_)) => self.accept(key), //       r is the listener: accept
-                Some(Kind::Connection(_)) => self.converse(key), //   else: handle(r)
+                // if r is self.sockfd:
+                Some(Kind::Listener(_)) => self.accept(key),
+                // else: self.handle(r)
+                Some(Kind::Connection(_)) => self.converse(key),
                 Some(Kind::Datagrams(_)) => self.answer(key),
                 Some(Kind::Signals(_)) => self.heed_signals(key),
-                None => {} //                                         closed earlier in this turn
+                // It was closed earlier in this turn.
+                None => {}
             }
         }
-        self.close_late(); //                                         whoever outran our patience
-        Ok(())
-    }
-
-    /// Turns until the loop was told to [drain](EventLoop::drain) and has.
-    ///
-    /// # Errors
-    /// As for [`EventLoop::turn`].
-    pub fn run(&mut self) -> io::Result<()> {
-        while !self.is_done() {
-            self.turn()?;
-        }
+        // And whoever outran our patience.
+        self.close_late();
         Ok(())
     }
 
