@@ -1,4 +1,51 @@
-//! oneloop: one thread, one poller, a directory over HTTP.
+//! A web server in one thread and one poller: the `select()` server of a socket course, grown up.
+//!
+//! ```no_run
+//! use oneloop::HttpServer;
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut httpd = HttpServer::new("127.0.0.1", 8000, "static")?;
+//!     httpd.serve_forever()?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # The map
+//!
+//! **The loop moves bytes, protocols decide, the site owns files**; each arrow between them is one signature.
+//!
+//! ```text
+//!   main ─ server            flags and settings → sockets → run
+//!             │
+//!        event_loop          wait; for each ready source: accept, converse, answer; close the late
+//!             │
+//!        connection          one peer: read → receive → flush, within a budget
+//!             │
+//!         protocol           THE SEAM: Protocol, Outbox, Next, Why; no I/O
+//!             ▲
+//!         services           http: parse → admit → find → plan      echo: by stream and datagram
+//!         │      │
+//!       http    site         http is pure: bytes in, plan out       site is the only access to files
+//! ```
+//!
+//! An arrow never points back up. [`clock`] and [`observer`] stand below everything: time is read once a turn and handed
+//! down, and every step of the loop can be watched.
+//!
+//! # What always holds
+//!
+//! - The process has one thread, and it blocks nowhere but in the poll of [`EventLoop::turn`](event_loop::EventLoop::turn).
+//!   (A page that is not in the page cache is the exception that `epoll` leaves: reading it waits for the disk.)
+//! - The poller reports edges; [a source remembers](event_loop) that it is readable or writable until a call would block.
+//! - Every step has a budget. What is left over goes to the back of the ready queue, and the next poll does not sleep.
+//! - A protocol is asked for more only while its outbox has room, so that a peer cannot make memory grow.
+//! - Progress is what was understood or sent; a head that trickles in buys no time.
+//! - A silent connection holds no buffer, and an idle server uses no CPU.
+//! - A cached file is never stale: each turn asks the file system about each file that it serves.
+//!
+//! # What to read first
+//!
+//! [`event_loop`], beside `examples/select_server.py` and `docs/LOOP.md`; then [`protocol`], which the loop and the
+//! services share; then [`services`] and [`http`].
 
 pub mod clock;
 mod connection;
