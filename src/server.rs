@@ -29,7 +29,7 @@ use crate::{
 
 /// Connections that the kernel completes before they are accepted; it has a bound of its own (`somaxconn`, listen(2)).
 const BACKLOG: i32 = 4096;
-/// Descriptors that are not for connections: files, listeners, the poller, logs.
+/// Descriptors that are not for connections and their files: listeners, the poller, signals, logs.
 const RESERVED_DESCRIPTORS: u64 = 64;
 
 /// All that can be set. [`Settings::default`] is what the command line has without options. `None` in a time limit: no
@@ -247,10 +247,11 @@ pub fn raise_descriptor_limit() {
     }
 }
 
-/// How many connections the descriptors allow, with some left for files.
+/// How many connections the descriptors allow, if each of them downloads a file of its own.
 fn descriptors_for_connections() -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::from(u32::MAX));
-    (limit - RESERVED_DESCRIPTORS.min(limit / 2)).max(1) as usize
+    let free = limit - RESERVED_DESCRIPTORS.min(limit / 2);
+    (free / 2).max(1) as usize
 }
 
 fn is_missing_address(e: &io::Error) -> bool {

@@ -6,24 +6,46 @@ const BAD_SIZE: Refusal = Refusal::bad("A chunk's size is not a hexadecimal numb
 const BAD_END: Refusal = Refusal::bad("A chunk does not end where its size says.");
 const BAD_LINE: Refusal = Refusal::bad("A line of the chunked body is malformed.");
 
-/// The length of the chunked body at the beginning of `input`, framing and trailers included; `None` while it is not
-/// whole. `input` is bounded by the caller.
+/// What is known of the length of a chunked body, framing and trailers included.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Length {
+    /// It is whole.
+    Known(usize),
+    /// More must come to know it.
+    Unknown,
+    /// It is more than the bound, however much more.
+    TooLong,
+}
+
+/// How long the chunked body at the beginning of `input` is. What comes after `at_most` bytes is not looked at, so that
+/// the answer is the same however the input was cut into reads.
 ///
 /// # Errors
 /// 400: where a body ends must never be a guess.
-pub fn length(input: &[u8]) -> Result<Option<usize>, Refusal> {
+pub fn length(input: &[u8], at_most: usize) -> Result<Length, Refusal> {
+    let is_cut = input.len() > at_most;
+    match within(&input[..input.len().min(at_most)], at_most)? {
+        Length::Unknown if is_cut => Ok(Length::TooLong),
+        length => Ok(length),
+    }
+}
+
+fn within(input: &[u8], at_most: usize) -> Result<Length, Refusal> {
     let mut at = 0;
     loop {
-        let Some(line) = line(&input[at..])? else { return Ok(None) };
+        let Some(line) = line(&input[at..])? else { return Ok(Length::Unknown) };
         let size = chunk_size(line)?;
         at += line.len() + 2;
         if size == 0 {
-            return Ok(trailers(&input[at..])?.map(|len| at + len));
+            return Ok(trailers(&input[at..])?.map_or(Length::Unknown, |len| Length::Known(at + len)));
         }
         let Some(data_end) = at.checked_add(size) else { return Err(BAD_SIZE) };
+        if data_end >= at_most {
+            return Ok(Length::TooLong);
+        }
         match input.get(data_end..).map(|end| &end[..end.len().min(2)]) {
             Some(b"\r\n") => at = data_end + 2,
-            None | Some(b"" | b"\r") => return Ok(None),
+            None | Some(b"" | b"\r") => return Ok(Length::Unknown),
             Some(_) => return Err(BAD_END),
         }
     }
@@ -83,12 +105,14 @@ mod tests {
         ];
         for body in bodies {
             let whole = body.as_bytes();
-            assert_eq!(length(whole), Ok(Some(whole.len())), "{body:?}");
+            let known = Ok(Length::Known(whole.len()));
+            assert_eq!(length(whole, 1000), known, "{body:?}");
+            assert_eq!(length(whole, whole.len()), known, "{body:?}, which just fits");
             for cut in 0..whole.len() {
-                assert_eq!(length(&whole[..cut]), Ok(None), "{:?}", &body[..cut]);
+                assert_eq!(length(&whole[..cut], 1000), Ok(Length::Unknown), "{:?}", &body[..cut]);
             }
             let trailing = [whole, b"GET / HTTP/1.1\r\n"].concat();
-            assert_eq!(length(&trailing), Ok(Some(whole.len())), "{body:?} and a request");
+            assert_eq!(length(&trailing, 1000), known, "{body:?} and a request");
         }
     }
 
@@ -120,7 +144,18 @@ mod tests {
             "0\r\nX: a\rb\r\n\r\n",
         ];
         for body in bodies {
-            assert!(length(body.as_bytes()).is_err(), "{body:?}");
+            assert!(length(body.as_bytes(), 1000).is_err(), "{body:?}");
         }
+    }
+
+    #[test]
+    fn a_body_beyond_the_bound_is_too_long_as_soon_as_that_is_known() {
+        let too_long = Ok(Length::TooLong);
+        assert_eq!(length(b"4000000000000000\r\n", 100), too_long);
+        assert_eq!(length(b"5\r\nhello\r\n64\r\n", 100), too_long);
+        assert_eq!(length(b"0;an extension without end", 10), too_long);
+        assert_eq!(length(b"0\r\nTrailer: without end", 10), too_long);
+        // What is wrong behind the bound does not change the answer.
+        assert_eq!(length(b"5\r\nhello\r\n0\r\nX: y\r\n\0", 10), too_long);
     }
 }

@@ -8,6 +8,7 @@
 mod authority;
 mod chunked;
 mod facts;
+mod fields;
 mod media_type;
 mod plan;
 mod refusal;

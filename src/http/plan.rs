@@ -69,12 +69,12 @@ impl<'a> Plan<'a> {
         if refusal.persists { plan } else { plan.closing() }
     }
 
-    /// A refusal of input in which no request was found. Nobody knows whether it was a HEAD, so that it has a body.
-    pub fn refuse_input(refusal: Refusal) -> Plan<'a> {
+    /// A refusal of input in which no request was found; what begins like a HEAD is answered like one.
+    pub fn refuse_input(input: &[u8], refusal: Refusal) -> Plan<'a> {
         Plan {
             status: refusal.status,
             payload: Payload::Page(refusal),
-            has_body: true,
+            has_body: !input.strip_prefix(b"\r\n").unwrap_or(input).starts_with(b"HEAD "),
             persistence: Persistence::Close,
         }
     }
@@ -172,4 +172,130 @@ const PAGE: [&str; 4] = [
 fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     // Cannot fail: writing to a vector does not.
     let _ = out.write_fmt(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{locate, parse};
+
+    const DATE: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
+
+    fn request(line: &str, fields: &str) -> Request<'static> {
+        let input = format!("{line}\r\nHost: a\r\n{fields}\r\n").leak();
+        parse(input.as_bytes()).expect("no refusal").expect("a whole request").0
+    }
+
+    fn rendered(plan: &Plan<'_>) -> String {
+        let mut out = Vec::new();
+        plan.render(DATE, &mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    fn facts() -> Facts {
+        Facts::new(5, "text/plain".into(), None, "tag")
+    }
+
+    #[test]
+    fn a_file() {
+        let facts = facts();
+        let plan = Plan::file(&request("GET / HTTP/1.1", ""), &facts);
+        let expected = "HTTP/1.1 200 OK\r\nServer: oneloop\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+             Content-Type: text/plain\r\nContent-Length: 5\r\nETag: \"tag\"\r\nAccept-Ranges: bytes\r\n\
+             Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n\r\n";
+        assert_eq!(rendered(&plan), expected);
+        assert!(plan.persists() && plan.content().is_some());
+        let head = Plan::file(&request("HEAD / HTTP/1.1", ""), &facts);
+        assert_eq!(rendered(&head), expected, "HEAD has the head of GET");
+        assert!(head.content().is_none());
+    }
+
+    #[test]
+    fn what_is_said_of_the_connection() {
+        let table = [
+            ("GET / HTTP/1.1", "", None),
+            ("GET / HTTP/1.1", "Connection: close\r\n", Some("close")),
+            ("GET / HTTP/1.0", "", Some("close")),
+            ("GET / HTTP/1.0", "Connection: keep-alive\r\n", Some("keep-alive")),
+            ("POST / HTTP/1.1", "Content-Length: 99999\r\n", Some("close")),
+        ];
+        let facts = facts();
+        for (line, fields, expected) in table {
+            let plan = Plan::file(&request(line, fields), &facts);
+            let text = rendered(&plan);
+            let said = text.split("\r\n").find_map(|line| line.strip_prefix("Connection: "));
+            assert_eq!(said, expected, "{line} {fields:?}");
+            assert_eq!(plan.persists(), said != Some("close"));
+            assert!(rendered(&plan.closing()).contains("\r\nConnection: close\r\n"));
+        }
+    }
+
+    #[test]
+    fn a_redirect_stays_here_and_keeps_the_query() {
+        let table = [
+            ("/docs", "/docs/"),
+            ("/docs?a=b&c", "/docs/?a=b&c"),
+            ("/docs?", "/docs/?"),
+            ("//evil.example", "/evil.example/"),
+            ("/.//evil.example", "/evil.example/"),
+            ("/\\evil.example", "/%5Cevil.example/"),
+            ("/%5cevil.example", "/%5Cevil.example/"),
+            ("/%0d%0aSet-Cookie:x", "/%0D%0ASet-Cookie%3Ax/"),
+            ("/a%20b/%c3%a9%25", "/a%20b/%C3%A9%25/"),
+            ("http://evil.example/docs?q", "/docs/?q"),
+        ];
+        for (target, expected) in table {
+            let request = request(&format!("GET {target} HTTP/1.1"), "");
+            let path = target.strip_prefix("http://evil.example").unwrap_or(target);
+            let path = locate(path.split('?').next().unwrap_or_default()).expect("a path");
+            let text = rendered(&Plan::redirect(&request, &path));
+            assert!(text.contains(&format!("\r\nLocation: {expected}\r\n")), "{target}: {text}");
+            assert!(text.ends_with("\r\nContent-Length: 0\r\n\r\n"), "{text}");
+        }
+    }
+
+    #[test]
+    fn refusals() {
+        let get = request("GET / HTTP/1.1", "");
+        let text = rendered(&Plan::refuse(&get, Refusal::NOT_FOUND, None));
+        let (head, page) = text.split_once("\r\n\r\n").expect("a head");
+        assert!(head.starts_with("HTTP/1.1 404 Not Found\r\n"), "{head}");
+        assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", page.len())), "{head}");
+        assert!(page.contains("<h1>404 Not Found</h1>") && page.contains(Refusal::NOT_FOUND.why), "{page}");
+
+        let head_only = rendered(&Plan::refuse(&request("HEAD / HTTP/1.1", ""), Refusal::NOT_FOUND, None));
+        assert_eq!(head_only, format!("{head}\r\n\r\n"));
+
+        let facts = facts();
+        let own = Plan::refuse(&get, Refusal::NOT_FOUND, Some(&facts));
+        assert!(own.content().is_some());
+        let text = rendered(&own);
+        assert!(text.contains("\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n"), "{text}");
+        assert!(!text.contains("ETag"), "it is no version of what was asked for: {text}");
+
+        let post = request("POST / HTTP/1.1", "");
+        let refusal = post.admit().expect_err("a refusal");
+        assert!(rendered(&Plan::refuse(&post, refusal, None)).contains("\r\nAllow: GET, HEAD, OPTIONS\r\n"));
+        assert!(rendered(&Plan::refuse(&get, Refusal::BUSY, None)).contains("\r\nRetry-After: 1\r\n"));
+    }
+
+    #[test]
+    fn refused_input_ends_the_connection() {
+        let plan = Plan::refuse_input(b"GET /", Refusal::bad("Because."));
+        assert!(!plan.persists());
+        assert!(rendered(&plan).ends_with("<p>Because.</p>\n"));
+        for head in [&b"HEAD /"[..], b"\r\nHEAD /"] {
+            assert!(rendered(&Plan::refuse_input(head, Refusal::bad("Because."))).ends_with("\r\n\r\n"));
+        }
+    }
+
+    #[test]
+    fn options() {
+        let text = rendered(&Plan::options(&request("OPTIONS * HTTP/1.1", "")));
+        assert!(text.starts_with("HTTP/1.1 204 No Content\r\n"), "{text}");
+        assert!(
+            text.contains("\r\nAllow: GET, HEAD, OPTIONS\r\n") && !text.contains("Content-Length"),
+            "{text}"
+        );
+    }
 }

@@ -1,10 +1,11 @@
 //! From bytes to a request: strictly, because whatever two parsers may read in two ways is a hole (RFC 9112 §11.2).
 //!
-//! The request line is cut here; httparse cuts the field lines. What httparse forgives and we do not: a line that ends
-//! in a bare LF. A request is taken with its body or not at all, so that no body is ever taken for the next request.
+//! The request line is cut here, the field lines in [`fields`](super::fields). A request is taken with its body or not
+//! at all, so that no body is ever taken for the next request.
 
 use super::{
-    MAX_BODY, MAX_FIELDS, MAX_HEAD, MAX_LINE, authority, chunked,
+    MAX_BODY, MAX_HEAD, MAX_LINE, chunked,
+    fields::{Fields, Framing},
     refusal::Refusal,
     status::Status,
     target::{self, SitePath, Target, locate},
@@ -176,7 +177,7 @@ fn take_line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
 
 /// The minor version of HTTP/1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Version {
+pub enum Version {
     Http10,
     /// 1.1, or a later one of which 1.1 is understood (RFC 9110 §2.5).
     Http11,
@@ -213,139 +214,178 @@ fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// What the field lines say that concerns every request.
-#[derive(Default)]
-struct Fields<'a> {
-    host: Option<&'a [u8]>,
-    content_length: Option<&'a [u8]>,
-    transfer_encoding: Option<&'a [u8]>,
-    close: bool,
-    keep_alive: bool,
-    expects_continue: bool,
-    unmet_expectation: bool,
-}
-
-/// Where the request's body ends (RFC 9112 §6).
-enum Framing {
-    Length(u64),
-    Chunked,
-}
-
-impl<'a> Fields<'a> {
-    /// Reads the field lines at the beginning of `input`, up to the empty line; also says how long they are.
-    fn read(input: &'a [u8], at_most: usize) -> Result<Option<(Fields<'a>, usize)>, Refusal> {
-        const TOO_LARGE: Refusal =
-            Refusal::closing(Status::RequestHeaderFieldsTooLarge, "The request's head is too large.");
-        let mut lines = [httparse::EMPTY_HEADER; MAX_FIELDS];
-        let (len, lines) = match httparse::parse_headers(input, &mut lines) {
-            Ok(httparse::Status::Complete((len, _))) if len > at_most => return Err(TOO_LARGE),
-            Ok(httparse::Status::Complete(complete)) => complete,
-            Ok(httparse::Status::Partial) if input.len() >= at_most => return Err(TOO_LARGE),
-            Ok(httparse::Status::Partial) => return Ok(None),
-            Err(httparse::Error::TooManyHeaders) => return Err(TOO_LARGE),
-            Err(httparse::Error::HeaderValue) => {
-                return Err(Refusal::bad("A field has a control character."));
-            }
-            Err(_) => return Err(Refusal::bad("A field line is not a name, a colon and a value.")),
-        };
-        if memchr::memchr_iter(b'\n', &input[..len]).any(|lf| lf == 0 || input[lf - 1] != b'\r') {
-            return Err(Refusal::bad("A line ends without a carriage return."));
-        }
-        let mut fields = Fields::default();
-        for line in lines {
-            fields.take_in(line.name, line.value)?;
-        }
-        Ok(Some((fields, len)))
-    }
-
-    fn take_in(&mut self, name: &str, value: &'a [u8]) -> Result<(), Refusal> {
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
-        if is("host") {
-            once(&mut self.host, value, "There is more than one Host.")
-        } else if is("content-length") {
-            once(&mut self.content_length, value, "There is more than one Content-Length.")
-        } else if is("transfer-encoding") {
-            once(&mut self.transfer_encoding, value, "There is more than one Transfer-Encoding.")
-        } else {
-            if is("connection") {
-                for option in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
-                    self.close |= option.eq_ignore_ascii_case(b"close");
-                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-                }
-            } else if is("expect") {
-                let known = value.eq_ignore_ascii_case(b"100-continue");
-                self.expects_continue |= known;
-                self.unmet_expectation |= !known;
-            }
-            Ok(())
-        }
-    }
-
-    /// How long the body is. Two answers to that are none.
-    fn framing(&self, version: Version) -> Result<Framing, Refusal> {
-        match (self.transfer_encoding, self.content_length) {
-            (None, None) => Ok(Framing::Length(0)),
-            (None, Some(digits)) => content_length(digits).map(Framing::Length),
-            (Some(_), Some(_)) => {
-                Err(Refusal::bad("Both Content-Length and Transfer-Encoding say where it ends."))
-            }
-            (Some(_), None) if version == Version::Http10 => {
-                Err(Refusal::bad("HTTP/1.0 has no Transfer-Encoding."))
-            }
-            (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
-            (Some(_), None) => Err(Refusal::bad("The Transfer-Encoding is not just chunked.")),
-        }
-    }
-
-    /// HTTP/1.1 needs exactly one `Host` (RFC 9112 §3.2); where there is one, it must be valid.
-    fn check_host(&self, version: Version) -> Result<(), Refusal> {
-        match self.host {
-            Some(host) => authority::check(host).map(drop),
-            None if version == Version::Http10 => Ok(()),
-            None => Err(Refusal::bad("There is no Host.")),
-        }
-    }
-
-    fn persistence(&self, version: Version) -> Persistence {
-        match version {
-            _ if self.close => Persistence::Close,
-            Version::Http11 => Persistence::Persist,
-            Version::Http10 if self.keep_alive => Persistence::PersistIfSaid,
-            Version::Http10 => Persistence::Close,
-        }
-    }
-}
-
-fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8], twice: &'static str) -> Result<(), Refusal> {
-    match field.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(Refusal::bad(twice)),
-    }
-}
-
-/// `1*DIGIT` (RFC 9110 §8.6): no sign, no list, no number that does not fit.
-fn content_length(digits: &[u8]) -> Result<u64, Refusal> {
-    let only_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(digits)
-        .ok()
-        .filter(|_| only_digits)
-        .and_then(|text| text.parse().ok())
-        .ok_or(Refusal::bad("The Content-Length is not a number of bytes."))
-}
-
 /// Reads past a body at the beginning of `input`: what became of it, and how many bytes it takes. `None`: it is not
 /// whole yet.
 fn read_past(framing: Framing, withheld: bool, input: &[u8]) -> Result<Option<(Body, usize)>, Refusal> {
     match framing {
         Framing::Length(0) => Ok(Some((Body::Whole, 0))),
-        _ if withheld => Ok(Some((Body::Withheld, 0))),
         Framing::Length(len) if len > MAX_BODY as u64 => Ok(Some((Body::TooLong, 0))),
+        _ if withheld => Ok(Some((Body::Withheld, 0))),
         Framing::Length(len) if len > input.len() as u64 => Ok(None),
         Framing::Length(len) => Ok(Some((Body::Whole, len as usize))),
-        Framing::Chunked => match chunked::length(input)? {
-            Some(len) if len <= MAX_BODY => Ok(Some((Body::Whole, len))),
-            None if input.len() < MAX_BODY => Ok(None),
-            _ => Ok(Some((Body::TooLong, 0))),
-        },
+        Framing::Chunked => Ok(match chunked::length(input, MAX_BODY)? {
+            chunked::Length::Known(len) => Some((Body::Whole, len)),
+            chunked::Length::TooLong => Some((Body::TooLong, 0)),
+            chunked::Length::Unknown => None,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(input: &str) -> (Request<'_>, usize) {
+        parse(input.as_bytes()).expect("no refusal").expect("a whole request")
+    }
+
+    fn status(input: &[u8]) -> u16 {
+        parse(input).expect_err("a refusal").status.code()
+    }
+
+    #[test]
+    fn whole_byte_by_byte_and_with_trailing_data() {
+        let requests = [
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "HEAD /a?b HTTP/1.0\r\n\r\n",
+            "OPTIONS * HTTP/1.1\r\nHost:a\r\nX-Odd: \u{e9}\t\u{f6}\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nGET /",
+            "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nGET /\r\n0\r\nT: x\r\n\r\n",
+        ];
+        for text in requests {
+            let (request, len) = parsed(text);
+            assert_eq!(len, text.len(), "{text:?}");
+            for cut in 0..text.len() {
+                assert_eq!(parse(&text.as_bytes()[..cut]), Ok(None), "{text:?} until {cut}");
+            }
+            let trailing = format!("{text}\0 and whatever");
+            assert_eq!(parsed(&trailing), (request, len), "{text:?} and more");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for() {
+        let not_for_files = Err(Refusal::new(Status::MethodNotAllowed, "Files here can only be read."));
+        let table: &[(&str, Result<&str, u16>)] = &[
+            ("GET /a", Ok("a")),
+            ("HEAD /a/?q", Ok("a/")),
+            ("GET http://other/b", Ok("b")),
+            ("GET /../a", Err(404)),
+            ("GET /%", Err(400)),
+            ("OPTIONS /a", Ok("(options)")),
+            ("OPTIONS *", Ok("(options)")),
+            ("OPTIONS /..", Ok("(options)")),
+            ("POST /..", Err(405)),
+            ("TRACE /", Err(405)),
+            ("CONNECT a:1", Err(405)),
+            ("get /", Err(501)),
+            ("BREW /pot", Err(501)),
+        ];
+        for (line, expected) in table {
+            let input = format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n");
+            let (request, _) = parsed(&input);
+            let asked = request.admit().map_err(|refusal| refusal.status.code()).map(|ask| match ask {
+                Ask::File(path) => String::from_utf8_lossy(path.bytes()).into_owned(),
+                Ask::Options => "(options)".to_owned(),
+            });
+            assert_eq!(asked.as_deref(), expected.as_ref().map(|text| *text).map_err(|code| code), "{line}");
+        }
+        assert_eq!(parsed("PATCH / HTTP/1.0\r\n\r\n").0.admit(), not_for_files);
+    }
+
+    #[test]
+    fn persistence() {
+        use Persistence::{Close, Persist, PersistIfSaid};
+        let table = [
+            ("1.1", "", Persist),
+            ("1.1", "Connection: keep-alive\r\n", Persist),
+            ("1.1", "Connection: close\r\n", Close),
+            ("1.1", "Connection: Upgrade , CLOSE\r\n", Close),
+            ("1.1", "Connection: keep-alive\r\nConnection: close\r\n", Close),
+            ("1.1", "Connection: closed\r\n", Persist),
+            ("1.0", "", Close),
+            ("1.0", "Connection: Keep-Alive\r\n", PersistIfSaid),
+            ("1.0", "Connection: keep-alive, close\r\n", Close),
+            ("1.9", "", Persist),
+        ];
+        for (version, field, expected) in table {
+            let input = format!("GET / HTTP/{version}\r\nHost: a\r\n{field}\r\n");
+            assert_eq!(parsed(&input).0.persistence, expected, "{version} {field:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_not_read_past_ends_the_connection() {
+        let table = [
+            ("Content-Length: 32768\r\n", Ok(None)),
+            ("Content-Length: 32769\r\n", Ok(Some(413))),
+            ("Transfer-Encoding: chunked\r\n", Ok(None)),
+            ("Expect: 100-Continue\r\nContent-Length: 5\r\n", Ok(Some(200))),
+            ("Expect: 100-continue\r\n", Ok(Some(200))),
+            ("Expect: the-unexpected\r\n", Ok(Some(417))),
+        ];
+        for (fields, expected) in table {
+            let input = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+            let got = parse(input.as_bytes()).map(|found| {
+                found
+                    .map(|(request, _)| request.admit().map_or_else(|refusal| refusal.status.code(), |_| 200))
+            });
+            assert_eq!(got, expected, "{fields:?}");
+        }
+        let withheld = "GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+        assert!(!parsed(withheld).0.persists());
+    }
+
+    #[test]
+    fn request_lines_that_are_refused() {
+        let table: &[(&[u8], u16)] = &[
+            (b"GET / HTTP/1.1\nHost: a\r\n\r\n", 400),
+            (b"\nGET / HTTP/1.1\r\n", 400),
+            (b"\r\n\r\nGET / HTTP/1.1\r\n", 400),
+            (b" GET / HTTP/1.1\r\n", 400),
+            (b"GET  / HTTP/1.1\r\n", 400),
+            (b"GET /  HTTP/1.1\r\n", 400),
+            (b"GET\t/ HTTP/1.1\r\n", 400),
+            (b"GET / HTTP/1.1 \r\n", 400),
+            (b"GET / HTTP/1.1\t\r\n", 400),
+            (b"GET / HTTP/1.1\r\r\n", 400),
+            (b"GET /\r\n", 400),
+            (b"GET\r\n", 400),
+            (b"\r\n\n", 400),
+            (b"G@T / HTTP/1.1\r\n", 400),
+            (b"GET / http/1.1\r\n", 400),
+            (b"GET / HTTP/1.10\r\n", 400),
+            (b"GET / HTTP/11\r\n", 400),
+            (b"GET / HTTP/1.\r\n", 400),
+            (b"GET / HTTP/2.0\r\n", 505),
+            (b"GET / HTTP/0.9\r\n", 505),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+            (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", 400),
+            (b"GET /\x80 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ];
+        for (input, expected) in table {
+            assert_eq!(status(input), *expected, "{:?}", String::from_utf8_lossy(input));
+        }
+    }
+
+    #[test]
+    fn bounds_of_the_head() {
+        let line = |len: usize| format!("GET /{} HTTP/1.1\r\n", "a".repeat(len - "GET / HTTP/1.1".len()));
+        let head = |len: usize| {
+            let around = "GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n".len();
+            format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "a".repeat(len - around))
+        };
+        assert!(parse(format!("{}Host: a\r\n\r\n", line(MAX_LINE)).as_bytes()).is_ok_and(|r| r.is_some()));
+        assert_eq!(status(line(MAX_LINE + 1).as_bytes()), 414);
+        assert_eq!(status(&[b'a'; MAX_LINE + 2]), 414);
+        assert!(parse(head(MAX_HEAD).as_bytes()).is_ok_and(|r| r.is_some()));
+        assert_eq!(status(head(MAX_HEAD + 1).as_bytes()), 431);
+        assert_eq!(status(&head(MAX_HEAD + 100).as_bytes()[..MAX_HEAD]), 431, "before it is whole");
+        let fields =
+            |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(count - 1));
+        assert!(parse(fields(64).as_bytes()).is_ok_and(|r| r.is_some()));
+        assert_eq!(status(fields(65).as_bytes()), 431);
     }
 }

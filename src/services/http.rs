@@ -138,7 +138,7 @@ impl Conversation {
     fn refuse(&self, input: &[u8], refusal: Refusal, out: &mut Outbox, cx: &mut Context<'_>) {
         let line =
             input.split(|b| matches!(b, b'\r' | b'\n')).find(|line| !line.is_empty()).unwrap_or_default();
-        self.send(&Plan::refuse_input(refusal), None, line, out, cx);
+        self.send(&Plan::refuse_input(input, refusal), None, line, out, cx);
     }
 
     /// Puts a response into the outbox: its head and a small body as bytes, a larger body as it lies.

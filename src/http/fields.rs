@@ -1,0 +1,239 @@
+//! The field lines of a head, as far as they concern every request: who is asked, where the request ends, whether the
+//! connection goes on.
+//!
+//! httparse cuts the lines. What it forgives and we do not is a line that ends in a bare LF.
+
+use super::{
+    MAX_FIELDS, authority,
+    refusal::Refusal,
+    request::{Persistence, Version},
+    status::Status,
+};
+
+/// What the field lines say that concerns every request.
+#[derive(Default)]
+pub struct Fields<'a> {
+    host: Option<&'a [u8]>,
+    content_length: Option<&'a [u8]>,
+    transfer_encoding: Option<&'a [u8]>,
+    close: bool,
+    keep_alive: bool,
+    pub expects_continue: bool,
+    pub unmet_expectation: bool,
+}
+
+/// Where the request's body ends (RFC 9112 §6).
+pub enum Framing {
+    Length(u64),
+    Chunked,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads the field lines at the beginning of `input`, up to the empty line; also says how long they are.
+    pub fn read(input: &'a [u8], at_most: usize) -> Result<Option<(Fields<'a>, usize)>, Refusal> {
+        const TOO_LARGE: Refusal =
+            Refusal::closing(Status::RequestHeaderFieldsTooLarge, "The request's head is too large.");
+        let mut lines = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let (len, lines) = match httparse::parse_headers(input, &mut lines) {
+            Ok(httparse::Status::Complete((len, _))) if len > at_most => return Err(TOO_LARGE),
+            Ok(httparse::Status::Complete(complete)) => complete,
+            Ok(httparse::Status::Partial) if input.len() >= at_most => return Err(TOO_LARGE),
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(httparse::Error::TooManyHeaders) => return Err(TOO_LARGE),
+            Err(httparse::Error::HeaderValue) => {
+                return Err(Refusal::bad("A field has a control character."));
+            }
+            Err(_) => return Err(Refusal::bad("A field line is not a name, a colon and a value.")),
+        };
+        if memchr::memchr_iter(b'\n', &input[..len]).any(|lf| lf == 0 || input[lf - 1] != b'\r') {
+            return Err(Refusal::bad("A line ends without a carriage return."));
+        }
+        let mut fields = Fields::default();
+        for line in lines {
+            fields.take_in(line.name, line.value)?;
+        }
+        Ok(Some((fields, len)))
+    }
+
+    fn take_in(&mut self, name: &str, value: &'a [u8]) -> Result<(), Refusal> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        if is("host") {
+            once(&mut self.host, value, "There is more than one Host.")
+        } else if is("content-length") {
+            once(&mut self.content_length, value, "There is more than one Content-Length.")
+        } else if is("transfer-encoding") {
+            once(&mut self.transfer_encoding, value, "There is more than one Transfer-Encoding.")
+        } else {
+            if is("connection") {
+                for option in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            } else if is("expect") {
+                let known = value.eq_ignore_ascii_case(b"100-continue");
+                self.expects_continue |= known;
+                self.unmet_expectation |= !known;
+            }
+            Ok(())
+        }
+    }
+
+    /// How long the body is. Two answers to that are none.
+    pub fn framing(&self, version: Version) -> Result<Framing, Refusal> {
+        match (self.transfer_encoding, self.content_length) {
+            (None, None) => Ok(Framing::Length(0)),
+            (None, Some(digits)) => content_length(digits).map(Framing::Length),
+            (Some(_), Some(_)) => {
+                Err(Refusal::bad("Both Content-Length and Transfer-Encoding say where it ends."))
+            }
+            (Some(_), None) if version == Version::Http10 => {
+                Err(Refusal::bad("HTTP/1.0 has no Transfer-Encoding."))
+            }
+            (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
+            (Some(_), None) => Err(Refusal::bad("The Transfer-Encoding is not just chunked.")),
+        }
+    }
+
+    /// HTTP/1.1 needs exactly one `Host` (RFC 9112 §3.2); where there is one, it must be valid.
+    pub fn check_host(&self, version: Version) -> Result<(), Refusal> {
+        match self.host {
+            Some(host) => authority::check(host).map(drop),
+            None if version == Version::Http10 => Ok(()),
+            None => Err(Refusal::bad("There is no Host.")),
+        }
+    }
+
+    pub fn persistence(&self, version: Version) -> Persistence {
+        match version {
+            _ if self.close => Persistence::Close,
+            Version::Http11 => Persistence::Persist,
+            Version::Http10 if self.keep_alive => Persistence::PersistIfSaid,
+            Version::Http10 => Persistence::Close,
+        }
+    }
+}
+
+fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8], twice: &'static str) -> Result<(), Refusal> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Refusal::bad(twice)),
+    }
+}
+
+/// `1*DIGIT` (RFC 9110 §8.6): no sign, no list, no number that does not fit.
+fn content_length(digits: &[u8]) -> Result<u64, Refusal> {
+    let only_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(digits)
+        .ok()
+        .filter(|_| only_digits)
+        .and_then(|text| text.parse().ok())
+        .ok_or(Refusal::bad("The Content-Length is not a number of bytes."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &str) -> Result<Option<(Fields<'_>, usize)>, Refusal> {
+        Fields::read(lines.as_bytes(), 1000)
+    }
+
+    #[test]
+    fn lines_that_are_no_field_lines() {
+        let lines = [
+            "X : y",
+            "X\t: y",
+            ": y",
+            "X",
+            "X y",
+            "X: a\0b",
+            "X: a\rb",
+            "X: a\u{7f}b",
+            "X: a\u{1b}[31m",
+            "X: a\n",
+            "X(: y",
+            "X\u{e9}: y",
+            "\"X\": y",
+            " X: y",
+            "A: b\r\n folded",
+            "A: b\r\n\tfolded",
+            "A: b\nX: y",
+        ];
+        for line in lines {
+            let refusal = read(&format!("{line}\r\n\r\n")).map(drop).expect_err(line);
+            assert_eq!(refusal.status, Status::BadRequest, "{line:?}");
+        }
+        assert!(read("A: b\r\n\n").is_err_and(|refusal| refusal.status == Status::BadRequest));
+        assert!(read("\n").is_err_and(|refusal| refusal.status == Status::BadRequest));
+    }
+
+    #[test]
+    fn lines_that_are() {
+        for lines in ["\r\n", "X:\r\n\r\n", "X:y\r\n\r\n", "!#$%&'*+-.^_`|~9: \u{e9} \t ~\r\n\r\n"] {
+            assert!(
+                read(lines).is_ok_and(|fields| fields.is_some_and(|(_, len)| len == lines.len())),
+                "{lines:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn where_the_body_ends() {
+        let table: &[(&str, Option<&str>)] = &[
+            ("", Some("0")),
+            ("Content-Length: 0", Some("0")),
+            ("Content-Length:  42 ", Some("42")),
+            ("content-length: 18446744073709551615", Some("18446744073709551615")),
+            ("Transfer-Encoding: chunked", Some("chunked")),
+            ("transfer-encoding: CHUNKED", Some("chunked")),
+            ("Content-Length: 18446744073709551616", None),
+            ("Content-Length: ", None),
+            ("Content-Length: +5", None),
+            ("Content-Length: -5", None),
+            ("Content-Length: 0x5", None),
+            ("Content-Length: 5, 5", None),
+            ("Content-Length: 5 5", None),
+            ("Content-Length: 5\r\nContent-Length: 5", None),
+            ("Content-Length: 5\r\nTransfer-Encoding: chunked", None),
+            ("Transfer-Encoding: chunked\r\nContent-Length: 5", None),
+            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", None),
+            ("Transfer-Encoding: chunked, chunked", None),
+            ("Transfer-Encoding: gzip, chunked", None),
+            ("Transfer-Encoding: identity", None),
+            ("Transfer-Encoding: xchunked", None),
+            ("Transfer-Encoding: \"chunked\"", None),
+            ("Transfer-Encoding:", None),
+        ];
+        let framing = |line: &str, version| {
+            let lines = if line.is_empty() { "\r\n".to_owned() } else { format!("{line}\r\n\r\n") };
+            let framing =
+                read(&lines).and_then(|found| found.expect("whole lines").0.framing(version)).ok()?;
+            Some(match framing {
+                Framing::Length(len) => len.to_string(),
+                Framing::Chunked => "chunked".to_owned(),
+            })
+        };
+        for (line, expected) in table {
+            assert_eq!(framing(line, Version::Http11).as_deref(), *expected, "{line:?}");
+        }
+        assert_eq!(framing("Transfer-Encoding: chunked", Version::Http10), None);
+    }
+
+    #[test]
+    fn exactly_one_host() {
+        let check = |lines: &str, version| {
+            read(lines).and_then(|found| found.expect("whole lines").0.check_host(version)).is_ok()
+        };
+        let table = [
+            ("Host: a\r\n\r\n", true, true),
+            ("\r\n", false, true),
+            ("Host:\r\n\r\n", false, false),
+            ("Host: a\r\nhost: a\r\n\r\n", false, false),
+            ("Host: a b\r\n\r\n", false, false),
+        ];
+        for (lines, in_11, in_10) in table {
+            assert_eq!(check(lines, Version::Http11), in_11, "{lines:?}");
+            assert_eq!(check(lines, Version::Http10), in_10, "{lines:?} in HTTP/1.0");
+        }
+    }
+}
