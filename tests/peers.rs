@@ -342,7 +342,7 @@ fn a_refused_peer_that_keeps_sending_gets_the_fin_and_is_cut_in_time() {
                 let mut client = sent(server, request);
                 let mut socket = client.socket.try_clone().expect("a second handle");
                 let flood = thread::spawn(move || {
-                    while socket.write(&[b'x'; 4096]).is_ok() {
+                    while begun.elapsed() < SOON && socket.write(&[b'x'; 4096]).is_ok() {
                         thread::sleep(Duration::from_millis(pause_ms)); // the peer's own pace
                     }
                 });

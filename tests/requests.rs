@@ -131,7 +131,7 @@ fn text_names_its_charset_and_nothing_else_does() {
         ("a.js", "text/javascript; charset=utf-8"),
         ("a.mjs", "text/javascript; charset=utf-8"),
         ("a.txt", "text/plain; charset=utf-8"),
-        ("a.svg", "image/svg+xml; charset=utf-8"),
+        ("a.svg", "image/svg+xml"),
         ("a.png", "image/png"),
         ("a.woff2", "font/woff2"),
         ("a.wasm", "application/wasm"),

@@ -71,3 +71,72 @@ pub fn write_once(out: &mut Outbox, socket: &mut TcpStream, at_most: usize) -> R
 fn send_file(socket: &TcpStream, file: &File, mut offset: u64, count: usize) -> io::Result<usize> {
     Ok(rustix::fs::sendfile(socket, file, Some(&mut offset), count)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Read,
+        net::{TcpListener, TcpStream as Peer},
+        os::unix::fs::FileExt,
+        rc::Rc,
+    };
+
+    use super::*;
+    use crate::protocol::Body;
+
+    /// Both ends of a connection; ours does not block.
+    fn pair() -> (TcpStream, Peer) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let peer = Peer::connect(listener.local_addr().expect("its address")).expect("connect");
+        let (ours, _) = listener.accept().expect("accept");
+        ours.set_nonblocking(true).expect("set nonblocking");
+        (TcpStream::from_std(ours), peer)
+    }
+
+    fn sending(file: File, offset: u64, left: u64) -> Outbox {
+        let mut out = Outbox::default();
+        out.bytes().extend(b"head ");
+        out.put(Body::File { file: Rc::new(file), offset, left });
+        out
+    }
+
+    #[test]
+    fn a_file_is_sent_from_behind_4_gib() {
+        let file = tempfile::tempfile().expect("a file");
+        let offset = 5 << 30;
+        file.write_all_at(b"far away", offset).expect("write");
+        let (mut ours, mut peer) = pair();
+        let mut out = sending(file, offset, 8);
+        while write_once(&mut out, &mut ours, 1 << 20).expect("no error") != Wrote::Nothing {}
+        let mut got = [0; 13];
+        peer.read_exact(&mut got).expect("read");
+        assert_eq!(&got, b"head far away");
+    }
+
+    #[test]
+    fn a_file_that_has_become_shorter_ends_the_connection() {
+        let file = tempfile::tempfile().expect("a file");
+        file.write_all_at(b"short", 0).expect("write");
+        let (mut ours, _peer) = pair();
+        let mut out = sending(file, 0, 100);
+        let mut write = || write_once(&mut out, &mut ours, 1 << 20);
+        assert_eq!(write(), Ok(Wrote::Some { offered: 5, got: 5 }));
+        assert_eq!(write(), Ok(Wrote::Some { offered: 100, got: 5 }));
+        assert_eq!(write(), Err(Why::FileChanged));
+    }
+
+    #[test]
+    fn a_peer_that_is_gone_is_told_from_a_full_buffer() {
+        let (mut ours, peer) = pair();
+        let mut out = Outbox::default();
+        let fill = |out: &mut Outbox| out.bytes().resize(64 * 1024, b'x');
+        fill(&mut out);
+        while write_once(&mut out, &mut ours, 0).expect("no error") != Wrote::WouldBlock {
+            if out.is_empty() {
+                fill(&mut out);
+            }
+        }
+        drop(peer);
+        assert!(matches!(write_once(&mut out, &mut ours, 0), Err(Why::Reset | Why::BrokenPipe)));
+    }
+}
