@@ -20,11 +20,11 @@ from urllib.parse import unquote_to_bytes
 
 PIECE, MAX_HEAD, END = 65536, 16384, b"\r\n\r\n"    # bytes moved in one go; bytes of a request head
 # select() takes descriptors below 1,024, and a peer may hold two of them: a socket and a file.
-MAX_PEERS = (min(1024, getrlimit(RLIMIT_NOFILE)[0]) - 16) // 2
+MAX_CONNECTIONS = (min(1024, getrlimit(RLIMIT_NOFILE)[0]) - 16) // 2
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 FIELD = rf"({TOKEN}):([^\x00-\x08\n-\x1f\x7f]*)\r\n"
 HEAD = re.compile(rf"({TOKEN}) ([!-~]+) HTTP/1\.([0-9])\r\n((?:{FIELD})*)")
-Request = namedtuple("Request", "method target keep size")
+Request = namedtuple("Request", "method target persists consumed")
 
 
 class Refusal(Exception):
@@ -85,7 +85,7 @@ class HTTPServer:
         connfd.setblocking(False)
         connfd.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)      # a file's last bytes must not wait
         self.rlist.append(Connection(connfd))
-        if len(self.rlist + self.wlist) > MAX_PEERS:        # A full house: callers wait in the
+        if len(self.rlist + self.wlist) > MAX_CONNECTIONS:  # A full house: callers wait in the
             self.rlist.remove(self.sockfd)                  # backlog, and must not wake us in vain.
 
     def handle(self, c):
@@ -128,13 +128,13 @@ class HTTPServer:
             found = find(self.root, locate(request))
         except Refusal as refusal:
             found = refusal
-        self.respond(c, request, found)
+        self.answer(c, request, found)
 
-    def respond(self, c, request, found):
+    def answer(self, c, request, found):
         head, c.body, c.left = plan(request, found)
         c.outbox += head
-        c.last = not (request and request.keep)
-        del c.inbox[:None if c.last else request.size]
+        c.last = not (request and request.persists)
+        del c.inbox[:None if c.last else request.consumed]
 
     def flush(self, c):
         """Try now: only when the kernel's buffer is full is there anything to wait for."""
@@ -171,10 +171,10 @@ def parse(inbox):
     if names.count("host") != 1 and minor != "0":
         raise Refusal(400)
     said = re.split(r"\s*,\s*", ",".join(value for name, value in fields if name == "connection"))
-    keep = "close" not in said and (minor != "0" or "keep-alive" in said)
+    persists = "close" not in said and (minor != "0" or "keep-alive" in said)
     if "content-length" in names or "transfer-encoding" in names:
-        keep = False        # a body must never pass for the next request: answer, and hang up
-    return Request(method, target, keep, len(text + END))
+        persists = False    # a body must never pass for the next request: answer, and hang up
+    return Request(method, target, persists, len(text + END))
 
 
 def locate(request):
@@ -214,7 +214,7 @@ def plan(request, found):
     head = [f"HTTP/1.1 {status:d} {status.phrase}", f"Date: {formatdate(usegmt=True)}",
             f"Content-Type: {kind}" + "; charset=utf-8" * kind.startswith("text/"),
             f"Content-Length: {size}", "Allow: GET, HEAD",          # a 405 must say it, all may
-            "Connection: " + ("keep-alive" if request and request.keep else "close"), "\r\n"]
+            "Connection: " + ("keep-alive" if request and request.persists else "close"), "\r\n"]
     if request and request.method == "HEAD":
         size = 0                            # the same head as GET, and no body after it
     return "\r\n".join(head).encode(), body, size

@@ -5,8 +5,6 @@
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
-use crate::protocol::Why;
-
 /// Who takes a step. The numbers are for people and are never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
@@ -74,6 +72,51 @@ pub enum Step {
     Sent { got: usize, to: SocketAddr },
     /// The source is closed.
     Closed { why: Why },
+}
+
+/// Why a source was closed: a closed set, for logs and for those who watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// All was said.
+    Done,
+    /// The peer closed its side and everything owed was answered.
+    Eof,
+    /// A message did not come whole in time.
+    HeadTimeout,
+    /// Nothing came in time.
+    IdleTimeout,
+    /// The peer took nothing in time.
+    SendTimeout,
+    /// The peer reset the connection.
+    Reset,
+    /// The peer was gone when we wrote.
+    BrokenPipe,
+    /// The peer was refused.
+    BadRequest,
+    /// A bound was reached.
+    Limit,
+    /// The server shuts down.
+    Shutdown,
+    /// A file became shorter while it was sent, or could not be read.
+    FileChanged,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Why::Done => "done",
+            Why::Eof => "eof",
+            Why::HeadTimeout => "head-timeout",
+            Why::IdleTimeout => "idle-timeout",
+            Why::SendTimeout => "send-timeout",
+            Why::Reset => "reset",
+            Why::BrokenPipe => "broken-pipe",
+            Why::BadRequest => "bad-request",
+            Why::Limit => "limit",
+            Why::Shutdown => "shutdown",
+            Why::FileChanged => "file-changed",
+        })
+    }
 }
 
 /// Somebody who watches the loop turn.

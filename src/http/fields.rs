@@ -3,12 +3,24 @@
 //!
 //! httparse cuts the lines. What it forgives and we do not is a line that ends in a bare LF.
 
-use super::{
-    MAX_FIELDS, authority,
-    refusal::Refusal,
-    request::{Persistence, Version},
-    status::Status,
-};
+use super::{MAX_FIELDS, authority, refusal::Refusal, status::Status};
+
+/// The minor version of HTTP/1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    Http10,
+    /// 1.1, or a later one of which 1.1 is understood (RFC 9110 §2.5).
+    Http11,
+}
+
+/// Whether the connection goes on after the response, and whether that is to be said (RFC 9112 §9.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    Close,
+    Persist,
+    /// HTTP/1.0: only if it is said.
+    PersistIfSaid,
+}
 
 /// What the field lines say that concerns every request.
 #[derive(Default)]

@@ -6,8 +6,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::{
     facts::Facts,
+    fields::Persistence,
     refusal::Refusal,
-    request::{Method, Persistence, Request},
+    request::{Method, Request},
     status::Status,
     target::SitePath,
 };

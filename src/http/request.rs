@@ -5,7 +5,7 @@
 
 use super::{
     MAX_BODY, MAX_HEAD, MAX_LINE, chunked,
-    fields::{Fields, Framing},
+    fields::{Fields, Framing, Persistence, Version},
     refusal::Refusal,
     status::Status,
     target::{self, SitePath, Target, locate},
@@ -35,15 +35,6 @@ pub enum Method {
     /// Not for files either, and what follows its request is no HTTP.
     Connect,
     Unknown,
-}
-
-/// Whether the connection goes on after the response, and whether that is to be said (RFC 9112 §9.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Persistence {
-    Close,
-    Persist,
-    /// HTTP/1.0: only if it is said.
-    PersistIfSaid,
 }
 
 /// What became of the request's body.
@@ -173,14 +164,6 @@ fn take_line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
         }
         None => Ok(None),
     }
-}
-
-/// The minor version of HTTP/1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
-    Http10,
-    /// 1.1, or a later one of which 1.1 is understood (RFC 9110 §2.5).
-    Http11,
 }
 
 /// `method SP request-target SP HTTP-version`, nothing more.
