@@ -38,6 +38,8 @@ const ACCEPTS: usize = 64;
 const LATE: usize = 256;
 /// Asks a listener again after this long when descriptors or memory ran out.
 const RETRY_ACCEPT: Duration = Duration::from_millis(200);
+/// Tells the operator of that at most this often.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// Bounds that hold for every connection. `None`: no bound.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +70,8 @@ pub struct EventLoop {
     datagrams: u64,
     /// Listeners that have met a full house.
     parked: Vec<usize>,
+    /// When the operator was last told that descriptors or memory ran out.
+    complained: Option<Instant>,
     draining: bool,
     drained_by: Option<Instant>,
 }
@@ -93,6 +97,7 @@ impl EventLoop {
             listeners: 0,
             datagrams: 0,
             parked: Vec::new(),
+            complained: None,
             draining: false,
             drained_by: None,
         })
@@ -169,7 +174,7 @@ impl EventLoop {
                     return self.steps.note(who, || Step::BacklogEmpty);
                 }
                 Err(e) if is_exhaustion(&e) => {
-                    log::warn!("cannot accept: {e}; trying again soon");
+                    self.complain(&e);
                     return self.park(key, who, Some(RETRY_ACCEPT));
                 }
                 // Trouble of one peer that was gone before it was accepted: accept(2), "Error handling".
@@ -177,6 +182,15 @@ impl EventLoop {
             }
         }
         self.carry_over(key);
+    }
+
+    /// Tells the operator that the system gives no more, but not at each of the many tries.
+    fn complain(&mut self, e: &io::Error) {
+        let now = self.clock.now();
+        if self.complained.is_none_or(|last| now >= last + COMPLAIN_EVERY) {
+            self.complained = Some(now);
+            log::warn!("cannot accept: {e}; peers wait, and are tried again soon");
+        }
     }
 
     /// A new connection joins the sources: `rlist.append(c)`.
