@@ -80,8 +80,7 @@ impl EventLoop {
             self.close(key, Why::Shutdown);
         }
         for key in self.keys(|kind| matches!(kind, Kind::Connection(_))) {
-            // One last look: a request that has come already is answered.
-            self.sources[key].ready.readable = true;
+            // Each has one more turn, after the next poll has told of whatever came before it.
             self.ready.push(key);
         }
     }
