@@ -79,6 +79,7 @@ impl EventLoop {
         for key in self.keys(|kind| matches!(kind, Kind::Listener(_) | Kind::Datagrams(_))) {
             self.close(key, Why::Shutdown);
         }
+        self.parked.clear();
         for key in self.keys(|kind| matches!(kind, Kind::Connection(_))) {
             // Each has one more turn, after the next poll has told of whatever came before it.
             self.ready.push(key);
