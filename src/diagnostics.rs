@@ -1,10 +1,9 @@
-//! Diagnostics for operators, on standard error.
+//! Diagnostics for operators, on standard error: a line each, dropped where nobody takes it.
 
-use std::io;
+use std::{io, os::fd::AsFd, sync::Mutex, time::SystemTime};
 
 use log::{LevelFilter, Log, Metadata, Record};
-use oneloop::takes_more;
-use simple_logger::SimpleLogger;
+use oneloop::Sink;
 
 /// Logs warnings and errors; more with each `-v`, less with each `-q`.
 pub fn begin(verbose: u8, quiet: u8) {
@@ -16,27 +15,32 @@ pub fn begin(verbose: u8, quiet: u8) {
         (_, 1) => LevelFilter::Error,
         (_, _) => LevelFilter::Off,
     };
-    log::set_max_level(level);
+    // A process without a standard error has nobody to tell.
+    let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() else { return };
     // Fails only where a logger was set before.
-    let _ =
-        log::set_boxed_logger(Box::new(Patient(SimpleLogger::new().with_level(level).with_utc_timestamps())));
+    if log::set_boxed_logger(Box::new(Diagnostics(Mutex::new(Sink::new(stderr))))).is_ok() {
+        log::set_max_level(level);
+    }
 }
 
-/// Drops what nobody takes: a stalled or closed standard error must not stop the server.
-struct Patient(SimpleLogger);
+/// The mutex is there because a logger must be `Sync`; nobody else ever holds it.
+struct Diagnostics(Mutex<Sink>);
 
-impl Log for Patient {
+impl Log for Diagnostics {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.0.enabled(metadata)
+        metadata.level() <= log::max_level()
     }
 
     fn log(&self, record: &Record<'_>) {
-        if takes_more(io::stderr()) {
-            self.0.log(record);
+        if self.enabled(record.metadata())
+            && let Ok(mut sink) = self.0.lock()
+        {
+            let time = humantime::format_rfc3339_millis(SystemTime::now());
+            sink.write(
+                format!("{time} {:<5} [{}] {}\n", record.level(), record.target(), record.args()).as_bytes(),
+            );
         }
     }
 
-    fn flush(&self) {
-        self.0.flush();
-    }
+    fn flush(&self) {}
 }

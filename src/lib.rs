@@ -60,4 +60,4 @@ pub mod site;
 
 pub use server::{HttpServer, Settings, StartError, plain, raise_descriptor_limit};
 pub use services::Timeouts;
-pub use sink::takes_more;
+pub use sink::Sink;

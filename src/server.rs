@@ -22,6 +22,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::{
     clock::Clock,
     event_loop::{EventLoop, Limits},
+    observer::Observer,
     services::{AccessLog, Echo, Http, Timeouts},
     sink::Sink,
     site::Site,
@@ -122,8 +123,9 @@ impl HttpServer {
         };
         let event_loop = EventLoop::new(limits, Clock::system())
             .map_err(|e| StartError::System(format!("cannot make a poller: {}", plain(&e))))?;
-        let log = settings.access_log.map(|file| Rc::new(RefCell::new(AccessLog::new(Sink::new(file)))));
-        let http = Rc::new(Http::new(Rc::new(site), settings.timeouts, log.clone()));
+        let log =
+            settings.access_log.map(|file| Rc::new(RefCell::new(AccessLog::new(Sink::new(file.into())))));
+        let http = Rc::new(Http::new(site, settings.timeouts, log.clone()));
         let mut server = HttpServer { event_loop, addresses: Vec::new(), udp_address: None, log };
         for host in &settings.hosts {
             server.listen(host, settings.port, &http)?;
@@ -144,9 +146,9 @@ impl HttpServer {
         self.udp_address
     }
 
-    /// The loop, for those who advance it turn by turn or watch it.
-    pub fn event_loop(&mut self) -> &mut EventLoop {
-        &mut self.event_loop
+    /// From now on `observer` sees every step of the loop.
+    pub fn watch(&mut self, observer: Box<dyn Observer>) {
+        self.event_loop.watch(observer);
     }
 
     /// Makes Ctrl-C and SIGTERM an orderly end: [`HttpServer::serve_forever`] returns when the responses under way are
@@ -170,13 +172,19 @@ impl HttpServer {
     /// The poller failed.
     pub fn serve_forever(&mut self) -> io::Result<()> {
         while !self.event_loop.is_done() {
-            self.event_loop.turn()?;
-            if let Some(log) = &self.log {
-                log.borrow_mut().write();
-            }
+            self.turn()?;
         }
-        if let Some(dropped) = self.log.as_ref().map(|log| log.borrow().dropped()).filter(|n| *n > 0) {
-            log::warn!("{dropped} lines of the access log were lost: nobody took them");
+        Ok(())
+    }
+
+    /// One turn of the loop, for those who advance it step by step; then the access log of that turn is written.
+    ///
+    /// # Errors
+    /// The poller failed.
+    pub fn turn(&mut self) -> io::Result<()> {
+        self.event_loop.turn()?;
+        if let Some(log) = &self.log {
+            log.borrow_mut().write();
         }
         Ok(())
     }

@@ -143,3 +143,19 @@ fn a_pipe_gets_no_lines_unless_asked() {
     server.exit();
     assert_eq!(server.stdout_line(), "");
 }
+
+#[test]
+fn a_log_that_nobody_reads_stops_nobody() {
+    let site = site();
+    let mut server = Server::with(&site, &["--access-log"]);
+    let mut client = server.connect();
+    // Far more than a pipe holds, in lines that are longer than its unit when they are escaped.
+    let request = format!("GET /{} HTTP/1.1\r\n\r\n", "\u{1}".repeat(5000));
+    for _ in 0..200 {
+        assert_eq!(server.ask(&request).status, 400);
+    }
+    client.send(get("/hello.txt"));
+    assert_eq!(client.response().status, 200);
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.exit().code(), Some(0));
+}

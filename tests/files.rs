@@ -289,3 +289,25 @@ fn a_file_that_grows_past_the_cache_and_shrinks_again_comes_whole() {
         }
     }
 }
+
+#[test]
+fn a_site_that_is_built_anew_in_a_new_directory_is_seen() {
+    let site = Site::empty();
+    let build = |name: &str, content: &str| site.write(format!("{name}/index.html"), content);
+    build("dist", "old");
+    build("release-1", "one");
+    build("release-2", "two");
+    std::os::unix::fs::symlink("release-1", site.at("current")).expect("link");
+    let removed = Server::on(&site.at("dist"), &[]);
+    let switched = Server::on(&site.at("current"), &[]);
+    assert_eq!((removed.get("/").text(), switched.get("/").text()), ("old".into(), "one".into()));
+
+    fs::remove_dir_all(site.at("dist")).expect("remove it");
+    assert_eq!(removed.get("/").status, 404);
+    build("dist", "new");
+    assert_eq!(removed.get("/").text(), "new", "by the next request");
+
+    std::os::unix::fs::symlink("release-2", site.at("next")).expect("link");
+    fs::rename(site.at("next"), site.at("current")).expect("switch");
+    eventually("the other release", || switched.get("/").text() == "two");
+}

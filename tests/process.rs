@@ -282,3 +282,37 @@ fn in_normal_use_q_leaves_stderr_empty() {
     stderr.read_to_string(&mut said).expect("UTF-8");
     assert_eq!(said, "");
 }
+
+#[test]
+fn diagnostics_that_nobody_takes_stop_nobody() {
+    let site = Site::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("open /dev/full");
+    let mut child =
+        Killed(oneloop(site.path(), &["-vv", "-p", "0", "."]).stderr(full).spawn().expect("start oneloop"));
+    let mut line = String::new();
+    BufReader::new(child.0.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    let address =
+        line.trim().trim_start_matches("http://").trim_end_matches('/').parse().expect("an address");
+    for _ in 0..5 {
+        let mut client = Client::connect(address);
+        client.send(get("/hello.txt"));
+        assert_eq!(client.response().text(), "hello\n");
+    }
+    let pid = rustix::process::Pid::from_child(&child.0);
+    rustix::process::kill_process(pid, Signal::TERM).expect("signal it");
+    assert_eq!(child.0.wait().expect("its end").code(), Some(0));
+}
+
+#[test]
+fn a_time_limit_beyond_the_end_of_time_is_for_ever() {
+    let site = Site::new();
+    let long = "500000000000y";
+    let mut args = Vec::new();
+    for option in ["--head-timeout", "--idle-timeout", "--send-timeout", "--drain-timeout"] {
+        args.extend([option, long]);
+    }
+    let mut server = Server::with(&site, &args);
+    assert_eq!(server.get("/hello.txt").text(), "hello\n");
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit().code(), Some(0));
+}

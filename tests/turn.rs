@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use common::{Site, get, pattern};
+use common::{Site, allow_many_descriptors, get, pattern};
 use mio::net::TcpListener;
 use oneloop::{
     Timeouts,
@@ -51,7 +51,7 @@ impl Rig {
 
     fn with(site: &Site, limits: Limits, timeouts: Timeouts) -> Rig {
         let site = oneloop::site::Site::open(site.path(), "index.html").expect("open the site");
-        Rig::serving(Box::new(Rc::new(Http::new(Rc::new(site), timeouts, None))), limits)
+        Rig::serving(Box::new(Rc::new(Http::new(site, timeouts, None))), limits)
     }
 
     fn serving(service: Box<dyn Service>, limits: Limits) -> Rig {
@@ -167,6 +167,21 @@ fn pipelined_answers_leave_together() {
     assert_eq!(mine.iter().filter(|s| matches!(s, Step::Planned { .. })).count(), 10);
     assert_eq!(mine.iter().filter(|s| matches!(s, Step::Wrote { .. })).count(), 1);
     assert_eq!(mine.iter().filter(|s| is_read(s)).count(), 1);
+}
+
+#[test]
+fn one_read_of_many_requests_is_answered_within_a_budget_a_turn() {
+    let site = Site::new();
+    let mut rig = Rig::new(&site);
+    let mut peer = rig.accepted();
+    peer.write_all("HEAD /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n".repeat(500).as_bytes()).expect("send");
+    let mut turns = Vec::new();
+    rig.turn_until("all answers", |steps| {
+        let all = of(c(1), steps).iter().filter(|s| matches!(s, Step::Planned { .. })).count();
+        turns.push(all - turns.iter().sum::<usize>());
+        all == 500
+    });
+    assert!(turns.iter().all(|planned| *planned <= 64), "{turns:?}");
 }
 
 #[test]
@@ -352,10 +367,28 @@ fn a_peer_that_takes_nothing_is_given_up() {
     rig.advance(29);
     assert_eq!(of(c(1), &rig.turn()), []);
     rig.advance(1);
-    assert_eq!(of(c(1), &rig.turn()), [Step::Deadline, Step::Closed { why: Why::SendTimeout }]);
+    let steps = of(c(1), &rig.turn());
+    assert_eq!(steps, [Step::Deadline, Step::Blocked, Step::Closed { why: Why::SendTimeout }]);
     let _ = hog.set_nonblocking(false);
     let error = hog.read_to_end(&mut Vec::new()).expect_err("a reset");
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_peer_that_takes_less_than_the_kernel_tells_of_is_not_given_up() {
+    let site = Site::new();
+    site.write("big.bin", pattern(32 << 20));
+    let mut rig = Rig::new(&site);
+    let mut slow = rig.accepted();
+    slow.write_all(get("/big.bin").as_bytes()).expect("send");
+    rig.turn_until_seen(c(1), &Step::Armed);
+    let mut buffer = vec![0; 600 << 10];
+    for _ in 0..5 {
+        slow.read_exact(&mut buffer).expect("there is more");
+        rig.advance(30);
+        let steps = of(c(1), &rig.turn());
+        assert!(!steps.iter().any(|step| matches!(step, Step::Closed { .. })), "{steps:?}");
+    }
 }
 
 #[test]
@@ -425,6 +458,27 @@ fn a_drain_answers_what_has_come_and_closes_the_rest() {
     drop(asked);
     rig.turn_until_seen(c(2), &Step::Closed { why: Why::Shutdown });
     assert!(rig.event_loop.is_done());
+}
+
+#[test]
+fn a_drain_looks_once_more_at_everybody_however_many() {
+    // More than one poll tells of, all of whom have asked; and some who were not even accepted.
+    allow_many_descriptors();
+    let site = Site::new();
+    let mut rig = Rig::with(&site, Limits { max_connections: 5000, ..LIMITS }, TIMEOUTS);
+    let mut peers: Vec<_> =
+        (0..15).flat_map(|_| (0..100).map(|_| rig.accepted()).collect::<Vec<_>>()).collect();
+    peers.extend((0..300).map(|_| rig.connect()));
+    for peer in &mut peers {
+        peer.write_all(get("/hello.txt").as_bytes()).expect("send");
+    }
+    rig.event_loop.drain();
+    for _ in 0..10 {
+        rig.turn();
+    }
+    let answered =
+        peers.iter_mut().filter_map(|peer| received(peer).ends_with(b"hello\n").then_some(())).count();
+    assert_eq!(answered, peers.len());
 }
 
 #[test]

@@ -47,9 +47,14 @@ fn drops(addr: SocketAddr) -> u64 {
         }
     };
     let local = format!("{ip}:{:04X}", addr.port());
-    let table = std::fs::read_to_string(table).expect("the system's table of UDP sockets");
-    let row = table.lines().find(|l| l.split_whitespace().nth(1) == Some(&local)).expect("the socket's row");
-    row.split_whitespace().last().and_then(|d| d.parse().ok()).expect("its drops")
+    // A row can be missed while other sockets come and go under the reader.
+    let mut row = None;
+    eventually("the socket's row", || {
+        let table = std::fs::read_to_string(table).expect("the system's table of UDP sockets");
+        row = table.lines().find(|l| l.split_whitespace().nth(1) == Some(&local)).map(str::to_owned);
+        row.is_some()
+    });
+    row.and_then(|row| row.split_whitespace().last()?.parse().ok()).expect("its drops")
 }
 
 /// Sends `count` numbered datagrams of `len` bytes as fast as it can.

@@ -27,6 +27,8 @@ use crate::{
 
 /// Reads and writes at most this often in one turn.
 const ROUNDS: usize = 16;
+/// Understands about this many messages at most in one turn: one read can bring thousands.
+const MESSAGES: usize = 64;
 /// Writes about this many bytes at most in one turn, so that others are served.
 const WRITE_BUDGET: usize = 512 * 1024;
 /// How long a peer may take to notice that we are done, before its connection is closed for good.
@@ -93,6 +95,12 @@ enum Phase {
     Lingering { why: Why },
 }
 
+/// What a connection may still do in this turn.
+struct Budget {
+    bytes: usize,
+    messages: usize,
+}
+
 /// One accepted connection.
 pub struct Connection {
     socket: TcpStream,
@@ -125,7 +133,7 @@ impl Connection {
             phase: Phase::Open,
             progress: false,
             waiting: why,
-            deadline: limit.map(|limit| now + limit),
+            deadline: after(now, limit),
             send_timeout,
         }
     }
@@ -163,12 +171,13 @@ impl Connection {
         buffer: &mut [u8],
         cx: &mut Context<'_>,
     ) -> ControlFlow<Outcome> {
-        let mut budget = WRITE_BUDGET;
+        let mut budget = Budget { bytes: WRITE_BUDGET, messages: MESSAGES };
         for _ in 0..ROUNDS {
             self.flush(&mut budget, ready, cx)?;
             match self.phase {
-                Phase::Open => self.receive(ready, buffer, cx)?,
-                Phase::Finishing { why, linger } => self.say_goodbye(why, linger)?,
+                Phase::Open => self.receive(&mut budget, ready, buffer, cx)?,
+                // What came while the answer was sent would make a close a reset.
+                Phase::Finishing { why, linger } => self.say_goodbye(why, linger || ready.readable)?,
                 Phase::Lingering { why } => self.discard(ready, buffer, why, cx)?,
             }
         }
@@ -178,7 +187,7 @@ impl Connection {
     /// Sends until the outbox is empty. Writability is waited for only after a write would block.
     fn flush(
         &mut self,
-        budget: &mut usize,
+        budget: &mut Budget,
         ready: &mut Readiness,
         cx: &mut Context<'_>,
     ) -> ControlFlow<Outcome> {
@@ -186,14 +195,14 @@ impl Connection {
             if !ready.writable {
                 return Break(Outcome::Blocked);
             }
-            if *budget == 0 {
+            if budget.bytes == 0 {
                 return Break(Outcome::Again);
             }
-            match write_once(&mut self.outbox, &mut self.socket, *budget) {
+            match write_once(&mut self.outbox, &mut self.socket, budget.bytes) {
                 Ok(Wrote::Nothing) => {}
                 Ok(Wrote::Some { offered, got }) => {
                     self.progress |= got > 0;
-                    *budget = budget.saturating_sub(got);
+                    budget.bytes = budget.bytes.saturating_sub(got);
                     cx.note(|| Step::Wrote { offered, got });
                 }
                 Ok(Wrote::WouldBlock) => {
@@ -209,6 +218,7 @@ impl Connection {
     /// Understands what is left of the last read, or reads once and understands that.
     fn receive(
         &mut self,
+        budget: &mut Budget,
         ready: &mut Readiness,
         buffer: &mut [u8],
         cx: &mut Context<'_>,
@@ -220,6 +230,9 @@ impl Connection {
             } else {
                 Outcome::Wait
             });
+        }
+        if budget.messages == 0 {
+            return Break(Outcome::Again);
         }
         let must_read = !self.inbox.unfinished;
         let mut len = self.inbox.load(buffer);
@@ -233,29 +246,31 @@ impl Connection {
             };
             len += got;
         }
-        self.understand(&buffer[..len], ready, cx);
+        self.understand(&buffer[..len], budget, cx);
         Continue(())
     }
 
-    /// Lets the protocol answer one message after the other while the outbox has room.
-    fn understand(&mut self, input: &[u8], ready: &Readiness, cx: &mut Context<'_>) {
+    /// Lets the protocol answer one message after the other while the outbox has room and the budget lasts.
+    fn understand(&mut self, input: &[u8], budget: &mut Budget, cx: &mut Context<'_>) {
         let mut at = 0;
         let next = loop {
             let got = self.protocol.receive(&input[at..], &mut self.outbox, cx);
             at += got.consumed;
             self.progress |= got.consumed > 0;
             cx.note(|| Step::Understood { consumed: got.consumed, left: input.len() - at });
-            if got.next != Next::Again || at == input.len() || !self.outbox.has_room() {
-                break got.next;
+            budget.messages = budget.messages.saturating_sub(1);
+            match got.next {
+                Next::Again if got.consumed == 0 || at == input.len() => break Next::NeedInput,
+                Next::Again if budget.messages > 0 && self.outbox.has_room() => {}
+                next => break next,
             }
         };
         let rest = &input[at..];
         match next {
             Next::NeedInput => self.inbox.keep(rest, false),
-            Next::Again => self.inbox.keep(rest, !rest.is_empty()),
+            Next::Again => self.inbox.keep(rest, true),
             Next::Finish(why) => {
-                let linger = why != Why::Done || !rest.is_empty() || ready.readable;
-                self.phase = Phase::Finishing { why, linger };
+                self.phase = Phase::Finishing { why, linger: why != Why::Done || !rest.is_empty() };
             }
         }
     }
@@ -329,15 +344,18 @@ impl Connection {
         if self.progress || why != self.waiting {
             self.progress = false;
             self.waiting = why;
-            self.deadline = limit.map(|limit| now + limit);
+            self.deadline = after(now, limit);
         }
     }
 
     /// The deadline has passed: says last words if a message was under way, else the connection is to be closed.
-    pub fn late(&mut self, scratch: &mut Scratch, cx: &mut Context<'_>) -> Outcome {
+    pub fn late(&mut self, ready: &mut Readiness, scratch: &mut Scratch, cx: &mut Context<'_>) -> Outcome {
         cx.note(|| Step::Deadline);
         let why = self.waiting;
-        if self.phase != Phase::Open || why == Why::SendTimeout || self.inbox.is_empty() {
+        if why == Why::SendTimeout {
+            return self.try_once_more(ready, scratch, cx);
+        }
+        if self.phase != Phase::Open || self.inbox.is_empty() {
             return Outcome::Closed(why);
         }
         self.outbox.borrow(&mut scratch.output);
@@ -349,6 +367,20 @@ impl Connection {
         Outcome::Again
     }
 
+    /// The kernel tells of room only when a third of the send buffer is free, which a slow reader may not have taken in
+    /// time. So whether it has taken nothing at all shows only in a write.
+    fn try_once_more(
+        &mut self,
+        ready: &mut Readiness,
+        scratch: &mut Scratch,
+        cx: &mut Context<'_>,
+    ) -> Outcome {
+        ready.writable = true;
+        let outcome = self.converse(ready, scratch, cx);
+        let is_late = self.deadline.is_some_and(|deadline| deadline <= cx.clock.now());
+        if is_late { Outcome::Closed(Why::SendTimeout) } else { outcome }
+    }
+
     /// Closes the connection. A peer that takes nothing is reset, so that the kernel need not keep what it will not
     /// take.
     pub fn close(self, why: Why) {
@@ -356,4 +388,9 @@ impl Connection {
             let _ = socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
         }
     }
+}
+
+/// The moment when `limit` has passed; none where there is no limit, or no such moment.
+fn after(now: Instant, limit: Option<Duration>) -> Option<Instant> {
+    limit.and_then(|limit| now.checked_add(limit))
 }

@@ -19,14 +19,16 @@ const BUDGET: usize = 64;
 /// A datagram socket, and who answers.
 pub struct Datagrams {
     pub socket: UdpSocket,
+    address: SocketAddr,
     responder: Box<dyn Responder>,
     /// An answer that met a full send buffer, and where it goes. No more is received until it is sent.
     unsent: Option<(Vec<u8>, SocketAddr)>,
 }
 
 impl Datagrams {
-    pub fn new(socket: UdpSocket, responder: Box<dyn Responder>) -> Datagrams {
-        Datagrams { socket, responder, unsent: None }
+    /// `address` is the socket's own.
+    pub fn new(socket: UdpSocket, address: SocketAddr, responder: Box<dyn Responder>) -> Datagrams {
+        Datagrams { socket, address, responder, unsent: None }
     }
 
     /// Receives datagrams into `buffer` and answers each, until none is left, the send buffer is full, or the budget is
@@ -51,6 +53,9 @@ impl Datagrams {
         match self.socket.recv_from(buffer) {
             Ok((got, from)) => {
                 cx.note(|| Step::Received { got, from });
+                if is_itself(from, self.address) {
+                    return; // a forged source: the answer would come back, for ever
+                }
                 if let Some(answer) = self.responder.respond(&buffer[..got], from) {
                     let sent = self.socket.send_to(answer, from);
                     self.unsent = unsent(sent, answer, from, ready, cx);
@@ -75,6 +80,11 @@ impl Datagrams {
     }
 }
 
+/// Whether an answer to `from` would go to the socket at `own` itself.
+fn is_itself(from: SocketAddr, own: SocketAddr) -> bool {
+    from.port() == own.port() && (own.ip() == from.ip() || own.ip().is_unspecified())
+}
+
 /// What is left to send: the whole answer if the send buffer is full, else nothing. A datagram that cannot be sent at
 /// all is lost, as datagrams are.
 fn unsent(
@@ -94,4 +104,25 @@ fn unsent(
         Err(e) => log::debug!("{}: cannot answer {to}: {e}", cx.who),
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datagram_that_claims_to_come_from_here() {
+        let table = [
+            ("127.0.0.1:9", "127.0.0.1:9", true),
+            ("127.0.0.1:9", "127.0.0.1:10", false),
+            ("127.0.0.1:9", "127.0.0.2:9", false),
+            ("0.0.0.0:9", "127.0.0.2:9", true),
+            ("[::]:9", "[::1]:9", true),
+            ("[::1]:9", "[::1]:9", true),
+        ];
+        for (own, from, expected) in table {
+            let [own, from]: [SocketAddr; 2] = [own, from].map(|text| text.parse().expect("an address"));
+            assert_eq!(is_itself(from, own), expected, "{from} to {own}");
+        }
+    }
 }

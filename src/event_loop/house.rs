@@ -39,7 +39,7 @@ impl EventLoop {
         self.datagrams += 1;
         let who = Who::Datagrams(self.datagrams);
         let address = socket.local_addr()?;
-        self.insert(Kind::Datagrams(Datagrams::new(socket, responder)), who)?;
+        self.insert(Kind::Datagrams(Datagrams::new(socket, address, responder)), who)?;
         self.steps.note(who, || Step::Bound { address });
         Ok(())
     }
@@ -75,14 +75,27 @@ impl EventLoop {
         }
         log::info!("shutting down; {} connections are open", self.open);
         self.draining = true;
-        self.drained_by = self.limits.drain_timeout.map(|timeout| self.clock.now() + timeout);
+        self.drained_by = self.limits.drain_timeout.and_then(|timeout| self.clock.now().checked_add(timeout));
         for key in self.keys(|kind| matches!(kind, Kind::Listener(_) | Kind::Datagrams(_))) {
+            self.empty_backlog(key);
             self.close(key, Why::Shutdown);
         }
         self.parked.clear();
         for key in self.keys(|kind| matches!(kind, Kind::Connection(_))) {
-            // Each has one more turn, after the next poll has told of whatever came before it.
+            // One last look: a request that has come is answered, even if the poller has not told of it yet.
+            self.sources[key].ready.readable = true;
             self.ready.push(key);
+        }
+    }
+
+    /// Accepts whoever has waited: to close a listener is to reset them.
+    fn empty_backlog(&mut self, key: usize) {
+        loop {
+            let before = self.connections;
+            self.accept(key);
+            if self.connections == before {
+                break;
+            }
         }
     }
 
@@ -147,8 +160,8 @@ impl EventLoop {
         }
     }
 
-    /// A full house: leaves the listener alone until something closes, or until `retry` has passed. Asking again at
-    /// once would spin; never asking again would stall, for its edge was reported already.
+    /// A full house: the listener is asked again when something closes, when `retry` has passed, or when another peer
+    /// comes. Asking again at once would spin; never asking again would stall, for its edge was reported already.
     pub(super) fn park(&mut self, key: usize, who: Who, retry: Option<Duration>) {
         self.steps.note(who, || Step::Parked);
         if !self.parked.contains(&key) {

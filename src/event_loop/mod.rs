@@ -146,7 +146,7 @@ impl EventLoop {
         let mut kernel = 0;
         for event in &self.events {
             kernel += 1;
-            // The token of a source that is closed by now, or of the one that has its key: a hint that costs little.
+            // An event is a hint. What it does not find costs nothing; what it finds unready, one call that would block.
             if let Some(source) = self.sources.get_mut(event.token().0) {
                 source.note(event);
                 self.ready.push(event.token().0);
@@ -159,8 +159,7 @@ impl EventLoop {
     /// Takes connections out of the backlog until it is empty: under edge triggers nobody would tell us of the rest.
     fn accept(&mut self, key: usize) {
         for _ in 0..ACCEPTS {
-            let Some(Source { kind: Kind::Listener(listener), who, ready, .. }) = self.sources.get_mut(key)
-            else {
+            let Some(Source { kind: Kind::Listener(listener), who, .. }) = self.sources.get_mut(key) else {
                 return;
             };
             let who = *who;
@@ -170,7 +169,6 @@ impl EventLoop {
             match listener.socket.accept() {
                 Ok((socket, peer)) => self.welcome(key, who, socket, peer),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    ready.readable = false;
                     return self.steps.note(who, || Step::BacklogEmpty);
                 }
                 Err(e) if is_exhaustion(&e) => {
@@ -274,8 +272,8 @@ impl EventLoop {
     }
 
     fn late(&mut self, key: usize) {
-        let Some((connection, _, scratch, mut cx)) = self.connection(key) else { return };
-        let outcome = connection.late(scratch, &mut cx);
+        let Some((connection, ready, scratch, mut cx)) = self.connection(key) else { return };
+        let outcome = connection.late(ready, scratch, &mut cx);
         self.see_to(key, outcome);
     }
 }

@@ -46,10 +46,11 @@ impl<'a> Fields<'a> {
         const TOO_LARGE: Refusal =
             Refusal::closing(Status::RequestHeaderFieldsTooLarge, "The request's head is too large.");
         let mut lines = [httparse::EMPTY_HEADER; MAX_FIELDS];
-        let (len, lines) = match httparse::parse_headers(input, &mut lines) {
-            Ok(httparse::Status::Complete((len, _))) if len > at_most => return Err(TOO_LARGE),
+        // Nothing behind the bound is looked at, so that the answer does not depend on how the input was cut.
+        let within = &input[..input.len().min(at_most)];
+        let (len, lines) = match httparse::parse_headers(within, &mut lines) {
             Ok(httparse::Status::Complete(complete)) => complete,
-            Ok(httparse::Status::Partial) if input.len() >= at_most => return Err(TOO_LARGE),
+            Ok(httparse::Status::Partial) if within.len() == at_most => return Err(TOO_LARGE),
             Ok(httparse::Status::Partial) => return Ok(None),
             Err(httparse::Error::TooManyHeaders) => return Err(TOO_LARGE),
             Err(httparse::Error::HeaderValue) => {
@@ -229,6 +230,15 @@ mod tests {
             assert_eq!(framing(line, Version::Http11).as_deref(), *expected, "{line:?}");
         }
         assert_eq!(framing("Transfer-Encoding: chunked", Version::Http10), None);
+    }
+
+    #[test]
+    fn what_lies_behind_the_bound_changes_nothing() {
+        let long = format!("X: {}", "a".repeat(1000));
+        for rest in ["", "\r\n\r\n", "\0", "\r\nX : y\r\n\r\n"] {
+            let refusal = read(&format!("{long}{rest}")).map(drop).expect_err("too large");
+            assert_eq!(refusal.status, Status::RequestHeaderFieldsTooLarge, "{rest:?}");
+        }
     }
 
     #[test]

@@ -74,7 +74,9 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
     fields.check_host(version)?;
     let target = target::parse(method, target)?;
     let head_len = fields_at + fields_len;
-    let Some((body, body_len)) = read_past(framing, fields.expects_continue, &input[head_len..])? else {
+    // HTTP/1.0 knows no such expectation (RFC 9110 §10.1.1).
+    let withheld = fields.expects_continue && version == Version::Http11;
+    let Some((body, body_len)) = read_past(framing, withheld, &input[head_len..])? else {
         return Ok(None);
     };
     let request = Request {
@@ -155,12 +157,12 @@ fn take_line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
     match memchr::memchr(b'\n', &input[..input.len().min(MAX_LINE + 2)]) {
         Some(lf) if lf > 0 && input[lf - 1] == b'\r' => Ok(Some(&input[..lf - 1])),
         Some(_) => Err(Refusal::bad("A line ends without a carriage return.")),
-        None if input.len() >= MAX_LINE + 2 => {
-            Err(Refusal::closing(Status::UriTooLong, "The request line is too long."))
-        }
         // What cannot become a request is refused before it is whole: a TLS greeting has no line end to wait for.
         None if !input.iter().take_while(|b| **b != b' ').all(|b| is_tchar(*b) || *b == b'\r') => {
             Err(Refusal::bad("The request does not begin with a method."))
+        }
+        None if input.len() >= MAX_LINE + 2 => {
+            Err(Refusal::closing(Status::UriTooLong, "The request line is too long."))
         }
         None => Ok(None),
     }
@@ -344,6 +346,7 @@ mod tests {
             (b"GET / HTTP/2.0\r\n", 505),
             (b"GET / HTTP/0.9\r\n", 505),
             (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+            (&[b"G@T /".as_slice(), &[b'a'; MAX_LINE]].concat(), 400),
             (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", 400),
             (b"GET /\x80 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
             (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),

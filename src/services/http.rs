@@ -30,15 +30,14 @@ pub struct Timeouts {
 }
 
 /// Serves a [`Site`] on every connection.
-#[derive(Clone)]
 pub struct Http {
-    site: Rc<Site>,
+    site: Site,
     log: Option<Rc<RefCell<AccessLog>>>,
     timeouts: Timeouts,
 }
 
 impl Http {
-    pub fn new(site: Rc<Site>, timeouts: Timeouts, log: Option<Rc<RefCell<AccessLog>>>) -> Http {
+    pub fn new(site: Site, timeouts: Timeouts, log: Option<Rc<RefCell<AccessLog>>>) -> Http {
         Http { site, log, timeouts }
     }
 }
@@ -80,7 +79,10 @@ impl Protocol for Conversation {
     }
 
     fn late(&mut self, partial: &[u8], out: &mut Outbox, cx: &mut Context<'_>) {
-        self.refuse(partial, Refusal::LATE, out, cx);
+        // An empty line is no request begun: old clients send one behind a body (RFC 9112 §2.2).
+        if partial != b"\r\n" {
+            self.refuse(partial, Refusal::LATE, out, cx);
+        }
     }
 }
 

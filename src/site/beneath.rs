@@ -58,9 +58,13 @@ fn by_walking(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Err
     let mut links = 0;
     while let Some(name) = todo.pop_front() {
         let here = walked.last().unwrap_or(root);
-        if name == b".." {
-            walked.pop().ok_or(Errno::XDEV)?;
-            continue;
+        match &name[..] {
+            b"." => continue,
+            b".." => {
+                walked.pop().ok_or(Errno::XDEV)?;
+                continue;
+            }
+            _ => {}
         }
         let kind = FileType::from_raw_mode(statat(here, &name[..], AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
         if kind == FileType::Symlink {
@@ -71,6 +75,9 @@ fn by_walking(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Err
             let target = readlinkat(here, &name[..], Vec::new())?.into_bytes();
             if target.first() == Some(&b'/') {
                 return Err(Errno::XDEV);
+            }
+            if todo.is_empty() && wants_directory(&target) {
+                todo.push_front(b".".to_vec());
             }
             components(&target).rev().for_each(|component| todo.push_front(component));
         } else if todo.is_empty() && kind != FileType::Directory {
@@ -85,7 +92,12 @@ fn by_walking(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Err
     openat(walked.last().unwrap_or(root), ".", flags, Mode::empty())
 }
 
-/// The names of a path; a slash at its end asks for a directory, so it counts as one more name.
+/// Whether what `path` leads to must be a directory: it ends in a slash, or in a dot behind one.
+fn wants_directory(path: &[u8]) -> bool {
+    path.ends_with(b"/") || path.ends_with(b"/.")
+}
+
+/// The names of a path.
 fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> + '_ {
     path.split(|b| *b == b'/').filter(|name| !matches!(*name, b"" | b".")).map(<[u8]>::to_vec)
 }
@@ -122,6 +134,10 @@ mod tests {
             ("nowhere", "dangling"),
             (".", "self"),
             ("/proc/self/root", "magic"),
+            ("file/", "file-as-dir"),
+            ("file/.", "file-as-dot"),
+            ("a/", "dir-as-dir"),
+            ("to-file/", "link-as-dir"),
         ] {
             symlink(target, dir.join(link)).expect("a link");
         }
@@ -162,6 +178,11 @@ mod tests {
             ".",
             "a/./b",
             "to-file/x",
+            "file-as-dir",
+            "file-as-dot",
+            "dir-as-dir",
+            "dir-as-dir/b/deep",
+            "link-as-dir",
         ];
         for path in paths {
             let identity = |result: Result<OwnedFd, Errno>| result.and_then(fstat).map(|stat| stat.st_ino);

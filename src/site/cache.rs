@@ -3,24 +3,22 @@
 //! Nothing is served from here without asking the file system: one `stat` a file and turn says whether the file is
 //! still the one that was read. Whether its path still leads there *beneath the root* is asked anew every second, by
 //! opening it again.
+//!
+//! One kind of change leaves no trace in a file's status: a store through a shared memory map, into a page that was
+//! written to before. It is seen within that second, too, but its entity tag is the one of before.
 
-use std::{
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::{rc::Rc, time::Instant};
 
 use lru::LruCache;
 use rustix::fs::{AtFlags, statat};
 
-use super::{beneath::Beneath, entry::Entry};
+use super::{LOOK_AGAIN, beneath::Beneath, entry::Entry};
 use crate::clock::Clock;
 
 /// The cache holds at most this many bytes of content and names.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// A file counts for this much on top of its content and name.
 const OVERHEAD: usize = 512;
-/// How long a path is trusted to stay beneath the root.
-const REOPEN: Duration = Duration::from_secs(1);
 
 /// Files by the path that was asked for, least recently used first to go.
 pub struct Cache {
@@ -46,7 +44,7 @@ impl Cache {
     pub fn fresh(&mut self, path: &[u8], site: &Beneath, clock: &Clock) -> Option<Rc<Entry>> {
         let kept = self.files.get_mut(path)?;
         if kept.checked != clock.turn() {
-            let is_still = clock.now() < kept.opened + REOPEN
+            let is_still = clock.now() < kept.opened + LOOK_AGAIN
                 && statat(site.root(), &*kept.file, AtFlags::empty())
                     .is_ok_and(|stat| kept.entry.is_still(&stat));
             if !is_still {
@@ -85,7 +83,7 @@ fn weight(path: &[u8], kept: &Kept) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
 
     use rustix::fs::{CWD, Mode, OFlags, openat};
 
@@ -139,7 +137,7 @@ mod tests {
         clock.tick();
         assert!(cache.fresh(b"0", &site, &clock).is_some());
         clock.tick();
-        clock.advance(REOPEN);
+        clock.advance(LOOK_AGAIN);
         assert!(cache.fresh(b"0", &site, &clock).is_none());
     }
 }

@@ -61,7 +61,7 @@ impl Identity {
     /// Whether a change after `now` is sure to show.
     fn is_settled(&self, now: SystemTime) -> bool {
         let changed = Duration::new(self.changed.0.max(0) as u64, self.changed.1.max(0) as u32);
-        (SystemTime::UNIX_EPOCH + changed + SETTLED) < now
+        SystemTime::UNIX_EPOCH.checked_add(changed + SETTLED).is_some_and(|settled| settled < now)
     }
 }
 
@@ -127,10 +127,13 @@ fn entity_tag(identity: &Identity, len: u64, settled: bool, now: SystemTime) -> 
 
 /// The content of a file that is about `len` bytes long: in memory if it is small.
 fn read(file: &Rc<File>, len: u64) -> io::Result<Content> {
+    if len > SMALL {
+        return Ok(Content::Disk(Rc::clone(file)));
+    }
     // One byte more than is expected, so that a short read shows the end.
-    let mut bytes = vec![0; len.min(SMALL) as usize + 1];
+    let mut bytes = vec![0; len as usize + 1];
     let mut at = 0;
-    while at as u64 <= SMALL && len <= SMALL {
+    while at as u64 <= SMALL {
         match file.read_at(&mut bytes[at..], at as u64) {
             Ok(0) => {
                 bytes.truncate(at);

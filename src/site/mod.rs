@@ -2,16 +2,23 @@
 //! not.
 //!
 //! Only regular files beneath the root are opened, and the kernel sees to "beneath". Nothing is opened that could
-//! block: what a path leads to is asked first.
+//! block: what a path leads to is asked first. (A link is the operator's own word: one within the root may lead to a
+//! hidden file and show it.)
 
 mod beneath;
 mod cache;
 mod entry;
 
-use std::{cell::RefCell, io, path::Path, rc::Rc};
+use std::{
+    cell::RefCell,
+    io,
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use rustix::{
-    fs::{CWD, FileType, Mode, OFlags, fstat, openat},
+    fs::{CWD, FileType, Mode, OFlags, fstat, openat, stat},
     io::Errno,
 };
 
@@ -22,12 +29,16 @@ use crate::{
     http::{Refusal, SitePath},
 };
 
+/// How long a directory and the paths in it are trusted to stay where they are.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// A directory that is served.
 pub struct Site {
-    beneath: Beneath,
+    /// Where it is, absolute: what is there may be another directory tomorrow.
+    dir: PathBuf,
     /// The name of the file that stands for its directory.
     index: String,
-    cache: RefCell<Cache>,
+    tree: RefCell<Tree>,
 }
 
 /// What a path leads to.
@@ -43,9 +54,9 @@ impl Site {
     /// # Errors
     /// `dir` is no directory that can be opened.
     pub fn open(dir: &Path, index: &str) -> io::Result<Site> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = openat(CWD, dir, flags, Mode::empty())?;
-        Ok(Site { beneath: Beneath::new(root), index: index.to_owned(), cache: RefCell::new(Cache::new()) })
+        let dir = std::path::absolute(dir)?;
+        let tree = RefCell::new(Tree::open(&dir)?);
+        Ok(Site { dir, index: index.to_owned(), tree })
     }
 
     /// What `path` leads to, as it is in this turn.
@@ -54,14 +65,61 @@ impl Site {
     /// 404 for what is missing, leads out of the root, or is neither file nor directory; 403, 500 and 503 as the system
     /// says.
     pub fn find(&self, path: &SitePath<'_>, clock: &Clock) -> Result<Found, Refusal> {
-        let path_bytes = path.bytes();
-        let mut cache = self.cache.borrow_mut();
-        if let Some(entry) = cache.fresh(path_bytes, &self.beneath, clock) {
+        let mut tree = self.tree.borrow_mut();
+        if tree.seen.is_none_or(|seen| clock.now() >= seen + LOOK_AGAIN) {
+            tree.look_again(&self.dir, clock);
+        }
+        match tree.find(path, &self.index, clock) {
+            // A site that is built anew is often a new directory of the same name.
+            Err(Refusal::NOT_FOUND) if tree.look_again(&self.dir, clock) => {
+                tree.find(path, &self.index, clock)
+            }
+            found => found,
+        }
+    }
+}
+
+/// The directory that was at the site's path when it was last looked at.
+struct Tree {
+    beneath: Beneath,
+    cache: Cache,
+    /// Device and inode. The directory is held open, so that no other can have them.
+    identity: (u64, u64),
+    seen: Option<Instant>,
+    /// The turn in which it was last looked at.
+    turn: u64,
+}
+
+impl Tree {
+    fn open(dir: &Path) -> io::Result<Tree> {
+        let root = openat(CWD, dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let stat = fstat(&root)?;
+        let identity = (stat.st_dev, stat.st_ino);
+        Ok(Tree { beneath: Beneath::new(root), cache: Cache::new(), identity, seen: None, turn: 0 })
+    }
+
+    /// Takes the directory that is at `dir` now, if it is another one. Says whether it was. One look a turn is enough;
+    /// where nothing is, the old one stays.
+    fn look_again(&mut self, dir: &Path, clock: &Clock) -> bool {
+        if self.turn == clock.turn() {
+            return false;
+        }
+        (self.seen, self.turn) = (Some(clock.now()), clock.turn());
+        if stat(dir).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == self.identity) {
+            return false;
+        }
+        let Ok(tree) = Tree::open(dir) else { return false };
+        *self = Tree { seen: self.seen, turn: self.turn, ..tree };
+        true
+    }
+
+    fn find(&mut self, path: &SitePath<'_>, index: &str, clock: &Clock) -> Result<Found, Refusal> {
+        if let Some(entry) = self.cache.fresh(path.bytes(), &self.beneath, clock) {
             return Ok(Found::File(entry));
         }
         let file = match path.is_directory() {
-            true => [path_bytes, self.index.as_bytes()].concat(),
-            false => path_bytes.to_vec(),
+            true => [path.bytes(), index.as_bytes()].concat(),
+            false => path.bytes().to_vec(),
         };
         // Opening a FIFO or a device has effects, so ask first; O_PATH only looks.
         let look = self.beneath.open(&file, OFlags::PATH).map_err(refusal)?;
@@ -79,7 +137,7 @@ impl Site {
         })?;
         let entry = Rc::new(entry.ok_or(Refusal::NOT_FOUND)?);
         if entry.is_keepable() {
-            cache.keep(path_bytes, &file, &entry, clock);
+            self.cache.keep(path.bytes(), &file, &entry, clock);
         }
         Ok(Found::File(entry))
     }

@@ -82,8 +82,13 @@ impl Server {
 
     /// Starts `oneloop --port 0 ARGS… SITE` and waits until it listens.
     pub fn with(site: &Site, args: &[&str]) -> Server {
+        Server::on(site.path(), args)
+    }
+
+    /// Like [`Server::with`], on any directory.
+    pub fn on(dir: &Path, args: &[&str]) -> Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
-        command.args(["--port", "0"]).args(args).arg(site.path());
+        command.args(["--port", "0"]).args(args).arg(dir);
         Server::spawn(
             command,
             1 + args.iter().filter(|a| ["--udp-echo", "--bind", "-b"].contains(a)).count()
