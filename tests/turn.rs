@@ -115,6 +115,17 @@ impl Rig {
     }
 }
 
+/// A loop whose first connection has asked for a large file, reads nothing of it, and is waited for.
+fn stalled() -> (Rig, TcpStream) {
+    let site = Site::empty();
+    site.write("big.bin", pattern(32 << 20));
+    let mut rig = Rig::new(&site);
+    let mut peer = rig.accepted();
+    peer.write_all(get("/big.bin").as_bytes()).expect("send");
+    rig.turn_until_seen(c(1), &Step::Armed);
+    (rig, peer) // the file is open, so that the site may go
+}
+
 fn c(number: u64) -> Who {
     Who::Connection(number)
 }
@@ -358,16 +369,16 @@ fn a_peer_that_stops_reading_is_waited_for_and_the_others_are_served() {
 
 #[test]
 fn a_peer_that_takes_nothing_is_given_up() {
-    let site = Site::new();
-    site.write("big.bin", pattern(16 << 20));
-    let mut rig = Rig::new(&site);
-    let mut hog = rig.accepted();
-    hog.write_all(get("/big.bin").as_bytes()).expect("send");
-    rig.turn_until_seen(c(1), &Step::Armed);
+    let (mut rig, mut hog) = stalled();
     rig.advance(29);
     assert_eq!(of(c(1), &rig.turn()), []);
     rig.advance(1);
-    let steps = of(c(1), &rig.turn());
+    let mut steps = of(c(1), &rig.turn());
+    // What its kernel took for it counts once.
+    while steps.iter().any(|step| matches!(step, Step::Wrote { .. })) {
+        rig.advance(30);
+        steps = of(c(1), &rig.turn());
+    }
     assert_eq!(steps, [Step::Deadline, Step::Blocked, Step::Closed { why: Why::SendTimeout }]);
     let _ = hog.set_nonblocking(false);
     let error = hog.read_to_end(&mut Vec::new()).expect_err("a reset");
@@ -376,12 +387,7 @@ fn a_peer_that_takes_nothing_is_given_up() {
 
 #[test]
 fn a_peer_that_takes_less_than_the_kernel_tells_of_is_not_given_up() {
-    let site = Site::new();
-    site.write("big.bin", pattern(32 << 20));
-    let mut rig = Rig::new(&site);
-    let mut slow = rig.accepted();
-    slow.write_all(get("/big.bin").as_bytes()).expect("send");
-    rig.turn_until_seen(c(1), &Step::Armed);
+    let (mut rig, mut slow) = stalled();
     let mut buffer = vec![0; 600 << 10];
     for _ in 0..5 {
         slow.read_exact(&mut buffer).expect("there is more");
@@ -483,12 +489,7 @@ fn a_drain_looks_once_more_at_everybody_however_many() {
 
 #[test]
 fn a_drain_ends_at_its_deadline() {
-    let site = Site::new();
-    site.write("big.bin", pattern(16 << 20));
-    let mut rig = Rig::new(&site);
-    let mut hog = rig.accepted();
-    hog.write_all(get("/big.bin").as_bytes()).expect("send");
-    rig.turn_until_seen(c(1), &Step::Armed);
+    let (mut rig, _hog) = stalled();
     rig.event_loop.drain();
     rig.advance(9);
     rig.turn();
