@@ -13,25 +13,59 @@ pub struct Facts {
     pub len: u64,
     /// Its `Content-Type`.
     pub media_type: String,
-    /// The field lines of a 200, `Content-Length` included: everything that is the same for each request.
-    pub fields: Box<[u8]>,
+    /// When it was last changed, to the second, if that is known.
+    pub modified: Option<SystemTime>,
+    /// Its strong entity tag, in quotes.
+    pub tag: String,
+    /// It was not changed within the last moments, in which a date cannot tell two versions apart (RFC 9110 §8.8.2.2).
+    pub is_settled: bool,
+    /// Every field line of a 200, in three groups: see the methods.
+    fields: Box<[u8]>,
+    type_at: usize,
+    validators_at: usize,
 }
 
 impl Facts {
     /// `modified` is `None` where the time is not known; it must not be later than the `Date` of any response. `tag` is
     /// the opaque part of a strong entity tag: two versions never share one.
-    pub fn new(len: u64, media_type: String, modified: Option<SystemTime>, tag: &str) -> Facts {
-        let mut fields = format!("Content-Type: {media_type}\r\nContent-Length: {len}\r\n");
+    pub fn new(
+        len: u64,
+        media_type: String,
+        modified: Option<SystemTime>,
+        tag: &str,
+        is_settled: bool,
+    ) -> Facts {
+        let tag = format!("\"{tag}\"");
+        let mut fields = format!("Content-Length: {len}\r\n");
+        let type_at = fields.len();
+        let _ = write!(fields, "Content-Type: {media_type}\r\n");
+        let validators_at = fields.len();
         if let Some(modified) = modified {
             let date = httpdate::HttpDate::from(modified);
             let _ = write!(fields, "Last-Modified: {date}\r\n");
         }
         let _ = write!(
             fields,
-            "ETag: \"{tag}\"\r\nAccept-Ranges: bytes\r\nCache-Control: no-cache\r\n\
+            "ETag: {tag}\r\nAccept-Ranges: bytes\r\nCache-Control: no-cache\r\n\
              X-Content-Type-Options: nosniff\r\n"
         );
-        Facts { len, media_type, fields: fields.into_bytes().into() }
+        let fields = fields.into_bytes().into();
+        Facts { len, media_type, modified, tag, is_settled, fields, type_at, validators_at }
+    }
+
+    /// The field lines of the whole file: its length, its type, its validators.
+    pub fn fields(&self) -> &[u8] {
+        &self.fields
+    }
+
+    /// Those of a part of it: without the length.
+    pub fn fields_of_part(&self) -> &[u8] {
+        &self.fields[self.type_at..]
+    }
+
+    /// Those of a copy that the peer has: without length and type.
+    pub fn fields_of_copy(&self) -> &[u8] {
+        &self.fields[self.validators_at..]
     }
 }
 
@@ -73,10 +107,12 @@ mod tests {
 
     #[test]
     fn the_fields_of_a_file() {
-        let facts = Facts::new(12, "text/plain".into(), Some(at(784_111_777)), "a-b");
-        let expected = "Content-Type: text/plain\r\nContent-Length: 12\r\n\
-             Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nETag: \"a-b\"\r\nAccept-Ranges: bytes\r\n\
+        let facts = Facts::new(12, "text/plain".into(), Some(at(784_111_777)), "a-b", true);
+        let copy = "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nETag: \"a-b\"\r\nAccept-Ranges: bytes\r\n\
              Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n";
-        assert_eq!(String::from_utf8_lossy(&facts.fields), expected);
+        let part = format!("Content-Type: text/plain\r\n{copy}");
+        assert_eq!(String::from_utf8_lossy(facts.fields()), format!("Content-Length: 12\r\n{part}"));
+        assert_eq!(String::from_utf8_lossy(facts.fields_of_part()), part);
+        assert_eq!(String::from_utf8_lossy(facts.fields_of_copy()), copy);
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! httparse cuts the lines. What it forgives and we do not is a line that ends in a bare LF.
 
-use super::{MAX_FIELDS, authority, refusal::Refusal, status::Status};
+use std::borrow::Cow;
+
+use super::{MAX_FIELDS, authority, conditional::Conditions, refusal::Refusal, status::Status};
 
 /// The minor version of HTTP/1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,7 @@ pub struct Fields<'a> {
     host: Option<&'a [u8]>,
     content_length: Option<&'a [u8]>,
     transfer_encoding: Option<&'a [u8]>,
+    pub conditions: Conditions<'a>,
     close: bool,
     keep_alive: bool,
     pub expects_continue: bool,
@@ -86,6 +89,11 @@ impl<'a> Fields<'a> {
                 let known = value.eq_ignore_ascii_case(b"100-continue");
                 self.expects_continue |= known;
                 self.unmet_expectation |= !known;
+            } else if let Some(field) = self.conditions.field(name) {
+                *field = Some(match field.take() {
+                    None => Cow::Borrowed(value),
+                    Some(before) => Cow::Owned([&*before, value].join(&b", "[..])),
+                });
             }
             Ok(())
         }

@@ -7,10 +7,12 @@
 
 mod authority;
 mod chunked;
+mod conditional;
 mod facts;
 mod fields;
 mod media_type;
 mod plan;
+mod range;
 mod refusal;
 mod request;
 mod status;

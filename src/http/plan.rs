@@ -1,12 +1,14 @@
 //! What to send: the one place where responses are decided on, and the one where they are rendered.
 
-use std::io::Write;
+use std::{io::Write, ops::Range};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::{
+    conditional::Verdict,
     facts::Facts,
     fields::Persistence,
+    range::Ranges,
     refusal::Refusal,
     request::{Method, Request},
     status::Status,
@@ -28,6 +30,12 @@ pub struct Plan<'a> {
 pub enum Payload<'a> {
     /// The file that these facts are about.
     File(&'a Facts),
+    /// The bytes of it from `first` to `last`, both included.
+    Part { facts: &'a Facts, first: u64, last: u64 },
+    /// Nothing: the peer has a copy of it that is still good.
+    Copy(&'a Facts),
+    /// A refusal of a part that the file has not.
+    NoSuchPart(&'a Facts),
     /// A refusal, with a page of ours.
     Page(Refusal),
     /// A refusal, with the page that the site has for it.
@@ -38,6 +46,10 @@ pub enum Payload<'a> {
     Redirect(String),
 }
 
+const CHANGED: Refusal =
+    Refusal::new(Status::PreconditionFailed, "The file is not the one that the request means.");
+const NO_SUCH_PART: Refusal = Refusal::new(Status::RangeNotSatisfiable, "The file has no such part.");
+
 /// The methods that a server of files does.
 const ALLOW: &[u8] = b"Allow: GET, HEAD, OPTIONS\r\n";
 
@@ -45,9 +57,30 @@ const ALLOW: &[u8] = b"Allow: GET, HEAD, OPTIONS\r\n";
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 impl<'a> Plan<'a> {
-    /// The whole file, as asked for.
+    /// The file, as asked for: whole, in part, or not at all where the peer's copy is still good.
     pub fn file(request: &Request<'_>, facts: &'a Facts) -> Plan<'a> {
-        Plan::answer(request, Status::Ok, Payload::File(facts))
+        let conditions = &request.conditions;
+        match conditions.evaluate(facts) {
+            Verdict::Proceed => {}
+            Verdict::NotModified => return Plan::answer(request, Status::NotModified, Payload::Copy(facts)),
+            Verdict::Failed => return Plan::refuse(request, CHANGED, None),
+        }
+        // Range is defined for GET alone (RFC 9110 §14.2).
+        let ranges = match &conditions.range {
+            Some(value) if request.method == Method::Get && conditions.allows_range(facts) => {
+                Ranges::of(value, facts.len)
+            }
+            _ => Ranges::Whole,
+        };
+        match ranges {
+            Ranges::Whole => Plan::answer(request, Status::Ok, Payload::File(facts)),
+            Ranges::Part { first, last } => {
+                Plan::answer(request, Status::PartialContent, Payload::Part { facts, first, last })
+            }
+            Ranges::Unsatisfiable => {
+                Plan::answer(request, Status::RangeNotSatisfiable, Payload::NoSuchPart(facts))
+            }
+        }
     }
 
     /// A directory was asked for without its slash: relative links would go wrong. The address is a path of ours, so
@@ -95,11 +128,12 @@ impl<'a> Plan<'a> {
         self.persistence != Persistence::Close
     }
 
-    /// The facts of the file that is sent behind the head, if one is.
-    pub fn content(&self) -> Option<&'a Facts> {
+    /// Which bytes of a file are sent behind the head; none where no file is.
+    pub fn content(&self) -> Range<u64> {
         match self.payload {
-            Payload::File(facts) | Payload::SitePage(facts) if self.has_body => Some(facts),
-            _ => None,
+            Payload::File(facts) | Payload::SitePage(facts) if self.has_body => 0..facts.len,
+            Payload::Part { first, last, .. } if self.has_body => first..last + 1,
+            _ => 0..0,
         }
     }
 
@@ -117,7 +151,22 @@ impl<'a> Plan<'a> {
             Persistence::Close => out.extend_from_slice(b"Connection: close\r\n"),
         }
         match &self.payload {
-            Payload::File(facts) => out.extend_from_slice(&facts.fields),
+            Payload::File(facts) => out.extend_from_slice(facts.fields()),
+            Payload::Part { facts, first, last } => {
+                let (part_len, len) = (last - first + 1, facts.len);
+                append(
+                    out,
+                    format_args!(
+                        "Content-Length: {part_len}\r\nContent-Range: bytes {first}-{last}/{len}\r\n"
+                    ),
+                );
+                out.extend_from_slice(facts.fields_of_part());
+            }
+            Payload::Copy(facts) => out.extend_from_slice(facts.fields_of_copy()),
+            Payload::NoSuchPart(facts) => {
+                append(out, format_args!("Content-Range: bytes */{}\r\n", facts.len));
+                return self.render_page(&NO_SUCH_PART, out);
+            }
             Payload::SitePage(facts) => append(
                 out,
                 format_args!(
@@ -194,7 +243,7 @@ mod tests {
     }
 
     fn facts() -> Facts {
-        Facts::new(5, "text/plain".into(), None, "tag")
+        Facts::new(5, "text/plain".into(), None, "tag", true)
     }
 
     #[test]
@@ -202,13 +251,14 @@ mod tests {
         let facts = facts();
         let plan = Plan::file(&request("GET / HTTP/1.1", ""), &facts);
         let expected = "HTTP/1.1 200 OK\r\nServer: oneloop\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
-             Content-Type: text/plain\r\nContent-Length: 5\r\nETag: \"tag\"\r\nAccept-Ranges: bytes\r\n\
+             Content-Length: 5\r\nContent-Type: text/plain\r\nETag: \"tag\"\r\nAccept-Ranges: bytes\r\n\
              Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n\r\n";
         assert_eq!(rendered(&plan), expected);
-        assert!(plan.persists() && plan.content().is_some());
+        assert!(plan.persists());
+        assert_eq!(plan.content(), 0..5);
         let head = Plan::file(&request("HEAD / HTTP/1.1", ""), &facts);
         assert_eq!(rendered(&head), expected, "HEAD has the head of GET");
-        assert!(head.content().is_none());
+        assert!(head.content().is_empty());
     }
 
     #[test]
@@ -269,7 +319,7 @@ mod tests {
 
         let facts = facts();
         let own = Plan::refuse(&get, Refusal::NOT_FOUND, Some(&facts));
-        assert!(own.content().is_some());
+        assert_eq!(own.content(), 0..5);
         let text = rendered(&own);
         assert!(text.contains("\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n"), "{text}");
         assert!(!text.contains("ETag"), "it is no version of what was asked for: {text}");
@@ -298,5 +348,43 @@ mod tests {
             text.contains("\r\nAllow: GET, HEAD, OPTIONS\r\n") && !text.contains("Content-Length"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_part_a_copy_and_neither() {
+        let facts = facts();
+        let render = |line: &str, fields: &str| {
+            let request = request(line, fields);
+            let plan = Plan::file(&request, &facts);
+            (rendered(&plan), plan.content())
+        };
+        let (part, content) = render("GET / HTTP/1.1", "Range: bytes=1-3\r\n");
+        assert!(part.starts_with("HTTP/1.1 206 Partial Content\r\n"), "{part}");
+        assert!(
+            part.contains("\r\nContent-Length: 3\r\nContent-Range: bytes 1-3/5\r\nContent-Type: "),
+            "{part}"
+        );
+        assert_eq!(content, 1..4);
+
+        let (whole, content) = render("HEAD / HTTP/1.1", "Range: bytes=1-3\r\n");
+        assert!(whole.contains("\r\nContent-Length: 5\r\n"), "HEAD ignores it: {whole}");
+        assert!(content.is_empty());
+
+        let (copy, content) = render("GET / HTTP/1.1", "If-None-Match: \"tag\"\r\nRange: bytes=1-3\r\n");
+        assert!(copy.starts_with("HTTP/1.1 304 Not Modified\r\n"), "{copy}");
+        assert!(copy.contains("\r\nETag: \"tag\"\r\n") && copy.contains("\r\nCache-Control: "), "{copy}");
+        assert!(!copy.contains("Content-Length") && !copy.contains("Content-Type:"), "{copy}");
+        assert!(copy.ends_with("\r\n\r\n") && content.is_empty());
+
+        let (none, _) = render("GET / HTTP/1.1", "Range: bytes=5-\r\n");
+        assert!(none.starts_with("HTTP/1.1 416 Range Not Satisfiable\r\n"), "{none}");
+        assert!(none.contains("\r\nContent-Range: bytes */5\r\n"), "{none}");
+
+        let (failed, _) = render("GET / HTTP/1.1", "If-Match: \"other\"\r\n");
+        assert!(failed.starts_with("HTTP/1.1 412 Precondition Failed\r\n"), "{failed}");
+        let (changed, _) = render("GET / HTTP/1.1", "If-Range: \"other\"\r\nRange: bytes=1-3\r\n");
+        assert!(changed.starts_with("HTTP/1.1 200 OK\r\n"), "{changed}");
+        let (lines, _) = render("GET / HTTP/1.1", "If-None-Match: \"x\"\r\nIf-None-Match: \"tag\"\r\n");
+        assert!(lines.starts_with("HTTP/1.1 304 "), "two lines are one list: {lines}");
     }
 }

@@ -5,6 +5,7 @@
 
 use super::{
     MAX_BODY, MAX_HEAD, MAX_LINE, chunked,
+    conditional::Conditions,
     fields::{Fields, Framing, Persistence, Version},
     refusal::Refusal,
     status::Status,
@@ -19,6 +20,7 @@ pub struct Request<'a> {
     pub method: Method,
     pub target: Target<'a>,
     pub persistence: Persistence,
+    pub conditions: Conditions<'a>,
     body: Body,
     /// An `Expect` that nobody here can meet.
     unmet_expectation: bool,
@@ -84,6 +86,7 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
         method: Method::of(method),
         target,
         persistence: fields.persistence(version),
+        conditions: fields.conditions,
         body,
         unmet_expectation: fields.unmet_expectation,
     };

@@ -3,7 +3,7 @@
 //! A protocol fills it, a connection empties it. It holds data and does no I/O. Its size is bounded because nothing is
 //! put in unless it [has room](Outbox::has_room); a silent connection's outbox holds no buffer at all.
 
-use std::{fs::File, mem, rc::Rc};
+use std::{fs::File, mem, ops::Range, rc::Rc};
 
 /// Above this many unsent bytes the protocol is not asked for more.
 const ROOM: usize = 64 * 1024;
@@ -20,8 +20,8 @@ pub struct Outbox {
 
 /// A body that is not copied: sent from where it lies.
 pub enum Body {
-    /// Shared memory, from `at` to its end.
-    Memory { content: Rc<[u8]>, at: usize },
+    /// What is left of a part of shared memory.
+    Memory { content: Rc<[u8]>, part: Range<usize> },
     /// `left` bytes of a file from `offset`.
     File { file: Rc<File>, offset: u64, left: u64 },
 }
@@ -29,14 +29,14 @@ pub enum Body {
 impl Body {
     fn left(&self) -> u64 {
         match self {
-            Body::Memory { content, at } => (content.len() - at) as u64,
+            Body::Memory { part, .. } => part.len() as u64,
             Body::File { left, .. } => *left,
         }
     }
 
     fn advance(&mut self, n: usize) {
         match self {
-            Body::Memory { at, .. } => *at += n,
+            Body::Memory { part, .. } => part.start += n,
             Body::File { offset, left, .. } => {
                 *offset += n as u64;
                 *left -= n as u64;
@@ -89,8 +89,8 @@ impl Outbox {
         match &self.body {
             None if bytes.is_empty() => Front::Nothing,
             None => Front::Bytes(bytes),
-            Some(Body::Memory { content, at }) if bytes.is_empty() => Front::Bytes(&content[*at..]),
-            Some(Body::Memory { content, at }) => Front::BytesThenMemory(bytes, &content[*at..]),
+            Some(Body::Memory { content, part }) if bytes.is_empty() => Front::Bytes(&content[part.clone()]),
+            Some(Body::Memory { content, part }) => Front::BytesThenMemory(bytes, &content[part.clone()]),
             Some(Body::File { file, offset, left }) if bytes.is_empty() => {
                 Front::File { file, offset: *offset, left: *left }
             }
@@ -164,7 +164,7 @@ mod tests {
         for step in 1..=12 {
             let mut out = Outbox::default();
             out.bytes().extend(b"head ");
-            out.put(Body::Memory { content: Rc::from(*b"the body"), at: 4 });
+            out.put(Body::Memory { content: Rc::from(*b"the body!"), part: 4..8 });
             assert_eq!(out.left(), 9);
             assert!(!out.has_room());
             assert_eq!(drain(&mut out, step), b"head body");
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn an_empty_body_takes_no_room() {
         let mut out = Outbox::default();
-        out.put(Body::Memory { content: Rc::from([]), at: 0 });
+        out.put(Body::Memory { content: Rc::from([]), part: 0..0 });
         assert!(out.is_empty() && out.has_room());
     }
 

@@ -153,13 +153,19 @@ impl Conversation {
         cx: &mut Context<'_>,
     ) {
         let mut length = plan.render(cx.clock.date(), out.bytes());
-        if let Some((entry, facts)) = entry.zip(plan.content()) {
-            length = facts.len;
+        let part = plan.content();
+        if let Some(entry) = entry.filter(|_| !part.is_empty()) {
+            length = part.end - part.start;
             match &entry.content {
-                Content::Memory(content) if content.len() <= COPIED => out.bytes().extend_from_slice(content),
-                Content::Memory(content) => out.put(Body::Memory { content: Rc::clone(content), at: 0 }),
+                Content::Memory(content) => {
+                    let part = part.start as usize..part.end as usize; // of what is in memory
+                    match part.len() <= COPIED {
+                        true => out.bytes().extend_from_slice(&content[part]),
+                        false => out.put(Body::Memory { content: Rc::clone(content), part }),
+                    }
+                }
                 Content::Disk(file) => {
-                    out.put(Body::File { file: Rc::clone(file), offset: 0, left: facts.len });
+                    out.put(Body::File { file: Rc::clone(file), offset: part.start, left: length });
                 }
             }
         }

@@ -78,7 +78,7 @@ impl Cache {
 }
 
 fn weight(path: &[u8], kept: &Kept) -> usize {
-    path.len() + kept.file.len() + kept.entry.facts.fields.len() + kept.entry.facts.len as usize + OVERHEAD
+    path.len() + kept.file.len() + kept.entry.facts.fields().len() + kept.entry.facts.len as usize + OVERHEAD
 }
 
 #[cfg(test)]

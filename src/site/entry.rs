@@ -98,7 +98,7 @@ impl Entry {
         let identity = Identity::of(stat);
         let settled = is_whole && identity.is_settled(now);
         let tag = entity_tag(&identity, len, settled, now);
-        let facts = Facts::new(len, media_type(name), last_modified(stat.st_mtime, now), &tag);
+        let facts = Facts::new(len, media_type(name), last_modified(stat.st_mtime, now), &tag, settled);
         Entry { facts, content, identity, settled }
     }
 
@@ -188,7 +188,7 @@ mod tests {
         let path = dir.path().join("file");
         std::fs::write(&path, "content").expect("write");
         let now = SystemTime::now();
-        let fields = |now| (read_file(&path, now).is_keepable(), read_file(&path, now).facts.fields);
+        let fields = |now| (read_file(&path, now).is_keepable(), read_file(&path, now).facts.tag);
         let later = now + Duration::from_secs(60);
         assert!(!fields(now).0 && fields(later).0);
         assert_ne!(fields(now).1, fields(now + Duration::from_nanos(1)).1, "two readings, two tags");

@@ -1,0 +1,232 @@
+//! Preconditions (RFC 9110 §13): whether the peer's copy is still good, and whether the file is still the one it means.
+
+use std::{borrow::Cow, time::SystemTime};
+
+use super::facts::Facts;
+
+/// The field values of a request that make it conditional, and those that ask for a part. Lines of one name are joined
+/// by a comma (§5.3), which makes an invalid value of what may stand only once.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Conditions<'a> {
+    pub if_match: Option<Cow<'a, [u8]>>,
+    pub if_none_match: Option<Cow<'a, [u8]>>,
+    pub if_modified_since: Option<Cow<'a, [u8]>>,
+    pub if_unmodified_since: Option<Cow<'a, [u8]>>,
+    pub if_range: Option<Cow<'a, [u8]>>,
+    pub range: Option<Cow<'a, [u8]>>,
+}
+
+/// What the preconditions say of a GET or HEAD that would be answered with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Answer as if there were none.
+    Proceed,
+    /// 304: the peer's copy is still good.
+    NotModified,
+    /// 412: the file is not the one that the peer means.
+    Failed,
+}
+
+impl<'a> Conditions<'a> {
+    /// Where the value of the field `name` is kept, if it is one of these.
+    pub fn field(&mut self, name: &str) -> Option<&mut Option<Cow<'a, [u8]>>> {
+        let fields = [
+            ("if-match", &mut self.if_match),
+            ("if-none-match", &mut self.if_none_match),
+            ("if-modified-since", &mut self.if_modified_since),
+            ("if-unmodified-since", &mut self.if_unmodified_since),
+            ("if-range", &mut self.if_range),
+            ("range", &mut self.range),
+        ];
+        fields.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, field)| field)
+    }
+
+    /// Evaluates the preconditions in the order of §13.2.2, for a file that is there.
+    pub fn evaluate(&self, facts: &Facts) -> Verdict {
+        if let Some(tags) = &self.if_match {
+            if !any_tag(tags, |tag| is_strong_match(tag, facts)) {
+                return Verdict::Failed;
+            }
+        } else if let Some((date, modified)) = date(&self.if_unmodified_since).zip(facts.modified)
+            && modified > date
+        {
+            return Verdict::Failed;
+        }
+        if let Some(tags) = &self.if_none_match {
+            if any_tag(tags, |tag| is_weak_match(tag, facts)) {
+                return Verdict::NotModified;
+            }
+        } else if let Some((date, modified)) = date(&self.if_modified_since).zip(facts.modified)
+            && modified <= date
+            && facts.is_settled
+        {
+            return Verdict::NotModified;
+        }
+        Verdict::Proceed
+    }
+
+    /// Whether a part may be sent (§13.1.5): there is no `If-Range`, or it names this very version.
+    pub fn allows_range(&self, facts: &Facts) -> bool {
+        let Some(value) = &self.if_range else { return true };
+        if value.ends_with(b"\"") {
+            return is_strong_match(value, facts);
+        }
+        facts.is_settled && facts.modified.is_some() && date(&self.if_range) == facts.modified
+    }
+}
+
+/// Any of the three forms of an HTTP-date (§5.6.7). What is none is ignored (§13.1.3, §13.1.4).
+fn date(value: &Option<Cow<'_, [u8]>>) -> Option<SystemTime> {
+    let text = std::str::from_utf8(value.as_deref()?).ok()?;
+    httpdate::parse_http_date(text).ok()
+}
+
+/// Whether `value` is `*`, or a list with a tag of which `matches` holds. What follows something malformed does not
+/// count.
+fn any_tag(value: &[u8], matches: impl Fn(&[u8]) -> bool) -> bool {
+    if value == b"*" {
+        return true;
+    }
+    let mut rest = value;
+    loop {
+        rest = rest.trim_ascii_start();
+        if let Some(after) = rest.strip_prefix(b",") {
+            rest = after;
+            continue;
+        }
+        let Some(len) = tag_len(rest) else { return false };
+        let (tag, after) = rest.split_at(len);
+        if matches(tag) {
+            return true;
+        }
+        rest = after;
+    }
+}
+
+/// The length of the entity tag at the beginning: `[ "W/" ] DQUOTE *etagc DQUOTE` (§8.8.3).
+fn tag_len(input: &[u8]) -> Option<usize> {
+    let prefix = if input.starts_with(b"W/\"") { 3 } else { 1 };
+    if input.get(prefix - 1) != Some(&b'"') {
+        return None;
+    }
+    let end = memchr::memchr(b'"', &input[prefix..])?;
+    let is_valid = input[prefix..prefix + end].iter().all(|b| *b > b' ' && *b != 0x7f);
+    is_valid.then_some(prefix + end + 1)
+}
+
+/// §8.8.3.2; a weak tag never matches strongly, and ours are strong.
+fn is_strong_match(tag: &[u8], facts: &Facts) -> bool {
+    tag == facts.tag.as_bytes()
+}
+
+fn is_weak_match(tag: &[u8], facts: &Facts) -> bool {
+    is_strong_match(tag.strip_prefix(b"W/").unwrap_or(tag), facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const EARLIER: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+    const LATER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+
+    fn facts(modified: Option<u64>, is_settled: bool) -> Facts {
+        let modified = modified.map(|s| SystemTime::UNIX_EPOCH + Duration::from_secs(s));
+        Facts::new(10, "text/plain".into(), modified, "a", is_settled)
+    }
+
+    fn conditions<'a>(lines: &[(&str, &'a str)]) -> Conditions<'a> {
+        let mut conditions = Conditions::default();
+        for (name, value) in lines {
+            *conditions.field(name).expect(name) = Some(Cow::Borrowed(value.as_bytes()));
+        }
+        conditions
+    }
+
+    #[test]
+    fn verdicts_in_the_order_of_rfc_9110_13_2_2() {
+        use Verdict::{Failed, NotModified, Proceed};
+        let (im, inm) = ("If-Match", "If-None-Match");
+        let (ims, ius) = ("If-Modified-Since", "If-Unmodified-Since");
+        let table: &[(&[(&str, &str)], Verdict)] = &[
+            (&[], Proceed),
+            // §13.1.1: strong comparison.
+            (&[(im, "\"a\"")], Proceed),
+            (&[(im, "*")], Proceed),
+            (&[(im, "\"b\", \"a\"")], Proceed),
+            (&[(im, ",, \"b\" ,\"a\"")], Proceed),
+            (&[(im, "\"b\"")], Failed),
+            (&[(im, "W/\"a\"")], Failed),
+            (&[(im, "a")], Failed),
+            (&[(im, "")], Failed),
+            (&[(im, "\"b\", *")], Failed),
+            // §13.1.2: weak comparison.
+            (&[(inm, "\"a\"")], NotModified),
+            (&[(inm, "W/\"a\"")], NotModified),
+            (&[(inm, "*")], NotModified),
+            (&[(inm, "\"x,\\\", \"a\"")], NotModified), // a backslash escapes nothing in a tag
+            (&[(inm, "\"b,c\", W/\"d\",\"a\"")], NotModified),
+            (&[(inm, "\"b\"")], Proceed),
+            (&[(inm, "a")], Proceed),
+            (&[(inm, "\"a")], Proceed),
+            (&[(inm, "w/\"a\"")], Proceed),
+            // §13.1.3, and all forms of §5.6.7.
+            (&[(ims, MODIFIED)], NotModified),
+            (&[(ims, LATER)], NotModified),
+            (&[(ims, EARLIER)], Proceed),
+            (&[(ims, "Sunday, 06-Nov-94 08:49:37 GMT")], NotModified),
+            (&[(ims, "Sun Nov  6 08:49:37 1994")], NotModified),
+            (&[(ims, "yesterday")], Proceed),
+            (&[(ims, "")], Proceed),
+            // §13.1.4.
+            (&[(ius, MODIFIED)], Proceed),
+            (&[(ius, LATER)], Proceed),
+            (&[(ius, EARLIER)], Failed),
+            (&[(ius, "yesterday")], Proceed),
+            // §13.2.2: tags before dates, the file's state before the copy's.
+            (&[(im, "\"a\""), (ius, EARLIER)], Proceed),
+            (&[(im, "\"b\""), (inm, "\"a\"")], Failed),
+            (&[(inm, "\"b\""), (ims, LATER)], Proceed),
+            (&[(inm, "\"a\""), (ims, EARLIER)], NotModified),
+            (&[(ius, EARLIER), (inm, "\"a\"")], Failed),
+        ];
+        for (lines, expected) in table {
+            assert_eq!(conditions(lines).evaluate(&facts(Some(784_111_777), true)), *expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn dates_say_nothing_of_a_file_without_one_or_changed_a_moment_ago() {
+        let since = conditions(&[("if-modified-since", LATER)]);
+        assert_eq!(since.evaluate(&facts(None, true)), Verdict::Proceed);
+        assert_eq!(since.evaluate(&facts(Some(784_111_777), false)), Verdict::Proceed);
+        let unmodified = conditions(&[("if-unmodified-since", EARLIER)]);
+        assert_eq!(unmodified.evaluate(&facts(None, true)), Verdict::Proceed);
+    }
+
+    #[test]
+    fn if_range_names_this_very_version_or_no_part_is_sent() {
+        let table = [
+            ("\"a\"", true),
+            ("W/\"a\"", false),
+            ("\"b\"", false),
+            ("\"a\", \"b\"", false),
+            (MODIFIED, true),
+            (LATER, false),
+            (EARLIER, false),
+            ("*", false),
+            ("", false),
+        ];
+        for (value, expected) in table {
+            let allows = conditions(&[("If-Range", value)]).allows_range(&facts(Some(784_111_777), true));
+            assert_eq!(allows, expected, "{value:?}");
+        }
+        assert!(conditions(&[]).allows_range(&facts(None, false)));
+        let by_date = conditions(&[("if-range", MODIFIED)]);
+        assert!(!by_date.allows_range(&facts(Some(784_111_777), false)));
+        assert!(!conditions(&[("if-range", "never")]).allows_range(&facts(None, true)));
+    }
+}
