@@ -30,7 +30,8 @@ pub struct Fields<'a> {
     host: Option<&'a [u8]>,
     content_length: Option<&'a [u8]>,
     transfer_encoding: Option<&'a [u8]>,
-    pub conditions: Conditions<'a>,
+    /// Most requests have none.
+    pub conditions: Option<Box<Conditions<'a>>>,
     close: bool,
     keep_alive: bool,
     pub expects_continue: bool,
@@ -89,7 +90,9 @@ impl<'a> Fields<'a> {
                 let known = value.eq_ignore_ascii_case(b"100-continue");
                 self.expects_continue |= known;
                 self.unmet_expectation |= !known;
-            } else if let Some(field) = self.conditions.field(name) {
+            } else if Conditions::may_have(name)
+                && let Some(field) = self.conditions.get_or_insert_default().field(name)
+            {
                 *field = Some(match field.take() {
                     None => Cow::Borrowed(value),
                     Some(before) => Cow::Owned([&*before, value].join(&b", "[..])),

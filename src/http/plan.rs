@@ -59,7 +59,8 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_')
 impl<'a> Plan<'a> {
     /// The file, as asked for: whole, in part, or not at all where the peer's copy is still good.
     pub fn file(request: &Request<'_>, facts: &'a Facts) -> Plan<'a> {
-        let conditions = &request.conditions;
+        let whole = Plan::answer(request, Status::Ok, Payload::File(facts));
+        let Some(conditions) = &request.conditions else { return whole };
         match conditions.evaluate(facts) {
             Verdict::Proceed => {}
             Verdict::NotModified => return Plan::answer(request, Status::NotModified, Payload::Copy(facts)),
@@ -73,7 +74,7 @@ impl<'a> Plan<'a> {
             _ => Ranges::Whole,
         };
         match ranges {
-            Ranges::Whole => Plan::answer(request, Status::Ok, Payload::File(facts)),
+            Ranges::Whole => whole,
             Ranges::Part { first, last } => {
                 Plan::answer(request, Status::PartialContent, Payload::Part { facts, first, last })
             }

@@ -20,7 +20,7 @@ pub struct Request<'a> {
     pub method: Method,
     pub target: Target<'a>,
     pub persistence: Persistence,
-    pub conditions: Conditions<'a>,
+    pub conditions: Option<Box<Conditions<'a>>>,
     body: Body,
     /// An `Expect` that nobody here can meet.
     unmet_expectation: bool,
