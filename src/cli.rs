@@ -28,6 +28,10 @@ pub struct Cli {
     #[arg(long, value_name = "NAME", default_value = "index.html", value_parser = file_name)]
     pub index: String,
 
+    /// Answer navigation to what is missing with FILE [index.html], for a single-page application; assets stay a 404
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "index.html")]
+    pub spa: Option<String>,
+
     /// Connections open at once, further peers wait [default: what the limit of descriptors allows]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub max_connections: Option<usize>,

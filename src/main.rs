@@ -55,6 +55,7 @@ fn settings(cli: Cli) -> Result<Settings, StartError> {
         port: cli.port,
         dir: cli.dir,
         index: cli.index,
+        spa: cli.spa,
         udp_echo: cli.udp_echo,
         max_connections: cli.max_connections,
         timeouts: Timeouts { head: cli.head_timeout.0, idle: cli.idle_timeout.0 },

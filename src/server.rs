@@ -45,6 +45,8 @@ pub struct Settings {
     pub dir: PathBuf,
     /// The file that stands for its directory.
     pub index: String,
+    /// The file that answers navigation to what is missing, as a path in `dir`.
+    pub spa: Option<String>,
     /// Where datagrams are answered with themselves, as `host:port`.
     pub udp_echo: Option<String>,
     /// Connections open at once; `None`: what the descriptors allow.
@@ -63,6 +65,7 @@ impl Default for Settings {
             port: 8000,
             dir: "static".into(),
             index: "index.html".into(),
+            spa: None,
             udp_echo: None,
             max_connections: None,
             timeouts: Timeouts { head: Some(Duration::from_secs(10)), idle: Some(Duration::from_secs(60)) },
@@ -125,7 +128,13 @@ impl HttpServer {
             .map_err(|e| StartError::System(format!("cannot make a poller: {}", plain(&e))))?;
         let log =
             settings.access_log.map(|file| Rc::new(RefCell::new(AccessLog::new(Sink::new(file.into())))));
-        let http = Rc::new(Http::new(site, settings.timeouts, log.clone()));
+        let mut http = Http::new(site, settings.timeouts, log.clone());
+        if let Some(name) = &settings.spa {
+            let advice = "name a file in the directory, such as index.html";
+            let invalid = || StartError::Mistake(format!("'{name}' cannot be the file of --spa; {advice}"));
+            http = http.with_spa(name).ok_or_else(invalid)?;
+        }
+        let http = Rc::new(http);
         let mut server = HttpServer { event_loop, addresses: Vec::new(), udp_address: None, log };
         for host in &settings.hosts {
             server.listen(host, settings.port, &http)?;

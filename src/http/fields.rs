@@ -30,6 +30,9 @@ pub struct Fields<'a> {
     host: Option<&'a [u8]>,
     content_length: Option<&'a [u8]>,
     transfer_encoding: Option<&'a [u8]>,
+    /// What `Sec-Fetch-Mode` says, if a browser says it.
+    is_navigation: Option<bool>,
+    accepts_html: bool,
     /// Most requests have none.
     pub conditions: Option<Box<Conditions<'a>>>,
     close: bool,
@@ -90,6 +93,10 @@ impl<'a> Fields<'a> {
                 let known = value.eq_ignore_ascii_case(b"100-continue");
                 self.expects_continue |= known;
                 self.unmet_expectation |= !known;
+            } else if is("accept") {
+                self.accepts_html |= memchr::memmem::find(value, b"text/html").is_some();
+            } else if is("sec-fetch-mode") {
+                self.is_navigation = Some(value == b"navigate");
             } else if Conditions::may_have(name)
                 && let Some(field) = self.conditions.get_or_insert_default().field(name)
             {
@@ -125,6 +132,12 @@ impl<'a> Fields<'a> {
             None if version == Version::Http10 => Ok(()),
             None => Err(Refusal::bad("There is no Host.")),
         }
+    }
+
+    /// Whether a person goes to the address, rather than a page loading a part of itself: browsers say so (Fetch
+    /// Metadata), and from others a wish for HTML is taken for it.
+    pub fn is_navigation(&self) -> bool {
+        self.is_navigation.unwrap_or(self.accepts_html)
     }
 
     pub fn persistence(&self, version: Version) -> Persistence {
@@ -249,6 +262,23 @@ mod tests {
         for rest in ["", "\r\n\r\n", "\0", "\r\nX : y\r\n\r\n"] {
             let refusal = read(&format!("{long}{rest}")).map(drop).expect_err("too large");
             assert_eq!(refusal.status, Status::RequestHeaderFieldsTooLarge, "{rest:?}");
+        }
+    }
+
+    #[test]
+    fn who_navigates() {
+        let table = [
+            ("\r\n", false),
+            ("Accept: */*\r\n\r\n", false),
+            ("Accept: application/json\r\n\r\n", false),
+            ("Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n\r\n", true),
+            ("Accept: */*\r\nSec-Fetch-Mode: navigate\r\n\r\n", true),
+            ("Accept: text/html\r\nSec-Fetch-Mode: cors\r\n\r\n", false),
+            ("Sec-Fetch-Mode: no-cors\r\nAccept: text/html\r\n\r\n", false),
+        ];
+        for (lines, expected) in table {
+            let is_navigation = read(lines).map(|found| found.expect("whole lines").0.is_navigation());
+            assert_eq!(is_navigation, Ok(expected), "{lines:?}");
         }
     }
 

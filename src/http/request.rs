@@ -20,6 +20,8 @@ pub struct Request<'a> {
     pub method: Method,
     pub target: Target<'a>,
     pub persistence: Persistence,
+    /// A person goes to this address.
+    pub is_navigation: bool,
     pub conditions: Option<Box<Conditions<'a>>>,
     body: Body,
     /// An `Expect` that nobody here can meet.
@@ -86,6 +88,7 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
         method: Method::of(method),
         target,
         persistence: fields.persistence(version),
+        is_navigation: fields.is_navigation(),
         conditions: fields.conditions,
         body,
         unmet_expectation: fields.unmet_expectation,

@@ -79,6 +79,11 @@ impl SitePath<'_> {
         &self.0
     }
 
+    /// The same path, for keeps.
+    pub fn into_owned(self) -> SitePath<'static> {
+        SitePath(Cow::Owned(self.0.into_owned()))
+    }
+
     /// Whether a directory is meant: the root, or a path that ends in a slash.
     pub fn is_directory(&self) -> bool {
         matches!(self.0.last(), None | Some(b'/'))

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
 use super::access_log::AccessLog;
 use crate::{
     http::{Ask, Plan, Refusal, Request, SitePath, Status, locate, parse},
@@ -18,7 +20,10 @@ use crate::{
 /// Up to this length a body is copied behind its head, so that several answers can leave in one write.
 const COPIED: usize = 8 * 1024;
 /// The site's own page for what is missing.
-const MISSING_PAGE: &str = "/404.html";
+const MISSING_PAGE: &str = "404.html";
+
+/// What must be encoded in a name for it to mean itself in a path.
+const LITERAL: &AsciiSet = &CONTROLS.add(b'%');
 
 /// How long the peer of a connection may take. `None`: for ever.
 #[derive(Debug, Clone, Copy)]
@@ -34,12 +39,29 @@ pub struct Http {
     site: Site,
     log: Option<Rc<RefCell<AccessLog>>>,
     timeouts: Timeouts,
+    /// The site's own page for what is missing.
+    missing_page: Option<SitePath<'static>>,
+    /// The file that answers navigation to what is missing: a single-page application finds its way by itself.
+    spa: Option<SitePath<'static>>,
 }
 
 impl Http {
     pub fn new(site: Site, timeouts: Timeouts, log: Option<Rc<RefCell<AccessLog>>>) -> Http {
-        Http { site, log, timeouts }
+        Http { site, log, timeouts, missing_page: path_of(MISSING_PAGE), spa: None }
     }
+
+    /// Answers navigation to what is missing with the file called `name`, a path in the site. Says whether it can be
+    /// one.
+    pub fn with_spa(self, name: &str) -> Option<Http> {
+        let spa = path_of(name)?;
+        Some(Http { spa: Some(spa), ..self })
+    }
+}
+
+/// The path of the file `name` in a site.
+fn path_of(name: &str) -> Option<SitePath<'static>> {
+    let path = locate(&format!("/{}", utf8_percent_encode(name, LITERAL))).ok()?.into_owned();
+    (!path.is_directory()).then_some(path)
 }
 
 impl Service for Rc<Http> {
@@ -96,11 +118,20 @@ enum Asked<'a> {
 impl Conversation {
     /// Answers a request that was understood.
     fn answer(&self, request: &Request<'_>, out: &mut Outbox, cx: &mut Context<'_>) -> Next {
-        let asked = self.find(request, cx);
-        let page = match &asked {
-            Err(refusal) if refusal.status == Status::NotFound => self.missing_page(cx),
-            _ => None,
-        };
+        let mut asked = self.find(request, cx);
+        let mut page = None;
+        if asked.as_ref().is_err_and(|refusal| refusal.status == Status::NotFound) {
+            match self
+                .http
+                .spa
+                .as_ref()
+                .filter(|_| request.is_navigation)
+                .and_then(|spa| self.file_at(spa, cx))
+            {
+                Some(entry) => asked = Ok(Asked::File(entry)),
+                None => page = self.http.missing_page.as_ref().and_then(|page| self.file_at(page, cx)),
+            }
+        }
         let (plan, entry) = match &asked {
             Ok(Asked::File(entry)) => (Plan::file(request, &entry.facts), Some(entry)),
             Ok(Asked::Directory(path)) => (Plan::redirect(request, path), None),
@@ -129,9 +160,10 @@ impl Conversation {
         }
     }
 
-    fn missing_page(&self, cx: &Context<'_>) -> Option<Rc<Entry>> {
-        match self.http.site.find(&locate(MISSING_PAGE).ok()?, cx.clock) {
-            Ok(Found::File(page)) => Some(page),
+    /// A file that stands for others, if it is there.
+    fn file_at(&self, path: &SitePath<'_>, cx: &Context<'_>) -> Option<Rc<Entry>> {
+        match self.http.site.find(path, cx.clock) {
+            Ok(Found::File(entry)) => Some(entry),
             _ => None,
         }
     }
