@@ -28,6 +28,10 @@ pub struct Cli {
     #[arg(long, value_name = "NAME", default_value = "index.html", value_parser = file_name)]
     pub index: String,
 
+    /// Answer to this host, too, while only this machine can connect; * is every host; can be given again
+    #[arg(long, value_name = "NAME")]
+    pub allow_host: Vec<String>,
+
     /// Answer navigation to what is missing with FILE [index.html], for a single-page application; assets stay a 404
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "index.html")]
     pub spa: Option<String>,

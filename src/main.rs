@@ -55,6 +55,7 @@ fn settings(cli: Cli) -> Result<Settings, StartError> {
         port: cli.port,
         dir: cli.dir,
         index: cli.index,
+        allow_hosts: cli.allow_host,
         spa: cli.spa,
         udp_echo: cli.udp_echo,
         max_connections: cli.max_connections,

@@ -22,6 +22,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::{
     clock::Clock,
     event_loop::{EventLoop, Limits},
+    http::Hosts,
     observer::Observer,
     services::{AccessLog, Echo, Http, Timeouts},
     sink::Sink,
@@ -45,6 +46,9 @@ pub struct Settings {
     pub dir: PathBuf,
     /// The file that stands for its directory.
     pub index: String,
+    /// Hosts that are answered besides this machine's own, while only loopback addresses are listened on; `*` is every
+    /// host.
+    pub allow_hosts: Vec<String>,
     /// The file that answers navigation to what is missing, as a path in `dir`.
     pub spa: Option<String>,
     /// Where datagrams are answered with themselves, as `host:port`.
@@ -65,6 +69,7 @@ impl Default for Settings {
             port: 8000,
             dir: "static".into(),
             index: "index.html".into(),
+            allow_hosts: Vec::new(),
             spa: None,
             udp_echo: None,
             max_connections: None,
@@ -134,10 +139,20 @@ impl HttpServer {
             let invalid = || StartError::Mistake(format!("'{name}' cannot be the file of --spa; {advice}"));
             http = http.with_spa(name).ok_or_else(invalid)?;
         }
+        let mut sockets = Vec::new();
+        for host in &settings.hosts {
+            sockets.extend(bind_host(host, settings.port)?);
+        }
+        // Whoever listens to the network is meant to be reached by names that nobody here knows.
+        if sockets.iter().all(|(address, _)| address.ip().to_canonical().is_loopback()) {
+            http = http.for_hosts(Hosts::own_and(&settings.allow_hosts));
+        }
         let http = Rc::new(http);
         let mut server = HttpServer { event_loop, addresses: Vec::new(), udp_address: None, log };
-        for host in &settings.hosts {
-            server.listen(host, settings.port, &http)?;
+        for (address, socket) in sockets {
+            let service = Box::new(Rc::clone(&http));
+            server.event_loop.listen(socket, service).map_err(|e| cannot_listen(address, &e))?;
+            server.addresses.push(address);
         }
         if let Some(address) = &settings.udp_echo {
             server.echo(address)?;
@@ -198,36 +213,6 @@ impl HttpServer {
         Ok(())
     }
 
-    /// Listens on every address of `host`.
-    fn listen(&mut self, host: &str, port: u16, http: &Rc<Http>) -> Result<(), StartError> {
-        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-        let addresses: Vec<SocketAddr> = (bare, port)
-            .to_socket_addrs()
-            .map_err(|_| {
-                StartError::Mistake(format!("'{host}' is no address of this machine; try 127.0.0.1"))
-            })?
-            .collect();
-        let mut missing = None;
-        let before = self.addresses.len();
-        for address in addresses {
-            match bind_tcp(address) {
-                Ok(socket) => {
-                    self.addresses.push(socket.local_addr().unwrap_or(address));
-                    self.event_loop
-                        .listen(socket, Box::new(Rc::clone(http)))
-                        .map_err(|e| cannot_listen(address, &e))?;
-                }
-                // A name may have an address of a family that this machine has not.
-                Err(e) if is_missing_address(&e) => missing = Some(cannot_listen(address, &e)),
-                Err(e) => return Err(cannot_listen(address, &e)),
-            }
-        }
-        match missing {
-            Some(error) if self.addresses.len() == before => Err(error),
-            _ => Ok(()),
-        }
-    }
-
     fn echo(&mut self, address: &str) -> Result<(), StartError> {
         let invalid = || {
             let advice = "give it as HOST:PORT, such as 127.0.0.1:9000";
@@ -237,6 +222,28 @@ impl HttpServer {
         let socket = UdpSocket::bind(address).map_err(|e| cannot_listen(address, &e))?;
         self.udp_address = socket.local_addr().ok();
         self.event_loop.receive(socket, Box::new(Echo)).map_err(|e| cannot_listen(address, &e))
+    }
+}
+
+/// Listens on every address of `host`.
+fn bind_host(host: &str, port: u16) -> Result<Vec<(SocketAddr, TcpListener)>, StartError> {
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    let addresses = (bare, port)
+        .to_socket_addrs()
+        .map_err(|_| StartError::Mistake(format!("'{host}' is no address of this machine; try 127.0.0.1")))?;
+    let mut sockets = Vec::new();
+    let mut missing = None;
+    for address in addresses {
+        match bind_tcp(address) {
+            Ok(socket) => sockets.push((socket.local_addr().unwrap_or(address), socket)),
+            // A name may have an address of a family that this machine has not.
+            Err(e) if is_missing_address(&e) => missing = Some(cannot_listen(address, &e)),
+            Err(e) => return Err(cannot_listen(address, &e)),
+        }
+    }
+    match missing {
+        Some(error) if sockets.is_empty() => Err(error),
+        _ => Ok(sockets),
     }
 }
 

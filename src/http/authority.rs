@@ -25,7 +25,7 @@ pub fn check(authority: &[u8]) -> Result<bool, Refusal> {
 }
 
 /// Splits at the colon before the port, which is not one inside the brackets of an IPv6 address.
-fn split(authority: &[u8]) -> Result<(&[u8], Option<&[u8]>), Refusal> {
+pub fn split(authority: &[u8]) -> Result<(&[u8], Option<&[u8]>), Refusal> {
     let host_end = match authority.first() {
         Some(b'[') => match memchr::memchr(b']', authority) {
             Some(bracket) => bracket + 1,

@@ -27,7 +27,7 @@ pub enum Persistence {
 /// What the field lines say that concerns every request.
 #[derive(Default)]
 pub struct Fields<'a> {
-    host: Option<&'a [u8]>,
+    pub host: Option<&'a [u8]>,
     content_length: Option<&'a [u8]>,
     transfer_encoding: Option<&'a [u8]>,
     /// What `Sec-Fetch-Mode` says, if a browser says it.

@@ -10,6 +10,7 @@ mod chunked;
 mod conditional;
 mod facts;
 mod fields;
+mod hosts;
 mod media_type;
 mod plan;
 mod range;
@@ -19,6 +20,7 @@ mod status;
 mod target;
 
 pub use facts::{Facts, last_modified};
+pub use hosts::Hosts;
 pub use media_type::media_type;
 pub use plan::{Payload, Plan};
 pub use refusal::Refusal;

@@ -19,6 +19,7 @@ pub struct Request<'a> {
     pub line: &'a [u8],
     pub method: Method,
     pub target: Target<'a>,
+    host: Option<&'a [u8]>,
     pub persistence: Persistence,
     /// A person goes to this address.
     pub is_navigation: bool,
@@ -87,6 +88,7 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
         line,
         method: Method::of(method),
         target,
+        host: fields.host,
         persistence: fields.persistence(version),
         is_navigation: fields.is_navigation(),
         conditions: fields.conditions,
@@ -134,6 +136,14 @@ impl<'a> Request<'a> {
     /// Whether the request was read to its end: else the peer may be still sending.
     pub fn is_whole(&self) -> bool {
         self.body == Body::Whole
+    }
+
+    /// The host that is asked, with its port if it is said: the target's own, else that of the `Host` field.
+    pub fn host(&self) -> Option<&'a [u8]> {
+        match self.target {
+            Target::Path { authority: Some(authority), .. } => Some(authority.as_bytes()),
+            _ => self.host,
+        }
     }
 
     /// The query, without its question mark.

@@ -14,9 +14,9 @@ const WELL_KNOWN: &[u8] = b".well-known";
 /// A request target, by its form. `query` is without its question mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target<'a> {
-    /// Origin form, or absolute form without its scheme and authority. `path` begins with a slash, or is empty where an
-    /// absolute form names no path.
-    Path { path: &'a str, query: Option<&'a str> },
+    /// Origin form, or absolute form, which has an authority. `path` begins with a slash, or is empty where an absolute
+    /// form names no path.
+    Path { authority: Option<&'a str>, path: &'a str, query: Option<&'a str> },
     /// `*`, for OPTIONS.
     Asterisk,
     /// `host:port`, for CONNECT.
@@ -41,12 +41,12 @@ pub fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Refusal>
             false => Err(Refusal::bad("CONNECT needs a host and a port.")),
         },
         (b"OPTIONS", "*") => Ok(Target::Asterisk),
-        _ if text.starts_with('/') => Ok(split_query(text)),
+        _ if text.starts_with('/') => Ok(split_query(None, text)),
         _ => absolute(text),
     }
 }
 
-/// `http://host:port/path?query`. The authority replaces `Host` (RFC 9112 §3.2.2), and every host is ours.
+/// `http://host:port/path?query`. The authority replaces `Host` (RFC 9112 §3.2.2).
 fn absolute(text: &str) -> Result<Target<'_>, Refusal> {
     let rest = match text.split_once("://") {
         Some((scheme, rest))
@@ -58,13 +58,13 @@ fn absolute(text: &str) -> Result<Target<'_>, Refusal> {
     };
     let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     authority::check(host.as_bytes())?;
-    Ok(split_query(path))
+    Ok(split_query(Some(host), path))
 }
 
-fn split_query(text: &str) -> Target<'_> {
+fn split_query<'a>(authority: Option<&'a str>, text: &'a str) -> Target<'a> {
     match text.split_once('?') {
-        Some((path, query)) => Target::Path { path, query: Some(query) },
-        None => Target::Path { path: text, query: None },
+        Some((path, query)) => Target::Path { authority, path, query: Some(query) },
+        None => Target::Path { authority, path: text, query: None },
     }
 }
 
@@ -156,15 +156,16 @@ mod tests {
 
     #[test]
     fn targets() {
-        let path = |path, query| Some(Target::Path { path, query });
+        let path = |path, query| Some(Target::Path { authority: None, path, query });
+        let at = |authority, path, query| Some(Target::Path { authority: Some(authority), path, query });
         let table: &[(&str, &str, Option<Target<'_>>)] = &[
             ("GET", "/", path("/", None)),
             ("GET", "/a?b=c?d", path("/a", Some("b=c?d"))),
             ("GET", "/?", path("/", Some(""))),
             ("GET", "//host/a", path("//host/a", None)),
-            ("GET", "http://host/a?b", path("/a", Some("b"))),
-            ("GET", "HTTPS://host:443", path("", None)),
-            ("GET", "http://host?b", path("", Some("b"))),
+            ("GET", "http://host/a?b", at("host", "/a", Some("b"))),
+            ("GET", "HTTPS://host:443", at("host:443", "", None)),
+            ("GET", "http://host?b", at("host", "", Some("b"))),
             ("GET", "/a:b@c\\d|e", path("/a:b@c\\d|e", None)),
             ("OPTIONS", "*", Some(Target::Asterisk)),
             ("OPTIONS", "/a", path("/a", None)),

@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::access_log::AccessLog;
 use crate::{
-    http::{Ask, Plan, Refusal, Request, SitePath, Status, locate, parse},
+    http::{Ask, Hosts, Plan, Refusal, Request, SitePath, Status, locate, parse},
     observer::Step,
     protocol::{Body, Context, Next, Outbox, Patience, Protocol, Received, Service, Why},
     site::{Content, Entry, Found, Site},
@@ -39,6 +39,7 @@ pub struct Http {
     site: Site,
     log: Option<Rc<RefCell<AccessLog>>>,
     timeouts: Timeouts,
+    hosts: Hosts,
     /// The site's own page for what is missing.
     missing_page: Option<SitePath<'static>>,
     /// The file that answers navigation to what is missing: a single-page application finds its way by itself.
@@ -47,7 +48,13 @@ pub struct Http {
 
 impl Http {
     pub fn new(site: Site, timeouts: Timeouts, log: Option<Rc<RefCell<AccessLog>>>) -> Http {
-        Http { site, log, timeouts, missing_page: path_of(MISSING_PAGE), spa: None }
+        let missing_page = path_of(MISSING_PAGE);
+        Http { site, log, timeouts, hosts: Hosts::EVERY, missing_page, spa: None }
+    }
+
+    /// Answers to `hosts` alone.
+    pub fn for_hosts(self, hosts: Hosts) -> Http {
+        Http { hosts, ..self }
     }
 
     /// Answers navigation to what is missing with the file called `name`, a path in the site. Says whether it can be
@@ -151,6 +158,7 @@ impl Conversation {
     }
 
     fn find<'a>(&self, request: &Request<'a>, cx: &Context<'_>) -> Result<Asked<'a>, Refusal> {
+        self.http.hosts.check(request.host())?;
         match request.admit()? {
             Ask::Options => Ok(Asked::Options),
             Ask::File(path) => match self.http.site.find(&path, cx.clock)? {

@@ -80,7 +80,8 @@ impl Server {
         Server::with(site, &[])
     }
 
-    /// Starts `oneloop --port 0 ARGS… SITE` and waits until it listens.
+    /// Starts `oneloop --port 0 ARGS… SITE` and waits until it listens. It answers to every host, so that a test can
+    /// name any.
     pub fn with(site: &Site, args: &[&str]) -> Server {
         Server::on(site.path(), args)
     }
@@ -88,7 +89,7 @@ impl Server {
     /// Like [`Server::with`], on any directory.
     pub fn on(dir: &Path, args: &[&str]) -> Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
-        command.args(["--port", "0"]).args(args).arg(dir);
+        command.args(["--port", "0", "--allow-host", "*"]).args(args).arg(dir);
         Server::spawn(
             command,
             1 + args.iter().filter(|a| ["--udp-echo", "--bind", "-b"].contains(a)).count()
