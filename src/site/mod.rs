@@ -11,6 +11,7 @@ mod entry;
 
 use std::{
     cell::RefCell,
+    collections::HashSet,
     io,
     path::{Path, PathBuf},
     rc::Rc,
@@ -69,12 +70,45 @@ impl Site {
         if tree.seen.is_none_or(|seen| clock.now() >= seen + LOOK_AGAIN) {
             tree.look_again(&self.dir, clock);
         }
-        match tree.find(path, &self.index, clock) {
+        if tree.absent.has(path.bytes(), clock.turn()) {
+            return Err(Refusal::NOT_FOUND);
+        }
+        let found = match tree.find(path, &self.index, clock) {
             // A site that is built anew is often a new directory of the same name.
             Err(Refusal::NOT_FOUND) if tree.look_again(&self.dir, clock) => {
                 tree.find(path, &self.index, clock)
             }
             found => found,
+        };
+        if matches!(found, Err(Refusal::NOT_FOUND)) {
+            tree.absent.add(path.bytes(), clock.turn());
+        }
+        found
+    }
+}
+
+/// Paths that lead nowhere, as was seen in one turn: what holds for a file holds for the lack of one.
+#[derive(Default)]
+struct Absent {
+    turn: u64,
+    paths: HashSet<Box<[u8]>>,
+}
+
+impl Absent {
+    /// Remembers at most this many.
+    const MOST: usize = 256;
+
+    fn has(&self, path: &[u8], turn: u64) -> bool {
+        self.turn == turn && self.paths.contains(path)
+    }
+
+    fn add(&mut self, path: &[u8], turn: u64) {
+        if self.turn != turn {
+            self.turn = turn;
+            self.paths.clear();
+        }
+        if self.paths.len() < Absent::MOST {
+            self.paths.insert(path.into());
         }
     }
 }
@@ -83,6 +117,7 @@ impl Site {
 struct Tree {
     beneath: Beneath,
     cache: Cache,
+    absent: Absent,
     /// Device and inode. The directory is held open, so that no other can have them.
     identity: (u64, u64),
     seen: Option<Instant>,
@@ -95,7 +130,14 @@ impl Tree {
         let root = openat(CWD, dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let stat = fstat(&root)?;
         let identity = (stat.st_dev, stat.st_ino);
-        Ok(Tree { beneath: Beneath::new(root), cache: Cache::new(), identity, seen: None, turn: 0 })
+        Ok(Tree {
+            beneath: Beneath::new(root),
+            cache: Cache::new(),
+            absent: Absent::default(),
+            identity,
+            seen: None,
+            turn: 0,
+        })
     }
 
     /// Takes the directory that is at `dir` now, if it is another one. Says whether it was. One look a turn is enough;
@@ -160,5 +202,33 @@ fn refusal(errno: Errno) -> Refusal {
             log::warn!("a file could not be opened: {errno}");
             Refusal::BROKEN
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::http::locate;
+
+    #[test]
+    fn what_is_missing_is_asked_for_once_a_turn_and_anew_in_the_next() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let site = Site::open(dir.path(), "index.html").expect("open it");
+        let mut clock = Clock::frozen(SystemTime::now());
+        let path = locate("/late.txt").expect("a path");
+        let is_there = |clock: &Clock| site.find(&path, clock).is_ok();
+        clock.tick();
+        assert!(!is_there(&clock));
+        std::fs::write(dir.path().join("late.txt"), "late").expect("write");
+        assert!(!is_there(&clock), "one look a turn");
+        clock.tick();
+        assert!(is_there(&clock));
+        for i in 0..2 * Absent::MOST {
+            let missing = format!("/{i}");
+            assert!(site.find(&locate(&missing).expect("a path"), &clock).is_err());
+        }
+        assert_eq!(site.tree.borrow().absent.paths.len(), Absent::MOST, "it is bounded");
     }
 }
