@@ -145,7 +145,13 @@ impl HttpServer {
         }
         // Whoever listens to the network is meant to be reached by names that nobody here knows.
         if sockets.iter().all(|(address, _)| address.ip().to_canonical().is_loopback()) {
-            http = http.for_hosts(Hosts::own_and(&settings.allow_hosts));
+            // A name to listen on is one to be called by; what is no name (an address with a zone) needs none.
+            let own = settings.hosts.iter().filter(|host| Hosts::own_and([host.as_str()]).is_ok());
+            let names = settings.allow_hosts.iter().chain(own).map(String::as_str);
+            http = http.for_hosts(Hosts::own_and(names).map_err(|name| {
+                let advice = "give a host without scheme or port, such as dev.example, or *";
+                StartError::Mistake(format!("'{name}' is no host for --allow-host; {advice}"))
+            })?);
         }
         let http = Rc::new(http);
         let mut server = HttpServer { event_loop, addresses: Vec::new(), udp_address: None, log };

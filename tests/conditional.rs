@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use common::*;
 
-/// A site whose files have been at rest for long, so that their tags are settled.
-fn settled_site() -> Site {
+/// Files whose bodies are sent in three ways: behind the head, from memory, from the disk.
+fn site_of_three() -> Site {
     let site = Site::new();
     site.write("small.bin", pattern(1000));
     site.write("middle.bin", pattern(40_000));
@@ -35,7 +35,7 @@ fn get_with(path: &str, fields: &str) -> String {
 
 #[test]
 fn a_copy_that_is_still_good_is_not_sent_again() {
-    let site = settled_site();
+    let site = site_of_three();
     let server = Server::start(&site);
     let mut client = server.connect();
     for path in ["/small.bin", "/large.bin", "/"] {
@@ -54,7 +54,7 @@ fn a_copy_that_is_still_good_is_not_sent_again() {
 
 #[test]
 fn a_copy_of_yesterdays_file_is_replaced_at_once() {
-    let site = settled_site();
+    let site = site_of_three();
     let server = Server::start(&site);
     let mut client = server.connect();
     let tag = tag_of(&mut client, "/hello.txt");
@@ -69,7 +69,7 @@ fn a_copy_of_yesterdays_file_is_replaced_at_once() {
 
 #[test]
 fn dates_are_good_enough_for_clients_without_tags() {
-    let site = settled_site();
+    let site = site_of_three();
     let old = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
     std::fs::File::options()
         .write(true)
@@ -94,7 +94,7 @@ fn dates_are_good_enough_for_clients_without_tags() {
 
 #[test]
 fn a_part_is_the_slice_that_it_claims_to_be() {
-    let site = settled_site();
+    let site = site_of_three();
     let server = Server::start(&site);
     let mut client = server.connect();
     // From bytes behind the head, from memory, and from the disk.
@@ -121,7 +121,7 @@ fn a_part_is_the_slice_that_it_claims_to_be() {
 
 #[test]
 fn what_is_no_range_is_the_whole_and_what_is_not_there_is_a_416() {
-    let site = settled_site();
+    let site = site_of_three();
     site.write("empty", "");
     let server = Server::start(&site);
     let mut client = server.connect();
@@ -148,7 +148,7 @@ fn what_is_no_range_is_the_whole_and_what_is_not_there_is_a_416() {
 
 #[test]
 fn a_download_goes_on_where_it_broke_off_unless_the_file_has_changed() {
-    let site = settled_site();
+    let site = site_of_three();
     let server = Server::start(&site);
     let mut client = server.connect();
     let tag = tag_of(&mut client, "/large.bin");

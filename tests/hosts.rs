@@ -29,7 +29,7 @@ impl Plain {
         Plain(child, SocketAddr::from(([127, 0, 0, 1], port.expect("a port"))))
     }
 
-    fn status(&self, target: &str, host: &str) -> Response {
+    fn ask(&self, target: &str, host: &str) -> Response {
         let mut client = Client::connect(self.1);
         client.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
         client.response()
@@ -58,7 +58,7 @@ fn a_server_for_this_machine_answers_to_its_own_names() {
         ("http://evil.example/", "localhost", 421),
         ("http://localhost/", "evil.example", 200),
     ] {
-        let response = server.status(target, host);
+        let response = server.ask(target, host);
         assert_eq!(response.status, status, "{target} at {host}");
         if status == 421 {
             assert!(response.text().contains("--allow-host"), "it says what to do: {}", response.text());
@@ -79,8 +79,22 @@ fn more_hosts_can_be_allowed_and_a_wider_address_lifts_the_check() {
         (&["--allow-host", "dev.example", "--allow-host", "b.example"], "b.example", 200),
         (&["--allow-host", "*"], "evil.example", 200),
         (&["--bind", "0.0.0.0"], "evil.example", 200),
-        (&["--bind", "127.0.0.1", "--bind", "::1"], "evil.example", 421),
+        (&["--bind", "127.0.0.1", "--bind", "localhost"], "evil.example", 421),
     ] {
-        assert_eq!(Plain::with(&site, args).status("/", host).status, status, "{args:?} {host}");
+        assert_eq!(Plain::with(&site, args).ask("/", host).status, status, "{args:?} {host}");
+    }
+}
+
+#[test]
+fn what_is_no_host_is_the_operators_mistake() {
+    let site = Site::new();
+    for name in ["dev.example:8000", "http://dev.example", "*.example", ""] {
+        let output = Command::new(env!("CARGO_BIN_EXE_oneloop"))
+            .args(["-p", "0", "--allow-host", name])
+            .arg(site.path())
+            .output()
+            .expect("run oneloop");
+        assert_eq!(output.status.code(), Some(2), "{name:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("--allow-host"), "{name:?}");
     }
 }

@@ -94,7 +94,10 @@ impl<'a> Fields<'a> {
                 self.expects_continue |= known;
                 self.unmet_expectation |= !known;
             } else if is("accept") {
-                self.accepts_html |= memchr::memmem::find(value, b"text/html").is_some();
+                self.accepts_html |= value
+                    .split(|b| *b == b',')
+                    .filter_map(|member| member.split(|b| *b == b';').next())
+                    .any(|media_type| media_type.trim_ascii().eq_ignore_ascii_case(b"text/html"));
             } else if is("sec-fetch-mode") {
                 self.is_navigation = Some(value == b"navigate");
             } else if Conditions::may_have(name)
@@ -271,6 +274,8 @@ mod tests {
             ("\r\n", false),
             ("Accept: */*\r\n\r\n", false),
             ("Accept: application/json\r\n\r\n", false),
+            ("Accept: text/html5\r\n\r\n", false),
+            ("Accept: application/json, TEXT/HTML ;q=0.5\r\n\r\n", true),
             ("Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n\r\n", true),
             ("Accept: */*\r\nSec-Fetch-Mode: navigate\r\n\r\n", true),
             ("Accept: text/html\r\nSec-Fetch-Mode: cors\r\n\r\n", false),

@@ -24,12 +24,20 @@ impl Hosts {
     /// Every host.
     pub const EVERY: Hosts = Hosts { allowed: None };
 
-    /// This machine's own names and addresses, and `names`; `*` among them is every host.
-    pub fn own_and(names: &[String]) -> Hosts {
-        if names.iter().any(|name| name == "*") {
-            return Hosts::EVERY;
+    /// This machine's own names and addresses, and `names`, which have no port; `*` among them is every host.
+    ///
+    /// # Errors
+    /// The name that is none.
+    pub fn own_and<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Hosts, &'a str> {
+        let mut allowed = Vec::new();
+        for name in names {
+            match canonical(name) {
+                _ if name == "*" => return Ok(Hosts::EVERY),
+                Some(name) => allowed.push(name),
+                None => return Err(name),
+            }
         }
-        Hosts { allowed: Some(names.iter().map(|name| name.to_ascii_lowercase()).collect()) }
+        Ok(Hosts { allowed: Some(allowed) })
     }
 
     /// Checks the host of a request, which may have a port; HTTP/1.0 needs none, and no browser sends that.
@@ -40,12 +48,22 @@ impl Hosts {
         let (Some(allowed), Some(host)) = (&self.allowed, host) else { return Ok(()) };
         let (name, _) = authority::split(host)?;
         let name = std::str::from_utf8(name.strip_suffix(b".").unwrap_or(name)).unwrap_or_default();
-        if is_own(name) || allowed.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+        if is_own(name) || canonical(name).is_some_and(|name| allowed.contains(&name)) {
             Ok(())
         } else {
             Err(MISDIRECTED)
         }
     }
+}
+
+/// A host without a port, as all its spellings are compared; an IPv6 address may stand without its brackets.
+fn canonical(name: &str) -> Option<String> {
+    let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    if let Ok(address) = literal.parse::<Ipv6Addr>() {
+        return Some(format!("[{address}]"));
+    }
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    (!name.contains([':', '*']) && authority::check(name.as_bytes()).is_ok()).then_some(name)
 }
 
 /// `localhost` and what is below it (RFC 6761 §6.3), or a loopback address.
@@ -67,7 +85,7 @@ mod tests {
 
     #[test]
     fn own_names_and_those_that_were_allowed() {
-        let hosts = Hosts::own_and(&["Dev.Example".to_owned(), "10.0.0.7".to_owned()]);
+        let hosts = Hosts::own_and(["Dev.Example.", "10.0.0.7", "::2", "[0:0::3]"]).expect("names");
         let table = [
             ("localhost", true),
             ("LOCALHOST:8000", true),
@@ -91,7 +109,10 @@ mod tests {
             ("127.evil.example", false),
             ("127.0.0.1.nip.io", false),
             ("0.0.0.0", false),
-            ("[::2]", false),
+            ("[::2]", true),
+            ("[0::2]:8000", true),
+            ("[::3]", true),
+            ("[::4]", false),
             ("[::]", false),
         ];
         for (host, expected) in table {
@@ -99,6 +120,15 @@ mod tests {
             assert!(Hosts::EVERY.check(Some(host.as_bytes())).is_ok(), "{host}");
         }
         assert!(hosts.check(None).is_ok());
-        assert!(Hosts::own_and(&["*".to_owned()]).check(Some(b"evil.example")).is_ok());
+        assert!(Hosts::own_and(["a", "*"]).is_ok_and(|every| every.check(Some(b"evil.example")).is_ok()));
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for name in
+            ["", ".", "dev.example:8000", "*.example", "http://dev.example", "a b", "[::1", "user@host"]
+        {
+            assert_eq!(Hosts::own_and([name]).map(drop), Err(name));
+        }
     }
 }

@@ -171,7 +171,7 @@ impl<'a> Plan<'a> {
             Payload::SitePage(facts) => append(
                 out,
                 format_args!(
-                    "Content-Type: {}\r\nContent-Length: {}\r\n{NOSNIFF}",
+                    "Content-Type: {}\r\nContent-Length: {}\r\n{OF_A_PAGE}",
                     facts.media_type, facts.len
                 ),
             ),
@@ -198,7 +198,9 @@ impl<'a> Plan<'a> {
         let len: usize = page.iter().map(|piece| piece.len()).sum();
         append(
             out,
-            format_args!("Content-Type: text/html; charset=utf-8\r\nContent-Length: {len}\r\n{NOSNIFF}\r\n"),
+            format_args!(
+                "Content-Type: text/html; charset=utf-8\r\nContent-Length: {len}\r\n{OF_A_PAGE}\r\n"
+            ),
         );
         if !self.has_body {
             return 0;
@@ -208,7 +210,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-const NOSNIFF: &str = "X-Content-Type-Options: nosniff\r\n";
+/// A refusal may be out of date at once, when the file that is missing is written.
+const OF_A_PAGE: &str = "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n";
 
 /// Our page for a refusal: status line, status line, sentence. Nothing that a peer sent stands in it.
 const PAGE: [&str; 4] = [

@@ -46,9 +46,10 @@ impl Ranges {
                 _ => Ranges::Part { first: len.saturating_sub(suffix), last: len - 1 },
             });
         }
+        let is_backwards = !last.is_empty() && size(last) < size(first);
         let first = number(first)?;
         let last = if last.is_empty() { u64::MAX } else { number(last)? };
-        if last < first {
+        if is_backwards {
             return None;
         }
         Some(match first < len {
@@ -61,6 +62,12 @@ impl Ranges {
 fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     let index = memchr::memchr(at, bytes)?;
     Some((&bytes[..index], &bytes[index + 1..]))
+}
+
+/// What orders numbers of any length: digits without leading zeros, by their count and then one by one.
+fn size(digits: &[u8]) -> (usize, &[u8]) {
+    let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
+    (digits.len() - zeros, &digits[zeros..])
 }
 
 /// `1*DIGIT`; what is past the end of `u64` is past the end of every file, too.
@@ -115,6 +122,7 @@ mod tests {
             ("bytes=0-1,4-5", Whole),
             // Invalid, so ignored whole.
             ("bytes=5-2", Whole),
+            ("bytes=18446744073709551616-18446744073709551615", Whole),
             ("bytes=0-4,9-5", Whole),
             ("bytes=9-5,0-4", Whole),
             ("bytes=0 - 4", Whole),

@@ -125,20 +125,11 @@ enum Asked<'a> {
 impl Conversation {
     /// Answers a request that was understood.
     fn answer(&self, request: &Request<'_>, out: &mut Outbox, cx: &mut Context<'_>) -> Next {
-        let mut asked = self.find(request, cx);
-        let mut page = None;
-        if asked.as_ref().is_err_and(|refusal| refusal.status == Status::NotFound) {
-            match self
-                .http
-                .spa
-                .as_ref()
-                .filter(|_| request.is_navigation)
-                .and_then(|spa| self.file_at(spa, cx))
-            {
-                Some(entry) => asked = Ok(Asked::File(entry)),
-                None => page = self.http.missing_page.as_ref().and_then(|page| self.file_at(page, cx)),
-            }
-        }
+        let asked = self.find(request, cx);
+        let page = match &asked {
+            Err(refusal) if refusal.status == Status::NotFound => self.file_at(&self.http.missing_page, cx),
+            _ => None,
+        };
         let (plan, entry) = match &asked {
             Ok(Asked::File(entry)) => (Plan::file(request, &entry.facts), Some(entry)),
             Ok(Asked::Directory(path)) => (Plan::redirect(request, path), None),
@@ -161,16 +152,21 @@ impl Conversation {
         self.http.hosts.check(request.host())?;
         match request.admit()? {
             Ask::Options => Ok(Asked::Options),
-            Ask::File(path) => match self.http.site.find(&path, cx.clock)? {
-                Found::File(entry) => Ok(Asked::File(entry)),
-                Found::Directory => Ok(Asked::Directory(path)),
+            Ask::File(path) => match self.http.site.find(&path, cx.clock) {
+                Ok(Found::File(entry)) => Ok(Asked::File(entry)),
+                Ok(Found::Directory) => Ok(Asked::Directory(path)),
+                // Only for what is missing: what may not be asked for was refused before.
+                Err(Refusal::NOT_FOUND) if request.is_navigation => {
+                    self.file_at(&self.http.spa, cx).map(Asked::File).ok_or(Refusal::NOT_FOUND)
+                }
+                Err(refusal) => Err(refusal),
             },
         }
     }
 
     /// A file that stands for others, if it is there.
-    fn file_at(&self, path: &SitePath<'_>, cx: &Context<'_>) -> Option<Rc<Entry>> {
-        match self.http.site.find(path, cx.clock) {
+    fn file_at(&self, path: &Option<SitePath<'_>>, cx: &Context<'_>) -> Option<Rc<Entry>> {
+        match self.http.site.find(path.as_ref()?, cx.clock) {
             Ok(Found::File(entry)) => Some(entry),
             _ => None,
         }

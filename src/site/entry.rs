@@ -25,8 +25,6 @@ pub struct Entry {
     pub facts: Facts,
     pub content: Content,
     identity: Identity,
-    /// Long enough unchanged that a further change would show in its identity.
-    settled: bool,
 }
 
 /// Where the content of a file is.
@@ -99,12 +97,12 @@ impl Entry {
         let settled = is_whole && identity.is_settled(now);
         let tag = entity_tag(&identity, len, settled, now);
         let facts = Facts::new(len, media_type(name), last_modified(stat.st_mtime, now), &tag, settled);
-        Entry { facts, content, identity, settled }
+        Entry { facts, content, identity }
     }
 
     /// Whether it may be kept: it is in memory, and a change would show.
     pub fn is_keepable(&self) -> bool {
-        self.settled && matches!(self.content, Content::Memory(_))
+        self.facts.is_settled && matches!(self.content, Content::Memory(_))
     }
 
     /// Whether the file that has this status now is the one that was read.
