@@ -35,7 +35,7 @@ fn run(cli: Cli) -> Result<(), StartError> {
     raise_descriptor_limit();
     let dir = cli.dir.clone();
     let is_interactive = io::stdout().is_terminal() && cli.quiet == 0;
-    let mut server = HttpServer::with(settings(cli)?)?;
+    let mut server = HttpServer::with(settings(cli, is_interactive)?)?;
     server
         .drain_on_signals()
         .map_err(|e| StartError::System(format!("cannot wait for signals: {}", plain(&e))))?;
@@ -43,11 +43,12 @@ fn run(cli: Cli) -> Result<(), StartError> {
     server.serve_forever().map_err(|e| StartError::System(format!("the poller failed: {}", plain(&e))))
 }
 
-fn settings(cli: Cli) -> Result<Settings, StartError> {
+/// `is_interactive`: somebody sits at standard output, and wants to be told.
+fn settings(cli: Cli, is_interactive: bool) -> Result<Settings, StartError> {
     let access_log = match cli.access_log.as_deref() {
         Some(path) if path == Path::new("-") => Some(standard_output()?),
         Some(path) => Some(append_to(path)?),
-        None if io::stdout().is_terminal() && cli.quiet == 0 => Some(standard_output()?),
+        None if is_interactive => Some(standard_output()?),
         None => None,
     };
     Ok(Settings {

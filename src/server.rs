@@ -122,7 +122,7 @@ impl HttpServer {
     ///
     /// # Errors
     /// As for [`HttpServer::new`].
-    pub fn with(settings: Settings) -> Result<HttpServer, StartError> {
+    pub fn with(mut settings: Settings) -> Result<HttpServer, StartError> {
         let site = Site::open(&settings.dir, &settings.index).map_err(|e| cannot_serve(&settings.dir, &e))?;
         let limits = Limits {
             max_connections: settings.max_connections.unwrap_or_else(descriptors_for_connections),
@@ -131,8 +131,10 @@ impl HttpServer {
         };
         let event_loop = EventLoop::new(limits, Clock::system())
             .map_err(|e| StartError::System(format!("cannot make a poller: {}", plain(&e))))?;
-        let log =
-            settings.access_log.map(|file| Rc::new(RefCell::new(AccessLog::new(Sink::new(file.into())))));
+        let log = settings
+            .access_log
+            .take()
+            .map(|file| Rc::new(RefCell::new(AccessLog::new(Sink::new(file.into())))));
         let mut http = Http::new(site, settings.timeouts, log.clone());
         if let Some(name) = &settings.spa {
             let advice = "name a file in the directory, such as index.html";
@@ -145,13 +147,7 @@ impl HttpServer {
         }
         // Whoever listens to the network is meant to be reached by names that nobody here knows.
         if sockets.iter().all(|(address, _)| address.ip().to_canonical().is_loopback()) {
-            // A name to listen on is one to be called by; what is no name (an address with a zone) needs none.
-            let own = settings.hosts.iter().filter(|host| Hosts::own_and([host.as_str()]).is_ok());
-            let names = settings.allow_hosts.iter().chain(own).map(String::as_str);
-            http = http.for_hosts(Hosts::own_and(names).map_err(|name| {
-                let advice = "give a host without scheme or port, such as dev.example, or *";
-                StartError::Mistake(format!("'{name}' is no host for --allow-host; {advice}"))
-            })?);
+            http = http.for_hosts(own_hosts(&settings)?);
         }
         let http = Rc::new(http);
         let mut server = HttpServer { event_loop, addresses: Vec::new(), udp_address: None, log };
@@ -229,6 +225,16 @@ impl HttpServer {
         self.udp_address = socket.local_addr().ok();
         self.event_loop.receive(socket, Box::new(Echo)).map_err(|e| cannot_listen(address, &e))
     }
+}
+
+/// The hosts that are answered while only this machine can connect: its own, and those that the operator has named.
+fn own_hosts(settings: &Settings) -> Result<Hosts, StartError> {
+    let allowed = Hosts::own_and(settings.allow_hosts.iter().map(String::as_str)).map_err(|name| {
+        let advice = "give a host without scheme or port, such as dev.example, or *";
+        StartError::Mistake(format!("'{name}' is no host for --allow-host; {advice}"))
+    })?;
+    // A name to listen on is one to be called by.
+    Ok(settings.hosts.iter().fold(allowed, |hosts, name| hosts.also(name)))
 }
 
 /// Listens on every address of `host`.

@@ -57,15 +57,21 @@ fn without_connections_it_ends_at_once() {
     }
 }
 
+/// A connection that has asked for nothing yet, and one that is kept after an answer; both are accepted.
+fn two_idle(server: &Server) -> (Client, Client) {
+    let newcomer = server.connect();
+    let mut kept = server.connect();
+    kept.send(get("/hello.txt"));
+    assert_eq!(kept.response().text(), "hello\n");
+    (newcomer, kept)
+}
+
 #[test]
 fn idle_connections_are_closed_without_a_word() {
     let site = Site::new();
     for signal in SIGNALS {
         let mut server = Server::with(&site, &PATIENT);
-        let mut newcomer = server.connect();
-        let mut kept = server.connect();
-        kept.send(get("/hello.txt"));
-        assert_eq!(kept.response().text(), "hello\n"); // by now the newcomer is accepted, too
+        let (mut newcomer, mut kept) = two_idle(&server);
         server.signal(signal);
         newcomer.expect_close();
         kept.expect_close();
@@ -123,10 +129,7 @@ fn a_request_that_was_sent_before_the_signal_is_answered() {
     let site = Site::new();
     for signal in SIGNALS {
         let mut server = Server::with(&site, &PATIENT);
-        let mut newcomer = server.connect();
-        let mut kept = server.connect();
-        kept.send(get("/hello.txt"));
-        assert_eq!(kept.response().text(), "hello\n");
+        let (mut newcomer, mut kept) = two_idle(&server);
         server.while_stopped(|| {
             newcomer.send(get("/hello.txt"));
             kept.send(get("/docs/"));

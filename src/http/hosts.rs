@@ -40,6 +40,14 @@ impl Hosts {
         Ok(Hosts { allowed: Some(allowed) })
     }
 
+    /// These and `name`; what is no name, such as an address with a zone, adds nothing.
+    pub fn also(mut self, name: &str) -> Hosts {
+        if let Some(allowed) = &mut self.allowed {
+            allowed.extend(canonical(name));
+        }
+        self
+    }
+
     /// Checks the host of a request, which may have a port; HTTP/1.0 needs none, and no browser sends that.
     ///
     /// # Errors
@@ -121,6 +129,15 @@ mod tests {
         }
         assert!(hosts.check(None).is_ok());
         assert!(Hosts::own_and(["a", "*"]).is_ok_and(|every| every.check(Some(b"evil.example")).is_ok()));
+    }
+
+    #[test]
+    fn a_name_is_added_to_those_that_there_are() {
+        let hosts = Hosts::own_and(["a"]).expect("a name").also("B").also("fe80::1%eth0");
+        for (host, expected) in [("a", true), ("b", true), ("c", false), ("localhost", true)] {
+            assert_eq!(hosts.check(Some(host.as_bytes())).is_ok(), expected, "{host}");
+        }
+        assert!(Hosts::EVERY.also("a").check(Some(b"c")).is_ok());
     }
 
     #[test]
