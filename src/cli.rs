@@ -1,64 +1,152 @@
-//! The command line: definitions and nothing else.
+//! The command line: definitions and nothing else. Completions and the man page are made from them.
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
+use clap_complete::Shell;
+use oneloop::http::Extra;
 
 /// Serves a directory over HTTP from one thread and one poller.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, args_conflicts_with_subcommands = true, after_help = ENVIRONMENT)]
 pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// The directory to serve
-    #[arg(default_value = "static")]
+    #[arg(default_value = "static", env = "ONELOOP_DIR", hide_env = true)]
     pub dir: PathBuf,
 
+    #[command(flatten, next_help_heading = "Where to listen")]
+    pub listen: Listen,
+
+    #[command(flatten, next_help_heading = "The site")]
+    pub site: Site,
+
+    #[command(flatten, next_help_heading = "What responses say")]
+    pub responses: Responses,
+
+    #[command(flatten, next_help_heading = "Limits")]
+    pub limits: Limits,
+
+    #[command(flatten, next_help_heading = "Output")]
+    pub output: Output,
+}
+
+const ENVIRONMENT: &str = "\
+Every option with a long name but --verbose and --quiet can be set by an environment variable, too: --idle-timeout by \
+ONELOOP_IDLE_TIMEOUT. Where an option can be given again, commas part the values of its variable, and line ends those of \
+ONELOOP_HEADER. A directory that is called like a command is served as ./NAME.";
+
+#[derive(Debug, Args)]
+pub struct Listen {
     /// The port to listen on; 0 takes any free one
-    #[arg(short, long, default_value_t = 8000)]
+    #[arg(short, long, default_value_t = 8000, env = "ONELOOP_PORT", hide_env = true)]
     pub port: u16,
 
     /// An address or name to listen on; can be given again (0.0.0.0 and :: are everybody)
-    #[arg(short, long = "bind", value_name = "ADDR", default_value = "127.0.0.1")]
+    #[arg(short, long, value_name = "ADDR", default_value = "127.0.0.1")]
+    #[arg(value_delimiter = ',', env = "ONELOOP_BIND", hide_env = true)]
     pub bind: Vec<String>,
 
-    /// Answer every datagram on this host:port with itself, on the same poller
-    #[arg(long, value_name = "ADDR")]
-    pub udp_echo: Option<String>,
+    /// Answer to this host, too, while only this machine can connect; * is every host; can be given again
+    #[arg(long, value_name = "NAME", value_delimiter = ',', env = "ONELOOP_ALLOW_HOST", hide_env = true)]
+    pub allow_host: Vec<String>,
 
+    /// Answer every datagram on this host:port with itself, on the same poller
+    #[arg(long, value_name = "ADDR", env = "ONELOOP_UDP_ECHO", hide_env = true)]
+    pub udp_echo: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Site {
     /// The file that stands for its directory
     #[arg(long, value_name = "NAME", default_value = "index.html", value_parser = file_name)]
+    #[arg(env = "ONELOOP_INDEX", hide_env = true)]
     pub index: String,
 
-    /// Answer to this host, too, while only this machine can connect; * is every host; can be given again
-    #[arg(long, value_name = "NAME")]
-    pub allow_host: Vec<String>,
+    /// List a directory without an index file: as a page, or as JSON for who accepts that rather
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_LISTING", hide_env = true)]
+    pub listing: bool,
 
     /// Answer navigation to what is missing with FILE [index.html], for a single-page application; assets stay a 404
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "index.html")]
+    #[arg(env = "ONELOOP_SPA", hide_env = true)]
     pub spa: Option<String>,
 
+    /// Answer /about with about.html, and send there who asks for /about.html
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_CLEAN_URLS", hide_env = true)]
+    pub clean_urls: bool,
+
+    /// Serve the site at PATH, such as /app
+    #[arg(long, value_name = "PATH", default_value = "/", env = "ONELOOP_BASE_PATH", hide_env = true)]
+    pub base_path: String,
+
+    /// Serve and list hidden files, too: names that begin with a dot
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_HIDDEN", hide_env = true)]
+    pub hidden: bool,
+
+    /// Follow symbolic links wherever they lead, out of the directory, too
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_FOLLOW_LINKS", hide_env = true)]
+    pub follow_links: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Responses {
+    /// How long copies of files are good; no-cache means that the server is asked each time
+    #[arg(long, value_name = "VALUE", default_value = "no-cache")]
+    #[arg(env = "ONELOOP_CACHE_CONTROL", hide_env = true)]
+    pub cache_control: String,
+
+    /// Say 'NAME: VALUE' with every response; '/assets/* NAME: VALUE' on paths of that form only; can be given again
+    #[arg(long, value_name = "LINE", value_parser = Extra::parse, value_delimiter = '\n')]
+    #[arg(env = "ONELOOP_HEADER", hide_env = true)]
+    pub header: Vec<Extra>,
+
+    /// Let pages of ORIGIN, or of any, read what is served (CORS); can be given again
+    #[arg(long, value_name = "ORIGIN", num_args = 0..=1, require_equals = true, default_missing_value = "*")]
+    #[arg(value_delimiter = ',', env = "ONELOOP_CORS", hide_env = true)]
+    pub cors: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Limits {
     /// Connections open at once, further peers wait [default: what the limit of descriptors allows]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = positive, env = "ONELOOP_MAX_CONNECTIONS", hide_env = true)]
     pub max_connections: Option<usize>,
 
     /// How long a request may take to arrive, from its first byte; 0 is for ever
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_limit)]
+    #[arg(env = "ONELOOP_HEAD_TIMEOUT", hide_env = true)]
     pub head_timeout: TimeLimit,
 
     /// How long a connection may be silent between two requests; 0 is for ever
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = time_limit)]
+    #[arg(env = "ONELOOP_IDLE_TIMEOUT", hide_env = true)]
     pub idle_timeout: TimeLimit,
 
     /// How long a peer may take nothing of what is sent to it; 0 is for ever
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time_limit)]
+    #[arg(env = "ONELOOP_SEND_TIMEOUT", hide_env = true)]
     pub send_timeout: TimeLimit,
 
     /// How long the responses under way may take after Ctrl-C or SIGTERM; 0 is for ever
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_limit)]
+    #[arg(env = "ONELOOP_DRAIN_TIMEOUT", hide_env = true)]
     pub drain_timeout: TimeLimit,
+}
 
-    /// Write one line a request to FILE, or to standard output (there by default if it is a terminal)
+#[derive(Debug, Args)]
+pub struct Output {
+    /// Write one line a response to FILE, or to standard output (there by default if it is a terminal)
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
+    #[arg(env = "ONELOOP_ACCESS_LOG", hide_env = true)]
     pub access_log: Option<PathBuf>,
+
+    /// How the lines of the access log look
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Common)]
+    #[arg(env = "ONELOOP_ACCESS_LOG_FORMAT", hide_env = true)]
+    pub access_log_format: LogFormat,
 
     /// More diagnostics on standard error; can be given again
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
@@ -67,6 +155,26 @@ pub struct Cli {
     /// Errors only; given twice, nothing at all
     #[arg(short, long, action = ArgAction::Count)]
     pub quiet: u8,
+}
+
+/// What can be asked for instead of serving.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print completions for a shell
+    Completions { shell: Shell },
+    /// Print the man page: oneloop man | man -l -
+    Man,
+}
+
+/// How a line of the access log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// host - - [time] "request line" status bytes seconds
+    Common,
+    /// Common, with referer and user agent
+    Combined,
+    /// One JSON object a line
+    Json,
 }
 
 /// A span of time, or none for "for ever".

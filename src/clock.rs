@@ -65,6 +65,11 @@ impl Clock {
         self.now
     }
 
+    /// Monotonic time at this very moment, for those who measure what a turn does: everybody else has [`Clock::now`].
+    pub fn read(&self) -> Instant {
+        if self.frozen { self.now } else { Instant::now() }
+    }
+
     /// Wall-clock time, for validators and logs.
     pub fn wall(&self) -> SystemTime {
         self.wall

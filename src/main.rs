@@ -11,14 +11,16 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser;
-use oneloop::{HttpServer, Settings, StartError, Timeouts, plain, raise_descriptor_limit};
+use clap::{CommandFactory, Parser};
+use oneloop::{
+    HttpServer, Settings, StartError, Timeouts, http::Cors, plain, raise_descriptor_limit, services::Format,
+};
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Command, LogFormat};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    diagnostics::begin(cli.verbose, cli.quiet);
+    diagnostics::begin(cli.output.verbose, cli.output.quiet);
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -32,9 +34,13 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), StartError> {
+    if let Some(command) = cli.command {
+        return print(&command)
+            .map_err(|e| StartError::System(format!("cannot write to standard output: {}", plain(&e))));
+    }
     raise_descriptor_limit();
     let dir = cli.dir.clone();
-    let is_interactive = io::stdout().is_terminal() && cli.quiet == 0;
+    let is_interactive = io::stdout().is_terminal() && cli.output.quiet == 0;
     let mut server = HttpServer::with(settings(cli, is_interactive)?)?;
     server
         .drain_on_signals()
@@ -45,33 +51,70 @@ fn run(cli: Cli) -> Result<(), StartError> {
 
 /// `is_interactive`: somebody sits at standard output, and wants to be told.
 fn settings(cli: Cli, is_interactive: bool) -> Result<Settings, StartError> {
-    let access_log = match cli.access_log.as_deref() {
+    let access_log = match cli.output.access_log.as_deref() {
         Some(path) if path == Path::new("-") => Some(standard_output()?),
         Some(path) => Some(append_to(path)?),
         None if is_interactive => Some(standard_output()?),
         None => None,
     };
+    let Cli { dir, listen, site, responses, limits, output, .. } = cli;
     Ok(Settings {
-        hosts: cli.bind,
-        port: cli.port,
-        dir: cli.dir,
-        index: cli.index,
-        allow_hosts: cli.allow_host,
-        spa: cli.spa,
-        udp_echo: cli.udp_echo,
-        max_connections: cli.max_connections,
-        timeouts: Timeouts { head: cli.head_timeout.0, idle: cli.idle_timeout.0 },
-        send_timeout: cli.send_timeout.0,
-        drain_timeout: cli.drain_timeout.0,
+        hosts: listen.bind,
+        port: listen.port,
+        allow_hosts: listen.allow_host,
+        udp_echo: listen.udp_echo,
+        dir,
+        index: site.index,
+        hidden: site.hidden,
+        follow_links: site.follow_links,
+        listing: site.listing,
+        spa: site.spa,
+        clean_urls: site.clean_urls,
+        base_path: site.base_path,
+        cache_control: responses.cache_control,
+        cors: cors(&responses.cors)?,
+        headers: responses.header,
+        max_connections: limits.max_connections,
+        timeouts: Timeouts { head: limits.head_timeout.0, idle: limits.idle_timeout.0 },
+        send_timeout: limits.send_timeout.0,
+        drain_timeout: limits.drain_timeout.0,
         access_log,
+        access_log_format: match output.access_log_format {
+            LogFormat::Common => Format::Common,
+            LogFormat::Combined => Format::Combined,
+            LogFormat::Json => Format::Json,
+        },
     })
+}
+
+fn cors(origins: &[String]) -> Result<Option<Cors>, StartError> {
+    if origins.is_empty() {
+        return Ok(None);
+    }
+    let advice = "give a scheme and a host, such as http://localhost:3000, or nothing for all";
+    Cors::of(origins)
+        .map(Some)
+        .map_err(|origin| StartError::Mistake(format!("'{origin}' is no origin for --cors; {advice}")))
+}
+
+/// What is made from the definitions of the command line.
+fn print(command: &Command) -> io::Result<()> {
+    let mut definitions = Cli::command();
+    let mut text = Vec::new();
+    match command {
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut definitions, "oneloop", &mut text);
+        }
+        Command::Man => clap_mangen::Man::new(definitions).render(&mut text)?,
+    }
+    io::stdout().write_all(&text)
 }
 
 /// Says where the server can be reached: one line a socket, for people and for scripts. Nobody has to read it.
 fn announce(server: &HttpServer, dir: &Path, is_interactive: bool) {
     let mut out = io::stdout().lock();
     for address in server.addresses() {
-        let _ = writeln!(out, "http://{address}/");
+        let _ = writeln!(out, "http://{address}{}", server.base());
     }
     if let Some(address) = server.udp_address() {
         let _ = writeln!(out, "udp://{address}");

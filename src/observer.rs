@@ -52,8 +52,8 @@ pub enum Step {
     EndOfInput,
     /// The protocol understood `consumed` bytes and left `left`.
     Understood { consumed: usize, left: usize },
-    /// A response was decided on, of a body that long.
-    Planned { status: u16, body: u64 },
+    /// A response was decided on, of a body that long; `None`: it is made on the way.
+    Planned { status: u16, body: Option<u64> },
     /// A write took `got` of the bytes offered.
     Wrote { offered: usize, got: usize },
     /// A write would block: the send buffer is full.

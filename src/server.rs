@@ -22,11 +22,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::{
     clock::Clock,
     event_loop::{EventLoop, Limits},
-    http::Hosts,
+    http::{Cors, Extra, Hosts, Names, Policy},
     observer::Observer,
-    services::{AccessLog, Echo, Http, Timeouts},
+    services::{AccessLog, Comforts, Echo, Format, Http, Timeouts, directory_path, file_path},
     sink::Sink,
-    site::Site,
+    site::{self, Found, Site},
 };
 
 /// Connections that the kernel completes before they are accepted; it has a bound of its own (`somaxconn`, listen(2)).
@@ -46,6 +46,22 @@ pub struct Settings {
     pub dir: PathBuf,
     /// The file that stands for its directory.
     pub index: String,
+    /// Hidden names are served and listed, too.
+    pub hidden: bool,
+    /// Links are followed wherever they lead, out of the directory, too.
+    pub follow_links: bool,
+    /// A directory without an index file is listed.
+    pub listing: bool,
+    /// `about` is `about.html`, and `about.html` is at `about`.
+    pub clean_urls: bool,
+    /// The directory in which the site is, as its addresses have it.
+    pub base_path: String,
+    /// `Cache-Control` for files.
+    pub cache_control: String,
+    /// Which pages from elsewhere may read what is served.
+    pub cors: Option<Cors>,
+    /// Field lines that go with responses.
+    pub headers: Vec<Extra>,
     /// Hosts that are answered besides this machine's own, while only loopback addresses are listened on; `*` is every
     /// host.
     pub allow_hosts: Vec<String>,
@@ -58,8 +74,9 @@ pub struct Settings {
     pub timeouts: Timeouts,
     pub send_timeout: Option<Duration>,
     pub drain_timeout: Option<Duration>,
-    /// Where the access log goes.
+    /// Where the access log goes, and how its lines look.
     pub access_log: Option<File>,
+    pub access_log_format: Format,
 }
 
 impl Default for Settings {
@@ -69,6 +86,14 @@ impl Default for Settings {
             port: 8000,
             dir: "static".into(),
             index: "index.html".into(),
+            hidden: false,
+            follow_links: false,
+            listing: false,
+            clean_urls: false,
+            base_path: "/".into(),
+            cache_control: "no-cache".into(),
+            cors: None,
+            headers: Vec::new(),
             allow_hosts: Vec::new(),
             spa: None,
             udp_echo: None,
@@ -77,6 +102,7 @@ impl Default for Settings {
             send_timeout: Some(Duration::from_secs(30)),
             drain_timeout: Some(Duration::from_secs(10)),
             access_log: None,
+            access_log_format: Format::Common,
         }
     }
 }
@@ -105,6 +131,7 @@ pub struct HttpServer {
     event_loop: EventLoop,
     addresses: Vec<SocketAddr>,
     udp_address: Option<SocketAddr>,
+    base: String,
     log: Option<Rc<RefCell<AccessLog>>>,
 }
 
@@ -123,7 +150,14 @@ impl HttpServer {
     /// # Errors
     /// As for [`HttpServer::new`].
     pub fn with(mut settings: Settings) -> Result<HttpServer, StartError> {
-        let site = Site::open(&settings.dir, &settings.index).map_err(|e| cannot_serve(&settings.dir, &e))?;
+        let log = settings.access_log.take().map(|file| {
+            let sink = Sink::new(file.into());
+            Rc::new(RefCell::new(AccessLog::new(sink, settings.access_log_format)))
+        });
+        let mut http = http(&settings)?;
+        if let Some(log) = &log {
+            http = http.with_log(Rc::clone(log));
+        }
         let limits = Limits {
             max_connections: settings.max_connections.unwrap_or_else(descriptors_for_connections),
             send_timeout: settings.send_timeout,
@@ -131,16 +165,6 @@ impl HttpServer {
         };
         let event_loop = EventLoop::new(limits, Clock::system())
             .map_err(|e| StartError::System(format!("cannot make a poller: {}", plain(&e))))?;
-        let log = settings
-            .access_log
-            .take()
-            .map(|file| Rc::new(RefCell::new(AccessLog::new(Sink::new(file.into())))));
-        let mut http = Http::new(site, settings.timeouts, log.clone());
-        if let Some(name) = &settings.spa {
-            let advice = "name a file in the directory, such as index.html";
-            let invalid = || StartError::Mistake(format!("'{name}' cannot be the file of --spa; {advice}"));
-            http = http.with_spa(name).ok_or_else(invalid)?;
-        }
         let mut sockets = Vec::new();
         for host in &settings.hosts {
             sockets.extend(bind_host(host, settings.port)?);
@@ -150,7 +174,8 @@ impl HttpServer {
             http = http.for_hosts(own_hosts(&settings)?);
         }
         let http = Rc::new(http);
-        let mut server = HttpServer { event_loop, addresses: Vec::new(), udp_address: None, log };
+        let base = http.base();
+        let mut server = HttpServer { event_loop, addresses: Vec::new(), udp_address: None, base, log };
         for (address, socket) in sockets {
             let service = Box::new(Rc::clone(&http));
             server.event_loop.listen(socket, service).map_err(|e| cannot_listen(address, &e))?;
@@ -165,6 +190,11 @@ impl HttpServer {
     /// The addresses that are listened on.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The path at which the site begins: a slash at each end.
+    pub fn base(&self) -> &str {
+        &self.base
     }
 
     /// The address on which datagrams are echoed.
@@ -225,6 +255,31 @@ impl HttpServer {
         self.udp_address = socket.local_addr().ok();
         self.event_loop.receive(socket, Box::new(Echo)).map_err(|e| cannot_listen(address, &e))
     }
+}
+
+/// The site, its comforts, and what is said with each response.
+fn http(settings: &Settings) -> Result<Http, StartError> {
+    let names = if settings.hidden { Names::All } else { Names::Visible };
+    let options = site::Options { index: settings.index.clone(), names, follow_links: settings.follow_links };
+    let site = Site::open(&settings.dir, options).map_err(|e| cannot_serve(&settings.dir, &e))?;
+    let base = directory_path(&settings.base_path).ok_or_else(|| {
+        let advice = "give a path such as /app";
+        StartError::Mistake(format!("'{}' cannot be the --base-path; {advice}", settings.base_path))
+    })?;
+    let spa = settings.spa.as_ref().map(|name| {
+        let advice = "name a file in the directory, such as index.html";
+        let invalid = || StartError::Mistake(format!("'{name}' cannot be the file of --spa; {advice}"));
+        let path = file_path(name, names).ok_or_else(invalid)?;
+        if !matches!(site.find(&path, &Clock::system()), Ok(Found::File(_))) {
+            log::warn!("the file of --spa is not there: until '{name}' is, what is missing is a 404");
+        }
+        Ok(path)
+    });
+    let spa = spa.transpose()?;
+    let comforts = Comforts { base, spa, clean_urls: settings.clean_urls, listing: settings.listing };
+    let policy = Policy::new(&settings.cache_control, settings.cors.clone(), settings.headers.clone())
+        .map_err(|why| StartError::Mistake(format!("--cache-control: {why}")))?;
+    Ok(Http::new(site, settings.timeouts).with_comforts(comforts).with_policy(policy))
 }
 
 /// The hosts that are answered while only this machine can connect: its own, and those that the operator has named.

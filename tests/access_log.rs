@@ -13,7 +13,7 @@ struct Line {
     bytes: String,
 }
 
-/// Reads `127.0.0.1 - - [10/Oct/2000:13:55:36 +0000] "GET / HTTP/1.1" 200 5` strictly.
+/// Reads `127.0.0.1 - - [10/Oct/2000:13:55:36 +0000] "GET / HTTP/1.1" 200 5 0.000123` strictly.
 fn parse(line: &str) -> Line {
     let text = line.strip_suffix('\n').unwrap_or_else(|| panic!("not a whole line: {line:?}"));
     assert!(text.bytes().all(|b| (b' '..=b'~').contains(&b)), "not printable ASCII: {text:?}");
@@ -25,7 +25,10 @@ fn parse(line: &str) -> Line {
     assert_eq!(shape, format!("00/{month}/0000:00:00:00 +0000"), "{text:?}");
     let (request, rest) = rest.rsplit_once("\" ").unwrap_or_else(|| panic!("the request of {text:?}"));
     assert!(!request.replace("\\\\", "").replace("\\\"", "").contains('"'), "an open quote in {text:?}");
-    let (status, bytes) = rest.split_once(' ').unwrap_or_else(|| panic!("the end of {text:?}"));
+    let [status, bytes, seconds, ..] = rest.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("the end of {text:?}")
+    };
+    assert!(seconds.parse::<f64>().is_ok_and(|s| s >= 0.0), "the time taken in {text:?}");
     assert!(bytes == "-" || bytes.parse::<u64>().is_ok(), "the size in {text:?}");
     Line { request: request.to_owned(), status: status.parse().expect("a status"), bytes: bytes.to_owned() }
 }

@@ -126,7 +126,7 @@ fn what_is_no_range_is_the_whole_and_what_is_not_there_is_a_416() {
     let server = Server::start(&site);
     let mut client = server.connect();
     for (range, status) in
-        [("bytes=5-2", 200), ("bytes=0-4,9-5", 200), ("lines=0-1", 200), ("bytes=0-1,5-6", 200)]
+        [("bytes=5-2", 200), ("bytes=0-4,9-5", 200), ("lines=0-1", 200), ("bytes=0-,0-", 200)]
     {
         client.send(get_with("/small.bin", &format!("Range: {range}\r\n")));
         let response = client.response();

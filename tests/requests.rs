@@ -38,6 +38,7 @@ fn a_success_head_says_all_that_it_must_and_no_more() {
         ("Accept-Ranges", "bytes"),
         ("X-Content-Type-Options", "nosniff"),
         ("Cache-Control", "no-cache"),
+        ("Vary", "Accept-Encoding"),
     ] {
         assert_eq!(response.header(name), Some(value), "{name}");
     }
@@ -45,7 +46,7 @@ fn a_success_head_says_all_that_it_must_and_no_more() {
     names.sort();
     assert_eq!(
         names.join(" "),
-        "accept-ranges cache-control content-length content-type date etag last-modified server \
+        "accept-ranges cache-control content-length content-type date etag last-modified server vary \
          x-content-type-options"
     );
 }

@@ -50,8 +50,9 @@ impl Rig {
     }
 
     fn with(site: &Site, limits: Limits, timeouts: Timeouts) -> Rig {
-        let site = oneloop::site::Site::open(site.path(), "index.html").expect("open the site");
-        Rig::serving(Box::new(Rc::new(Http::new(site, timeouts, None))), limits)
+        let site =
+            oneloop::site::Site::open(site.path(), oneloop::site::Options::default()).expect("open the site");
+        Rig::serving(Box::new(Rc::new(Http::new(site, timeouts))), limits)
     }
 
     fn serving(service: Box<dyn Service>, limits: Limits) -> Rig {
@@ -158,7 +159,7 @@ fn a_warm_request_is_one_read_and_one_write() {
         let answer = received(&mut peer);
         let expected = vec![
             Step::Read { offered: 65536, got: request.len() },
-            Step::Planned { status: 200, body: 6 },
+            Step::Planned { status: 200, body: Some(6) },
             Step::Understood { consumed: request.len(), left: 0 },
             Step::Wrote { offered: answer.len(), got: answer.len() },
         ];

@@ -21,6 +21,7 @@ use self::{
     inbox::Inbox,
 };
 use crate::{
+    clock::Clock,
     observer::Step,
     protocol::{Context, Next, Outbox, Patience, Protocol, Why},
 };
@@ -184,8 +185,23 @@ impl Connection {
         Continue(())
     }
 
-    /// Sends until the outbox is empty. Writability is waited for only after a write would block.
+    /// Sends what there is, and tells the protocol how far that went.
     fn flush(
+        &mut self,
+        budget: &mut Budget,
+        ready: &mut Readiness,
+        cx: &mut Context<'_>,
+    ) -> ControlFlow<Outcome> {
+        let before = self.outbox.sent();
+        let flow = self.write(budget, ready, cx);
+        if self.outbox.sent() != before {
+            self.protocol.sent(self.outbox.sent(), cx.clock);
+        }
+        flow
+    }
+
+    /// Sends until the outbox is empty. Writability is waited for only after a write would block.
+    fn write(
         &mut self,
         budget: &mut Budget,
         ready: &mut Readiness,
@@ -262,13 +278,18 @@ impl Connection {
             match got.next {
                 Next::Again if got.consumed == 0 || at == input.len() => break Next::NeedInput,
                 Next::Again if budget.messages > 0 && self.outbox.has_room() => {}
+                Next::More => {
+                    self.progress = true;
+                    budget.messages = 0;
+                    break Next::More;
+                }
                 next => break next,
             }
         };
         let rest = &input[at..];
         match next {
             Next::NeedInput => self.inbox.keep(rest, false),
-            Next::Again => self.inbox.keep(rest, true),
+            Next::Again | Next::More => self.inbox.keep(rest, true),
             Next::Finish(why) => {
                 self.phase = Phase::Finishing { why, linger: why != Why::Done || !rest.is_empty() };
             }
@@ -383,7 +404,8 @@ impl Connection {
 
     /// Closes the connection. A peer that takes nothing is reset, so that the kernel need not keep what it will not
     /// take.
-    pub fn close(self, why: Why) {
+    pub fn close(mut self, why: Why, clock: &Clock) {
+        self.protocol.closed(self.outbox.sent(), clock);
         if why == Why::SendTimeout {
             let _ = socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
         }

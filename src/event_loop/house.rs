@@ -154,7 +154,7 @@ impl EventLoop {
         self.steps.note(source.who, || Step::Closed { why });
         if let Kind::Connection(connection) = source.kind {
             log::debug!("{}: closed, {why}", source.who);
-            connection.close(why);
+            connection.close(why, &self.clock);
             self.open -= 1;
             self.unpark();
         }

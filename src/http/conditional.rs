@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::SystemTime};
 
-use super::facts::Facts;
+use super::facts::Validators;
 
 /// The field values of a request that make it conditional, and those that ask for a part. Lines of one name are joined
 /// by a comma (§5.3), which makes an invalid value of what may stand only once.
@@ -49,33 +49,35 @@ impl<'a> Conditions<'a> {
     }
 
     /// Evaluates the preconditions in the order of §13.2.2, for a file that is there.
-    pub fn evaluate(&self, facts: &Facts) -> Verdict {
+    pub fn evaluate(&self, file: &Validators) -> Verdict {
         if let Some(tags) = &self.if_match {
-            if !any_tag(tags, |tag| is_strong_match(tag, facts)) {
+            if !any_tag(tags, |tag| is_strong_match(tag, file)) {
                 return Verdict::Failed;
             }
-        } else if let Some((date, modified)) = date(&self.if_unmodified_since).zip(facts.modified)
+        } else if let Some((date, modified)) = date(&self.if_unmodified_since).zip(file.modified)
             && modified > date
         {
             return Verdict::Failed;
         }
         if let Some(tags) = &self.if_none_match {
-            if any_tag(tags, |tag| is_weak_match(tag, facts)) {
+            if any_tag(tags, |tag| is_weak_match(tag, file)) {
                 return Verdict::NotModified;
             }
-        } else if let Some((date, modified)) = date(&self.if_modified_since).zip(facts.modified)
+        } else if let Some((date, modified)) = date(&self.if_modified_since).zip(file.modified)
             && modified <= date
-            && facts.is_settled
+            && file.is_settled
         {
             return Verdict::NotModified;
         }
         Verdict::Proceed
     }
 
-    /// Whether a part may be sent (§13.1.5): there is no `If-Range`, or it names this very version. A date never does:
-    /// nobody knows whether the file was changed twice within its second, or had its time put back (§8.8.2.2).
-    pub fn allows_range(&self, facts: &Facts) -> bool {
-        self.if_range.as_ref().is_none_or(|value| is_strong_match(value, facts))
+    /// Whether a part may be sent (§13.1.5): there is no `If-Range`, or it names this very version. A date does so only
+    /// if it is exactly the file's, and a strong one (§8.8.2.2).
+    pub fn allows_range(&self, file: &Validators) -> bool {
+        let Some(value) = &self.if_range else { return true };
+        let is_same_date = || date(&self.if_range).is_some_and(|date| file.modified == Some(date));
+        is_strong_match(value, file) || (file.is_date_strong && is_same_date())
     }
 }
 
@@ -119,12 +121,12 @@ fn tag_len(input: &[u8]) -> Option<usize> {
 }
 
 /// §8.8.3.2; a weak tag never matches strongly, and ours are strong.
-fn is_strong_match(tag: &[u8], facts: &Facts) -> bool {
-    tag == facts.tag.as_bytes()
+fn is_strong_match(tag: &[u8], file: &Validators) -> bool {
+    tag == file.tag.as_bytes()
 }
 
-fn is_weak_match(tag: &[u8], facts: &Facts) -> bool {
-    is_strong_match(tag.strip_prefix(b"W/").unwrap_or(tag), facts)
+fn is_weak_match(tag: &[u8], file: &Validators) -> bool {
+    is_strong_match(tag.strip_prefix(b"W/").unwrap_or(tag), file)
 }
 
 #[cfg(test)]
@@ -137,9 +139,9 @@ mod tests {
     const EARLIER: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
     const LATER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
 
-    fn facts(modified: Option<u64>, is_settled: bool) -> Facts {
+    fn file(modified: Option<u64>, is_settled: bool) -> Validators {
         let modified = modified.map(|s| SystemTime::UNIX_EPOCH + Duration::from_secs(s));
-        Facts::new(10, "text/plain".into(), modified, "a", is_settled)
+        Validators { modified, is_settled, is_date_strong: is_settled, ..Validators::of_test("a") }
     }
 
     fn conditions<'a>(lines: &[(&str, &'a str)]) -> Conditions<'a> {
@@ -199,17 +201,17 @@ mod tests {
             (&[(ius, EARLIER), (inm, "\"a\"")], Failed),
         ];
         for (lines, expected) in table {
-            assert_eq!(conditions(lines).evaluate(&facts(Some(784_111_777), true)), *expected, "{lines:?}");
+            assert_eq!(conditions(lines).evaluate(&file(Some(784_111_777), true)), *expected, "{lines:?}");
         }
     }
 
     #[test]
     fn dates_say_nothing_of_a_file_without_one_or_changed_a_moment_ago() {
         let since = conditions(&[("if-modified-since", LATER)]);
-        assert_eq!(since.evaluate(&facts(None, true)), Verdict::Proceed);
-        assert_eq!(since.evaluate(&facts(Some(784_111_777), false)), Verdict::Proceed);
+        assert_eq!(since.evaluate(&file(None, true)), Verdict::Proceed);
+        assert_eq!(since.evaluate(&file(Some(784_111_777), false)), Verdict::Proceed);
         let unmodified = conditions(&[("if-unmodified-since", EARLIER)]);
-        assert_eq!(unmodified.evaluate(&facts(None, true)), Verdict::Proceed);
+        assert_eq!(unmodified.evaluate(&file(None, true)), Verdict::Proceed);
     }
 
     #[test]
@@ -219,16 +221,20 @@ mod tests {
             ("W/\"a\"", false),
             ("\"b\"", false),
             ("\"a\", \"b\"", false),
-            (MODIFIED, false),
+            (MODIFIED, true),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", true),
             (LATER, false),
             (EARLIER, false),
             ("*", false),
             ("", false),
         ];
         for (value, expected) in table {
-            let allows = conditions(&[("If-Range", value)]).allows_range(&facts(Some(784_111_777), true));
+            let allows = conditions(&[("If-Range", value)]).allows_range(&file(Some(784_111_777), true));
             assert_eq!(allows, expected, "{value:?}");
         }
-        assert!(conditions(&[]).allows_range(&facts(None, false)));
+        let by_date = conditions(&[("If-Range", MODIFIED)]);
+        assert!(!by_date.allows_range(&file(None, true)));
+        assert!(!by_date.allows_range(&file(Some(784_111_777), false)), "the date may be of two versions");
+        assert!(conditions(&[]).allows_range(&file(None, false)));
     }
 }

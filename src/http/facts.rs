@@ -6,51 +6,53 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use super::negotiate::Coding;
+
 /// What is known of a file that is served.
 #[derive(Debug)]
 pub struct Facts {
     /// Its length in bytes.
     pub len: u64,
-    /// Its `Content-Type`.
+    /// Its `Content-Type`; that of the original, if it is a variant.
     pub media_type: String,
-    /// When it was last changed, to the second, if that is known.
-    pub modified: Option<SystemTime>,
-    /// Its strong entity tag, in quotes.
-    pub tag: String,
-    /// It was not changed within the last moments, in which a date cannot tell two versions apart (RFC 9110 §8.8.2.2).
-    pub is_settled: bool,
-    /// Every field line of a 200, in three groups: see the methods.
+    /// In which coding it is, if it is a variant.
+    pub coding: Option<Coding>,
+    pub validators: Validators,
+    /// Every field line of a 200 that is about the file, in three groups: see the methods.
     fields: Box<[u8]>,
     type_at: usize,
     validators_at: usize,
 }
 
+/// What tells one version of a file from another (RFC 9110 §8.8).
+#[derive(Debug, Clone)]
+pub struct Validators {
+    /// A strong entity tag, in quotes: two versions never share one.
+    pub tag: String,
+    /// When the file was last changed, to the second, if that is known; not later than the `Date` of any response.
+    pub modified: Option<SystemTime>,
+    /// It was not changed within the last moments, in which a date cannot tell two versions apart (§8.8.2.2).
+    pub is_settled: bool,
+    /// And its time was never set by hand, so that its date names this version alone.
+    pub is_date_strong: bool,
+}
+
 impl Facts {
-    /// `modified` is `None` where the time is not known; it must not be later than the `Date` of any response. `tag` is
-    /// the opaque part of a strong entity tag: two versions never share one.
-    pub fn new(
-        len: u64,
-        media_type: String,
-        modified: Option<SystemTime>,
-        tag: &str,
-        is_settled: bool,
-    ) -> Facts {
-        let tag = format!("\"{tag}\"");
+    pub fn new(len: u64, media_type: String, coding: Option<Coding>, validators: Validators) -> Facts {
         let mut fields = format!("Content-Length: {len}\r\n");
         let type_at = fields.len();
         let _ = write!(fields, "Content-Type: {media_type}\r\n");
+        if let Some(coding) = coding {
+            let _ = write!(fields, "Content-Encoding: {}\r\n", coding.name());
+        }
         let validators_at = fields.len();
-        if let Some(modified) = modified {
+        if let Some(modified) = validators.modified {
             let date = httpdate::HttpDate::from(modified);
             let _ = write!(fields, "Last-Modified: {date}\r\n");
         }
-        let _ = write!(
-            fields,
-            "ETag: {tag}\r\nAccept-Ranges: bytes\r\nCache-Control: no-cache\r\n\
-             X-Content-Type-Options: nosniff\r\n"
-        );
+        let _ = write!(fields, "ETag: {}\r\nAccept-Ranges: bytes\r\n", validators.tag);
         let fields = fields.into_bytes().into();
-        Facts { len, media_type, modified, tag, is_settled, fields, type_at, validators_at }
+        Facts { len, media_type, coding, validators, fields, type_at, validators_at }
     }
 
     /// The field lines of the whole file: its length, its type, its validators.
@@ -76,6 +78,14 @@ pub fn last_modified(seconds: i64, now: SystemTime) -> Option<SystemTime> {
     let seconds = u64::try_from(seconds).ok().filter(|s| *s > 1)?;
     let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
     Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(now)))
+}
+
+#[cfg(test)]
+impl Validators {
+    /// Those of a settled file without a date.
+    pub fn of_test(tag: &str) -> Validators {
+        Validators { tag: format!("\"{tag}\""), modified: None, is_settled: true, is_date_strong: true }
+    }
 }
 
 #[cfg(test)]
@@ -107,10 +117,11 @@ mod tests {
 
     #[test]
     fn the_fields_of_a_file() {
-        let facts = Facts::new(12, "text/plain".into(), Some(at(784_111_777)), "a-b", true);
-        let copy = "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nETag: \"a-b\"\r\nAccept-Ranges: bytes\r\n\
-             Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n";
-        let part = format!("Content-Type: text/plain\r\n{copy}");
+        let validators = Validators { modified: Some(at(784_111_777)), ..Validators::of_test("a-b") };
+        let facts = Facts::new(12, "text/plain".into(), Some(Coding::Gzip), validators);
+        let copy =
+            "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nETag: \"a-b\"\r\nAccept-Ranges: bytes\r\n";
+        let part = format!("Content-Type: text/plain\r\nContent-Encoding: gzip\r\n{copy}");
         assert_eq!(String::from_utf8_lossy(facts.fields()), format!("Content-Length: 12\r\n{part}"));
         assert_eq!(String::from_utf8_lossy(facts.fields_of_part()), part);
         assert_eq!(String::from_utf8_lossy(facts.fields_of_copy()), copy);

@@ -5,7 +5,13 @@
 
 use std::borrow::Cow;
 
-use super::{MAX_FIELDS, authority, conditional::Conditions, refusal::Refusal, status::Status};
+use super::{
+    MAX_FIELDS, authority,
+    conditional::Conditions,
+    negotiate::{Accepted, Codings},
+    refusal::Refusal,
+    status::Status,
+};
 
 /// The minor version of HTTP/1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +38,13 @@ pub struct Fields<'a> {
     transfer_encoding: Option<&'a [u8]>,
     /// What `Sec-Fetch-Mode` says, if a browser says it.
     is_navigation: Option<bool>,
-    accepts_html: bool,
+    pub accepted: Accepted,
+    pub codings: Codings,
+    pub origin: Option<&'a [u8]>,
+    /// A browser asks whether a page from elsewhere may send what it wants to send (Fetch).
+    pub is_preflight: bool,
+    pub referer: Option<&'a [u8]>,
+    pub user_agent: Option<&'a [u8]>,
     /// Most requests have none.
     pub conditions: Option<Box<Conditions<'a>>>,
     close: bool,
@@ -94,10 +106,17 @@ impl<'a> Fields<'a> {
                 self.expects_continue |= known;
                 self.unmet_expectation |= !known;
             } else if is("accept") {
-                self.accepts_html |= value
-                    .split(|b| *b == b',')
-                    .filter_map(|member| member.split(|b| *b == b';').next())
-                    .any(|media_type| media_type.trim_ascii().eq_ignore_ascii_case(b"text/html"));
+                self.accepted.take_in(value);
+            } else if is("accept-encoding") {
+                self.codings.take_in(value);
+            } else if is("user-agent") {
+                self.user_agent = Some(value);
+            } else if is("referer") {
+                self.referer = Some(value);
+            } else if is("origin") {
+                self.origin = Some(value);
+            } else if is("access-control-request-method") {
+                self.is_preflight = true;
             } else if is("sec-fetch-mode") {
                 self.is_navigation = Some(value == b"navigate");
             } else if Conditions::may_have(name)
@@ -140,7 +159,7 @@ impl<'a> Fields<'a> {
     /// Whether a person goes to the address, rather than a page loading a part of itself: browsers say so (Fetch
     /// Metadata), and from others a wish for HTML is taken for it.
     pub fn is_navigation(&self) -> bool {
-        self.is_navigation.unwrap_or(self.accepts_html)
+        self.is_navigation.unwrap_or(self.accepted.has_html())
     }
 
     pub fn persistence(&self, version: Version) -> Persistence {

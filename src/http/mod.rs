@@ -11,22 +11,31 @@ mod conditional;
 mod facts;
 mod fields;
 mod hosts;
+mod listing;
 mod media_type;
+mod multipart;
+mod negotiate;
 mod plan;
+mod policy;
 mod range;
 mod refusal;
 mod request;
 mod status;
 mod target;
 
-pub use facts::{Facts, last_modified};
+pub use facts::{Facts, Validators, last_modified};
 pub use hosts::Hosts;
+pub use listing::{Listing, Order, Row, Rows};
 pub use media_type::media_type;
-pub use plan::{Payload, Plan};
+pub use multipart::Multipart;
+pub use negotiate::{Coding, Codings};
+pub use plan::{Occasion, Payload, Plan};
+pub use policy::{Cors, Extra, Policy, Vary};
+pub use range::Part;
 pub use refusal::Refusal;
-pub use request::{Ask, Request, parse};
+pub use request::{Ask, Method, Request, parse};
 pub use status::Status;
-pub use target::{SitePath, locate};
+pub use target::{Names, SitePath, locate};
 
 /// The longest request line, in bytes without its CRLF; a longer one is a 414.
 pub const MAX_LINE: usize = 8 * 1024;

@@ -2,13 +2,14 @@
 
 use std::{io::Write, ops::Range};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
-
 use super::{
     conditional::Verdict,
     facts::Facts,
-    fields::Persistence,
-    range::Ranges,
+    fields::{Persistence, Version},
+    listing::Listing,
+    multipart::Multipart,
+    policy::{Policy, Vary},
+    range::{Part, Ranges},
     refusal::Refusal,
     request::{Method, Request},
     status::Status,
@@ -22,7 +23,17 @@ pub struct Plan<'a> {
     pub payload: Payload<'a>,
     /// Whether the body is sent: not in answer to HEAD.
     pub has_body: bool,
+    /// Which request fields decided on it.
+    pub vary: Vary,
     persistence: Persistence,
+}
+
+/// What stands around a response: the value of `Date`, what the operator wants said, and the request, if there was one.
+#[derive(Debug, Clone, Copy)]
+pub struct Occasion<'a> {
+    pub date: &'a [u8],
+    pub policy: &'a Policy,
+    pub request: Option<&'a Request<'a>>,
 }
 
 /// What a response carries.
@@ -30,10 +41,14 @@ pub struct Plan<'a> {
 pub enum Payload<'a> {
     /// The file that these facts are about.
     File(&'a Facts),
-    /// The bytes of it from `first` to `last`, both included.
-    Part { facts: &'a Facts, first: u64, last: u64 },
+    /// A part of it.
+    Part { facts: &'a Facts, part: Part },
+    /// Several parts of it, in one body.
+    Parts { facts: &'a Facts, parts: Vec<Part> },
     /// Nothing: the peer has a copy of it that is still good.
     Copy(&'a Facts),
+    /// The names in a directory: made on the way, so that its length is not known.
+    Listing { listing: &'a Listing, is_chunked: bool },
     /// A refusal of a part that the file has not.
     NoSuchPart(&'a Facts),
     /// A refusal, with a page of ours.
@@ -53,30 +68,37 @@ const NO_SUCH_PART: Refusal = Refusal::new(Status::RangeNotSatisfiable, "The fil
 /// The methods that a server of files does.
 const ALLOW: &[u8] = b"Allow: GET, HEAD, OPTIONS\r\n";
 
-/// Everything but unreserved characters (RFC 3986 §2.3) and the slashes between names.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
-
 impl<'a> Plan<'a> {
-    /// The file, as asked for: whole, in part, or not at all where the peer's copy is still good.
+    /// The file, as asked for: whole, in part, or not at all where the peer's copy is still good. It was chosen among its
+    /// variants.
     pub fn file(request: &Request<'_>, facts: &'a Facts) -> Plan<'a> {
+        Plan::of_file(request, facts).varying(Vary::ACCEPT_ENCODING)
+    }
+
+    fn of_file(request: &Request<'_>, facts: &'a Facts) -> Plan<'a> {
         let whole = Plan::answer(request, Status::Ok, Payload::File(facts));
         let Some(conditions) = &request.conditions else { return whole };
-        match conditions.evaluate(facts) {
+        match conditions.evaluate(&facts.validators) {
             Verdict::Proceed => {}
             Verdict::NotModified => return Plan::answer(request, Status::NotModified, Payload::Copy(facts)),
             Verdict::Failed => return Plan::refuse(request, CHANGED, None),
         }
         // Range is defined for GET alone (RFC 9110 §14.2).
         let ranges = match &conditions.range {
-            Some(value) if request.method == Method::Get && conditions.allows_range(facts) => {
+            Some(value) if request.method == Method::Get && conditions.allows_range(&facts.validators) => {
                 Ranges::of(value, facts.len)
             }
             _ => Ranges::Whole,
         };
         match ranges {
+            // Whether the coding is that of the parts or of what holds them, readers do not agree.
+            Ranges::Parts(_) if facts.coding.is_some() => whole,
             Ranges::Whole => whole,
-            Ranges::Part { first, last } => {
-                Plan::answer(request, Status::PartialContent, Payload::Part { facts, first, last })
+            Ranges::Part(part) => {
+                Plan::answer(request, Status::PartialContent, Payload::Part { facts, part })
+            }
+            Ranges::Parts(parts) => {
+                Plan::answer(request, Status::PartialContent, Payload::Parts { facts, parts })
             }
             Ranges::Unsatisfiable => {
                 Plan::answer(request, Status::RangeNotSatisfiable, Payload::NoSuchPart(facts))
@@ -84,12 +106,21 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// A directory was asked for without its slash: relative links would go wrong. The address is a path of ours, so
-    /// that it never leads to another host, whatever the request's began with.
+    /// What was asked for is at `path`. The address is made of a path of ours, so that it never leads to another host,
+    /// whatever the request's began with.
     pub fn redirect(request: &Request<'_>, path: &SitePath<'_>) -> Plan<'a> {
         let query = request.query().map(|query| format!("?{query}")).unwrap_or_default();
-        let location = format!("/{}/{query}", percent_encode(path.bytes(), PATH));
+        let location = format!("{path}{query}");
         Plan::answer(request, Status::MovedPermanently, Payload::Redirect(location))
+    }
+
+    /// The names in a directory.
+    pub fn listing(request: &Request<'_>, listing: &'a Listing) -> Plan<'a> {
+        // HTTP/1.0 knows no chunks: there, the end of the connection ends the body (RFC 9112 §6.3).
+        let is_chunked = request.version == Version::Http11;
+        let plan = Plan::answer(request, Status::Ok, Payload::Listing { listing, is_chunked });
+        let plan = if is_chunked || !plan.has_body { plan } else { plan.closing() };
+        plan.varying(Vary::ACCEPT)
     }
 
     /// What can be asked for (RFC 9110 §9.3.7).
@@ -101,6 +132,10 @@ impl<'a> Plan<'a> {
     pub fn refuse(request: &Request<'_>, refusal: Refusal, page: Option<&'a Facts>) -> Plan<'a> {
         let payload = page.map_or(Payload::Page(refusal), Payload::SitePage);
         let plan = Plan::answer(request, refusal.status, payload);
+        let plan = match refusal.status {
+            Status::NotAcceptable => plan.varying(Vary::ACCEPT_ENCODING),
+            _ => plan,
+        };
         if refusal.persists { plan } else { plan.closing() }
     }
 
@@ -110,13 +145,20 @@ impl<'a> Plan<'a> {
             status: refusal.status,
             payload: Payload::Page(refusal),
             has_body: !input.strip_prefix(b"\r\n").unwrap_or(input).starts_with(b"HEAD "),
+            vary: Vary::NOTHING,
             persistence: Persistence::Close,
         }
     }
 
     fn answer(request: &Request<'_>, status: Status, payload: Payload<'a>) -> Plan<'a> {
         let persistence = if request.persists() { request.persistence } else { Persistence::Close };
-        Plan { status, payload, has_body: request.method != Method::Head, persistence }
+        let has_body = request.method != Method::Head;
+        Plan { status, payload, has_body, vary: Vary::NOTHING, persistence }
+    }
+
+    /// The same, and `vary` had a say in it, too.
+    pub fn varying(self, vary: Vary) -> Plan<'a> {
+        Plan { vary: self.vary.and(vary), ..self }
     }
 
     /// The same, and the connection ends with it.
@@ -129,32 +171,65 @@ impl<'a> Plan<'a> {
         self.persistence != Persistence::Close
     }
 
-    /// Which bytes of a file are sent behind the head; none where no file is.
+    /// Whether it is a refusal after which nothing is understood any more.
+    pub fn is_final(&self) -> bool {
+        matches!(&self.payload, Payload::Page(refusal) if !refusal.persists)
+    }
+
+    /// How long the body is that is sent; `None`: it is made on the way.
+    pub fn body_len(&self) -> Option<u64> {
+        match &self.payload {
+            _ if !self.has_body => Some(0),
+            Payload::File(facts) | Payload::SitePage(facts) => Some(facts.len),
+            Payload::Part { part, .. } => Some(part.len()),
+            Payload::Parts { facts, parts } => Some(Multipart { facts, parts }.len()),
+            Payload::Page(refusal) => Some(page_len(refusal)),
+            Payload::NoSuchPart(_) => Some(page_len(&NO_SUCH_PART)),
+            Payload::Listing { .. } => None,
+            Payload::Copy(_) | Payload::Methods | Payload::Redirect(_) => Some(0),
+        }
+    }
+
+    /// Which bytes of a file are sent behind the head; none where no file is, or several parts of it are.
     pub fn content(&self) -> Range<u64> {
         match self.payload {
             Payload::File(facts) | Payload::SitePage(facts) if self.has_body => 0..facts.len,
-            Payload::Part { first, last, .. } if self.has_body => first..last + 1,
+            Payload::Part { part, .. } if self.has_body => part.first..part.last + 1,
             _ => 0..0,
         }
     }
 
-    /// Appends the head, and the body where it is a page of ours; returns that page's length. `date` is the value of
-    /// the `Date` field.
-    pub fn render(&self, date: &[u8], out: &mut Vec<u8>) -> u64 {
+    /// Appends the head, and the body where that is a page of ours. Returns the length of the head.
+    pub fn render(&self, occasion: &Occasion<'_>, out: &mut Vec<u8>) -> usize {
+        let head = out.len();
         out.extend_from_slice(b"HTTP/1.1 ");
         out.extend_from_slice(self.status.line().as_bytes());
         out.extend_from_slice(b"\r\nServer: oneloop\r\nDate: ");
-        out.extend_from_slice(date);
+        out.extend_from_slice(occasion.date);
         out.extend_from_slice(b"\r\n");
         match self.persistence {
             Persistence::Persist => {}
             Persistence::PersistIfSaid => out.extend_from_slice(b"Connection: keep-alive\r\n"),
             Persistence::Close => out.extend_from_slice(b"Connection: close\r\n"),
         }
-        match &self.payload {
+        let page = self.payload.render(out);
+        occasion.policy.append(self, occasion.request, head, out);
+        out.extend_from_slice(b"\r\n");
+        let len = out.len() - head;
+        if let Some(refusal) = page.filter(|_| self.has_body) {
+            page_of(refusal).iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
+        }
+        len
+    }
+}
+
+impl Payload<'_> {
+    /// Appends the field lines that are about the body; a page of ours is returned.
+    fn render(&self, out: &mut Vec<u8>) -> Option<&Refusal> {
+        match self {
             Payload::File(facts) => out.extend_from_slice(facts.fields()),
-            Payload::Part { facts, first, last } => {
-                let (part_len, len) = (last - first + 1, facts.len);
+            Payload::Part { facts, part } => {
+                let (part_len, Part { first, last }, len) = (part.len(), part, facts.len);
                 append(
                     out,
                     format_args!(
@@ -163,11 +238,18 @@ impl<'a> Plan<'a> {
                 );
                 out.extend_from_slice(facts.fields_of_part());
             }
+            Payload::Parts { facts, parts } => {
+                let body = Multipart { facts, parts };
+                let (len, media_type) = (body.len(), body.media_type());
+                append(out, format_args!("Content-Length: {len}\r\nContent-Type: {media_type}\r\n"));
+                out.extend_from_slice(facts.fields_of_copy());
+            }
             Payload::Copy(facts) => out.extend_from_slice(facts.fields_of_copy()),
             Payload::NoSuchPart(facts) => {
                 append(out, format_args!("Content-Range: bytes */{}\r\n", facts.len));
-                return self.render_page(&NO_SUCH_PART, out);
+                return render_fields_of_page(&NO_SUCH_PART, out);
             }
+            Payload::Page(refusal) => return render_fields_of_page(refusal, out),
             Payload::SitePage(facts) => append(
                 out,
                 format_args!(
@@ -175,45 +257,56 @@ impl<'a> Plan<'a> {
                     facts.media_type, facts.len
                 ),
             ),
+            Payload::Listing { listing, is_chunked } => {
+                append(
+                    out,
+                    format_args!("Content-Type: {}\r\n{OF_A_PAGE}{OF_A_LISTING}", listing.media_type()),
+                );
+                if *is_chunked {
+                    out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+                }
+            }
             Payload::Methods => out.extend_from_slice(ALLOW),
             Payload::Redirect(location) => append(
                 out,
                 format_args!("Location: {location}\r\nCache-Control: no-cache\r\nContent-Length: 0\r\n"),
             ),
-            Payload::Page(refusal) => return self.render_page(refusal, out),
         }
-        out.extend_from_slice(b"\r\n");
-        0
-    }
-
-    /// The rest of the head for a page of ours, and the page.
-    fn render_page(&self, refusal: &Refusal, out: &mut Vec<u8>) -> u64 {
-        match refusal.status {
-            Status::MethodNotAllowed => out.extend_from_slice(ALLOW),
-            Status::ServiceUnavailable => out.extend_from_slice(b"Retry-After: 1\r\n"),
-            _ => {}
-        }
-        let line = refusal.status.line();
-        let page = [PAGE[0], line, PAGE[1], line, PAGE[2], refusal.why, PAGE[3]];
-        let len: usize = page.iter().map(|piece| piece.len()).sum();
-        append(
-            out,
-            format_args!(
-                "Content-Type: text/html; charset=utf-8\r\nContent-Length: {len}\r\n{OF_A_PAGE}\r\n"
-            ),
-        );
-        if !self.has_body {
-            return 0;
-        }
-        page.iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
-        len as u64
+        None
     }
 }
 
-/// A refusal may be out of date at once, when the file that is missing is written.
-const OF_A_PAGE: &str = "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n";
+/// The field lines that are about a page of ours.
+fn render_fields_of_page<'a>(refusal: &'a Refusal, out: &mut Vec<u8>) -> Option<&'a Refusal> {
+    match refusal.status {
+        Status::MethodNotAllowed => out.extend_from_slice(ALLOW),
+        Status::ServiceUnavailable => out.extend_from_slice(b"Retry-After: 1\r\n"),
+        _ => {}
+    }
+    let len = page_len(refusal);
+    append(
+        out,
+        format_args!("Content-Type: text/html; charset=utf-8\r\nContent-Length: {len}\r\n{OF_A_PAGE}"),
+    );
+    Some(refusal)
+}
 
-/// Our page for a refusal: status line, status line, sentence. Nothing that a peer sent stands in it.
+/// A refusal may be out of date at once, when the file that is missing is written; so may a listing.
+const OF_A_PAGE: &str = "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n";
+/// A file's name must not become a script, whatever it is.
+const OF_A_LISTING: &str = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n";
+
+/// Our page for a refusal. Nothing that a peer sent stands in it.
+fn page_of(refusal: &Refusal) -> [&'static str; 7] {
+    let line = refusal.status.line();
+    [PAGE[0], line, PAGE[1], line, PAGE[2], refusal.why, PAGE[3]]
+}
+
+fn page_len(refusal: &Refusal) -> u64 {
+    page_of(refusal).iter().map(|piece| piece.len() as u64).sum()
+}
+
+/// What stands before, between and behind its status line, status line and sentence.
 const PAGE: [&str; 4] = [
     "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
      <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<title>",
@@ -229,9 +322,9 @@ fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
-    use crate::http::{locate, parse};
+    use crate::http::{Names, Validators, locate, parse};
 
     const DATE: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
 
@@ -242,12 +335,14 @@ mod tests {
 
     fn rendered(plan: &Plan<'_>) -> String {
         let mut out = Vec::new();
-        plan.render(DATE, &mut out);
+        let policy = Policy::default();
+        let head = plan.render(&Occasion { date: DATE, policy: &policy, request: None }, &mut out);
+        assert!(out[..head].ends_with(b"\r\n\r\n"));
         String::from_utf8(out).expect("text")
     }
 
-    fn facts() -> Facts {
-        Facts::new(5, "text/plain".into(), None, "tag", true)
+    pub fn facts() -> Facts {
+        Facts::new(5, "text/plain".into(), None, Validators::of_test("tag"))
     }
 
     #[test]
@@ -256,7 +351,7 @@ mod tests {
         let plan = Plan::file(&request("GET / HTTP/1.1", ""), &facts);
         let expected = "HTTP/1.1 200 OK\r\nServer: oneloop\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
              Content-Length: 5\r\nContent-Type: text/plain\r\nETag: \"tag\"\r\nAccept-Ranges: bytes\r\n\
-             Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n\r\n";
+             Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\nVary: Accept-Encoding\r\n\r\n";
         assert_eq!(rendered(&plan), expected);
         assert!(plan.persists());
         assert_eq!(plan.content(), 0..5);
@@ -302,7 +397,8 @@ mod tests {
         for (target, expected) in table {
             let request = request(&format!("GET {target} HTTP/1.1"), "");
             let path = target.strip_prefix("http://evil.example").unwrap_or(target);
-            let path = locate(path.split('?').next().unwrap_or_default()).expect("a path");
+            let path = path.split('?').next().unwrap_or_default();
+            let path = locate(path, Names::Visible).expect("a path").into_directory();
             let text = rendered(&Plan::redirect(&request, &path));
             assert!(text.contains(&format!("\r\nLocation: {expected}\r\n")), "{target}: {text}");
             assert!(text.ends_with("\r\nContent-Length: 0\r\n\r\n"), "{text}");
@@ -329,7 +425,7 @@ mod tests {
         assert!(!text.contains("ETag"), "it is no version of what was asked for: {text}");
 
         let post = request("POST / HTTP/1.1", "");
-        let refusal = post.admit().expect_err("a refusal");
+        let refusal = post.admit(Names::Visible).expect_err("a refusal");
         assert!(rendered(&Plan::refuse(&post, refusal, None)).contains("\r\nAllow: GET, HEAD, OPTIONS\r\n"));
         assert!(rendered(&Plan::refuse(&get, Refusal::BUSY, None)).contains("\r\nRetry-After: 1\r\n"));
     }

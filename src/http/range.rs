@@ -1,49 +1,89 @@
-//! Byte ranges (RFC 9110 §14): which part of a file is asked for.
+//! Byte ranges (RFC 9110 §14): which parts of a file are asked for.
+
+/// At most this many parts are sent in one response; whoever asks for more gets the whole file (§14.2 allows that, and
+/// asks servers to beware of many small ranges).
+const MAX_PARTS: usize = 64;
+
+/// The bytes from `first` to `last` of a file, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    pub first: u64,
+    pub last: u64,
+}
+
+impl Part {
+    /// Its length in bytes, never 0.
+    pub fn len(self) -> u64 {
+        self.last - self.first + 1
+    }
+}
 
 /// What a `Range` field means for a file of a given length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ranges {
-    /// Send the whole: there is no valid set of ranges, or it names more than one part.
+    /// Send the whole: there is no valid set of ranges, or its parts are not worth it.
     Whole,
-    /// Send the bytes from `first` to `last`, both included.
-    Part { first: u64, last: u64 },
+    /// Send one part.
+    Part(Part),
+    /// Send two parts or more, in the order in which they were asked for.
+    Parts(Vec<Part>),
     /// 416: no byte of the file is in it.
     Unsatisfiable,
 }
 
+/// What one member of a set asks for.
+enum Member {
+    Part(Part),
+    /// No byte of the file.
+    Nothing,
+    /// The end of an empty file, which is the whole of it.
+    Whole,
+}
+
 impl Ranges {
     /// Reads the value of a `Range` field for a file of `len` bytes. A set with any invalid member is ignored whole, as
-    /// are units other than bytes (§14.2).
+    /// are units other than bytes (§14.2), more parts than [`MAX_PARTS`], and parts that overlap so much that they are
+    /// longer than the file.
     pub fn of(value: &[u8], len: u64) -> Ranges {
         let Some((unit, set)) = split_once(value, b'=') else { return Ranges::Whole };
         if !unit.eq_ignore_ascii_case(b"bytes") || set.trim_ascii() != set {
             return Ranges::Whole;
         }
-        let mut ranges = Ranges::Unsatisfiable;
+        let mut parts = Vec::new();
+        let mut left = len;
         let mut members = 0;
         for member in set.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty()) {
             members += 1;
-            ranges = match (Ranges::member(member, len), ranges) {
-                (None, _) => return Ranges::Whole,
-                (Some(Ranges::Unsatisfiable), ranges) => ranges,
-                (Some(part), Ranges::Unsatisfiable) => part,
-                // More than one part; whether what follows is valid makes no difference.
-                (Some(_), _) => return Ranges::Whole,
-            };
+            match Member::of(member, len) {
+                None | Some(Member::Whole) => return Ranges::Whole,
+                Some(Member::Nothing) => {}
+                Some(Member::Part(part)) => match left.checked_sub(part.len()) {
+                    Some(rest) if parts.len() < MAX_PARTS => {
+                        left = rest;
+                        parts.push(part);
+                    }
+                    _ => return Ranges::Whole,
+                },
+            }
         }
-        if members == 0 { Ranges::Whole } else { ranges }
+        match parts[..] {
+            [] if members == 0 => Ranges::Whole,
+            [] => Ranges::Unsatisfiable,
+            [part] => Ranges::Part(part),
+            _ => Ranges::Parts(parts),
+        }
     }
+}
 
-    /// One member of the set: `first-`, `first-last` or `-suffix`. `None`: it is invalid.
-    fn member(member: &[u8], len: u64) -> Option<Ranges> {
+impl Member {
+    /// `first-`, `first-last` or `-suffix`, of a file of `len` bytes. `None`: it is invalid.
+    fn of(member: &[u8], len: u64) -> Option<Member> {
         let (first, last) = split_once(member, b'-')?;
         if first.is_empty() {
-            let suffix = number(last)?;
-            return Some(match suffix {
-                0 => Ranges::Unsatisfiable,
-                // The end of an empty file is the whole of it.
-                _ if len == 0 => Ranges::Whole,
-                _ => Ranges::Part { first: len.saturating_sub(suffix), last: len - 1 },
+            return Some(match number(last)? {
+                0 => Member::Nothing,
+                _ if len == 0 => Member::Whole,
+                suffix => Member::Part(Part { first: len.saturating_sub(suffix), last: len - 1 }),
             });
         }
         let is_backwards = !last.is_empty() && size(last) < size(first);
@@ -53,8 +93,8 @@ impl Ranges {
             return None;
         }
         Some(match first < len {
-            true => Ranges::Part { first, last: last.min(len - 1) },
-            false => Ranges::Unsatisfiable,
+            true => Member::Part(Part { first, last: last.min(len - 1) }),
+            false => Member::Nothing,
         })
     }
 }
@@ -86,8 +126,11 @@ mod tests {
 
     #[test]
     fn ranges_of_ten_bytes() {
-        use Ranges::{Part, Unsatisfiable, Whole};
-        let part = |first, last| Part { first, last };
+        use Ranges::{Unsatisfiable, Whole};
+        let part = |first, last| Ranges::Part(Part { first, last });
+        let parts = |parts: &[(u64, u64)]| {
+            Ranges::Parts(parts.iter().map(|&(first, last)| Part { first, last }).collect())
+        };
         let table = [
             // §14.1.2
             ("bytes=0-0", part(0, 0)),
@@ -118,8 +161,17 @@ mod tests {
             // One that can be had, of several.
             ("bytes=10-,2-3", part(2, 3)),
             ("bytes=2-3 , -0", part(2, 3)),
-            // More than one part.
-            ("bytes=0-1,4-5", Whole),
+            // More than one part, in the order of the request, whether they touch or overlap.
+            ("bytes=0-1,4-5", parts(&[(0, 1), (4, 5)])),
+            ("bytes=4-5,0-1", parts(&[(4, 5), (0, 1)])),
+            ("bytes=0-0,-1", parts(&[(0, 0), (9, 9)])),
+            ("bytes=0-4 ,\t5-9", parts(&[(0, 4), (5, 9)])),
+            ("bytes=0-2,1-3", parts(&[(0, 2), (1, 3)])),
+            ("bytes=0-0,20-,9-", parts(&[(0, 0), (9, 9)])),
+            // Longer together than the file is.
+            ("bytes=0-,0-", Whole),
+            ("bytes=0-5,4-9", Whole),
+            ("bytes=0-9,-1", Whole),
             // Invalid, so ignored whole.
             ("bytes=5-2", Whole),
             ("bytes=18446744073709551616-18446744073709551615", Whole),
@@ -162,7 +214,15 @@ mod tests {
     #[test]
     fn the_largest_file() {
         let last = u64::MAX - 1;
-        assert_eq!(Ranges::of(b"bytes=-1", u64::MAX), Ranges::Part { first: last, last });
-        assert_eq!(Ranges::of(b"bytes=0-", u64::MAX), Ranges::Part { first: 0, last });
+        assert_eq!(Ranges::of(b"bytes=-1", u64::MAX), Ranges::Part(Part { first: last, last }));
+        assert_eq!(Ranges::of(b"bytes=0-", u64::MAX), Ranges::Part(Part { first: 0, last }));
+    }
+
+    #[test]
+    fn only_so_many_parts() {
+        let set = |count: u64| (0..count).map(|i| format!("{i}-{i}")).collect::<Vec<_>>().join(",");
+        let of = |count: usize| Ranges::of(format!("bytes={}", set(count as u64)).as_bytes(), 1 << 20);
+        assert!(matches!(of(MAX_PARTS), Ranges::Parts(parts) if parts.len() == MAX_PARTS));
+        assert_eq!(of(MAX_PARTS + 1), Ranges::Whole);
     }
 }

@@ -32,6 +32,8 @@ impl Refusal {
     /// What is missing is a 404; so is what must not be seen.
     pub const NOT_FOUND: Refusal = Refusal::new(Status::NotFound, "There is nothing at this address.");
     pub const FORBIDDEN: Refusal = Refusal::new(Status::Forbidden, "The server may not read this file.");
+    pub const NOT_ACCEPTABLE: Refusal =
+        Refusal::new(Status::NotAcceptable, "The file is not there in any coding that the request accepts.");
     pub const BUSY: Refusal =
         Refusal::new(Status::ServiceUnavailable, "The server is busy; please try again in a moment.");
     pub const BROKEN: Refusal =

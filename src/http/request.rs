@@ -7,9 +7,10 @@ use super::{
     MAX_BODY, MAX_HEAD, MAX_LINE, chunked,
     conditional::Conditions,
     fields::{Fields, Framing, Persistence, Version},
+    negotiate::Codings,
     refusal::Refusal,
     status::Status,
-    target::{self, SitePath, Target, locate},
+    target::{self, Names, SitePath, Target, locate},
 };
 
 /// A request whose end is known, or that ends its connection.
@@ -20,9 +21,18 @@ pub struct Request<'a> {
     pub method: Method,
     pub target: Target<'a>,
     host: Option<&'a [u8]>,
+    pub version: Version,
     pub persistence: Persistence,
     /// A person goes to this address.
     pub is_navigation: bool,
+    /// JSON is wanted rather than HTML.
+    pub prefers_json: bool,
+    pub codings: Codings,
+    pub origin: Option<&'a [u8]>,
+    /// A browser asks what pages from elsewhere may do.
+    pub is_preflight: bool,
+    pub referer: Option<&'a [u8]>,
+    pub user_agent: Option<&'a [u8]>,
     pub conditions: Option<Box<Conditions<'a>>>,
     body: Body,
     /// An `Expect` that nobody here can meet.
@@ -56,7 +66,7 @@ enum Body {
 /// What an admitted request asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ask<'a> {
-    File(SitePath<'a>),
+    Path(SitePath<'a>),
     /// What can be asked for.
     Options,
 }
@@ -89,8 +99,15 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
         method: Method::of(method),
         target,
         host: fields.host,
+        version,
         persistence: fields.persistence(version),
         is_navigation: fields.is_navigation(),
+        prefers_json: fields.accepted.prefers_json(),
+        codings: fields.codings,
+        origin: fields.origin,
+        is_preflight: fields.is_preflight && Method::of(method) == Method::Options,
+        referer: fields.referer,
+        user_agent: fields.user_agent,
         conditions: fields.conditions,
         body,
         unmet_expectation: fields.unmet_expectation,
@@ -99,11 +116,11 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
 }
 
 impl<'a> Request<'a> {
-    /// Decides whether a file server answers this at all, and finds out what is asked for.
+    /// Decides whether a file server answers this at all, and finds out what is asked for. `names` may be asked for.
     ///
     /// # Errors
     /// 405, 501, 413, 417, or the refusals of [`locate`].
-    pub fn admit(&self) -> Result<Ask<'a>, Refusal> {
+    pub fn admit(&self, names: Names) -> Result<Ask<'a>, Refusal> {
         match self.method {
             Method::Get | Method::Head | Method::Options => {}
             Method::NotForFiles => {
@@ -123,7 +140,7 @@ impl<'a> Request<'a> {
             return Err(Refusal::new(Status::ExpectationFailed, "The server cannot do what is expected."));
         }
         match self.target {
-            Target::Path { path, .. } if self.method != Method::Options => locate(path).map(Ask::File),
+            Target::Path { path, .. } if self.method != Method::Options => locate(path, names).map(Ask::Path),
             _ => Ok(Ask::Options),
         }
     }
@@ -143,6 +160,14 @@ impl<'a> Request<'a> {
         match self.target {
             Target::Path { authority: Some(authority), .. } => Some(authority.as_bytes()),
             _ => self.host,
+        }
+    }
+
+    /// The path as it was sent; empty where there is none.
+    pub fn path(&self) -> &'a str {
+        match self.target {
+            Target::Path { path, .. } => path,
+            Target::Asterisk | Target::Authority => "",
         }
     }
 
@@ -211,7 +236,7 @@ fn cut_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Refusal> {
 }
 
 /// `tchar` (RFC 9110 §5.6.2).
-fn is_tchar(byte: u8) -> bool {
+pub fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
@@ -286,13 +311,14 @@ mod tests {
         for (line, expected) in table {
             let input = format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n");
             let (request, _) = parsed(&input);
-            let asked = request.admit().map_err(|refusal| refusal.status.code()).map(|ask| match ask {
-                Ask::File(path) => String::from_utf8_lossy(path.bytes()).into_owned(),
-                Ask::Options => "(options)".to_owned(),
-            });
+            let asked =
+                request.admit(Names::Visible).map_err(|refusal| refusal.status.code()).map(|ask| match ask {
+                    Ask::Path(path) => String::from_utf8_lossy(path.bytes()).into_owned(),
+                    Ask::Options => "(options)".to_owned(),
+                });
             assert_eq!(asked.as_deref(), expected.as_ref().copied(), "{line}");
         }
-        assert_eq!(parsed("PATCH / HTTP/1.0\r\n\r\n").0.admit(), not_for_files);
+        assert_eq!(parsed("PATCH / HTTP/1.0\r\n\r\n").0.admit(Names::Visible), not_for_files);
     }
 
     #[test]
@@ -329,8 +355,9 @@ mod tests {
         for (fields, expected) in table {
             let input = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
             let got = parse(input.as_bytes()).map(|found| {
-                found
-                    .map(|(request, _)| request.admit().map_or_else(|refusal| refusal.status.code(), |_| 200))
+                found.map(|(request, _)| {
+                    request.admit(Names::Visible).map_or_else(|refusal| refusal.status.code(), |_| 200)
+                })
             });
             assert_eq!(got, expected, "{fields:?}");
         }

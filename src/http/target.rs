@@ -1,8 +1,8 @@
 //! From a request target (RFC 9112 §3.2) to a path in the site: the place where traversal dies.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
 use super::{authority, refusal::Refusal};
 
@@ -10,6 +10,11 @@ use super::{authority, refusal::Refusal};
 const NAME_MAX: usize = 255;
 /// The one name with a leading dot that is meant to be seen (RFC 8615).
 const WELL_KNOWN: &[u8] = b".well-known";
+
+/// What is encoded in a path of ours: everything but unreserved characters (RFC 3986 §2.3) and the slashes between
+/// names.
+pub const PATH: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// A request target, by its form. `query` is without its question mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +78,38 @@ fn split_query<'a>(authority: Option<&'a str>, text: &'a str) -> Target<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SitePath<'a>(Cow<'a, [u8]>);
 
-impl SitePath<'_> {
+/// Which names in the site may be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Names {
+    /// Those without a leading dot, and `.well-known`.
+    #[default]
+    Visible,
+    /// All but `.` and `..`.
+    All,
+}
+
+impl Names {
+    /// Whether `name`, which has `depth` names before it in its path, is one of them.
+    pub fn allow(self, name: &[u8], depth: usize) -> bool {
+        let is_hidden = match self {
+            Names::Visible => name.starts_with(b".") && (name != WELL_KNOWN || depth > 0),
+            Names::All => matches!(name, b"." | b".."),
+        };
+        !is_hidden && name.len() <= NAME_MAX && !name.contains(&0)
+    }
+}
+
+/// The path as it stands in an address, from its slash on.
+impl fmt::Display for SitePath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/{}", percent_encode(self.bytes(), PATH))
+    }
+}
+
+impl<'a> SitePath<'a> {
+    /// The root of the site.
+    pub const ROOT: SitePath<'static> = SitePath(Cow::Borrowed(b""));
+
     /// The bytes of the path: any but NUL, as in the file system.
     pub fn bytes(&self) -> &[u8] {
         &self.0
@@ -88,6 +124,47 @@ impl SitePath<'_> {
     pub fn is_directory(&self) -> bool {
         matches!(self.0.last(), None | Some(b'/'))
     }
+
+    /// The same path, meaning a directory.
+    pub fn into_directory(self) -> SitePath<'a> {
+        if self.is_directory() { self } else { self.with_extension("/") }
+    }
+
+    /// The same path with `extension` behind its last name.
+    pub fn with_extension(&self, extension: &str) -> SitePath<'a> {
+        SitePath(Cow::Owned([self.bytes(), extension.as_bytes()].concat()))
+    }
+
+    /// The same path without `extension` behind its last name, if that has it and something before it.
+    pub fn without_extension(&self, extension: &str) -> Option<SitePath<'a>> {
+        let stem = self.0.strip_suffix(extension.as_bytes())?;
+        (!matches!(stem.last(), None | Some(b'/'))).then(|| SitePath(Cow::Owned(stem.to_vec())))
+    }
+
+    /// The directory in which the last name is, if that is `name`.
+    pub fn parent_of(&self, name: &str) -> Option<SitePath<'a>> {
+        let parent = self.0.strip_suffix(name.as_bytes())?;
+        matches!(parent.last(), None | Some(b'/')).then(|| SitePath(Cow::Owned(parent.to_vec())))
+    }
+
+    /// The path as it is seen from the directory `base`, if it is in there.
+    pub fn below(&self, base: &SitePath<'_>) -> Option<SitePath<'a>> {
+        let below = self.0.strip_prefix(base.bytes())?.len();
+        Some(SitePath(match &self.0 {
+            Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[bytes.len() - below..]),
+            Cow::Owned(bytes) => Cow::Owned(bytes[bytes.len() - below..].to_vec()),
+        }))
+    }
+
+    /// The path of what this one is in the directory `base`.
+    pub fn within(&self, base: &SitePath<'_>) -> SitePath<'static> {
+        SitePath(Cow::Owned([base.bytes(), self.bytes()].concat()))
+    }
+
+    /// The names of the path.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split(|b| *b == b'/').filter(|name| !name.is_empty())
+    }
 }
 
 /// Finds out which path below the root a target's path means: decoded once, cut into names, each name checked.
@@ -95,8 +172,8 @@ impl SitePath<'_> {
 /// Empty names and `.` are passed over. A path that is not borrowed had to be decoded or put together anew.
 ///
 /// # Errors
-/// 400 for malformed percent-encoding; 404 for `..`, hidden names, and what cannot name a file.
-pub fn locate(path: &str) -> Result<SitePath<'_>, Refusal> {
+/// 400 for malformed percent-encoding; 404 for `..`, names that are not `allowed`, and what cannot name a file.
+pub fn locate(path: &str, allowed: Names) -> Result<SitePath<'_>, Refusal> {
     let decoded = decode(path)?;
     let mut canonical = true;
     let mut depth = 0;
@@ -105,7 +182,7 @@ pub fn locate(path: &str) -> Result<SitePath<'_>, Refusal> {
         match name {
             b"" => canonical &= names.peek().is_none(),
             b"." => canonical = false,
-            _ if is_visible(name, depth) => depth += 1,
+            _ if allowed.allow(name, depth) => depth += 1,
             _ => return Err(Refusal::NOT_FOUND),
         }
     }
@@ -116,12 +193,6 @@ pub fn locate(path: &str) -> Result<SitePath<'_>, Refusal> {
         Cow::Borrowed(bytes) => Cow::Borrowed(bytes.get(1..).unwrap_or_default()),
         Cow::Owned(bytes) => Cow::Owned(bytes.get(1..).unwrap_or_default().to_vec()),
     }))
-}
-
-/// Whether `name`, which has `depth` names before it, may be one of a file that is served.
-fn is_visible(name: &[u8], depth: usize) -> bool {
-    let is_hidden = name[0] == b'.' && (name != WELL_KNOWN || depth > 0);
-    !is_hidden && name.len() <= NAME_MAX && !name.contains(&0)
 }
 
 /// Joins the names by single slashes, without the empty ones and `.`.
@@ -233,18 +304,54 @@ mod tests {
             ("/%+1", Err(400)),
         ];
         for (path, expected) in table {
-            let got = locate(path);
+            let got = locate(path, Names::Visible);
             let got = got.as_ref().map(SitePath::bytes).map_err(|refusal| refusal.status.code());
             assert_eq!(got, *expected, "{path:?}");
         }
-        assert!(locate(&format!("/{long}")).is_ok());
-        assert_eq!(locate(&format!("/{long}a")), Err(Refusal::NOT_FOUND));
+        assert!(locate(&format!("/{long}"), Names::Visible).is_ok());
+        assert_eq!(locate(&format!("/{long}a"), Names::All), Err(Refusal::NOT_FOUND));
+    }
+
+    #[test]
+    fn hidden_names_can_be_allowed_and_what_leads_up_never() {
+        for path in ["/.git/config", "/a/.env", "/.a", "/...", "/a/.well-known/x"] {
+            assert!(locate(path, Names::All).is_ok(), "{path}");
+        }
+        for path in ["/..", "/a/..", "/a/../b", "/%2e%2e/a", "/..%2fa", "/a%00"] {
+            assert_eq!(locate(path, Names::All), Err(Refusal::NOT_FOUND), "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_made_of_paths() {
+        let at = |path: &'static str| locate(path, Names::Visible).expect("a path");
+        assert_eq!(at("/a").into_directory(), at("/a/"));
+        assert_eq!(at("/").into_directory(), SitePath::ROOT);
+        assert_eq!(at("/a/b").with_extension(".html"), at("/a/b.html"));
+        for (path, stem) in
+            [("/a.html", Some("/a")), ("/a/b.html", Some("/a/b")), ("/a", None), ("/a/", None)]
+        {
+            assert_eq!(at(path).without_extension(".html"), stem.map(at), "{path}");
+        }
+        assert_eq!(locate("/a/.html", Names::All).expect("a path").without_extension(".html"), None);
+        for (path, parent) in [("/i", Some("/")), ("/a/i", Some("/a/")), ("/ai", None), ("/a/", None)] {
+            assert_eq!(at(path).parent_of("i"), parent.map(at), "{path}");
+        }
+        let base = at("/app/");
+        for (path, below) in
+            [("/app/", Some("/")), ("/app/a/b", Some("/a/b")), ("/app", None), ("/apple", None)]
+        {
+            assert_eq!(at(path).below(&base), below.map(at), "{path}");
+        }
+        assert_eq!(at("/a/b").within(&base), at("/app/a/b"));
+        assert_eq!(at("/a/b").below(&SitePath::ROOT), Some(at("/a/b")));
+        assert_eq!(at("/a/b/").names().collect::<Vec<_>>(), [b"a", b"b"]);
     }
 
     #[test]
     fn a_plain_path_is_borrowed() {
         for path in ["/", "/a", "/a/b.html", "/a/"] {
-            assert!(matches!(locate(path), Ok(SitePath(Cow::Borrowed(_)))), "{path}");
+            assert!(matches!(locate(path, Names::Visible), Ok(SitePath(Cow::Borrowed(_)))), "{path}");
         }
     }
 }

@@ -30,6 +30,13 @@ pub trait Protocol {
 
     /// The rest of a message did not come in time: last words, if there are any.
     fn late(&mut self, _partial: &[u8], _out: &mut Outbox, _cx: &mut Context<'_>) {}
+
+    /// The system took more of the outbox: `sent` bytes since the conversation began, which is an
+    /// [`Outbox::position`].
+    fn sent(&mut self, _sent: u64, _clock: &Clock) {}
+
+    /// The conversation is over; nothing behind `sent` was taken.
+    fn closed(&mut self, _sent: u64, _clock: &Clock) {}
 }
 
 /// What [`Protocol::receive`] made of its input.
@@ -48,6 +55,9 @@ pub enum Next {
     NeedInput,
     /// There may be more to understand in what is left.
     Again,
+    /// The answer goes on, whatever comes: its next piece is to be asked for in the next turn, if there is room then.
+    /// So an answer that is long in the making is made in pieces, and keeps nobody waiting.
+    More,
     /// Send what is in the outbox, then close. [`Why::Done`]: all is said on both sides; else the peer may still be
     /// sending what nobody will read.
     Finish(Why),

@@ -16,6 +16,8 @@ pub struct Outbox {
     /// How many of `bytes` are sent.
     sent: usize,
     body: Option<Body>,
+    /// Bytes that the socket took since the beginning.
+    sent_in_all: u64,
 }
 
 /// A body that is not copied: sent from where it lies.
@@ -78,9 +80,14 @@ impl Outbox {
         }
     }
 
-    /// How many bytes are still to be sent, body included.
-    pub fn left(&self) -> u64 {
-        self.unsent().len() as u64 + self.body.as_ref().map_or(0, Body::left)
+    /// How many bytes the socket took since the beginning.
+    pub fn sent(&self) -> u64 {
+        self.sent_in_all
+    }
+
+    /// Where the next byte that is put in will stand in all that is ever sent, from 0.
+    pub fn position(&self) -> u64 {
+        self.sent_in_all + self.unsent().len() as u64 + self.body.as_ref().map_or(0, Body::left)
     }
 
     /// What to offer to the socket next.
@@ -102,6 +109,7 @@ impl Outbox {
     pub fn advance(&mut self, n: usize) {
         let of_bytes = n.min(self.unsent().len());
         self.sent += of_bytes;
+        self.sent_in_all += n as u64;
         if let Some(body) = &mut self.body {
             body.advance(n - of_bytes);
             if body.left() == 0 {
@@ -165,9 +173,10 @@ mod tests {
             let mut out = Outbox::default();
             out.bytes().extend(b"head ");
             out.put(Body::Memory { content: Rc::from(*b"the body!"), part: 4..8 });
-            assert_eq!(out.left(), 9);
+            assert_eq!((out.sent(), out.position()), (0, 9));
             assert!(!out.has_room());
             assert_eq!(drain(&mut out, step), b"head body");
+            assert_eq!((out.sent(), out.position()), (9, 9));
             assert!(out.is_empty() && out.has_room());
         }
     }

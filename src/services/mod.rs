@@ -4,6 +4,6 @@ mod access_log;
 mod echo;
 mod http;
 
-pub use access_log::AccessLog;
+pub use access_log::{AccessLog, Format};
 pub use echo::Echo;
-pub use http::{Http, Timeouts};
+pub use http::{Comforts, Http, Timeouts, directory_path, file_path};

@@ -10,7 +10,7 @@ use rustix::{
     io::Errno,
 };
 
-/// A directory that no path leads out of.
+/// A directory that no path leads out of, unless its links are trusted.
 pub struct Beneath {
     root: OwnedFd,
     resolve: fn(&OwnedFd, &[u8], OFlags) -> Result<OwnedFd, Errno>,
@@ -20,6 +20,11 @@ pub struct Beneath {
 const MAX_LINKS: usize = 40;
 
 impl Beneath {
+    /// Wherever the links in `root` lead. (There are no `..` in the paths that are asked for.)
+    pub fn with_links_out(root: OwnedFd) -> Beneath {
+        Beneath { root, resolve: wherever_links_lead }
+    }
+
     /// Beneath `root`, by the kernel if it has `openat2`: kernels before 5.6 have not, and some sandboxes forbid it.
     pub fn new(root: OwnedFd) -> Beneath {
         let missing = matches!(by_kernel(&root, b".", OFlags::PATH), Err(Errno::NOSYS | Errno::PERM));
@@ -38,6 +43,10 @@ impl Beneath {
     pub fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         (self.resolve)(&self.root, path, flags | OFlags::CLOEXEC)
     }
+}
+
+fn wherever_links_lead(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    openat(root, path, flags, Mode::empty())
 }
 
 fn by_kernel(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {

@@ -100,7 +100,7 @@ mod tests {
             let name = i.to_string();
             std::fs::write(dir.path().join(&name), vec![b'x'; len]).expect("write");
             let fd = site.open(name.as_bytes(), OFlags::RDONLY).expect("open");
-            let entry = Entry::read(fd, name.as_bytes(), clock.wall()).expect("read").expect("a file");
+            let entry = Entry::read(fd, name.as_bytes(), None, clock.wall()).expect("read").expect("a file");
             cache.keep(name.as_bytes(), name.as_bytes(), &Rc::new(entry), &clock);
         }
         (dir, site, cache, clock)

@@ -10,7 +10,7 @@ use std::{
 
 use rustix::fs::{FileType, Stat, fstat};
 
-use crate::http::{Facts, last_modified, media_type};
+use crate::http::{Coding, Facts, Validators, last_modified, media_type};
 
 /// Up to this length a file is read into memory; a longer one is sent by `sendfile`.
 pub const SMALL: u64 = 64 * 1024;
@@ -64,11 +64,17 @@ impl Identity {
 }
 
 impl Entry {
-    /// Reads the regular file `fd`, called `name`. `None`: it is no regular file.
+    /// Reads the regular file `fd`, which is the one called `name`, or a variant of it in `coding`. `None`: it is no
+    /// regular file.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn read(fd: OwnedFd, name: &[u8], now: SystemTime) -> io::Result<Option<Entry>> {
+    pub fn read(
+        fd: OwnedFd,
+        name: &[u8],
+        coding: Option<Coding>,
+        now: SystemTime,
+    ) -> io::Result<Option<Entry>> {
         let file = Rc::new(File::from(fd));
         let mut before = fstat(&*file)?;
         if FileType::from_raw_mode(before.st_mode) != FileType::RegularFile {
@@ -81,28 +87,46 @@ impl Entry {
             let after = fstat(&*file)?;
             let is_whole = Identity::of(&before) == Identity::of(&after);
             if is_whole || tries == 0 {
-                return Ok(Some(Entry::new(content, name, &after, is_whole, now)));
+                return Ok(Some(Entry::new(content, name, coding, &after, is_whole, now)));
             }
             before = after;
             tries -= 1;
         }
     }
 
-    fn new(content: Content, name: &[u8], stat: &Stat, is_whole: bool, now: SystemTime) -> Entry {
+    fn new(
+        content: Content,
+        name: &[u8],
+        coding: Option<Coding>,
+        stat: &Stat,
+        is_whole: bool,
+        now: SystemTime,
+    ) -> Entry {
         let len = match &content {
             Content::Memory(bytes) => bytes.len() as u64,
             Content::Disk(_) => stat.st_size as u64,
         };
         let identity = Identity::of(stat);
-        let settled = is_whole && identity.is_settled(now);
-        let tag = entity_tag(&identity, len, settled, now);
-        let facts = Facts::new(len, media_type(name), last_modified(stat.st_mtime, now), &tag, settled);
+        let is_settled = is_whole && identity.is_settled(now);
+        let validators = Validators {
+            tag: entity_tag(&identity, len, is_settled, now),
+            modified: last_modified(stat.st_mtime, now),
+            is_settled,
+            // The system sets both times at a write; where they differ, the first was set by somebody.
+            is_date_strong: is_settled && identity.modified == identity.changed,
+        };
+        let facts = Facts::new(len, media_type(name), coding, validators);
         Entry { facts, content, identity }
     }
 
     /// Whether it may be kept: it is in memory, and a change would show.
     pub fn is_keepable(&self) -> bool {
-        self.facts.is_settled && matches!(self.content, Content::Memory(_))
+        self.facts.validators.is_settled && matches!(self.content, Content::Memory(_))
+    }
+
+    /// Whether this file, a variant of `original`, was made of what that holds now.
+    pub fn is_variant_of(&self, original: &Entry) -> bool {
+        self.identity.modified >= original.identity.modified
     }
 
     /// Whether the file that has this status now is the one that was read.
@@ -116,11 +140,13 @@ impl Entry {
 fn entity_tag(identity: &Identity, len: u64, settled: bool, now: SystemTime) -> String {
     let (seconds, nanoseconds) = identity.changed;
     let changed = i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
-    let tag = format!("{len:x}-{changed:x}-{:x}", identity.inode);
-    match now.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(moment) if !settled => format!("{tag}-{:x}", moment.as_nanos()),
-        _ => tag,
+    let mut tag = format!("\"{len:x}-{changed:x}-{:x}", identity.inode);
+    if !settled {
+        let moment = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        tag.push_str(&format!("-{:x}", moment.as_nanos()));
     }
+    tag.push('"');
+    tag
 }
 
 /// The content of a file that is about `len` bytes long: in memory if it is small.
@@ -155,7 +181,7 @@ mod tests {
 
     fn read_file(path: &std::path::Path, now: SystemTime) -> Entry {
         let fd = OwnedFd::from(File::open(path).expect("open"));
-        Entry::read(fd, b"name", now).expect("read").expect("a regular file")
+        Entry::read(fd, b"name", None, now).expect("read").expect("a regular file")
     }
 
     #[test]
@@ -186,7 +212,7 @@ mod tests {
         let path = dir.path().join("file");
         std::fs::write(&path, "content").expect("write");
         let now = SystemTime::now();
-        let fields = |now| (read_file(&path, now).is_keepable(), read_file(&path, now).facts.tag);
+        let fields = |now| (read_file(&path, now).is_keepable(), read_file(&path, now).facts.validators.tag);
         let later = now + Duration::from_secs(60);
         assert!(!fields(now).0 && fields(later).0);
         assert_ne!(fields(now).1, fields(now + Duration::from_nanos(1)).1, "two readings, two tags");

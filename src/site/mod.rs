@@ -8,26 +8,31 @@
 mod beneath;
 mod cache;
 mod entry;
+mod listing;
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::HashSet,
     io,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     rc::Rc,
     time::{Duration, Instant},
 };
 
 use rustix::{
-    fs::{CWD, FileType, Mode, OFlags, fstat, openat, stat},
+    fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat, stat},
     io::Errno,
 };
 
-pub use self::entry::{Content, Entry};
 use self::{beneath::Beneath, cache::Cache};
+pub use self::{
+    entry::{Content, Entry},
+    listing::Directory,
+};
 use crate::{
     clock::Clock,
-    http::{Refusal, SitePath},
+    http::{Coding, Names, Refusal, SitePath},
 };
 
 /// How long a directory and the paths in it are trusted to stay where they are.
@@ -37,9 +42,27 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub struct Site {
     /// Where it is, absolute: what is there may be another directory tomorrow.
     dir: PathBuf,
-    /// The name of the file that stands for its directory.
-    index: String,
+    options: Options,
     tree: RefCell<Tree>,
+    /// Rows of all the listings that are being made or sent.
+    listed: Rc<Cell<usize>>,
+}
+
+/// What of the directory is served, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The name of the file that stands for its directory.
+    pub index: String,
+    /// The names that are listed.
+    pub names: Names,
+    /// Links are followed wherever they lead, out of the directory, too.
+    pub follow_links: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { index: "index.html".into(), names: Names::Visible, follow_links: false }
+    }
 }
 
 /// What a path leads to.
@@ -50,14 +73,18 @@ pub enum Found {
 }
 
 impl Site {
-    /// Serves `dir`, with `index` as the name of a directory's index file.
+    /// Serves `dir`.
     ///
     /// # Errors
     /// `dir` is no directory that can be opened.
-    pub fn open(dir: &Path, index: &str) -> io::Result<Site> {
+    pub fn open(dir: &Path, options: Options) -> io::Result<Site> {
         let dir = std::path::absolute(dir)?;
-        let tree = RefCell::new(Tree::open(&dir)?);
-        Ok(Site { dir, index: index.to_owned(), tree })
+        let tree = RefCell::new(Tree::open(&dir, options.follow_links)?);
+        Ok(Site { dir, options, tree, listed: Rc::default() })
+    }
+
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     /// What `path` leads to, as it is in this turn.
@@ -68,15 +95,15 @@ impl Site {
     pub fn find(&self, path: &SitePath<'_>, clock: &Clock) -> Result<Found, Refusal> {
         let mut tree = self.tree.borrow_mut();
         if tree.seen.is_none_or(|seen| clock.now() >= seen + LOOK_AGAIN) {
-            tree.look_again(&self.dir, clock);
+            tree.look_again(self, clock);
         }
         if tree.absent.has(path.bytes(), clock.turn()) {
             return Err(Refusal::NOT_FOUND);
         }
-        let found = match tree.find(path, &self.index, clock) {
+        let found = match tree.find(path, &self.options.index, clock) {
             // A site that is built anew is often a new directory of the same name.
-            Err(Refusal::NOT_FOUND) if tree.look_again(&self.dir, clock) => {
-                tree.find(path, &self.index, clock)
+            Err(Refusal::NOT_FOUND) if tree.look_again(self, clock) => {
+                tree.find(path, &self.options.index, clock)
             }
             found => found,
         };
@@ -84,6 +111,49 @@ impl Site {
             tree.absent.add(path.bytes(), clock.turn());
         }
         found
+    }
+
+    /// The variant in `coding` of the file `original` at `path`, if it lies beside it and is not older.
+    pub fn variant(
+        &self,
+        path: &SitePath<'_>,
+        original: &Entry,
+        coding: Coding,
+        clock: &Clock,
+    ) -> Option<Rc<Entry>> {
+        let tree = &mut *self.tree.borrow_mut();
+        let variant = tree.variant(path, &self.options.index, coding, clock)?;
+        variant.is_variant_of(original).then_some(variant)
+    }
+
+    /// Begins to list the directory at `path`.
+    ///
+    /// # Errors
+    /// As for [`Site::find`].
+    pub fn list(&self, path: &SitePath<'_>) -> Result<Directory, Refusal> {
+        let name = if path.bytes().is_empty() { b"." } else { path.bytes() };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let fd = self.tree.borrow().beneath.open(name, flags).map_err(refusal)?;
+        Directory::new(fd, path, self.options.names, Rc::clone(&self.listed))
+    }
+
+    /// Whether a directory is at `path`.
+    pub fn is_directory(&self, path: &SitePath<'_>) -> bool {
+        let name = if path.bytes().is_empty() { b"." } else { path.bytes() };
+        self.status(name).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+    }
+
+    /// What kind of thing is at `path`, which may be a link.
+    fn status(&self, path: &[u8]) -> Result<Stat, Errno> {
+        fstat(self.tree.borrow().beneath.open(path, OFlags::PATH)?)
+    }
+}
+
+/// The file that `path` means.
+fn file_at(path: &SitePath<'_>, index: &str) -> Vec<u8> {
+    match path.is_directory() {
+        true => [path.bytes(), index.as_bytes()].concat(),
+        false => path.bytes().to_vec(),
     }
 }
 
@@ -118,6 +188,8 @@ struct Tree {
     beneath: Beneath,
     cache: Cache,
     absent: Absent,
+    /// Where the key of a variant is put together.
+    key: Vec<u8>,
     /// Device and inode. The directory is held open, so that no other can have them.
     identity: (u64, u64),
     seen: Option<Instant>,
@@ -126,31 +198,32 @@ struct Tree {
 }
 
 impl Tree {
-    fn open(dir: &Path) -> io::Result<Tree> {
+    fn open(dir: &Path, follow_links: bool) -> io::Result<Tree> {
         let root = openat(CWD, dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let stat = fstat(&root)?;
         let identity = (stat.st_dev, stat.st_ino);
         Ok(Tree {
-            beneath: Beneath::new(root),
+            beneath: if follow_links { Beneath::with_links_out(root) } else { Beneath::new(root) },
             cache: Cache::new(),
             absent: Absent::default(),
+            key: Vec::new(),
             identity,
             seen: None,
             turn: 0,
         })
     }
 
-    /// Takes the directory that is at `dir` now, if it is another one. Says whether it was. One look a turn is enough;
-    /// where nothing is, the old one stays.
-    fn look_again(&mut self, dir: &Path, clock: &Clock) -> bool {
+    /// Takes the directory that is at the site's path now, if it is another one. Says whether it was. One look a turn is
+    /// enough; where nothing is, the old one stays.
+    fn look_again(&mut self, site: &Site, clock: &Clock) -> bool {
         if self.turn == clock.turn() {
             return false;
         }
         (self.seen, self.turn) = (Some(clock.now()), clock.turn());
-        if stat(dir).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == self.identity) {
+        if stat(&site.dir).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == self.identity) {
             return false;
         }
-        let Ok(tree) = Tree::open(dir) else { return false };
+        let Ok(tree) = Tree::open(&site.dir, site.options.follow_links) else { return false };
         *self = Tree { seen: self.seen, turn: self.turn, ..tree };
         true
     }
@@ -159,30 +232,72 @@ impl Tree {
         if let Some(entry) = self.cache.fresh(path.bytes(), &self.beneath, clock) {
             return Ok(Found::File(entry));
         }
-        let file = match path.is_directory() {
-            true => [path.bytes(), index.as_bytes()].concat(),
-            false => path.bytes().to_vec(),
+        let file = file_at(path, index);
+        let Some(fd) = self.open_file(&file)? else {
+            return if path.is_directory() { Err(Refusal::NOT_FOUND) } else { Ok(Found::Directory) };
         };
-        // Opening a FIFO or a device has effects, so ask first; O_PATH only looks.
-        let look = self.beneath.open(&file, OFlags::PATH).map_err(refusal)?;
-        match FileType::from_raw_mode(fstat(look).map_err(refusal)?.st_mode) {
-            FileType::RegularFile => {}
-            FileType::Directory if !path.is_directory() => return Ok(Found::Directory),
-            _ => return Err(Refusal::NOT_FOUND),
-        }
-        // NONBLOCK, for what may have taken its place since.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let fd = self.beneath.open(&file, flags).map_err(refusal)?;
-        let entry = Entry::read(fd, &file, clock.wall()).map_err(|e| {
-            log::warn!("{}: {e}", String::from_utf8_lossy(&file).escape_debug());
-            Refusal::BROKEN
-        })?;
-        let entry = Rc::new(entry.ok_or(Refusal::NOT_FOUND)?);
+        let entry = read(fd, &file, None, clock)?;
         if entry.is_keepable() {
             self.cache.keep(path.bytes(), &file, &entry, clock);
         }
         Ok(Found::File(entry))
     }
+
+    /// The variant in `coding` of the file that `path` means.
+    fn variant(
+        &mut self,
+        path: &SitePath<'_>,
+        index: &str,
+        coding: Coding,
+        clock: &Clock,
+    ) -> Option<Rc<Entry>> {
+        // No path has a NUL, so that no variant is taken for a file that was asked for by its own name.
+        self.key.clear();
+        for piece in [path.bytes(), b"\0", coding.extension().as_bytes()] {
+            self.key.extend_from_slice(piece);
+        }
+        if self.absent.has(&self.key, clock.turn()) {
+            return None;
+        }
+        if let Some(entry) = self.cache.fresh(&self.key, &self.beneath, clock) {
+            return Some(entry);
+        }
+        let original = file_at(path, index);
+        let file = [&original, coding.extension().as_bytes()].concat();
+        let entry = match self.open_file(&file) {
+            Ok(Some(fd)) => read(fd, &original, Some(coding), clock).ok(),
+            _ => None,
+        };
+        match &entry {
+            Some(entry) if entry.is_keepable() => self.cache.keep(&self.key, &file, entry, clock),
+            Some(_) => {}
+            None => self.absent.add(&self.key, clock.turn()),
+        }
+        entry
+    }
+
+    /// Opens the regular file called `file`; `None`: it is a directory.
+    fn open_file(&self, file: &[u8]) -> Result<Option<OwnedFd>, Refusal> {
+        // Opening a FIFO or a device has effects, so ask first; O_PATH only looks.
+        let look = self.beneath.open(file, OFlags::PATH).map_err(refusal)?;
+        match FileType::from_raw_mode(fstat(look).map_err(refusal)?.st_mode) {
+            FileType::RegularFile => {}
+            FileType::Directory => return Ok(None),
+            _ => return Err(Refusal::NOT_FOUND),
+        }
+        // NONBLOCK, for what may have taken its place since.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        self.beneath.open(file, flags).map(Some).map_err(refusal)
+    }
+}
+
+/// Reads the file `fd`, which is the one called `name` or a variant of it.
+fn read(fd: OwnedFd, name: &[u8], coding: Option<Coding>, clock: &Clock) -> Result<Rc<Entry>, Refusal> {
+    let entry = Entry::read(fd, name, coding, clock.wall()).map_err(|e| {
+        log::warn!("{}: {e}", String::from_utf8_lossy(name).escape_debug());
+        Refusal::BROKEN
+    })?;
+    entry.map(Rc::new).ok_or(Refusal::NOT_FOUND)
 }
 
 /// What the system's answer means to a peer: open(2), openat2(2).
@@ -215,9 +330,9 @@ mod tests {
     #[test]
     fn what_is_missing_is_asked_for_once_a_turn_and_anew_in_the_next() {
         let dir = tempfile::tempdir().expect("a directory");
-        let site = Site::open(dir.path(), "index.html").expect("open it");
+        let site = Site::open(dir.path(), Options::default()).expect("open it");
         let mut clock = Clock::frozen(SystemTime::now());
-        let path = locate("/late.txt").expect("a path");
+        let path = locate("/late.txt", Names::Visible).expect("a path");
         let is_there = |clock: &Clock| site.find(&path, clock).is_ok();
         clock.tick();
         assert!(!is_there(&clock));
@@ -227,7 +342,7 @@ mod tests {
         assert!(is_there(&clock));
         for i in 0..2 * Absent::MOST {
             let missing = format!("/{i}");
-            assert!(site.find(&locate(&missing).expect("a path"), &clock).is_err());
+            assert!(site.find(&locate(&missing, Names::Visible).expect("a path"), &clock).is_err());
         }
         assert_eq!(site.tree.borrow().absent.paths.len(), Absent::MOST, "it is bounded");
     }

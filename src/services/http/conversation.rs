@@ -1,0 +1,288 @@
+//! One connection's conversation: a request in, an answer out, one after the other.
+
+use std::{rc::Rc, time::Instant};
+
+use super::{
+    Http,
+    lookup::Destination,
+    under_way::{Gathering, Rest, put_content},
+};
+use crate::{
+    clock::Clock,
+    http::{
+        Ask, Listing, Method, Occasion, Order, Payload, Plan, Refusal, Request, SitePath, Status, Vary, parse,
+    },
+    observer::Step,
+    protocol::{Context, Next, Outbox, Patience, Protocol, Received, Why},
+    services::access_log::{Asked, Journal},
+    site::Entry,
+};
+
+/// What has been said on one connection, as far as it matters for what comes next.
+pub struct Conversation {
+    http: Rc<Http>,
+    journal: Option<Journal>,
+    /// A listing that cannot be begun yet; its request waits in the input.
+    gathering: Option<Box<Gathering>>,
+    /// What is left of an answer that was begun.
+    rest: Option<Box<UnderWay>>,
+    /// It has asked for something before.
+    is_acquainted: bool,
+}
+
+/// The rest of an answer, and why the connection ends with it, if it does.
+struct UnderWay {
+    rest: Rest,
+    ends: Option<Why>,
+}
+
+impl Conversation {
+    pub fn new(http: Rc<Http>, journal: Option<Journal>) -> Conversation {
+        Conversation { http, journal, gathering: None, rest: None, is_acquainted: false }
+    }
+}
+
+impl Protocol for Conversation {
+    fn receive(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Received {
+        if let Some(under_way) = self.rest.take() {
+            // Whatever comes behind the last piece is understood in a turn of its own.
+            let next = match self.go_on(under_way, out) {
+                Next::Again => Next::More,
+                next => next,
+            };
+            return Received { consumed: 0, next };
+        }
+        match parse(input) {
+            Ok(None) => Received { consumed: 0, next: Next::NeedInput },
+            Ok(Some((request, len))) => {
+                self.is_acquainted = true;
+                match self.answer(&request, out, cx) {
+                    Some(next) => Received { consumed: len, next },
+                    None => Received { consumed: 0, next: Next::More },
+                }
+            }
+            Err(refusal) => {
+                self.refuse_input(input, refusal, out, cx);
+                Received { consumed: input.len(), next: Next::Finish(Why::BadRequest) }
+            }
+        }
+    }
+
+    fn patience(&self, partial: bool) -> Patience {
+        match partial || !self.is_acquainted {
+            true => Patience { limit: self.http.timeouts.head, why: Why::HeadTimeout },
+            false => Patience { limit: self.http.timeouts.idle, why: Why::IdleTimeout },
+        }
+    }
+
+    fn late(&mut self, partial: &[u8], out: &mut Outbox, cx: &mut Context<'_>) {
+        // An empty line is no request begun: old clients send one behind a body (RFC 9112 §2.2).
+        if partial != b"\r\n" {
+            self.refuse_input(partial, Refusal::LATE, out, cx);
+        }
+    }
+
+    fn sent(&mut self, sent: u64, clock: &Clock) {
+        if let Some(journal) = &mut self.journal {
+            journal.sent(sent, clock);
+        }
+    }
+
+    fn closed(&mut self, sent: u64, clock: &Clock) {
+        if let Some(journal) = &mut self.journal {
+            journal.closed(sent, clock);
+        }
+    }
+}
+
+/// What an admitted request is about.
+enum Found<'a> {
+    At(Destination<'a>),
+    Options,
+}
+
+impl Http {
+    /// Finds out what `request` is about, if this server answers it at all.
+    fn find<'a>(&self, request: &Request<'a>, clock: &Clock) -> Result<Found<'a>, Refusal> {
+        self.hosts.check(request.host())?;
+        match request.admit(self.lookup.site.options().names)? {
+            Ask::Options => Ok(Found::Options),
+            Ask::Path(path) => self.lookup.find(path, request, clock).map(Found::At),
+        }
+    }
+
+    /// Begins to list the directory at `path`.
+    fn gather(
+        &self,
+        path: SitePath<'_>,
+        request: &Request<'_>,
+        clock: &Clock,
+    ) -> Result<Box<Gathering>, Refusal> {
+        let directory = self.lookup.site.list(&path)?;
+        let listing = Listing {
+            path: path.into_owned(),
+            base: self.lookup.comforts.base.clone(),
+            order: Order::of(request.query()),
+            is_json: request.prefers_json,
+        };
+        Ok(Box::new(Gathering::new(listing, directory, clock.now())))
+    }
+}
+
+impl Conversation {
+    /// Answers a request that was understood. `None`: not yet, it is to be asked again.
+    fn answer(&mut self, request: &Request<'_>, out: &mut Outbox, cx: &mut Context<'_>) -> Option<Next> {
+        if let Some(gathering) = self.gathering.take() {
+            return self.list(request, gathering, out, cx);
+        }
+        let http = Rc::clone(&self.http);
+        let next = match http.find(request, cx.clock) {
+            Ok(Found::At(Destination::File(entry))) => {
+                self.give(request, Plan::file(request, &entry.facts), Some(&entry), out, cx)
+            }
+            Ok(Found::At(Destination::Elsewhere(path))) => {
+                self.give(request, Plan::redirect(request, &path), None, out, cx)
+            }
+            Ok(Found::At(Destination::Directory(path))) => match http.gather(path, request, cx.clock) {
+                Ok(gathering) => return self.list(request, gathering, out, cx),
+                Err(refusal) => self.refuse(request, refusal, out, cx),
+            },
+            Ok(Found::Options) => self.give(request, Plan::options(request), None, out, cx),
+            Err(refusal) => self.refuse(request, refusal, out, cx),
+        };
+        Some(next)
+    }
+
+    /// Refuses a request that was understood, with the site's own page where it has one.
+    fn refuse(
+        &mut self,
+        request: &Request<'_>,
+        refusal: Refusal,
+        out: &mut Outbox,
+        cx: &mut Context<'_>,
+    ) -> Next {
+        let lookup = &self.http.lookup;
+        let is_missing = refusal.status == Status::NotFound;
+        let page = if is_missing { lookup.missing_page(cx.clock) } else { None };
+        let plan = Plan::refuse(request, refusal, page.as_deref().map(|page| &page.facts));
+        let plan = match is_missing && lookup.comforts.spa.is_some() {
+            true => plan.varying(Vary::NAVIGATION),
+            false => plan,
+        };
+        self.give(request, plan, page.as_ref(), out, cx)
+    }
+
+    /// Puts an answer into the outbox, or its beginning: its head, and what of `entry` it carries.
+    fn give(
+        &mut self,
+        request: &Request<'_>,
+        plan: Plan<'_>,
+        entry: Option<&Rc<Entry>>,
+        out: &mut Outbox,
+        cx: &mut Context<'_>,
+    ) -> Next {
+        let (plan, ends) = ending(plan, request, cx.draining);
+        self.begin(&plan, Some(request), request.line, cx.clock.now(), out, cx);
+        if let Some(entry) = entry {
+            let part = plan.content();
+            if let Payload::Parts { parts, .. } = plan.payload {
+                let rest = Rest::Parts { entry: Rc::clone(entry), parts, next: 0 };
+                return self.go_on(Box::new(UnderWay { rest, ends }), out);
+            }
+            if !part.is_empty() {
+                put_content(entry, part, out);
+            }
+        }
+        self.end(ends, out)
+    }
+
+    /// Goes on with a listing: gathers its rows, or begins to write it.
+    fn list(
+        &mut self,
+        request: &Request<'_>,
+        mut gathering: Box<Gathering>,
+        out: &mut Outbox,
+        cx: &mut Context<'_>,
+    ) -> Option<Next> {
+        // The answer to HEAD has nothing to wait for.
+        if request.method != Method::Head {
+            match gathering.go_on(&self.http.lookup.site, cx.clock) {
+                Ok(false) => {}
+                Ok(true) => {
+                    self.gathering = Some(gathering);
+                    return None;
+                }
+                Err(refusal) => return Some(self.refuse(request, refusal, out, cx)),
+            }
+        }
+        let (plan, ends) = ending(Plan::listing(request, &gathering.listing), request, cx.draining);
+        self.begin(&plan, Some(request), request.line, gathering.since, out, cx);
+        if !plan.has_body {
+            return Some(self.end(ends, out));
+        }
+        let is_chunked = matches!(plan.payload, Payload::Listing { is_chunked: true, .. });
+        let rest = Rest::Listing { gathering, is_chunked };
+        Some(self.go_on(Box::new(UnderWay { rest, ends }), out))
+    }
+
+    /// Refuses input in which there is no request.
+    fn refuse_input(&mut self, input: &[u8], refusal: Refusal, out: &mut Outbox, cx: &mut Context<'_>) {
+        let line =
+            input.split(|b| matches!(b, b'\r' | b'\n')).find(|line| !line.is_empty()).unwrap_or_default();
+        self.begin(&Plan::refuse_input(input, refusal), None, line, cx.clock.now(), out, cx);
+        self.end(None, out);
+    }
+
+    /// Puts the head of a response into the outbox, and the body where that is a page of ours.
+    fn begin(
+        &mut self,
+        plan: &Plan<'_>,
+        request: Option<&Request<'_>>,
+        request_line: &[u8],
+        since: Instant,
+        out: &mut Outbox,
+        cx: &mut Context<'_>,
+    ) {
+        let head = out.position();
+        let occasion = Occasion { date: cx.clock.date(), policy: &self.http.policy, request };
+        let len = plan.render(&occasion, out.bytes());
+        if let Some(journal) = &mut self.journal {
+            let asked = Asked {
+                line: request_line,
+                referer: request.and_then(|request| request.referer),
+                user_agent: request.and_then(|request| request.user_agent),
+                since,
+            };
+            journal.begin(&asked, plan.status, head + len as u64, cx.clock);
+        }
+        cx.note(|| Step::Planned { status: plan.status.code(), body: plan.body_len() });
+    }
+
+    /// Puts the next piece of an answer into the outbox.
+    fn go_on(&mut self, mut under_way: Box<UnderWay>, out: &mut Outbox) -> Next {
+        if under_way.rest.put(out) {
+            self.rest = Some(under_way);
+            return Next::More;
+        }
+        self.end(under_way.ends, out)
+    }
+
+    /// The response is in the outbox, down to its last byte.
+    fn end(&mut self, ends: Option<Why>, out: &Outbox) -> Next {
+        if let Some(journal) = &mut self.journal {
+            journal.end(out.position());
+        }
+        ends.map_or(Next::Again, Next::Finish)
+    }
+}
+
+/// Whether the connection ends with this answer, and why: because the peer wants that, or because it was refused, or
+/// because the server shuts down.
+fn ending<'a>(plan: Plan<'a>, request: &Request<'_>, draining: bool) -> (Plan<'a>, Option<Why>) {
+    if plan.persists() {
+        return if draining { (plan.closing(), Some(Why::Shutdown)) } else { (plan, None) };
+    }
+    // What follows such a request is not understood, and may still be coming.
+    let is_refused = !request.is_whole() || plan.is_final();
+    (plan, Some(if is_refused { Why::BadRequest } else { Why::Done }))
+}

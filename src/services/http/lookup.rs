@@ -1,0 +1,186 @@
+//! Where a path leads: to a file or a variant of it, to another address, to a listing, with the comforts that the
+//! operator has chosen.
+
+use std::rc::Rc;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use crate::{
+    clock::Clock,
+    http::{Codings, Names, Refusal, Request, SitePath, locate},
+    site::{Entry, Found, Site},
+};
+
+/// The site's own page for what is missing.
+const MISSING_PAGE: &str = "404.html";
+/// What `--clean-urls` leaves out of addresses.
+const PAGE_EXTENSION: &str = ".html";
+/// What must be encoded in a name for it to mean itself in a path.
+const LITERAL: &AsciiSet = &CONTROLS.add(b'%');
+
+/// What makes a site more pleasant to use.
+#[derive(Debug, Clone)]
+pub struct Comforts {
+    /// The directory in which the site is, as its addresses have it.
+    pub base: SitePath<'static>,
+    /// The file that answers navigation to what is missing: a single-page application finds its way by itself.
+    pub spa: Option<SitePath<'static>>,
+    /// `about` is `about.html`, and `about.html` is at `about`.
+    pub clean_urls: bool,
+    /// A directory without an index file is listed.
+    pub listing: bool,
+}
+
+impl Default for Comforts {
+    fn default() -> Comforts {
+        Comforts { base: SitePath::ROOT, spa: None, clean_urls: false, listing: false }
+    }
+}
+
+/// What a request's path leads to.
+pub enum Destination<'a> {
+    File(Rc<Entry>),
+    /// What is meant is at this address, base included.
+    Elsewhere(SitePath<'a>),
+    /// A directory to be listed, as a path in the site.
+    Directory(SitePath<'a>),
+}
+
+/// A site with its comforts.
+pub struct Lookup {
+    pub site: Site,
+    pub comforts: Comforts,
+    missing_page: Option<SitePath<'static>>,
+}
+
+/// The path of the file called `name`, which may have folders before it. `None`: that cannot be a file.
+pub fn file_path(name: &str, names: Names) -> Option<SitePath<'static>> {
+    path(name, names).filter(|path| !path.is_directory())
+}
+
+/// The path of the directory called `name`, with or without slashes at its ends. `None`: that cannot be a directory.
+pub fn directory_path(name: &str) -> Option<SitePath<'static>> {
+    path(name, Names::All).map(SitePath::into_directory)
+}
+
+fn path(name: &str, names: Names) -> Option<SitePath<'static>> {
+    locate(&format!("/{}", utf8_percent_encode(name, LITERAL)), names).ok().map(SitePath::into_owned)
+}
+
+impl Lookup {
+    pub fn new(site: Site, comforts: Comforts) -> Lookup {
+        Lookup { missing_page: file_path(MISSING_PAGE, Names::Visible), site, comforts }
+    }
+
+    /// Where `path`, as it was asked for, leads.
+    ///
+    /// # Errors
+    /// As for [`Site::find`], and 406.
+    pub fn find<'a>(
+        &self,
+        path: SitePath<'a>,
+        request: &Request<'_>,
+        clock: &Clock,
+    ) -> Result<Destination<'a>, Refusal> {
+        let base = &self.comforts.base;
+        let Some(path) = path.below(base) else {
+            // Whoever knows only the port is shown the way.
+            let leads_to_base = path.bytes().is_empty() || path.into_directory() == *base;
+            return if leads_to_base {
+                Ok(Destination::Elsewhere(base.clone()))
+            } else {
+                Err(Refusal::NOT_FOUND)
+            };
+        };
+        match self.site.find(&path, clock) {
+            Ok(Found::File(entry)) => match self.clean(&path, clock) {
+                Some(clean) => Ok(Destination::Elsewhere(clean.within(base))),
+                None => self.negotiate(&path, entry, &request.codings, clock),
+            },
+            Ok(Found::Directory) => match self.page(&path, clock) {
+                Some((page, entry)) => self.negotiate(&page, entry, &request.codings, clock),
+                // Relative links would go wrong without the slash.
+                None => Ok(Destination::Elsewhere(path.into_directory().within(base))),
+            },
+            Err(Refusal::NOT_FOUND) => self.missing(path, request, clock),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// What is there instead of a file that is missing.
+    fn missing<'a>(
+        &self,
+        path: SitePath<'a>,
+        request: &Request<'_>,
+        clock: &Clock,
+    ) -> Result<Destination<'a>, Refusal> {
+        if let Some((page, entry)) = self.page(&path, clock) {
+            return self.negotiate(&page, entry, &request.codings, clock);
+        }
+        if self.comforts.listing && path.is_directory() && self.site.is_directory(&path) {
+            return Ok(Destination::Directory(path));
+        }
+        match &self.comforts.spa {
+            Some(spa) if request.is_navigation => {
+                let entry = self.file(spa, clock).ok_or(Refusal::NOT_FOUND)?;
+                self.negotiate(spa, entry, &request.codings, clock)
+            }
+            _ => Err(Refusal::NOT_FOUND),
+        }
+    }
+
+    /// The site's own page for what is missing, if it has one.
+    pub fn missing_page(&self, clock: &Clock) -> Option<Rc<Entry>> {
+        self.file(self.missing_page.as_ref()?, clock)
+    }
+
+    /// The clean address of the page at `path`, if that is another one, and leads here.
+    fn clean(&self, path: &SitePath<'_>, clock: &Clock) -> Option<SitePath<'static>> {
+        if !self.comforts.clean_urls {
+            return None;
+        }
+        let index = &self.site.options().index;
+        if index.ends_with(PAGE_EXTENSION)
+            && let Some(directory) = path.parent_of(index)
+        {
+            return Some(directory.into_owned());
+        }
+        let clean = path.without_extension(PAGE_EXTENSION)?;
+        self.file(&clean, clock).is_none().then(|| clean.into_owned())
+    }
+
+    /// The page of which `path` is the clean address.
+    fn page(&self, path: &SitePath<'_>, clock: &Clock) -> Option<(SitePath<'static>, Rc<Entry>)> {
+        if !self.comforts.clean_urls || path.is_directory() {
+            return None;
+        }
+        let page = path.with_extension(PAGE_EXTENSION).into_owned();
+        let entry = self.file(&page, clock)?;
+        Some((page, entry))
+    }
+
+    fn file(&self, path: &SitePath<'_>, clock: &Clock) -> Option<Rc<Entry>> {
+        match self.site.find(path, clock) {
+            Ok(Found::File(entry)) => Some(entry),
+            _ => None,
+        }
+    }
+
+    /// The variant of the file `entry` at `path` that is liked best, of those that are there (RFC 9110 §12.5.3).
+    fn negotiate<'a>(
+        &self,
+        path: &SitePath<'_>,
+        entry: Rc<Entry>,
+        codings: &Codings,
+        clock: &Clock,
+    ) -> Result<Destination<'a>, Refusal> {
+        if !codings.want_variants() {
+            return Ok(Destination::File(entry));
+        }
+        let best = codings.choices().find_map(|choice| match choice {
+            Some(coding) => self.site.variant(path, &entry, coding, clock),
+            None => Some(Rc::clone(&entry)),
+        });
+        best.map(Destination::File).ok_or(Refusal::NOT_ACCEPTABLE)
+    }
+}

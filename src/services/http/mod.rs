@@ -1,0 +1,73 @@
+//! HTTP for files: parse → admit → find → plan. The glue between the pure part and the site, and nothing more.
+
+mod conversation;
+mod lookup;
+mod under_way;
+
+use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Duration};
+
+pub use self::lookup::{Comforts, directory_path, file_path};
+use self::{conversation::Conversation, lookup::Lookup};
+use super::access_log::{AccessLog, Journal};
+use crate::{
+    http::{Hosts, Policy},
+    protocol::{Protocol, Service},
+    site::Site,
+};
+
+/// How long the peer of a connection may take. `None`: for ever.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// For a whole request, from its first byte, or from the connection's beginning.
+    pub head: Option<Duration>,
+    /// Between two requests.
+    pub idle: Option<Duration>,
+}
+
+/// Serves a [`Site`] on every connection.
+pub struct Http {
+    lookup: Lookup,
+    timeouts: Timeouts,
+    hosts: Hosts,
+    policy: Policy,
+    log: Option<Rc<RefCell<AccessLog>>>,
+}
+
+impl Http {
+    /// Serves `site` to every host, as the command line does without options.
+    pub fn new(site: Site, timeouts: Timeouts) -> Http {
+        let lookup = Lookup::new(site, Comforts::default());
+        Http { lookup, timeouts, hosts: Hosts::EVERY, policy: Policy::default(), log: None }
+    }
+
+    pub fn with_comforts(self, comforts: Comforts) -> Http {
+        Http { lookup: Lookup::new(self.lookup.site, comforts), ..self }
+    }
+
+    /// Says with every response what `policy` wants said.
+    pub fn with_policy(self, policy: Policy) -> Http {
+        Http { policy, ..self }
+    }
+
+    /// Writes a line of each response to `log`.
+    pub fn with_log(self, log: Rc<RefCell<AccessLog>>) -> Http {
+        Http { log: Some(log), ..self }
+    }
+
+    /// The path at which the site begins, as it stands in addresses: a slash at each end.
+    pub fn base(&self) -> String {
+        self.lookup.comforts.base.to_string()
+    }
+
+    /// Answers to `hosts` alone.
+    pub fn for_hosts(self, hosts: Hosts) -> Http {
+        Http { hosts, ..self }
+    }
+}
+
+impl Service for Rc<Http> {
+    fn welcome(&mut self, peer: SocketAddr) -> Box<dyn Protocol> {
+        let journal = self.log.as_ref().map(|log| Journal::new(Rc::clone(log), peer.ip()));
+        Box::new(Conversation::new(Rc::clone(self), journal))
+    }
+}
