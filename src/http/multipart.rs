@@ -29,9 +29,9 @@ impl Multipart<'_> {
     }
 
     /// The length of the whole body in bytes.
-    pub fn len(&self) -> u64 {
+    pub fn length(&self) -> u64 {
         let delimiters: usize = (0..=self.parts.len()).map(|index| self.delimiter(index).len()).sum();
-        delimiters as u64 + self.parts.iter().map(|part| part.len()).sum::<u64>()
+        delimiters as u64 + self.parts.iter().map(|part| part.length()).sum::<u64>()
     }
 
     /// What stands before the part of number `index`, or behind the last one.
@@ -64,7 +64,7 @@ mod tests {
              \r\n--oneloop-a-b--\r\n";
         let delimiters = [0, 1, 2].map(|index| body.delimiter(index));
         assert_eq!([&delimiters[0], "01234", &delimiters[1], "9", &delimiters[2]].concat(), expected);
-        assert_eq!(body.len(), expected.len() as u64);
+        assert_eq!(body.length(), expected.len() as u64);
     }
 
     #[test]

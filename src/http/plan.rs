@@ -181,8 +181,8 @@ impl<'a> Plan<'a> {
         match &self.payload {
             _ if !self.has_body => Some(0),
             Payload::File(facts) | Payload::SitePage(facts) => Some(facts.len),
-            Payload::Part { part, .. } => Some(part.len()),
-            Payload::Parts { facts, parts } => Some(Multipart { facts, parts }.len()),
+            Payload::Part { part, .. } => Some(part.length()),
+            Payload::Parts { facts, parts } => Some(Multipart { facts, parts }.length()),
             Payload::Page(refusal) => Some(page_len(refusal)),
             Payload::NoSuchPart(_) => Some(page_len(&NO_SUCH_PART)),
             Payload::Listing { .. } => None,
@@ -229,7 +229,7 @@ impl Payload<'_> {
         match self {
             Payload::File(facts) => out.extend_from_slice(facts.fields()),
             Payload::Part { facts, part } => {
-                let (part_len, Part { first, last }, len) = (part.len(), part, facts.len);
+                let (part_len, Part { first, last }, len) = (part.length(), part, facts.len);
                 append(
                     out,
                     format_args!(
@@ -240,7 +240,7 @@ impl Payload<'_> {
             }
             Payload::Parts { facts, parts } => {
                 let body = Multipart { facts, parts };
-                let (len, media_type) = (body.len(), body.media_type());
+                let (len, media_type) = (body.length(), body.media_type());
                 append(out, format_args!("Content-Length: {len}\r\nContent-Type: {media_type}\r\n"));
                 out.extend_from_slice(facts.fields_of_copy());
             }

@@ -13,7 +13,7 @@ pub struct Part {
 
 impl Part {
     /// Its length in bytes, never 0.
-    pub fn len(self) -> u64 {
+    pub fn length(self) -> u64 {
         self.last - self.first + 1
     }
 }
@@ -57,7 +57,7 @@ impl Ranges {
             match Member::of(member, len) {
                 None | Some(Member::Whole) => return Ranges::Whole,
                 Some(Member::Nothing) => {}
-                Some(Member::Part(part)) => match left.checked_sub(part.len()) {
+                Some(Member::Part(part)) => match left.checked_sub(part.length()) {
                     Some(rest) if parts.len() < MAX_PARTS => {
                         left = rest;
                         parts.push(part);
