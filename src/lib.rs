@@ -38,6 +38,7 @@
 //! - The poller reports edges; [a source remembers](event_loop) that it is readable or writable until a call would block.
 //! - Every step has a budget. What is left over goes to the back of the ready queue, and the next poll does not sleep.
 //! - A protocol is asked for more only while its outbox has room, so that a peer cannot make memory grow.
+//! - An answer that is long in the making is made in pieces, one a turn, and none while the last one is unsent.
 //! - Progress is what was understood or sent; a head that trickles in buys no time.
 //! - A silent connection holds no buffer, and an idle server uses no CPU.
 //! - A cached file is never stale: each turn asks the file system about each file that it serves.
