@@ -65,7 +65,7 @@ impl<'a> Conditions<'a> {
             }
         } else if let Some((date, modified)) = date(&self.if_modified_since).zip(file.modified)
             && modified <= date
-            && file.is_settled
+            && file.is_dated
         {
             return Verdict::NotModified;
         }
@@ -139,9 +139,9 @@ mod tests {
     const EARLIER: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
     const LATER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
 
-    fn file(modified: Option<u64>, is_settled: bool) -> Validators {
+    fn file(modified: Option<u64>, is_dated: bool) -> Validators {
         let modified = modified.map(|s| SystemTime::UNIX_EPOCH + Duration::from_secs(s));
-        Validators { modified, is_settled, is_date_strong: is_settled, ..Validators::of_test("a") }
+        Validators { modified, is_dated, is_date_strong: is_dated, ..Validators::of_test("a") }
     }
 
     fn conditions<'a>(lines: &[(&str, &'a str)]) -> Conditions<'a> {

@@ -31,8 +31,8 @@ pub struct Validators {
     pub tag: String,
     /// When the file was last changed, to the second, if that is known; not later than the `Date` of any response.
     pub modified: Option<SystemTime>,
-    /// It was not changed within the last moments, in which a date cannot tell two versions apart (§8.8.2.2).
-    pub is_settled: bool,
+    /// Its date was not within the last moments, in which a date cannot tell two versions apart (§8.8.2.2).
+    pub is_dated: bool,
     /// And its time was never set by hand, so that its date names this version alone.
     pub is_date_strong: bool,
 }
@@ -82,9 +82,9 @@ pub fn last_modified(seconds: i64, now: SystemTime) -> Option<SystemTime> {
 
 #[cfg(test)]
 impl Validators {
-    /// Those of a settled file without a date.
+    /// Those of a file of long ago without a date.
     pub fn of_test(tag: &str) -> Validators {
-        Validators { tag: format!("\"{tag}\""), modified: None, is_settled: true, is_date_strong: true }
+        Validators { tag: format!("\"{tag}\""), modified: None, is_dated: true, is_date_strong: true }
     }
 }
 

@@ -5,7 +5,7 @@
 //! opening it again.
 //!
 //! One kind of change leaves no trace in a file's status: a store through a shared memory map, into a page that was
-//! written to before. It is seen within that second, too, but its entity tag is the one of before.
+//! written to before. It is seen within that second, too.
 
 use std::{rc::Rc, time::Instant};
 

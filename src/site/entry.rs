@@ -9,15 +9,17 @@ use std::{
 };
 
 use rustix::fs::{FileType, Stat, fstat};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::http::{Coding, Facts, Validators, last_modified, media_type};
 
 /// Up to this length a file is read into memory; a longer one is sent by `sendfile`.
 pub const SMALL: u64 = 64 * 1024;
 
-/// A file that was changed less than this ago may be changed again without a trace: clocks of file systems tick, every
-/// few milliseconds on most and every two seconds on FAT.
-const SETTLED: Duration = Duration::from_millis(2100);
+/// Clocks of file systems tick, and what is changed twice between two ticks shows one time. Most tick every few
+/// milliseconds, those that show whole seconds every two seconds at worst (FAT).
+const FINE: Duration = Duration::from_millis(100);
+const COARSE: Duration = Duration::from_millis(2100);
 
 /// A file found in the site.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct Entry {
     pub facts: Facts,
     pub content: Content,
     identity: Identity,
+    /// A change from now on would show.
+    is_settled: bool,
 }
 
 /// Where the content of a file is.
@@ -55,12 +59,18 @@ impl Identity {
             changed: (stat.st_ctime, stat.st_ctime_nsec as i64),
         }
     }
+}
 
-    /// Whether a change after `now` is sure to show.
-    fn is_settled(&self, now: SystemTime) -> bool {
-        let changed = Duration::new(self.changed.0.max(0) as u64, self.changed.1.max(0) as u32);
-        SystemTime::UNIX_EPOCH.checked_add(changed + SETTLED).is_some_and(|settled| settled < now)
-    }
+/// Whether a file that was changed at `time` cannot be changed again under the same time.
+fn has_settled(time: (i64, i64), now: SystemTime) -> bool {
+    // A time without a fraction comes from a clock that shows none.
+    is_past(time, if time.1 == 0 { COARSE } else { FINE }, now)
+}
+
+/// Whether `time`, in seconds and nanoseconds since the epoch, was more than `ago` before `now`.
+fn is_past(time: (i64, i64), ago: Duration, now: SystemTime) -> bool {
+    let time = Duration::new(time.0.max(0) as u64, time.1.clamp(0, 999_999_999) as u32);
+    SystemTime::UNIX_EPOCH.checked_add(time + ago).is_some_and(|past| past < now)
 }
 
 impl Entry {
@@ -107,21 +117,27 @@ impl Entry {
             Content::Disk(_) => stat.st_size as u64,
         };
         let identity = Identity::of(stat);
-        let is_settled = is_whole && identity.is_settled(now);
+        let is_settled = is_whole && has_settled(identity.changed, now);
+        let coding_name = coding.map_or("", Coding::name);
         let validators = Validators {
-            tag: entity_tag(&identity, len, is_settled, now),
+            tag: match &content {
+                Content::Memory(bytes) => format!("\"{len:x}-{:x}{coding_name}\"", xxh3_128(bytes)),
+                Content::Disk(_) => tag_by_status(&identity, is_settled, now),
+            },
             modified: last_modified(stat.st_mtime, now),
-            is_settled,
+            is_dated: is_past(identity.modified, COARSE, now),
             // The system sets both times at a write; where they differ, the first was set by somebody.
-            is_date_strong: is_settled && identity.modified == identity.changed,
+            is_date_strong: is_settled
+                && identity.modified == identity.changed
+                && is_past(identity.modified, COARSE, now),
         };
         let facts = Facts::new(len, media_type(name), coding, validators);
-        Entry { facts, content, identity }
+        Entry { facts, content, identity, is_settled }
     }
 
     /// Whether it may be kept: it is in memory, and a change would show.
     pub fn is_keepable(&self) -> bool {
-        self.facts.validators.is_settled && matches!(self.content, Content::Memory(_))
+        self.is_settled && matches!(self.content, Content::Memory(_))
     }
 
     /// Whether this file, a variant of `original`, was made of what that holds now.
@@ -135,18 +151,17 @@ impl Entry {
     }
 }
 
-/// A tag that no two versions of a file share: the change time moves with every change. A file that was changed a moment
-/// ago may be changed again and look the same, so its tag holds for this one reading only.
-fn entity_tag(identity: &Identity, len: u64, settled: bool, now: SystemTime) -> String {
-    let (seconds, nanoseconds) = identity.changed;
-    let changed = i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
-    let mut tag = format!("\"{len:x}-{changed:x}-{:x}", identity.inode);
-    if !settled {
-        let moment = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        tag.push_str(&format!("-{:x}", moment.as_nanos()));
+/// A tag that no two versions of a large file share: the change time moves with every change. A file that was changed a
+/// moment ago may be changed again and look the same, so its tag holds for this one reading only. (The tag of a small
+/// file is made of its content, which is at hand.)
+fn tag_by_status(identity: &Identity, is_settled: bool, now: SystemTime) -> String {
+    let Identity { len, inode, changed: (seconds, nanoseconds), .. } = identity;
+    let changed = i128::from(*seconds) * 1_000_000_000 + i128::from(*nanoseconds);
+    if is_settled {
+        return format!("\"{len:x}-{changed:x}-{inode:x}\"");
     }
-    tag.push('"');
-    tag
+    let moment = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("\"{len:x}-{changed:x}-{inode:x}-{:x}\"", moment.as_nanos())
 }
 
 /// The content of a file that is about `len` bytes long: in memory if it is small.
@@ -207,15 +222,53 @@ mod tests {
     }
 
     #[test]
-    fn a_file_changed_a_moment_ago_is_not_kept_and_its_tag_is_for_once() {
+    fn a_file_changed_a_moment_ago_is_not_kept() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("file");
         std::fs::write(&path, "content").expect("write");
         let now = SystemTime::now();
-        let fields = |now| (read_file(&path, now).is_keepable(), read_file(&path, now).facts.validators.tag);
+        assert!(!read_file(&path, now).is_keepable());
+        assert!(read_file(&path, now + Duration::from_secs(60)).is_keepable());
+    }
+
+    #[test]
+    fn a_small_files_tag_is_its_contents_and_a_large_ones_that_of_its_status() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("file");
+        let now = SystemTime::now();
+        let tag = |content: &[u8], now| {
+            std::fs::write(&path, content).expect("write");
+            read_file(&path, now).facts.validators.tag
+        };
+        let (one, two) = (tag(b"one", now), tag(b"two", now));
+        assert_ne!(one, two);
+        assert_eq!(tag(b"one", now + Duration::from_secs(60)), one);
+        let as_gzip = OwnedFd::from(File::open(&path).expect("open"));
+        let as_gzip = Entry::read(as_gzip, b"name", Some(Coding::Gzip), now).expect("read").expect("a file");
+        assert_ne!(as_gzip.facts.validators.tag, one, "another coding is another representation");
+
+        std::fs::write(&path, vec![0; SMALL as usize + 1]).expect("write");
+        let tag = |now| read_file(&path, now).facts.validators.tag;
         let later = now + Duration::from_secs(60);
-        assert!(!fields(now).0 && fields(later).0);
-        assert_ne!(fields(now).1, fields(now + Duration::from_nanos(1)).1, "two readings, two tags");
-        assert_eq!(fields(later).1, fields(later + Duration::from_secs(1)).1, "one version, one tag");
+        assert_ne!(tag(now), tag(now + Duration::from_nanos(1)), "two readings, two tags");
+        assert_eq!(tag(later), tag(later + Duration::from_secs(1)), "one version, one tag");
+    }
+
+    #[test]
+    fn when_a_time_has_settled() {
+        let at = |seconds, nanoseconds| SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
+        let table = [
+            ((1000, 500), at(1000, 500), false),
+            ((1000, 500), at(1000, 100_000_500), false),
+            ((1000, 500), at(1000, 100_000_501), true),
+            ((1000, 0), at(1001, 0), false),
+            ((1000, 0), at(1002, 100_000_001), true),
+            ((2000, 500), at(1000, 0), false),
+            ((-5, 500), at(1000, 0), true),
+            ((i64::MAX, 0), at(1000, 0), false),
+        ];
+        for (time, now, expected) in table {
+            assert_eq!(has_settled(time, now), expected, "{time:?} {now:?}");
+        }
     }
 }
