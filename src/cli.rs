@@ -8,7 +8,7 @@ use oneloop::http::Extra;
 
 /// Serves a directory over HTTP from one thread and one poller.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, args_conflicts_with_subcommands = true, after_help = ENVIRONMENT)]
+#[command(version, max_term_width = 100, args_conflicts_with_subcommands = true, disable_help_subcommand = true, after_help = ENVIRONMENT)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,

@@ -8,6 +8,8 @@
 mod authority;
 mod chunked;
 mod conditional;
+mod cors;
+mod extra;
 mod facts;
 mod fields;
 mod hosts;
@@ -23,14 +25,16 @@ mod request;
 mod status;
 mod target;
 
+pub use cors::Cors;
+pub use extra::Extra;
 pub use facts::{Facts, Validators, last_modified};
 pub use hosts::Hosts;
 pub use listing::{Listing, Order, Row, Rows};
 pub use media_type::media_type;
 pub use multipart::Multipart;
-pub use negotiate::{Coding, Codings};
+pub use negotiate::{Coding, Codings, Vary};
 pub use plan::{Occasion, Payload, Plan};
-pub use policy::{Cors, Extra, Policy, Vary};
+pub use policy::Policy;
 pub use range::Part;
 pub use refusal::Refusal;
 pub use request::{Ask, Method, Request, parse};

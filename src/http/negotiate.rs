@@ -36,6 +36,44 @@ impl Coding {
     }
 }
 
+/// The request fields that had a say in a response (RFC 9110 §12.5.5).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Vary(u8);
+
+impl Vary {
+    pub const NOTHING: Vary = Vary(0);
+    pub const ACCEPT_ENCODING: Vary = Vary(1);
+    pub const ORIGIN: Vary = Vary(2);
+    pub const ACCEPT: Vary = Vary(4);
+    /// What tells navigation from the loading of a part of a page.
+    pub const NAVIGATION: Vary = Vary(4 | 8);
+
+    const NAMES: [(Vary, &str); 4] = [
+        (Vary::ACCEPT_ENCODING, "Accept-Encoding"),
+        (Vary::ORIGIN, "Origin"),
+        (Vary::ACCEPT, "Accept"),
+        (Vary(8), "Sec-Fetch-Mode"),
+    ];
+
+    pub fn and(self, other: Vary) -> Vary {
+        Vary(self.0 | other.0)
+    }
+
+    pub fn append(self, out: &mut Vec<u8>) {
+        let mut before = "Vary: ";
+        for (vary, name) in Vary::NAMES {
+            if self.0 & vary.0 != 0 {
+                out.extend_from_slice(before.as_bytes());
+                out.extend_from_slice(name.as_bytes());
+                before = ", ";
+            }
+        }
+        if self != Vary::NOTHING {
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
 /// How much something is wanted, in thousandths; 0: not at all (§12.4.2).
 type Weight = u16;
 const MOST: Weight = 1000;

@@ -4,11 +4,13 @@ use std::{io::Write, ops::Range};
 
 use super::{
     conditional::Verdict,
+    extra::Kind,
     facts::Facts,
     fields::{Persistence, Version},
     listing::Listing,
     multipart::Multipart,
-    policy::{Policy, Vary},
+    negotiate::Vary,
+    policy::Policy,
     range::{Part, Ranges},
     refusal::Refusal,
     request::{Method, Request},
@@ -213,7 +215,7 @@ impl<'a> Plan<'a> {
             Persistence::Close => out.extend_from_slice(b"Connection: close\r\n"),
         }
         let page = self.payload.render(out);
-        occasion.policy.append(self, occasion.request, head, out);
+        occasion.policy.append(self.payload.kind(), self.vary, occasion.request, head, out);
         out.extend_from_slice(b"\r\n");
         let len = out.len() - head;
         if let Some(refusal) = page.filter(|_| self.has_body) {
@@ -224,6 +226,14 @@ impl<'a> Plan<'a> {
 }
 
 impl Payload<'_> {
+    fn kind(&self) -> Kind {
+        match self {
+            Payload::File(_) | Payload::Part { .. } => Kind::File,
+            Payload::Copy(_) | Payload::Parts { .. } => Kind::Copy,
+            _ => Kind::Page,
+        }
+    }
+
     /// Appends the field lines that are about the body; a page of ours is returned.
     fn render(&self, out: &mut Vec<u8>) -> Option<&Refusal> {
         match self {
@@ -322,7 +332,7 @@ fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 }
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use super::*;
     use crate::http::{Names, Validators, locate, parse};
 
@@ -341,7 +351,7 @@ pub mod tests {
         String::from_utf8(out).expect("text")
     }
 
-    pub fn facts() -> Facts {
+    fn facts() -> Facts {
         Facts::new(5, "text/plain".into(), None, Validators::of_test("tag"))
     }
 
