@@ -103,7 +103,8 @@ fn a_file_that_shrinks_while_it_is_sent_ends_the_connection_short() {
             // The request behind was not read: the kernel may say so with a reset.
             Err(e) => assert_eq!(e.kind(), ErrorKind::ConnectionReset),
         }
-        assert!(body.len() < promised - 1000, "the connection closed short");
+        // What the client had read ahead is not counted: less than one of its buffers.
+        assert!(body.len() < promised - (1 << 16), "the connection closed short");
         assert!(body.iter().all(|b| *b == 0), "the next response landed in the body");
         assert!(server.cpu() - cpu < Duration::from_secs(1), "without spinning");
     });

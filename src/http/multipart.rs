@@ -15,8 +15,8 @@ pub struct Multipart<'a> {
 const MAX_BOUNDARY: usize = 70;
 
 impl Multipart<'_> {
-    /// What tells the parts apart. Whoever wrote the file could not know its change time, of which the tag is made, so
-    /// that no file holds its own boundary.
+    /// What tells the parts apart: the tag, which no file holds by chance. One that was made to hold its own deceives
+    /// nobody but its readers.
     fn boundary(&self) -> String {
         let mut boundary = format!("oneloop-{}", self.facts.validators.tag.trim_matches('"'));
         boundary.truncate(MAX_BOUNDARY);

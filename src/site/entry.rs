@@ -61,6 +61,15 @@ impl Identity {
     }
 }
 
+/// Whether a variant of the time `variant` is older than its original. Tools that give it the time of that may cut it to
+/// seconds, so one without a fraction is compared by seconds.
+fn is_older(variant: (i64, i64), original: (i64, i64)) -> bool {
+    match variant {
+        (seconds, 0) => seconds < original.0,
+        exact => exact < original,
+    }
+}
+
 /// Whether a file that was changed at `time` cannot be changed again under the same time.
 fn has_settled(time: (i64, i64), now: SystemTime) -> bool {
     // A time without a fraction comes from a clock that shows none.
@@ -142,7 +151,7 @@ impl Entry {
 
     /// Whether this file, a variant of `original`, was made of what that holds now.
     pub fn is_variant_of(&self, original: &Entry) -> bool {
-        self.identity.modified >= original.identity.modified
+        !is_older(self.identity.modified, original.identity.modified)
     }
 
     /// Whether the file that has this status now is the one that was read.
@@ -252,6 +261,22 @@ mod tests {
         let later = now + Duration::from_secs(60);
         assert_ne!(tag(now), tag(now + Duration::from_nanos(1)), "two readings, two tags");
         assert_eq!(tag(later), tag(later + Duration::from_secs(1)), "one version, one tag");
+    }
+
+    #[test]
+    fn which_variant_is_older() {
+        let table = [
+            ((10, 500), (10, 500), false),
+            ((10, 501), (10, 500), false),
+            ((10, 499), (10, 500), true),
+            ((10, 0), (10, 500), false),
+            ((9, 0), (10, 0), true),
+            ((9, 999), (10, 0), true),
+            ((11, 0), (10, 500), false),
+        ];
+        for (variant, original, expected) in table {
+            assert_eq!(is_older(variant, original), expected, "{variant:?} {original:?}");
+        }
     }
 
     #[test]

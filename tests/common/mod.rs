@@ -143,7 +143,7 @@ impl Server {
 
     fn addr_of(&self, scheme: &str) -> SocketAddr {
         let found = self.lines.iter().find_map(|l| l.strip_prefix(scheme)).expect("a line of that scheme");
-        found.trim_end_matches('/').parse().expect("an address")
+        found.split('/').next().unwrap_or_default().parse().expect("an address")
     }
 
     pub fn connect(&self) -> Client {

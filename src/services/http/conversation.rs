@@ -140,6 +140,10 @@ impl Conversation {
             Ok(Found::At(Destination::File(entry))) => {
                 self.give(request, Plan::file(request, &entry.facts), Some(&entry), out, cx)
             }
+            Ok(Found::At(Destination::Application(entry))) => {
+                let plan = Plan::file(request, &entry.facts).varying(Vary::NAVIGATION);
+                self.give(request, plan, Some(&entry), out, cx)
+            }
             Ok(Found::At(Destination::Elsewhere(path))) => {
                 self.give(request, Plan::redirect(request, &path), None, out, cx)
             }

@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::{
     clock::Clock,
-    http::{Codings, Names, Refusal, Request, SitePath, locate},
+    http::{Names, Refusal, Request, SitePath, locate},
     site::{Entry, Found, Site},
 };
 
@@ -40,6 +40,8 @@ impl Default for Comforts {
 /// What a request's path leads to.
 pub enum Destination<'a> {
     File(Rc<Entry>),
+    /// The application that answers navigation.
+    Application(Rc<Entry>),
     /// What is meant is at this address, base included.
     Elsewhere(SitePath<'a>),
     /// A directory to be listed, as a path in the site.
@@ -95,10 +97,10 @@ impl Lookup {
         match self.site.find(&path, clock) {
             Ok(Found::File(entry)) => match self.clean(&path, clock) {
                 Some(clean) => Ok(Destination::Elsewhere(clean.within(base))),
-                None => self.negotiate(&path, entry, &request.codings, clock),
+                None => self.negotiate(&path, entry, request, clock).map(Destination::File),
             },
             Ok(Found::Directory) => match self.page(&path, clock) {
-                Some((page, entry)) => self.negotiate(&page, entry, &request.codings, clock),
+                Some((page, entry)) => self.negotiate(&page, entry, request, clock).map(Destination::File),
                 // Relative links would go wrong without the slash.
                 None => Ok(Destination::Elsewhere(path.into_directory().within(base))),
             },
@@ -115,7 +117,7 @@ impl Lookup {
         clock: &Clock,
     ) -> Result<Destination<'a>, Refusal> {
         if let Some((page, entry)) = self.page(&path, clock) {
-            return self.negotiate(&page, entry, &request.codings, clock);
+            return self.negotiate(&page, entry, request, clock).map(Destination::File);
         }
         if self.comforts.listing && path.is_directory() && self.site.is_directory(&path) {
             return Ok(Destination::Directory(path));
@@ -123,7 +125,7 @@ impl Lookup {
         match &self.comforts.spa {
             Some(spa) if request.is_navigation => {
                 let entry = self.file(spa, clock).ok_or(Refusal::NOT_FOUND)?;
-                self.negotiate(spa, entry, &request.codings, clock)
+                self.negotiate(spa, entry, request, clock).map(Destination::Application)
             }
             _ => Err(Refusal::NOT_FOUND),
         }
@@ -167,20 +169,20 @@ impl Lookup {
     }
 
     /// The variant of the file `entry` at `path` that is liked best, of those that are there (RFC 9110 §12.5.3).
-    fn negotiate<'a>(
+    fn negotiate(
         &self,
         path: &SitePath<'_>,
         entry: Rc<Entry>,
-        codings: &Codings,
+        request: &Request<'_>,
         clock: &Clock,
-    ) -> Result<Destination<'a>, Refusal> {
-        if !codings.want_variants() {
-            return Ok(Destination::File(entry));
+    ) -> Result<Rc<Entry>, Refusal> {
+        if !request.codings.want_variants() {
+            return Ok(entry);
         }
-        let best = codings.choices().find_map(|choice| match choice {
+        let best = request.codings.choices().find_map(|choice| match choice {
             Some(coding) => self.site.variant(path, &entry, coding, clock),
             None => Some(Rc::clone(&entry)),
         });
-        best.map(Destination::File).ok_or(Refusal::NOT_ACCEPTABLE)
+        best.ok_or(Refusal::NOT_ACCEPTABLE)
     }
 }
