@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
+use clap::{
+    ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+    builder::BoolishValueParser,
+};
 use clap_complete::Shell;
 use oneloop::http::Extra;
 
@@ -34,8 +37,8 @@ pub struct Cli {
 }
 
 const ENVIRONMENT: &str = "\
-Every option with a long name but --verbose and --quiet can be set by an environment variable, too: --idle-timeout by \
-ONELOOP_IDLE_TIMEOUT. Where an option can be given again, commas part the values of its variable, and line ends those of \
+DIR and every option with a long name but --verbose and --quiet can be set by an environment variable, too: \
+--idle-timeout by ONELOOP_IDLE_TIMEOUT, DIR by ONELOOP_DIR. Where an option can be given again, commas part the values of its variable, and line ends those of \
 ONELOOP_HEADER. A directory that is called like a command is served as ./NAME.";
 
 #[derive(Debug, Args)]
@@ -99,9 +102,9 @@ pub struct Responses {
     pub cache_control: String,
 
     /// Say 'NAME: VALUE' with every response; '/assets/* NAME: VALUE' on paths of that form only; can be given again
-    #[arg(long, value_name = "LINE", value_parser = Extra::parse, value_delimiter = '\n')]
+    #[arg(long, value_name = "LINE", value_parser = header_lines)]
     #[arg(env = "ONELOOP_HEADER", hide_env = true)]
-    pub header: Vec<Extra>,
+    pub header: Vec<HeaderLines>,
 
     /// Let pages of ORIGIN, or of any, read what is served (CORS); can be given again
     #[arg(long, value_name = "ORIGIN", num_args = 0..=1, require_equals = true, default_missing_value = "*")]
@@ -157,6 +160,20 @@ pub struct Output {
     pub quiet: u8,
 }
 
+impl Cli {
+    /// Reads the command line and the environment; what is wrong with them ends the process.
+    pub fn read() -> Cli {
+        // A variable that is empty counts as not set, and none counts for a command that serves nothing.
+        let is_command =
+            std::env::args_os().nth(1).is_some_and(|first| first == "completions" || first == "man");
+        let definitions = Cli::command().mut_args(|arg| {
+            let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+            if is_empty || is_command { arg.env(None::<&str>) } else { arg }
+        });
+        Cli::from_arg_matches(&definitions.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
 /// What can be asked for instead of serving.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -175,6 +192,15 @@ pub enum LogFormat {
     Combined,
     /// One JSON object a line
     Json,
+}
+
+/// What one --header says: usually a line; its variable can hold several, and an empty one at its end.
+#[derive(Debug, Clone)]
+pub struct HeaderLines(pub Vec<Extra>);
+
+fn header_lines(text: &str) -> Result<HeaderLines, &'static str> {
+    let lines = text.trim_end_matches('\n').split('\n');
+    lines.map(Extra::parse).collect::<Result<_, _>>().map(HeaderLines)
 }
 
 /// A span of time, or none for "for ever".
@@ -203,8 +229,6 @@ fn file_name(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -6,12 +6,12 @@ mod diagnostics;
 use std::{
     fs::{File, OpenOptions},
     io::{self, IsTerminal, Write},
-    os::fd::AsFd,
+    os::{fd::AsFd, unix::fs::OpenOptionsExt},
     path::Path,
     process::ExitCode,
 };
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use oneloop::{
     HttpServer, Settings, StartError, Timeouts, http::Cors, plain, raise_descriptor_limit, services::Format,
 };
@@ -19,7 +19,7 @@ use oneloop::{
 use crate::cli::{Cli, Command, LogFormat};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     diagnostics::begin(cli.output.verbose, cli.output.quiet);
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -73,7 +73,7 @@ fn settings(cli: Cli, is_interactive: bool) -> Result<Settings, StartError> {
         base_path: site.base_path,
         cache_control: responses.cache_control,
         cors: cors(&responses.cors)?,
-        headers: responses.header,
+        headers: responses.header.into_iter().flat_map(|lines| lines.0).collect(),
         max_connections: limits.max_connections,
         timeouts: Timeouts { head: limits.head_timeout.0, idle: limits.idle_timeout.0 },
         send_timeout: limits.send_timeout.0,
@@ -105,7 +105,13 @@ fn print(command: &Command) -> io::Result<()> {
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut definitions, "oneloop", &mut text);
         }
-        Command::Man => clap_mangen::Man::new(definitions).render(&mut text)?,
+        Command::Man => {
+            // Their own pages, which this one would point to, are not there.
+            let hidden = ["completions", "man"].into_iter().fold(definitions, |definitions, name| {
+                definitions.mut_subcommand(name, |command| command.hide(true))
+            });
+            clap_mangen::Man::new(hidden).render(&mut text)?;
+        }
     }
     io::stdout().write_all(&text)
 }
@@ -131,7 +137,9 @@ fn standard_output() -> Result<File, StartError> {
 }
 
 fn append_to(path: &Path) -> Result<File, StartError> {
-    OpenOptions::new().append(true).create(true).open(path).map_err(|e| {
+    // A FIFO that nobody reads must not keep us waiting: fifo(7).
+    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    OpenOptions::new().append(true).create(true).custom_flags(flags).open(path).map_err(|e| {
         let (path, why) = (path.display(), plain(&e));
         StartError::Mistake(format!("cannot log to '{path}': {why}; name a file that can be written"))
     })

@@ -262,14 +262,15 @@ fn http(settings: &Settings) -> Result<Http, StartError> {
     let names = if settings.hidden { Names::All } else { Names::Visible };
     let options = site::Options { index: settings.index.clone(), names, follow_links: settings.follow_links };
     let site = Site::open(&settings.dir, options).map_err(|e| cannot_serve(&settings.dir, &e))?;
-    let base = directory_path(&settings.base_path).ok_or_else(|| {
+    let base = Some(&settings.base_path).filter(|path| !path.contains(['?', '#', ':']));
+    let base = base.and_then(|path| directory_path(path)).ok_or_else(|| {
         let advice = "give a path such as /app";
         StartError::Mistake(format!("'{}' cannot be the --base-path; {advice}", settings.base_path))
     })?;
     let spa = settings.spa.as_ref().map(|name| {
         let advice = "name a file in the directory, such as index.html";
         let invalid = || StartError::Mistake(format!("'{name}' cannot be the file of --spa; {advice}"));
-        let path = file_path(name, names).ok_or_else(invalid)?;
+        let path = file_path(name).filter(|path| names.allow_all(path)).ok_or_else(invalid)?;
         if !matches!(site.find(&path, &Clock::system()), Ok(Found::File(_))) {
             log::warn!("the file of --spa is not there: until '{name}' is, what is missing is a 404");
         }

@@ -25,8 +25,12 @@ fn navigation_to_what_is_missing_gets_the_application_and_assets_do_not() {
         ("/docs/", NAVIGATES, 200, Some("docs\n")),
         ("/docs", NAVIGATES, 301, None),
         ("/%zz", NAVIGATES, 400, None),
-        ("/../secret", NAVIGATES, 404, None),
-        ("/.git/config", NAVIGATES, 404, None),
+        // No file can be there, and still an application may have such an address.
+        ("/item/a%2Fb", NAVIGATES, 200, Some("home\n")),
+        ("/users/.me", NAVIGATES, 200, Some("home\n")),
+        ("/../secret", NAVIGATES, 200, Some("home\n")),
+        ("/../secret", LOADS, 404, None),
+        ("/.git/config", LOADS, 404, None),
     ] {
         let response = ask(&server, "GET", path, fields);
         assert_eq!(response.status, status, "{path} {fields:?}");

@@ -22,7 +22,7 @@ impl Cors {
         }
         match origins.iter().find(|origin| !is_origin(origin)) {
             Some(origin) => Err(origin),
-            None => Ok(Cors::Origins(origins.iter().map(|origin| origin.to_ascii_lowercase()).collect())),
+            None => Ok(Cors::Origins(origins.iter().map(|origin| as_sent(origin)).collect())),
         }
     }
 
@@ -51,6 +51,17 @@ const PREFLIGHT: &[u8] = b"Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n\
     Access-Control-Allow-Headers: *, Authorization\r\nAccess-Control-Max-Age: 600\r\n";
 const EXPOSE: &[u8] = b"Access-Control-Expose-Headers: *\r\n";
 
+/// An origin as browsers send it: in lower case, and without the port that goes without saying.
+fn as_sent(origin: &str) -> String {
+    let origin = origin.to_ascii_lowercase();
+    let default_port = match origin.split_once("://") {
+        Some(("http", _)) => ":80",
+        Some(("https", _)) => ":443",
+        _ => "",
+    };
+    origin.strip_suffix(default_port).unwrap_or(&origin).to_owned()
+}
+
 /// `scheme://host[:port]`, or `null`, as browsers send it (RFC 6454 §6.2).
 fn is_origin(text: &str) -> bool {
     let Some((scheme, host)) = text.split_once("://") else { return text == "null" };
@@ -76,6 +87,11 @@ mod tests {
             assert!(!of(origin), "{origin}");
         }
         assert_eq!(Cors::of(&["a://B".into()]), Ok(Cors::Origins(vec!["a://b".into()])));
+        for (given, sent) in
+            [("HTTP://A:80", "http://a"), ("https://a:443", "https://a"), ("https://a:80", "https://a:80")]
+        {
+            assert_eq!(Cors::of(&[given.into()]), Ok(Cors::Origins(vec![sent.into()])));
+        }
         assert_eq!(Cors::of(&["a://b".into(), "*".into()]), Ok(Cors::Everybody));
     }
 }

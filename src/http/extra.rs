@@ -1,30 +1,34 @@
 //! Field lines that the operator adds, and the path patterns that say where.
 
+use percent_encoding::percent_decode_str;
+
 use super::request::is_tchar;
 
-/// What a response carries, as far as that decides which fields go with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The bytes of a file, or some of them.
-    File,
-    /// Word of a file, without its bytes or with several parts of them: nothing is to be said of its content.
-    Copy,
-    /// Anything else.
-    Page,
+/// What the operator's lines can be about in a response.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Topics {
+    /// The bytes of a file: the response carries them, and no others.
+    pub content: bool,
+    /// How long a copy is good: the response is of the file at its address.
+    pub lifetime: bool,
+    /// What its page may load: the page is not ours.
+    pub loading: bool,
 }
 
 /// A field line that the operator adds, on some paths or on all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extra {
     /// `*` in it stands for anything, slashes too.
-    pattern: Option<String>,
+    pattern: Option<Vec<u8>>,
     name: String,
     value: String,
 }
 
-/// Those that say where a response ends, what became of the connection, or which version of a file this is.
-const OURS: [&str; 12] = [
+/// Those that say where a response ends, what became of the connection, which version of a file this is, or what a
+/// refusal and a redirect are about.
+const OURS: [&str; 15] = [
     "accept-ranges",
+    "allow",
     "connection",
     "content-length",
     "content-range",
@@ -32,6 +36,8 @@ const OURS: [&str; 12] = [
     "etag",
     "keep-alive",
     "last-modified",
+    "location",
+    "retry-after",
     "te",
     "trailer",
     "transfer-encoding",
@@ -42,17 +48,22 @@ const OF_CONTENT: [&str; 5] =
     ["content-type", "content-encoding", "content-language", "content-disposition", "content-location"];
 /// Those that say how long a copy of a file is good.
 const OF_COPIES: [&str; 2] = ["cache-control", "expires"];
+/// Those that say what a page may load.
+const OF_LOADING: [&str; 1] = ["content-security-policy"];
 /// Those of which several add up.
 const ADDING_UP: [&str; 3] = ["link", "set-cookie", "vary"];
 
 impl Extra {
-    /// Reads `[PATTERN ]Name: value`; a pattern begins with a slash or a star.
+    /// Reads `[PATTERN ]Name: value`; a pattern begins with a slash or a star, and is written as in an address: a space
+    /// in it is `%20`.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Extra, &'static str> {
         let (pattern, line) = match text.split_once(' ') {
-            Some((pattern, line)) if pattern.starts_with(['/', '*']) => (Some(pattern.to_owned()), line),
+            Some((pattern, line)) if pattern.starts_with(['/', '*']) => {
+                (Some(percent_decode_str(pattern).collect()), line)
+            }
             _ => (None, text),
         };
         let (name, value) = line.trim_start().split_once(':').ok_or("give a name, a colon and a value")?;
@@ -67,13 +78,18 @@ impl Extra {
         Ok(Extra { pattern, name: name.to_owned(), value: value.trim().to_owned() })
     }
 
-    pub fn applies(&self, kind: Kind, path: &[u8]) -> bool {
-        let is_of_kind = match kind {
-            Kind::File => true,
-            Kind::Copy => !is_in(&OF_CONTENT, &self.name),
-            Kind::Page => !is_in(&OF_CONTENT, &self.name) && !is_in(&OF_COPIES, &self.name),
-        };
-        is_of_kind && self.pattern.as_ref().is_none_or(|pattern| matches(pattern.as_bytes(), path))
+    /// Whether the line goes with a response of these `topics`, to a request for `path`.
+    pub fn applies(&self, topics: Topics, path: &[u8]) -> bool {
+        let is_about = |names| is_in(names, &self.name);
+        let is_welcome = (topics.content || !is_about(&OF_CONTENT))
+            && (topics.lifetime || !is_about(&OF_COPIES))
+            && (topics.loading || !is_about(&OF_LOADING));
+        is_welcome && self.pattern.as_ref().is_none_or(|pattern| matches(pattern, path))
+    }
+
+    /// Whether the line says something of the content of the file at `path`.
+    pub fn is_about_content(&self, path: &[u8]) -> bool {
+        is_in(&OF_CONTENT, &self.name) && self.applies(Topics { content: true, ..Topics::default() }, path)
     }
 
     /// Puts the line at the end of the head that begins at `head`, instead of any of its name.
@@ -159,13 +175,14 @@ mod tests {
     #[test]
     fn lines_of_the_operator() {
         let extra = |pattern: Option<&str>, name: &str, value: &str| {
-            Ok(Extra { pattern: pattern.map(str::to_owned), name: name.into(), value: value.into() })
+            Ok(Extra { pattern: pattern.map(Vec::from), name: name.into(), value: value.into() })
         };
         let table = [
             ("X-A: b", extra(None, "X-A", "b")),
             ("X-A:b: c ", extra(None, "X-A", "b: c")),
             ("X-Empty:", extra(None, "X-Empty", "")),
             ("/a/* X-A: b", extra(Some("/a/*"), "X-A", "b")),
+            ("/a%20b X-A: b", extra(Some("/a b"), "X-A", "b")),
             ("*.js X-A: \u{e9}", extra(Some("*.js"), "X-A", "\u{e9}")),
             ("X-A", Err("give a name, a colon and a value")),
             ("", Err("give a name, a colon and a value")),

@@ -24,8 +24,8 @@ pub struct Facts {
     validators_at: usize,
 }
 
-/// What tells one version of a file from another (RFC 9110 §8.8).
-#[derive(Debug, Clone)]
+/// What tells one version of a file from another (RFC 9110 §8.8). By default nothing does.
+#[derive(Debug, Clone, Default)]
 pub struct Validators {
     /// A strong entity tag, in quotes: two versions never share one.
     pub tag: String,

@@ -1,127 +1,15 @@
 //! What is in a directory, as a page for people or as JSON for programs: rows in, text out.
 //!
-//! A listing is made in pieces (a directory may hold any number of names), and in order all the same: the rows are
-//! put in order as they come, and taken out one by one. It works without script: to sort is to follow a link.
+//! It works without script: to sort is to follow a link. Nothing in a name can end its place.
 
-use std::{
-    cmp::Ordering,
-    collections::BTreeSet,
-    fmt::{self, Write},
-    time::SystemTime,
-};
+use std::fmt::{self, Write};
 
 use percent_encoding::percent_encode;
 
-use super::target::{PATH, SitePath};
-
-/// One name in a directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    /// Any bytes but NUL and slash.
-    pub name: Vec<u8>,
-    pub is_directory: bool,
-    /// In bytes; 0 for a directory.
-    pub len: u64,
-    pub modified: Option<SystemTime>,
-}
-
-/// By what the rows are sorted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum By {
-    #[default]
-    Name,
-    Size,
-    Modified,
-}
-
-/// The order of the rows; directories always come first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Order {
-    pub by: By,
-    pub is_descending: bool,
-}
-
-impl Order {
-    /// Reads `sort=name|size|modified&order=asc|desc`. What is unknown is passed over.
-    pub fn of(query: Option<&str>) -> Order {
-        let mut order = Order::default();
-        for parameter in query.unwrap_or_default().split('&') {
-            match parameter {
-                "sort=name" => order.by = By::Name,
-                "sort=size" => order.by = By::Size,
-                "sort=modified" => order.by = By::Modified,
-                "order=asc" => order.is_descending = false,
-                "order=desc" => order.is_descending = true,
-                _ => {}
-            }
-        }
-        order
-    }
-}
-
-/// Rows that come in any order and go in one.
-#[derive(Debug, Default)]
-pub struct Rows {
-    order: Order,
-    directories: BTreeSet<Ranked>,
-    files: BTreeSet<Ranked>,
-}
-
-/// A row and its place: by `rank`, then by name without regard to case, then by name.
-#[derive(Debug, PartialEq, Eq)]
-struct Ranked {
-    rank: u64,
-    row: Row,
-}
-
-impl Ord for Ranked {
-    fn cmp(&self, other: &Ranked) -> Ordering {
-        self.rank
-            .cmp(&other.rank)
-            .then_with(|| folded(&self.row.name).cmp(folded(&other.row.name)))
-            .then_with(|| self.row.name.cmp(&other.row.name))
-    }
-}
-
-fn folded(name: &[u8]) -> impl Iterator<Item = u8> {
-    name.iter().map(u8::to_ascii_lowercase)
-}
-
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Ranked) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Rows {
-    pub fn new(order: Order) -> Rows {
-        Rows { order, ..Rows::default() }
-    }
-
-    pub fn put(&mut self, row: Row) {
-        let rank = match self.order.by {
-            By::Name => 0,
-            By::Size => row.len,
-            By::Modified => row
-                .modified
-                .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok())
-                .map_or(0, |since| since.as_secs()),
-        };
-        let rows = if row.is_directory { &mut self.directories } else { &mut self.files };
-        rows.insert(Ranked { rank, row });
-    }
-
-    /// Takes out the next row.
-    pub fn take(&mut self) -> Option<Row> {
-        let rows = if self.directories.is_empty() { &mut self.files } else { &mut self.directories };
-        let next = if self.order.is_descending { rows.pop_last() } else { rows.pop_first() };
-        next.map(|ranked| ranked.row)
-    }
-
-    pub fn count(&self) -> usize {
-        self.directories.len() + self.files.len()
-    }
-}
+use super::{
+    rows::{By, Order, Row},
+    target::{PATH, SitePath},
+};
 
 /// How a listing looks.
 #[derive(Debug)]
@@ -165,12 +53,12 @@ impl Listing {
     }
 
     /// One row.
-    pub fn row(&self, row: &Row, is_first: bool) -> String {
+    pub fn row(&self, row: &Row<'_>, is_first: bool) -> String {
         let slash = if row.is_directory { "/" } else { "" };
-        let href = percent_encode(&row.name, PATH);
+        let href = percent_encode(row.name, PATH);
         if self.is_json {
             // To a string, and of strings and numbers: this cannot fail.
-            let name = serde_json::to_string(&String::from_utf8_lossy(&row.name)).unwrap_or_default();
+            let name = serde_json::to_string(&String::from_utf8_lossy(row.name)).unwrap_or_default();
             let comma = if is_first { "\n" } else { ",\n" };
             let kind = if row.is_directory { "directory" } else { "file" };
             let size = if row.is_directory { String::new() } else { format!(",\"size\":{}", row.len) };
@@ -180,7 +68,7 @@ impl Listing {
                 "{comma}{{\"name\":{name},\"type\":\"{kind}\",\"href\":\"{href}{slash}\"{size}{modified}}}"
             );
         }
-        let name = Shown(&row.name);
+        let name = Shown(row.name);
         let size = if row.is_directory { String::new() } else { Size(row.len).to_string() };
         let modified = row.modified.map(|time| {
             let time = humantime::format_rfc3339_seconds(time).to_string();
@@ -196,14 +84,20 @@ impl Listing {
         if self.is_json { "\n]\n" } else { "</table>\n" }
     }
 
-    /// The way from the root of the site, each step a link.
+    /// The way from the root of the site, each step a link; only the last ones of a very long way.
     fn crumbs(&self) -> String {
         let mut href = self.base.to_string();
         let mut crumbs = format!("<a href=\"{href}\">/</a>");
-        for name in self.path.names() {
+        let skipped = self.path.names().count().saturating_sub(MAX_CRUMBS);
+        if skipped > 0 {
+            crumbs.push_str("\u{2026}/");
+        }
+        for (depth, name) in self.path.names().enumerate() {
             // Writing to a string cannot fail.
             let _ = write!(href, "{}/", percent_encode(name, PATH));
-            let _ = write!(crumbs, "<a href=\"{href}\">{}/</a>", Shown(name));
+            if depth >= skipped {
+                let _ = write!(crumbs, "<a href=\"{href}\">{}/</a>", Shown(name));
+            }
         }
         crumbs
     }
@@ -222,6 +116,8 @@ impl Listing {
         format!("<th{sorted}><a href=\"?sort={key}&amp;order={order}\">{text}{mark}</a>")
     }
 }
+
+const MAX_CRUMBS: usize = 16;
 
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
 h1{font-size:1.25rem;overflow-wrap:anywhere}a{color:LinkText;text-decoration:none}a:hover{text-decoration:underline}\
@@ -279,50 +175,19 @@ impl fmt::Display for Size {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::http::{Names, locate};
+    use crate::http::locate;
 
-    fn row(name: &[u8], is_directory: bool, len: u64, seconds: u64) -> Row {
+    fn row(name: &[u8], is_directory: bool, len: u64, seconds: u64) -> Row<'_> {
         let modified = (seconds > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-        Row { name: name.to_vec(), is_directory, len, modified }
+        Row { name, is_directory, len, modified }
     }
 
     fn listing(path: &str, is_json: bool) -> Listing {
-        let at = |path: &str| locate(path, Names::Visible).expect("a path").into_owned();
+        let at = |path: &str| locate(path).expect("a path").into_owned();
         Listing { path: at(path), base: at("/app/"), order: Order::default(), is_json }
-    }
-
-    #[test]
-    fn rows_come_in_any_order_and_go_in_one() {
-        let table = [
-            ("", "Dir sub a B b c"),
-            ("sort=name&order=desc", "sub Dir c b B a"),
-            ("sort=size", "Dir sub c a B b"),
-            ("order=desc&sort=size", "sub Dir b B a c"),
-            ("sort=modified", "Dir sub b a c B"),
-            ("sort=modified&order=desc", "sub Dir B c a b"),
-            ("sort=colour&x&order=up&=", "Dir sub a B b c"),
-        ];
-        for (query, expected) in table {
-            let mut rows = Rows::new(Order::of(Some(query)));
-            for (name, is_directory, len, seconds) in [
-                ("b", false, 9, 0),
-                ("sub", true, 0, 5),
-                ("B", false, 9, 7),
-                ("c", false, 1, 6),
-                ("Dir", true, 0, 5),
-                ("a", false, 2, 5),
-            ] {
-                rows.put(row(name.as_bytes(), is_directory, len, seconds));
-            }
-            assert_eq!(rows.count(), 6);
-            let names: Vec<_> = std::iter::from_fn(|| rows.take())
-                .map(|row| String::from_utf8_lossy(&row.name).into_owned())
-                .collect();
-            assert_eq!(names.join(" "), expected, "{query:?}");
-        }
     }
 
     #[test]
@@ -392,6 +257,14 @@ mod tests {
         ] {
             assert!(by_size.contains(heading), "{by_size}");
         }
+    }
+
+    #[test]
+    fn the_way_back_is_not_longer_than_it_helps() {
+        let page = listing(&format!("/{}", "deep/".repeat(2000)), false).begin();
+        let deepest = format!("<a href=\"/app/{}\">deep/</a></h1>", "deep/".repeat(2000));
+        assert!(page.contains("<a href=\"/app/\">/</a>\u{2026}/<a ") && page.contains(&deepest));
+        assert_eq!(page.matches(">deep/</a>").count(), MAX_CRUMBS);
     }
 
     #[test]

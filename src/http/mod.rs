@@ -22,6 +22,7 @@ mod policy;
 mod range;
 mod refusal;
 mod request;
+mod rows;
 mod status;
 mod target;
 
@@ -29,7 +30,7 @@ pub use cors::Cors;
 pub use extra::Extra;
 pub use facts::{Facts, Validators, last_modified};
 pub use hosts::Hosts;
-pub use listing::{Listing, Order, Row, Rows};
+pub use listing::Listing;
 pub use media_type::media_type;
 pub use multipart::Multipart;
 pub use negotiate::{Coding, Codings, Vary};
@@ -38,6 +39,7 @@ pub use policy::Policy;
 pub use range::Part;
 pub use refusal::Refusal;
 pub use request::{Ask, Method, Request, parse};
+pub use rows::{Order, Row, Rows};
 pub use status::Status;
 pub use target::{Names, SitePath, locate};
 

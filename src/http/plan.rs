@@ -4,8 +4,8 @@ use std::{io::Write, ops::Range};
 
 use super::{
     conditional::Verdict,
-    extra::Kind,
-    facts::Facts,
+    extra::Topics,
+    facts::{Facts, Validators},
     fields::{Persistence, Version},
     listing::Listing,
     multipart::Multipart,
@@ -27,6 +27,8 @@ pub struct Plan<'a> {
     pub has_body: bool,
     /// Which request fields decided on it.
     pub vary: Vary,
+    /// The file stands in for one that is missing.
+    is_stand_in: bool,
     persistence: Persistence,
 }
 
@@ -59,6 +61,8 @@ pub enum Payload<'a> {
     SitePage(&'a Facts),
     /// The methods that can be used.
     Methods,
+    /// Nothing: the peer wants it only if it were not there.
+    Nothing,
     /// Where to go instead.
     Redirect(String),
 }
@@ -73,11 +77,11 @@ const ALLOW: &[u8] = b"Allow: GET, HEAD, OPTIONS\r\n";
 impl<'a> Plan<'a> {
     /// The file, as asked for: whole, in part, or not at all where the peer's copy is still good. It was chosen among its
     /// variants.
-    pub fn file(request: &Request<'_>, facts: &'a Facts) -> Plan<'a> {
-        Plan::of_file(request, facts).varying(Vary::ACCEPT_ENCODING)
+    pub fn file(request: &Request<'_>, facts: &'a Facts, policy: &Policy) -> Plan<'a> {
+        Plan::of_file(request, facts, policy).varying(Vary::ACCEPT_ENCODING)
     }
 
-    fn of_file(request: &Request<'_>, facts: &'a Facts) -> Plan<'a> {
+    fn of_file(request: &Request<'_>, facts: &'a Facts, policy: &Policy) -> Plan<'a> {
         let whole = Plan::answer(request, Status::Ok, Payload::File(facts));
         let Some(conditions) = &request.conditions else { return whole };
         match conditions.evaluate(&facts.validators) {
@@ -95,6 +99,8 @@ impl<'a> Plan<'a> {
         match ranges {
             // Whether the coding is that of the parts or of what holds them, readers do not agree.
             Ranges::Parts(_) if facts.coding.is_some() => whole,
+            // What the operator says of the content would have to stand in each part.
+            Ranges::Parts(_) if policy.is_about_content(request) => whole,
             Ranges::Whole => whole,
             Ranges::Part(part) => {
                 Plan::answer(request, Status::PartialContent, Payload::Part { facts, part })
@@ -114,6 +120,17 @@ impl<'a> Plan<'a> {
         let query = request.query().map(|query| format!("?{query}")).unwrap_or_default();
         let location = format!("{path}{query}");
         Plan::answer(request, Status::MovedPermanently, Payload::Redirect(location))
+    }
+
+    /// What preconditions make of a directory's listing, which has no version that a tag could name (§13.1.1, §13.1.2).
+    /// `None`: it can be listed.
+    pub fn instead_of_listing(request: &Request<'_>) -> Option<Plan<'a>> {
+        let plan = match request.conditions.as_ref()?.evaluate(&Validators::default()) {
+            Verdict::Proceed => return None,
+            Verdict::NotModified => Plan::answer(request, Status::NotModified, Payload::Nothing),
+            Verdict::Failed => Plan::refuse(request, CHANGED, None),
+        };
+        Some(plan.varying(Vary::ACCEPT))
     }
 
     /// The names in a directory.
@@ -146,6 +163,7 @@ impl<'a> Plan<'a> {
         Plan {
             status: refusal.status,
             payload: Payload::Page(refusal),
+            is_stand_in: false,
             has_body: !input.strip_prefix(b"\r\n").unwrap_or(input).starts_with(b"HEAD "),
             vary: Vary::NOTHING,
             persistence: Persistence::Close,
@@ -155,12 +173,17 @@ impl<'a> Plan<'a> {
     fn answer(request: &Request<'_>, status: Status, payload: Payload<'a>) -> Plan<'a> {
         let persistence = if request.persists() { request.persistence } else { Persistence::Close };
         let has_body = request.method != Method::Head;
-        Plan { status, payload, has_body, vary: Vary::NOTHING, persistence }
+        Plan { status, payload, has_body, vary: Vary::NOTHING, is_stand_in: false, persistence }
     }
 
     /// The same, and `vary` had a say in it, too.
     pub fn varying(self, vary: Vary) -> Plan<'a> {
         Plan { vary: self.vary.and(vary), ..self }
+    }
+
+    /// The same, and the file is not the one at its address: what is said of that does not hold for it.
+    pub fn standing_in(self) -> Plan<'a> {
+        Plan { is_stand_in: true, ..self }
     }
 
     /// The same, and the connection ends with it.
@@ -188,7 +211,7 @@ impl<'a> Plan<'a> {
             Payload::Page(refusal) => Some(page_len(refusal)),
             Payload::NoSuchPart(_) => Some(page_len(&NO_SUCH_PART)),
             Payload::Listing { .. } => None,
-            Payload::Copy(_) | Payload::Methods | Payload::Redirect(_) => Some(0),
+            Payload::Copy(_) | Payload::Methods | Payload::Nothing | Payload::Redirect(_) => Some(0),
         }
     }
 
@@ -215,7 +238,7 @@ impl<'a> Plan<'a> {
             Persistence::Close => out.extend_from_slice(b"Connection: close\r\n"),
         }
         let page = self.payload.render(out);
-        occasion.policy.append(self.payload.kind(), self.vary, occasion.request, head, out);
+        occasion.policy.append(self.topics(), self.vary, occasion.request, head, out);
         out.extend_from_slice(b"\r\n");
         let len = out.len() - head;
         if let Some(refusal) = page.filter(|_| self.has_body) {
@@ -225,15 +248,17 @@ impl<'a> Plan<'a> {
     }
 }
 
-impl Payload<'_> {
-    fn kind(&self) -> Kind {
-        match self {
-            Payload::File(_) | Payload::Part { .. } => Kind::File,
-            Payload::Copy(_) | Payload::Parts { .. } => Kind::Copy,
-            _ => Kind::Page,
-        }
+impl Plan<'_> {
+    /// What the operator's lines can be about.
+    fn topics(&self) -> Topics {
+        let content = matches!(self.payload, Payload::File(_) | Payload::Part { .. });
+        let is_of_file = content || matches!(self.payload, Payload::Copy(_) | Payload::Parts { .. });
+        let loading = !matches!(self.payload, Payload::Listing { .. });
+        Topics { content, lifetime: is_of_file && !self.is_stand_in, loading }
     }
+}
 
+impl Payload<'_> {
     /// Appends the field lines that are about the body; a page of ours is returned.
     fn render(&self, out: &mut Vec<u8>) -> Option<&Refusal> {
         match self {
@@ -262,25 +287,19 @@ impl Payload<'_> {
             Payload::Page(refusal) => return render_fields_of_page(refusal, out),
             Payload::SitePage(facts) => append(
                 out,
-                format_args!(
-                    "Content-Type: {}\r\nContent-Length: {}\r\n{OF_A_PAGE}",
-                    facts.media_type, facts.len
-                ),
+                format_args!("Content-Type: {}\r\nContent-Length: {}\r\n", facts.media_type, facts.len),
             ),
             Payload::Listing { listing, is_chunked } => {
-                append(
-                    out,
-                    format_args!("Content-Type: {}\r\n{OF_A_PAGE}{OF_A_LISTING}", listing.media_type()),
-                );
+                append(out, format_args!("Content-Type: {}\r\n{OF_A_LISTING}", listing.media_type()));
                 if *is_chunked {
                     out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
                 }
             }
             Payload::Methods => out.extend_from_slice(ALLOW),
-            Payload::Redirect(location) => append(
-                out,
-                format_args!("Location: {location}\r\nCache-Control: no-cache\r\nContent-Length: 0\r\n"),
-            ),
+            Payload::Nothing => {}
+            Payload::Redirect(location) => {
+                append(out, format_args!("Location: {location}\r\nContent-Length: 0\r\n"));
+            }
         }
         None
     }
@@ -294,15 +313,10 @@ fn render_fields_of_page<'a>(refusal: &'a Refusal, out: &mut Vec<u8>) -> Option<
         _ => {}
     }
     let len = page_len(refusal);
-    append(
-        out,
-        format_args!("Content-Type: text/html; charset=utf-8\r\nContent-Length: {len}\r\n{OF_A_PAGE}"),
-    );
+    append(out, format_args!("Content-Type: text/html; charset=utf-8\r\nContent-Length: {len}\r\n"));
     Some(refusal)
 }
 
-/// A refusal may be out of date at once, when the file that is missing is written; so may a listing.
-const OF_A_PAGE: &str = "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n";
 /// A file's name must not become a script, whatever it is.
 const OF_A_LISTING: &str = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n";
 
@@ -334,7 +348,7 @@ fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{Names, Validators, locate, parse};
+    use crate::http::{Validators, locate, parse};
 
     const DATE: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
 
@@ -358,14 +372,14 @@ mod tests {
     #[test]
     fn a_file() {
         let facts = facts();
-        let plan = Plan::file(&request("GET / HTTP/1.1", ""), &facts);
+        let plan = Plan::file(&request("GET / HTTP/1.1", ""), &facts, &Policy::default());
         let expected = "HTTP/1.1 200 OK\r\nServer: oneloop\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
              Content-Length: 5\r\nContent-Type: text/plain\r\nETag: \"tag\"\r\nAccept-Ranges: bytes\r\n\
              Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\nVary: Accept-Encoding\r\n\r\n";
         assert_eq!(rendered(&plan), expected);
         assert!(plan.persists());
         assert_eq!(plan.content(), 0..5);
-        let head = Plan::file(&request("HEAD / HTTP/1.1", ""), &facts);
+        let head = Plan::file(&request("HEAD / HTTP/1.1", ""), &facts, &Policy::default());
         assert_eq!(rendered(&head), expected, "HEAD has the head of GET");
         assert!(head.content().is_empty());
     }
@@ -381,7 +395,7 @@ mod tests {
         ];
         let facts = facts();
         for (line, fields, expected) in table {
-            let plan = Plan::file(&request(line, fields), &facts);
+            let plan = Plan::file(&request(line, fields), &facts, &Policy::default());
             let text = rendered(&plan);
             let said = text.split("\r\n").find_map(|line| line.strip_prefix("Connection: "));
             assert_eq!(said, expected, "{line} {fields:?}");
@@ -408,10 +422,10 @@ mod tests {
             let request = request(&format!("GET {target} HTTP/1.1"), "");
             let path = target.strip_prefix("http://evil.example").unwrap_or(target);
             let path = path.split('?').next().unwrap_or_default();
-            let path = locate(path, Names::Visible).expect("a path").into_directory();
+            let path = locate(path).expect("a path").into_directory();
             let text = rendered(&Plan::redirect(&request, &path));
             assert!(text.contains(&format!("\r\nLocation: {expected}\r\n")), "{target}: {text}");
-            assert!(text.ends_with("\r\nContent-Length: 0\r\n\r\n"), "{text}");
+            assert!(text.contains("\r\nContent-Length: 0\r\n"), "{text}");
         }
     }
 
@@ -435,7 +449,7 @@ mod tests {
         assert!(!text.contains("ETag"), "it is no version of what was asked for: {text}");
 
         let post = request("POST / HTTP/1.1", "");
-        let refusal = post.admit(Names::Visible).expect_err("a refusal");
+        let refusal = post.admit().expect_err("a refusal");
         assert!(rendered(&Plan::refuse(&post, refusal, None)).contains("\r\nAllow: GET, HEAD, OPTIONS\r\n"));
         assert!(rendered(&Plan::refuse(&get, Refusal::BUSY, None)).contains("\r\nRetry-After: 1\r\n"));
     }
@@ -465,7 +479,7 @@ mod tests {
         let facts = facts();
         let render = |line: &str, fields: &str| {
             let request = request(line, fields);
-            let plan = Plan::file(&request, &facts);
+            let plan = Plan::file(&request, &facts, &Policy::default());
             (rendered(&plan), plan.content())
         };
         let (part, content) = render("GET / HTTP/1.1", "Range: bytes=1-3\r\n");

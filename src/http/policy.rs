@@ -1,15 +1,14 @@
 //! What the operator wants said with every response: how long a copy is good, who may read it from elsewhere, and
 //! whatever fields a site needs.
 
-use std::borrow::Cow;
-
 use percent_encoding::percent_decode_str;
 
 use super::{
     cors::Cors,
-    extra::{Extra, Kind, check_value},
+    extra::{Extra, Topics, check_value},
     negotiate::Vary,
     request::Request,
+    target::locate,
 };
 
 /// The operator's choices.
@@ -21,8 +20,13 @@ pub struct Policy {
     extra: Vec<Extra>,
 }
 
-/// With files and with pages of ours: a browser is not to guess types.
-const NOSNIFF: &str = "X-Content-Type-Options: nosniff\r\n";
+/// The path that a request means, however it is written, as far as it can be one.
+fn path_of(request: &Request<'_>) -> Vec<u8> {
+    match locate(request.path()) {
+        Ok(path) => [b"/", path.bytes()].concat(),
+        Err(_) => percent_decode_str(request.path()).collect(),
+    }
+}
 
 impl Default for Policy {
     fn default() -> Policy {
@@ -31,8 +35,11 @@ impl Default for Policy {
 }
 
 fn of_files(cache_control: &str) -> Box<[u8]> {
-    format!("Cache-Control: {cache_control}\r\n{NOSNIFF}").into_bytes().into()
+    format!("Cache-Control: {cache_control}\r\nX-Content-Type-Options: nosniff\r\n").into_bytes().into()
 }
+
+/// With all that is no file at its own address. It may be out of date at once: a file that was missing is written.
+const FOR_NOW: &[u8] = b"Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n";
 
 impl Policy {
     /// `cache_control` goes with every file.
@@ -44,26 +51,32 @@ impl Policy {
         Ok(Policy { of_files: of_files(cache_control), cors, extra })
     }
 
-    /// Appends the operator's field lines to a head, which begins at `head` in `out` and ends there. The response is of
-    /// that `kind`, and was decided on by what `vary` names.
+    /// Whether the operator says something of the content of the file that `request` means.
+    pub fn is_about_content(&self, request: &Request<'_>) -> bool {
+        !self.extra.is_empty() && {
+            let path = path_of(request);
+            self.extra.iter().any(|extra| extra.is_about_content(&path))
+        }
+    }
+
+    /// Appends the operator's field lines to a head, which begins at `head` in `out` and ends there. The response is
+    /// about `topics`, and was decided on by what `vary` names.
     pub fn append(
         &self,
-        kind: Kind,
+        topics: Topics,
         mut vary: Vary,
         request: Option<&Request<'_>>,
         head: usize,
         out: &mut Vec<u8>,
     ) {
-        if kind != Kind::Page {
-            out.extend_from_slice(&self.of_files);
-        }
+        out.extend_from_slice(if topics.lifetime { &self.of_files } else { FOR_NOW });
         if let (Some(cors), Some(request)) = (&self.cors, request) {
             vary = vary.and(cors.append(request, out));
         }
         vary.append(out);
         if let (false, Some(request)) = (self.extra.is_empty(), request) {
-            let path = Cow::from(percent_decode_str(request.path()));
-            for extra in self.extra.iter().filter(|extra| extra.applies(kind, &path)) {
+            let path = path_of(request);
+            for extra in self.extra.iter().filter(|extra| extra.applies(topics, &path)) {
                 extra.set(head, out);
             }
         }
@@ -80,9 +93,13 @@ mod tests {
         parse(input.as_bytes()).expect("no refusal").expect("a whole request").0
     }
 
-    fn lines(policy: &Policy, kind: Kind, vary: Vary, request: &Request<'_>) -> Vec<String> {
+    const OF_FILE: Topics = Topics { content: true, lifetime: true, loading: true };
+    const OF_COPY: Topics = Topics { content: false, ..OF_FILE };
+    const OF_PAGE: Topics = Topics { content: false, lifetime: false, loading: true };
+
+    fn lines(policy: &Policy, topics: Topics, vary: Vary, request: &Request<'_>) -> Vec<String> {
         let mut out = b"before\r\n\r\nHTTP/1.1 200 OK\r\nServer: oneloop\r\nContent-Type: a\r\n".to_vec();
-        policy.append(kind, vary, Some(request), 10, &mut out);
+        policy.append(topics, vary, Some(request), 10, &mut out);
         let text = String::from_utf8(out).expect("text");
         text.strip_prefix("before\r\n\r\nHTTP/1.1 200 OK\r\n")
             .expect("the rest is untouched")
@@ -108,13 +125,21 @@ mod tests {
         let file =
             ["X-Content-Type-Options: nosniff", "Vary: Accept-Encoding", "X-A: 1", "Content-Type: text/x"];
         let rest = ["Cache-Control: max-age=1", "Link: <a>", "Link: <b>", "server: mine"];
-        assert_eq!(lines(&policy, Kind::File, Vary::ACCEPT_ENCODING, &a), [&file[..], &rest].concat());
+        assert_eq!(lines(&policy, OF_FILE, Vary::ACCEPT_ENCODING, &a), [&file[..], &rest].concat());
         let b = request("GET /%62", "");
-        let page = ["Content-Type: a", "X-A: 2", "Link: <a>", "Link: <b>", "server: mine"];
-        assert_eq!(lines(&policy, Kind::Page, Vary::NOTHING, &b), page);
+        let page = [
+            "Content-Type: a",
+            "Cache-Control: no-cache",
+            "X-Content-Type-Options: nosniff",
+            "X-A: 2",
+            "Link: <a>",
+            "Link: <b>",
+            "server: mine",
+        ];
+        assert_eq!(lines(&policy, OF_PAGE, Vary::NOTHING, &b), page);
         let copy =
             ["Content-Type: a", "X-Content-Type-Options: nosniff", "X-A: 2", "Cache-Control: max-age=1"];
-        assert_eq!(lines(&policy, Kind::Copy, Vary::NOTHING, &b)[..4], copy);
+        assert_eq!(lines(&policy, OF_COPY, Vary::NOTHING, &b)[..4], copy);
     }
 
     #[test]
@@ -122,10 +147,15 @@ mod tests {
         let policy = |cors| Policy::new("no-cache", Some(cors), Vec::new()).expect("a policy");
         let some = policy(Cors::Origins(vec!["http://localhost:3000".into(), "null".into()]));
         let everybody = policy(Cors::Everybody);
-        let start = ["Server: oneloop", "Content-Type: a"];
+        let start = [
+            "Server: oneloop",
+            "Content-Type: a",
+            "Cache-Control: no-cache",
+            "X-Content-Type-Options: nosniff",
+        ];
         let check = |policy: &Policy, line: &str, fields: &str, expected: &[&str]| {
             let request = request(line, fields);
-            let got = lines(policy, Kind::Page, Vary::NOTHING, &request);
+            let got = lines(policy, OF_PAGE, Vary::NOTHING, &request);
             assert_eq!(got, [&start, expected].concat(), "{line} {fields:?}");
         };
         let preflight = [

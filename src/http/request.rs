@@ -10,7 +10,7 @@ use super::{
     negotiate::Codings,
     refusal::Refusal,
     status::Status,
-    target::{self, Names, SitePath, Target, locate},
+    target::{self, SitePath, Target, locate},
 };
 
 /// A request whose end is known, or that ends its connection.
@@ -116,11 +116,11 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
 }
 
 impl<'a> Request<'a> {
-    /// Decides whether a file server answers this at all, and finds out what is asked for. `names` may be asked for.
+    /// Decides whether a file server answers this at all, and finds out what is asked for.
     ///
     /// # Errors
     /// 405, 501, 413, 417, or the refusals of [`locate`].
-    pub fn admit(&self, names: Names) -> Result<Ask<'a>, Refusal> {
+    pub fn admit(&self) -> Result<Ask<'a>, Refusal> {
         match self.method {
             Method::Get | Method::Head | Method::Options => {}
             Method::NotForFiles => {
@@ -140,7 +140,7 @@ impl<'a> Request<'a> {
             return Err(Refusal::new(Status::ExpectationFailed, "The server cannot do what is expected."));
         }
         match self.target {
-            Target::Path { path, .. } if self.method != Method::Options => locate(path, names).map(Ask::Path),
+            Target::Path { path, .. } if self.method != Method::Options => locate(path).map(Ask::Path),
             _ => Ok(Ask::Options),
         }
     }
@@ -311,14 +311,13 @@ mod tests {
         for (line, expected) in table {
             let input = format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n");
             let (request, _) = parsed(&input);
-            let asked =
-                request.admit(Names::Visible).map_err(|refusal| refusal.status.code()).map(|ask| match ask {
-                    Ask::Path(path) => String::from_utf8_lossy(path.bytes()).into_owned(),
-                    Ask::Options => "(options)".to_owned(),
-                });
+            let asked = request.admit().map_err(|refusal| refusal.status.code()).map(|ask| match ask {
+                Ask::Path(path) => String::from_utf8_lossy(path.bytes()).into_owned(),
+                Ask::Options => "(options)".to_owned(),
+            });
             assert_eq!(asked.as_deref(), expected.as_ref().copied(), "{line}");
         }
-        assert_eq!(parsed("PATCH / HTTP/1.0\r\n\r\n").0.admit(Names::Visible), not_for_files);
+        assert_eq!(parsed("PATCH / HTTP/1.0\r\n\r\n").0.admit(), not_for_files);
     }
 
     #[test]
@@ -355,9 +354,8 @@ mod tests {
         for (fields, expected) in table {
             let input = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
             let got = parse(input.as_bytes()).map(|found| {
-                found.map(|(request, _)| {
-                    request.admit(Names::Visible).map_or_else(|refusal| refusal.status.code(), |_| 200)
-                })
+                found
+                    .map(|(request, _)| request.admit().map_or_else(|refusal| refusal.status.code(), |_| 200))
             });
             assert_eq!(got, expected, "{fields:?}");
         }

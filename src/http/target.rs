@@ -73,8 +73,8 @@ fn split_query<'a>(authority: Option<&'a str>, text: &'a str) -> Target<'a> {
     }
 }
 
-/// A path below the root of the site: names joined by single slashes, none of them hidden, `.` or `..`. No slash
-/// begins it; one ends it where a directory is meant. The root is the empty path.
+/// A path below the root of the site: names joined by single slashes, none of them `.` or `..`. No slash begins it; one
+/// ends it where a directory is meant. The root is the empty path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SitePath<'a>(Cow<'a, [u8]>);
 
@@ -91,12 +91,19 @@ pub enum Names {
 impl Names {
     /// Whether `name`, which has `depth` names before it in its path, is one of them.
     pub fn allow(self, name: &[u8], depth: usize) -> bool {
-        let is_hidden = match self {
-            Names::Visible => name.starts_with(b".") && (name != WELL_KNOWN || depth > 0),
-            Names::All => matches!(name, b"." | b".."),
-        };
-        !is_hidden && name.len() <= NAME_MAX && !name.contains(&0)
+        self == Names::All || !name.starts_with(b".") || (name == WELL_KNOWN && depth == 0)
     }
+
+    /// Whether all names of `path` are among them.
+    pub fn allow_all(self, path: &SitePath<'_>) -> bool {
+        let has_dot = path.0.starts_with(b".") || memchr::memmem::find(&path.0, b"/.").is_some();
+        !has_dot || path.names().enumerate().all(|(depth, name)| self.allow(name, depth))
+    }
+}
+
+/// Whether something can have that name: not what leads up, nor stays, nor is longer than any name.
+fn can_be(name: &[u8]) -> bool {
+    !matches!(name, b"." | b"..") && name.len() <= NAME_MAX && !name.contains(&0)
 }
 
 /// The path as it stands in an address, from its slash on.
@@ -130,15 +137,16 @@ impl<'a> SitePath<'a> {
         if self.is_directory() { self } else { self.with_extension("/") }
     }
 
-    /// The same path with `extension` behind its last name.
+    /// The same path with `extension` behind its last name, whether that can be or not.
     pub fn with_extension(&self, extension: &str) -> SitePath<'a> {
         SitePath(Cow::Owned([self.bytes(), extension.as_bytes()].concat()))
     }
 
-    /// The same path without `extension` behind its last name, if that has it and something before it.
+    /// The same path without `extension` behind its last name, if that has it, and a name before it.
     pub fn without_extension(&self, extension: &str) -> Option<SitePath<'a>> {
         let stem = self.0.strip_suffix(extension.as_bytes())?;
-        (!matches!(stem.last(), None | Some(b'/'))).then(|| SitePath(Cow::Owned(stem.to_vec())))
+        let name = stem.rsplit(|b| *b == b'/').next().filter(|name| !name.is_empty())?;
+        can_be(name).then(|| SitePath(Cow::Owned(stem.to_vec())))
     }
 
     /// The directory in which the last name is, if that is `name`.
@@ -172,17 +180,16 @@ impl<'a> SitePath<'a> {
 /// Empty names and `.` are passed over. A path that is not borrowed had to be decoded or put together anew.
 ///
 /// # Errors
-/// 400 for malformed percent-encoding; 404 for `..`, names that are not `allowed`, and what cannot name a file.
-pub fn locate(path: &str, allowed: Names) -> Result<SitePath<'_>, Refusal> {
+/// 400 for malformed percent-encoding; 404 for `..` and what cannot name a file.
+pub fn locate(path: &str) -> Result<SitePath<'_>, Refusal> {
     let decoded = decode(path)?;
     let mut canonical = true;
-    let mut depth = 0;
     let mut names = decoded.split(|b| *b == b'/').skip(1).peekable();
     while let Some(name) = names.next() {
         match name {
             b"" => canonical &= names.peek().is_none(),
             b"." => canonical = false,
-            _ if allowed.allow(name, depth) => depth += 1,
+            _ if can_be(name) => {}
             _ => return Err(Refusal::NOT_FOUND),
         }
     }
@@ -304,27 +311,28 @@ mod tests {
             ("/%+1", Err(400)),
         ];
         for (path, expected) in table {
-            let got = locate(path, Names::Visible);
+            let visible = |path: SitePath<'static>| Names::Visible.allow_all(&path).then_some(path);
+            let got = locate(path).and_then(|path| visible(path).ok_or(Refusal::NOT_FOUND));
             let got = got.as_ref().map(SitePath::bytes).map_err(|refusal| refusal.status.code());
             assert_eq!(got, *expected, "{path:?}");
         }
-        assert!(locate(&format!("/{long}"), Names::Visible).is_ok());
-        assert_eq!(locate(&format!("/{long}a"), Names::All), Err(Refusal::NOT_FOUND));
+        assert!(locate(&format!("/{long}")).is_ok());
+        assert_eq!(locate(&format!("/{long}a")), Err(Refusal::NOT_FOUND));
     }
 
     #[test]
     fn hidden_names_can_be_allowed_and_what_leads_up_never() {
         for path in ["/.git/config", "/a/.env", "/.a", "/...", "/a/.well-known/x"] {
-            assert!(locate(path, Names::All).is_ok(), "{path}");
+            assert!(locate(path).is_ok_and(|path| Names::All.allow_all(&path)), "{path}");
         }
         for path in ["/..", "/a/..", "/a/../b", "/%2e%2e/a", "/..%2fa", "/a%00"] {
-            assert_eq!(locate(path, Names::All), Err(Refusal::NOT_FOUND), "{path}");
+            assert_eq!(locate(path), Err(Refusal::NOT_FOUND), "{path}");
         }
     }
 
     #[test]
     fn paths_made_of_paths() {
-        let at = |path: &'static str| locate(path, Names::Visible).expect("a path");
+        let at = |path: &'static str| locate(path).expect("a path");
         assert_eq!(at("/a").into_directory(), at("/a/"));
         assert_eq!(at("/").into_directory(), SitePath::ROOT);
         assert_eq!(at("/a/b").with_extension(".html"), at("/a/b.html"));
@@ -333,7 +341,9 @@ mod tests {
         {
             assert_eq!(at(path).without_extension(".html"), stem.map(at), "{path}");
         }
-        assert_eq!(locate("/a/.html", Names::All).expect("a path").without_extension(".html"), None);
+        for path in ["/a/.html", "/..html", "/a/...html"] {
+            assert_eq!(at(path).without_extension(".html"), None, "{path}");
+        }
         for (path, parent) in [("/i", Some("/")), ("/a/i", Some("/a/")), ("/ai", None), ("/a/", None)] {
             assert_eq!(at(path).parent_of("i"), parent.map(at), "{path}");
         }
@@ -351,7 +361,7 @@ mod tests {
     #[test]
     fn a_plain_path_is_borrowed() {
         for path in ["/", "/a", "/a/b.html", "/a/"] {
-            assert!(matches!(locate(path, Names::Visible), Ok(SitePath(Cow::Borrowed(_)))), "{path}");
+            assert!(matches!(locate(path), Ok(SitePath(Cow::Borrowed(_)))), "{path}");
         }
     }
 }

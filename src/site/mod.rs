@@ -28,7 +28,7 @@ use rustix::{
 use self::{beneath::Beneath, cache::Cache};
 pub use self::{
     entry::{Content, Entry},
-    listing::Directory,
+    listing::{Directory, Share},
 };
 use crate::{
     clock::Clock,
@@ -53,7 +53,7 @@ pub struct Site {
 pub struct Options {
     /// The name of the file that stands for its directory.
     pub index: String,
-    /// The names that are listed.
+    /// The names that may be asked for, and are listed.
     pub names: Names,
     /// Links are followed wherever they lead, out of the directory, too.
     pub follow_links: bool,
@@ -130,11 +130,12 @@ impl Site {
     ///
     /// # Errors
     /// As for [`Site::find`].
-    pub fn list(&self, path: &SitePath<'_>) -> Result<Directory, Refusal> {
+    pub fn list(&self, path: &SitePath<'_>) -> Result<(Directory, Share), Refusal> {
         let name = if path.bytes().is_empty() { b"." } else { path.bytes() };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let fd = self.tree.borrow().beneath.open(name, flags).map_err(refusal)?;
-        Directory::new(fd, path, self.options.names, Rc::clone(&self.listed))
+        let directory = Directory::new(fd, path, self.options.names)?;
+        Ok((directory, Share::of(Rc::clone(&self.listed))))
     }
 
     /// Whether a directory is at `path`.
@@ -332,7 +333,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let site = Site::open(dir.path(), Options::default()).expect("open it");
         let mut clock = Clock::frozen(SystemTime::now());
-        let path = locate("/late.txt", Names::Visible).expect("a path");
+        let path = locate("/late.txt").expect("a path");
         let is_there = |clock: &Clock| site.find(&path, clock).is_ok();
         clock.tick();
         assert!(!is_there(&clock));
@@ -342,7 +343,7 @@ mod tests {
         assert!(is_there(&clock));
         for i in 0..2 * Absent::MOST {
             let missing = format!("/{i}");
-            assert!(site.find(&locate(&missing, Names::Visible).expect("a path"), &clock).is_err());
+            assert!(site.find(&locate(&missing).expect("a path"), &clock).is_err());
         }
         assert_eq!(site.tree.borrow().absent.paths.len(), Absent::MOST, "it is bounded");
     }

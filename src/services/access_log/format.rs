@@ -78,7 +78,7 @@ fn begin_json(out: &mut Vec<u8>, peer: IpAddr, asked: &Asked<'_>, status: Status
         .map(|(name, text)| (name, text.unwrap_or_default()));
     for (name, text) in line.into_iter().chain(fields) {
         let mut shown = Vec::new();
-        append_escaped(&mut shown, text, b"");
+        append_escaped(&mut shown, text, b"\\");
         let _ = write!(out, "\"{name}\":");
         let _ = serde_json::to_writer(&mut *out, &String::from_utf8_lossy(&shown));
         out.push(b',');
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(
             line(Format::Json, &asked, &whole),
             "{\"time\":\"1994-11-06T08:49:37.250Z\",\"peer\":\"::1\",\"method\":\"GET\",\"target\":\"/a?b\",\
-             \"version\":\"HTTP/1.1\",\"referer\":\"http://localhost/\",\"user_agent\":\"wrk \\\"4\\\"\\\\\",\
+             \"version\":\"HTTP/1.1\",\"referer\":\"http://localhost/\",\"user_agent\":\"wrk \\\"4\\\"\\\\\\\\\",\
              \"status\":200,\"bytes\":1024,\"seconds\":0.000123,\"aborted\":false}\n"
         );
     }
@@ -181,7 +181,7 @@ mod tests {
         for (format, shown) in [
             (Format::Common, "\"GET /\\\"\\\\\\x1b[31m\\xff\\x0a\\x7f HTTP/1.1\""),
             (Format::Combined, "\"GET /\\\"\\\\\\x1b[31m\\xff\\x0a\\x7f HTTP/1.1\" 0.000000\n"),
-            (Format::Json, "\"target\":\"/\\\"\\\\\\\\x1b[31m\\\\xff\\\\x0a\\\\x7f\""),
+            (Format::Json, "\"target\":\"/\\\"\\\\\\\\\\\\x1b[31m\\\\xff\\\\x0a\\\\x7f\""),
         ] {
             let line = line(format, &asked, &end);
             assert!(line.contains(shown), "{format:?}: {line}");

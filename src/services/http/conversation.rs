@@ -46,7 +46,7 @@ impl Protocol for Conversation {
     fn receive(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Received {
         if let Some(under_way) = self.rest.take() {
             // Whatever comes behind the last piece is understood in a turn of its own.
-            let next = match self.go_on(under_way, out) {
+            let next = match self.go_on(under_way, out, cx.clock) {
                 Next::Again => Next::More,
                 next => next,
             };
@@ -96,19 +96,25 @@ impl Protocol for Conversation {
 }
 
 /// What an admitted request is about.
-enum Found<'a> {
-    At(Destination<'a>),
+enum Admitted<'a> {
+    For(Destination<'a>),
     Options,
 }
 
 impl Http {
     /// Finds out what `request` is about, if this server answers it at all.
-    fn find<'a>(&self, request: &Request<'a>, clock: &Clock) -> Result<Found<'a>, Refusal> {
+    fn find<'a>(&self, request: &Request<'a>, clock: &Clock) -> Result<Admitted<'a>, Refusal> {
         self.hosts.check(request.host())?;
-        match request.admit(self.lookup.site.options().names)? {
-            Ask::Options => Ok(Found::Options),
-            Ask::Path(path) => self.lookup.find(path, request, clock).map(Found::At),
-        }
+        let destination = match request.admit() {
+            Ok(Ask::Options) => return Ok(Admitted::Options),
+            Ok(Ask::Path(path)) => self.lookup.find(path, request, clock)?,
+            // No file can be there, but an application may have an address such as /item/a%2Fb.
+            Err(Refusal::NOT_FOUND) if request.path().starts_with(&self.base()) => {
+                self.lookup.application(request, clock)?
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        Ok(Admitted::For(destination))
     }
 
     /// Begins to list the directory at `path`.
@@ -118,14 +124,14 @@ impl Http {
         request: &Request<'_>,
         clock: &Clock,
     ) -> Result<Box<Gathering>, Refusal> {
-        let directory = self.lookup.site.list(&path)?;
+        let (directory, share) = self.lookup.site.list(&path)?;
         let listing = Listing {
             path: path.into_owned(),
             base: self.lookup.comforts.base.clone(),
             order: Order::of(request.query()),
             is_json: request.prefers_json,
         };
-        Ok(Box::new(Gathering::new(listing, directory, clock.now())))
+        Ok(Box::new(Gathering::new(listing, directory, share, clock.now())))
     }
 }
 
@@ -137,21 +143,25 @@ impl Conversation {
         }
         let http = Rc::clone(&self.http);
         let next = match http.find(request, cx.clock) {
-            Ok(Found::At(Destination::File(entry))) => {
-                self.give(request, Plan::file(request, &entry.facts), Some(&entry), out, cx)
-            }
-            Ok(Found::At(Destination::Application(entry))) => {
-                let plan = Plan::file(request, &entry.facts).varying(Vary::NAVIGATION);
+            Ok(Admitted::For(Destination::File(entry))) => {
+                let plan = Plan::file(request, &entry.facts, &http.policy);
                 self.give(request, plan, Some(&entry), out, cx)
             }
-            Ok(Found::At(Destination::Elsewhere(path))) => {
+            Ok(Admitted::For(Destination::Application(entry))) => {
+                let plan = Plan::file(request, &entry.facts, &http.policy);
+                self.give(request, plan.standing_in().varying(Vary::NAVIGATION), Some(&entry), out, cx)
+            }
+            Ok(Admitted::For(Destination::Elsewhere(path))) => {
                 self.give(request, Plan::redirect(request, &path), None, out, cx)
             }
-            Ok(Found::At(Destination::Directory(path))) => match http.gather(path, request, cx.clock) {
-                Ok(gathering) => return self.list(request, gathering, out, cx),
-                Err(refusal) => self.refuse(request, refusal, out, cx),
-            },
-            Ok(Found::Options) => self.give(request, Plan::options(request), None, out, cx),
+            Ok(Admitted::For(Destination::Directory(path))) => {
+                match (Plan::instead_of_listing(request), http.gather(path, request, cx.clock)) {
+                    (Some(plan), _) => self.give(request, plan, None, out, cx),
+                    (None, Ok(gathering)) => return self.list(request, gathering, out, cx),
+                    (None, Err(refusal)) => self.refuse(request, refusal, out, cx),
+                }
+            }
+            Ok(Admitted::Options) => self.give(request, Plan::options(request), None, out, cx),
             Err(refusal) => self.refuse(request, refusal, out, cx),
         };
         Some(next)
@@ -191,7 +201,7 @@ impl Conversation {
             let part = plan.content();
             if let Payload::Parts { parts, .. } = plan.payload {
                 let rest = Rest::Parts { entry: Rc::clone(entry), parts, next: 0 };
-                return self.go_on(Box::new(UnderWay { rest, ends }), out);
+                return self.go_on(Box::new(UnderWay { rest, ends }), out, cx.clock);
             }
             if !part.is_empty() {
                 put_content(entry, part, out);
@@ -209,14 +219,13 @@ impl Conversation {
         cx: &mut Context<'_>,
     ) -> Option<Next> {
         // The answer to HEAD has nothing to wait for.
-        if request.method != Method::Head {
-            match gathering.go_on(&self.http.lookup.site, cx.clock) {
-                Ok(false) => {}
-                Ok(true) => {
-                    self.gathering = Some(gathering);
-                    return None;
-                }
-                Err(refusal) => return Some(self.refuse(request, refusal, out, cx)),
+        while request.method != Method::Head && !gathering.is_whole() {
+            if !self.http.has_time(cx.clock) {
+                self.gathering = Some(gathering);
+                return None;
+            }
+            if let Err(refusal) = gathering.go_on(&self.http.lookup.site, cx.clock) {
+                return Some(self.refuse(request, refusal, out, cx));
             }
         }
         let (plan, ends) = ending(Plan::listing(request, &gathering.listing), request, cx.draining);
@@ -226,7 +235,7 @@ impl Conversation {
         }
         let is_chunked = matches!(plan.payload, Payload::Listing { is_chunked: true, .. });
         let rest = Rest::Listing { gathering, is_chunked };
-        Some(self.go_on(Box::new(UnderWay { rest, ends }), out))
+        Some(self.go_on(Box::new(UnderWay { rest, ends }), out, cx.clock))
     }
 
     /// Refuses input in which there is no request.
@@ -262,9 +271,10 @@ impl Conversation {
         cx.note(|| Step::Planned { status: plan.status.code(), body: plan.body_len() });
     }
 
-    /// Puts the next piece of an answer into the outbox.
-    fn go_on(&mut self, mut under_way: Box<UnderWay>, out: &mut Outbox) -> Next {
-        if under_way.rest.put(out) {
+    /// Puts the next piece of an answer into the outbox, if there is time for that.
+    fn go_on(&mut self, mut under_way: Box<UnderWay>, out: &mut Outbox, clock: &Clock) -> Next {
+        let must_wait = under_way.rest.is_work() && !self.http.has_time(clock);
+        if must_wait || under_way.rest.put(out) {
             self.rest = Some(under_way);
             return Next::More;
         }

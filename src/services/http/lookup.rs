@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::{
     clock::Clock,
-    http::{Names, Refusal, Request, SitePath, locate},
+    http::{Refusal, Request, SitePath, locate},
     site::{Entry, Found, Site},
 };
 
@@ -56,22 +56,22 @@ pub struct Lookup {
 }
 
 /// The path of the file called `name`, which may have folders before it. `None`: that cannot be a file.
-pub fn file_path(name: &str, names: Names) -> Option<SitePath<'static>> {
-    path(name, names).filter(|path| !path.is_directory())
+pub fn file_path(name: &str) -> Option<SitePath<'static>> {
+    path(name).filter(|path| !path.is_directory())
 }
 
 /// The path of the directory called `name`, with or without slashes at its ends. `None`: that cannot be a directory.
 pub fn directory_path(name: &str) -> Option<SitePath<'static>> {
-    path(name, Names::All).map(SitePath::into_directory)
+    path(name).map(SitePath::into_directory)
 }
 
-fn path(name: &str, names: Names) -> Option<SitePath<'static>> {
-    locate(&format!("/{}", utf8_percent_encode(name, LITERAL)), names).ok().map(SitePath::into_owned)
+fn path(name: &str) -> Option<SitePath<'static>> {
+    locate(&format!("/{}", utf8_percent_encode(name, LITERAL))).ok().map(SitePath::into_owned)
 }
 
 impl Lookup {
     pub fn new(site: Site, comforts: Comforts) -> Lookup {
-        Lookup { missing_page: file_path(MISSING_PAGE, Names::Visible), site, comforts }
+        Lookup { missing_page: file_path(MISSING_PAGE), site, comforts }
     }
 
     /// Where `path`, as it was asked for, leads.
@@ -94,6 +94,9 @@ impl Lookup {
                 Err(Refusal::NOT_FOUND)
             };
         };
+        if !self.site.options().names.allow_all(&path) {
+            return self.application(request, clock);
+        }
         match self.site.find(&path, clock) {
             Ok(Found::File(entry)) => match self.clean(&path, clock) {
                 Some(clean) => Ok(Destination::Elsewhere(clean.within(base))),
@@ -122,13 +125,17 @@ impl Lookup {
         if self.comforts.listing && path.is_directory() && self.site.is_directory(&path) {
             return Ok(Destination::Directory(path));
         }
-        match &self.comforts.spa {
-            Some(spa) if request.is_navigation => {
-                let entry = self.file(spa, clock).ok_or(Refusal::NOT_FOUND)?;
-                self.negotiate(spa, entry, request, clock).map(Destination::Application)
-            }
-            _ => Err(Refusal::NOT_FOUND),
-        }
+        self.application(request, clock)
+    }
+
+    /// The application that finds its way by itself, if a person goes there.
+    ///
+    /// # Errors
+    /// 404 if not, and 406.
+    pub fn application<'a>(&self, request: &Request<'_>, clock: &Clock) -> Result<Destination<'a>, Refusal> {
+        let spa = self.comforts.spa.as_ref().filter(|_| request.is_navigation).ok_or(Refusal::NOT_FOUND)?;
+        let entry = self.file(spa, clock).ok_or(Refusal::NOT_FOUND)?;
+        self.negotiate(spa, entry, request, clock).map(Destination::Application)
     }
 
     /// The site's own page for what is missing, if it has one.
@@ -148,7 +155,10 @@ impl Lookup {
             return Some(directory.into_owned());
         }
         let clean = path.without_extension(PAGE_EXTENSION)?;
-        self.file(&clean, clock).is_none().then(|| clean.into_owned())
+        match self.site.find(&clean, clock) {
+            Ok(Found::Directory) | Err(Refusal::NOT_FOUND) => Some(clean.into_owned()),
+            _ => None,
+        }
     }
 
     /// The page of which `path` is the clean address.
@@ -157,6 +167,9 @@ impl Lookup {
             return None;
         }
         let page = path.with_extension(PAGE_EXTENSION).into_owned();
+        if !self.site.options().names.allow_all(&page) {
+            return None;
+        }
         let entry = self.file(&page, clock)?;
         Some((page, entry))
     }

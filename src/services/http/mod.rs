@@ -4,12 +4,18 @@ mod conversation;
 mod lookup;
 mod under_way;
 
-use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    net::SocketAddr,
+    rc::Rc,
+    time::Duration,
+};
 
 pub use self::lookup::{Comforts, directory_path, file_path};
 use self::{conversation::Conversation, lookup::Lookup};
 use super::access_log::{AccessLog, Journal};
 use crate::{
+    clock::Clock,
     http::{Hosts, Policy},
     protocol::{Protocol, Service},
     site::Site,
@@ -31,13 +37,25 @@ pub struct Http {
     hosts: Hosts,
     policy: Policy,
     log: Option<Rc<RefCell<AccessLog>>>,
+    /// The turn in which listings were last worked on, and how many pieces of work were done in it.
+    work: Cell<(u64, usize)>,
 }
+
+/// Pieces of work on listings in one turn, all connections together: some milliseconds at most.
+const WORK: usize = 8;
 
 impl Http {
     /// Serves `site` to every host, as the command line does without options.
     pub fn new(site: Site, timeouts: Timeouts) -> Http {
         let lookup = Lookup::new(site, Comforts::default());
-        Http { lookup, timeouts, hosts: Hosts::EVERY, policy: Policy::default(), log: None }
+        Http {
+            lookup,
+            timeouts,
+            hosts: Hosts::EVERY,
+            policy: Policy::default(),
+            log: None,
+            work: Cell::default(),
+        }
     }
 
     pub fn with_comforts(self, comforts: Comforts) -> Http {
@@ -52,6 +70,14 @@ impl Http {
     /// Writes a line of each response to `log`.
     pub fn with_log(self, log: Rc<RefCell<AccessLog>>) -> Http {
         Http { log: Some(log), ..self }
+    }
+
+    /// Whether there is time for a piece of work in this turn, which is then taken.
+    fn has_time(&self, clock: &Clock) -> bool {
+        let (turn, done) = self.work.get();
+        let done = if turn == clock.turn() { done } else { 0 };
+        self.work.set((clock.turn(), done + 1));
+        done < WORK
     }
 
     /// The path at which the site begins, as it stands in addresses: a slash at each end.

@@ -9,7 +9,7 @@ use crate::{
     clock::Clock,
     http::{Listing, Multipart, Part, Refusal, Rows},
     protocol::{Body, Outbox},
-    site::{Content, Directory, Entry, Site},
+    site::{Content, Directory, Entry, Share, Site},
 };
 
 /// Up to this length a body is copied behind its head, so that several answers can leave in one write.
@@ -41,6 +41,11 @@ pub enum Rest {
 }
 
 impl Rest {
+    /// Whether a piece takes time to make.
+    pub fn is_work(&self) -> bool {
+        matches!(self, Rest::Listing { .. })
+    }
+
     /// Puts the next piece into `out`, which has room. Says whether there is more.
     pub fn put(&mut self, out: &mut Outbox) -> bool {
         match self {
@@ -76,43 +81,57 @@ fn put_chunk(piece: &str, is_last: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// A listing whose rows are being gathered: it can be written only when all are there, for they come in no order.
+/// A listing: its rows are gathered first, for they come in no order, and then it is written.
 pub struct Gathering {
     pub listing: Listing,
-    directory: Directory,
-    rows: Rows,
     /// When it was asked for.
     pub since: Instant,
+    /// `None` when it is read to its end.
+    directory: Option<Directory>,
+    rows: Rows,
+    share: Share,
     /// Something of it was written, and a row of it.
     is_begun: bool,
     has_row: bool,
 }
 
 impl Gathering {
-    pub fn new(listing: Listing, directory: Directory, since: Instant) -> Gathering {
+    pub fn new(listing: Listing, directory: Directory, share: Share, since: Instant) -> Gathering {
         let rows = Rows::new(listing.order);
-        Gathering { listing, directory, rows, since, is_begun: false, has_row: false }
+        let directory = Some(directory);
+        Gathering { listing, since, directory, rows, share, is_begun: false, has_row: false }
     }
 
-    /// Reads some names. Says whether there are more.
+    /// Whether all rows are there.
+    pub fn is_whole(&self) -> bool {
+        self.directory.is_none()
+    }
+
+    /// Reads some names.
     ///
     /// # Errors
     /// As for [`Directory::read`].
-    pub fn go_on(&mut self, site: &Site, clock: &Clock) -> Result<bool, Refusal> {
-        self.directory.read(NAMES, &mut self.rows, site, clock)
+    pub fn go_on(&mut self, site: &Site, clock: &Clock) -> Result<(), Refusal> {
+        if let Some(directory) = &mut self.directory
+            && !directory.read(NAMES, &mut self.rows, &mut self.share, site, clock)?
+        {
+            self.directory = None;
+        }
+        Ok(())
     }
 
     /// The next piece of its text, never empty, and whether it is the last one.
     fn piece(&mut self) -> (String, bool) {
         let mut text = if self.is_begun { String::new() } else { self.listing.begin() };
         self.is_begun = true;
+        let Gathering { listing, rows, share, has_row, .. } = self;
         while text.len() < PIECE {
-            let Some(row) = self.rows.take() else {
-                text.push_str(self.listing.end());
+            if !rows.take(|row| text.push_str(&listing.row(row, !*has_row))) {
+                text.push_str(listing.end());
                 return (text, true);
-            };
-            text.push_str(&self.listing.row(&row, !self.has_row));
-            self.has_row = true;
+            }
+            *has_row = true;
+            share.give_back();
         }
         (text, false)
     }
