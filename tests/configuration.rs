@@ -293,6 +293,26 @@ fn oneloop_header_may_end_in_a_line_end_as_files_do() {
 }
 
 #[test]
+fn an_empty_variable_is_not_set_and_none_matters_to_a_command() {
+    let site = Site::new();
+    let empty: Vec<_> = names().iter().map(|name| variable(name)).collect();
+    let vars: Vec<_> = empty.iter().map(|name| (name.as_str(), "")).collect();
+    assert_eq!(Started::with(site.path(), &["--port", "0", "."], &vars).ask(&get("/")).status, 200);
+    for command in [&["completions", "bash"][..], &["man"]] {
+        assert!(printed(command, &[("ONELOOP_PORT", "nonsense")]).contains("port"));
+    }
+}
+
+#[test]
+fn a_log_that_nobody_takes_does_not_keep_the_server_from_starting() {
+    let site = Site::empty();
+    let fifo = site.at("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+        .expect("make a FIFO");
+    assert_mistake(&run(site.path(), &["--port", "0", "--access-log=fifo", "."], &[]), &["fifo"]);
+}
+
+#[test]
 fn limits_and_logs_and_places_can_be_variables() {
     let site = Site::new();
     // Nothing but variables, and nothing to be read from the command line.

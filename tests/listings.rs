@@ -539,6 +539,26 @@ fn a_listing_stands_for_a_missing_index_and_for_nothing_else() {
     assert_eq!(server.ask(asks("GET", "/missing/", "Accept: text/html\r\n")).text(), "home\n");
 }
 
+/// RFC 9110 §13.1.1, §13.1.2: a listing is there, and has no version that a tag could name.
+#[test]
+fn preconditions_hold_of_listings_too() {
+    let site = Site::new();
+    site.write("folder/name", "");
+    let server = Server::with(&site, &["--listing"]);
+    each(
+        [
+            ("If-Match: \"a\"\r\n", 412),
+            ("If-Match: *\r\n", 200),
+            ("If-None-Match: \"a\"\r\n", 200),
+            ("If-None-Match: *\r\n", 304),
+            ("If-Modified-Since: Sun, 06 Nov 2095 08:49:37 GMT\r\n", 200),
+            ("If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n", 200),
+            ("Range: bytes=0-1\r\n", 200),
+        ],
+        |&(fields, status)| assert_eq!(server.ask(asks("HEAD", "/folder/", fields)).status, status),
+    );
+}
+
 #[test]
 fn a_listing_is_of_this_moment() {
     let site = Site::empty();

@@ -60,6 +60,25 @@ fn the_application_can_be_another_file_and_without_it_a_404_stays() {
 }
 
 #[test]
+fn what_is_said_of_an_address_does_not_hold_for_the_application_that_stands_in() {
+    let site = Site::new();
+    site.write("assets/here.js", "here");
+    let long = ["--cache-control", "max-age=60", "--header", "/assets/* Cache-Control: immutable"];
+    let server = Server::with(&site, &[&["--spa"], &long[..]].concat());
+    for (path, fields, expected) in [
+        ("/", NAVIGATES, "max-age=60"),
+        ("/assets/here.js", LOADS, "immutable"),
+        ("/assets/gone.js", NAVIGATES, "no-cache"),
+        ("/assets/gone.js", LOADS, "no-cache"),
+        ("/users/7", NAVIGATES, "no-cache"),
+        ("/users/7", "If-None-Match: *\r\nAccept: text/html\r\n", "no-cache"),
+    ] {
+        let response = ask(&server, "GET", path, fields);
+        assert_eq!(response.header("cache-control"), Some(expected), "{path} {fields:?}");
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_one_is_the_operators_mistake() {
     let site = Site::new();
     for name in ["--spa=../secret", "--spa=docs/", "--spa=", "--spa=.env"] {

@@ -194,6 +194,7 @@ mod tests {
             ("content-length: 5", Err("the server itself has to say that")),
             ("Transfer-Encoding: chunked", Err("the server itself has to say that")),
             ("*.js ETag: \"a\"", Err("the server itself has to say that")),
+            ("Location: /x", Err("the server itself has to say that")),
         ];
         for (text, expected) in table {
             assert_eq!(Extra::parse(text), expected, "{text:?}");

@@ -143,6 +143,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_listing_may_load_is_not_the_operators_word() {
+        let policy = "Content-Security-Policy: default-src 'self'";
+        let extra = vec![Extra::parse(policy).expect("a line")];
+        let said = Policy::new("no-cache", None, extra).expect("a policy");
+        let request = request("GET /", "");
+        let says = |topics| lines(&said, topics, Vary::NOTHING, &request).iter().any(|line| line == policy);
+        assert!(says(OF_FILE) && says(OF_PAGE));
+        assert!(!says(Topics { loading: false, ..OF_PAGE }));
+    }
+
+    #[test]
     fn who_may_read_from_elsewhere() {
         let policy = |cors| Policy::new("no-cache", Some(cors), Vec::new()).expect("a policy");
         let some = policy(Cors::Origins(vec!["http://localhost:3000".into(), "null".into()]));
