@@ -71,11 +71,15 @@ pub struct Settings {
     pub udp_echo: Option<String>,
     /// Connections open at once; `None`: what the descriptors allow.
     pub max_connections: Option<usize>,
+    /// How long requests may take to come, and connections may be silent.
     pub timeouts: Timeouts,
+    /// How long a peer may take nothing of what is sent to it.
     pub send_timeout: Option<Duration>,
+    /// How long the responses under way may take after a signal.
     pub drain_timeout: Option<Duration>,
-    /// Where the access log goes, and how its lines look.
+    /// Where the access log goes.
     pub access_log: Option<File>,
+    /// How its lines look.
     pub access_log_format: Format,
 }
 

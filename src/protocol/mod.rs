@@ -90,6 +90,7 @@ impl Context<'_> {
 
 /// Makes the [`Protocol`] of each connection that a listener accepts.
 pub trait Service {
+    /// Who speaks with `peer`, on a connection that was just accepted.
     fn welcome(&mut self, peer: SocketAddr) -> Box<dyn Protocol>;
 }
 

@@ -23,7 +23,7 @@ pub enum Format {
     Json,
 }
 
-/// What is known when a response is over. `sent` counts bytes of the body.
+/// What is known when a response is over. `sent` counts bytes of the body as it is on the wire: chunks with their framing.
 pub struct End {
     pub sent: u64,
     pub seconds: f64,
