@@ -42,7 +42,7 @@ pub struct Http {
 }
 
 /// Pieces of work on listings in one turn, all connections together: some milliseconds at most.
-const WORK: usize = 8;
+const WORK: usize = 4;
 
 impl Http {
     /// Serves `site` to every host, as the command line does without options.
