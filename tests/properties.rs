@@ -289,7 +289,7 @@ proptest! {
     /// Whatever is asked for, the path that comes of it stays in the site.
     #[test]
     fn no_path_leads_up(target in "(/|\\.|%2e|%2F|a|%00|\\\\|%25|%zz|//){0,12}") {
-        if let Ok(path) = locate(&format!("/{target}")) {
+        if let Ok(path) = locate(format!("/{target}").as_bytes()) {
             let bytes = path.bytes();
             assert!(!bytes.starts_with(b"/") && !bytes.contains(&0), "{path}");
             assert!(bytes.split(|b| *b == b'/').all(|name| !matches!(name, b"." | b"..")), "{path}");

@@ -13,6 +13,9 @@ use super::{
     status::Status,
 };
 
+/// Most heads have no more field lines: room for as many as may be costs more than to parse those.
+const USUAL_FIELDS: usize = 16;
+
 /// The minor version of HTTP/1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
@@ -64,10 +67,18 @@ impl<'a> Fields<'a> {
     pub fn read(input: &'a [u8], at_most: usize) -> Result<Option<(Fields<'a>, usize)>, Refusal> {
         const TOO_LARGE: Refusal =
             Refusal::closing(Status::RequestHeaderFieldsTooLarge, "The request's head is too large.");
-        let mut lines = [httparse::EMPTY_HEADER; MAX_FIELDS];
         // Nothing behind the bound is looked at, so that the answer does not depend on how the input was cut.
         let within = &input[..input.len().min(at_most)];
-        let (len, lines) = match httparse::parse_headers(within, &mut lines) {
+        let (mut few, mut many);
+        few = [httparse::EMPTY_HEADER; USUAL_FIELDS];
+        let parsed = match httparse::parse_headers(within, &mut few) {
+            Err(httparse::Error::TooManyHeaders) => {
+                many = [httparse::EMPTY_HEADER; MAX_FIELDS];
+                httparse::parse_headers(within, &mut many)
+            }
+            parsed => parsed,
+        };
+        let (len, lines) = match parsed {
             Ok(httparse::Status::Complete(complete)) => complete,
             Ok(httparse::Status::Partial) if within.len() == at_most => return Err(TOO_LARGE),
             Ok(httparse::Status::Partial) => return Ok(None),

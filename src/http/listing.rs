@@ -186,7 +186,7 @@ mod tests {
     }
 
     fn listing(path: &str, is_json: bool) -> Listing {
-        let at = |path: &str| locate(path).expect("a path").into_owned();
+        let at = |path: &str| locate(path.as_bytes()).expect("a path").into_owned();
         Listing { path: at(path), base: at("/app/"), order: Order::default(), is_json }
     }
 

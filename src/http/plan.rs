@@ -117,8 +117,8 @@ impl<'a> Plan<'a> {
     /// What was asked for is at `path`. The address is made of a path of ours, so that it never leads to another host,
     /// whatever the request's began with.
     pub fn redirect(request: &Request<'_>, path: &SitePath<'_>) -> Plan<'a> {
-        let query = request.query().map(|query| format!("?{query}")).unwrap_or_default();
-        let location = format!("{path}{query}");
+        let query = request.query().map(|query| format!("?{}", String::from_utf8_lossy(query)));
+        let location = format!("{path}{}", query.unwrap_or_default());
         Plan::answer(request, Status::MovedPermanently, Payload::Redirect(location))
     }
 
@@ -422,7 +422,7 @@ mod tests {
             let request = request(&format!("GET {target} HTTP/1.1"), "");
             let path = target.strip_prefix("http://evil.example").unwrap_or(target);
             let path = path.split('?').next().unwrap_or_default();
-            let path = locate(path).expect("a path").into_directory();
+            let path = locate(path.as_bytes()).expect("a path").into_directory();
             let text = rendered(&Plan::redirect(&request, &path));
             assert!(text.contains(&format!("\r\nLocation: {expected}\r\n")), "{target}: {text}");
             assert!(text.contains("\r\nContent-Length: 0\r\n"), "{text}");

@@ -1,7 +1,7 @@
 //! What the operator wants said with every response: how long a copy is good, who may read it from elsewhere, and
 //! whatever fields a site needs.
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::percent_decode;
 
 use super::{
     cors::Cors,
@@ -24,7 +24,7 @@ pub struct Policy {
 fn path_of(request: &Request<'_>) -> Vec<u8> {
     match locate(request.path()) {
         Ok(path) => [b"/", path.bytes()].concat(),
-        Err(_) => percent_decode_str(request.path()).collect(),
+        Err(_) => percent_decode(request.path()).collect(),
     }
 }
 

@@ -81,13 +81,13 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
     let input = &input[skipped..];
     let Some(line) = take_line(input)? else { return Ok(None) };
     let (method, target, version) = cut_line(line)?;
+    let target = target::parse(method, target)?;
     let fields_at = line.len() + 2;
     let Some((fields, fields_len)) = Fields::read(&input[fields_at..], MAX_HEAD - fields_at)? else {
         return Ok(None);
     };
     let framing = fields.framing(version)?;
     fields.check_host(version)?;
-    let target = target::parse(method, target)?;
     let head_len = fields_at + fields_len;
     // HTTP/1.0 knows no such expectation (RFC 9110 §10.1.1).
     let withheld = fields.expects_continue && version == Version::Http11;
@@ -158,21 +158,21 @@ impl<'a> Request<'a> {
     /// The host that is asked, with its port if it is said: the target's own, else that of the `Host` field.
     pub fn host(&self) -> Option<&'a [u8]> {
         match self.target {
-            Target::Path { authority: Some(authority), .. } => Some(authority.as_bytes()),
+            Target::Path { authority: Some(authority), .. } => Some(authority),
             _ => self.host,
         }
     }
 
     /// The path as it was sent; empty where there is none.
-    pub fn path(&self) -> &'a str {
+    pub fn path(&self) -> &'a [u8] {
         match self.target {
             Target::Path { path, .. } => path,
-            Target::Asterisk | Target::Authority => "",
+            Target::Asterisk | Target::Authority => b"",
         }
     }
 
     /// The query, without its question mark.
-    pub fn query(&self) -> Option<&'a str> {
+    pub fn query(&self) -> Option<&'a [u8]> {
         match self.target {
             Target::Path { query, .. } => query,
             Target::Asterisk | Target::Authority => None,
@@ -211,8 +211,12 @@ fn take_line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
 
 /// `method SP request-target SP HTTP-version`, nothing more.
 fn cut_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Refusal> {
-    let mut parts = line.splitn(3, |b| *b == b' ');
-    let (Some(method), Some(target), Some(version)) = (parts.next(), parts.next(), parts.next()) else {
+    // From both ends: what is between is the target's own affair.
+    let cut = |line, at: Option<usize>| at.map(|at| <[u8]>::split_at(line, at)).map(|(a, b)| (a, &b[1..]));
+    let method_and_rest = cut(line, memchr::memchr(b' ', line));
+    let parts =
+        method_and_rest.and_then(|(method, rest)| Some((method, cut(rest, memchr::memrchr(b' ', rest))?)));
+    let Some((method, (target, version))) = parts else {
         return Err(Refusal::bad("The request line is not a method, an address and a version."));
     };
     if method.is_empty() || !method.iter().copied().all(is_tchar) {

@@ -38,15 +38,15 @@ pub struct Order {
 
 impl Order {
     /// Reads `sort=name|size|modified&order=asc|desc`. What is unknown is passed over.
-    pub fn of(query: Option<&str>) -> Order {
+    pub fn of(query: Option<&[u8]>) -> Order {
         let mut order = Order::default();
-        for parameter in query.unwrap_or_default().split('&') {
+        for parameter in query.unwrap_or_default().split(|b| *b == b'&') {
             match parameter {
-                "sort=name" => order.by = By::Name,
-                "sort=size" => order.by = By::Size,
-                "sort=modified" => order.by = By::Modified,
-                "order=asc" => order.is_descending = false,
-                "order=desc" => order.is_descending = true,
+                b"sort=name" => order.by = By::Name,
+                b"sort=size" => order.by = By::Size,
+                b"sort=modified" => order.by = By::Modified,
+                b"order=asc" => order.is_descending = false,
+                b"order=desc" => order.is_descending = true,
                 _ => {}
             }
         }
@@ -206,7 +206,7 @@ mod tests {
             ("sort=colour&x&order=up&=", "Dir sub a B b c"),
         ];
         for (query, expected) in table {
-            let mut rows = Rows::new(Order::of(Some(query)));
+            let mut rows = Rows::new(Order::of(Some(query.as_bytes())));
             for (name, is_directory, len, seconds) in [
                 ("b", false, 9, 0),
                 ("sub", true, 0, 5),

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 
 use super::{authority, refusal::Refusal};
 
@@ -16,12 +16,12 @@ const WELL_KNOWN: &[u8] = b".well-known";
 pub const PATH: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// A request target, by its form. `query` is without its question mark.
+/// A request target, by its form, in visible ASCII. `query` is without its question mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target<'a> {
     /// Origin form, or absolute form, which has an authority. `path` begins with a slash, or is empty where an absolute
     /// form names no path.
-    Path { authority: Option<&'a str>, path: &'a str, query: Option<&'a str> },
+    Path { authority: Option<&'a [u8]>, path: &'a [u8], query: Option<&'a [u8]> },
     /// `*`, for OPTIONS.
     Asterisk,
     /// `host:port`, for CONNECT.
@@ -33,43 +33,46 @@ pub enum Target<'a> {
 /// # Errors
 /// 400 for a form that the method does not take, a fragment, and any byte that is not visible ASCII.
 pub fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Refusal> {
-    if !target.iter().all(u8::is_ascii_graphic) {
-        return Err(Refusal::bad("The address has a byte that must be percent-encoded."));
+    let mut query_at = None;
+    for (at, byte) in target.iter().enumerate() {
+        match byte {
+            b'#' => return Err(Refusal::bad("The address has a fragment, which is not for servers.")),
+            b'?' if query_at.is_none() => query_at = Some(at),
+            b'!'..=b'~' => {}
+            _ => return Err(Refusal::bad("The address has a byte that must be percent-encoded.")),
+        }
     }
-    if target.contains(&b'#') {
-        return Err(Refusal::bad("The address has a fragment, which is not for servers."));
-    }
-    let text = std::str::from_utf8(target).map_err(|_| Refusal::bad("The address is not ASCII."))?;
-    match (method, text) {
+    match (method, target) {
         (b"CONNECT", _) => match authority::check(target)? {
             true => Ok(Target::Authority),
             false => Err(Refusal::bad("CONNECT needs a host and a port.")),
         },
-        (b"OPTIONS", "*") => Ok(Target::Asterisk),
-        _ if text.starts_with('/') => Ok(split_query(None, text)),
-        _ => absolute(text),
+        (b"OPTIONS", b"*") => Ok(Target::Asterisk),
+        (_, [b'/', ..]) => {
+            let (path, query) = split_query(target, query_at);
+            Ok(Target::Path { authority: None, path, query })
+        }
+        _ => absolute(target, query_at),
     }
 }
 
 /// `http://host:port/path?query`. The authority replaces `Host` (RFC 9112 §3.2.2).
-fn absolute(text: &str) -> Result<Target<'_>, Refusal> {
-    let rest = match text.split_once("://") {
-        Some((scheme, rest))
-            if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https") =>
-        {
-            rest
-        }
-        _ => return Err(Refusal::bad("The address must be a path, or begin with http://.")),
-    };
-    let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    authority::check(host.as_bytes())?;
-    Ok(split_query(Some(host), path))
+fn absolute(target: &[u8], query_at: Option<usize>) -> Result<Target<'_>, Refusal> {
+    let (before, query) = split_query(target, query_at);
+    let scheme = before.iter().position(|b| *b == b':').unwrap_or(0);
+    let is_http =
+        before[..scheme].eq_ignore_ascii_case(b"http") || before[..scheme].eq_ignore_ascii_case(b"https");
+    let rest = before[scheme..].strip_prefix(b"://").filter(|_| is_http);
+    let rest = rest.ok_or(Refusal::bad("The address must be a path, or begin with http://."))?;
+    let (host, path) = rest.split_at(memchr::memchr(b'/', rest).unwrap_or(rest.len()));
+    authority::check(host)?;
+    Ok(Target::Path { authority: Some(host), path, query })
 }
 
-fn split_query<'a>(authority: Option<&'a str>, text: &'a str) -> Target<'a> {
-    match text.split_once('?') {
-        Some((path, query)) => Target::Path { authority, path, query: Some(query) },
-        None => Target::Path { authority, path: text, query: None },
+fn split_query(target: &[u8], query_at: Option<usize>) -> (&[u8], Option<&[u8]>) {
+    match query_at {
+        Some(at) => (&target[..at], Some(&target[at + 1..])),
+        None => (target, None),
     }
 }
 
@@ -177,29 +180,32 @@ impl<'a> SitePath<'a> {
 
 /// Finds out which path below the root a target's path means: decoded once, cut into names, each name checked.
 ///
-/// Empty names and `.` are passed over. A path that is not borrowed had to be decoded or put together anew.
+/// Empty names and `.` are passed over.
 ///
 /// # Errors
 /// 400 for malformed percent-encoding; 404 for `..` and what cannot name a file.
-pub fn locate(path: &str) -> Result<SitePath<'_>, Refusal> {
+pub fn locate(path: &[u8]) -> Result<SitePath<'_>, Refusal> {
+    if is_plain(path) {
+        return Ok(SitePath(Cow::Borrowed(path.get(1..).unwrap_or_default())));
+    }
     let decoded = decode(path)?;
-    let mut canonical = true;
-    let mut names = decoded.split(|b| *b == b'/').skip(1).peekable();
-    while let Some(name) = names.next() {
-        match name {
-            b"" => canonical &= names.peek().is_none(),
-            b"." => canonical = false,
-            _ if can_be(name) => {}
-            _ => return Err(Refusal::NOT_FOUND),
-        }
+    let names = decoded.split(|b| *b == b'/').skip(1);
+    if !names.filter(|name| !matches!(*name, b"" | b".")).all(can_be) {
+        return Err(Refusal::NOT_FOUND);
     }
-    if !canonical {
-        return Ok(SitePath(Cow::Owned(canonicalise(&decoded))));
-    }
-    Ok(SitePath(match decoded {
-        Cow::Borrowed(bytes) => Cow::Borrowed(bytes.get(1..).unwrap_or_default()),
-        Cow::Owned(bytes) => Cow::Owned(bytes.get(1..).unwrap_or_default().to_vec()),
-    }))
+    Ok(SitePath(Cow::Owned(canonicalise(&decoded))))
+}
+
+/// Whether `path` is what it means already, as most are: nothing in it is encoded, and no name is empty, begins with a
+/// dot or may be too long.
+fn is_plain(path: &[u8]) -> bool {
+    let mut before = b'/';
+    let is_plain = path.iter().skip(1).all(|byte| {
+        let is_plain = *byte != b'%' && (before != b'/' || !matches!(byte, b'/' | b'.'));
+        before = *byte;
+        is_plain
+    });
+    is_plain && path.len() <= NAME_MAX
 }
 
 /// Joins the names by single slashes, without the empty ones and `.`.
@@ -216,8 +222,8 @@ fn canonicalise(path: &[u8]) -> Vec<u8> {
 }
 
 /// Percent-decodes once. An encoded slash would change which names there are, so that no file has it.
-fn decode(path: &str) -> Result<Cow<'_, [u8]>, Refusal> {
-    let mut rest = path.as_bytes();
+fn decode(path: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
+    let mut rest = path;
     while let Some(percent) = memchr::memchr(b'%', rest) {
         match rest.get(percent + 1..percent + 3) {
             Some(b"2F" | b"2f") => return Err(Refusal::NOT_FOUND),
@@ -225,7 +231,7 @@ fn decode(path: &str) -> Result<Cow<'_, [u8]>, Refusal> {
             _ => return Err(Refusal::bad("The address has a percent sign without two hexadecimal digits.")),
         }
     }
-    Ok(percent_decode_str(path).into())
+    Ok(percent_decode(path).into())
 }
 
 #[cfg(test)]
@@ -234,8 +240,13 @@ mod tests {
 
     #[test]
     fn targets() {
-        let path = |path, query| Some(Target::Path { authority: None, path, query });
-        let at = |authority, path, query| Some(Target::Path { authority: Some(authority), path, query });
+        let path = |path: &'static str, query: Option<&'static str>| {
+            Some(Target::Path { authority: None, path: path.as_bytes(), query: query.map(str::as_bytes) })
+        };
+        let at = |authority: &'static str, path: &'static str, query: Option<&'static str>| {
+            let (authority, path) = (Some(authority.as_bytes()), path.as_bytes());
+            Some(Target::Path { authority, path, query: query.map(str::as_bytes) })
+        };
         let table: &[(&str, &str, Option<Target<'_>>)] = &[
             ("GET", "/", path("/", None)),
             ("GET", "/a?b=c?d", path("/a", Some("b=c?d"))),
@@ -312,27 +323,27 @@ mod tests {
         ];
         for (path, expected) in table {
             let visible = |path: SitePath<'static>| Names::Visible.allow_all(&path).then_some(path);
-            let got = locate(path).and_then(|path| visible(path).ok_or(Refusal::NOT_FOUND));
+            let got = locate(path.as_bytes()).and_then(|path| visible(path).ok_or(Refusal::NOT_FOUND));
             let got = got.as_ref().map(SitePath::bytes).map_err(|refusal| refusal.status.code());
             assert_eq!(got, *expected, "{path:?}");
         }
-        assert!(locate(&format!("/{long}")).is_ok());
-        assert_eq!(locate(&format!("/{long}a")), Err(Refusal::NOT_FOUND));
+        assert!(locate(format!("/{long}").as_bytes()).is_ok());
+        assert_eq!(locate(format!("/{long}a").as_bytes()), Err(Refusal::NOT_FOUND));
     }
 
     #[test]
     fn hidden_names_can_be_allowed_and_what_leads_up_never() {
         for path in ["/.git/config", "/a/.env", "/.a", "/...", "/a/.well-known/x"] {
-            assert!(locate(path).is_ok_and(|path| Names::All.allow_all(&path)), "{path}");
+            assert!(locate(path.as_bytes()).is_ok_and(|path| Names::All.allow_all(&path)), "{path}");
         }
         for path in ["/..", "/a/..", "/a/../b", "/%2e%2e/a", "/..%2fa", "/a%00"] {
-            assert_eq!(locate(path), Err(Refusal::NOT_FOUND), "{path}");
+            assert_eq!(locate(path.as_bytes()), Err(Refusal::NOT_FOUND), "{path}");
         }
     }
 
     #[test]
     fn paths_made_of_paths() {
-        let at = |path: &'static str| locate(path).expect("a path");
+        let at = |path: &'static str| locate(path.as_bytes()).expect("a path");
         assert_eq!(at("/a").into_directory(), at("/a/"));
         assert_eq!(at("/").into_directory(), SitePath::ROOT);
         assert_eq!(at("/a/b").with_extension(".html"), at("/a/b.html"));
@@ -361,7 +372,7 @@ mod tests {
     #[test]
     fn a_plain_path_is_borrowed() {
         for path in ["/", "/a", "/a/b.html", "/a/"] {
-            assert!(matches!(locate(path), Ok(SitePath(Cow::Borrowed(_)))), "{path}");
+            assert!(matches!(locate(path.as_bytes()), Ok(SitePath(Cow::Borrowed(_)))), "{path}");
         }
     }
 }

@@ -333,7 +333,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let site = Site::open(dir.path(), Options::default()).expect("open it");
         let mut clock = Clock::frozen(SystemTime::now());
-        let path = locate("/late.txt").expect("a path");
+        let path = locate(b"/late.txt").expect("a path");
         let is_there = |clock: &Clock| site.find(&path, clock).is_ok();
         clock.tick();
         assert!(!is_there(&clock));
@@ -343,7 +343,7 @@ mod tests {
         assert!(is_there(&clock));
         for i in 0..2 * Absent::MOST {
             let missing = format!("/{i}");
-            assert!(site.find(&locate(&missing).expect("a path"), &clock).is_err());
+            assert!(site.find(&locate(missing.as_bytes()).expect("a path"), &clock).is_err());
         }
         assert_eq!(site.tree.borrow().absent.paths.len(), Absent::MOST, "it is bounded");
     }

@@ -109,7 +109,7 @@ impl Http {
             Ok(Ask::Options) => return Ok(Admitted::Options),
             Ok(Ask::Path(path)) => self.lookup.find(path, request, clock)?,
             // No file can be there, but an application may have an address such as /item/a%2Fb.
-            Err(Refusal::NOT_FOUND) if request.path().starts_with(&self.base()) => {
+            Err(Refusal::NOT_FOUND) if request.path().starts_with(self.base().as_bytes()) => {
                 self.lookup.application(request, clock)?
             }
             Err(refusal) => return Err(refusal),

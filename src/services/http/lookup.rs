@@ -66,7 +66,7 @@ pub fn directory_path(name: &str) -> Option<SitePath<'static>> {
 }
 
 fn path(name: &str) -> Option<SitePath<'static>> {
-    locate(&format!("/{}", utf8_percent_encode(name, LITERAL))).ok().map(SitePath::into_owned)
+    locate(format!("/{}", utf8_percent_encode(name, LITERAL)).as_bytes()).ok().map(SitePath::into_owned)
 }
 
 impl Lookup {
