@@ -9,6 +9,9 @@ use super::refusal::Refusal;
 /// # Errors
 /// 400, with the reason.
 pub fn check(authority: &[u8]) -> Result<bool, Refusal> {
+    if is_plain(authority) {
+        return Ok(false);
+    }
     let (host, port) = split(authority)?;
     if host.is_empty() {
         return Err(Refusal::bad("The host is empty."));
@@ -22,6 +25,11 @@ pub fn check(authority: &[u8]) -> Result<bool, Refusal> {
         None => Ok(false),
         Some(digits) => check_port(digits).map(|()| !digits.is_empty()),
     }
+}
+
+/// Whether it is a name or an IPv4 address of the usual characters, and nothing else.
+fn is_plain(authority: &[u8]) -> bool {
+    !authority.is_empty() && authority.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
 }
 
 /// Splits at the colon before the port, which is not one inside the brackets of an IPv6 address.

@@ -88,7 +88,7 @@ impl<'a> Fields<'a> {
             }
             Err(_) => return Err(Refusal::bad("A field line is not a name, a colon and a value.")),
         };
-        if memchr::memchr_iter(b'\n', &input[..len]).any(|lf| lf == 0 || input[lf - 1] != b'\r') {
+        if has_bare_lf(&input[..len]) {
             return Err(Refusal::bad("A line ends without a carriage return."));
         }
         let mut fields = Fields::default();
@@ -181,6 +181,13 @@ impl<'a> Fields<'a> {
             Version::Http10 => Persistence::Close,
         }
     }
+}
+
+/// Looks at all pairs of bytes, without an early end: many at once that way.
+fn has_bare_lf(lines: &[u8]) -> bool {
+    let pairs = lines.iter().zip(lines.iter().skip(1));
+    lines.first() == Some(&b'\n')
+        || pairs.fold(false, |is_bare, (a, b)| is_bare | (*b == b'\n' && *a != b'\r'))
 }
 
 fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8], twice: &'static str) -> Result<(), Refusal> {

@@ -60,6 +60,9 @@ impl Vary {
     }
 
     pub fn append(self, out: &mut Vec<u8>) {
+        if self == Vary::ACCEPT_ENCODING {
+            return out.extend_from_slice(b"Vary: Accept-Encoding\r\n"); // as for nearly every file
+        }
         let mut before = "Vary: ";
         for (vary, name) in Vary::NAMES {
             if self.0 & vary.0 != 0 {

@@ -227,16 +227,13 @@ impl<'a> Plan<'a> {
     /// Appends the head, and the body where that is a page of ours. Returns the length of the head.
     pub fn render(&self, occasion: &Occasion<'_>, out: &mut Vec<u8>) -> usize {
         let head = out.len();
-        out.extend_from_slice(b"HTTP/1.1 ");
-        out.extend_from_slice(self.status.line().as_bytes());
-        out.extend_from_slice(b"\r\nServer: oneloop\r\nDate: ");
+        out.extend_from_slice(self.status.head().as_bytes());
         out.extend_from_slice(occasion.date);
-        out.extend_from_slice(b"\r\n");
-        match self.persistence {
-            Persistence::Persist => {}
-            Persistence::PersistIfSaid => out.extend_from_slice(b"Connection: keep-alive\r\n"),
-            Persistence::Close => out.extend_from_slice(b"Connection: close\r\n"),
-        }
+        out.extend_from_slice(match self.persistence {
+            Persistence::Persist => b"\r\n",
+            Persistence::PersistIfSaid => b"\r\nConnection: keep-alive\r\n",
+            Persistence::Close => b"\r\nConnection: close\r\n",
+        });
         let page = self.payload.render(out);
         occasion.policy.append(self.topics(), self.vary, occasion.request, head, out);
         out.extend_from_slice(b"\r\n");

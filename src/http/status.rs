@@ -12,6 +12,13 @@ macro_rules! statuses {
                 match self { $(Status::$name => $code),* }
             }
 
+            /// The beginning of a head: the status line, and the next line up to the value of `Date`.
+            pub fn head(self) -> &'static str {
+                match self {
+                    $(Status::$name => concat!("HTTP/1.1 ", $code, " ", $reason, "\r\nServer: oneloop\r\nDate: ")),*
+                }
+            }
+
             /// The code and its reason phrase: `404 Not Found`.
             pub fn line(self) -> &'static str {
                 match self { $(Status::$name => concat!($code, " ", $reason)),* }

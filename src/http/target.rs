@@ -99,8 +99,10 @@ impl Names {
 
     /// Whether all names of `path` are among them.
     pub fn allow_all(self, path: &SitePath<'_>) -> bool {
-        let has_dot = path.0.starts_with(b".") || memchr::memmem::find(&path.0, b"/.").is_some();
-        !has_dot || path.names().enumerate().all(|(depth, name)| self.allow(name, depth))
+        let mut before = b'/';
+        let has_dots =
+            path.0.iter().any(|byte| std::mem::replace(&mut before, *byte) == b'/' && *byte == b'.');
+        !has_dots || path.names().enumerate().all(|(depth, name)| self.allow(name, depth))
     }
 }
 
@@ -200,12 +202,11 @@ pub fn locate(path: &[u8]) -> Result<SitePath<'_>, Refusal> {
 /// dot or may be too long.
 fn is_plain(path: &[u8]) -> bool {
     let mut before = b'/';
-    let is_plain = path.iter().skip(1).all(|byte| {
-        let is_plain = *byte != b'%' && (before != b'/' || !matches!(byte, b'/' | b'.'));
-        before = *byte;
-        is_plain
-    });
-    is_plain && path.len() <= NAME_MAX
+    let is_plain = |byte: &u8| {
+        let is_first = std::mem::replace(&mut before, *byte) == b'/';
+        *byte != b'%' && !(is_first && matches!(byte, b'/' | b'.'))
+    };
+    path.iter().skip(1).all(is_plain) && path.len() <= NAME_MAX
 }
 
 /// Joins the names by single slashes, without the empty ones and `.`.
