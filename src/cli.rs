@@ -137,6 +137,10 @@ pub struct Limits {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_limit)]
     #[arg(env = "ONELOOP_DRAIN_TIMEOUT", hide_env = true)]
     pub drain_timeout: TimeLimit,
+
+    /// Ask about each file in every turn of the loop, even where the kernel tells of changes
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_NO_WATCH", hide_env = true)]
+    pub no_watch: bool,
 }
 
 #[derive(Debug, Args)]

@@ -74,6 +74,7 @@ fn settings(cli: Cli, is_interactive: bool) -> Result<Settings, StartError> {
         cache_control: responses.cache_control,
         cors: cors(&responses.cors)?,
         headers: responses.header.into_iter().flat_map(|lines| lines.0).collect(),
+        watch: !limits.no_watch,
         max_connections: limits.max_connections,
         timeouts: Timeouts { head: limits.head_timeout.0, idle: limits.idle_timeout.0 },
         send_timeout: limits.send_timeout.0,

@@ -62,6 +62,8 @@ pub struct Settings {
     pub cors: Option<Cors>,
     /// Field lines that go with responses.
     pub headers: Vec<Extra>,
+    /// The kernel is asked to tell of changes; else files are asked about in every turn.
+    pub watch: bool,
     /// Hosts that are answered besides this machine's own, while only loopback addresses are listened on; `*` is every
     /// host.
     pub allow_hosts: Vec<String>,
@@ -98,6 +100,7 @@ impl Default for Settings {
             cache_control: "no-cache".into(),
             cors: None,
             headers: Vec::new(),
+            watch: true,
             allow_hosts: Vec::new(),
             spa: None,
             udp_echo: None,
@@ -184,6 +187,11 @@ impl HttpServer {
             let service = Box::new(Rc::clone(&http));
             server.event_loop.listen(socket, service).map_err(|e| cannot_listen(address, &e))?;
             server.addresses.push(address);
+        }
+        if let Some(watcher) = Some(http).filter(|_| settings.watch).and_then(|http| http.watcher()) {
+            server.event_loop.look_first(watcher).map_err(|e| {
+                StartError::System(format!("cannot watch the directory: {}; try --no-watch", plain(&e)))
+            })?;
         }
         if let Some(address) = &settings.udp_echo {
             server.echo(address)?;

@@ -8,13 +8,13 @@ use signal_hook_mio::v1_0::Signals;
 use super::{
     EventLoop,
     datagrams::Datagrams,
-    source::{Kind, Listener, Source},
+    source::{Kind, Listener, Source, Watched},
 };
 use crate::{
     clock::Clock,
     connection::{Connection, Readiness, Scratch},
     observer::{Observer, Step, Who},
-    protocol::{Context, Responder, Service, Why},
+    protocol::{Context, Responder, Service, Watcher, Why},
 };
 
 impl EventLoop {
@@ -50,6 +50,14 @@ impl EventLoop {
     /// The poller does not take them.
     pub fn heed(&mut self, signals: Signals) -> io::Result<()> {
         self.insert(Kind::Signals(signals), Who::Loop).map(drop)
+    }
+
+    /// Lets `watcher` look before anybody is served, in each turn in which its descriptor is readable.
+    ///
+    /// # Errors
+    /// The poller does not take it.
+    pub fn look_first(&mut self, watcher: Box<dyn Watcher>) -> io::Result<()> {
+        self.insert(Kind::Watcher(Watched(watcher)), Who::Loop).map(drop)
     }
 
     /// From now on `observer` sees every step.

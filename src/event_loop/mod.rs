@@ -120,6 +120,7 @@ impl EventLoop {
                 Some(Kind::Connection(_)) => self.converse(key),
                 Some(Kind::Datagrams(_)) => self.answer(key),
                 Some(Kind::Signals(_)) => self.heed_signals(key),
+                Some(Kind::Watcher(_)) => self.look(key),
                 // It was closed earlier in this turn.
                 None => {}
             }
@@ -149,7 +150,10 @@ impl EventLoop {
             // An event is a hint. What it does not find costs nothing; what it finds unready, one call that would block.
             if let Some(source) = self.sources.get_mut(event.token().0) {
                 source.note(event);
-                self.ready.push(event.token().0);
+                match source.kind {
+                    Kind::Watcher(_) => self.ready.push_front(event.token().0),
+                    _ => self.ready.push(event.token().0),
+                }
             }
         }
         self.steps.note(Who::Loop, || Step::Woke { kernel, carried });
@@ -242,6 +246,13 @@ impl EventLoop {
             Context { clock: &self.clock, draining: self.draining, who: *who, steps: &mut self.steps };
         let outcome = datagrams.answer(ready, self.scratch.input(), &mut cx);
         self.see_to(key, outcome);
+    }
+
+    /// What is told now holds for everybody who is served in this turn.
+    fn look(&mut self, key: usize) {
+        if let Some(Source { kind: Kind::Watcher(watched), .. }) = self.sources.get_mut(key) {
+            watched.0.look();
+        }
     }
 
     /// Ctrl-C or SIGTERM: an orderly end begins.

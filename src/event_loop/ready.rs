@@ -25,6 +25,14 @@ impl Ready {
         }
     }
 
+    /// Puts `key` at the front, where it is next.
+    pub fn push_front(&mut self, key: usize) {
+        self.push(key);
+        if self.queue.back() == Some(&key) {
+            self.queue.rotate_right(1);
+        }
+    }
+
     /// Takes the key at the front. Its source may be closed by now, and its key used again: then the turn that it gets
     /// costs one call that would block, and nothing else.
     pub fn pop(&mut self) -> Option<usize> {
@@ -53,5 +61,8 @@ mod tests {
         let order: Vec<usize> = std::iter::from_fn(|| ready.pop()).collect();
         assert_eq!(order, [1, 2, 3]);
         assert_eq!(ready.count(), 0);
+        ready.push(4);
+        ready.push_front(5);
+        assert_eq!((ready.pop(), ready.pop()), (Some(5), Some(4)));
     }
 }

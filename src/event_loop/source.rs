@@ -2,12 +2,13 @@
 //!
 //! One slab of sources is what `rlist` is in the `select()` program; a source's key in it is its token at the poller.
 
-use std::io;
+use std::{io, os::fd::AsRawFd};
 
 use mio::{
     Interest, Registry, Token,
     event::{Event, Source as Pollable},
     net::TcpListener,
+    unix::SourceFd,
 };
 use signal_hook_mio::v1_0::Signals;
 
@@ -15,7 +16,7 @@ use super::datagrams::Datagrams;
 use crate::{
     connection::{Connection, Readiness},
     observer::Who,
-    protocol::Service,
+    protocol::{Service, Watcher},
 };
 
 /// One polled source, and what is known of its readiness.
@@ -33,6 +34,30 @@ pub enum Kind {
     Connection(Box<Connection>),
     Datagrams(Datagrams),
     Signals(Signals),
+    Watcher(Watched),
+}
+
+/// What is looked at before anybody is served.
+pub struct Watched(pub Box<dyn Watcher>);
+
+impl Watched {
+    fn poll_as<T>(&self, act: impl FnOnce(&mut SourceFd<'_>) -> T) -> T {
+        act(&mut SourceFd(&self.0.as_fd().as_raw_fd()))
+    }
+}
+
+impl Pollable for Watched {
+    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        self.poll_as(|fd| fd.register(registry, token, interest))
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        self.poll_as(|fd| fd.reregister(registry, token, interest))
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.poll_as(|fd| fd.deregister(registry))
+    }
 }
 
 /// A listening socket, and who speaks on the connections that it accepts.
@@ -76,6 +101,7 @@ impl Source {
             Kind::Connection(connection) => connection.socket(),
             Kind::Datagrams(datagrams) => &mut datagrams.socket,
             Kind::Signals(signals) => signals,
+            Kind::Watcher(watched) => watched,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 mod outbox;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, os::fd::AsFd, time::Duration};
 
 pub use outbox::{Body, Front, Outbox};
 
@@ -98,6 +98,12 @@ impl<F: FnMut(SocketAddr) -> Box<dyn Protocol>> Service for F {
     fn welcome(&mut self, peer: SocketAddr) -> Box<dyn Protocol> {
         self(peer)
     }
+}
+
+/// What is looked at before anybody is served, in a turn in which its descriptor is readable.
+pub trait Watcher: AsFd {
+    /// Reads what there is to be told.
+    fn look(&mut self);
 }
 
 /// What is spoken on a datagram socket: one message in, at most one out.

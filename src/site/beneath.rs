@@ -38,6 +38,12 @@ impl Beneath {
         &self.root
     }
 
+    /// Looks at what is at `path`, which is relative, if no link leads there. (By the kernel alone.)
+    pub fn open_without_links(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        openat2(&self.root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+    }
+
     /// Opens `path`, which is relative. A path that leads out of the root is an `EXDEV`, a link that the kernel itself
     /// makes up (`/proc/*/fd`) an `ELOOP`.
     pub fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {

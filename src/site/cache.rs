@@ -1,8 +1,8 @@
 //! Small files, kept in memory and never stale.
 //!
-//! Nothing is served from here without asking the file system: one `stat` a file and turn says whether the file is
-//! still the one that was read. Whether its path still leads there *beneath the root* is asked anew every second, by
-//! opening it again.
+//! Nothing is served from here unless it is known to be still the file that was read: the kernel tells of changes, to
+//! files that are [watched](Watch); of others, one `stat` a file and turn is asked. Whether the path still leads there
+//! *beneath the root* is asked anew every second, by opening it again.
 //!
 //! One kind of change leaves no trace in a file's status: a store through a shared memory map, into a page that was
 //! written to before. It is seen within that second, too.
@@ -12,7 +12,12 @@ use std::{rc::Rc, time::Instant};
 use lru::LruCache;
 use rustix::fs::{AtFlags, statat};
 
-use super::{LOOK_AGAIN, beneath::Beneath, entry::Entry};
+use super::{
+    LOOK_AGAIN,
+    beneath::Beneath,
+    entry::Entry,
+    watch::{Changes, Watch},
+};
 use crate::clock::Clock;
 
 /// The cache holds at most this many bytes of content and names.
@@ -24,6 +29,7 @@ const OVERHEAD: usize = 512;
 pub struct Cache {
     files: LruCache<Box<[u8]>, Kept>,
     bytes: usize,
+    pub watch: Option<Watch>,
 }
 
 struct Kept {
@@ -33,47 +39,96 @@ struct Kept {
     /// The turn in which the file was last asked for its status.
     checked: u64,
     opened: Instant,
+    watched: Watched,
+}
+
+/// Whether changes of a file are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Watched {
+    /// It was not asked for again yet.
+    NotYet,
+    /// Under this number.
+    As(i32),
+    /// They are not.
+    No,
 }
 
 impl Cache {
     pub fn new() -> Cache {
-        Cache { files: LruCache::unbounded(), bytes: 0 }
+        Cache { files: LruCache::unbounded(), bytes: 0, watch: None }
     }
 
     /// The file at `path`, if it is here and still the same.
     pub fn fresh(&mut self, path: &[u8], site: &Beneath, clock: &Clock) -> Option<Rc<Entry>> {
         let kept = self.files.get_mut(path)?;
         if kept.checked != clock.turn() {
-            let is_still = clock.now() < kept.opened + LOOK_AGAIN
-                && statat(site.root(), &*kept.file, AtFlags::empty())
-                    .is_ok_and(|stat| kept.entry.is_still(&stat));
-            if !is_still {
+            if !kept.is_current(site, clock) {
                 self.forget(path);
                 return None;
             }
             kept.checked = clock.turn();
+            if let (Watched::NotYet, Some(watch)) = (kept.watched, &mut self.watch) {
+                let number = watch.add(&kept.file, path, &kept.entry, site);
+                kept.watched = number.map_or(Watched::No, Watched::As);
+            }
         }
         Some(Rc::clone(&kept.entry))
     }
 
+    /// Takes note of what the kernel told of changes. To be called before anything is served in a turn.
+    pub fn note_changes(&mut self) {
+        match self.watch.as_mut().map(Watch::read) {
+            Some(Changes::Of(keys)) => keys.iter().for_each(|key| self.forget(key)),
+            Some(Changes::Everything) => self.clear(),
+            None => {}
+        }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.files.clear();
+        self.bytes = 0;
+        if let Some(watch) = &mut self.watch {
+            watch.clear();
+        }
+    }
+
     /// Keeps `entry`, which was read in this turn from `file`, for `path`.
     pub fn keep(&mut self, path: &[u8], file: &[u8], entry: &Rc<Entry>, clock: &Clock) {
+        let (checked, opened) = (clock.turn(), clock.now());
         let kept =
-            Kept { entry: Rc::clone(entry), file: file.into(), checked: clock.turn(), opened: clock.now() };
+            Kept { entry: Rc::clone(entry), file: file.into(), checked, opened, watched: Watched::NotYet };
         self.forget(path);
         self.bytes += weight(path, &kept);
         self.files.put(path.into(), kept);
         while self.bytes > MAX_BYTES
             && let Some((path, kept)) = self.files.pop_lru()
         {
-            self.bytes -= weight(&path, &kept);
+            self.let_go(&path, &kept);
         }
     }
 
     fn forget(&mut self, path: &[u8]) {
         if let Some(kept) = self.files.pop(path) {
-            self.bytes -= weight(path, &kept);
+            self.let_go(path, &kept);
         }
+    }
+
+    fn let_go(&mut self, path: &[u8], kept: &Kept) {
+        self.bytes -= weight(path, kept);
+        if let (Watched::As(number), Some(watch)) = (kept.watched, &mut self.watch) {
+            watch.remove(number, path);
+        }
+    }
+}
+
+impl Kept {
+    /// Whether it is still the file that was read.
+    fn is_current(&self, site: &Beneath, clock: &Clock) -> bool {
+        let is_same = || {
+            statat(site.root(), &*self.file, AtFlags::empty()).is_ok_and(|stat| self.entry.is_still(&stat))
+        };
+        clock.now() < self.opened + LOOK_AGAIN && (matches!(self.watched, Watched::As(_)) || is_same())
     }
 }
 

@@ -9,12 +9,13 @@ mod beneath;
 mod cache;
 mod entry;
 mod listing;
+mod watch;
 
 use std::{
     cell::{Cell, RefCell},
     collections::HashSet,
-    io,
-    os::fd::OwnedFd,
+    io, mem,
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     rc::Rc,
     time::{Duration, Instant},
@@ -25,7 +26,7 @@ use rustix::{
     io::Errno,
 };
 
-use self::{beneath::Beneath, cache::Cache};
+use self::{beneath::Beneath, cache::Cache, watch::Watch};
 pub use self::{
     entry::{Content, Entry},
     listing::{Directory, Share},
@@ -124,6 +125,21 @@ impl Site {
         let tree = &mut *self.tree.borrow_mut();
         let variant = tree.variant(path, &self.options.index, coding, clock)?;
         variant.is_variant_of(original).then_some(variant)
+    }
+
+    /// From now on the kernel tells of changes, where it can: the descriptor becomes readable, and then
+    /// [`Site::note_changes`] is to be called, before anything is served. `None`: it cannot.
+    pub fn watch(&self) -> Option<OwnedFd> {
+        let cache = &mut self.tree.borrow_mut().cache;
+        let watch = Watch::new().inspect_err(|e| log::info!("the kernel tells of no changes: {e}")).ok()?;
+        let readable = watch.as_fd().try_clone_to_owned().ok()?;
+        cache.watch = Some(watch);
+        Some(readable)
+    }
+
+    /// Takes note of what has changed.
+    pub fn note_changes(&self) {
+        self.tree.borrow_mut().cache.note_changes();
     }
 
     /// Begins to list the directory at `path`.
@@ -225,7 +241,10 @@ impl Tree {
             return false;
         }
         let Ok(tree) = Tree::open(&site.dir, site.options.follow_links) else { return false };
-        *self = Tree { seen: self.seen, turn: self.turn, ..tree };
+        // The watch is polled, so it is the new directory's now.
+        self.cache.clear();
+        let cache = mem::replace(&mut self.cache, Cache::new());
+        *self = Tree { seen: self.seen, turn: self.turn, cache, ..tree };
         true
     }
 

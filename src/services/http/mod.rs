@@ -7,6 +7,7 @@ mod under_way;
 use std::{
     cell::{Cell, RefCell},
     net::SocketAddr,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     rc::Rc,
     time::Duration,
 };
@@ -17,7 +18,7 @@ use super::access_log::{AccessLog, Journal};
 use crate::{
     clock::Clock,
     http::{Hosts, Policy},
-    protocol::{Protocol, Service},
+    protocol::{Protocol, Service, Watcher},
     site::Site,
 };
 
@@ -72,6 +73,13 @@ impl Http {
         Http { log: Some(log), ..self }
     }
 
+    /// Who is to look first in each turn, so that a file that is kept need not be asked about: if the kernel tells of
+    /// changes.
+    pub fn watcher(self: &Rc<Http>) -> Option<Box<dyn Watcher>> {
+        let changes = self.lookup.site.watch()?;
+        Some(Box::new(ForSite { http: Rc::clone(self), changes }))
+    }
+
     /// Whether there is time for a piece of work in this turn, which is then taken.
     fn has_time(&self, clock: &Clock) -> bool {
         let (turn, done) = self.work.get();
@@ -88,6 +96,24 @@ impl Http {
     /// Answers to `hosts` alone.
     pub fn for_hosts(self, hosts: Hosts) -> Http {
         Http { hosts, ..self }
+    }
+}
+
+/// Tells a site of changes to its files.
+struct ForSite {
+    http: Rc<Http>,
+    changes: OwnedFd,
+}
+
+impl AsFd for ForSite {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.changes.as_fd()
+    }
+}
+
+impl Watcher for ForSite {
+    fn look(&mut self) {
+        self.http.lookup.site.note_changes();
     }
 }
 

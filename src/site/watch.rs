@@ -1,0 +1,159 @@
+//! Word from the kernel of changes, so that a file that is kept need not be asked for its status in every turn.
+//!
+//! The watch is on the file itself, whatever path it is written by, and on every directory that leads to it (inotify(7)).
+//! What it does not tell of is not trusted to it: paths with links in them, other file systems than the root's, and those
+//! that somebody else writes to. Stores through a shared memory map it does not tell of either; they are seen when the
+//! path is opened anew.
+
+use std::{
+    collections::HashMap,
+    mem::MaybeUninit,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::{
+    fs::{
+        fstat, fstatfs,
+        inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags},
+    },
+    io::Errno,
+};
+
+use super::{beneath::Beneath, entry::Entry};
+
+/// Watched files at most: each holds an inode in the kernel's memory.
+const MAX_FILES: usize = 10_000;
+/// Events are read this often in one turn; who makes more of them makes us forget everything.
+const READS: usize = 64;
+
+/// File systems of this machine alone, on which every change is made through this kernel: statfs(2). Not among them is
+/// overlayfs, where a file that is written to becomes another.
+const LOCAL: [i64; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2010];
+
+const OF_FILES: WatchFlags =
+    WatchFlags::MODIFY.union(WatchFlags::ATTRIB).union(WatchFlags::MOVE_SELF).union(WatchFlags::DELETE_SELF);
+const OF_DIRECTORIES: WatchFlags =
+    WatchFlags::ATTRIB.union(WatchFlags::MOVE_SELF).union(WatchFlags::DELETE_SELF).union(WatchFlags::ONLYDIR);
+
+/// What has changed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// These keys, if any.
+    Of(Vec<Box<[u8]>>),
+    /// Nobody knows.
+    Everything,
+}
+
+/// The files and directories that are watched.
+pub struct Watch {
+    inotify: OwnedFd,
+    /// The keys under which a watched file is kept, by its number.
+    files: HashMap<i32, Vec<Box<[u8]>>>,
+    /// The numbers of watched directories, by path.
+    directories: HashMap<Box<[u8]>, i32>,
+}
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
+    }
+}
+
+impl Watch {
+    /// Watches nothing yet.
+    ///
+    /// # Errors
+    /// The system has no watch to give.
+    pub fn new() -> Result<Watch, Errno> {
+        let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+        Ok(Watch { inotify, files: HashMap::new(), directories: HashMap::new() })
+    }
+
+    /// Watches the file at `path`, which was read as `entry` and is kept under `key`; returns its number. `None`: it is
+    /// not to be had, or the path leads elsewhere by now.
+    pub fn add(&mut self, path: &[u8], key: &[u8], entry: &Entry, site: &Beneath) -> Option<i32> {
+        let is_local = fstatfs(site.root()).is_ok_and(|stat| LOCAL.contains(&(stat.f_type as i64)));
+        if self.files.len() >= MAX_FILES || !is_local {
+            return None;
+        }
+        let slashes = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
+        for end in std::iter::once(0).chain(slashes) {
+            self.add_directory(&path[..end], site)?;
+        }
+        let file = site.open_without_links(path).ok()?;
+        let number = self.number_of(&file, OF_FILES)?;
+        // Whatever changed before the watch began shows now; the rest will be told.
+        let stat = fstat(site.open_without_links(path).ok()?).ok()?;
+        let root = fstat(site.root()).ok()?;
+        let keys = self.files.entry(number).or_default();
+        keys.push(key.into());
+        if entry.is_still(&stat) && stat.st_dev == root.st_dev {
+            return Some(number);
+        }
+        self.remove(number, key);
+        None
+    }
+
+    fn add_directory(&mut self, path: &[u8], site: &Beneath) -> Option<()> {
+        if !self.directories.contains_key(path) {
+            let directory = if path.is_empty() {
+                self.number_of(site.root(), OF_DIRECTORIES)
+            } else {
+                self.number_of(&site.open_without_links(path).ok()?, OF_DIRECTORIES)
+            };
+            self.directories.insert(path.into(), directory?);
+        }
+        Some(())
+    }
+
+    /// The number of the watch on what `fd` is open at.
+    fn number_of(&self, fd: &OwnedFd, flags: WatchFlags) -> Option<i32> {
+        inotify::add_watch(&self.inotify, format!("/proc/self/fd/{}", fd.as_raw_fd()), flags).ok()
+    }
+
+    /// What was kept under `key` is no more.
+    pub fn remove(&mut self, number: i32, key: &[u8]) {
+        let Some(keys) = self.files.get_mut(&number) else { return };
+        keys.retain(|kept| &**kept != key);
+        if keys.is_empty() {
+            self.files.remove(&number);
+            // It fails if the file is gone, and the watch with it.
+            let _ = inotify::remove_watch(&self.inotify, number);
+        }
+    }
+
+    /// Watches nothing any more.
+    pub fn clear(&mut self) {
+        for number in
+            self.files.drain().map(|(number, _)| number).chain(self.directories.drain().map(|(_, n)| n))
+        {
+            let _ = inotify::remove_watch(&self.inotify, number);
+        }
+    }
+
+    /// What has changed since it was last asked for.
+    pub fn read(&mut self) -> Changes {
+        let mut changed = Vec::new();
+        let mut buffer = [const { MaybeUninit::uninit() }; 4096];
+        let mut reader = Reader::new(&self.inotify, &mut buffer);
+        for _ in 0..READS * 4096 / 16 {
+            let event = match reader.next() {
+                Ok(event) => event,
+                Err(Errno::AGAIN) => return Changes::Of(changed),
+                Err(Errno::INTR) => continue,
+                Err(_) => return Changes::Everything,
+            };
+            match self.files.get(&event.wd()) {
+                Some(keys) => changed.extend(keys.iter().cloned()),
+                // The last word of a watch that was taken back.
+                None if event.events().contains(ReadFlags::IGNORED) => {}
+                None if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => return Changes::Everything,
+                None if self.directories.values().any(|number| *number == event.wd()) => {
+                    return Changes::Everything;
+                }
+                None => {}
+            }
+        }
+        Changes::Everything
+    }
+}
