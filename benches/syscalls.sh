@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # How many system calls a warm request takes, counted by strace and not timed: one read and one write are the goal,
-# plus a share of the poll and of the stat that keeps the cache fresh.
+# plus a share of the poll.
 #
 #   benches/syscalls.sh [SERVER]         default: target/release/oneloop; needs strace and python3
 #

@@ -52,6 +52,10 @@ pub struct Listen {
     #[arg(value_delimiter = ',', env = "ONELOOP_BIND", hide_env = true)]
     pub bind: Vec<String>,
 
+    /// Let other processes of this user listen on the same port, too: one for each core
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_REUSE_PORT", hide_env = true)]
+    pub reuse_port: bool,
+
     /// Answer to this host, too, while only this machine can connect; * is every host; can be given again
     #[arg(long, value_name = "NAME", value_delimiter = ',', env = "ONELOOP_ALLOW_HOST", hide_env = true)]
     pub allow_host: Vec<String>,

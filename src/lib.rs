@@ -41,7 +41,8 @@
 //! - An answer that is long in the making is made in pieces, one a turn, and none while the last one is unsent.
 //! - Progress is what was understood or sent; a head that trickles in buys no time.
 //! - A silent connection holds no buffer, and an idle server uses no CPU.
-//! - A cached file is never stale: each turn asks the file system about each file that it serves.
+//! - A cached file is never stale: each turn knows of every change that was made before it, because the kernel has told of
+//!   it or because the file was asked about.
 //!
 //! # What to read first
 //!

@@ -61,6 +61,7 @@ fn settings(cli: Cli, is_interactive: bool) -> Result<Settings, StartError> {
     Ok(Settings {
         hosts: listen.bind,
         port: listen.port,
+        reuse_port: listen.reuse_port,
         allow_hosts: listen.allow_host,
         udp_echo: listen.udp_echo,
         dir,

@@ -42,6 +42,8 @@ pub struct Settings {
     pub hosts: Vec<String>,
     /// The port to listen on; 0: any free one.
     pub port: u16,
+    /// Other processes may listen on the same port, too.
+    pub reuse_port: bool,
     /// The directory to serve.
     pub dir: PathBuf,
     /// The file that stands for its directory.
@@ -90,6 +92,7 @@ impl Default for Settings {
         Settings {
             hosts: vec!["127.0.0.1".into()],
             port: 8000,
+            reuse_port: false,
             dir: "static".into(),
             index: "index.html".into(),
             hidden: false,
@@ -174,7 +177,7 @@ impl HttpServer {
             .map_err(|e| StartError::System(format!("cannot make a poller: {}", plain(&e))))?;
         let mut sockets = Vec::new();
         for host in &settings.hosts {
-            sockets.extend(bind_host(host, settings.port)?);
+            sockets.extend(bind_host(host, settings.port, settings.reuse_port)?);
         }
         // Whoever listens to the network is meant to be reached by names that nobody here knows.
         if sockets.iter().all(|(address, _)| address.ip().to_canonical().is_loopback()) {
@@ -306,7 +309,7 @@ fn own_hosts(settings: &Settings) -> Result<Hosts, StartError> {
 }
 
 /// Listens on every address of `host`.
-fn bind_host(host: &str, port: u16) -> Result<Vec<(SocketAddr, TcpListener)>, StartError> {
+fn bind_host(host: &str, port: u16, reuse_port: bool) -> Result<Vec<(SocketAddr, TcpListener)>, StartError> {
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     let addresses = (bare, port)
         .to_socket_addrs()
@@ -314,7 +317,7 @@ fn bind_host(host: &str, port: u16) -> Result<Vec<(SocketAddr, TcpListener)>, St
     let mut sockets = Vec::new();
     let mut missing = None;
     for address in addresses {
-        match bind_tcp(address) {
+        match bind_tcp(address, reuse_port) {
             Ok(socket) => sockets.push((socket.local_addr().unwrap_or(address), socket)),
             // A name may have an address of a family that this machine has not.
             Err(e) if is_missing_address(&e) => missing = Some(cannot_listen(address, &e)),
@@ -328,11 +331,15 @@ fn bind_host(host: &str, port: u16) -> Result<Vec<(SocketAddr, TcpListener)>, St
 }
 
 /// socket, setsockopt, bind, listen: what `HTTPServer.create_socket` and `bind` do in the course.
-fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     // A restarted server may listen again while connections of the old one are still going away.
     socket.set_reuse_address(true)?;
+    if reuse_port {
+        // The kernel deals new connections out to whoever listens on the port: socket(7).
+        socket.set_reuse_port(true)?;
+    }
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }

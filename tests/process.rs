@@ -316,3 +316,23 @@ fn a_time_limit_beyond_the_end_of_time_is_for_ever() {
     server.signal(Signal::TERM);
     assert_eq!(server.exit().code(), Some(0));
 }
+
+#[test]
+fn processes_can_share_a_port_if_each_says_so() {
+    let site = Site::new();
+    let first = Server::with(&site, &["--reuse-port"]);
+    let port = first.addr().port().to_string();
+    let refused = Command::new(env!("CARGO_BIN_EXE_oneloop")).args(["-p", &port]).arg(site.path()).output();
+    assert_eq!(refused.expect("run oneloop").status.code(), Some(1), "who does not say so is refused");
+
+    let second = Server::at(&site, &port, &["--reuse-port"]);
+    let before = [&first, &second].map(Server::sockets);
+    let mut clients: Vec<_> = (0..64).map(|_| first.connect()).collect();
+    for client in &mut clients {
+        client.send(get("/hello.txt"));
+        assert_eq!(client.response().text(), "hello\n");
+    }
+    let here = [&first, &second].map(Server::sockets);
+    assert_eq!(here.iter().sum::<usize>(), before.iter().sum::<usize>() + 64);
+    assert!(here[0] > before[0] && here[1] > before[1], "the kernel deals them out: {before:?} {here:?}");
+}

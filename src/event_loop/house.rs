@@ -39,7 +39,7 @@ impl EventLoop {
         self.datagrams += 1;
         let who = Who::Datagrams(self.datagrams);
         let address = socket.local_addr()?;
-        self.insert(Kind::Datagrams(Datagrams::new(socket, address, responder)), who)?;
+        self.insert(Kind::Datagrams(Box::new(Datagrams::new(socket, address, responder))), who)?;
         self.steps.note(who, || Step::Bound { address });
         Ok(())
     }
@@ -49,7 +49,7 @@ impl EventLoop {
     /// # Errors
     /// The poller does not take them.
     pub fn heed(&mut self, signals: Signals) -> io::Result<()> {
-        self.insert(Kind::Signals(signals), Who::Loop).map(drop)
+        self.insert(Kind::Signals(Box::new(signals)), Who::Loop).map(drop)
     }
 
     /// Lets `watcher` look before anybody is served, in each turn in which its descriptor is readable.

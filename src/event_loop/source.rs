@@ -28,12 +28,12 @@ pub struct Source {
     pub who: Who,
 }
 
-/// What kind of source it is.
+/// What kind of source it is. What is rare is boxed, for every connection has room for the largest.
 pub enum Kind {
     Listener(Listener),
     Connection(Box<Connection>),
-    Datagrams(Datagrams),
-    Signals(Signals),
+    Datagrams(Box<Datagrams>),
+    Signals(Box<Signals>),
     Watcher(Watched),
 }
 
@@ -100,7 +100,7 @@ impl Source {
             Kind::Listener(listener) => &mut listener.socket,
             Kind::Connection(connection) => connection.socket(),
             Kind::Datagrams(datagrams) => &mut datagrams.socket,
-            Kind::Signals(signals) => signals,
+            Kind::Signals(signals) => &mut **signals,
             Kind::Watcher(watched) => watched,
         }
     }

@@ -86,6 +86,13 @@ impl Server {
         Server::on(site.path(), args)
     }
 
+    /// Like [`Server::with`], on a port that is known.
+    pub fn at(site: &Site, port: &str, args: &[&str]) -> Server {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+        command.args(["--port", port, "--allow-host", "*"]).args(args).arg(site.path());
+        Server::spawn(command, 1)
+    }
+
     /// Like [`Server::with`], on any directory.
     pub fn on(dir: &Path, args: &[&str]) -> Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));

@@ -21,7 +21,7 @@ use crate::{
 /// What has been said on one connection, as far as it matters for what comes next.
 pub struct Conversation {
     http: Rc<Http>,
-    journal: Option<Journal>,
+    journal: Option<Box<Journal>>,
     /// A listing that cannot be begun yet; its request waits in the input.
     gathering: Option<Box<Gathering>>,
     /// What is left of an answer that was begun.
@@ -38,6 +38,7 @@ struct UnderWay {
 
 impl Conversation {
     pub fn new(http: Rc<Http>, journal: Option<Journal>) -> Conversation {
+        let journal = journal.map(Box::new);
         Conversation { http, journal, gathering: None, rest: None, is_acquainted: false }
     }
 }

@@ -1,0 +1,115 @@
+//! What the pieces of a request cost: parse, locate, plan, a hit in the cache, and a whole turn of the loop over
+//! loopback. `cargo bench`; compare two commits on one quiet machine, and trust ratios.
+
+use std::{
+    hint::black_box,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    rc::Rc,
+    time::{Duration, SystemTime},
+};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use mio::net::TcpListener;
+use oneloop::{
+    Timeouts,
+    clock::Clock,
+    event_loop::{EventLoop, Limits},
+    http::{Facts, Occasion, Plan, Policy, Validators, locate, parse},
+    services::Http,
+    site::{Options, Site},
+};
+
+/// What `wrk` sends, and what a browser does.
+const REQUESTS: [(&str, &[u8]); 2] = [
+    ("short", b"GET /1k.html HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n"),
+    (
+        "browser",
+        b"GET /1k.html?v=7 HTTP/1.1\r\nHost: localhost:8000\r\nConnection: keep-alive\r\nsec-ch-ua-mobile: ?0\r\n\
+          Upgrade-Insecure-Requests: 1\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36\r\n\
+          Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\n\
+          Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-User: ?1\r\nSec-Fetch-Dest: document\r\n\
+          Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-GB,en;q=0.9\r\n\r\n",
+    ),
+];
+
+fn pure(c: &mut Criterion) {
+    for (name, bytes) in REQUESTS {
+        c.bench_function(&format!("parse, {name}"), |b| {
+            b.iter(|| parse(black_box(bytes)).map(|found| found.is_some()))
+        });
+    }
+    for (name, path) in [("plain", "/assets/app.js"), ("encoded", "/a%20b/%c3%a9.html")] {
+        c.bench_function(&format!("locate, {name}"), |b| {
+            b.iter(|| locate(black_box(path.as_bytes())).is_ok_and(|path| path.is_directory()))
+        });
+    }
+    let validators = Validators { tag: "\"400-0123456789abcdef\"".into(), ..Validators::default() };
+    let facts = Facts::new(1024, "text/html; charset=utf-8".into(), None, validators);
+    let (policy, date) = (Policy::default(), b"Sun, 06 Nov 1994 08:49:37 GMT");
+    let Ok(Some((request, _))) = parse(REQUESTS[0].1) else { return };
+    let mut out = Vec::with_capacity(4096);
+    c.bench_function("plan and render", |b| {
+        b.iter(|| {
+            out.clear();
+            let occasion = Occasion { date, policy: &policy, request: Some(&request) };
+            Plan::file(black_box(&request), &facts, &policy).render(&occasion, &mut out)
+        })
+    });
+}
+
+/// A site with one small file, which counts as at rest.
+fn site(dir: &tempfile::TempDir) -> (Site, Clock) {
+    std::fs::write(dir.path().join("1k.html"), [b'x'; 1024]).expect("write a file");
+    let site = Site::open(dir.path(), Options::default()).expect("open the site");
+    (site, Clock::frozen(SystemTime::now() + Duration::from_secs(60)))
+}
+
+fn cache(c: &mut Criterion) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (site, mut clock) = site(&dir);
+    let path = locate(b"/1k.html").expect("a path");
+    clock.tick();
+    c.bench_function("find, again in a turn", |b| b.iter(|| site.find(black_box(&path), &clock).is_ok()));
+    c.bench_function("find, in a new turn, asked for", |b| {
+        b.iter(|| {
+            clock.tick();
+            site.find(black_box(&path), &clock).is_ok()
+        })
+    });
+    let _changes = site.watch();
+    clock.tick();
+    c.bench_function("find, in a new turn, told of changes", |b| {
+        b.iter(|| {
+            clock.tick();
+            site.find(black_box(&path), &clock).is_ok()
+        })
+    });
+}
+
+fn turn(c: &mut Criterion) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (site, clock) = site(&dir);
+    let limits = Limits { max_connections: 1000, send_timeout: None, drain_timeout: None };
+    let mut event_loop = EventLoop::new(limits, clock).expect("a poller");
+    let socket = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("bind");
+    let address = socket.local_addr().expect("its address");
+    let http = Http::new(site, Timeouts { head: None, idle: None });
+    event_loop.listen(socket, Box::new(Rc::new(http))).expect("listen");
+    let mut peers: Vec<_> = (0..16).map(|_| TcpStream::connect(address).expect("connect")).collect();
+    let mut buffer = [0; 4096];
+    c.bench_function("a turn with 16 requests, peers included", |b| {
+        b.iter(|| {
+            peers.iter_mut().for_each(|peer| peer.write_all(REQUESTS[0].1).expect("send"));
+            event_loop.turn().expect("turn");
+            for peer in &mut peers {
+                while peer.read(&mut buffer).expect("read") < 1024 {
+                    event_loop.turn().expect("turn");
+                }
+            }
+        })
+    });
+}
+
+criterion_group!(pieces, pure, cache, turn);
+criterion_main!(pieces);
