@@ -13,7 +13,6 @@ mod watch;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashSet,
     io, mem,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
@@ -21,6 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hashbrown::HashSet;
 use rustix::{
     fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat, stat},
     io::Errno,
