@@ -309,8 +309,9 @@ fn render_fields_of_page<'a>(refusal: &'a Refusal, out: &mut Vec<u8>) -> Option<
         Status::ServiceUnavailable => out.extend_from_slice(b"Retry-After: 1\r\n"),
         _ => {}
     }
-    let len = page_len(refusal);
-    append(out, format_args!("Content-Type: text/html; charset=utf-8\r\nContent-Length: {len}\r\n"));
+    out.extend_from_slice(b"Content-Type: text/html; charset=utf-8\r\nContent-Length: ");
+    out.extend_from_slice(itoa::Buffer::new().format(page_len(refusal)).as_bytes());
+    out.extend_from_slice(b"\r\n");
     Some(refusal)
 }
 

@@ -105,7 +105,7 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
         prefers_json: fields.accepted.prefers_json(),
         codings: fields.codings,
         origin: fields.origin,
-        is_preflight: fields.is_preflight && Method::of(method) == Method::Options,
+        is_preflight: fields.is_preflight && method == b"OPTIONS",
         referer: fields.referer,
         user_agent: fields.user_agent,
         conditions: fields.conditions,
@@ -219,7 +219,7 @@ fn cut_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Refusal> {
     let Some((method, (target, version))) = parts else {
         return Err(Refusal::bad("The request line is not a method, an address and a version."));
     };
-    if method.is_empty() || !method.iter().copied().all(is_tchar) {
+    if method != b"GET" && (method.is_empty() || !method.iter().copied().all(is_tchar)) {
         return Err(Refusal::bad("The method is not a token."));
     }
     if target.is_empty() {
