@@ -171,6 +171,50 @@ fn what_becomes_of_a_file_that_was_at_rest_is_seen_by_the_next_request() {
 }
 
 #[test]
+fn what_comes_to_be_where_nothing_was_is_seen_by_the_next_request() {
+    type Change = (&'static str, fn(&Site));
+    let changes: [Change; 7] = [
+        ("written", |site| site.write("d/e/f", "new")),
+        ("moved there", |site| fs::rename(site.at("d/e/g"), site.at("d/e/f")).expect("move")),
+        ("linked there", |site| fs::hard_link(site.at("d/e/g"), site.at("d/e/f")).expect("a link")),
+        ("a link", |site| symlink("g", site.at("d/e/f")).expect("a link")),
+        ("its folder replaced", |site| {
+            fs::rename(site.at("d"), site.at("old")).expect("move");
+            fs::rename(site.at("new"), site.at("d")).expect("move");
+        }),
+        ("its folder a link", |site| {
+            fs::rename(site.at("d/e"), site.at("old")).expect("move");
+            symlink("../new/e", site.at("d/e")).expect("a link");
+        }),
+        ("written by a link that led nowhere", |site| {
+            fs::rename(site.at("d/e/g"), site.at("nowhere")).expect("move");
+        }),
+    ];
+    each(MODES, |args| {
+        each(changes.map(|(name, _)| name), |name| {
+            let (_, change) = changes.iter().find(|(n, _)| n == name).expect("itself");
+            let site = Site::empty();
+            for file in ["d/e/g", "new/e/f"] {
+                site.write(file, "new");
+            }
+            if name.contains("nowhere") {
+                symlink("../../nowhere", site.at("d/e/f")).expect("a link");
+            }
+            let server = Server::with(&site, args);
+            let mut client = server.connect();
+            for _ in 0..4 {
+                assert_eq!(ask(&mut client, "/d/e/f"), Err(404));
+                assert_eq!(ask(&mut client, "/x/y/f"), Err(404));
+            }
+            change(&site);
+            assert_eq!(ask(&mut client, "/d/e/f").as_deref(), Ok("new"), "{name}");
+            site.write("x/y/f", "deep");
+            assert_eq!(ask(&mut client, "/x/y/f").as_deref(), Ok("deep"), "{name}");
+        });
+    });
+}
+
+#[test]
 fn a_link_that_leads_elsewhere_is_seen_although_nothing_tells_of_it() {
     each(MODES, |args| {
         let site = Site::empty();

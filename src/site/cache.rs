@@ -12,12 +12,7 @@ use std::{rc::Rc, time::Instant};
 use lru::LruCache;
 use rustix::fs::{AtFlags, statat};
 
-use super::{
-    LOOK_AGAIN,
-    beneath::Beneath,
-    entry::Entry,
-    watch::{Changes, Watch},
-};
+use super::{LOOK_AGAIN, beneath::Beneath, entry::Entry, watch::Watch};
 use crate::clock::Clock;
 
 /// The cache holds at most this many bytes of content and names.
@@ -75,13 +70,14 @@ impl Cache {
         Some(Rc::clone(&kept.entry))
     }
 
-    /// Takes note of what the kernel told of changes. To be called before anything is served in a turn.
-    pub fn note_changes(&mut self) {
-        match self.watch.as_mut().map(Watch::read) {
-            Some(Changes::Of(keys)) => keys.iter().for_each(|key| self.forget(key)),
-            Some(Changes::Everything) => self.clear(),
-            None => {}
+    /// Takes note of what the kernel told of changes, and says whether something is where nothing was.
+    pub fn note_changes(&mut self) -> bool {
+        let changes = self.watch.as_mut().map(Watch::read).unwrap_or_default();
+        changes.keys.iter().for_each(|key| self.forget(key));
+        if changes.everything {
+            self.clear();
         }
+        changes.has_new || changes.everything
     }
 
     /// Forgets everything.

@@ -97,19 +97,22 @@ impl Site {
         let mut tree = self.tree.borrow_mut();
         if tree.seen.is_none_or(|seen| clock.now() >= seen + LOOK_AGAIN) {
             tree.look_again(self, clock);
+            tree.absent.told.clear();
         }
-        if tree.absent.has(path.bytes(), clock.turn()) {
+        // A site that is built anew is often a new directory of the same name.
+        if tree.absent.has(path.bytes(), clock.turn()) && !tree.look_again(self, clock) {
             return Err(Refusal::NOT_FOUND);
         }
         let found = match tree.find(path, &self.options.index, clock) {
-            // A site that is built anew is often a new directory of the same name.
             Err(Refusal::NOT_FOUND) if tree.look_again(self, clock) => {
                 tree.find(path, &self.options.index, clock)
             }
             found => found,
         };
         if matches!(found, Err(Refusal::NOT_FOUND)) {
-            tree.absent.add(path.bytes(), clock.turn());
+            let file = file_at(path, &self.options.index);
+            let is_told = tree.tells_of_new(&file);
+            tree.absent.add(path.bytes(), clock.turn(), is_told);
         }
         found
     }
@@ -139,7 +142,10 @@ impl Site {
 
     /// Takes note of what has changed.
     pub fn note_changes(&self) {
-        self.tree.borrow_mut().cache.note_changes();
+        let tree = &mut *self.tree.borrow_mut();
+        if tree.cache.note_changes() {
+            tree.absent.told.clear();
+        }
     }
 
     /// Begins to list the directory at `path`.
@@ -179,6 +185,8 @@ fn file_at(path: &SitePath<'_>, index: &str) -> Vec<u8> {
 struct Absent {
     turn: u64,
     paths: HashSet<Box<[u8]>>,
+    /// Those of which the kernel tells when something comes to be there.
+    told: HashSet<Box<[u8]>>,
 }
 
 impl Absent {
@@ -186,16 +194,17 @@ impl Absent {
     const MOST: usize = 256;
 
     fn has(&self, path: &[u8], turn: u64) -> bool {
-        self.turn == turn && self.paths.contains(path)
+        (self.turn == turn && self.paths.contains(path)) || self.told.contains(path)
     }
 
-    fn add(&mut self, path: &[u8], turn: u64) {
+    fn add(&mut self, path: &[u8], turn: u64, is_told: bool) {
         if self.turn != turn {
             self.turn = turn;
             self.paths.clear();
         }
-        if self.paths.len() < Absent::MOST {
-            self.paths.insert(path.into());
+        let paths = if is_told { &mut self.told } else { &mut self.paths };
+        if paths.len() < Absent::MOST {
+            paths.insert(path.into());
         }
     }
 }
@@ -291,9 +300,17 @@ impl Tree {
         match &entry {
             Some(entry) if entry.is_keepable() => self.cache.keep(&self.key, &file, entry, clock),
             Some(_) => {}
-            None => self.absent.add(&self.key, clock.turn()),
+            None => {
+                let is_told = self.tells_of_new(&file);
+                self.absent.add(&self.key, clock.turn(), is_told);
+            }
         }
         entry
+    }
+
+    /// Whether the kernel tells when something comes to be at `file`, where nothing is.
+    fn tells_of_new(&mut self, file: &[u8]) -> bool {
+        self.cache.watch.as_mut().is_some_and(|watch| watch.tells_of_new(file, &self.beneath))
     }
 
     /// Opens the regular file called `file`; `None`: it is a directory.

@@ -21,10 +21,11 @@ use rustix::{
 
 use super::{beneath::Beneath, entry::Entry};
 
-/// Watched files at most: each holds an inode in the kernel's memory.
+/// Watched files at most, and directories: each holds an inode in the kernel's memory.
 const MAX_FILES: usize = 10_000;
-/// Events are read this often in one turn; who makes more of them makes us forget everything.
-const READS: usize = 64;
+const MAX_DIRECTORIES: usize = 10_000;
+/// So many events are read in one turn; who makes more of them makes us forget everything.
+const EVENTS: usize = 16_384;
 
 /// File systems of this machine alone, on which every change is made through this kernel: statfs(2). Not among them is
 /// overlayfs, where a file that is written to becomes another.
@@ -32,16 +33,22 @@ const LOCAL: [i64; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2
 
 const OF_FILES: WatchFlags =
     WatchFlags::MODIFY.union(WatchFlags::ATTRIB).union(WatchFlags::MOVE_SELF).union(WatchFlags::DELETE_SELF);
-const OF_DIRECTORIES: WatchFlags =
-    WatchFlags::ATTRIB.union(WatchFlags::MOVE_SELF).union(WatchFlags::DELETE_SELF).union(WatchFlags::ONLYDIR);
+const OF_DIRECTORIES: WatchFlags = WatchFlags::ATTRIB
+    .union(WatchFlags::MOVE_SELF)
+    .union(WatchFlags::DELETE_SELF)
+    .union(WatchFlags::CREATE)
+    .union(WatchFlags::MOVED_TO)
+    .union(WatchFlags::ONLYDIR);
 
 /// What has changed.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Changes {
-    /// These keys, if any.
-    Of(Vec<Box<[u8]>>),
-    /// Nobody knows.
-    Everything,
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// The files kept under these keys.
+    pub keys: Vec<Box<[u8]>>,
+    /// Something is where nothing was.
+    pub has_new: bool,
+    /// Nobody knows what else.
+    pub everything: bool,
 }
 
 /// The files and directories that are watched.
@@ -72,14 +79,10 @@ impl Watch {
     /// Watches the file at `path`, which was read as `entry` and is kept under `key`; returns its number. `None`: it is
     /// not to be had, or the path leads elsewhere by now.
     pub fn add(&mut self, path: &[u8], key: &[u8], entry: &Entry, site: &Beneath) -> Option<i32> {
-        let is_local = fstatfs(site.root()).is_ok_and(|stat| LOCAL.contains(&(stat.f_type as i64)));
-        if self.files.len() >= MAX_FILES || !is_local {
+        if self.files.len() >= MAX_FILES {
             return None;
         }
-        let slashes = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
-        for end in std::iter::once(0).chain(slashes) {
-            self.add_directory(&path[..end], site)?;
-        }
+        self.add_way_to(path, site)?;
         let file = site.open_without_links(path).ok()?;
         let number = self.number_of(&file, OF_FILES)?;
         // Whatever changed before the watch began shows now; the rest will be told.
@@ -94,14 +97,30 @@ impl Watch {
         None
     }
 
+    /// Whether it will be told when something comes to be at `path`, where nothing is.
+    pub fn tells_of_new(&mut self, path: &[u8], site: &Beneath) -> bool {
+        // A link that leads nowhere may lead somewhere without a word.
+        self.add_way_to(path, site).is_some() && matches!(site.open_without_links(path), Err(Errno::NOENT))
+    }
+
+    /// Watches every directory on the way to `path`.
+    fn add_way_to(&mut self, path: &[u8], site: &Beneath) -> Option<()> {
+        if self.directories.is_empty() {
+            let is_local = fstatfs(site.root()).is_ok_and(|stat| LOCAL.contains(&(stat.f_type as i64)));
+            is_local.then_some(())?;
+        }
+        let slashes = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
+        std::iter::once(0).chain(slashes).try_for_each(|end| self.add_directory(&path[..end], site))
+    }
+
     fn add_directory(&mut self, path: &[u8], site: &Beneath) -> Option<()> {
         if !self.directories.contains_key(path) {
-            let directory = if path.is_empty() {
-                self.number_of(site.root(), OF_DIRECTORIES)
-            } else {
-                self.number_of(&site.open_without_links(path).ok()?, OF_DIRECTORIES)
-            };
-            self.directories.insert(path.into(), directory?);
+            if self.directories.len() >= MAX_DIRECTORIES {
+                return None;
+            }
+            let directory = site.open_without_links(if path.is_empty() { b"." } else { path }).ok()?;
+            let number = self.number_of(&directory, OF_DIRECTORIES)?;
+            self.directories.insert(path.into(), number);
         }
         Some(())
     }
@@ -133,27 +152,30 @@ impl Watch {
 
     /// What has changed since it was last asked for.
     pub fn read(&mut self) -> Changes {
-        let mut changed = Vec::new();
+        let mut changes = Changes::default();
         let mut buffer = [const { MaybeUninit::uninit() }; 4096];
         let mut reader = Reader::new(&self.inotify, &mut buffer);
-        for _ in 0..READS * 4096 / 16 {
+        for _ in 0..EVENTS {
             let event = match reader.next() {
                 Ok(event) => event,
-                Err(Errno::AGAIN) => return Changes::Of(changed),
+                Err(Errno::AGAIN) => return changes,
                 Err(Errno::INTR) => continue,
-                Err(_) => return Changes::Everything,
+                Err(_) => break,
             };
-            match self.files.get(&event.wd()) {
-                Some(keys) => changed.extend(keys.iter().cloned()),
-                // The last word of a watch that was taken back.
-                None if event.events().contains(ReadFlags::IGNORED) => {}
-                None if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => return Changes::Everything,
-                None if self.directories.values().any(|number| *number == event.wd()) => {
-                    return Changes::Everything;
-                }
-                None => {}
+            let (number, flags) = (event.wd(), event.events());
+            if let Some(keys) = self.files.get(&number) {
+                changes.keys.extend(keys.iter().cloned());
+            } else if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
+                break;
+            } else if event.file_name().is_some() {
+                // Of a name in a directory.
+                changes.has_new |= flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
+            } else {
+                // IGNORED is the last word of a watch that was taken back.
+                let is_directory = self.directories.values().any(|directory| *directory == number);
+                changes.everything |= is_directory && !flags.contains(ReadFlags::IGNORED);
             }
         }
-        Changes::Everything
+        Changes { everything: true, ..changes }
     }
 }
