@@ -13,7 +13,7 @@ use std::{
 
 use rustix::{
     fs::{
-        fstat, fstatfs,
+        FsWord, fstat, fstatfs,
         inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags},
     },
     io::Errno,
@@ -29,7 +29,7 @@ const EVENTS: usize = 16_384;
 
 /// File systems of this machine alone, on which every change is made through this kernel: statfs(2). Not among them is
 /// overlayfs, where a file that is written to becomes another.
-const LOCAL: [i64; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2010];
+const LOCAL: [FsWord; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2010];
 
 const OF_FILES: WatchFlags =
     WatchFlags::MODIFY.union(WatchFlags::ATTRIB).union(WatchFlags::MOVE_SELF).union(WatchFlags::DELETE_SELF);
@@ -106,7 +106,7 @@ impl Watch {
     /// Watches every directory on the way to `path`.
     fn add_way_to(&mut self, path: &[u8], site: &Beneath) -> Option<()> {
         if self.directories.is_empty() {
-            let is_local = fstatfs(site.root()).is_ok_and(|stat| LOCAL.contains(&(stat.f_type as i64)));
+            let is_local = fstatfs(site.root()).is_ok_and(|stat| LOCAL.contains(&stat.f_type));
             is_local.then_some(())?;
         }
         let slashes = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
