@@ -179,12 +179,22 @@ fn a_variable_says_yes_or_no_in_every_usual_way_and_nothing_else() {
         ("--hidden", "/.hidden"),
         ("--follow-links", "/leads-out"),
     ];
+    // What these do shows in no response: process.rs, freshness.rs.
+    let others = ["--reuse-port", "--no-watch"];
     let all: BTreeSet<String> = options()
         .into_iter()
         .filter(|(heading, _, value)| value.is_empty() && heading != "Options" && heading != "Output")
         .map(|(_, name, _)| name)
         .collect();
-    assert_eq!(all, switches.iter().map(|(name, _)| (*name).to_owned()).collect(), "a row for each");
+    let known = switches.iter().map(|(name, _)| name).chain(&others);
+    assert_eq!(all, known.map(|name| (*name).to_owned()).collect(), "a row for each");
+    each(others, |name| {
+        for value in ["yes", "0"] {
+            let mut server = Started::with(site.path(), &["."], &[(&variable(name), value)]);
+            assert_eq!(server.ask(&get("/hello.txt")).status, 200);
+        }
+        assert_mistake(&run(site.path(), &["-p", "0", "."], &[(&variable(name), "maybe")]), &[name]);
+    });
     each(switches, |(name, path)| {
         let variable = variable(name);
         let status = |args: &[&str], value: &str| {
