@@ -132,9 +132,9 @@ fn out_of_descriptors_the_server_stays_calm_and_recovers() {
 fn peers_left_out_for_want_of_descriptors_are_served_in_the_end() {
     let site = Site::new();
     let server = Server::with_nofile(&site, 32, &["--max-connections", "1000"]);
-    assert_eq!(server.get("/hello.txt").text(), "hello\n"); // which needs no descriptor from now on
+    assert_eq!(server.get("/hello.txt").text(), "hello\n");
     let flood: Vec<Client> = (0..40).map(|_| server.connect()).collect();
-    let mut left_out: Vec<Client> = (0..20).map(|_| waiting(server.addr())).collect();
+    let mut left_out: Vec<Client> = (0..16).map(|_| waiting(server.addr())).collect();
     assert!(left_out.iter().rev().take(1).all(stays_silent), "there are more descriptors than was meant");
     drop(flood);
     for client in &mut left_out {
