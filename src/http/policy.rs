@@ -20,25 +20,14 @@ pub struct Policy {
     extra: Vec<Extra>,
 }
 
-/// The path that a request means, however it is written, as far as it can be one.
-fn path_of(request: &Request<'_>) -> Vec<u8> {
-    match locate(request.path()) {
-        Ok(path) => [b"/", path.bytes()].concat(),
-        Err(_) => percent_decode(request.path()).collect(),
-    }
-}
-
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { of_files: of_files("no-cache"), cors: None, extra: Vec::new() }
+        Policy { of_files: FOR_NOW.into(), cors: None, extra: Vec::new() }
     }
 }
 
-fn of_files(cache_control: &str) -> Box<[u8]> {
-    format!("Cache-Control: {cache_control}\r\nX-Content-Type-Options: nosniff\r\n").into_bytes().into()
-}
-
-/// With all that is no file at its own address. It may be out of date at once: a file that was missing is written.
+/// With all that is no file at its own address, which may be out of date at once: a file that was missing is written. With
+/// files, too, where the operator has not chosen.
 const FOR_NOW: &[u8] = b"Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n";
 
 impl Policy {
@@ -48,7 +37,8 @@ impl Policy {
     /// It is no field value: what is wrong with it.
     pub fn new(cache_control: &str, cors: Option<Cors>, extra: Vec<Extra>) -> Result<Policy, &'static str> {
         check_value(cache_control)?;
-        Ok(Policy { of_files: of_files(cache_control), cors, extra })
+        let of_files = format!("Cache-Control: {cache_control}\r\nX-Content-Type-Options: nosniff\r\n");
+        Ok(Policy { of_files: of_files.into_bytes().into(), cors, extra })
     }
 
     /// Whether the operator says something of the content of the file that `request` means.
@@ -80,6 +70,14 @@ impl Policy {
                 extra.set(head, out);
             }
         }
+    }
+}
+
+/// The path that a request means, however it is written, as far as it can be one.
+fn path_of(request: &Request<'_>) -> Vec<u8> {
+    match locate(request.path()) {
+        Ok(path) => [b"/", path.bytes()].concat(),
+        Err(_) => percent_decode(request.path()).collect(),
     }
 }
 

@@ -38,17 +38,22 @@ impl Beneath {
         &self.root
     }
 
-    /// Looks at what is at `path`, which is relative, if no link leads there. (By the kernel alone.)
+    /// Looks at what is at `path`, which is relative and may be empty, if no link leads there. (By the kernel alone.)
     pub fn open_without_links(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        openat2(&self.root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+        openat2(&self.root, or_root(path), OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
     }
 
-    /// Opens `path`, which is relative. A path that leads out of the root is an `EXDEV`, a link that the kernel itself
+    /// Opens `path`, which is relative; the empty one is the root. A path that leads out of the root is an `EXDEV`, a link that the kernel itself
     /// makes up (`/proc/*/fd`) an `ELOOP`.
     pub fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        (self.resolve)(&self.root, path, flags | OFlags::CLOEXEC)
+        (self.resolve)(&self.root, or_root(path), flags | OFlags::CLOEXEC)
     }
+}
+
+/// The system has no name for a directory itself but a dot.
+fn or_root(path: &[u8]) -> &[u8] {
+    if path.is_empty() { b"." } else { path }
 }
 
 fn wherever_links_lead(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {

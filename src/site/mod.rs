@@ -153,17 +153,16 @@ impl Site {
     /// # Errors
     /// As for [`Site::find`].
     pub fn list(&self, path: &SitePath<'_>) -> Result<(Directory, Share), Refusal> {
-        let name = if path.bytes().is_empty() { b"." } else { path.bytes() };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let fd = self.tree.borrow().beneath.open(name, flags).map_err(refusal)?;
+        let fd = self.tree.borrow().beneath.open(path.bytes(), flags).map_err(refusal)?;
         let directory = Directory::new(fd, path, self.options.names)?;
         Ok((directory, Share::of(Rc::clone(&self.listed))))
     }
 
     /// Whether a directory is at `path`.
     pub fn is_directory(&self, path: &SitePath<'_>) -> bool {
-        let name = if path.bytes().is_empty() { b"." } else { path.bytes() };
-        self.status(name).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+        self.status(path.bytes())
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
     }
 
     /// What kind of thing is at `path`, which may be a link.

@@ -118,7 +118,7 @@ impl Watch {
             if self.directories.len() >= MAX_DIRECTORIES {
                 return None;
             }
-            let directory = site.open_without_links(if path.is_empty() { b"." } else { path }).ok()?;
+            let directory = site.open_without_links(path).ok()?;
             let number = self.number_of(&directory, OF_DIRECTORIES)?;
             self.directories.insert(path.into(), number);
         }

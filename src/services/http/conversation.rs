@@ -156,10 +156,12 @@ impl Conversation {
                 self.give(request, Plan::redirect(request, &path), None, out, cx)
             }
             Ok(Admitted::For(Destination::Directory(path))) => {
-                match (Plan::instead_of_listing(request), http.gather(path, request, cx.clock)) {
-                    (Some(plan), _) => self.give(request, plan, None, out, cx),
-                    (None, Ok(gathering)) => return self.list(request, gathering, out, cx),
-                    (None, Err(refusal)) => self.refuse(request, refusal, out, cx),
+                if let Some(plan) = Plan::instead_of_listing(request) {
+                    return Some(self.give(request, plan, None, out, cx));
+                }
+                match http.gather(path, request, cx.clock) {
+                    Ok(gathering) => return self.list(request, gathering, out, cx),
+                    Err(refusal) => self.refuse(request, refusal, out, cx),
                 }
             }
             Ok(Admitted::Options) => self.give(request, Plan::options(request), None, out, cx),
