@@ -5,7 +5,6 @@ mod common;
 use std::{
     fs::{self, File},
     io::{ErrorKind, Read},
-    net::TcpStream,
     os::unix::fs::FileExt,
     time::{Duration, Instant, SystemTime},
 };
@@ -129,16 +128,6 @@ fn head_of_settled(client: &mut Client, path: &str) -> Response {
         client.head().status == 304
     });
     head
-}
-
-/// A connection that takes in little at a time, so that the server must wait for it.
-fn connect_narrow(server: &Server) -> Client {
-    let addr = server.addr();
-    let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)
-        .expect("a socket");
-    socket.set_recv_buffer_size(4096).expect("set the receive buffer");
-    socket.connect(&addr.into()).expect("connect");
-    Client::over(TcpStream::from(socket))
 }
 
 #[test]
@@ -419,7 +408,7 @@ fn a_file_that_shrinks_while_its_parts_are_sent_ends_the_connection_short() {
     let parts = set_of(&[(0, (8 << 20) - 1), (16 << 20, (24 << 20) - 1)]);
     each([0, 1000, 12 << 20, 20 << 20], |len| {
         site.sparse("large.bin", 32 << 20);
-        let (mut client, cpu) = (connect_narrow(&server), server.cpu());
+        let (mut client, cpu) = (Client::narrow(server.addr()), server.cpu());
         client.send(ask("/large.bin", &parts) + &get("/hello.txt"));
         let head = client.head();
         assert_eq!(head.status, 206);
@@ -452,7 +441,7 @@ fn all_parts_are_of_the_version_that_was_opened() {
     let old = pattern(20 * MIB);
     for delete in [true, false] {
         site.write("large.bin", &old);
-        let mut client = connect_narrow(&server);
+        let mut client = Client::narrow(server.addr());
         // The last parts are not begun before the one in the middle has been taken.
         client.send(ask("/large.bin", "5-9,1000-9000000,0-4,-5") + &get("/hello.txt"));
         client.socket.peek(&mut [0]).expect("an answer begins");

@@ -4,7 +4,6 @@ mod common;
 use std::{
     fs,
     io::{ErrorKind, Read},
-    net::{SocketAddr, TcpStream},
     time::Duration,
 };
 
@@ -12,15 +11,6 @@ use common::*;
 
 const MIB: usize = 1 << 20;
 const GIB: u64 = 1 << 30;
-
-/// A connection that takes in little at a time, so that the server must wait for it.
-fn connect_narrow(addr: SocketAddr) -> Client {
-    let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)
-        .expect("a socket");
-    socket.set_recv_buffer_size(4096).expect("set the receive buffer");
-    socket.connect(&addr.into()).expect("connect");
-    Client::over(TcpStream::from(socket))
-}
 
 #[test]
 fn a_file_past_4_gib_has_its_length_and_can_be_broken_off() {
@@ -46,7 +36,7 @@ fn what_a_peer_sends_during_its_last_download_does_not_cut_it() {
     site.write("large.bin", &content);
     let server = Server::start(&site);
     for late in ["\r\n", &get("/hello.txt")] {
-        let mut client = connect_narrow(server.addr());
+        let mut client = Client::narrow(server.addr());
         client.send("GET /large.bin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         assert_eq!(client.head().status, 200);
         let mut got = client.take(1 << 20);
@@ -85,7 +75,7 @@ fn a_file_that_shrinks_while_it_is_sent_ends_the_connection_short() {
     // To nothing, to less than was sent, and to more than was sent but less than was promised.
     each([0, 1000, 32 * MIB as u64], |len| {
         site.sparse("large.bin", 64 * MIB as u64);
-        let (mut client, cpu) = (connect_narrow(server.addr()), server.cpu());
+        let (mut client, cpu) = (Client::narrow(server.addr()), server.cpu());
         client.send(get("/large.bin") + &get("/hello.txt"));
         let promised: usize =
             client.head().header("content-length").expect("a length").parse().expect("a number");
@@ -118,7 +108,7 @@ fn a_file_that_is_deleted_or_replaced_while_it_is_sent_comes_as_it_was() {
     let server = Server::start(&site);
     for delete in [true, false] {
         site.write("large.bin", &old);
-        let mut client = connect_narrow(server.addr());
+        let mut client = Client::narrow(server.addr());
         client.send(get("/large.bin") + &get("/hello.txt"));
         let len: usize = client.head().header("content-length").expect("a length").parse().expect("a number");
         if delete {
@@ -137,7 +127,7 @@ fn a_file_that_grows_while_it_is_sent_keeps_its_promised_length() {
     let site = Site::new();
     site.sparse("large.bin", 16 * MIB as u64);
     let server = Server::start(&site);
-    let mut client = connect_narrow(server.addr());
+    let mut client = Client::narrow(server.addr());
     client.send(get("/large.bin") + &get("/hello.txt"));
     assert_eq!(client.head().header("content-length"), Some("16777216"));
     fs::File::options().write(true).open(site.at("large.bin")).and_then(|f| f.set_len(GIB)).expect("grow");

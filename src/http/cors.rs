@@ -32,14 +32,14 @@ impl Cors {
             Cors::Everybody => (Some(&b"*"[..]), Vary::NOTHING),
             Cors::Origins(origins) => {
                 let is_one = |asked: &&[u8]| origins.iter().any(|origin| origin.as_bytes() == *asked);
-                (request.origin.filter(is_one), Vary::ORIGIN)
+                (request.fields.origin.filter(is_one), Vary::ORIGIN)
             }
         };
         if let Some(origin) = allowed {
             out.extend_from_slice(b"Access-Control-Allow-Origin: ");
             out.extend_from_slice(origin);
             out.extend_from_slice(b"\r\n");
-            let more: &[u8] = if request.is_preflight { PREFLIGHT } else { EXPOSE };
+            let more: &[u8] = if request.is_preflight() { PREFLIGHT } else { EXPOSE };
             out.extend_from_slice(more);
         }
         vary

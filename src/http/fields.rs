@@ -33,8 +33,8 @@ pub enum Persistence {
     PersistIfSaid,
 }
 
-/// What the field lines say that concerns every request.
-#[derive(Default)]
+/// What the field lines say.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Fields<'a> {
     pub host: Option<&'a [u8]>,
     content_length: Option<&'a [u8]>,
@@ -44,8 +44,8 @@ pub struct Fields<'a> {
     pub accepted: Accepted,
     pub codings: Codings,
     pub origin: Option<&'a [u8]>,
-    /// A browser asks whether a page from elsewhere may send what it wants to send (Fetch).
-    pub is_preflight: bool,
+    /// A browser says what a page from elsewhere wants to send (Fetch).
+    pub names_method: bool,
     pub referer: Option<&'a [u8]>,
     pub user_agent: Option<&'a [u8]>,
     /// Most requests have none.
@@ -53,6 +53,7 @@ pub struct Fields<'a> {
     close: bool,
     keep_alive: bool,
     pub expects_continue: bool,
+    /// An `Expect` that nobody here can meet.
     pub unmet_expectation: bool,
 }
 
@@ -127,7 +128,7 @@ impl<'a> Fields<'a> {
             } else if is("origin") {
                 self.origin = Some(value);
             } else if is("access-control-request-method") {
-                self.is_preflight = true;
+                self.names_method = true;
             } else if is("sec-fetch-mode") {
                 self.is_navigation = Some(value == b"navigate");
             } else if Conditions::may_have(name)

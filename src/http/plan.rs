@@ -83,7 +83,7 @@ impl<'a> Plan<'a> {
 
     fn of_file(request: &Request<'_>, facts: &'a Facts, policy: &Policy) -> Plan<'a> {
         let whole = Plan::answer(request, Status::Ok, Payload::File(facts));
-        let Some(conditions) = &request.conditions else { return whole };
+        let Some(conditions) = &request.fields.conditions else { return whole };
         match conditions.evaluate(&facts.validators) {
             Verdict::Proceed => {}
             Verdict::NotModified => return Plan::answer(request, Status::NotModified, Payload::Copy(facts)),
@@ -125,7 +125,7 @@ impl<'a> Plan<'a> {
     /// What preconditions make of a directory's listing, which has no version that a tag could name (§13.1.1, §13.1.2).
     /// `None`: it can be listed.
     pub fn instead_of_listing(request: &Request<'_>) -> Option<Plan<'a>> {
-        let plan = match request.conditions.as_ref()?.evaluate(&Validators::default()) {
+        let plan = match request.fields.conditions.as_ref()?.evaluate(&Validators::default()) {
             Verdict::Proceed => return None,
             Verdict::NotModified => Plan::answer(request, Status::NotModified, Payload::Nothing),
             Verdict::Failed => Plan::refuse(request, CHANGED, None),

@@ -5,9 +5,7 @@
 
 use super::{
     MAX_BODY, MAX_HEAD, MAX_LINE, chunked,
-    conditional::Conditions,
     fields::{Fields, Framing, Persistence, Version},
-    negotiate::Codings,
     refusal::Refusal,
     status::Status,
     target::{self, SitePath, Target, locate},
@@ -20,23 +18,10 @@ pub struct Request<'a> {
     pub line: &'a [u8],
     pub method: Method,
     pub target: Target<'a>,
-    host: Option<&'a [u8]>,
     pub version: Version,
+    pub fields: Fields<'a>,
     pub persistence: Persistence,
-    /// A person goes to this address.
-    pub is_navigation: bool,
-    /// JSON is wanted rather than HTML.
-    pub prefers_json: bool,
-    pub codings: Codings,
-    pub origin: Option<&'a [u8]>,
-    /// A browser asks what pages from elsewhere may do.
-    pub is_preflight: bool,
-    pub referer: Option<&'a [u8]>,
-    pub user_agent: Option<&'a [u8]>,
-    pub conditions: Option<Box<Conditions<'a>>>,
     body: Body,
-    /// An `Expect` that nobody here can meet.
-    unmet_expectation: bool,
 }
 
 /// What a server of files makes of a method (RFC 9110 §9, RFC 5789).
@@ -98,19 +83,10 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
         line,
         method: Method::of(method),
         target,
-        host: fields.host,
         version,
         persistence: fields.persistence(version),
-        is_navigation: fields.is_navigation(),
-        prefers_json: fields.accepted.prefers_json(),
-        codings: fields.codings,
-        origin: fields.origin,
-        is_preflight: fields.is_preflight && method == b"OPTIONS",
-        referer: fields.referer,
-        user_agent: fields.user_agent,
-        conditions: fields.conditions,
+        fields,
         body,
-        unmet_expectation: fields.unmet_expectation,
     };
     Ok(Some((request, skipped + head_len + body_len)))
 }
@@ -136,7 +112,7 @@ impl<'a> Request<'a> {
         if self.body == Body::TooLong {
             return Err(Refusal::closing(Status::ContentTooLarge, "The request's body is too long."));
         }
-        if self.unmet_expectation {
+        if self.fields.unmet_expectation {
             return Err(Refusal::new(Status::ExpectationFailed, "The server cannot do what is expected."));
         }
         match self.target {
@@ -159,8 +135,13 @@ impl<'a> Request<'a> {
     pub fn host(&self) -> Option<&'a [u8]> {
         match self.target {
             Target::Path { authority: Some(authority), .. } => Some(authority),
-            _ => self.host,
+            _ => self.fields.host,
         }
+    }
+
+    /// Whether a browser asks what pages from elsewhere may do.
+    pub fn is_preflight(&self) -> bool {
+        self.method == Method::Options && self.fields.names_method
     }
 
     /// The path as it was sent; empty where there is none.

@@ -283,6 +283,15 @@ impl Client {
         Client::over(TcpStream::connect_timeout(&addr, SOON).expect("connect"))
     }
 
+    /// A connection that takes in little at a time, so that the server must wait for it.
+    pub fn narrow(addr: SocketAddr) -> Client {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)
+            .expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("set the receive buffer");
+        socket.connect(&addr.into()).expect("connect");
+        Client::over(TcpStream::from(socket))
+    }
+
     /// Speaks over a socket that was made elsewhere.
     pub fn over(socket: TcpStream) -> Client {
         socket.set_nodelay(true).expect("set nodelay");

@@ -130,7 +130,7 @@ impl Http {
             path: path.into_owned(),
             base: self.lookup.comforts.base.clone(),
             order: Order::of(request.query()),
-            is_json: request.prefers_json,
+            is_json: request.fields.accepted.prefers_json(),
         };
         Ok(Box::new(Gathering::new(listing, directory, share, clock.now())))
     }
@@ -265,8 +265,8 @@ impl Conversation {
         if let Some(journal) = &mut self.journal {
             let asked = Asked {
                 line: request_line,
-                referer: request.and_then(|request| request.referer),
-                user_agent: request.and_then(|request| request.user_agent),
+                referer: request.and_then(|request| request.fields.referer),
+                user_agent: request.and_then(|request| request.fields.user_agent),
                 since,
             };
             journal.begin(&asked, plan.status, head + len as u64, cx.clock);

@@ -133,7 +133,12 @@ impl Lookup {
     /// # Errors
     /// 404 if not, and 406.
     pub fn application<'a>(&self, request: &Request<'_>, clock: &Clock) -> Result<Destination<'a>, Refusal> {
-        let spa = self.comforts.spa.as_ref().filter(|_| request.is_navigation).ok_or(Refusal::NOT_FOUND)?;
+        let spa = self
+            .comforts
+            .spa
+            .as_ref()
+            .filter(|_| request.fields.is_navigation())
+            .ok_or(Refusal::NOT_FOUND)?;
         let entry = self.file(spa, clock).ok_or(Refusal::NOT_FOUND)?;
         self.negotiate(spa, entry, request, clock).map(Destination::Application)
     }
@@ -189,10 +194,10 @@ impl Lookup {
         request: &Request<'_>,
         clock: &Clock,
     ) -> Result<Rc<Entry>, Refusal> {
-        if !request.codings.want_variants() {
+        if !request.fields.codings.want_variants() {
             return Ok(entry);
         }
-        let best = request.codings.choices().find_map(|choice| match choice {
+        let best = request.fields.codings.choices().find_map(|choice| match choice {
             Some(coding) => self.site.variant(path, &entry, coding, clock),
             None => Some(Rc::clone(&entry)),
         });
