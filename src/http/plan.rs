@@ -1,10 +1,9 @@
-//! What to send: the one place where responses are decided on, and the one where they are rendered.
+//! What to send: the one place where responses are decided on. [`render`](super::render) writes them.
 
-use std::{io::Write, ops::Range};
+use std::ops::Range;
 
 use super::{
     conditional::Verdict,
-    extra::Topics,
     facts::{Facts, Validators},
     fields::{Persistence, Version},
     listing::Listing,
@@ -28,16 +27,8 @@ pub struct Plan<'a> {
     /// Which request fields decided on it.
     pub vary: Vary,
     /// The file stands in for one that is missing.
-    is_stand_in: bool,
-    persistence: Persistence,
-}
-
-/// What stands around a response: the value of `Date`, what the operator wants said, and the request, if there was one.
-#[derive(Debug, Clone, Copy)]
-pub struct Occasion<'a> {
-    pub date: &'a [u8],
-    pub policy: &'a Policy,
-    pub request: Option<&'a Request<'a>>,
+    pub(super) is_stand_in: bool,
+    pub(super) persistence: Persistence,
 }
 
 /// What a response carries.
@@ -69,10 +60,7 @@ pub enum Payload<'a> {
 
 const CHANGED: Refusal =
     Refusal::new(Status::PreconditionFailed, "The file is not the one that the request means.");
-const NO_SUCH_PART: Refusal = Refusal::new(Status::RangeNotSatisfiable, "The file has no such part.");
-
-/// The methods that a server of files does.
-const ALLOW: &[u8] = b"Allow: GET, HEAD, OPTIONS\r\n";
+pub const NO_SUCH_PART: Refusal = Refusal::new(Status::RangeNotSatisfiable, "The file has no such part.");
 
 impl<'a> Plan<'a> {
     /// The file, as asked for: whole, in part, or not at all where the peer's copy is still good. It was chosen among its
@@ -208,8 +196,8 @@ impl<'a> Plan<'a> {
             Payload::File(facts) | Payload::SitePage(facts) => Some(facts.len),
             Payload::Part { part, .. } => Some(part.length()),
             Payload::Parts { facts, parts } => Some(Multipart { facts, parts }.length()),
-            Payload::Page(refusal) => Some(page_len(refusal)),
-            Payload::NoSuchPart(_) => Some(page_len(&NO_SUCH_PART)),
+            Payload::Page(refusal) => Some(refusal.page_len()),
+            Payload::NoSuchPart(_) => Some(NO_SUCH_PART.page_len()),
             Payload::Listing { .. } => None,
             Payload::Copy(_) | Payload::Methods | Payload::Nothing | Payload::Redirect(_) => Some(0),
         }
@@ -223,129 +211,12 @@ impl<'a> Plan<'a> {
             _ => 0..0,
         }
     }
-
-    /// Appends the head, and the body where that is a page of ours. Returns the length of the head.
-    pub fn render(&self, occasion: &Occasion<'_>, out: &mut Vec<u8>) -> usize {
-        let head = out.len();
-        out.extend_from_slice(self.status.head().as_bytes());
-        out.extend_from_slice(occasion.date);
-        out.extend_from_slice(match self.persistence {
-            Persistence::Persist => b"\r\n",
-            Persistence::PersistIfSaid => b"\r\nConnection: keep-alive\r\n",
-            Persistence::Close => b"\r\nConnection: close\r\n",
-        });
-        let page = self.payload.render(out);
-        occasion.policy.append(self.topics(), self.vary, occasion.request, head, out);
-        out.extend_from_slice(b"\r\n");
-        let len = out.len() - head;
-        if let Some(refusal) = page.filter(|_| self.has_body) {
-            page_of(refusal).iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
-        }
-        len
-    }
-}
-
-impl Plan<'_> {
-    /// What the operator's lines can be about.
-    fn topics(&self) -> Topics {
-        let content = matches!(self.payload, Payload::File(_) | Payload::Part { .. });
-        let is_of_file = content || matches!(self.payload, Payload::Copy(_) | Payload::Parts { .. });
-        let loading = !matches!(self.payload, Payload::Listing { .. });
-        Topics { content, lifetime: is_of_file && !self.is_stand_in, loading }
-    }
-}
-
-impl Payload<'_> {
-    /// Appends the field lines that are about the body; a page of ours is returned.
-    fn render(&self, out: &mut Vec<u8>) -> Option<&Refusal> {
-        match self {
-            Payload::File(facts) => out.extend_from_slice(facts.fields()),
-            Payload::Part { facts, part } => {
-                let (part_len, Part { first, last }, len) = (part.length(), part, facts.len);
-                append(
-                    out,
-                    format_args!(
-                        "Content-Length: {part_len}\r\nContent-Range: bytes {first}-{last}/{len}\r\n"
-                    ),
-                );
-                out.extend_from_slice(facts.fields_of_part());
-            }
-            Payload::Parts { facts, parts } => {
-                let body = Multipart { facts, parts };
-                let (len, media_type) = (body.length(), body.media_type());
-                append(out, format_args!("Content-Length: {len}\r\nContent-Type: {media_type}\r\n"));
-                out.extend_from_slice(facts.fields_of_copy());
-            }
-            Payload::Copy(facts) => out.extend_from_slice(facts.fields_of_copy()),
-            Payload::NoSuchPart(facts) => {
-                append(out, format_args!("Content-Range: bytes */{}\r\n", facts.len));
-                return render_fields_of_page(&NO_SUCH_PART, out);
-            }
-            Payload::Page(refusal) => return render_fields_of_page(refusal, out),
-            Payload::SitePage(facts) => append(
-                out,
-                format_args!("Content-Type: {}\r\nContent-Length: {}\r\n", facts.media_type, facts.len),
-            ),
-            Payload::Listing { listing, is_chunked } => {
-                append(out, format_args!("Content-Type: {}\r\n{OF_A_LISTING}", listing.media_type()));
-                if *is_chunked {
-                    out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-                }
-            }
-            Payload::Methods => out.extend_from_slice(ALLOW),
-            Payload::Nothing => {}
-            Payload::Redirect(location) => {
-                append(out, format_args!("Location: {location}\r\nContent-Length: 0\r\n"));
-            }
-        }
-        None
-    }
-}
-
-/// The field lines that are about a page of ours.
-fn render_fields_of_page<'a>(refusal: &'a Refusal, out: &mut Vec<u8>) -> Option<&'a Refusal> {
-    match refusal.status {
-        Status::MethodNotAllowed => out.extend_from_slice(ALLOW),
-        Status::ServiceUnavailable => out.extend_from_slice(b"Retry-After: 1\r\n"),
-        _ => {}
-    }
-    out.extend_from_slice(b"Content-Type: text/html; charset=utf-8\r\nContent-Length: ");
-    out.extend_from_slice(itoa::Buffer::new().format(page_len(refusal)).as_bytes());
-    out.extend_from_slice(b"\r\n");
-    Some(refusal)
-}
-
-/// A file's name must not become a script, whatever it is.
-const OF_A_LISTING: &str = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n";
-
-/// Our page for a refusal. Nothing that a peer sent stands in it.
-fn page_of(refusal: &Refusal) -> [&'static str; 7] {
-    let line = refusal.status.line();
-    [PAGE[0], line, PAGE[1], line, PAGE[2], refusal.why, PAGE[3]]
-}
-
-fn page_len(refusal: &Refusal) -> u64 {
-    page_of(refusal).iter().map(|piece| piece.len() as u64).sum()
-}
-
-/// What stands before, between and behind its status line, status line and sentence.
-const PAGE: [&str; 4] = [
-    "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-     <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<title>",
-    "</title>\n<style>body{font:1.1rem/1.6 system-ui,sans-serif;max-width:34rem;margin:16vh auto;padding:0 1.5rem}\
-     h1{font-size:1.5rem}p{opacity:.8}</style>\n<h1>",
-    "</h1>\n<p>",
-    "</p>\n",
-];
-
-fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    // Cannot fail: writing to a vector does not.
-    let _ = out.write_fmt(text);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::render::Occasion;
     use crate::http::{Validators, locate, parse};
 
     const DATE: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";

@@ -1,5 +1,5 @@
 //! A refusal: a request that gets no file, and the sentence that says why. It travels by `?` and is rendered in one
-//! place, [`plan`](super::plan).
+//! place, [`render`](super::render).
 
 use super::status::Status;
 
@@ -40,4 +40,25 @@ impl Refusal {
         Refusal::new(Status::InternalServerError, "The server could not read this file.");
     /// The rest of a request did not come in time.
     pub const LATE: Refusal = Refusal::closing(Status::RequestTimeout, "The request did not arrive in time.");
+
+    /// Our page for it, in pieces. Nothing that a peer sent stands in it.
+    pub fn page(&self) -> [&'static str; 7] {
+        let line = self.status.line();
+        [PAGE[0], line, PAGE[1], line, PAGE[2], self.why, PAGE[3]]
+    }
+
+    /// The length of that page in bytes.
+    pub fn page_len(&self) -> u64 {
+        self.page().iter().map(|piece| piece.len() as u64).sum()
+    }
 }
+
+/// What stands before, between and behind its status line, status line and sentence.
+const PAGE: [&str; 4] = [
+    "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+     <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<title>",
+    "</title>\n<style>body{font:1.1rem/1.6 system-ui,sans-serif;max-width:34rem;margin:16vh auto;padding:0 1.5rem}\
+     h1{font-size:1.5rem}p{opacity:.8}</style>\n<h1>",
+    "</h1>\n<p>",
+    "</p>\n",
+];
