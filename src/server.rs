@@ -294,7 +294,9 @@ fn http(settings: &Settings) -> Result<Http, StartError> {
     let spa = spa.transpose()?;
     let comforts = Comforts { base, spa, clean_urls: settings.clean_urls, listing: settings.listing };
     let policy = Policy::new(&settings.cache_control, settings.cors.clone(), settings.headers.clone())
-        .map_err(|why| StartError::Mistake(format!("--cache-control: {why}")))?;
+        .map_err(|why| {
+            StartError::Mistake(format!("--cache-control: {why}; give one such as no-cache or max-age=600"))
+        })?;
     Ok(Http::new(site, settings.timeouts).with_comforts(comforts).with_policy(policy))
 }
 

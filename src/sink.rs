@@ -13,7 +13,10 @@ use std::{
     },
 };
 
-use rustix::{fs::OFlags, net::SendFlags};
+use rustix::{
+    fs::{FileType, OFlags, fstat},
+    net::SendFlags,
+};
 
 /// Where lines go.
 pub struct Sink {
@@ -34,17 +37,13 @@ impl Sink {
     /// A descriptor that others have too must not be made non-blocking, for it would be so for them as well: the shell
     /// that we were started from reads the same terminal. So what it leads to is opened once more. A socket cannot be,
     /// but is asked at each call. What can be neither (without `/proc`, or another user's terminal) is written as it is.
+    ///
+    /// A file on a disk never says that it would block, and is written as it is: who shares it shares its position, and
+    /// would write over what went in by another.
     pub fn new(output: OwnedFd) -> Sink {
-        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-        let again = OpenOptions::new()
-            .append(true)
-            .custom_flags(flags.bits() as i32)
-            .open(format!("/proc/self/fd/{}", output.as_raw_fd()));
-        let output = match again {
-            Ok(file) => Output::File(file),
-            Err(_) if rustix::net::sockopt::socket_type(&output).is_ok() => Output::Socket(output),
-            Err(_) => Output::File(File::from(output)),
-        };
+        let is_on_disk =
+            fstat(&output).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
+        let output = if is_on_disk { Output::File(File::from(output)) } else { Output::of_our_own(output) };
         Sink { output, tail: Vec::new(), dropped: 0 }
     }
 
@@ -81,6 +80,20 @@ impl Sink {
 }
 
 impl Output {
+    /// What `output` leads to, opened once more if that can be.
+    fn of_our_own(output: OwnedFd) -> Output {
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let again = OpenOptions::new()
+            .append(true)
+            .custom_flags(flags.bits() as i32)
+            .open(format!("/proc/self/fd/{}", output.as_raw_fd()));
+        match again {
+            Ok(file) => Output::File(file),
+            Err(_) if rustix::net::sockopt::socket_type(&output).is_ok() => Output::Socket(output),
+            Err(_) => Output::File(File::from(output)),
+        }
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Output::File(file) => file.write(bytes),
@@ -158,6 +171,18 @@ mod tests {
             sink.write(b"one\ntwo\n");
             assert_eq!(sink.dropped(), 2);
         }
+    }
+
+    #[test]
+    fn who_shares_a_file_does_not_write_over_its_lines() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let mut theirs = file.reopen().expect("open it");
+        let mut sink = Sink::new(theirs.try_clone().expect("clone").into());
+        theirs.write_all(b"theirs\n").expect("write");
+        sink.write(b"ours\n");
+        theirs.write_all(b"theirs again\n").expect("write");
+        let got = std::fs::read_to_string(file.path()).expect("read");
+        assert_eq!(got, "theirs\nours\ntheirs again\n");
     }
 
     #[test]
