@@ -2,34 +2,26 @@
 
 use core::net::Ipv6Addr; // addresses only: this folder knows no sockets
 
-use super::refusal::Refusal;
+use super::{bytes, refusal::Refusal};
 
 /// Checks `host [":" port]`: no userinfo, no empty host, nothing outside the grammar. Returns whether there is a port.
 ///
 /// # Errors
 /// 400, with the reason.
 pub fn check(authority: &[u8]) -> Result<bool, Refusal> {
-    if is_plain(authority) {
-        return Ok(false);
-    }
     let (host, port) = split(authority)?;
     if host.is_empty() {
         return Err(Refusal::bad("The host is empty."));
     }
     if let Some(literal) = host.strip_prefix(b"[") {
         check_ip_literal(literal.strip_suffix(b"]").unwrap_or_default())?;
-    } else {
+    } else if !bytes::are_all(host, bytes::HOST) {
         check_name(host)?;
     }
     match port {
         None => Ok(false),
         Some(digits) => check_port(digits).map(|()| !digits.is_empty()),
     }
-}
-
-/// Whether it is a name or an IPv4 address of the usual characters, and nothing else.
-fn is_plain(authority: &[u8]) -> bool {
-    !authority.is_empty() && authority.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
 }
 
 /// Splits at the colon before the port, which is not one inside the brackets of an IPv6 address.
@@ -76,12 +68,15 @@ fn check_name(name: &[u8]) -> Result<(), Refusal> {
 
 /// `port = *DIGIT`, and a port that exists.
 fn check_port(digits: &[u8]) -> Result<(), Refusal> {
-    let valid = digits.iter().all(u8::is_ascii_digit)
-        && digits
-            .iter()
-            .try_fold(0u16, |port, digit| port.checked_mul(10)?.checked_add(u16::from(digit - b'0')))
-            .is_some();
-    if valid { Ok(()) } else { Err(Refusal::bad("The host's port is not a port.")) }
+    let only_digits = digits.iter().all(u8::is_ascii_digit);
+    let port = digits.iter().fold(0u32, |port, digit| {
+        port.saturating_mul(10).saturating_add(u32::from(digit.wrapping_sub(b'0')))
+    });
+    if only_digits && port <= u32::from(u16::MAX) {
+        Ok(())
+    } else {
+        Err(Refusal::bad("The host's port is not a port."))
+    }
 }
 
 #[cfg(test)]

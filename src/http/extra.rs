@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::request::is_tchar;
+use super::bytes;
 
 /// What the operator's lines can be about in a response.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,7 +67,7 @@ impl Extra {
             _ => (None, text),
         };
         let (name, value) = line.trim_start().split_once(':').ok_or("give a name, a colon and a value")?;
-        let is_name = !name.is_empty() && name.bytes().all(is_tchar);
+        let is_name = !name.is_empty() && bytes::are_all(name.as_bytes(), bytes::TOKEN);
         if !is_name {
             return Err("what stands before the colon is no name of a field");
         }

@@ -64,8 +64,8 @@ pub enum Framing {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads the field lines at the beginning of `input`, up to the empty line; also says how long they are.
-    pub fn read(input: &'a [u8], at_most: usize) -> Result<Option<(Fields<'a>, usize)>, Refusal> {
+    /// Takes in the field lines at the beginning of `input`, up to the empty line, and says how long they are.
+    pub fn read(&mut self, input: &'a [u8], at_most: usize) -> Result<Option<usize>, Refusal> {
         const TOO_LARGE: Refusal =
             Refusal::closing(Status::RequestHeaderFieldsTooLarge, "The request's head is too large.");
         // Nothing behind the bound is looked at, so that the answer does not depend on how the input was cut.
@@ -92,11 +92,10 @@ impl<'a> Fields<'a> {
         if has_bare_lf(&input[..len]) {
             return Err(Refusal::bad("A line ends without a carriage return."));
         }
-        let mut fields = Fields::default();
         for line in lines {
-            fields.take_in(line.name, line.value)?;
+            self.take_in(line.name, line.value)?;
         }
-        Ok(Some((fields, len)))
+        Ok(Some(len))
     }
 
     fn take_in(&mut self, name: &str, value: &'a [u8]) -> Result<(), Refusal> {
@@ -213,7 +212,8 @@ mod tests {
     use super::*;
 
     fn read(lines: &str) -> Result<Option<(Fields<'_>, usize)>, Refusal> {
-        Fields::read(lines.as_bytes(), 1000)
+        let mut fields = Fields::default();
+        Ok(fields.read(lines.as_bytes(), 1000)?.map(|len| (fields, len)))
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! [`parse`] finds the request in the input, [`Request::admit`] says which path it asks for, [`Plan`] says what to send.
 
 mod authority;
+mod bytes;
 mod chunked;
 mod conditional;
 mod cors;

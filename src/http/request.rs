@@ -4,7 +4,7 @@
 //! at all, so that no body is ever taken for the next request.
 
 use super::{
-    MAX_BODY, MAX_HEAD, MAX_LINE, chunked,
+    MAX_BODY, MAX_HEAD, MAX_LINE, bytes, chunked,
     fields::{Fields, Framing, Persistence, Version},
     refusal::Refusal,
     status::Status,
@@ -68,9 +68,8 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
     let (method, target, version) = cut_line(line)?;
     let target = target::parse(method, target)?;
     let fields_at = line.len() + 2;
-    let Some((fields, fields_len)) = Fields::read(&input[fields_at..], MAX_HEAD - fields_at)? else {
-        return Ok(None);
-    };
+    let mut fields = Fields::default();
+    let Some(fields_len) = fields.read(&input[fields_at..], MAX_HEAD - fields_at)? else { return Ok(None) };
     let framing = fields.framing(version)?;
     fields.check_host(version)?;
     let head_len = fields_at + fields_len;
@@ -180,7 +179,7 @@ fn take_line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
         Some(lf) if lf > 0 && input[lf - 1] == b'\r' => Ok(Some(&input[..lf - 1])),
         Some(_) => Err(Refusal::bad("A line ends without a carriage return.")),
         // What cannot become a request is refused before it is whole: a TLS greeting has no line end to wait for.
-        None if !input.iter().take_while(|b| **b != b' ').all(|b| is_tchar(*b) || *b == b'\r') => {
+        None if !may_begin_with_method(input) => {
             Err(Refusal::bad("The request does not begin with a method."))
         }
         None if input.len() >= MAX_LINE + 2 => {
@@ -188,6 +187,11 @@ fn take_line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
         }
         None => Ok(None),
     }
+}
+
+fn may_begin_with_method(input: &[u8]) -> bool {
+    let word = &input[..memchr::memchr(b' ', input).unwrap_or(input.len())];
+    bytes::are_all(word.strip_suffix(b"\r").unwrap_or(word), bytes::TOKEN)
 }
 
 /// `method SP request-target SP HTTP-version`, nothing more.
@@ -200,13 +204,14 @@ fn cut_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Refusal> {
     let Some((method, (target, version))) = parts else {
         return Err(Refusal::bad("The request line is not a method, an address and a version."));
     };
-    if method != b"GET" && (method.is_empty() || !method.iter().copied().all(is_tchar)) {
+    if method != b"GET" && (method.is_empty() || !bytes::are_all(method, bytes::TOKEN)) {
         return Err(Refusal::bad("The method is not a token."));
     }
     if target.is_empty() {
         return Err(Refusal::bad("There is no address between two single spaces."));
     }
     let version = match version {
+        _ if version == b"HTTP/1.1" => Version::Http11, // as nearly always, in one comparison
         b"HTTP/1.0" => Version::Http10,
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Version::Http11,
         [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
@@ -218,11 +223,6 @@ fn cut_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Refusal> {
         _ => return Err(Refusal::bad("The request line does not end in a version of HTTP.")),
     };
     Ok((method, target, version))
-}
-
-/// `tchar` (RFC 9110 §5.6.2).
-pub fn is_tchar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Reads past a body at the beginning of `input`: what became of it, and how many bytes it takes. `None`: it is not

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 
-use super::{authority, refusal::Refusal};
+use super::{authority, bytes, refusal::Refusal};
 
 /// The longest file name of the systems that we serve from (`NAME_MAX`).
 const NAME_MAX: usize = 255;
@@ -33,15 +33,7 @@ pub enum Target<'a> {
 /// # Errors
 /// 400 for a form that the method does not take, a fragment, and any byte that is not visible ASCII.
 pub fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Refusal> {
-    let mut query_at = None;
-    for (at, byte) in target.iter().enumerate() {
-        match byte {
-            b'#' => return Err(Refusal::bad("The address has a fragment, which is not for servers.")),
-            b'?' if query_at.is_none() => query_at = Some(at),
-            b'!'..=b'~' => {}
-            _ => return Err(Refusal::bad("The address has a byte that must be percent-encoded.")),
-        }
-    }
+    let query_at = find_query(target)?;
     match (method, target) {
         (b"CONNECT", _) => match authority::check(target)? {
             true => Ok(Target::Authority),
@@ -54,6 +46,21 @@ pub fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Refusal>
         }
         _ => absolute(target, query_at),
     }
+}
+
+/// Where the query's question mark is, if there is one.
+fn find_query(target: &[u8]) -> Result<Option<usize>, Refusal> {
+    if bytes::are_all(target, bytes::TARGET) {
+        return Ok(None);
+    }
+    for byte in target {
+        match byte {
+            b'#' => return Err(Refusal::bad("The address has a fragment, which is not for servers.")),
+            b'!'..=b'~' => {}
+            _ => return Err(Refusal::bad("The address has a byte that must be percent-encoded.")),
+        }
+    }
+    Ok(memchr::memchr(b'?', target))
 }
 
 /// `http://host:port/path?query`. The authority replaces `Host` (RFC 9112 §3.2.2).
@@ -99,9 +106,9 @@ impl Names {
 
     /// Whether all names of `path` are among them.
     pub fn allow_all(self, path: &SitePath<'_>) -> bool {
-        let mut before = b'/';
-        let has_dots =
-            path.0.iter().any(|byte| std::mem::replace(&mut before, *byte) == b'/' && *byte == b'.');
+        let pairs = path.0.iter().zip(path.0.iter().skip(1));
+        let has_dots = path.0.first() == Some(&b'.')
+            || pairs.fold(false, |has, (before, byte)| has | ((*before == b'/') & (*byte == b'.')));
         !has_dots || path.names().enumerate().all(|(depth, name)| self.allow(name, depth))
     }
 }
@@ -201,12 +208,12 @@ pub fn locate(path: &[u8]) -> Result<SitePath<'_>, Refusal> {
 /// Whether `path` is what it means already, as most are: nothing in it is encoded, and no name is empty, begins with a
 /// dot or may be too long.
 fn is_plain(path: &[u8]) -> bool {
-    let mut before = b'/';
-    let is_plain = |byte: &u8| {
-        let is_first = std::mem::replace(&mut before, *byte) == b'/';
-        *byte != b'%' && !(is_first && matches!(byte, b'/' | b'.'))
-    };
-    path.iter().skip(1).all(is_plain) && path.len() <= NAME_MAX
+    let pairs = path.iter().zip(path.iter().skip(1));
+    // All pairs, without an early end: that takes no branch.
+    let is_odd = pairs.fold(false, |is_odd, (before, byte)| {
+        is_odd | (*byte == b'%') | ((*before == b'/') & ((*byte == b'/') | (*byte == b'.')))
+    });
+    !is_odd && path.len() <= NAME_MAX
 }
 
 /// Joins the names by single slashes, without the empty ones and `.`.

@@ -1,0 +1,48 @@
+//! What a byte can be part of: one look into a table instead of comparisons for each byte.
+
+/// `tchar` (RFC 9110 §5.6.2).
+pub const TOKEN: u8 = 1;
+/// What nearly all hosts are made of: names of letters, digits and hyphens, IPv4 addresses.
+pub const HOST: u8 = 2;
+/// Visible ASCII that cuts no request target: neither a query nor a fragment begins with it.
+pub const TARGET: u8 = 4;
+
+static CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        let is_alphanumeric = byte.is_ascii_alphanumeric();
+        let is_token = is_alphanumeric
+            || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*')
+            || matches!(byte, b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
+        let is_host = is_alphanumeric || matches!(byte, b'-' | b'.');
+        let is_target = !matches!(byte, b'?' | b'#');
+        classes[byte as usize] = is_token as u8 * TOKEN | is_host as u8 * HOST | is_target as u8 * TARGET;
+        byte += 1;
+    }
+    classes
+}
+
+/// Whether all of `bytes` are in `class`. None is skipped, whatever the first is: that takes no branch.
+pub fn are_all(bytes: &[u8], class: u8) -> bool {
+    bytes.iter().fold(class, |all, byte| all & CLASSES[usize::from(*byte)]) == class
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_byte_is_where_it_belongs() {
+        for byte in 0..=u8::MAX {
+            let is = |class| are_all(&[b'a', byte, b'z'], class);
+            let is_alphanumeric = byte.is_ascii_alphanumeric();
+            assert_eq!(is(TOKEN), is_alphanumeric || b"!#$%&'*+-.^_`|~".contains(&byte), "{byte}");
+            assert_eq!(is(HOST), is_alphanumeric || b"-.".contains(&byte), "{byte}");
+            assert_eq!(is(TARGET), byte.is_ascii_graphic() && !b"?#".contains(&byte), "{byte}");
+        }
+        assert!(are_all(b"", TOKEN));
+    }
+}
