@@ -19,7 +19,8 @@ const fn classes() -> [u8; 256] {
             || matches!(byte, b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
         let is_host = is_alphanumeric || matches!(byte, b'-' | b'.');
         let is_target = !matches!(byte, b'?' | b'#');
-        classes[byte as usize] = is_token as u8 * TOKEN | is_host as u8 * HOST | is_target as u8 * TARGET;
+        classes[byte as usize] =
+            (is_token as u8 * TOKEN) | (is_host as u8 * HOST) | (is_target as u8 * TARGET);
         byte += 1;
     }
     classes
