@@ -7,7 +7,7 @@ use clap::{
     builder::BoolishValueParser,
 };
 use clap_complete::Shell;
-use oneloop::http::Extra;
+use oneloop::{http::Extra, observer::Who, watching::who};
 
 /// Serves a directory over HTTP from one thread and one poller.
 #[derive(Debug, Parser)]
@@ -34,6 +34,9 @@ pub struct Cli {
 
     #[command(flatten, next_help_heading = "Output")]
     pub output: Output,
+
+    #[command(flatten, next_help_heading = "Watching the loop")]
+    pub watching: Watching,
 }
 
 const ENVIRONMENT: &str = "\
@@ -166,6 +169,30 @@ pub struct Output {
     /// Errors only; given twice, nothing at all
     #[arg(short, long, action = ArgAction::Count)]
     pub quiet: u8,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Watching {
+    /// Tell on standard error what the loop does, a line a step; SIGUSR1 turns that on and off, too
+    #[arg(long, value_name = "LEVEL", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "io")]
+    #[arg(env = "ONELOOP_TRACE", hide_env = true)]
+    pub trace: Option<TraceLevel>,
+
+    /// Tell of these alone: connections such as c3, listeners such as L1, u1, loop; can be given again
+    #[arg(long, value_name = "WHO", value_delimiter = ',', value_parser = who)]
+    #[arg(env = "ONELOOP_TRACE_ONLY", hide_env = true)]
+    pub trace_only: Vec<Who>,
+}
+
+/// How much is told of the loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TraceLevel {
+    /// When it wakes, and who comes and goes
+    Wakes,
+    /// Every call and decision
+    Io,
+    /// The first bytes of what comes and goes, too
+    Bytes,
 }
 
 impl Cli {

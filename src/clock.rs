@@ -17,6 +17,8 @@ pub struct Clock {
     /// The second that `date` shows, since the epoch.
     date_shows: u64,
     frozen: bool,
+    /// How long the loop was held: time that does not count.
+    held: Duration,
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7, IMF-fixdate).
@@ -35,8 +37,15 @@ impl Clock {
     }
 
     fn at(wall: SystemTime, frozen: bool) -> Clock {
-        let mut clock =
-            Clock { now: Instant::now(), wall, turn: 0, date: [0; DATE_LEN], date_shows: u64::MAX, frozen };
+        let mut clock = Clock {
+            now: Instant::now(),
+            wall,
+            turn: 0,
+            date: [0; DATE_LEN],
+            date_shows: u64::MAX,
+            frozen,
+            held: Duration::ZERO,
+        };
         clock.render_date();
         clock
     }
@@ -45,10 +54,15 @@ impl Clock {
     pub fn tick(&mut self) {
         self.turn += 1;
         if !self.frozen {
-            self.now = Instant::now();
+            self.now = self.read();
             self.wall = SystemTime::now();
             self.render_date();
         }
+    }
+
+    /// The loop stood still for `time`, because somebody looked at it: no deadline comes nearer by that.
+    pub fn hold(&mut self, time: Duration) {
+        self.held += time;
     }
 
     /// Moves a frozen clock on; a running one is moved by the system.
@@ -67,7 +81,7 @@ impl Clock {
 
     /// Monotonic time at this very moment, for those who measure what a turn does: everybody else has [`Clock::now`].
     pub fn read(&self) -> Instant {
-        if self.frozen { self.now } else { Instant::now() }
+        if self.frozen { self.now } else { Instant::now().checked_sub(self.held).unwrap_or(self.now) }
     }
 
     /// Wall-clock time, for validators and logs.
@@ -102,6 +116,23 @@ impl Clock {
             // Cannot fail: an IMF-fixdate of a year up to 9999 fills exactly these 29 bytes.
             let _ = write!(&mut self.date[..], "{date}");
         }
+    }
+}
+
+/// Measures time for those who watch the loop, which has its [`Clock`].
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch {
+    start: Instant,
+}
+
+impl Stopwatch {
+    /// Starts now.
+    pub fn start() -> Stopwatch {
+        Stopwatch { start: Instant::now() }
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
     }
 }
 

@@ -59,6 +59,7 @@ mod server;
 pub mod services;
 mod sink;
 pub mod site;
+pub mod watching;
 
 pub use server::{HttpServer, Settings, StartError, plain, raise_descriptor_limit};
 pub use services::Timeouts;

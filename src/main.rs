@@ -13,10 +13,14 @@ use std::{
 
 use clap::CommandFactory;
 use oneloop::{
-    HttpServer, Settings, StartError, Timeouts, http::Cors, plain, raise_descriptor_limit, services::Format,
+    HttpServer, Settings, Sink, StartError, Timeouts,
+    http::Cors,
+    plain, raise_descriptor_limit,
+    services::Format,
+    watching::{Level, Narrator},
 };
 
-use crate::cli::{Cli, Command, LogFormat};
+use crate::cli::{Cli, Command, LogFormat, TraceLevel, Watching};
 
 fn main() -> ExitCode {
     let cli = Cli::read();
@@ -41,10 +45,12 @@ fn run(cli: Cli) -> Result<(), StartError> {
     raise_descriptor_limit();
     let dir = cli.dir.clone();
     let is_interactive = io::stdout().is_terminal() && cli.output.quiet == 0;
+    let watching = cli.watching.clone();
     let mut server = HttpServer::with(settings(cli, is_interactive)?)?;
     server
-        .drain_on_signals()
+        .heed_signals()
         .map_err(|e| StartError::System(format!("cannot wait for signals: {}", plain(&e))))?;
+    watch(&mut server, watching)?;
     announce(&server, &dir, is_interactive);
     server.serve_forever().map_err(|e| StartError::System(format!("the poller failed: {}", plain(&e))))
 }
@@ -87,6 +93,20 @@ fn settings(cli: Cli, is_interactive: bool) -> Result<Settings, StartError> {
             LogFormat::Json => Format::Json,
         },
     })
+}
+
+/// Puts those on the loop who watch it.
+fn watch(server: &mut HttpServer, watching: Watching) -> Result<(), StartError> {
+    // A process without a standard error has nobody to tell.
+    let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() else { return Ok(()) };
+    let level = match watching.trace {
+        Some(TraceLevel::Wakes) => Level::Wakes,
+        Some(TraceLevel::Bytes) => Level::Bytes,
+        Some(TraceLevel::Io) | None => Level::Io,
+    };
+    let narrator = Narrator::new(level, watching.trace_only, Sink::new(stderr));
+    server.watch_on_demand(Box::new(narrator), watching.trace.is_some());
+    Ok(())
 }
 
 fn cors(origins: &[String]) -> Result<Option<Cors>, StartError> {

@@ -16,7 +16,7 @@ use rustix::{
     io::Errno,
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
@@ -222,22 +222,32 @@ impl HttpServer {
         self.event_loop.watch(observer);
     }
 
+    /// `observer` is the one whom SIGUSR1 calls and sends away, once [`HttpServer::heed_signals`] was asked for; `now`:
+    /// it sees every step until then.
+    pub fn watch_on_demand(&mut self, observer: Box<dyn Observer>, now: bool) {
+        self.event_loop.watch_on_demand(observer);
+        if now {
+            self.event_loop.toggle_watch();
+        }
+    }
+
     /// Makes Ctrl-C and SIGTERM an orderly end: [`HttpServer::serve_forever`] returns when the responses under way are
-    /// sent. A second signal ends the process at once, with 128 + its number.
+    /// sent. A second signal ends the process at once, with 128 + its number. SIGUSR1 calls who
+    /// [watches on demand](HttpServer::watch_on_demand).
     ///
     /// # Errors
     /// The system does not give the signals.
-    pub fn drain_on_signals(&mut self) -> io::Result<()> {
+    pub fn heed_signals(&mut self) -> io::Result<()> {
         let is_second = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             // In this order: a signal ends the process if one came before it.
             signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, is_second.clone())?;
             signal_hook::flag::register(signal, is_second.clone())?;
         }
-        self.event_loop.heed(signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM])?)
+        self.event_loop.heed(signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM, SIGUSR1])?)
     }
 
-    /// Serves until a signal ends it, if [`HttpServer::drain_on_signals`] was asked for; else for ever.
+    /// Serves until a signal ends it, if [`HttpServer::heed_signals`] was asked for; else for ever.
     ///
     /// # Errors
     /// The poller failed.

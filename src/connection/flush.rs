@@ -8,7 +8,10 @@ use std::{
 use mio::net::TcpStream;
 use rustix::net::SendFlags;
 
-use crate::protocol::{Front, Outbox, Why};
+use crate::{
+    observer::Call,
+    protocol::{Front, Outbox, Why},
+};
 
 /// One `sendfile` asks for at most this much.
 const FILE_SLICE: u64 = 1024 * 1024;
@@ -19,9 +22,9 @@ pub enum Wrote {
     /// There was nothing to send.
     Nothing,
     /// The socket took `got` of the bytes offered, and there may be room for more.
-    Some { offered: usize, got: usize },
+    Some { by: Call, offered: usize, got: usize },
     /// The send buffer is full.
-    WouldBlock,
+    WouldBlock { by: Call, offered: usize },
 }
 
 /// Writes once, as much as the socket takes but about `at_most` bytes of a file.
@@ -29,33 +32,35 @@ pub enum Wrote {
 /// # Errors
 /// The connection, or the file that is being sent, is of no more use: the reason to close.
 pub fn write_once(out: &mut Outbox, socket: &mut TcpStream, at_most: usize) -> Result<Wrote, Why> {
-    let (offered, result) = match out.front() {
+    let (by, offered, result) = match out.front() {
         Front::Nothing => return Ok(Wrote::Nothing),
-        Front::Bytes(bytes) => (bytes.len(), socket.write(bytes)),
+        Front::Bytes(bytes) => (Call::Write, bytes.len(), socket.write(bytes)),
         Front::BytesThenMemory(bytes, body) => {
-            (bytes.len() + body.len(), socket.write_vectored(&[IoSlice::new(bytes), IoSlice::new(body)]))
+            let result = socket.write_vectored(&[IoSlice::new(bytes), IoSlice::new(body)]);
+            (Call::Writev, bytes.len() + body.len(), result)
         }
         // MSG_MORE: the head waits for the body's first bytes and leaves in one segment with them.
         Front::BytesThenFile(bytes) => {
-            (bytes.len(), rustix::net::send(&*socket, bytes, SendFlags::MORE).map_err(io::Error::from))
+            let result = rustix::net::send(&*socket, bytes, SendFlags::MORE).map_err(io::Error::from);
+            (Call::Send, bytes.len(), result)
         }
         Front::File { file, offset, left } => {
             let count = left.min(FILE_SLICE).min(at_most.max(1) as u64) as usize;
             match send_file(socket, file, offset, count) {
                 // The file ends before its body does. A short body and a close is all that can still be said.
                 Ok(0) => return Err(Why::FileChanged),
-                result => (count, result),
+                result => (Call::Sendfile, count, result),
             }
         }
     };
     match result {
         Ok(got) => {
             out.advance(got);
-            Ok(Wrote::Some { offered, got })
+            Ok(Wrote::Some { by, offered, got })
         }
         Err(e) => match e.kind() {
-            ErrorKind::WouldBlock => Ok(Wrote::WouldBlock),
-            ErrorKind::Interrupted => Ok(Wrote::Some { offered, got: 0 }),
+            ErrorKind::WouldBlock => Ok(Wrote::WouldBlock { by, offered }),
+            ErrorKind::Interrupted => Ok(Wrote::Some { by, offered, got: 0 }),
             ErrorKind::BrokenPipe => Err(Why::BrokenPipe),
             ErrorKind::ConnectionReset | ErrorKind::NotConnected | ErrorKind::TimedOut => Err(Why::Reset),
             _ if matches!(out.front(), Front::File { .. }) => {
@@ -120,8 +125,8 @@ mod tests {
         let (mut ours, _peer) = pair();
         let mut out = sending(file, 0, 100);
         let mut write = || write_once(&mut out, &mut ours, 1 << 20);
-        assert_eq!(write(), Ok(Wrote::Some { offered: 5, got: 5 }));
-        assert_eq!(write(), Ok(Wrote::Some { offered: 100, got: 5 }));
+        assert_eq!(write(), Ok(Wrote::Some { by: Call::Send, offered: 5, got: 5 }));
+        assert_eq!(write(), Ok(Wrote::Some { by: Call::Sendfile, offered: 100, got: 5 }));
         assert_eq!(write(), Err(Why::FileChanged));
     }
 
@@ -131,7 +136,7 @@ mod tests {
         let mut out = Outbox::default();
         let fill = |out: &mut Outbox| out.bytes().resize(64 * 1024, b'x');
         fill(&mut out);
-        while write_once(&mut out, &mut ours, 0).expect("no error") != Wrote::WouldBlock {
+        while !matches!(write_once(&mut out, &mut ours, 0), Ok(Wrote::WouldBlock { .. })) {
             if out.is_empty() {
                 fill(&mut out);
             }

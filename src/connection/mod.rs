@@ -11,6 +11,7 @@ use std::{
     io::{ErrorKind, Read},
     net::Shutdown,
     ops::ControlFlow::{self, Break, Continue},
+    os::fd::{AsRawFd, RawFd},
     time::{Duration, Instant},
 };
 
@@ -148,6 +149,22 @@ impl Connection {
         &mut self.socket
     }
 
+    /// How long this peer may take from `now` on, and for what, as a step.
+    pub fn patience(&self, now: Instant) -> Step {
+        let within = self.deadline.map(|deadline| deadline.saturating_duration_since(now));
+        Step::Patient { why: self.waiting, within }
+    }
+
+    /// How many bytes came that are not understood.
+    pub fn unread(&self) -> usize {
+        self.inbox.bytes().len()
+    }
+
+    /// The number of the socket's descriptor.
+    pub fn fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+
     /// One turn: sends what is unsent, understands what has come, answers, and sends again, until nothing more can be
     /// done without blocking or the budget is used up.
     pub fn converse(
@@ -178,7 +195,7 @@ impl Connection {
             match self.phase {
                 Phase::Open => self.receive(&mut budget, ready, buffer, cx)?,
                 // What came while the answer was sent would make a close a reset.
-                Phase::Finishing { why, linger } => self.say_goodbye(why, linger || ready.readable)?,
+                Phase::Finishing { why, linger } => self.say_goodbye(why, linger || ready.readable, cx)?,
                 Phase::Lingering { why } => self.discard(ready, buffer, why, cx)?,
             }
         }
@@ -216,14 +233,15 @@ impl Connection {
             }
             match write_once(&mut self.outbox, &mut self.socket, budget.bytes) {
                 Ok(Wrote::Nothing) => {}
-                Ok(Wrote::Some { offered, got }) => {
+                Ok(Wrote::Some { by, offered, got }) => {
                     self.progress |= got > 0;
                     budget.bytes = budget.bytes.saturating_sub(got);
-                    cx.note(|| Step::Wrote { offered, got });
+                    let (sent, of) = (self.outbox.sent(), self.outbox.position());
+                    cx.note(|| Step::Wrote { by, offered, got, sent, of });
                 }
-                Ok(Wrote::WouldBlock) => {
+                Ok(Wrote::WouldBlock { by, offered }) => {
                     ready.writable = false;
-                    cx.note(|| Step::Blocked);
+                    cx.note(|| Step::Blocked { by, offered });
                 }
                 Err(why) => return Break(Outcome::Closed(why)),
             }
@@ -256,7 +274,7 @@ impl Connection {
             if len == buffer.len() {
                 return Break(Outcome::Closed(Why::Limit)); // the protocol wants more at once than a buffer holds
             }
-            let Some(got) = self.read(ready, &mut buffer[len..], cx)? else {
+            let Some(got) = self.read(ready, &mut buffer[len..], len, cx)? else {
                 self.inbox.keep(&buffer[..len], false);
                 return Continue(());
             };
@@ -273,7 +291,6 @@ impl Connection {
             let got = self.protocol.receive(&input[at..], &mut self.outbox, cx);
             at += got.consumed;
             self.progress |= got.consumed > 0;
-            cx.note(|| Step::Understood { consumed: got.consumed, left: input.len() - at });
             budget.messages = budget.messages.saturating_sub(1);
             match got.next {
                 Next::Again if got.consumed == 0 || at == input.len() => break Next::NeedInput,
@@ -296,11 +313,12 @@ impl Connection {
         }
     }
 
-    /// Reads once. `None`: there is nothing to read now.
+    /// Reads once, behind the `kept` bytes that were there before. `None`: there is nothing to read now.
     fn read(
         &mut self,
         ready: &mut Readiness,
         buffer: &mut [u8],
+        kept: usize,
         cx: &mut Context<'_>,
     ) -> ControlFlow<Outcome, Option<usize>> {
         match self.socket.read(buffer) {
@@ -309,7 +327,7 @@ impl Connection {
                 Break(Outcome::Closed(Why::Eof))
             }
             Ok(got) => {
-                cx.note(|| Step::Read { offered: buffer.len(), got });
+                cx.note(|| Step::Read { offered: buffer.len(), bytes: buffer[..got].to_vec(), kept });
                 // A short read has drained the socket, unless an end of input was announced with the data: that makes
                 // no further event.
                 ready.readable = got == buffer.len() || ready.hung_up;
@@ -326,10 +344,11 @@ impl Connection {
     }
 
     /// Everything is sent: closes at once when the peer has nothing more to say either, else shuts our side down.
-    fn say_goodbye(&mut self, why: Why, linger: bool) -> ControlFlow<Outcome> {
+    fn say_goodbye(&mut self, why: Why, linger: bool, cx: &mut Context<'_>) -> ControlFlow<Outcome> {
         if !linger || self.socket.shutdown(Shutdown::Write).is_err() {
             return Break(Outcome::Closed(why));
         }
+        cx.note(|| Step::ShutDown);
         self.inbox.clear();
         self.phase = Phase::Lingering { why };
         self.progress = true;
@@ -347,7 +366,7 @@ impl Connection {
         if !ready.readable {
             return Break(Outcome::Wait);
         }
-        match self.read(ready, buffer, cx) {
+        match self.read(ready, buffer, 0, cx) {
             Continue(_) => Continue(()),
             Break(_) => Break(Outcome::Closed(why)),
         }
@@ -371,8 +390,9 @@ impl Connection {
 
     /// The deadline has passed: says last words if a message was under way, else the connection is to be closed.
     pub fn late(&mut self, ready: &mut Readiness, scratch: &mut Scratch, cx: &mut Context<'_>) -> Outcome {
-        cx.note(|| Step::Deadline);
         let why = self.waiting;
+        let late = self.deadline.map(|deadline| cx.clock.now().saturating_duration_since(deadline));
+        cx.note(|| Step::Deadline { why, late: late.unwrap_or_default(), got: self.unread() });
         if why == Why::SendTimeout {
             return self.try_once_more(ready, scratch, cx);
         }

@@ -9,7 +9,7 @@ use mio::net::UdpSocket;
 
 use crate::{
     connection::{Outcome, Readiness},
-    observer::Step,
+    observer::{Call, Step},
     protocol::{Context, Responder},
 };
 
@@ -19,7 +19,7 @@ const BUDGET: usize = 64;
 /// A datagram socket, and who answers.
 pub struct Datagrams {
     pub socket: UdpSocket,
-    address: SocketAddr,
+    pub address: SocketAddr,
     responder: Box<dyn Responder>,
     /// An answer that met a full send buffer, and where it goes. No more is received until it is sent.
     unsent: Option<(Vec<u8>, SocketAddr)>,
@@ -50,9 +50,10 @@ impl Datagrams {
     }
 
     fn receive(&mut self, ready: &mut Readiness, buffer: &mut [u8], cx: &mut Context<'_>) {
+        let offered = buffer.len();
         match self.socket.recv_from(buffer) {
             Ok((got, from)) => {
-                cx.note(|| Step::Received { got, from });
+                cx.note(|| Step::Received { offered, bytes: buffer[..got].to_vec(), from });
                 if is_itself(from, self.address) {
                     return; // a forged source: the answer would come back, for ever
                 }
@@ -98,7 +99,7 @@ fn unsent(
         Ok(got) => cx.note(|| Step::Sent { got, to }),
         Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
             ready.writable &= e.kind() != ErrorKind::WouldBlock;
-            cx.note(|| Step::Blocked);
+            cx.note(|| Step::Blocked { by: Call::Send, offered: answer.len() });
             return Some((answer.to_vec(), to));
         }
         Err(e) => log::debug!("{}: cannot answer {to}: {e}", cx.who),

@@ -1,6 +1,6 @@
 //! The house: who joins the loop, who waits outside while it is full, and how it is closed.
 
-use std::{io, time::Duration};
+use std::{io, os::fd::AsRawFd, time::Duration};
 
 use mio::net::{TcpListener, UdpSocket};
 use signal_hook_mio::v1_0::Signals;
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     clock::Clock,
     connection::{Connection, Readiness, Scratch},
-    observer::{Observer, Step, Who},
+    observer::{Step, Who},
     protocol::{Context, Responder, Service, Watcher, Why},
 };
 
@@ -26,8 +26,9 @@ impl EventLoop {
         self.listeners += 1;
         let who = Who::Listener(self.listeners);
         let address = socket.local_addr()?;
+        let fd = socket.as_raw_fd();
         self.insert(Kind::Listener(Listener { socket, service }), who)?;
-        self.steps.note(who, || Step::Bound { address });
+        self.steps.note(who, || Step::Bound { address, fd });
         Ok(())
     }
 
@@ -39,17 +40,19 @@ impl EventLoop {
         self.datagrams += 1;
         let who = Who::Datagrams(self.datagrams);
         let address = socket.local_addr()?;
+        let fd = socket.as_raw_fd();
         self.insert(Kind::Datagrams(Box::new(Datagrams::new(socket, address, responder))), who)?;
-        self.steps.note(who, || Step::Bound { address });
+        self.steps.note(who, || Step::Bound { address, fd });
         Ok(())
     }
 
-    /// Begins to [drain](EventLoop::drain) when one of `signals` arrives.
+    /// Begins to [drain](EventLoop::drain) when one of `signals` arrives; SIGUSR1 calls who
+    /// [watches on demand](EventLoop::watch_on_demand), or sends it away.
     ///
     /// # Errors
     /// The poller does not take them.
     pub fn heed(&mut self, signals: Signals) -> io::Result<()> {
-        self.insert(Kind::Signals(Box::new(signals)), Who::Loop).map(drop)
+        self.insert(Kind::Signals(Box::new(signals)), Who::Signals).map(drop)
     }
 
     /// Lets `watcher` look before anybody is served, in each turn in which its descriptor is readable.
@@ -57,12 +60,7 @@ impl EventLoop {
     /// # Errors
     /// The poller does not take it.
     pub fn look_first(&mut self, watcher: Box<dyn Watcher>) -> io::Result<()> {
-        self.insert(Kind::Watcher(Watched(watcher)), Who::Loop).map(drop)
-    }
-
-    /// From now on `observer` sees every step.
-    pub fn watch(&mut self, observer: Box<dyn Observer>) {
-        self.steps.watch(observer);
+        self.insert(Kind::Watcher(Watched(watcher)), Who::Files).map(drop)
     }
 
     /// The loop's clock, for tests that move it.
@@ -159,7 +157,7 @@ impl EventLoop {
     pub(super) fn close(&mut self, key: usize, why: Why) {
         let Some(source) = self.sources.try_remove(key) else { return };
         self.deadlines.remove(key);
-        self.steps.note(source.who, || Step::Closed { why });
+        self.steps.note(source.who, || Step::Closed { why, unread: source.unread() });
         if let Kind::Connection(connection) = source.kind {
             log::debug!("{}: closed, {why}", source.who);
             connection.close(why, &self.clock);

@@ -9,6 +9,7 @@ mod deadlines;
 mod house;
 mod ready;
 mod source;
+mod watched;
 
 use std::{
     io::{self, ErrorKind},
@@ -18,6 +19,7 @@ use std::{
 
 use mio::{Events, Poll, net::TcpStream};
 use rustix::io::Errno;
+use signal_hook::consts::SIGUSR1;
 use slab::Slab;
 
 use self::{
@@ -138,15 +140,15 @@ impl EventLoop {
             0 => self.clock.sleep_until(self.deadlines.next().into_iter().chain(self.drained_by).min()),
             _ => Some(Duration::ZERO),
         };
-        self.steps.note(Who::Loop, || Step::Waiting { timeout });
+        self.steps.note(Who::Loop, || Step::Waiting { timeout, carried });
+        let left_over = self.left_over();
         match self.poll.poll(&mut self.events, timeout) {
             Err(e) if e.kind() == ErrorKind::Interrupted => self.events.clear(),
             result => result?,
         }
+        self.clock.hold(self.steps.held());
         self.clock.tick();
-        let mut kernel = 0;
         for event in &self.events {
-            kernel += 1;
             // An event is a hint. What it does not find costs nothing; what it finds unready, one call that would block.
             if let Some(source) = self.sources.get_mut(event.token().0) {
                 source.note(event);
@@ -156,7 +158,7 @@ impl EventLoop {
                 }
             }
         }
-        self.steps.note(Who::Loop, || Step::Woke { kernel, carried });
+        self.tell_who_woke(left_over);
         Ok(())
     }
 
@@ -167,6 +169,7 @@ impl EventLoop {
                 return;
             };
             let who = *who;
+            self.steps.note(who, || Step::Begun);
             if self.open >= self.limits.max_connections {
                 return self.park(key, who, None);
             }
@@ -205,12 +208,14 @@ impl EventLoop {
         let deadline = connection.deadline();
         self.connections += 1;
         let number = self.connections;
+        let (fd, patience) = (connection.fd(), connection.patience(self.clock.now()));
         match self.insert(Kind::Connection(Box::new(connection)), Who::Connection(number)) {
             Ok(key) => {
                 self.open += 1;
                 self.deadlines.set(key, deadline);
                 let open = self.open;
-                self.steps.note(who, || Step::Accepted { connection: number, peer, open });
+                self.steps.note(who, || Step::Accepted { connection: number, peer, fd, open });
+                self.steps.note(Who::Connection(number), || patience);
             }
             Err(e) => log::warn!("cannot poll a connection: {e}"),
         }
@@ -219,6 +224,7 @@ impl EventLoop {
     /// Lets one connection do what it can, and sees to what it needs next.
     fn converse(&mut self, key: usize) {
         let Some((connection, ready, scratch, mut cx)) = self.connection(key) else { return };
+        cx.note(|| Step::Begun);
         let outcome = connection.converse(ready, scratch, &mut cx);
         self.see_to(key, outcome);
     }
@@ -231,8 +237,9 @@ impl EventLoop {
             Outcome::Again => self.carry_over(key),
             Outcome::Closed(why) => return self.close(key, why),
         }
-        if let Some(Source { kind: Kind::Connection(connection), .. }) = self.sources.get(key) {
+        if let Some(Source { kind: Kind::Connection(connection), who, .. }) = self.sources.get(key) {
             self.deadlines.set(key, connection.deadline());
+            self.steps.note(*who, || connection.patience(self.clock.now()));
         }
     }
 
@@ -244,6 +251,7 @@ impl EventLoop {
         };
         let mut cx =
             Context { clock: &self.clock, draining: self.draining, who: *who, steps: &mut self.steps };
+        cx.note(|| Step::Begun);
         let outcome = datagrams.answer(ready, self.scratch.input(), &mut cx);
         self.see_to(key, outcome);
     }
@@ -252,15 +260,20 @@ impl EventLoop {
     fn look(&mut self, key: usize) {
         if let Some(Source { kind: Kind::Watcher(watched), .. }) = self.sources.get_mut(key) {
             watched.0.look();
+            self.steps.note(Who::Files, || Step::Looked);
         }
     }
 
-    /// Ctrl-C or SIGTERM: an orderly end begins.
+    /// SIGUSR1: who watches on demand comes, or goes. Any other signal that is heeded: an orderly end begins.
     fn heed_signals(&mut self, key: usize) {
-        if let Some(Source { kind: Kind::Signals(signals), .. }) = self.sources.get_mut(key)
-            && signals.pending().count() > 0
-        {
-            self.drain();
+        let Some(Source { kind: Kind::Signals(signals), .. }) = self.sources.get_mut(key) else { return };
+        let numbers: Vec<i32> = signals.pending().collect();
+        for number in numbers {
+            self.steps.note(Who::Signals, || Step::Signalled { number });
+            match number {
+                SIGUSR1 => self.toggle_watch(),
+                _ => self.drain(),
+            }
         }
     }
 

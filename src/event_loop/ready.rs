@@ -41,6 +41,11 @@ impl Ready {
         Some(key)
     }
 
+    /// The keys, the front one first.
+    pub fn keys(&self) -> impl Iterator<Item = usize> {
+        self.queue.iter().copied()
+    }
+
     pub fn count(&self) -> usize {
         self.queue.len()
     }

@@ -2,7 +2,11 @@
 //!
 //! One slab of sources is what `rlist` is in the `select()` program; a source's key in it is its token at the poller.
 
-use std::{io, os::fd::AsRawFd};
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsRawFd, RawFd},
+};
 
 use mio::{
     Interest, Registry, Token,
@@ -93,6 +97,25 @@ impl Source {
         let interest = if writable { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
         registry.reregister(self.pollable(), Token(key), interest)?;
         Ok(true)
+    }
+
+    /// The address that a socket is bound to, and its descriptor; not that of a connection.
+    pub fn bound(&self) -> Option<(SocketAddr, RawFd)> {
+        match &self.kind {
+            Kind::Listener(listener) => {
+                Some((listener.socket.local_addr().ok()?, listener.socket.as_raw_fd()))
+            }
+            Kind::Datagrams(datagrams) => Some((datagrams.address, datagrams.socket.as_raw_fd())),
+            _ => None,
+        }
+    }
+
+    /// How many bytes came that nobody will understand.
+    pub fn unread(&self) -> usize {
+        match &self.kind {
+            Kind::Connection(connection) => connection.unread(),
+            _ => 0,
+        }
     }
 
     fn pollable(&mut self) -> &mut dyn Pollable {

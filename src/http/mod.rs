@@ -41,7 +41,7 @@ pub use policy::Policy;
 pub use range::Part;
 pub use refusal::Refusal;
 pub use render::Occasion;
-pub use request::{Ask, Method, Request, parse};
+pub use request::{Ask, Method, Request, missing, parse};
 pub use rows::{Order, Row, Rows};
 pub use status::Status;
 pub use target::{Names, SitePath, locate};

@@ -90,6 +90,12 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
     Ok(Some((request, skipped + head_len + body_len)))
 }
 
+/// What `input` lacks that has no whole request in it, for those who watch.
+pub fn missing(input: &[u8]) -> &'static str {
+    let has_head = memchr::memmem::find(input, b"\r\n\r\n").is_some();
+    if has_head { "body" } else { "CRLFCRLF" }
+}
+
 impl<'a> Request<'a> {
     /// Decides whether a file server answers this at all, and finds out what is asked for.
     ///

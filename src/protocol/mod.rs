@@ -81,6 +81,12 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Whether anybody watches.
+    #[inline]
+    pub fn is_watched(&self) -> bool {
+        self.steps.are_watched()
+    }
+
     /// Tells whoever watches of a step.
     #[inline]
     pub fn note(&mut self, facts: impl FnOnce() -> Step) {

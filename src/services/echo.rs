@@ -2,14 +2,18 @@
 
 use std::net::SocketAddr;
 
-use crate::protocol::{Context, Next, Outbox, Patience, Protocol, Received, Responder, Why};
+use crate::{
+    observer::Step,
+    protocol::{Context, Next, Outbox, Patience, Protocol, Received, Responder, Why},
+};
 
 /// Sends everything back, on a stream (RFC 862) or a datagram socket.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Echo;
 
 impl Protocol for Echo {
-    fn receive(&mut self, input: &[u8], out: &mut Outbox, _: &mut Context<'_>) -> Received {
+    fn receive(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Received {
+        cx.note(|| Step::Understood { start: Vec::new(), len: input.len(), left: 0 });
         out.bytes().extend_from_slice(input);
         Received { consumed: input.len(), next: Next::NeedInput }
     }

@@ -455,6 +455,12 @@ impl Response {
         value
     }
 
+    /// How long its head was.
+    pub fn head_len(&self) -> usize {
+        let lines: usize = self.headers.iter().map(|(name, value)| name.len() + 2 + value.len() + 2).sum();
+        self.version.len() + 1 + 3 + 1 + self.reason.len() + 2 + lines + 2
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }

@@ -10,7 +10,8 @@ use super::{
 use crate::{
     clock::Clock,
     http::{
-        Ask, Listing, Method, Occasion, Order, Payload, Plan, Refusal, Request, SitePath, Status, Vary, parse,
+        Ask, Listing, Method, Occasion, Order, Payload, Plan, Refusal, Request, SitePath, Status, Vary,
+        missing, parse,
     },
     observer::Step,
     protocol::{Context, Next, Outbox, Patience, Protocol, Received, Why},
@@ -54,15 +55,23 @@ impl Protocol for Conversation {
             return Received { consumed: 0, next };
         }
         match parse(input) {
-            Ok(None) => Received { consumed: 0, next: Next::NeedInput },
+            Ok(None) => {
+                cx.note(|| Step::Incomplete { have: input.len(), need: missing(input) });
+                Received { consumed: 0, next: Next::NeedInput }
+            }
             Ok(Some((request, len))) => {
                 self.is_acquainted = true;
+                if self.gathering.is_none() {
+                    let left = input.len() - len;
+                    cx.note(|| Step::Understood { start: request.line.to_vec(), len, left });
+                }
                 match self.answer(&request, out, cx) {
                     Some(next) => Received { consumed: len, next },
                     None => Received { consumed: 0, next: Next::More },
                 }
             }
             Err(refusal) => {
+                cx.note(|| Step::Refused { reason: refusal.why });
                 self.refuse_input(input, refusal, out, cx);
                 Received { consumed: input.len(), next: Next::Finish(Why::BadRequest) }
             }
@@ -143,7 +152,13 @@ impl Conversation {
             return self.list(request, gathering, out, cx);
         }
         let http = Rc::clone(&self.http);
-        let next = match http.find(request, cx.clock) {
+        let since = cx.is_watched().then(|| cx.clock.read());
+        let found = http.find(request, cx.clock);
+        if let Some(since) = since {
+            let took = cx.clock.read().saturating_duration_since(since);
+            cx.note(|| Step::Found { path: request.path().to_vec(), took });
+        }
+        let next = match found {
             Ok(Admitted::For(Destination::File(entry))) => {
                 let plan = Plan::file(request, &entry.facts, &http.policy);
                 self.give(request, plan, Some(&entry), out, cx)
@@ -259,7 +274,7 @@ impl Conversation {
         out: &mut Outbox,
         cx: &mut Context<'_>,
     ) {
-        let head = out.position();
+        let (head, at) = (out.position(), out.bytes().len());
         let occasion = Occasion { date: cx.clock.date(), policy: &self.http.policy, request };
         let len = plan.render(&occasion, out.bytes());
         if let Some(journal) = &mut self.journal {
@@ -271,7 +286,10 @@ impl Conversation {
             };
             journal.begin(&asked, plan.status, head + len as u64, cx.clock);
         }
-        cx.note(|| Step::Planned { status: plan.status.code(), body: plan.body_len() });
+        cx.note(|| {
+            let head = out.bytes()[at..at + len].to_vec();
+            Step::Planned { status: plan.status.code(), head, body: plan.body_len() }
+        });
     }
 
     /// Puts the next piece of an answer into the outbox, if there is time for that.

@@ -1,0 +1,15 @@
+//! Watching the loop turn: what is told of its steps, and to whom.
+//!
+//! Everything here is an [`Observer`](crate::observer::Observer): it sees the steps that the loop takes and changes
+//! nothing. One vocabulary ([`glossary`]) serves the narration, the lessons and the stepper.
+
+mod escape;
+pub mod glossary;
+mod model;
+mod narrator;
+
+pub use self::{
+    escape::{escaped, redacted},
+    model::{Model, Peer, State},
+    narrator::{Level, Line, Narrator, span, who},
+};
