@@ -128,7 +128,7 @@ fn assert_mistake(output: &Output, named: &[&str]) {
 }
 
 /// A value of each option that takes one, which it cannot have.
-const MISTAKES: [(&str, &str); 17] = [
+const MISTAKES: [(&str, &str); 19] = [
     ("--port", "65536"),
     ("--bind", "no address"),
     ("--allow-host", "http://a.example"),
@@ -146,6 +146,8 @@ const MISTAKES: [(&str, &str); 17] = [
     ("--drain-timeout", "10 seconds ago"),
     ("--access-log", "/no-such-dir/log"),
     ("--access-log-format", "apache"),
+    ("--trace", "everything"),
+    ("--trace-only", "nobody"),
 ];
 
 #[test]
@@ -352,7 +354,15 @@ fn limits_and_logs_and_places_can_be_variables() {
 
 #[test]
 fn help_has_a_theme_for_each_option_and_fits_100_columns() {
-    let themes = ["Options", "Where to listen", "The site", "What responses say", "Limits", "Output"];
+    let themes = [
+        "Options",
+        "Where to listen",
+        "The site",
+        "What responses say",
+        "Limits",
+        "Output",
+        "Watching the loop",
+    ];
     let options = options();
     let mut headings: Vec<&str> = options.iter().map(|(heading, ..)| heading.as_str()).collect();
     headings.dedup();
