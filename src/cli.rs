@@ -199,8 +199,9 @@ impl Cli {
     /// Reads the command line and the environment; what is wrong with them ends the process.
     pub fn read() -> Cli {
         // A variable that is empty counts as not set, and none counts for a command that serves nothing.
-        let is_command =
-            std::env::args_os().nth(1).is_some_and(|first| first == "completions" || first == "man");
+        let is_command = std::env::args_os()
+            .nth(1)
+            .is_some_and(|first| ["lesson", "completions", "man"].iter().any(|name| first == *name));
         let definitions = Cli::command().mut_args(|arg| {
             let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
             if is_empty || is_command { arg.env(None::<&str>) } else { arg }
@@ -212,6 +213,13 @@ impl Cli {
 /// What can be asked for instead of serving.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Watch the loop in eight small plays, or list them: oneloop lesson 1
+    Lesson {
+        number: Option<u8>,
+        /// Put a bug in that many a first server has, and show both side by side
+        #[arg(long = "break", value_name = "NAME", requires = "number")]
+        broken: Option<String>,
+    },
     /// Print completions for a shell
     Completions { shell: Shell },
     /// Print the man page: oneloop man | man -l -

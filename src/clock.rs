@@ -99,13 +99,15 @@ impl Clock {
         &self.date
     }
 
-    /// How long a poll may sleep when `deadline` is the nearest; `None`: for ever. Counted from the beginning of the
-    /// turn, so it may be late by the work of one turn, and never early.
-    pub fn sleep_until(&self, deadline: Option<Instant>) -> Option<Duration> {
-        if self.frozen {
-            return Some(Duration::ZERO);
-        }
+    /// How long it is until `deadline`; `None`: for ever. Counted from the beginning of the turn, so a poll that sleeps that
+    /// long may be late by the work of one turn, and never early.
+    pub fn until(&self, deadline: Option<Instant>) -> Option<Duration> {
         deadline.map(|at| at.saturating_duration_since(self.now))
+    }
+
+    /// How long a poll really sleeps that may sleep for `timeout`: not at all while time stands still.
+    pub fn sleep(&self, timeout: Option<Duration>) -> Option<Duration> {
+        if self.frozen { Some(Duration::ZERO) } else { timeout }
     }
 
     fn render_date(&mut self) {
@@ -164,8 +166,9 @@ mod tests {
     #[test]
     fn a_frozen_clock_never_sleeps() {
         let clock = Clock::frozen(UNIX_EPOCH);
-        assert_eq!(clock.sleep_until(Some(clock.now() + Duration::from_secs(9))), Some(Duration::ZERO));
-        assert_eq!(clock.sleep_until(None), Some(Duration::ZERO));
-        assert_eq!(Clock::system().sleep_until(None), None);
+        let nine = Some(Duration::from_secs(9));
+        assert_eq!(clock.until(Some(clock.now() + Duration::from_secs(9))), nine);
+        assert_eq!((clock.sleep(nine), clock.sleep(None)), (Some(Duration::ZERO), Some(Duration::ZERO)));
+        assert_eq!((Clock::system().sleep(nine), Clock::system().until(None)), (nine, None));
     }
 }

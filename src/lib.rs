@@ -53,6 +53,7 @@ pub mod clock;
 mod connection;
 pub mod event_loop;
 pub mod http;
+pub mod lessons;
 pub mod observer;
 pub mod protocol;
 mod server;

@@ -1,5 +1,6 @@
 //! The `oneloop` command: flags → sockets → run, and the one place that maps errors to exit codes.
 
+mod classroom;
 mod cli;
 mod diagnostics;
 
@@ -38,6 +39,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), StartError> {
+    if let Some(Command::Lesson { number, broken }) = &cli.command {
+        return classroom::teach(*number, broken.as_deref());
+    }
     if let Some(command) = cli.command {
         return print(&command)
             .map_err(|e| StartError::System(format!("cannot write to standard output: {}", plain(&e))));
@@ -127,6 +131,7 @@ fn print(command: &Command) -> io::Result<()> {
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut definitions, "oneloop", &mut text);
         }
+        Command::Lesson { .. } => {}
         Command::Man => {
             // Their own pages, which this one would point to, are not there.
             let hidden = ["completions", "man"].into_iter().fold(definitions, |definitions, name| {

@@ -17,10 +17,8 @@ use std::{
 
 use mio::net::TcpStream;
 
-use self::{
-    flush::{Wrote, write_once},
-    inbox::Inbox,
-};
+pub use self::flush::{Wrote, write_once};
+use self::inbox::Inbox;
 use crate::{
     clock::Clock,
     observer::Step,

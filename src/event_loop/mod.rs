@@ -22,6 +22,7 @@ use rustix::io::Errno;
 use signal_hook::consts::SIGUSR1;
 use slab::Slab;
 
+pub(crate) use self::watched::flags;
 use self::{
     deadlines::Deadlines,
     ready::Ready,
@@ -137,12 +138,12 @@ impl EventLoop {
     fn wait(&mut self) -> io::Result<()> {
         let carried = self.ready.count();
         let timeout = match carried {
-            0 => self.clock.sleep_until(self.deadlines.next().into_iter().chain(self.drained_by).min()),
+            0 => self.clock.until(self.deadlines.next().into_iter().chain(self.drained_by).min()),
             _ => Some(Duration::ZERO),
         };
         self.steps.note(Who::Loop, || Step::Waiting { timeout, carried });
         let left_over = self.left_over();
-        match self.poll.poll(&mut self.events, timeout) {
+        match self.poll.poll(&mut self.events, self.clock.sleep(timeout)) {
             Err(e) if e.kind() == ErrorKind::Interrupted => self.events.clear(),
             result => result?,
         }

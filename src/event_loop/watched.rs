@@ -52,7 +52,8 @@ fn tell_of_bound(sources: &Slab<Source>, observer: &mut dyn Observer) {
     }
 }
 
-fn flags(event: &Event) -> Flags {
+/// The kernel's word of one source.
+pub fn flags(event: &Event) -> Flags {
     Flags {
         readable: event.is_readable(),
         writable: event.is_writable(),

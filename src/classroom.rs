@@ -1,0 +1,123 @@
+//! `oneloop lesson`: a lesson on a terminal, or on paper where nobody sits at one.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use oneloop::{
+    StartError,
+    lessons::{Bug, LESSONS, Lesson, answer_is, lines, section, side_by_side},
+    plain, raise_descriptor_limit,
+};
+use rustix::termios::tcgetwinsize;
+
+/// Columns where nobody says how many there are.
+const WIDTH: usize = 160;
+
+/// Gives lesson `number`, or lists them all; `broken` puts a bug in, by its name.
+///
+/// # Errors
+/// There is no such lesson, it has no such bug, or the system does not give what it needs.
+pub fn teach(number: Option<u8>, broken: Option<&str>) -> Result<(), StartError> {
+    let Some(number) = number else {
+        return print(&list()).map_err(|e| cannot_tell(&e));
+    };
+    let lesson = LESSONS.iter().find(|lesson| lesson.number == number).ok_or_else(|| {
+        StartError::Mistake(format!("there is no lesson {number}; there are 1 to {}", LESSONS.len()))
+    })?;
+    let bug = broken.map(|name| bug_of(lesson, name)).transpose()?;
+    raise_descriptor_limit();
+    give(lesson, bug)
+}
+
+fn bug_of(lesson: &Lesson, name: &str) -> Result<Bug, StartError> {
+    lesson.bugs.iter().copied().find(|bug| bug.name() == name).ok_or_else(|| {
+        let number = lesson.number;
+        StartError::Mistake(match names(lesson) {
+            names if names.is_empty() => format!("nothing can be broken in lesson {number}"),
+            names => format!("'{name}' cannot be broken in lesson {number}; --break one of: {names}"),
+        })
+    })
+}
+
+fn names(lesson: &Lesson) -> String {
+    lesson.bugs.iter().map(|bug| bug.name()).collect::<Vec<_>>().join(", ")
+}
+
+fn list() -> String {
+    let mut text =
+        String::from("oneloop lesson N, and then, with a bug that many a first server has: --break NAME\n\n");
+    for lesson in LESSONS {
+        let names = names(lesson);
+        let broken = if names.is_empty() { names } else { format!("   --break {names}") };
+        text.push_str(&format!("{}  {}{broken}\n", lesson.number, lesson.title));
+    }
+    text
+}
+
+fn give(lesson: &Lesson, bug: Option<Bug>) -> Result<(), StartError> {
+    let play = |bug| {
+        lesson
+            .play(bug)
+            .map(|entries| (lines(&entries), (lesson.answer)(&entries)))
+            .map_err(|e| StartError::System(format!("the lesson cannot be played: {}", plain(&e))))
+    };
+    let (right, answer) = play(None)?;
+    let text = match bug {
+        None => {
+            let (scene, question) = (section(lesson.page, "The scene"), section(lesson.page, "Predict"));
+            print(&format!("Lesson {}: {}\n\n{scene}\n\n{question}\n", lesson.number, lesson.title))
+                .map_err(|e| cannot_tell(&e))?;
+            let verdict = ask(&answer).map_err(|e| cannot_tell(&e))?;
+            let [explained, change] = ["Explain", "Try"].map(|name| section(lesson.page, name));
+            let broken = lesson
+                .bugs
+                .iter()
+                .map(|bug| format!("  oneloop lesson {} --break {}\n", lesson.number, bug.name()));
+            let trace = right.join("\n");
+            format!("\n{trace}\n\n{verdict}\n\n{explained}\n\nTry: {change}\n{}", broken.collect::<String>())
+        }
+        Some(bug) => {
+            let (broken, _) = play(Some(bug))?;
+            let name = bug.name();
+            let width = tcgetwinsize(io::stdout()).map_or(WIDTH, |size| usize::from(size.ws_col)).max(80);
+            let title = |text: &str| [text.to_owned(), String::new()];
+            let left = [&title("oneloop")[..], &right].concat();
+            let right = [&title(&format!("with {name}"))[..], &broken].concat();
+            let rows = side_by_side(&left, &right, width).join("\n");
+            let why = section(lesson.page, &format!("Broken: {name}"));
+            format!(
+                "Lesson {}: {}\nTHE RIGHT SIDE IS WRONG ON PURPOSE ({name}); it runs in this lesson alone, on loopback.\n\n{rows}\n\n{why}\n",
+                lesson.number, lesson.title
+            )
+        }
+    };
+    print(&text).map_err(|e| cannot_tell(&e))
+}
+
+/// Asks whoever sits at the terminal; what the answer was worth.
+fn ask(answer: &str) -> io::Result<String> {
+    let is_asked = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if !is_asked {
+        return Ok(format!("The answer is: {answer}."));
+    }
+    print("\nYour guess (Enter skips): ")?;
+    let mut given = String::new();
+    io::stdin().lock().read_line(&mut given)?;
+    Ok(match given.trim() {
+        "" => format!("The answer is: {answer}."),
+        given if answer_is(given, answer) => format!("You said {given}, and so it is."),
+        given => format!("You said {given}. It is: {answer}."),
+    })
+}
+
+/// Whoever does not read to the end has seen enough.
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+fn cannot_tell(e: &io::Error) -> StartError {
+    StartError::System(format!("cannot write to standard output: {}", plain(e)))
+}

@@ -1,0 +1,124 @@
+//! A lesson on paper: the sections of its page, and what happened as lines, alone or beside each other.
+
+use super::stage::Entry;
+
+/// How many lines of one pattern may follow each other before they are drawn together.
+const PATTERN: usize = 3;
+
+/// The section of `page` under the heading `name`, without the heading and without code.
+pub fn section<'a>(page: &'a str, name: &str) -> &'a str {
+    let from = page.find(&format!("\n## {name}")).map_or("", |at| &page[at + 1..]);
+    let body = from.split_once('\n').map_or("", |(_, body)| body);
+    body.split("\n## ").next().unwrap_or_default().split("\n```").next().unwrap_or_default().trim()
+}
+
+/// Whether a person's answer is the right one.
+pub fn answer_is(given: &str, right: &str) -> bool {
+    let given = given.trim().to_lowercase();
+    given == right || (given.len() == 1 && matches!(right, "yes" | "no") && right.starts_with(&given))
+}
+
+/// What happened, a line an entry; what repeats itself is drawn together.
+pub fn lines(entries: &[Entry]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut at = 0;
+    while at < entries.len() {
+        let patterns = (1..=PATTERN).map(|pattern| (pattern, repetitions(&entries[at..], pattern)));
+        let (pattern, times) = patterns.into_iter().find(|(_, times)| *times > 3).unwrap_or((1, 1));
+        lines.extend(entries[at..at + pattern].iter().map(Entry::to_string));
+        if times > 1 {
+            lines.push(format!("   … and so on, {times} times in all"));
+        }
+        at += pattern * times;
+    }
+    lines
+}
+
+/// How often the first `pattern` entries stand at the beginning of `entries`, one after the other, but for numbers.
+fn repetitions(entries: &[Entry], pattern: usize) -> usize {
+    let Some(first) = entries.get(..pattern) else { return 0 };
+    let is_alike = |entries: &[Entry]| entries.iter().zip(first).all(|(a, b)| are_alike(a, b));
+    entries.chunks_exact(pattern).take_while(|entries| is_alike(entries)).count()
+}
+
+/// Whether the same kind of source did the same thing.
+fn are_alike(a: &Entry, b: &Entry) -> bool {
+    match (a, b) {
+        (Entry::Told(a), Entry::Told(b)) => {
+            a.word == b.word
+                && a.turn == b.turn
+                && std::mem::discriminant(&a.who) == std::mem::discriminant(&b.who)
+        }
+        _ => false,
+    }
+}
+
+/// Two plays of one script beside each other, `width` columns in all: what a client does stands in one row.
+pub fn side_by_side(left: &[String], right: &[String], width: usize) -> Vec<String> {
+    let column = width.saturating_sub(3) / 2;
+    let mut rows = Vec::new();
+    let (mut left, mut right) = (left, right);
+    while !left.is_empty() || !right.is_empty() {
+        let [a, b] = [&mut left, &mut right].map(take_act);
+        for at in 0..a.len().max(b.len()) {
+            let [a, b] = [a, b].map(|lines| cut(lines.get(at).map_or("", String::as_str), column));
+            rows.push(format!("{a:column$} | {b}").trim_end().to_owned());
+        }
+    }
+    rows
+}
+
+/// The first line of `lines`, and what follows until a client acts.
+fn take_act<'a>(lines: &mut &'a [String]) -> &'a [String] {
+    let is_action =
+        |line: &String| line.starts_with("   ") && !line.starts_with("   …") && !line.starts_with("   (");
+    let len = lines.iter().skip(1).position(is_action).map_or(lines.len(), |at| at + 1);
+    let (act, rest) = lines.split_at(len.min(lines.len()));
+    *lines = rest;
+    act
+}
+
+/// `line` without its gloss, in `width` columns.
+fn cut(line: &str, width: usize) -> String {
+    let line = line.split(" -- ").next().unwrap_or_default();
+    if line.chars().count() <= width {
+        return line.to_owned();
+    }
+    line.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_of_a_page() {
+        let page = "# Title\n\nBefore.\n\n## Predict\n\nHow many?\n\n## Run\n\nSo.\n\n```trace\na\n```\n\n## Explain\n\nBecause.\n";
+        assert_eq!(section(page, "Predict"), "How many?");
+        assert_eq!(section(page, "Run"), "So.");
+        assert_eq!(section(page, "Explain"), "Because.");
+        assert_eq!(section(page, "Nothing"), "");
+    }
+
+    #[test]
+    fn answers() {
+        let table = [
+            ("5", "5", true),
+            (" 5 \n", "5", true),
+            ("4", "5", false),
+            ("y", "yes", true),
+            ("N", "no", true),
+        ];
+        for (given, right, expected) in table {
+            assert_eq!(answer_is(given, right), expected, "{given:?}");
+        }
+        assert!(!answer_is("", "yes") && !answer_is("n", "yes"));
+    }
+
+    #[test]
+    fn beside_each_other() {
+        let [left, right] = [["one -- gloss", "two"].as_slice(), &["a line that is long"]]
+            .map(|lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>());
+        assert_eq!(side_by_side(&left, &right, 23), ["one        | a line th…", "two        |"]);
+    }
+}

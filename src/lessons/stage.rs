@@ -1,0 +1,296 @@
+//! The stage of a lesson: a loop, clients that follow a script, and all that is told of both.
+//!
+//! Everything happens in one thread and in order: each client waits for the loop's turn before it acts, buffers have fixed
+//! sizes, and the loop runs on a clock that moves when the script says so. So a lesson plays the same every time.
+
+use std::{
+    cell::RefCell,
+    fmt,
+    io::{self, ErrorKind, Read, Write},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket},
+    rc::Rc,
+    time::Duration,
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::{
+    observer::{Observer, Step, Who},
+    watching::{Level, Line, Model, escaped},
+};
+
+/// What turns: the loop itself, or one with a student's bug in it.
+pub trait Turns {
+    /// One turn; it never sleeps.
+    ///
+    /// # Errors
+    /// The poller failed.
+    fn turn(&mut self) -> io::Result<()>;
+    /// Time passes.
+    fn advance(&mut self, by: Duration);
+}
+
+/// What happened, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A client acted, or something is to be remarked.
+    Said(String),
+    /// A step of the loop.
+    Told(Line),
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Entry::Said(text) => write!(f, "   {text}"),
+            Entry::Told(line) => line.fmt(f),
+        }
+    }
+}
+
+/// Gathers what is told. Turns in which nothing happens are left out, and not counted.
+#[derive(Default)]
+pub struct Told {
+    pub entries: Vec<Entry>,
+    /// The last wait and wake, told when something follows.
+    wait: Option<Line>,
+    wake: Option<Line>,
+    /// The wait is the one that was asked about, however often the stage looks meanwhile.
+    is_waiting: bool,
+    turns: u64,
+    model: Model,
+    now: Duration,
+}
+
+impl Told {
+    pub fn say(&mut self, text: impl Into<String>) {
+        self.entries.push(Entry::Said(text.into()));
+    }
+}
+
+/// Sees what the loop does, for a [`Told`] that the stage has, too.
+pub struct Ear(pub Rc<RefCell<Told>>);
+
+impl Observer for Ear {
+    fn see(&mut self, who: Who, step: &Step) {
+        let told = &mut *self.0.borrow_mut();
+        if told.is_waiting && matches!(step, Step::Waiting { .. }) {
+            return;
+        }
+        told.model.note(who, step, told.now);
+        let line = Line::of(who, step, &told.model, told.now, Level::Io);
+        match step {
+            Step::Waiting { .. } => told.wait = line,
+            Step::Woke { .. } => told.wake = line,
+            _ => {
+                let Some(line) = line else { return };
+                if let Some(wake) = told.wake.take() {
+                    told.turns += 1;
+                    told.is_waiting = false;
+                    let before = told.wait.take().into_iter().chain([wake]);
+                    told.entries.extend(before.map(|line| Entry::Told(Line { turn: told.turns, ..line })));
+                }
+                told.entries.push(Entry::Told(Line { turn: told.turns, ..line }));
+                if matches!(step, Step::Closed { .. }) {
+                    told.model.forget(who);
+                }
+            }
+        }
+    }
+}
+
+/// A client of the script.
+struct Client {
+    name: char,
+    socket: TcpStream,
+}
+
+/// A loop with its clients.
+pub struct Stage {
+    turns: Box<dyn Turns>,
+    told: Rc<RefCell<Told>>,
+    address: SocketAddr,
+    /// None: datagrams are not received here.
+    datagrams: Option<SocketAddr>,
+    clients: Vec<Client>,
+}
+
+/// How often the stage looks before it believes that nothing comes; on loopback, what was sent is there at once.
+const LOOKS: usize = 20;
+
+impl Stage {
+    /// A stage around what listens on `address` and receives on `datagrams`.
+    pub fn new(
+        turns: Box<dyn Turns>,
+        told: Rc<RefCell<Told>>,
+        address: SocketAddr,
+        datagrams: Option<SocketAddr>,
+    ) -> Stage {
+        Stage { turns, told, address, datagrams, clients: Vec::new() }
+    }
+
+    /// All that happened.
+    pub fn into_entries(self) -> Vec<Entry> {
+        drop(self.turns);
+        std::mem::take(&mut self.told.borrow_mut().entries)
+    }
+
+    pub fn say(&self, text: impl Into<String>) {
+        self.told.borrow_mut().say(text);
+    }
+
+    /// A client connects, and the loop takes its turns. Its receive buffer is small if it is `narrow`.
+    ///
+    /// # Errors
+    /// The system gives no socket, or the loop does not turn.
+    pub fn connect(&mut self, name: char, is_narrow: bool) -> io::Result<()> {
+        self.knock(name, is_narrow)?;
+        self.settle()
+    }
+
+    /// A client connects; the loop does not turn.
+    ///
+    /// # Errors
+    /// The system gives no socket.
+    pub fn knock(&mut self, name: char, is_narrow: bool) -> io::Result<()> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        if is_narrow {
+            socket.set_recv_buffer_size(4096)?;
+        }
+        socket.connect(&self.address.into())?;
+        socket.set_nonblocking(true)?;
+        self.say(format!("{name} connects"));
+        self.clients.push(Client { name, socket: socket.into() });
+        Ok(())
+    }
+
+    /// `count` clients connect and stay silent. Of that nothing is told.
+    ///
+    /// # Errors
+    /// The system gives no sockets.
+    pub fn crowd(&mut self, count: usize) -> io::Result<()> {
+        let before = self.told.borrow().entries.len();
+        for _ in 0..count {
+            self.knock('.', false)?;
+            if self.clients.len().is_multiple_of(100) {
+                self.settle()?; // before the backlog is full
+            }
+        }
+        self.settle()?;
+        {
+            let told = &mut *self.told.borrow_mut();
+            told.entries.truncate(before);
+            told.turns = 0;
+        }
+        self.say(format!("{count} clients connect and say nothing"));
+        Ok(())
+    }
+
+    /// `name` sends `bytes`, and the loop takes its turns.
+    ///
+    /// # Errors
+    /// It cannot, or the loop does not turn.
+    pub fn send(&mut self, name: char, bytes: &[u8]) -> io::Result<()> {
+        self.push(name, bytes)?;
+        self.settle()
+    }
+
+    /// `name` sends `bytes`; the loop does not turn.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn push(&mut self, name: char, bytes: &[u8]) -> io::Result<()> {
+        self.say(format!("{name} sends {} bytes {}", bytes.len(), preview(bytes)));
+        self.client(name)?.write_all(bytes)
+    }
+
+    /// `name` sends no more; the loop does not turn.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn half_close(&mut self, name: char) -> io::Result<()> {
+        self.say(format!("{name} shuts its sending side down"));
+        self.client(name)?.shutdown(Shutdown::Write)
+    }
+
+    /// `name` takes all that has come; how many answers that were.
+    ///
+    /// # Errors
+    /// There is no such client.
+    pub fn take(&mut self, name: char) -> io::Result<usize> {
+        let mut got = Vec::new();
+        let end = match self.client(name)?.read_to_end(&mut got) {
+            Ok(_) => ", and the end",
+            Err(e) if e.kind() == ErrorKind::WouldBlock => "",
+            Err(_) => ", and a reset",
+        };
+        let answers = memchr::memmem::find_iter(&got, b"HTTP/1.1 ").count();
+        let plural = if answers == 1 { "" } else { "s" };
+        self.say(format!("{name} takes {} bytes: {answers} answer{plural}{end}", got.len()));
+        Ok(answers)
+    }
+
+    /// Each text is sent as a datagram, and the loop takes its turns; then the answers are counted.
+    ///
+    /// # Errors
+    /// The system gives no socket.
+    pub fn datagrams(&mut self, texts: &[&[u8]]) -> io::Result<()> {
+        let Some(address) = self.datagrams else { return Ok(()) };
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.set_nonblocking(true)?;
+        for text in texts {
+            self.say(format!("D sends a datagram of {} bytes {}", text.len(), preview(text)));
+            socket.send_to(text, address)?;
+        }
+        self.settle()?;
+        let mut buffer = [0; 2048];
+        let answers = std::iter::from_fn(|| socket.recv(&mut buffer).ok()).count();
+        self.say(format!("D takes {answers} datagrams"));
+        Ok(())
+    }
+
+    /// Turns until nothing happens any more.
+    ///
+    /// # Errors
+    /// The poller failed.
+    pub fn settle(&mut self) -> io::Result<()> {
+        let mut looks = 0;
+        while looks < LOOKS {
+            looks = if self.look()? { 0 } else { looks + 1 };
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// The loop sleeps for `time`, unless something happens.
+    ///
+    /// # Errors
+    /// The poller failed.
+    pub fn pass(&mut self, time: Duration) -> io::Result<()> {
+        self.settle()?;
+        self.say(format!("{} s pass", time.as_secs()));
+        self.told.borrow_mut().is_waiting = true;
+        self.told.borrow_mut().now += time;
+        self.turns.advance(time);
+        self.settle()
+    }
+
+    /// Turns once; whether something happened.
+    fn look(&mut self) -> io::Result<bool> {
+        let before = self.told.borrow().turns;
+        self.turns.turn()?;
+        Ok(self.told.borrow().turns != before)
+    }
+
+    fn client(&mut self, name: char) -> io::Result<&mut TcpStream> {
+        let client = self.clients.iter_mut().find(|client| client.name == name);
+        client.map(|client| &mut client.socket).ok_or_else(|| ErrorKind::NotFound.into())
+    }
+}
+
+/// The beginning of `bytes`, for people.
+fn preview(bytes: &[u8]) -> String {
+    const SHOWN: usize = 28;
+    let dots = if bytes.len() > SHOWN { "…" } else { "" };
+    format!("\"{}{dots}\"", escaped(&bytes[..bytes.len().min(SHOWN)]))
+}

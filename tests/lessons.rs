@@ -1,0 +1,137 @@
+//! The lessons: each plays as its page says, with and without its bugs, and the program tells them.
+//!
+//! `UPDATE=1 cargo test --test lessons` writes what happened into the pages.
+mod common;
+
+use std::process::{Command, Output, Stdio};
+
+use common::*;
+use oneloop::lessons::{LESSONS, Lesson, lines, side_by_side};
+
+/// A line without what differs from run to run or from kernel to kernel: ports, descriptors, how much of a large file a
+/// buffer takes, and the length of that file's head.
+fn masked(line: &str) -> String {
+    let is_of_large_file = line.contains(" by=send") || line.contains("body=1048576");
+    let mask = |word: &str| match word.split_once('=') {
+        Some((name @ ("fd" | "from" | "to"), _)) => format!("{name}=_"),
+        Some((name @ ("sent" | "head"), _)) if is_of_large_file => format!("{name}=_"),
+        None if word.starts_with("127.0.0.1:") => "127.0.0.1:_".into(),
+        None if is_of_large_file && word.parse::<u64>().is_ok() && word != "200" => "_".into(),
+        None if line.contains(" takes ") && word.len() > 3 && word.parse::<u64>().is_ok() => "_".into(),
+        _ => word.to_owned(),
+    };
+    line.split(' ').map(mask).collect::<Vec<_>>().join(" ")
+}
+
+/// How the lesson plays, in lines for its page. What the kernel does in one piece or in several is one line.
+fn play(lesson: &Lesson, bug: Option<oneloop::lessons::Bug>) -> Vec<String> {
+    let entries = lesson.play(bug).expect("a play");
+    let mut told: Vec<String> = lines(&entries).iter().map(|line| masked(line)).collect();
+    told.dedup();
+    told
+}
+
+/// The text of the code block that follows `heading` in `page`: from where to where.
+fn block(page: &str, heading: &str) -> std::ops::Range<usize> {
+    let section = page.find(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no section {heading}"));
+    let from = section + page[section..].find("```text\n").expect("a block") + "```text\n".len();
+    from..from + page[from..].find("```").expect("its end")
+}
+
+fn check(lesson: &Lesson, heading: &str, told: &[String]) {
+    let path = format!("{}/docs/lessons/{}.md", env!("CARGO_MANIFEST_DIR"), lesson.number);
+    let mut page = std::fs::read_to_string(&path).expect("the page");
+    let told: String = told.iter().map(|line| format!("{}\n", line.trim_end())).collect();
+    let range = block(&page, heading);
+    if std::env::var_os("UPDATE").is_some() {
+        page.replace_range(range, &told);
+        std::fs::write(&path, page).expect("write the page");
+    } else {
+        assert_eq!(&page[range], told, "docs/lessons/{}.md, {heading}", lesson.number);
+    }
+}
+
+#[test]
+fn each_lesson_plays_as_its_page_says() {
+    allow_many_descriptors();
+    for lesson in LESSONS {
+        let right = play(lesson, None);
+        check(lesson, "Run", &right);
+        for bug in lesson.bugs {
+            let rows = side_by_side(&right, &play(lesson, Some(*bug)), 139);
+            check(lesson, &format!("Broken: {}", bug.name()), &rows);
+        }
+    }
+}
+
+#[test]
+fn every_bug_shows() {
+    allow_many_descriptors();
+    // What is told of the loop alone, and of its twin alone.
+    let table = [
+        ("one-read-one-message", "A takes 664 bytes: 2 answers", "A takes 332 bytes: 1 answer"),
+        ("write-all", "c1 arm W", "the loop stands still"),
+        ("no-drain", "A takes 332 bytes: 1 answer", "c1 read 16 -> 16 buf=32"),
+        ("accept-once", "C takes 332 bytes: 1 answer", "C takes 0 bytes: 0 answers"),
+        (
+            "close-on-eof",
+            "A takes 332 bytes: 1 answer, and the end",
+            "A takes 0 bytes: 0 answers, and the end",
+        ),
+        ("no-deadline", "c2 close reason=idle-timeout", "B takes 0 bytes: 0 answers\n"),
+        ("no-budget", "64 times in all", "150 times in all"),
+        ("scan-all", "#2 c1001 read 65536 -> 44 buf=44\n#2 c1001 parse", "1000 times in all"),
+    ];
+    let bugs: Vec<_> =
+        LESSONS.iter().flat_map(|lesson| lesson.bugs.iter().map(move |bug| (lesson, *bug))).collect();
+    assert_eq!(bugs.len(), table.len(), "a row for each");
+    for (lesson, bug) in bugs {
+        let (_, in_right, in_broken) = table.iter().find(|(name, ..)| *name == bug.name()).expect("a row");
+        let [right, broken] = [None, Some(bug)]
+            .map(|bug| format!("{}\n", lines(&lesson.play(bug).expect("a play")).join("\n")));
+        assert!(right.contains(in_right) && !broken.contains(in_right), "{}: {in_right}", bug.name());
+        assert!(broken.contains(in_broken) && !right.contains(in_broken), "{}: {in_broken}", bug.name());
+    }
+}
+
+fn lesson(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+    command.arg("lesson").args(args).stdin(Stdio::null()).output().expect("run the lesson")
+}
+
+#[test]
+fn the_program_tells_all_of_it() {
+    let text = |output: Output| String::from_utf8(output.stdout).expect("text");
+    let list = text(lesson(&[]));
+    for known in LESSONS {
+        assert!(list.contains(known.title), "{list}");
+        let number = known.number.to_string();
+        let told = text(lesson(&[&number]));
+        let parts = [known.title, "The answer is: ", "\nTry: ", "Read `", "#1 loop wake"];
+        assert!(parts.iter().all(|part| told.contains(part)), "{told}");
+        for bug in known.bugs {
+            assert!(list.contains(bug.name()), "{list}");
+            let told = text(lesson(&[&number, "--break", bug.name()]));
+            assert!(
+                told.contains("WRONG ON PURPOSE") && told.contains(&format!("with {}", bug.name())),
+                "{told}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_taught_is_one_sentence() {
+    let table: [(&[&str], &str); 4] = [
+        (&["9"], "there are 1 to 8"),
+        (&["1", "--break", "anything"], "nothing can be broken"),
+        (&["3", "--break", "no-drain"], "write-all"),
+        (&["--break", "no-drain"], "<NUMBER>"),
+    ];
+    for (args, words) in table {
+        let output = lesson(args);
+        let stderr = lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
+        assert!(stderr.contains(words), "{args:?}: {stderr}");
+    }
+}
