@@ -29,7 +29,8 @@
 //! ```
 //!
 //! An arrow never points back up. [`clock`] and [`observer`] stand below everything: time is read once a turn and handed
-//! down, and every step of the loop can be watched.
+//! down, and every step of the loop can be watched. [`watching`] holds those who do, and knows nothing but the steps;
+//! [`lessons`] puts the whole on a stage.
 //!
 //! # What always holds
 //!

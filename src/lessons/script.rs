@@ -8,7 +8,7 @@ use super::{
 };
 use crate::observer::Who;
 
-/// One lesson. Its text is a page of its own: see [`page`](super::page).
+/// One lesson. Its text is a page of its own, in `docs/lessons`.
 pub struct Lesson {
     pub number: u8,
     pub title: &'static str,
