@@ -11,6 +11,8 @@ use rustix::termios::tcgetwinsize;
 
 /// Columns where nobody says how many there are.
 const WIDTH: usize = 160;
+/// The longest line of text.
+const LINE: usize = 100;
 
 /// Gives lesson `number`, or lists them all; `broken` puts a bug in, by its name.
 ///
@@ -54,43 +56,63 @@ fn list() -> String {
 }
 
 fn give(lesson: &Lesson, bug: Option<Bug>) -> Result<(), StartError> {
-    let play = |bug| {
-        lesson
-            .play(bug)
-            .map(|entries| (lines(&entries), (lesson.answer)(&entries)))
-            .map_err(|e| StartError::System(format!("the lesson cannot be played: {}", plain(&e))))
+    let width = tcgetwinsize(io::stdout()).map_or(WIDTH, |size| usize::from(size.ws_col)).max(80);
+    let told = match bug {
+        None => show(lesson, width),
+        Some(bug) => compare(lesson, bug, width),
     };
-    let (right, answer) = play(None)?;
-    let text = match bug {
-        None => {
-            let (scene, question) = (section(lesson.page, "The scene"), section(lesson.page, "Predict"));
-            print(&format!("Lesson {}: {}\n\n{scene}\n\n{question}\n", lesson.number, lesson.title))
-                .map_err(|e| cannot_tell(&e))?;
-            let verdict = ask(&answer).map_err(|e| cannot_tell(&e))?;
-            let [explained, change] = ["Explain", "Try"].map(|name| section(lesson.page, name));
-            let broken = lesson
-                .bugs
-                .iter()
-                .map(|bug| format!("  oneloop lesson {} --break {}\n", lesson.number, bug.name()));
-            let trace = right.join("\n");
-            format!("\n{trace}\n\n{verdict}\n\n{explained}\n\nTry: {change}\n{}", broken.collect::<String>())
-        }
-        Some(bug) => {
-            let (broken, _) = play(Some(bug))?;
-            let name = bug.name();
-            let width = tcgetwinsize(io::stdout()).map_or(WIDTH, |size| usize::from(size.ws_col)).max(80);
-            let title = |text: &str| [text.to_owned(), String::new()];
-            let left = [&title("oneloop")[..], &right].concat();
-            let right = [&title(&format!("with {name}"))[..], &broken].concat();
-            let rows = side_by_side(&left, &right, width).join("\n");
-            let why = section(lesson.page, &format!("Broken: {name}"));
-            format!(
-                "Lesson {}: {}\nTHE RIGHT SIDE IS WRONG ON PURPOSE ({name}); it runs in this lesson alone, on loopback.\n\n{rows}\n\n{why}\n",
-                lesson.number, lesson.title
-            )
-        }
+    told.map_err(|e| StartError::System(format!("the lesson cannot be given: {}", plain(&e))))
+}
+
+/// The lesson as its page has it: what will be seen, a guess, what is seen, and why.
+fn show(lesson: &Lesson, width: usize) -> io::Result<()> {
+    let part = |name| wrapped(section(lesson.page, name), width);
+    print(&format!(
+        "Lesson {}: {}\n\n{}\n\n{}\n",
+        lesson.number,
+        lesson.title,
+        part("The scene"),
+        part("Predict")
+    ))?;
+    let entries = lesson.play(None)?;
+    let verdict = ask(&(lesson.answer)(&entries))?;
+    let mut text = format!(
+        "\n{}\n\n{verdict}\n\n{}\n\nTry this:\n{}\n",
+        lines(&entries).join("\n"),
+        part("Explain"),
+        part("Try")
+    );
+    if !lesson.bugs.is_empty() {
+        text.push_str("\nSee it broken:\n");
+    }
+    for bug in lesson.bugs {
+        text.push_str(&format!("  oneloop lesson {} --break {}\n", lesson.number, bug.name()));
+    }
+    print(&text)
+}
+
+/// The loop and its twin side by side, and what is wrong with that one.
+fn compare(lesson: &Lesson, bug: Bug, width: usize) -> io::Result<()> {
+    let name = bug.name();
+    let column = |title: &str, bug| {
+        let play = lines(&lesson.play(bug)?);
+        Ok::<_, io::Error>([&[title.to_owned(), String::new()][..], &play].concat())
     };
-    print(&text).map_err(|e| cannot_tell(&e))
+    let rows = side_by_side(&column("oneloop", None)?, &column(&format!("with {name}"), Some(bug))?, width);
+    print(&format!(
+        "Lesson {}: {}\nTHE RIGHT SIDE IS WRONG ON PURPOSE ({name}); it runs in this lesson alone, on loopback.\n\n{}\n\n{}\n",
+        lesson.number,
+        lesson.title,
+        rows.join("\n"),
+        wrapped(section(lesson.page, &format!("Broken: {name}")), width)
+    ))
+}
+
+/// The paragraphs of `text`, in lines of `width` columns, but not longer than can be read well.
+fn wrapped(text: &str, width: usize) -> String {
+    let paragraphs =
+        text.split("\n\n").map(|paragraph| textwrap::fill(&paragraph.replace('\n', " "), width.min(LINE)));
+    paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
 /// Asks whoever sits at the terminal; what the answer was worth.

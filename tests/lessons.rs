@@ -107,7 +107,7 @@ fn the_program_tells_all_of_it() {
         assert!(list.contains(known.title), "{list}");
         let number = known.number.to_string();
         let told = text(lesson(&[&number]));
-        let parts = [known.title, "The answer is: ", "\nTry: ", "Read `", "#1 loop wake"];
+        let parts = [known.title, "The answer is: ", "\nTry this:\n", "Read `", "#1 loop wake"];
         assert!(parts.iter().all(|part| told.contains(part)), "{told}");
         for bug in known.bugs {
             assert!(list.contains(bug.name()), "{list}");
