@@ -17,7 +17,7 @@ use oneloop::{
     http::Cors,
     plain, raise_descriptor_limit,
     services::Format,
-    watching::{Level, Narrator},
+    watching::{Level, Narrator, Recording},
 };
 
 use crate::cli::{Cli, Command, LogFormat, TraceLevel, Watching};
@@ -97,6 +97,9 @@ fn settings(cli: Cli, is_interactive: bool) -> Result<Settings, StartError> {
 
 /// Puts those on the loop who watch it.
 fn watch(server: &mut HttpServer, watching: Watching) -> Result<(), StartError> {
+    if let Some(path) = &watching.trace_file {
+        server.watch(Box::new(Recording::new(record_to(path)?)));
+    }
     // A process without a standard error has nobody to tell.
     let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() else { return Ok(()) };
     let level = match watching.trace {
@@ -164,5 +167,17 @@ fn append_to(path: &Path) -> Result<File, StartError> {
     OpenOptions::new().append(true).create(true).custom_flags(flags).open(path).map_err(|e| {
         let (path, why) = (path.display(), plain(&e));
         StartError::Mistake(format!("cannot log to '{path}': {why}; name a file that can be written"))
+    })
+}
+
+fn record_to(path: &Path) -> Result<File, StartError> {
+    // Nor must one that is full.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let created = OpenOptions::new().write(true).create(true).truncate(true).custom_flags(flags).open(path);
+    created.map_err(|e| {
+        let (path, why) = (path.display(), plain(&e));
+        StartError::Mistake(format!(
+            "cannot record to '{path}': {why}; give --trace-file a file that can be written"
+        ))
     })
 }
