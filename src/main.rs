@@ -162,22 +162,22 @@ fn standard_output() -> Result<File, StartError> {
 }
 
 fn append_to(path: &Path) -> Result<File, StartError> {
-    // A FIFO that nobody reads must not keep us waiting: fifo(7).
-    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    OpenOptions::new().append(true).create(true).custom_flags(flags).open(path).map_err(|e| {
+    open(OpenOptions::new().append(true), path).map_err(|e| {
         let (path, why) = (path.display(), plain(&e));
         StartError::Mistake(format!("cannot log to '{path}': {why}; name a file that can be written"))
     })
 }
 
 fn record_to(path: &Path) -> Result<File, StartError> {
-    // Nor must one that is full.
-    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let created = OpenOptions::new().write(true).create(true).truncate(true).custom_flags(flags).open(path);
-    created.map_err(|e| {
+    open(OpenOptions::new().write(true).truncate(true), path).map_err(|e| {
         let (path, why) = (path.display(), plain(&e));
         StartError::Mistake(format!(
             "cannot record to '{path}': {why}; give --trace-file a file that can be written"
         ))
     })
+}
+
+/// Opens a file to write to. A FIFO that nobody reads must not keep us waiting: fifo(7).
+fn open(how: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    how.create(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path)
 }

@@ -267,6 +267,27 @@ fn a_deadline_is_a_slice_and_an_instant() {
 }
 
 #[test]
+fn each_pipelined_request_has_a_slice_and_what_comes_behind_the_last_one_has_none() {
+    let (_dir, path) = place();
+    let site = Site::new();
+    site.sparse("big.bin", BIG);
+    let server = recording_to(&site, &path, &[]);
+    let mut client = server.connect();
+    let last = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    client.send([&get("/big.bin"), last, "GET /never"].concat());
+    client.head();
+    client.skip(BIG);
+    assert_eq!(client.response().text(), "hello\n");
+    client.expect_close();
+    drop(client);
+    end(server);
+    let recorded = Recorded::read(&path);
+    let count = |name| recorded.on(lane(1), name).len();
+    assert_eq!([count("request"), count("HEAD"), count("LINGER")], [2, 2, 1]);
+    assert_eq!(recorded.marks(lane(1), "close")[0]["reason"], "done");
+}
+
+#[test]
 fn a_recording_that_was_cut_anywhere_is_read() {
     let (_dir, path) = place();
     a_run(&path);

@@ -63,12 +63,14 @@ struct Lane {
 
 impl Lane {
     fn enter(&mut self, state: State, at: Duration, events: &mut Events) {
+        let was_request = self.state.is_some_and(is_request);
+        // An answer is sent, and more has come: the next step shows whether that is a request, or is never looked at.
+        let is_answered = was_request && self.state != Some(State::Head) && state == State::Head;
+        let state = if is_answered { State::Idle } else { state };
         if self.state == Some(state) {
             return;
         }
-        let was_request = self.state.is_some_and(is_request);
-        // Who has its answer, and has sent more meanwhile, is at its next request.
-        let stays = was_request && is_request(state) && state != State::Head;
+        let stays = was_request && is_request(state);
         let over = usize::from(self.state.is_some()) + usize::from(was_request && !stays);
         (0..over).for_each(|_| events.end(self.track, at, ""));
         if is_request(state) && !stays {

@@ -239,9 +239,8 @@ impl Observer for Recording {
 /// What is open is closed, so that the file is whole.
 impl Drop for Recording {
     fn drop(&mut self) {
-        let at = self.stopwatch.elapsed();
-        self.end_turn(at);
-        self.lanes.end_all(at, &mut self.events);
+        self.end_turn(self.since);
+        self.lanes.end_all(self.since, &mut self.events);
         self.events.finish();
     }
 }
