@@ -182,6 +182,10 @@ pub struct Watching {
     #[arg(long, value_name = "WHO", value_delimiter = ',', value_parser = who)]
     #[arg(env = "ONELOOP_TRACE_ONLY", hide_env = true)]
     pub trace_only: Vec<Who>,
+
+    /// Record what the loop does in FILE, for a viewer such as ui.perfetto.dev; what was in FILE is lost
+    #[arg(long, value_name = "FILE", env = "ONELOOP_TRACE_FILE", hide_env = true)]
+    pub trace_file: Option<PathBuf>,
 }
 
 /// How much is told of the loop.

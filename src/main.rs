@@ -18,7 +18,7 @@ use oneloop::{
     http::Cors,
     plain, raise_descriptor_limit,
     services::Format,
-    watching::{Level, Narrator},
+    watching::{Level, Narrator, Recording},
 };
 
 use crate::cli::{Cli, Command, LogFormat, TraceLevel, Watching};
@@ -101,6 +101,9 @@ fn settings(cli: Cli, is_interactive: bool) -> Result<Settings, StartError> {
 
 /// Puts those on the loop who watch it.
 fn watch(server: &mut HttpServer, watching: Watching) -> Result<(), StartError> {
+    if let Some(path) = &watching.trace_file {
+        server.watch(Box::new(Recording::new(record_to(path)?)));
+    }
     // A process without a standard error has nobody to tell.
     let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() else { return Ok(()) };
     let level = match watching.trace {
@@ -164,10 +167,22 @@ fn standard_output() -> Result<File, StartError> {
 }
 
 fn append_to(path: &Path) -> Result<File, StartError> {
-    // A FIFO that nobody reads must not keep us waiting: fifo(7).
-    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    OpenOptions::new().append(true).create(true).custom_flags(flags).open(path).map_err(|e| {
+    open(OpenOptions::new().append(true), path).map_err(|e| {
         let (path, why) = (path.display(), plain(&e));
         StartError::Mistake(format!("cannot log to '{path}': {why}; name a file that can be written"))
     })
+}
+
+fn record_to(path: &Path) -> Result<File, StartError> {
+    open(OpenOptions::new().write(true).truncate(true), path).map_err(|e| {
+        let (path, why) = (path.display(), plain(&e));
+        StartError::Mistake(format!(
+            "cannot record to '{path}': {why}; give --trace-file a file that can be written"
+        ))
+    })
+}
+
+/// Opens a file to write to. A FIFO that nobody reads must not keep us waiting: fifo(7).
+fn open(how: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    how.create(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path)
 }

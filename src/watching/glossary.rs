@@ -167,6 +167,9 @@ the gloss behind it is for people, and may be put better one day.
 `--trace-only c3,L1` tells of these alone. SIGUSR1 turns the narration on in a server that runs, and off again.
 
 Lines are gathered and written once a turn. Where nobody takes them they are dropped, and the server goes on.
+
+`oneloop --trace-file run.json` records the same steps for a viewer: open the file at <https://ui.perfetto.dev> or in `chrome://tracing`. \
+The verbs are the names of the slices there, and what is written here as facts are their arguments.
 ";
 
 #[cfg(test)]

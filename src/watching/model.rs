@@ -164,6 +164,8 @@ impl Peer {
             }
             Step::Understood { len, .. } => drop(self.inbox.drain(..(*len).min(self.inbox.len()))),
             Step::Refused { .. } => self.inbox.clear(),
+            // What has come of a message that is late is never understood. Who is late in taking may have sent the next.
+            Step::Deadline { why, .. } if *why != Why::SendTimeout => self.inbox.clear(),
             Step::Planned { head, .. } => {
                 self.state = State::Send;
                 self.head.clone_from(head);
