@@ -128,7 +128,7 @@ fn assert_mistake(output: &Output, named: &[&str]) {
 }
 
 /// A value of each option that takes one, which it cannot have.
-const MISTAKES: [(&str, &str); 19] = [
+const MISTAKES: [(&str, &str); 20] = [
     ("--port", "65536"),
     ("--bind", "no address"),
     ("--allow-host", "http://a.example"),
@@ -148,6 +148,7 @@ const MISTAKES: [(&str, &str); 19] = [
     ("--access-log-format", "apache"),
     ("--trace", "everything"),
     ("--trace-only", "nobody"),
+    ("--trace-file", "/no-such-dir/run.json"),
 ];
 
 #[test]
