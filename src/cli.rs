@@ -182,6 +182,14 @@ pub struct Watching {
     #[arg(long, value_name = "WHO", value_delimiter = ',', value_parser = who)]
     #[arg(env = "ONELOOP_TRACE_ONLY", hide_env = true)]
     pub trace_only: Vec<Who>,
+
+    /// Stand still at each wake-up, and ask what to do: only while this machine alone can connect
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_STEP", hide_env = true)]
+    pub step: bool,
+
+    /// Step by the commands in FILE instead of asking
+    #[arg(long, value_name = "FILE", env = "ONELOOP_STEP_SCRIPT", hide_env = true)]
+    pub step_script: Option<PathBuf>,
 }
 
 /// How much is told of the loop.

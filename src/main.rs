@@ -4,8 +4,9 @@ mod cli;
 mod diagnostics;
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, IsTerminal, Write},
+    net::SocketAddr,
     os::{fd::AsFd, unix::fs::OpenOptionsExt},
     path::Path,
     process::ExitCode,
@@ -17,7 +18,7 @@ use oneloop::{
     http::Cors,
     plain, raise_descriptor_limit,
     services::Format,
-    watching::{Level, Narrator},
+    watching::{Level, Narrator, Stepper},
 };
 
 use crate::cli::{Cli, Command, LogFormat, TraceLevel, Watching};
@@ -46,21 +47,23 @@ fn run(cli: Cli) -> Result<(), StartError> {
     let dir = cli.dir.clone();
     let is_interactive = io::stdout().is_terminal() && cli.output.quiet == 0;
     let watching = cli.watching.clone();
-    let mut server = HttpServer::with(settings(cli, is_interactive)?)?;
+    let stepper = stepper(&watching)?;
+    // What is logged would stand between what is stepped through.
+    let mut server = HttpServer::with(settings(cli, is_interactive && stepper.is_none())?)?;
     server
         .heed_signals()
         .map_err(|e| StartError::System(format!("cannot wait for signals: {}", plain(&e))))?;
-    watch(&mut server, watching)?;
+    watch(&mut server, watching, stepper)?;
     announce(&server, &dir, is_interactive);
     server.serve_forever().map_err(|e| StartError::System(format!("the poller failed: {}", plain(&e))))
 }
 
-/// `is_interactive`: somebody sits at standard output, and wants to be told.
-fn settings(cli: Cli, is_interactive: bool) -> Result<Settings, StartError> {
+/// `is_told`: somebody sits at standard output, and wants to be told.
+fn settings(cli: Cli, is_told: bool) -> Result<Settings, StartError> {
     let access_log = match cli.output.access_log.as_deref() {
         Some(path) if path == Path::new("-") => Some(standard_output()?),
         Some(path) => Some(append_to(path)?),
-        None if is_interactive => Some(standard_output()?),
+        None if is_told => Some(standard_output()?),
         None => None,
     };
     let Cli { dir, listen, site, responses, limits, output, .. } = cli;
@@ -95,8 +98,34 @@ fn settings(cli: Cli, is_interactive: bool) -> Result<Settings, StartError> {
     })
 }
 
+/// Who steps the loop, if anybody does.
+fn stepper(watching: &Watching) -> Result<Option<Stepper>, StartError> {
+    if let Some(path) = &watching.step_script {
+        let script = fs::read_to_string(path).map_err(|e| {
+            let (path, why) = (path.display(), plain(&e));
+            StartError::Mistake(format!("cannot read '{path}': {why}; name a file with a command a line"))
+        })?;
+        return Ok(Some(Stepper::by(&script)));
+    }
+    if !watching.step {
+        return Ok(None);
+    }
+    let advice = "--step asks at a terminal, and standard input is none; try --step-script FILE";
+    let terminal = io::stdin().as_fd().try_clone_to_owned().ok().filter(|stdin| stdin.is_terminal());
+    let terminal = terminal.ok_or_else(|| StartError::Mistake(advice.into()))?;
+    Ok(Some(Stepper::at(terminal)))
+}
+
 /// Puts those on the loop who watch it.
-fn watch(server: &mut HttpServer, watching: Watching) -> Result<(), StartError> {
+fn watch(server: &mut HttpServer, watching: Watching, stepper: Option<Stepper>) -> Result<(), StartError> {
+    if let Some(stepper) = stepper {
+        // It stands still for as long as somebody looks, and shows what peers send.
+        if let Some(wide) = server.addresses().iter().chain(&server.udp_address()).find(|at| !is_local(at)) {
+            let advice = "only what this machine alone can reach is stepped; leave out --bind";
+            return Err(StartError::Mistake(format!("{wide} is open to others: {advice}")));
+        }
+        server.watch(Box::new(stepper));
+    }
     // A process without a standard error has nobody to tell.
     let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() else { return Ok(()) };
     let level = match watching.trace {
@@ -107,6 +136,10 @@ fn watch(server: &mut HttpServer, watching: Watching) -> Result<(), StartError> 
     let narrator = Narrator::new(level, watching.trace_only, Sink::new(stderr));
     server.watch_on_demand(Box::new(narrator), watching.trace.is_some());
     Ok(())
+}
+
+fn is_local(address: &SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
 }
 
 fn cors(origins: &[String]) -> Result<Option<Cors>, StartError> {

@@ -7,9 +7,11 @@ mod escape;
 pub mod glossary;
 mod model;
 mod narrator;
+mod stepper;
 
 pub use self::{
     escape::{escaped, redacted},
     model::{Model, Peer, State},
     narrator::{Level, Line, Narrator, span, who},
+    stepper::Stepper,
 };

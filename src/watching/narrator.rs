@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How many sources a wake names.
-const NAMED: usize = 16;
+pub(super) const NAMED: usize = 16;
 /// How many bytes of what came or went are shown.
 const SHOWN: usize = 64;
 

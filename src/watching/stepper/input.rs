@@ -1,0 +1,99 @@
+//! Where the commands come from: a person at a terminal, or a script. And what is said to them.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Write},
+    os::fd::OwnedFd,
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+
+/// Lines of commands.
+pub struct Input {
+    source: Source,
+    /// A signal came while a person was waited for, and the loop has not heeded it yet.
+    pub was_signalled: bool,
+}
+
+enum Source {
+    Terminal(BufReader<File>),
+    Script(std::vec::IntoIter<String>),
+}
+
+impl Input {
+    pub fn terminal(terminal: OwnedFd) -> Input {
+        Input::of(Source::Terminal(BufReader::new(File::from(terminal))))
+    }
+
+    pub fn script(text: &str) -> Input {
+        Input::of(Source::Script(text.lines().map(str::to_owned).collect::<Vec<_>>().into_iter()))
+    }
+
+    fn of(source: Source) -> Input {
+        Input { source, was_signalled: false }
+    }
+
+    /// The next line, after `prompt`. `None`: no more will come.
+    pub fn line(&mut self, prompt: &str) -> Option<String> {
+        show(prompt);
+        let line = match &mut self.source {
+            Source::Script(lines) => {
+                // What a terminal does by itself.
+                let line = lines.next();
+                say(line.as_deref().unwrap_or_default());
+                return line;
+            }
+            Source::Terminal(terminal) => typed(terminal, prompt, &mut self.was_signalled),
+        };
+        if line.is_none() {
+            say("");
+        }
+        line
+    }
+
+    /// Whether somebody has typed something, or has gone.
+    pub fn is_pending(&self) -> bool {
+        match &self.source {
+            Source::Script(_) => false,
+            Source::Terminal(terminal) => {
+                let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+                let mut asked = [PollFd::new(terminal.get_ref(), PollFlags::IN)];
+                !terminal.buffer().is_empty() || poll(&mut asked, Some(&now)).is_ok_and(|ready| ready > 0)
+            }
+        }
+    }
+}
+
+/// What is typed in a line. A signal does not end a read, but does end a poll.
+fn typed(terminal: &mut BufReader<File>, prompt: &str, was_signalled: &mut bool) -> Option<String> {
+    while terminal.buffer().is_empty() {
+        let mut asked = [PollFd::new(terminal.get_ref(), PollFlags::IN)];
+        match poll(&mut asked, None) {
+            Err(Errno::INTR) => {
+                *was_signalled = true;
+                say("\na signal came: the loop heeds it when it turns (t); Ctrl-C again ends it at once");
+                show(prompt);
+            }
+            Err(_) => return None,
+            Ok(_) => break,
+        }
+    }
+    let mut line = Vec::new();
+    match terminal.read_until(b'\n', &mut line) {
+        Ok(0) | Err(_) => None,
+        Ok(_) => Some(String::from_utf8_lossy(&line).into_owned()),
+    }
+}
+
+/// Writes a line for whoever looks. If nobody does, the loop is none of their business.
+pub fn say(line: &str) {
+    show(&format!("{line}\n"));
+}
+
+fn show(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
