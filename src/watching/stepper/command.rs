@@ -63,17 +63,17 @@ pub enum Condition {
 
 /// Said of each command by `h`.
 pub const HELP: &str = "\
-  t           turn: on to the next wake               Enter repeats the last of t e i c
-  e           event: on to the next source's turn
-  i           one I/O call or decision
-  c           continue, to a breakpoint
-  p [c3]      how all sources stand, or one
-  x c3        its buffers: what is received and not understood; the head planned last
-  s c3        its socket: descriptor, addresses, options
-  b COND      breakpoint: c3 accept partial wouldblock eof deadline close udp turn=40
-  b, d N      list the breakpoints, delete one
-  quiz on|off predict what a call will do, then see
-  q           quit: the responses under way are finished first";
+t            turn: on to the next wake              (Enter repeats the last of t e i c)
+e            event: on to the next source's turn
+i            one I/O call or decision
+c            continue, to a breakpoint; Enter stops at the next wake
+p, p c3      how all sources stand, or one
+x c3         its buffers: what is received and not understood, the head planned last
+s c3         its socket: descriptor, addresses, options
+b COND       breakpoint: c3 accept partial wouldblock eof deadline close udp turn=40
+b, d N       list the breakpoints, delete one
+quiz on|off  predict what a call will do, then see
+q            quit: the responses under way are finished first";
 
 const COMMANDS: &str = "say t, e, i or c to go on; p, x c3 or s c3 to look; b, d, quiz, h or q";
 const CONDITIONS: &str =

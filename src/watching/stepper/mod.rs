@@ -30,7 +30,9 @@ const GREETING: &str = "\
 The loop stands still before its first poll. t lets it turn; then ask for a page from another terminal. h is help.";
 
 const ASLEEP: &str = "\
-(Here it sleeps until something is ready: ask for a page from another terminal. Ctrl-C wakes it, too.)";
+(Here it sleeps until something is ready. Ask for a page from another terminal. What you type waits; Ctrl-C wakes it.)";
+
+const ASLEEP_AGAIN: &str = "(It sleeps; Ctrl-C wakes it.)";
 
 const ELSEWHERE: &str = "\
 (While you looked, the server's deadlines stood still. Clients' clocks, kernel buffers and the backlog did not.)";
@@ -156,11 +158,21 @@ impl Stepper {
             _ => {}
         }
         Line::of(who, step, &self.model, at, Level::Io).iter().for_each(|line| say(&line.to_string()));
-        if let Step::Waiting { timeout, .. } = step
-            && *timeout != Some(Duration::ZERO)
-            && !std::mem::replace(&mut self.hints.has_slept, true)
-        {
-            say(ASLEEP);
+        if let Step::Waiting { timeout, .. } = step {
+            self.hint_at_sleep(*timeout);
+        }
+    }
+
+    /// Where nothing is to be typed, a person shall know why.
+    fn hint_at_sleep(&mut self, timeout: Option<Duration>) {
+        if timeout == Some(Duration::ZERO) || self.go == Go::Io {
+            return;
+        }
+        let has_slept = std::mem::replace(&mut self.hints.has_slept, true);
+        match timeout {
+            _ if !has_slept => say(ASLEEP),
+            None => say(ASLEEP_AGAIN),
+            Some(_) => {}
         }
     }
 
