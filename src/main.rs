@@ -50,9 +50,7 @@ fn run(cli: Cli) -> Result<(), StartError> {
     let stepper = stepper(&watching)?;
     // What is logged would stand between what is stepped through.
     let mut server = HttpServer::with(settings(cli, is_interactive && stepper.is_none())?)?;
-    server
-        .heed_signals()
-        .map_err(|e| StartError::System(format!("cannot wait for signals: {}", plain(&e))))?;
+    server.heed_signals().map_err(|e| no_signals(&e))?;
     watch(&mut server, watching, stepper)?;
     announce(&server, &dir, is_interactive);
     server.serve_forever().map_err(|e| StartError::System(format!("the poller failed: {}", plain(&e))))
@@ -103,9 +101,11 @@ fn stepper(watching: &Watching) -> Result<Option<Stepper>, StartError> {
     if let Some(path) = &watching.step_script {
         let script = fs::read_to_string(path).map_err(|e| {
             let (path, why) = (path.display(), plain(&e));
-            StartError::Mistake(format!("cannot read '{path}': {why}; name a file with a command a line"))
+            StartError::Mistake(format!(
+                "cannot read '{path}' for --step-script: {why}; name a file of commands"
+            ))
         })?;
-        return Ok(Some(Stepper::by(&script)));
+        return Stepper::by(&script).map(Some).map_err(|e| no_signals(&e));
     }
     if !watching.step {
         return Ok(None);
@@ -113,7 +113,7 @@ fn stepper(watching: &Watching) -> Result<Option<Stepper>, StartError> {
     let advice = "--step asks at a terminal, and standard input is none; try --step-script FILE";
     let terminal = io::stdin().as_fd().try_clone_to_owned().ok().filter(|stdin| stdin.is_terminal());
     let terminal = terminal.ok_or_else(|| StartError::Mistake(advice.into()))?;
-    Ok(Some(Stepper::at(terminal)))
+    Stepper::at(terminal).map(Some).map_err(|e| no_signals(&e))
 }
 
 /// Puts those on the loop who watch it.
@@ -136,6 +136,10 @@ fn watch(server: &mut HttpServer, watching: Watching, stepper: Option<Stepper>) 
     let narrator = Narrator::new(level, watching.trace_only, Sink::new(stderr));
     server.watch_on_demand(Box::new(narrator), watching.trace.is_some());
     Ok(())
+}
+
+fn no_signals(e: &io::Error) -> StartError {
+    StartError::System(format!("cannot wait for signals: {}", plain(e)))
 }
 
 fn is_local(address: &SocketAddr) -> bool {

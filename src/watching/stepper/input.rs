@@ -4,18 +4,23 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, Write},
     os::fd::OwnedFd,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
 };
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 /// Lines of commands.
 pub struct Input {
     source: Source,
-    /// A signal came while a person was waited for, and the loop has not heeded it yet.
-    pub was_signalled: bool,
+    /// A signal has asked for the end. The loop heeds it once it turns.
+    is_asked_to_end: Arc<AtomicBool>,
 }
 
 enum Source {
@@ -24,16 +29,27 @@ enum Source {
 }
 
 impl Input {
-    pub fn terminal(terminal: OwnedFd) -> Input {
+    /// # Errors
+    /// The system does not give the signals; so with a script.
+    pub fn terminal(terminal: OwnedFd) -> io::Result<Input> {
         Input::of(Source::Terminal(BufReader::new(File::from(terminal))))
     }
 
-    pub fn script(text: &str) -> Input {
+    pub fn script(text: &str) -> io::Result<Input> {
         Input::of(Source::Script(text.lines().map(str::to_owned).collect::<Vec<_>>().into_iter()))
     }
 
-    fn of(source: Source) -> Input {
-        Input { source, was_signalled: false }
+    fn of(source: Source) -> io::Result<Input> {
+        let is_asked_to_end = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, is_asked_to_end.clone())?;
+        }
+        Ok(Input { source, is_asked_to_end })
+    }
+
+    /// Whether a signal has asked for the end already.
+    pub fn is_asked_to_end(&self) -> bool {
+        self.is_asked_to_end.load(Ordering::SeqCst)
     }
 
     /// The next line, after `prompt`. `None`: no more will come.
@@ -46,7 +62,7 @@ impl Input {
                 say(line.as_deref().unwrap_or_default());
                 return line;
             }
-            Source::Terminal(terminal) => typed(terminal, prompt, &mut self.was_signalled),
+            Source::Terminal(terminal) => typed(terminal, prompt, &self.is_asked_to_end),
         };
         if line.is_none() {
             say("");
@@ -68,15 +84,16 @@ impl Input {
 }
 
 /// What is typed in a line. A signal does not end a read, but does end a poll.
-fn typed(terminal: &mut BufReader<File>, prompt: &str, was_signalled: &mut bool) -> Option<String> {
+fn typed(terminal: &mut BufReader<File>, prompt: &str, is_asked_to_end: &AtomicBool) -> Option<String> {
+    let was_asked = is_asked_to_end.load(Ordering::SeqCst);
     while terminal.buffer().is_empty() {
         let mut asked = [PollFd::new(terminal.get_ref(), PollFlags::IN)];
         match poll(&mut asked, None) {
-            Err(Errno::INTR) => {
-                *was_signalled = true;
+            Err(Errno::INTR) if is_asked_to_end.load(Ordering::SeqCst) && !was_asked => {
                 say("\na signal came: the loop heeds it when it turns (t); Ctrl-C again ends it at once");
                 show(prompt);
             }
+            Err(Errno::INTR) => {}
             Err(_) => return None,
             Ok(_) => break,
         }

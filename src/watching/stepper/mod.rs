@@ -9,7 +9,7 @@ mod quiz;
 mod show;
 mod sockets;
 
-use std::{os::fd::OwnedFd, time::Duration};
+use std::{io, os::fd::OwnedFd, time::Duration};
 
 use rustix::process::{Signal, getpid, kill_process};
 
@@ -67,14 +67,20 @@ struct Hints {
 }
 
 impl Stepper {
-    /// Asks at a terminal.
-    pub fn at(terminal: OwnedFd) -> Stepper {
-        Stepper::with(Input::terminal(terminal))
+    /// Asks at a terminal. The server must heed signals: SIGTERM is how it is told to end.
+    ///
+    /// # Errors
+    /// The system does not give the signals.
+    pub fn at(terminal: OwnedFd) -> io::Result<Stepper> {
+        Input::terminal(terminal).map(Stepper::with)
     }
 
     /// Takes its commands from the lines of `script`, and quits behind the last.
-    pub fn by(script: &str) -> Stepper {
-        Stepper::with(Input::script(script))
+    ///
+    /// # Errors
+    /// Those of [`Stepper::at`].
+    pub fn by(script: &str) -> io::Result<Stepper> {
+        Input::script(script).map(Stepper::with)
     }
 
     fn with(input: Input) -> Stepper {
@@ -128,11 +134,7 @@ impl Stepper {
     fn note_whose_turn(&mut self, who: Who, step: &Step) {
         match step {
             Step::Begun => self.serving = Some(who),
-            Step::Woke { ready, .. } => {
-                self.serving = None;
-                self.input.was_signalled |= ready.iter().any(|(who, _)| *who == Who::Signals);
-            }
-            Step::Signalled { number } => self.input.was_signalled = is_end(*number),
+            Step::Woke { .. } => self.serving = None,
             _ => {}
         }
     }
@@ -292,8 +294,9 @@ impl Stepper {
         self.is_over = true;
         self.tell_score();
         say("The server finishes the responses under way, and ends; Ctrl-C ends it at once.");
-        if !self.input.was_signalled {
-            end();
+        if !self.input.is_asked_to_end() {
+            // Fails never: a process may signal itself.
+            let _ = kill_process(getpid(), Signal::TERM);
         }
     }
 
@@ -307,11 +310,6 @@ impl Stepper {
 impl Observer for Stepper {
     fn see(&mut self, who: Who, step: &Step) {
         if self.is_over {
-            // The signal that was on its way at the end was another one.
-            if matches!(step, Step::Signalled { number } if !is_end(*number)) && self.input.was_signalled {
-                self.input.was_signalled = false;
-                end();
-            }
             return;
         }
         let (began, at) = (self.stopwatch.elapsed(), self.now());
@@ -342,14 +340,4 @@ impl Drop for Stepper {
             self.tell_score();
         }
     }
-}
-
-/// Whether the loop ends by a signal.
-fn is_end(number: i32) -> bool {
-    number != Signal::USR1.as_raw()
-}
-
-fn end() {
-    // Fails never: a process may signal itself.
-    let _ = kill_process(getpid(), Signal::TERM);
 }
