@@ -196,7 +196,8 @@ fn a_person_steps_through_a_request_while_a_browser_waits() {
     assert!(!said.contains("woke"), "it goes on in silence: {said}");
 
     terminal.enter("q");
-    terminal.rest();
+    let said = said + &terminal.rest();
+    assert!(!said.contains("\" 200 "), "the access log does not stand between: {said}");
     assert!(terminal.exit().success());
 }
 
@@ -298,6 +299,11 @@ fn a_terminal_that_goes_away_is_the_end() {
     let site = Site::new();
     let mut terminal = Terminal::with(&site, &[]);
     terminal.screen = tempfile::tempfile().expect("something else");
+    assert!(terminal.exit().success());
+    // Ctrl-D says the same.
+    let mut terminal = Terminal::with(&site, &[]);
+    terminal.screen.write_all(b"\x04").expect("type");
+    assert_says(&terminal.rest(), &["ends"]);
     assert!(terminal.exit().success());
 }
 

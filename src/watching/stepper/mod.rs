@@ -3,6 +3,7 @@
 //! An [`Observer`] that takes its time in [`Observer::see`], and says how much that was: no deadline comes nearer by it. It
 //! stops where poll has returned and nothing is done yet, with the ready set in hand.
 
+mod breakpoints;
 mod command;
 mod input;
 mod quiz;
@@ -14,7 +15,8 @@ use std::{io, os::fd::OwnedFd, time::Duration};
 use rustix::process::{Signal, getpid, kill_process};
 
 use self::{
-    command::{Command, Condition, Go, HELP},
+    breakpoints::Breakpoints,
+    command::{Command, Go, HELP},
     input::{Input, say},
     quiz::{First, Outcome, Prediction, Score},
 };
@@ -48,9 +50,7 @@ pub struct Stepper {
     go: Go,
     /// Whose turn it is.
     serving: Option<Who>,
-    breakpoints: Vec<(usize, Condition)>,
-    /// Breakpoints ever made.
-    numbers: usize,
+    breakpoints: Breakpoints,
     has_quiz: bool,
     predicted: Option<(Who, First, Prediction)>,
     score: Score,
@@ -92,8 +92,7 @@ impl Stepper {
             model: Model::default(),
             go: Go::Turn,
             serving: None,
-            breakpoints: Vec::new(),
-            numbers: 0,
+            breakpoints: Breakpoints::default(),
             has_quiz: false,
             predicted: None,
             score: Score::default(),
@@ -114,7 +113,7 @@ impl Stepper {
             return;
         }
         self.note_whose_turn(who, step);
-        let breakpoint = self.breakpoints.iter().find(|(_, condition)| condition.is_met(who, step)).copied();
+        let breakpoint = self.breakpoints.met(who, step);
         let stops = breakpoint.is_some() || self.is_as_far_as_asked(who, step);
         if let Some((number, condition)) = breakpoint {
             say(&format!("breakpoint {number}: {condition}"));
@@ -193,7 +192,7 @@ impl Stepper {
     }
 
     fn prompt(&mut self, at: Duration) {
-        let mut repeated = if self.go == Go::On { Go::Turn } else { self.go };
+        let repeated = if self.go == Go::On { Go::Turn } else { self.go };
         loop {
             let Some(line) = self.input.line(PROMPT) else { return self.quit() };
             match Command::parse(&line) {
@@ -203,8 +202,7 @@ impl Stepper {
                     return;
                 }
                 Ok(Some(Command::Go(go))) => {
-                    repeated = go;
-                    self.go = repeated;
+                    self.go = go;
                     return;
                 }
                 Ok(Some(Command::Quit)) => return self.quit(),
@@ -227,16 +225,9 @@ impl Stepper {
                 Some(fd) => sockets::describe(who, fd),
                 None => format!("the descriptor of {who} is not known"),
             }),
-            Command::Break(condition) => self.add_breakpoint(condition),
-            Command::Breakpoints if self.breakpoints.is_empty() => "no breakpoints; b close makes one".into(),
-            Command::Breakpoints => {
-                let line = |(number, condition): &(usize, Condition)| format!("{number}: {condition}");
-                self.breakpoints.iter().map(line).collect::<Vec<_>>().join("\n")
-            }
-            Command::Delete(number) => match self.breakpoints.iter().position(|(n, _)| *n == number) {
-                Some(at) => format!("gone: {}", self.breakpoints.remove(at).1),
-                None => format!("there is no breakpoint {number}; b lists them"),
-            },
+            Command::Break(condition) => self.breakpoints.add(condition, self.model.turn),
+            Command::Breakpoints => self.breakpoints.list(),
+            Command::Delete(number) => self.breakpoints.delete(number),
             Command::Quiz(is_on) => {
                 self.has_quiz = is_on;
                 if is_on { "before a call you are asked what it will do".into() } else { "quiz off".into() }
@@ -248,16 +239,6 @@ impl Stepper {
     fn of(&self, who: Who, tell: impl Fn(&Peer) -> String) -> String {
         let nobody = || format!("{who} is not there; p lists who is");
         self.model.peers.get(&who).map_or_else(nobody, tell)
-    }
-
-    fn add_breakpoint(&mut self, condition: Condition) -> String {
-        let turn = self.model.turn;
-        if matches!(condition, Condition::Number(number) if number <= turn) {
-            return format!("this is turn {turn}, and none comes twice");
-        }
-        self.numbers += 1;
-        self.breakpoints.push((self.numbers, condition));
-        format!("breakpoint {}: {condition}; c goes on until then", self.numbers)
     }
 
     /// Asks what the first call of `who` will do, where that is sure.
