@@ -331,7 +331,7 @@ fn masked_fact(fact: &str) -> String {
 #[test]
 fn a_script_steps_and_guesses_always_the_same() {
     let site = Site::new();
-    let script = "quiz on\nt\nt\np c1\nt\nn\np\nb close\nc\n";
+    let script = "quiz on\nt\nt\np c1\nt\nb eof\nt\nn\np\nb close\nd 1\nc\n";
     site.write("script", script);
     let mut server = Server::with(&site, &["--step-script", site.at("script").to_str().expect("UTF-8")]);
     let mut client = server.connect();
@@ -368,6 +368,10 @@ step> t
 step> p c1
 c1 IDLE in=0 out=0/0 interest=R head-timeout in _ turns=0
 step> t
+c1 will read. Predict: [n] bytes, [w]ouldblock, [0] eof, Enter=skip > b eof
+breakpoint 1: eof; c goes on until then
+c1 will read. Predict: [n] bytes, [w]ouldblock, [0] eof, Enter=skip > t
+say n for some bytes, or how many, or w, or 0, or Enter; or look with p c3, x c3, s c3
 c1 will read. Predict: [n] bytes, [w]ouldblock, [0] eof, Enter=skip > n
 #2 c1 read 65536 -> {len} buf={len}
 right: {len} bytes came
@@ -383,9 +387,11 @@ L1 BOUND ADDR interest=R turns=2
 c1 IDLE in=0 out={sent}/{sent} interest=R idle-timeout in _ turns=1
 quiz: 1 of 1 right
 step> b close
-breakpoint 1: close; c goes on until then
+breakpoint 2: close; c goes on until then
+step> d 1
+gone: eof
 step> c
-breakpoint 1: close
+breakpoint 2: close
 #3 c1 close reason=eof unread=0 life=_
 step>
 quiz: 1 of 1 right

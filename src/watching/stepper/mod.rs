@@ -125,8 +125,8 @@ impl Stepper {
         if stops {
             self.stop(at);
         }
-        if *step == Step::Begun && self.has_quiz && self.go != Go::On && !self.is_over {
-            self.ask(who);
+        if *step == Step::Begun && self.go != Go::On && !self.is_over {
+            self.ask(who, at);
         }
     }
 
@@ -241,17 +241,21 @@ impl Stepper {
         self.model.peers.get(&who).map_or_else(nobody, tell)
     }
 
-    /// Asks what the first call of `who` will do, where that is sure.
-    fn ask(&mut self, who: Who) {
+    /// Asks what the first call of `who` will do, where that is sure. Who looks around first is asked again.
+    fn ask(&mut self, who: Who, at: Duration) {
         let Some(first) = First::of(who, &self.model) else { return };
-        loop {
+        while self.has_quiz {
             let Some(answer) = self.input.line(&first.question(who)) else { return self.quit() };
             match first.predict(&answer) {
                 Ok(prediction) => {
                     self.predicted = prediction.map(|prediction| (who, first, prediction));
                     return;
                 }
-                Err(advice) => say(advice),
+                Err(advice) => match Command::parse(&answer) {
+                    Ok(Some(Command::Quit)) => return self.quit(),
+                    Ok(Some(Command::Go(_)) | None) | Err(_) => say(advice),
+                    Ok(Some(command)) => say(&self.answer(command, at)),
+                },
             }
         }
     }
@@ -264,10 +268,16 @@ impl Stepper {
         {
             self.predicted = None;
             say(&self.score.judge(prediction, outcome));
-        } else if matches!(step, Step::Closed { .. } | Step::Waiting { .. }) {
-            self.predicted = None;
-            say("that call was not made, and is not counted");
+            return;
         }
+        match step {
+            Step::Closed { why, .. } if predicted == who => {
+                say(&format!("neither: {why}; it is not counted"))
+            }
+            Step::Waiting { .. } => say("no such call was made; it is not counted"),
+            _ => return,
+        }
+        self.predicted = None;
     }
 
     /// Lets the server end in good order, by the signal that asks for it. A second one would end it at once.

@@ -87,12 +87,13 @@ impl First {
             (First::Read, "n") => Prediction::Bytes(None),
             (First::Read, "0" | "eof") => Prediction::Eof,
             (First::Read, number) => {
-                let advice = "n for some bytes or how many, w, 0, or Enter";
+                let advice =
+                    "say n for some bytes, or how many, or w, or 0, or Enter; or look with p c3, x c3, s c3";
                 Prediction::Bytes(Some(number.parse().map_err(|_| advice)?))
             }
             (First::Write, "a" | "all") => Prediction::All,
             (First::Write, "p" | "partly") => Prediction::Partly,
-            (First::Write, _) => return Err("a, p, w, or Enter"),
+            (First::Write, _) => return Err("say a, p, w, or Enter; or look with p c3, x c3, s c3"),
         }))
     }
 }
