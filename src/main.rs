@@ -124,6 +124,10 @@ fn watch(server: &mut HttpServer, watching: Watching, stepper: Option<Stepper>) 
             let advice = "only what this machine alone can reach is stepped; leave out --bind";
             return Err(StartError::Mistake(format!("{wide} is open to others: {advice}")));
         }
+        let cannot = |e: io::Error| StartError::System(format!("cannot poll the terminal: {}", plain(&e)));
+        if let Some(terminal) = stepper.terminal().map_err(cannot)? {
+            server.wake_by(terminal).map_err(cannot)?;
+        }
         server.watch(Box::new(stepper));
     }
     // A process without a standard error has nobody to tell.

@@ -23,7 +23,8 @@ use crate::{
     clock::Clock,
     event_loop::{EventLoop, Limits},
     http::{Cors, Extra, Hosts, Names, Policy},
-    observer::Observer,
+    observer::{Observer, Who},
+    protocol::Watcher,
     services::{AccessLog, Comforts, Echo, Format, Http, Timeouts, directory_path, file_path},
     sink::Sink,
     site::{self, Found, Site},
@@ -192,7 +193,7 @@ impl HttpServer {
             server.addresses.push(address);
         }
         if let Some(watcher) = Some(http).filter(|_| settings.watch).and_then(|http| http.watcher()) {
-            server.event_loop.look_first(watcher).map_err(|e| {
+            server.event_loop.look_first(Who::Files, watcher).map_err(|e| {
                 StartError::System(format!("cannot watch the directory: {}; try --no-watch", plain(&e)))
             })?;
         }
@@ -220,6 +221,14 @@ impl HttpServer {
     /// From now on `observer` sees every step of the loop.
     pub fn watch(&mut self, observer: Box<dyn Observer>) {
         self.event_loop.watch(observer);
+    }
+
+    /// The loop wakes, too, when `terminal` is readable.
+    ///
+    /// # Errors
+    /// The poller does not take it.
+    pub fn wake_by(&mut self, terminal: Box<dyn Watcher>) -> io::Result<()> {
+        self.event_loop.look_first(Who::Terminal, terminal)
     }
 
     /// `observer` is the one whom SIGUSR1 calls and sends away, once [`HttpServer::heed_signals`] was asked for; `now`:

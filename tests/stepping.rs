@@ -246,23 +246,28 @@ fn a_deadline_that_is_slept_through_is_a_breakpoint() {
 }
 
 #[test]
-fn a_line_stops_a_loop_that_runs() {
+fn what_is_typed_wakes_a_loop_that_sleeps_and_stops_one_that_runs() {
     let site = Site::new();
-    let mut terminal = Terminal::with(&site, &[]);
-    terminal.enter("c");
-    terminal.until("c\n");
-    let ask = |terminal: &Terminal| {
-        let mut client = terminal.connect();
-        client.send(get("/"));
-        client.response()
-    };
-    assert_eq!(ask(&terminal).text(), "home\n");
-    terminal.enter("p");
-    terminal.until("p\n");
-    let _waits = terminal.connect();
-    // The wake at which it stopped, and then the answer to what was typed.
-    assert_says(&terminal.until(PROMPT), &["woke after "]);
-    assert_says(&terminal.until(PROMPT), &["loop turn="]);
+    for mode in ["t", "c"] {
+        let mut terminal = Terminal::with(&site, &[]);
+        terminal.enter(mode);
+        if mode == "t" {
+            terminal.until("sleeps");
+        } else {
+            let mut client = terminal.connect();
+            client.send(get("/"));
+            assert_eq!(client.response().text(), "home\n");
+        }
+        terminal.enter("p");
+        let said = terminal.until(PROMPT) + &terminal.until(PROMPT);
+        assert_says(&said, &["step> p\nloop turn="]);
+        assert!(mode == "c" || said.contains(": terminal[R] "), "{said}");
+        // Lines that come together are one edge.
+        terminal.enter("t");
+        terminal.enter("p\np\nt\nq");
+        assert_says(&terminal.rest(), &["ends"]);
+        assert!(terminal.exit().success());
+    }
 }
 
 #[test]
@@ -357,7 +362,7 @@ step> quiz on
 before a call you are asked what it will do
 step> t
 #0 loop wait timeout=never carried=0
-(Here it sleeps until something is ready. Ask for a page from another terminal. What you type waits; Ctrl-C wakes it.)
+(Here it sleeps until something is ready: ask for a page from another terminal. What you type wakes it, too.)
 #1 woke after _: L1[R]   no deadline
 step> t
 (While you looked, the server's deadlines stood still. Clients' clocks, kernel buffers and the backlog did not.)

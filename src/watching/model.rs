@@ -107,7 +107,7 @@ impl Model {
                 let new = Peer { address: Some(*peer), fd: Some(*fd), since: at, ..Peer::default() };
                 self.peers.insert(Who::Connection(*connection), new);
             }
-            _ if matches!(who, Who::Loop | Who::Signals | Who::Files) => {}
+            _ if matches!(who, Who::Loop | Who::Signals | Who::Files | Who::Terminal) => {}
             _ => {
                 self.peers.entry(who).or_insert_with(|| Peer { since: at, ..Peer::default() }).note(step, at)
             }

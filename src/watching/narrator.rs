@@ -255,6 +255,7 @@ pub fn who(name: &str) -> Result<Who, String> {
         "loop" => Some(Who::Loop),
         "signals" => Some(Who::Signals),
         "files" => Some(Who::Files),
+        "terminal" => Some(Who::Terminal),
         _ => number('c')
             .map(Who::Connection)
             .or_else(|| number('L').map(Who::Listener))

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Write},
-    os::fd::OwnedFd,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,6 +15,8 @@ use rustix::{
     io::Errno,
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::protocol::Watcher;
 
 /// Lines of commands.
 pub struct Input {
@@ -52,8 +54,17 @@ impl Input {
         self.is_asked_to_end.load(Ordering::SeqCst)
     }
 
+    /// What the poller is to be asked about, so that nobody types to a loop that sleeps. A script is there always.
+    pub fn watcher(&self) -> io::Result<Option<Box<dyn Watcher>>> {
+        match &self.source {
+            Source::Script(_) => Ok(None),
+            Source::Terminal(terminal) => Ok(Some(Box::new(Typed(terminal.get_ref().try_clone()?)))),
+        }
+    }
+
     /// The next line, after `prompt`. `None`: no more will come.
     pub fn line(&mut self, prompt: &str) -> Option<String> {
+        let was_typed_before = self.is_pending();
         show(prompt);
         let line = match &mut self.source {
             Source::Script(lines) => {
@@ -64,8 +75,8 @@ impl Input {
             }
             Source::Terminal(terminal) => typed(terminal, prompt, &self.is_asked_to_end),
         };
-        if line.is_none() {
-            say("");
+        if line.is_none() || was_typed_before {
+            say(line.as_deref().unwrap_or_default().trim_end());
         }
         line
     }
@@ -81,6 +92,20 @@ impl Input {
             }
         }
     }
+}
+
+/// A terminal in the poller's list.
+struct Typed(File);
+
+impl AsFd for Typed {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Watcher for Typed {
+    /// It is read at the prompt.
+    fn look(&mut self) {}
 }
 
 /// What is typed in a line. A signal does not end a read, but does end a poll.

@@ -24,6 +24,7 @@ use super::{Level, Line, Model, Peer, glossary::word};
 use crate::{
     clock::Stopwatch,
     observer::{Observer, Step, Who},
+    protocol::Watcher,
 };
 
 const PROMPT: &str = "step> ";
@@ -32,9 +33,7 @@ const GREETING: &str = "\
 The loop stands still before its first poll. t lets it turn; then ask for a page from another terminal. h is help.";
 
 const ASLEEP: &str = "\
-(Here it sleeps until something is ready. Ask for a page from another terminal. What you type waits; Ctrl-C wakes it.)";
-
-const ASLEEP_AGAIN: &str = "(It sleeps; Ctrl-C wakes it.)";
+(Here it sleeps until something is ready: ask for a page from another terminal. What you type wakes it, too.)";
 
 const ELSEWHERE: &str = "\
 (While you looked, the server's deadlines stood still. Clients' clocks, kernel buffers and the backlog did not.)";
@@ -81,6 +80,14 @@ impl Stepper {
     /// Those of [`Stepper::at`].
     pub fn by(script: &str) -> io::Result<Stepper> {
         Input::script(script).map(Stepper::with)
+    }
+
+    /// What [wakes](crate::HttpServer::wake_by) the loop when somebody types.
+    ///
+    /// # Errors
+    /// The system gives no more descriptors.
+    pub fn terminal(&self) -> io::Result<Option<Box<dyn Watcher>>> {
+        self.input.watcher()
     }
 
     fn with(input: Input) -> Stepper {
@@ -140,9 +147,12 @@ impl Stepper {
 
     fn is_as_far_as_asked(&self, who: Who, step: &Step) -> bool {
         match (self.go, step) {
-            (Go::On, Step::Woke { .. }) => self.input.is_pending(),
+            (_, Step::Woke { .. }) if self.go != Go::On => true,
+            // Whoever types is heard before the loop sleeps: the poller tells of it once, and of several lines together.
+            (Go::Turn | Go::Event | Go::On, Step::Woke { .. } | Step::Waiting { .. }) => {
+                self.input.is_pending()
+            }
             (Go::On, _) => false,
-            (_, Step::Woke { .. }) => true,
             (Go::Event, Step::Begun) => true,
             (Go::Io, _) => word(who, step).is_some(),
             _ => false,
@@ -164,16 +174,13 @@ impl Stepper {
         }
     }
 
-    /// Where nothing is to be typed, a person shall know why.
+    /// Where there is no prompt, a person shall know why.
     fn hint_at_sleep(&mut self, timeout: Option<Duration>) {
-        if timeout == Some(Duration::ZERO) || self.go == Go::Io {
+        if timeout == Some(Duration::ZERO) || self.go == Go::Io || self.input.is_pending() {
             return;
         }
-        let has_slept = std::mem::replace(&mut self.hints.has_slept, true);
-        match timeout {
-            _ if !has_slept => say(ASLEEP),
-            None => say(ASLEEP_AGAIN),
-            Some(_) => {}
+        if !std::mem::replace(&mut self.hints.has_slept, true) {
+            say(ASLEEP);
         }
     }
 
