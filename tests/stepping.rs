@@ -357,15 +357,17 @@ fn a_script_steps_and_guesses_always_the_same() {
     let sent = head + 6;
     let golden = format!(
         "\
-The loop stands still before its first poll. t lets it turn; then ask for a page from another terminal. h is help.
+The loop stands still before its first poll: t lets it turn, h is help.
+Then ask it for a page from another terminal.
 step> quiz on
 before a call you are asked what it will do
 step> t
 #0 loop wait timeout=never carried=0
-(Here it sleeps until something is ready: ask for a page from another terminal. What you type wakes it, too.)
+(It sleeps until something is ready: ask for a page, or type.)
 #1 woke after _: L1[R]   no deadline
 step> t
-(While you looked, the server's deadlines stood still. Clients' clocks, kernel buffers and the backlog did not.)
+(While you looked, the server's deadlines stood still. Clients' clocks,
+kernel buffers and the backlog did not.)
 #1 L1 accept -> c1 ADDR fd=_ open=1
 #1 L1 accept -> WouldBlock -- queue empty, safe to sleep
 #1 loop wait timeout=_ carried=0

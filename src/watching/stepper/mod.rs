@@ -30,13 +30,14 @@ use crate::{
 const PROMPT: &str = "step> ";
 
 const GREETING: &str = "\
-The loop stands still before its first poll. t lets it turn; then ask for a page from another terminal. h is help.";
+The loop stands still before its first poll: t lets it turn, h is help.
+Then ask it for a page from another terminal.";
 
-const ASLEEP: &str = "\
-(Here it sleeps until something is ready: ask for a page from another terminal. What you type wakes it, too.)";
+const ASLEEP: &str = "(It sleeps until something is ready: ask for a page, or type.)";
 
 const ELSEWHERE: &str = "\
-(While you looked, the server's deadlines stood still. Clients' clocks, kernel buffers and the backlog did not.)";
+(While you looked, the server's deadlines stood still. Clients' clocks,
+kernel buffers and the backlog did not.)";
 
 /// Lets a person step the loop.
 pub struct Stepper {

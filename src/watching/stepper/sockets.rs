@@ -33,8 +33,8 @@ fn of(who: Who, fd: RawFd, socket: &SockRef<'_>, unread: Option<u64>) -> String 
     let mut lines = vec![
         format!("{who} {}", facts.join(" ")),
         format!("local={}  peer={}", address(socket.local_addr()), address(socket.peer_addr())),
-        options(socket).join("  "),
     ];
+    lines.extend(options(socket).chunks(4).map(|some| some.join("  ")));
     if let Some(unread) = unread.filter(|_| !is_listening) {
         lines.push(format!("bytes that wait in the receive buffer, unread: {unread}"));
     }
