@@ -186,6 +186,14 @@ pub struct Watching {
     /// Record what the loop does in FILE, for a viewer such as ui.perfetto.dev; what was in FILE is lost
     #[arg(long, value_name = "FILE", env = "ONELOOP_TRACE_FILE", hide_env = true)]
     pub trace_file: Option<PathBuf>,
+
+    /// Stand still at each wake-up, and ask what to do: only while this machine alone can connect
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_STEP", hide_env = true)]
+    pub step: bool,
+
+    /// Step by the commands in FILE instead of asking
+    #[arg(long, value_name = "FILE", env = "ONELOOP_STEP_SCRIPT", hide_env = true)]
+    pub step_script: Option<PathBuf>,
 }
 
 /// How much is told of the loop.

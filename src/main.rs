@@ -3,6 +3,7 @@
 mod classroom;
 mod cli;
 mod diagnostics;
+mod onlookers;
 
 use std::{
     fs::{File, OpenOptions},
@@ -14,14 +15,10 @@ use std::{
 
 use clap::CommandFactory;
 use oneloop::{
-    HttpServer, Settings, Sink, StartError, Timeouts,
-    http::Cors,
-    plain, raise_descriptor_limit,
-    services::Format,
-    watching::{Level, Narrator, Recording},
+    HttpServer, Settings, StartError, Timeouts, http::Cors, plain, raise_descriptor_limit, services::Format,
 };
 
-use crate::cli::{Cli, Command, LogFormat, TraceLevel, Watching};
+use crate::cli::{Cli, Command, LogFormat};
 
 fn main() -> ExitCode {
     let cli = Cli::read();
@@ -50,21 +47,21 @@ fn run(cli: Cli) -> Result<(), StartError> {
     let dir = cli.dir.clone();
     let is_interactive = io::stdout().is_terminal() && cli.output.quiet == 0;
     let watching = cli.watching.clone();
-    let mut server = HttpServer::with(settings(cli, is_interactive)?)?;
-    server
-        .heed_signals()
-        .map_err(|e| StartError::System(format!("cannot wait for signals: {}", plain(&e))))?;
-    watch(&mut server, watching)?;
+    let stepper = onlookers::stepper(&watching)?;
+    // What is logged would stand between what is stepped through.
+    let mut server = HttpServer::with(settings(cli, is_interactive && stepper.is_none())?)?;
+    server.heed_signals().map_err(|e| no_signals(&e))?;
+    onlookers::attend(&mut server, watching, stepper)?;
     announce(&server, &dir, is_interactive);
     server.serve_forever().map_err(|e| StartError::System(format!("the poller failed: {}", plain(&e))))
 }
 
-/// `is_interactive`: somebody sits at standard output, and wants to be told.
-fn settings(cli: Cli, is_interactive: bool) -> Result<Settings, StartError> {
+/// `is_told`: somebody sits at standard output, and wants to be told.
+fn settings(cli: Cli, is_told: bool) -> Result<Settings, StartError> {
     let access_log = match cli.output.access_log.as_deref() {
         Some(path) if path == Path::new("-") => Some(standard_output()?),
         Some(path) => Some(append_to(path)?),
-        None if is_interactive => Some(standard_output()?),
+        None if is_told => Some(standard_output()?),
         None => None,
     };
     let Cli { dir, listen, site, responses, limits, output, .. } = cli;
@@ -99,21 +96,8 @@ fn settings(cli: Cli, is_interactive: bool) -> Result<Settings, StartError> {
     })
 }
 
-/// Puts those on the loop who watch it.
-fn watch(server: &mut HttpServer, watching: Watching) -> Result<(), StartError> {
-    if let Some(path) = &watching.trace_file {
-        server.watch(Box::new(Recording::new(record_to(path)?)));
-    }
-    // A process without a standard error has nobody to tell.
-    let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() else { return Ok(()) };
-    let level = match watching.trace {
-        Some(TraceLevel::Wakes) => Level::Wakes,
-        Some(TraceLevel::Bytes) => Level::Bytes,
-        Some(TraceLevel::Io) | None => Level::Io,
-    };
-    let narrator = Narrator::new(level, watching.trace_only, Sink::new(stderr));
-    server.watch_on_demand(Box::new(narrator), watching.trace.is_some());
-    Ok(())
+fn no_signals(e: &io::Error) -> StartError {
+    StartError::System(format!("cannot wait for signals: {}", plain(e)))
 }
 
 fn cors(origins: &[String]) -> Result<Option<Cors>, StartError> {
@@ -170,15 +154,6 @@ fn append_to(path: &Path) -> Result<File, StartError> {
     open(OpenOptions::new().append(true), path).map_err(|e| {
         let (path, why) = (path.display(), plain(&e));
         StartError::Mistake(format!("cannot log to '{path}': {why}; name a file that can be written"))
-    })
-}
-
-fn record_to(path: &Path) -> Result<File, StartError> {
-    open(OpenOptions::new().write(true).truncate(true), path).map_err(|e| {
-        let (path, why) = (path.display(), plain(&e));
-        StartError::Mistake(format!(
-            "cannot record to '{path}': {why}; give --trace-file a file that can be written"
-        ))
     })
 }
 

@@ -14,6 +14,8 @@ pub enum Who {
     Signals,
     /// Word of changes to files.
     Files,
+    /// Where a person types who steps the loop.
+    Terminal,
     /// A listening socket, `L1`.
     Listener(u64),
     /// A connection, `c3`.
@@ -28,6 +30,7 @@ impl fmt::Display for Who {
             Who::Loop => f.write_str("loop"),
             Who::Signals => f.write_str("signals"),
             Who::Files => f.write_str("files"),
+            Who::Terminal => f.write_str("terminal"),
             Who::Listener(n) => write!(f, "L{n}"),
             Who::Connection(n) => write!(f, "c{n}"),
             Who::Datagrams(n) => write!(f, "u{n}"),
@@ -83,7 +86,7 @@ pub enum Step {
     Begun,
     /// A signal came.
     Signalled { number: i32 },
-    /// The kernel told of changes to files.
+    /// What is looked at first was looked at: the kernel told of changes to files, or somebody typed.
     Looked,
     /// `accept` gave a connection; `open` counts it.
     Accepted { connection: u64, peer: SocketAddr, fd: RawFd, open: usize },

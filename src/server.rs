@@ -6,6 +6,7 @@ use std::{
     fs::File,
     io,
     net::{SocketAddr, ToSocketAddrs},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     rc::Rc,
     time::Duration,
@@ -23,7 +24,8 @@ use crate::{
     clock::Clock,
     event_loop::{EventLoop, Limits},
     http::{Cors, Extra, Hosts, Names, Policy},
-    observer::Observer,
+    observer::{Observer, Who},
+    protocol::Watcher,
     services::{AccessLog, Comforts, Echo, Format, Http, Timeouts, directory_path, file_path},
     sink::Sink,
     site::{self, Found, Site},
@@ -192,7 +194,7 @@ impl HttpServer {
             server.addresses.push(address);
         }
         if let Some(watcher) = Some(http).filter(|_| settings.watch).and_then(|http| http.watcher()) {
-            server.event_loop.look_first(watcher).map_err(|e| {
+            server.event_loop.look_first(Who::Files, watcher).map_err(|e| {
                 StartError::System(format!("cannot watch the directory: {}; try --no-watch", plain(&e)))
             })?;
         }
@@ -220,6 +222,14 @@ impl HttpServer {
     /// From now on `observer` sees every step of the loop.
     pub fn watch(&mut self, observer: Box<dyn Observer>) {
         self.event_loop.watch(observer);
+    }
+
+    /// The loop wakes, too, when `terminal` is readable.
+    ///
+    /// # Errors
+    /// The poller does not take it.
+    pub fn wake_by(&mut self, terminal: OwnedFd) -> io::Result<()> {
+        self.event_loop.look_first(Who::Terminal, Box::new(Terminal(terminal)))
     }
 
     /// `observer` is the one whom SIGUSR1 calls and sends away, once [`HttpServer::heed_signals`] was asked for; `now`:
@@ -280,6 +290,19 @@ impl HttpServer {
         self.udp_address = socket.local_addr().ok();
         self.event_loop.receive(socket, Box::new(Echo)).map_err(|e| cannot_listen(address, &e))
     }
+}
+
+/// Where a person types. Who watches reads what.
+struct Terminal(OwnedFd);
+
+impl AsFd for Terminal {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Watcher for Terminal {
+    fn look(&mut self) {}
 }
 
 /// The site, its comforts, and what is said with each response.

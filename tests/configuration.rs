@@ -128,7 +128,7 @@ fn assert_mistake(output: &Output, named: &[&str]) {
 }
 
 /// A value of each option that takes one, which it cannot have.
-const MISTAKES: [(&str, &str); 20] = [
+const MISTAKES: [(&str, &str); 21] = [
     ("--port", "65536"),
     ("--bind", "no address"),
     ("--allow-host", "http://a.example"),
@@ -149,6 +149,7 @@ const MISTAKES: [(&str, &str); 20] = [
     ("--trace", "everything"),
     ("--trace-only", "nobody"),
     ("--trace-file", "/no-such-dir/run.json"),
+    ("--step-script", "/no-such-dir/script"),
 ];
 
 #[test]
@@ -189,7 +190,7 @@ fn a_variable_says_yes_or_no_in_every_usual_way_and_nothing_else() {
         .filter(|(heading, _, value)| value.is_empty() && heading != "Options" && heading != "Output")
         .map(|(_, name, _)| name)
         .collect();
-    let known = switches.iter().map(|(name, _)| name).chain(&others);
+    let known = switches.iter().map(|(name, _)| name).chain(&others).chain(&["--step"]);
     assert_eq!(all, known.map(|name| (*name).to_owned()).collect(), "a row for each");
     each(others, |name| {
         for value in ["yes", "0"] {
@@ -198,6 +199,10 @@ fn a_variable_says_yes_or_no_in_every_usual_way_and_nothing_else() {
         }
         assert_mistake(&run(site.path(), &["-p", "0", "."], &[(&variable(name), "maybe")]), &[name]);
     });
+    // Nobody sits at its standard input.
+    assert_mistake(&run(site.path(), &["-p", "0", "."], &[("ONELOOP_STEP", "yes")]), &["--step"]);
+    let mut server = Started::with(site.path(), &["."], &[("ONELOOP_STEP", "no")]);
+    assert_eq!(server.ask(&get("/hello.txt")).status, 200);
     each(switches, |(name, path)| {
         let variable = variable(name);
         let status = |args: &[&str], value: &str| {

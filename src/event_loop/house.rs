@@ -55,12 +55,12 @@ impl EventLoop {
         self.insert(Kind::Signals(Box::new(signals)), Who::Signals).map(drop)
     }
 
-    /// Lets `watcher` look before anybody is served, in each turn in which its descriptor is readable.
+    /// Lets `watcher`, called `who`, look before anybody is served, in each turn in which its descriptor is readable.
     ///
     /// # Errors
     /// The poller does not take it.
-    pub fn look_first(&mut self, watcher: Box<dyn Watcher>) -> io::Result<()> {
-        self.insert(Kind::Watcher(Watched(watcher)), Who::Files).map(drop)
+    pub fn look_first(&mut self, who: Who, watcher: Box<dyn Watcher>) -> io::Result<()> {
+        self.insert(Kind::Watcher(Watched(watcher)), who).map(drop)
     }
 
     /// The loop's clock, for tests that move it.

@@ -259,9 +259,9 @@ impl EventLoop {
 
     /// What is told now holds for everybody who is served in this turn.
     fn look(&mut self, key: usize) {
-        if let Some(Source { kind: Kind::Watcher(watched), .. }) = self.sources.get_mut(key) {
+        if let Some(Source { kind: Kind::Watcher(watched), who, .. }) = self.sources.get_mut(key) {
             watched.0.look();
-            self.steps.note(Who::Files, || Step::Looked);
+            self.steps.note(*who, || Step::Looked);
         }
     }
 

@@ -97,7 +97,7 @@ pub fn word(who: Who, step: &Step) -> Option<&'static Word> {
         Step::Waiting { .. } => &WAIT,
         Step::Woke { .. } => &WAKE,
         Step::Signalled { .. } => &SIGNAL,
-        Step::Looked => &CHANGED,
+        Step::Looked if who == Who::Files => &CHANGED,
         Step::Accepted { .. } => &ACCEPT,
         Step::BacklogEmpty => &ACCEPT_EMPTY,
         Step::Parked => &PARK,
@@ -121,7 +121,8 @@ pub fn word(who: Who, step: &Step) -> Option<&'static Word> {
         Step::Sent { .. } => &SEND,
         Step::ShutDown => &SHUTDOWN,
         Step::Closed { .. } => &CLOSE,
-        Step::Begun | Step::Patient { .. } => return None,
+        // What was typed is answered at the prompt.
+        Step::Begun | Step::Patient { .. } | Step::Looked => return None,
     })
 }
 
@@ -159,7 +160,7 @@ const INTRODUCTION: &str = "\
     time #turn who verb facts [-- gloss]
 
 `time` is in seconds since the start, `#turn` counts the turns of the loop. `who` is `loop`, a listening socket `L1`, a connection `c3` \
-(numbers are never used again), a datagram socket `u1`, `signals`, or `files`. Everything before ` -- ` is stable and in ASCII, for `grep` and for tests; \
+(numbers are never used again), a datagram socket `u1`, `signals`, `files`, or the `terminal` of `--step`. Everything before ` -- ` is stable and in ASCII, for `grep` and for tests; \
 the gloss behind it is for people, and may be put better one day.
 
 `--trace=wakes` tells when the loop wakes, and of connections that come and go; `--trace=io` (what `--trace` means) of every call and decision as well; \

@@ -8,10 +8,12 @@ pub mod glossary;
 mod model;
 mod narrator;
 mod recording;
+mod stepper;
 
 pub use self::{
     escape::{escaped, redacted},
     model::{Model, Peer, State},
     narrator::{Level, Line, Narrator, span, who},
     recording::Recording,
+    stepper::Stepper,
 };

@@ -107,7 +107,7 @@ impl Model {
                 let new = Peer { address: Some(*peer), fd: Some(*fd), since: at, ..Peer::default() };
                 self.peers.insert(Who::Connection(*connection), new);
             }
-            _ if matches!(who, Who::Loop | Who::Signals | Who::Files) => {}
+            _ if matches!(who, Who::Loop | Who::Signals | Who::Files | Who::Terminal) => {}
             _ => {
                 self.peers.entry(who).or_insert_with(|| Peer { since: at, ..Peer::default() }).note(step, at)
             }
@@ -165,7 +165,6 @@ impl Peer {
             Step::Understood { len, .. } => drop(self.inbox.drain(..(*len).min(self.inbox.len()))),
             Step::Refused { .. } => self.inbox.clear(),
             // What has come of a message that is late is never understood. Who is late in taking may have sent the next.
-            Step::Deadline { why, .. } if *why != Why::SendTimeout => self.inbox.clear(),
             Step::Planned { head, .. } => {
                 self.state = State::Send;
                 self.head.clone_from(head);
@@ -181,7 +180,10 @@ impl Peer {
             Step::Blocked { .. } => self.state = State::Blocked,
             Step::Armed => self.is_armed = true,
             Step::Disarmed => self.is_armed = false,
-            Step::ShutDown => self.state = State::Linger,
+            Step::ShutDown => {
+                self.state = State::Linger;
+                self.inbox.clear();
+            }
             Step::Patient { why, within } => self.deadline = within.map(|within| (*why, at + within)),
             _ => {}
         }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How many sources a wake names.
-const NAMED: usize = 16;
+pub(super) const NAMED: usize = 16;
 /// How many bytes of what came or went are shown.
 const SHOWN: usize = 64;
 
@@ -255,6 +255,7 @@ pub fn who(name: &str) -> Result<Who, String> {
         "loop" => Some(Who::Loop),
         "signals" => Some(Who::Signals),
         "files" => Some(Who::Files),
+        "terminal" => Some(Who::Terminal),
         _ => number('c')
             .map(Who::Connection)
             .or_else(|| number('L').map(Who::Listener))
