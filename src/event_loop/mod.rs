@@ -165,12 +165,12 @@ impl EventLoop {
 
     /// Takes connections out of the backlog until it is empty: under edge triggers nobody would tell us of the rest.
     fn accept(&mut self, key: usize) {
+        self.note_begun(key);
         for _ in 0..ACCEPTS {
             let Some(Source { kind: Kind::Listener(listener), who, .. }) = self.sources.get_mut(key) else {
                 return;
             };
             let who = *who;
-            self.steps.note(who, || Step::Begun);
             if self.open >= self.limits.max_connections {
                 return self.park(key, who, None);
             }

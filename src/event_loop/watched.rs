@@ -26,6 +26,13 @@ impl EventLoop {
         }
     }
 
+    /// Tells that the source at `key` has its turn.
+    pub(super) fn note_begun(&mut self, key: usize) {
+        if let Some(source) = self.sources.get(key) {
+            self.steps.note(source.who, || Step::Begun);
+        }
+    }
+
     /// Who has work left over from the last turn, if anybody wants to know.
     pub(super) fn left_over(&self) -> Vec<Who> {
         if !self.steps.are_watched() {

@@ -47,8 +47,6 @@ pub struct Stepper {
     held_ever: Duration,
     model: Model,
     go: Go,
-    /// Whose turn it is.
-    serving: Option<Who>,
     breakpoints: Breakpoints,
     has_quiz: bool,
     predicted: Option<(Who, First, Prediction)>,
@@ -98,7 +96,6 @@ impl Stepper {
             held_ever: Duration::ZERO,
             model: Model::default(),
             go: Go::Turn,
-            serving: None,
             breakpoints: Breakpoints::default(),
             has_quiz: false,
             predicted: None,
@@ -115,11 +112,6 @@ impl Stepper {
 
     /// Tells of a step, stops there if that was asked for, and asks for a prediction.
     fn follow(&mut self, who: Who, step: &Step, at: Duration) {
-        let is_of_same_turn = matches!(step, Step::Begun) && self.serving == Some(who);
-        if is_of_same_turn {
-            return;
-        }
-        self.note_whose_turn(who, step);
         let breakpoint = self.breakpoints.met(who, step);
         let stops = breakpoint.is_some() || self.is_as_far_as_asked(who, step);
         if let Some((number, condition)) = breakpoint {
@@ -134,14 +126,6 @@ impl Stepper {
         }
         if *step == Step::Begun && self.go != Go::On && !self.is_over {
             self.ask(who, at);
-        }
-    }
-
-    fn note_whose_turn(&mut self, who: Who, step: &Step) {
-        match step {
-            Step::Begun => self.serving = Some(who),
-            Step::Woke { .. } => self.serving = None,
-            _ => {}
         }
     }
 
