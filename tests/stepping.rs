@@ -390,7 +390,7 @@ right: {len} bytes came
 #3 woke after _: c1[R rc]   next deadline: c1 idle-timeout in _
 step> p
 loop turn=3 open=1   next deadline: c1 idle-timeout in _
-L1 BOUND ADDR interest=R turns=2
+L1 BOUND ADDR interest=R turns=1
 c1 IDLE in=0 out={sent}/{sent} interest=R idle-timeout in _ turns=1
 quiz: 1 of 1 right
 step> b close
