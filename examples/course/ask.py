@@ -8,7 +8,7 @@
 --lines N     then send N lines in one send, and count what comes back
 --process PID tell how many threads and how much memory the server has
 """
-import argparse, socket, time
+import argparse, socket, sys, time
 from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 
 PATIENCE = 2.0                                              # seconds
@@ -19,7 +19,10 @@ args = options.parse_args()
 
 
 def connect():
-    connfd = socket.create_connection(("127.0.0.1", args.port), timeout=PATIENCE)
+    try:
+        connfd = socket.create_connection(("127.0.0.1", args.port), timeout=PATIENCE)
+    except OSError as e:
+        sys.exit(f"after {len(silent)} silent connections, no more: {e}")
     connfd.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connfd
 
@@ -49,7 +52,9 @@ def tell_process(when):
 
 setrlimit(RLIMIT_NOFILE, (getrlimit(RLIMIT_NOFILE)[1],) * 2)
 tell_process("before")
-silent = [connect() for _ in range(args.silent)]
+silent = []
+while len(silent) < args.silent:
+    silent.append(connect())
 if silent:
     print(f"{args.silent} silent connections stand open")
 peer = connect()
@@ -61,7 +66,7 @@ if not answer and silent:
     for connfd in silent:
         connfd.close()
     print(f"the silent hang up -> {receive(peer, 6).decode().strip()} after {(time.perf_counter() - begun) * 1e3:.1f} ms more")
-if args.times > 1:
+elif args.times > 1:
     times = sorted(ask(peer, b"hello\n")[1] * 1e6 for _ in range(args.times))
     print(f"{args.times} times: median {times[len(times) // 2]:.0f} us, worst {times[-1]:.0f} us")
 if args.lines:

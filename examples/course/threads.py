@@ -20,7 +20,7 @@ def shout(inbox):
 
 
 def listen(port):
-    sockfd = socket.create_server(("127.0.0.1", port))      # socket(2), bind(2), listen(2)
+    sockfd = socket.create_server(("127.0.0.1", port), backlog=1024)    # socket(2), bind(2), listen(2)
     print("127.0.0.1:%d, process %d" % (sockfd.getsockname()[1], os.getpid()), flush=True)
     return sockfd
 
