@@ -1,26 +1,26 @@
 #!/usr/bin/env python3
 """The client of the course: asks a server that gives lines back in capitals, and says how long it took.
 
-    python3 examples/course/ask.py [--port 7000] [--silent N] [--times N] [--lines N] [--process PID]
+    python3 examples/course/ask.py [--port 7000] [--silent N] [--times N] [--lines N] [--process PID] [--patience S]
 
 --silent N    first open N connections that say nothing
 --times N     ask N times, and tell the median and the worst
 --lines N     then send N lines in one send, and count what comes back
 --process PID tell how many threads and how much memory the server has
+--patience S  wait so many seconds for an answer (2)
 """
 import argparse, socket, sys, time
 from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 
-PATIENCE = 2.0                                              # seconds
 options = argparse.ArgumentParser(usage=__doc__.split("\n\n")[1].strip(), add_help=False)
-for name, default in {"port": 7000, "silent": 0, "times": 1, "lines": 0, "process": 0}.items():
+for name, default in {"port": 7000, "silent": 0, "times": 1, "lines": 0, "process": 0, "patience": 2}.items():
     options.add_argument("--" + name, type=int, default=default)
 args = options.parse_args()
 
 
 def connect():
     try:
-        connfd = socket.create_connection(("127.0.0.1", args.port), timeout=PATIENCE)
+        connfd = socket.create_connection(("127.0.0.1", args.port), timeout=args.patience)
     except OSError as e:
         sys.exit(f"after {len(silent)} silent connections, no more: {e}")
     connfd.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
