@@ -1,12 +1,12 @@
 //! A protocol of your own on the loop: every line comes back in capitals.
 //!
 //! ```text
-//! cargo run --example shout            then, in another terminal: nc 127.0.0.1 7000
+//! cargo run --example shout [PORT]     then, in another terminal: nc 127.0.0.1 7000
 //! ```
 //!
 //! The loop is not touched. It hands over what has come, and sends what is put into the outbox.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{env, net::SocketAddr, time::Duration};
 
 use mio::net::TcpListener;
 use oneloop::{
@@ -38,14 +38,16 @@ impl Protocol for Shout {
     }
 }
 
-fn main() -> std::io::Result<()> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let port: u16 = env::args().nth(1).map_or(Ok(7000), |port| port.parse())?;
     let limits = Limits {
         max_connections: 100,
         send_timeout: Some(Duration::from_secs(30)),
         drain_timeout: Some(Duration::from_secs(10)),
     };
     let mut event_loop = EventLoop::new(limits, Clock::system())?;
-    let socket = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 7000)))?;
+    let socket = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port)))?;
+    println!("{}", socket.local_addr()?);
     event_loop.listen(socket, Box::new(|_peer| -> Box<dyn Protocol> { Box::new(Shout) }))?;
     loop {
         event_loop.turn()?;

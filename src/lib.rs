@@ -47,8 +47,8 @@
 //!
 //! # What to read first
 //!
-//! [`event_loop`], beside `examples/select_server.py` and `docs/LOOP.md`; then [`protocol`], which the loop and the
-//! services share; then [`services`] and [`http`].
+//! [`event_loop`], beside `examples/select_server.py` and `docs/course/7-side-by-side.md`; then [`protocol`], which the
+//! loop and the services share; then [`services`] and [`http`]. Who is new to loops begins with `docs/LOOP.md`, a course.
 
 pub mod clock;
 mod connection;

@@ -1,0 +1,117 @@
+//! Every line comes back in capitals. Step 6: one thread and one poller, in Rust.
+//!
+//! ```text
+//! cargo run --example course_mio [PORT]          (default 7000; 0 is any free port)
+//! ```
+//!
+//! It is `examples/course/epoll.py`, function by function, with mio in the place of epoll(7).
+
+use std::{
+    env,
+    io::{self, ErrorKind, Read, Write},
+    process,
+};
+
+use mio::{
+    Events, Interest, Poll, Token,
+    net::{TcpListener, TcpStream},
+};
+use slab::Slab;
+
+/// Bytes read in one go.
+const PIECE: usize = 4096;
+/// Nobody may make us keep a longer line.
+const LONGEST: usize = 1000;
+/// The name under which the listener is watched; a peer's is its key in the slab.
+const LISTENER: Token = Token(usize::MAX);
+
+/// The whole lines of `inbox`, in capitals. What follows them is no line yet, and stays.
+fn shout(inbox: &mut Vec<u8>) -> io::Result<Vec<u8>> {
+    let end = inbox.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    let mut answer: Vec<u8> = inbox.drain(..end).collect();
+    answer.make_ascii_uppercase();
+    match inbox.len() {
+        0..=LONGEST => Ok(answer),
+        _ => Err(io::Error::other("a line without end")),
+    }
+}
+
+/// One connection: what a thread has in its local variables stands here.
+struct Peer {
+    socket: TcpStream,
+    inbox: Vec<u8>,
+    outbox: Vec<u8>,
+}
+
+/// What can be done for a peer without sleeping. False: it is gone.
+fn converse(peer: &mut Peer) -> bool {
+    match drain(peer) {
+        Err(e) if e.kind() == ErrorKind::WouldBlock => true, // nothing there, or no room left
+        Ok(()) | Err(_) => false,                            // end of input, reset, broken pipe
+    }
+}
+
+/// Reads and writes until a call would block, or the input ends.
+fn drain(peer: &mut Peer) -> io::Result<()> {
+    loop {
+        // While we owe, we do not read.
+        if peer.outbox.is_empty() {
+            let mut piece = [0; PIECE];
+            let got = match peer.socket.read(&mut piece)? {
+                0 => return Ok(()),
+                got => got,
+            };
+            peer.inbox.extend(&piece[..got]);
+            peer.outbox.extend(shout(&mut peer.inbox)?);
+        }
+        // What does not fit goes next time.
+        if !peer.outbox.is_empty() {
+            let sent = peer.socket.write(&peer.outbox)?;
+            peer.outbox.drain(..sent);
+        }
+    }
+}
+
+fn serve(port: u16) -> io::Result<()> {
+    let mut listener = TcpListener::bind(([127, 0, 0, 1], port).into())?;
+    println!("{}, process {}", listener.local_addr()?, process::id());
+    let mut peers: Slab<Peer> = Slab::new();
+    let mut poll = Poll::new()?;
+    let mut events = Events::with_capacity(1024);
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+    loop {
+        // The only line that sleeps.
+        match poll.poll(&mut events, None) {
+            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            result => result?,
+        }
+        for event in &events {
+            if event.token() == LISTENER {
+                while let Some(mut socket) = accept(&listener)? {
+                    let entry = peers.vacant_entry();
+                    let both = Interest::READABLE | Interest::WRITABLE;
+                    poll.registry().register(&mut socket, Token(entry.key()), both)?;
+                    entry.insert(Peer { socket, inbox: Vec::new(), outbox: Vec::new() });
+                }
+            } else if let Some(peer) = peers.get_mut(event.token().0)
+                && !converse(peer)
+            {
+                peers.remove(event.token().0); // dropped, so closed: the kernel takes it off its list
+            }
+        }
+    }
+}
+
+/// The next caller; or `None`, if there is none left.
+fn accept(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
+    match listener.accept() {
+        Ok((socket, _)) => Ok(Some(socket)),
+        Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let port = env::args().nth(1).map_or(Ok(7000), |port| port.parse())?;
+    Ok(serve(port)?)
+}
