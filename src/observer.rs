@@ -45,9 +45,9 @@ pub struct Flags {
     pub readable: bool,
     /// `EPOLLOUT`.
     pub writable: bool,
-    /// `EPOLLRDHUP`: the peer sends no more.
+    /// `EPOLLRDHUP`, or `EPOLLHUP` with `EPOLLIN`: the peer sends no more.
     pub read_closed: bool,
-    /// `EPOLLHUP`: neither side sends.
+    /// `EPOLLHUP`, or an error alone: neither side sends.
     pub write_closed: bool,
     /// `EPOLLERR`.
     pub error: bool,
@@ -78,8 +78,9 @@ impl fmt::Display for Flags {
 pub enum Step {
     /// A socket was bound and registered.
     Bound { address: SocketAddr, fd: RawFd },
-    /// The poll begins; `timeout` is the nearest deadline, zero when `carried` sources have work left over.
-    Waiting { timeout: Option<Duration>, carried: usize },
+    /// The poll begins, and with it the end of `turn`; `timeout` is not later than the nearest deadline, and zero when
+    /// `carried` sources have work left over.
+    Waiting { turn: u64, timeout: Option<Duration>, carried: usize },
     /// The poll returned: who became ready, and who has work left over from the last turn. Nothing is done yet.
     Woke { turn: u64, ready: Vec<(Who, Flags)>, carried: Vec<Who> },
     /// A source's turn begins.
@@ -92,8 +93,9 @@ pub enum Step {
     Accepted { connection: u64, peer: SocketAddr, fd: RawFd, open: usize },
     /// `accept` would block: the backlog is empty.
     BacklogEmpty,
-    /// The house is full: the listener waits until something closes, or soon.
-    Parked,
+    /// The house is full, by the bound on connections or because the system gives no more `descriptors`: the listener
+    /// waits until something closes, or soon.
+    Parked { descriptors: bool },
     /// `read` got some of the room offered; `kept` bytes were there before.
     Read { offered: usize, bytes: Vec<u8>, kept: usize },
     /// `read` would block: everything that had come was taken.
@@ -108,6 +110,8 @@ pub enum Step {
     Refused { reason: &'static str },
     /// The file system was asked about `path`.
     Found { path: Vec<u8>, took: Duration },
+    /// Names of a directory were read, for a listing: so many until now.
+    Gathered { names: usize },
     /// A response was decided on: its head as it is sent, and how long its body is; `None`: it is made on the way.
     Planned { status: u16, head: Vec<u8>, body: Option<u64> },
     /// A call took `got` of the bytes offered; `sent` of `of` bytes that were put in until now are gone.

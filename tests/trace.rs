@@ -154,7 +154,9 @@ fn bytes_are_escaped_and_secrets_are_not_shown_even_if_they_are_cut() {
     let mut client = server.connect();
     client.send("GET /hello.txt HTTP/1.1\r\nCookie: sec");
     let mut told = lines.until(&["incomplete"]);
-    client.send("ret1; b=secret2\r\nX: \u{1b}[2J\r\nHost: localhost\r\nAuthorization: Basic secret3\r\n\r\n");
+    client.send(
+        "ret1; b=secret2\r\nAccept: \u{1b}[2J\r\nHost: localhost\r\nAuthorization: Basic secret3\r\n\r\n",
+    );
     told.extend(lines.until(&["c1 parse refused"]));
     client.rest();
     let told = told.join("\n");
@@ -164,6 +166,39 @@ fn bytes_are_escaped_and_secrets_are_not_shown_even_if_they_are_cut() {
         assert!(!told.contains(secret), "{secret} in {told}");
     }
     assert!(told.bytes().all(|b| b == b'\n' || (b' '..=b'~').contains(&b)), "{told:?}");
+}
+
+#[test]
+fn what_nobody_will_understand_or_began_unseen_is_not_shown() {
+    let site = site();
+    let mut server = Server::with(&site, &["--trace=bytes"]);
+    let mut lines = Lines::of(&mut server);
+    // The second half of a value comes when the connection only waits for its end.
+    let large = format!("GET / HTTP/1.1\r\nCookie: {}", "x".repeat(20_000));
+    let close =
+        "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\nCookie: a";
+    let mut told = Vec::new();
+    for (number, first) in [(1, &*large), (2, close)] {
+        let mut client = server.connect();
+        client.send(first);
+        told.extend(lines.until(&[&format!("c{number} shutdown")]));
+        client.send("SECRET\r\n");
+        told.extend(lines.until(&[&format!("c{number} read")]));
+        client.rest();
+    }
+    // It came while nobody watched, and its beginning is not known now.
+    let mut client = server.connect();
+    client.send("GET /hello.txt HTTP/1.1\r\nCookie: a");
+    told.extend(lines.until(&["c3 parse incomplete"]));
+    server.signal(Signal::USR1);
+    told.extend(lines.until(&["signal 10"]));
+    server.signal(Signal::USR1);
+    told.extend(lines.until(&["L1 bind"]));
+    client.send("SECRET\r\nHost: localhost\r\n\r\n");
+    told.extend(lines.until(&["plan 200"]));
+    assert_eq!(client.response().status, 200);
+    let told = told.join("\n");
+    assert!(!told.contains("SECRET") && !told.contains("xxx"), "{told}");
 }
 
 #[test]
@@ -245,6 +280,50 @@ fn a_spin_is_a_fault() {
     assert!(faults[0].contains("wakes=2") && faults[1].contains("wakes=4"), "{told}");
 }
 
+/// What is told of a thousand turns, each with these steps.
+fn told_of(steps: &[(Who, Step)], ready: &[Who], carried: &[Who]) -> String {
+    let (read, write) = rustix::pipe::pipe().expect("a pipe");
+    let mut narrator = Narrator::new(Level::Wakes, Vec::new(), Sink::new(write));
+    let flags = oneloop::observer::Flags { readable: true, ..Default::default() };
+    for turn in 0..100 {
+        let ready = ready.iter().map(|who| (*who, flags)).collect();
+        narrator.see(Who::Loop, &Step::Woke { turn, ready, carried: carried.to_vec() });
+        steps.iter().for_each(|(who, step)| narrator.see(*who, step));
+        narrator.see(Who::Loop, &Step::Waiting { turn, timeout: Some(Duration::ZERO), carried: 0 });
+    }
+    drop(narrator);
+    let mut told = String::new();
+    File::from(read).read_to_string(&mut told).expect("read");
+    told
+}
+
+#[test]
+fn every_kind_of_spin_is_a_fault_and_work_is_none() {
+    let (c1, c2) = (Who::Connection(1), Who::Connection(2));
+    let l1 = Who::Listener(1);
+    let got_one = || Step::Read { offered: 9, bytes: vec![b'x'], kept: 0 };
+    let planned = || Step::Planned { status: 200, head: Vec::new(), body: None };
+    // The steps of each turn, who was ready, who was carried over, and who spins.
+    let table: [(&[(Who, Step)], &[Who], &[Who], Option<Who>); 9] = [
+        (&[(c1, Step::Begun)], &[], &[c1], Some(c1)),
+        (&[], &[], &[], Some(Who::Loop)),
+        (&[(c1, Step::Armed), (c1, Step::Disarmed)], &[c1], &[], Some(c1)),
+        (&[(l1, Step::Parked { descriptors: true })], &[l1], &[], Some(l1)),
+        (&[(c1, planned())], &[], &[c1], Some(c1)),
+        (&[(c1, got_one()), (c2, Step::Drained)], &[c1, c2], &[], Some(c2)),
+        (&[(c1, got_one())], &[c1], &[], None),
+        (&[(c1, Step::Gathered { names: 128 })], &[], &[c1], None),
+        (&[(Who::Signals, Step::Signalled { number: 10 })], &[Who::Signals], &[], None),
+    ];
+    for (steps, ready, carried, spins) in table {
+        let told = told_of(steps, ready, carried);
+        let fault = told.lines().find(|line| line.contains(" fault no-progress "));
+        assert_eq!(fault.is_some(), spins.is_some(), "{steps:?}: {fault:?}");
+        let who = spins.map(|who| format!(" {who} fault"));
+        assert!(who.is_none_or(|who| fault.is_some_and(|fault| fault.contains(&who))), "{fault:?}");
+    }
+}
+
 #[test]
 fn who_is_sent_more_while_it_takes_nothing_is_no_fault() {
     let (read, write) = rustix::pipe::pipe().expect("a pipe");
@@ -255,7 +334,7 @@ fn who_is_sent_more_while_it_takes_nothing_is_no_fault() {
     for turn in 0..10 {
         narrator.see(Who::Loop, &Step::Woke { turn, ready: vec![(c1, readable)], carried: Vec::new() });
         narrator.see(c1, &Step::Begun);
-        narrator.see(Who::Loop, &Step::Waiting { timeout: Some(Duration::from_secs(1)), carried: 0 });
+        narrator.see(Who::Loop, &Step::Waiting { turn, timeout: Some(Duration::from_secs(1)), carried: 0 });
     }
     drop(narrator);
     let mut told = String::new();

@@ -247,7 +247,7 @@ fn a_full_house_parks_the_listener_until_something_closes() {
     let first = rig.accepted();
     let _second = rig.accepted();
     let mut third = rig.connect();
-    rig.turn_until_seen(Who::Listener(1), &Step::Parked);
+    rig.turn_until_seen(Who::Listener(1), &Step::Parked { descriptors: false });
     for _ in 0..5 {
         assert_eq!(of(Who::Listener(1), &rig.turn()), [], "a parked listener does not spin");
     }

@@ -97,11 +97,12 @@ fn unsent(
 ) -> Option<(Vec<u8>, SocketAddr)> {
     match sent {
         Ok(got) => cx.note(|| Step::Sent { got, to }),
-        Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
-            ready.writable &= e.kind() != ErrorKind::WouldBlock;
+        Err(e) if e.kind() == ErrorKind::WouldBlock => {
+            ready.writable = false;
             cx.note(|| Step::Blocked { by: Call::Send, offered: answer.len() });
             return Some((answer.to_vec(), to));
         }
+        Err(e) if e.kind() == ErrorKind::Interrupted => return Some((answer.to_vec(), to)),
         Err(e) => log::debug!("{}: cannot answer {to}: {e}", cx.who),
     }
     None

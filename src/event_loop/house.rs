@@ -169,7 +169,7 @@ impl EventLoop {
     /// A full house: the listener is asked again when something closes, when `retry` has passed, or when another peer
     /// comes. Asking again at once would spin; never asking again would stall, for its edge was reported already.
     pub(super) fn park(&mut self, key: usize, who: Who, retry: Option<Duration>) {
-        self.steps.note(who, || Step::Parked);
+        self.steps.note(who, || Step::Parked { descriptors: retry.is_some() });
         if !self.parked.contains(&key) {
             self.parked.push(key);
         }

@@ -141,7 +141,7 @@ impl EventLoop {
             0 => self.clock.until(self.deadlines.next().into_iter().chain(self.drained_by).min()),
             _ => Some(Duration::ZERO),
         };
-        self.steps.note(Who::Loop, || Step::Waiting { timeout, carried });
+        self.steps.note(Who::Loop, || Step::Waiting { turn: self.clock.turn(), timeout, carried });
         let left_over = self.left_over();
         match self.poll.poll(&mut self.events, self.clock.sleep(timeout)) {
             Err(e) if e.kind() == ErrorKind::Interrupted => self.events.clear(),

@@ -170,7 +170,7 @@ impl Twin {
 
 impl Turns for Twin {
     fn turn(&mut self) -> io::Result<()> {
-        self.steps.note(Who::Loop, || Step::Waiting { timeout: None, carried: 0 });
+        self.steps.note(Who::Loop, || Step::Waiting { turn: self.clock.turn(), timeout: None, carried: 0 });
         self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
         self.clock.tick();
         let events: Vec<_> = self.events.iter().map(|event| (event.token(), flags(event))).collect();

@@ -50,6 +50,11 @@ impl Share {
         Ok(())
     }
 
+    /// How many rows it has.
+    pub fn rows(&self) -> usize {
+        self.ours
+    }
+
     /// A row is gone.
     pub fn give_back(&mut self) {
         if self.ours > 0 {

@@ -1,34 +1,79 @@
 //! Bytes of a peer on a person's screen: nothing that a terminal obeys, and no secrets.
 
-/// Fields whose values are nobody's business.
-const SECRET: [&[u8]; 4] = [b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"];
+/// Fields whose values are shown. Any other one may hold a secret, under whatever name.
+const HARMLESS: [&str; 26] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "accept-ranges",
+    "allow",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "date",
+    "etag",
+    "expect",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "last-modified",
+    "range",
+    "server",
+    "transfer-encoding",
+    "user-agent",
+    "vary",
+];
 
 /// `bytes` in visible ASCII.
 pub fn escaped(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }
 
-/// `input` with stars for each byte of a secret: of the value of a field that holds one, and of the lines that continue it.
-/// It must begin where a message begins, for a value that was cut is not known for one.
+/// `input` with a star for each byte that may be a secret: of what is not the first line of a message, nor the field of a
+/// [harmless](HARMLESS) name. It must begin where a message begins. Where it is cut, no more is shown than of the whole.
 pub fn redacted(input: &[u8]) -> Vec<u8> {
     let mut output = Vec::with_capacity(input.len());
-    let mut is_secret = false;
-    for line in input.split_inclusive(|b| *b == b'\n') {
+    let mut is_behind_head = true;
+    for (at, line) in input.split_inclusive(|b| *b == b'\n').enumerate() {
         let end = line.len() - line.iter().rev().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-        let continues = matches!(line.first(), Some(b' ' | b'\t'));
-        let value_at = if continues { Some(0) } else { memchr::memchr(b':', line).map(|colon| colon + 1) };
-        if !continues {
-            is_secret = value_at.is_some_and(|at| {
-                let name = line[..at - 1].trim_ascii();
-                SECRET.iter().any(|secret| name.eq_ignore_ascii_case(secret))
-            });
-        }
-        let kept = value_at.filter(|_| is_secret).unwrap_or(end).min(end);
-        output.extend_from_slice(&line[..kept]);
-        output.extend(line[kept..end].iter().map(|b| if matches!(b, b' ' | b'\t') { *b } else { b'*' }));
-        output.extend_from_slice(&line[end..]);
+        let (text, line_end) = line.split_at(end);
+        let is_first = at == 0 || (is_behind_head && is_request_line(text));
+        is_behind_head = text.is_empty() || (is_behind_head && !is_first);
+        let shown = if is_first { text.len() } else { shown_of_field(text) };
+        output.extend_from_slice(&text[..shown]);
+        output.extend(text[shown..].iter().map(|b| if *b == b' ' { b' ' } else { b'*' }));
+        output.extend_from_slice(line_end);
     }
     output
+}
+
+/// How much of a field line is shown: all of it, its name, or nothing.
+fn shown_of_field(line: &[u8]) -> usize {
+    let Some(colon) = memchr::memchr(b':', line) else { return 0 };
+    let (name, value) = line.split_at(colon);
+    let is_token = name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
+    let is_harmless = HARMLESS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+    match (is_token, is_harmless) {
+        (false, _) => 0,
+        // Behind a bare CR begins what some would take for the next line.
+        (true, true) => colon + memchr::memchr(b'\r', value).unwrap_or(value.len()),
+        (true, false) => colon + 1,
+    }
+}
+
+/// Whether a line behind an empty one begins the next request: it may be a body as well.
+fn is_request_line(line: &[u8]) -> bool {
+    let mut words = line.split(|b| *b == b' ');
+    let is_method =
+        words.next().is_some_and(|word| !word.is_empty() && word.iter().all(u8::is_ascii_uppercase));
+    let is_path = words.next().is_some_and(|word| word.starts_with(b"/"));
+    is_method && is_path && words.next().is_some_and(|word| word.starts_with(b"HTTP/"))
 }
 
 #[cfg(test)]
@@ -43,24 +88,31 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_stars_whole_and_byte_by_byte() {
+    fn secrets_are_stars_whole_and_cut_anywhere() {
         let table: &[(&str, &str)] = &[
             ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
-            ("A: b\r\nCookie: id=1; x\r\nB: c\r\n", "A: b\r\nCookie: ***** *\r\nB: c\r\n"),
-            ("AUTHORIZATION:Basic abc\r\n", "AUTHORIZATION:***** ***\r\n"),
-            ("cookie : a\r\n", "cookie : *\r\n"),
-            ("Cookie: a\r\n\tb\r\nC: d\r\n", "Cookie: *\r\n\t*\r\nC: d\r\n"),
-            ("Set-Cookie: a\n", "Set-Cookie: *\n"),
-            ("Cookie: cut", "Cookie: ***"),
-            ("X-Cookie: a\r\n", "X-Cookie: a\r\n"),
+            ("G\r\nCookie: id=1; x\r\nHOST: c\r\n", "G\r\nCookie: ***** *\r\nHOST: c\r\n"),
+            ("G\r\nX-Api-Key:abc d\r\n", "G\r\nX-Api-Key:*** *\r\n"),
+            ("G\r\nHost : a\r\n", "G\r\n**** * *\r\n"),
+            ("G\r\nHost: a\r\n b\r\nRange: d\r\n", "G\r\nHost: a\r\n *\r\nRange: d\r\n"),
+            ("G\r\nHost: a\rCookie: b\r\n", "G\r\nHost: a******** *\r\n"),
+            ("G\r\nCookie secret\r\n", "G\r\n****** ******\r\n"),
+            ("G\r\n\r\npassword=1\r\n", "G\r\n\r\n**********\r\n"),
+            ("G\r\n\r\nGET /b HTTP/1.1\r\nA: b\r\n\r\n", "G\r\n\r\nGET /b HTTP/1.1\r\nA: *\r\n\r\n"),
+            ("G\nCookie: a\n", "G\nCookie: *\n"),
         ];
         for (input, expected) in table {
-            assert_eq!(redacted(input.as_bytes()), expected.as_bytes(), "{input:?}");
+            let whole = redacted(input.as_bytes());
+            assert_eq!(escaped(&whole), escaped(expected.as_bytes()), "{input:?}");
             for cut in 0..input.len() {
-                let (now, whole) = (redacted(&input.as_bytes()[..cut]), expected.as_bytes());
-                let is_star = |at: usize| now[at] == whole[at];
-                assert!((0..cut).all(is_star), "{input:?} until {cut}");
+                let now = redacted(&input.as_bytes()[..cut]);
+                let is_hidden = |at: usize| now[at] == whole[at] || now[at] == b'*';
+                assert!((0..cut).all(|at| is_hidden(at) || is_line_end(input, at)), "{input:?} until {cut}");
             }
         }
+    }
+
+    fn is_line_end(input: &str, at: usize) -> bool {
+        matches!(input.as_bytes()[at], b'\r' | b'\n')
     }
 }

@@ -33,9 +33,9 @@ words! {
     BIND Wakes "bind" "ADDR fd=N" ""
         "A socket is bound and stands in the poller's list."
     WAIT Io "wait" "timeout=TIME|never carried=N" ""
-        "The poll begins: the only place where the process sleeps. The timeout is the nearest deadline, and 0 while work is left over from the last turn."
-    WAKE Wakes "wake" "slept=TIME kernel=N carried=N WHO[FLAGS] … +WHO … trace=TIME" ""
-        "The poll returned, and nothing is done yet. `kernel` sources became ready, each with its flags: `R` readable, `W` writable, `rc` the peer sends no more, `wc` nobody sends any more, `e` error. `carried` sources, each with a `+`, have work left over from the last turn: that is our own affair and not the kernel's word. 16 are named. `trace` is what the narration of the last turn itself cost."
+        "The poll begins: the only place where the process sleeps. The timeout is never later than the nearest deadline, and 0 while work is left over from the last turn. (A deadline that has moved on may leave its old entry, which costs one empty wake.)"
+    WAKE Wakes "wake" "slept=TIME kernel=N carried=N WHO[FLAGS] ... +WHO ... and N more trace=TIME" ""
+        "The poll returned, and nothing is done yet. `kernel` sources became ready, each with its flags: `R` readable, `W` writable, `rc` the peer sends no more, `wc` nobody sends any more, `e` error. `carried` sources, each with a `+`, have work left over from the last turn: that is our own affair and not the kernel's word. 16 are named. Where nobody is named, a deadline or a signal has ended the sleep. `trace` is what the narration of the last turn itself cost."
     SIGNAL Wakes "signal" "N" ""
         "A signal came, by its number: signal(7)."
     CHANGED Io "file" "changed" "what was kept of them is forgotten"
@@ -44,8 +44,8 @@ words! {
         "A connection was taken out of the backlog; from now on it is called WHO."
     ACCEPT_EMPTY Io "accept" "-> WouldBlock" "queue empty, safe to sleep"
         "The backlog is empty. Under edge triggers only this answer makes it safe to sleep: nobody would tell of a peer that was left there."
-    PARK Wakes "park" "" "the house is full; peers wait in the backlog"
-        "The bound on connections is reached, or descriptors ran out. The listener is asked again when something closes, or soon."
+    PARK Wakes "park" "limit|descriptors" "peers wait in the backlog"
+        "The bound on connections is reached, or the system gives no more descriptors. The listener is asked again when something closes, or soon."
     READ Io "read" "OFFERED -> GOT buf=N" ""
         "One read: the room offered, the bytes got, and how many are waiting to be understood now."
     READ_EMPTY Io "read" "-> WouldBlock" "drained"
@@ -56,10 +56,12 @@ words! {
         "What has come is not a whole message yet. `need` is what is missing: the empty line that ends the head, or the rest of the body."
     PARSE Io "parse" "MESSAGE len=N leftover=N" ""
         "A message was understood: its first line, its length, and what is left behind it, which may be the next one."
-    REFUSED Io "parse" "refused" "the end of this message is not known, so nothing behind it can be trusted"
+    REFUSED Io "parse" "refused \"REASON\"" "the connection ends with the answer"
         "What has come is no message that this server takes. A response says why, and the connection ends."
     FILE Io "file" "PATH took=TIME" ""
         "The site was asked what is at the path. No poller helps here: a file is always \"ready\", and a slow disk keeps everybody waiting."
+    GATHER Io "file" "names=N" "a piece of a listing: nobody waits for the whole"
+        "So many names of a directory are gathered until now. The listing goes on in the next turns."
     PLAN Io "plan" "STATUS head=N body=N|?" ""
         "The response is decided on: its status, the length of its head and of its body (`?`: it is made on the way)."
     WRITE Io "write" "OFFERED -> GOT by=CALL sent=N/N" ""
@@ -74,20 +76,24 @@ words! {
         "The poller is asked about readability alone again."
     CARRY Io "carry" "" "the rest is for the next turn, behind the others"
         "Work is left over although nothing blocks: a budget is used up, or the last words to a late peer wait. The next poll does not sleep."
-    DEADLINE Wakes "deadline" "REASON late=TIME got=N" ""
-        "A peer outran our patience; `late` is how long ago, `got` what of a message had come."
+    DEADLINE Wakes "deadline" "REASON|linger late=TIME got=N" ""
+        "A peer outran our patience; `late` is how long ago, `got` what of a message had come. `linger`: it had been told that all is said, and did not close."
     RECV Io "recv" "OFFERED -> GOT from=ADDR" "one recv, one datagram"
         "A datagram came, whole: datagrams have bounds, streams have none."
     RECV_EMPTY Io "recv" "-> WouldBlock" "drained"
         "There is no datagram left."
+    SEND_BLOCKED Io "send" "OFFERED -> WouldBlock by=CALL" "send buffer full; the answer is kept, and no more is received"
+        "The datagram did not fit. It is sent, whole, when there is room."
     SEND Io "send" "-> GOT to=ADDR" ""
         "A datagram was sent."
     SHUTDOWN Io "shutdown" "" "all is said; what the peer still sends is read and dropped until it closes, too"
         "Our side of the connection is shut down. A close with unread input would be a reset, which can destroy the answer on its way."
-    CLOSE Wakes "close" "reason=REASON unread=N life=TIME" ""
-        "The source is closed and out of the poller's list. The reason is one of: done eof head-timeout idle-timeout send-timeout reset broken-pipe bad-request limit shutdown file-changed."
-    FAULT Wakes "fault" "no-progress wakes=N" "the loop turns and nothing moves: that is a spin"
-        "So many wakes in a row moved no byte, accepted nobody and fired no deadline. One alone is no fault, for an event is a hint. Told at 2, 4, 8 … wakes."
+    CLOSE Wakes "close" "reason=REASON unread=N life=TIME|?" ""
+        "The source is closed, after that time, and out of the poller's list. The reason is one of: done eof head-timeout idle-timeout send-timeout reset broken-pipe bad-request limit shutdown file-changed."
+    FAULT Wakes "fault" "no-progress wakes=N" "it wakes and nothing moves: that is a spin"
+        "So many wakes in a row, none of them slept for, moved nothing for this source: no byte, no caller, no deadline. One alone is no fault, for an event is a hint. `loop` itself spins where the poll returns at once for nobody. Told at 2, 4, 8 ... wakes."
+    LOST Wakes "lost" "lines=N" "nobody took them"
+        "So many lines of the narration were dropped because nobody took them: the server does not wait."
 }
 
 /// The word for what `who` does in `step`, if it is told at all.
@@ -100,7 +106,7 @@ pub fn word(who: Who, step: &Step) -> Option<&'static Word> {
         Step::Looked if who == Who::Files => &CHANGED,
         Step::Accepted { .. } => &ACCEPT,
         Step::BacklogEmpty => &ACCEPT_EMPTY,
-        Step::Parked => &PARK,
+        Step::Parked { .. } => &PARK,
         Step::Read { .. } => &READ,
         Step::Drained if matches!(who, Who::Datagrams(_)) => &RECV_EMPTY,
         Step::Drained => &READ_EMPTY,
@@ -109,9 +115,11 @@ pub fn word(who: Who, step: &Step) -> Option<&'static Word> {
         Step::Understood { .. } => &PARSE,
         Step::Refused { .. } => &REFUSED,
         Step::Found { .. } => &FILE,
+        Step::Gathered { .. } => &GATHER,
         Step::Planned { .. } => &PLAN,
         Step::Wrote { offered, got, .. } if got < offered => &WRITE_PARTLY,
         Step::Wrote { .. } => &WRITE,
+        Step::Blocked { .. } if matches!(who, Who::Datagrams(_)) => &SEND_BLOCKED,
         Step::Blocked { .. } => &WRITE_BLOCKED,
         Step::Armed => &ARM,
         Step::Disarmed => &DISARM,
@@ -164,8 +172,9 @@ const INTRODUCTION: &str = "\
 the gloss behind it is for people, and may be put better one day.
 
 `--trace=wakes` tells when the loop wakes, and of connections that come and go; `--trace=io` (what `--trace` means) of every call and decision as well; \
-`--trace=bytes` shows up to 64 bytes of what came and went, too, escaped, with stars for the values of Authorization, Cookie and their kin. \
-`--trace-only c3,L1` tells of these alone. SIGUSR1 turns the narration on in a server that runs, and off again.
+`--trace=bytes` shows up to 64 bytes of what came and went, too, escaped, with stars for all but first lines and fields that are known to be harmless, \
+and nothing where the beginning of a message was not seen. (An address may hold a secret as well, and is shown, as in an access log.) \
+`--trace-only c3,L1` tells of these alone, by either way of turning it on. SIGUSR1 turns the narration on in a server that runs, and off again.
 
 Lines are gathered and written once a turn. Where nobody takes them they are dropped, and the server goes on.
 

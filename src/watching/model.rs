@@ -1,7 +1,13 @@
 //! What an observer knows of the loop and of each source, from the steps that it has seen.
 
-use std::{collections::BTreeMap, net::SocketAddr, os::fd::RawFd, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    os::fd::RawFd,
+    time::Duration,
+};
 
+use super::escape::redacted;
 use crate::observer::{Flags, Step, Who, Why};
 
 /// The loop, as far as it was seen. Times are since the watching began.
@@ -14,10 +20,14 @@ pub struct Model {
     pub ready: Vec<(Who, Flags)>,
     pub carried: Vec<Who>,
     pub peers: BTreeMap<Who, Peer>,
-    /// Something moved since the last wake.
-    progress: bool,
-    /// Wakes in a row in which nothing moved.
-    pub idle_wakes: u64,
+    /// What is received is kept until it is understood.
+    keeps_bytes: bool,
+    /// Who moved something since the last wake.
+    moved: BTreeSet<Who>,
+    /// Wakes in a row for nobody.
+    empty_wakes: u64,
+    /// Who spins, and for how many wakes.
+    pub spin: Option<(Who, u64)>,
 }
 
 /// One source.
@@ -26,10 +36,9 @@ pub struct Peer {
     pub state: State,
     pub address: Option<SocketAddr>,
     pub fd: Option<RawFd>,
-    /// When it was first seen.
-    pub since: Duration,
-    /// Received and not yet understood.
-    pub inbox: Vec<u8>,
+    /// When it was accepted; `None`: before the watching began.
+    pub since: Option<Duration>,
+    pub inbox: Inbox,
     /// The head that was planned last.
     pub head: Vec<u8>,
     /// Bytes sent, and put in, since the beginning.
@@ -41,6 +50,53 @@ pub struct Peer {
     pub deadline: Option<(Why, Duration)>,
     /// Turns that it has had.
     pub turns: u64,
+    /// Wakes in a row for it in which nothing moved.
+    idle_wakes: u64,
+}
+
+/// What a source has received and not yet understood.
+#[derive(Debug)]
+pub struct Inbox {
+    pub len: usize,
+    /// The bytes, if they are kept, and known from the beginning of their message.
+    bytes: Option<Vec<u8>>,
+    /// Nothing more is understood.
+    is_over: bool,
+}
+
+impl Default for Inbox {
+    fn default() -> Inbox {
+        Inbox { len: 0, bytes: Some(Vec::new()), is_over: false }
+    }
+}
+
+impl Inbox {
+    const OVER: Inbox = Inbox { len: 0, bytes: None, is_over: true };
+    const UNKNOWN: Inbox = Inbox { len: 0, bytes: None, is_over: false };
+
+    fn read(&mut self, bytes: &[u8], kept: usize, keeps_bytes: bool) {
+        if self.is_over || !keeps_bytes || kept != self.len {
+            self.bytes = None;
+        } else if let Some(known) = &mut self.bytes {
+            known.extend_from_slice(bytes);
+        }
+        self.len = kept + bytes.len();
+    }
+
+    fn understood(&mut self, len: usize, left: usize) {
+        self.len = left;
+        match &mut self.bytes {
+            // Whatever comes now begins a message.
+            _ if left == 0 && !self.is_over => *self = Inbox::default(),
+            Some(bytes) => drop(bytes.drain(..len.min(bytes.len()))),
+            None => {}
+        }
+    }
+
+    /// The bytes, without secrets; `None`: what was before them is not known, so that nothing can be shown.
+    pub fn visible(&self) -> Option<Vec<u8>> {
+        self.bytes.as_deref().map(redacted)
+    }
 }
 
 /// How far a source is.
@@ -75,6 +131,11 @@ impl State {
 }
 
 impl Model {
+    /// A model that keeps what is received until it is understood, for those who show it.
+    pub fn with_bytes() -> Model {
+        Model { keeps_bytes: true, ..Model::default() }
+    }
+
     /// How many connections are open.
     pub fn open(&self) -> usize {
         self.peers.keys().filter(|who| matches!(who, Who::Connection(_))).count()
@@ -90,9 +151,12 @@ impl Model {
     /// Takes note of a step that was taken `at` that time. A source that is closed is known until
     /// [`Model::forget`].
     pub fn note(&mut self, who: Who, step: &Step, at: Duration) {
-        self.progress |= is_progress(step);
+        if is_progress(step) {
+            self.moved.insert(who);
+        }
         match step {
-            Step::Waiting { .. } => {
+            Step::Waiting { turn, .. } => {
+                self.turn = *turn;
                 self.waited_since = at;
                 self.count_idle_wakes();
             }
@@ -101,17 +165,23 @@ impl Model {
                 self.slept = at.saturating_sub(self.waited_since);
                 self.ready.clone_from(ready);
                 self.carried.clone_from(carried);
-                self.progress = false;
+                self.moved.clear();
             }
             Step::Accepted { connection, peer, fd, .. } => {
-                let new = Peer { address: Some(*peer), fd: Some(*fd), since: at, ..Peer::default() };
+                let new = Peer { address: Some(*peer), fd: Some(*fd), since: Some(at), ..Peer::default() };
                 self.peers.insert(Who::Connection(*connection), new);
             }
             _ if matches!(who, Who::Loop | Who::Signals | Who::Files | Who::Terminal) => {}
             _ => {
-                self.peers.entry(who).or_insert_with(|| Peer { since: at, ..Peer::default() }).note(step, at)
+                let unknown = || Peer { inbox: Inbox::UNKNOWN, ..Peer::default() };
+                self.peers.entry(who).or_insert_with(unknown).note(step, at, self.keeps_bytes);
             }
         }
+    }
+
+    /// The poll begins now: what was done since it was announced is not its sleep.
+    pub fn wait_from(&mut self, at: Duration) {
+        self.waited_since = at;
     }
 
     /// A source that was closed is no longer known.
@@ -119,52 +189,71 @@ impl Model {
         self.peers.remove(&who);
     }
 
-    /// A wake is in vain if nothing moved in it, though it had a reason. Whoever is blocked and is sent more has none: it is
-    /// not read from while it takes nothing.
+    /// A wake for a source is in vain if nothing moved there. One alone is no spin, for an event is a hint; nor is one that was slept
+    /// for. Whoever is blocked and sends more is not read from while it takes nothing.
     fn count_idle_wakes(&mut self) {
-        let is_held_back = |(who, flags): &(Who, Flags)| {
-            !flags.writable && self.peers.get(who).is_some_and(|peer| peer.is_armed)
-        };
-        let had_reason = !self.carried.is_empty() || !self.ready.iter().all(is_held_back);
-        self.idle_wakes = if had_reason && !self.progress { self.idle_wakes + 1 } else { 0 };
+        self.spin = None;
+        let has_slept = self.slept >= SLEEP;
+        let is_empty = self.ready.is_empty() && self.carried.is_empty();
+        self.empty_wakes =
+            if is_empty && !has_slept && self.moved.is_empty() { self.empty_wakes + 1 } else { 0 };
+        if self.empty_wakes > 1 {
+            self.spin = Some((Who::Loop, self.empty_wakes));
+        }
+        for (who, flags) in self.ready.iter().copied().chain(self.carried.iter().map(|who| (*who, OURS))) {
+            let Some(peer) = self.peers.get_mut(&who) else { continue };
+            let is_held_back = peer.is_armed && !flags.writable;
+            let is_idle = !has_slept && !is_held_back && !self.moved.contains(&who);
+            peer.idle_wakes = if is_idle { peer.idle_wakes + 1 } else { 0 };
+            if peer.idle_wakes > 1 && self.spin.is_none_or(|(_, wakes)| wakes < peer.idle_wakes) {
+                self.spin = Some((who, peer.idle_wakes));
+            }
+        }
     }
 }
 
-/// Whether `step` moves something. To plan and to write nothing does not.
+/// Of work that was left over, which may be to write.
+const OURS: Flags =
+    Flags { readable: true, writable: true, read_closed: false, write_closed: false, error: false };
+/// A loop that slept for so long did not spin.
+const SLEEP: Duration = Duration::from_millis(1);
+
+/// Whether `step` moves something. To understand, to plan and to arm does not.
 fn is_progress(step: &Step) -> bool {
     match step {
         Step::Wrote { got, .. } => *got > 0,
-        Step::Waiting { .. }
-        | Step::Woke { .. }
-        | Step::Begun
-        | Step::BacklogEmpty
-        | Step::Drained
-        | Step::Incomplete { .. }
-        | Step::Blocked { .. }
-        | Step::CarriedOver
-        | Step::Patient { .. } => false,
-        _ => true,
+        Step::Accepted { .. }
+        | Step::Read { .. }
+        | Step::EndOfInput
+        | Step::Gathered { .. }
+        | Step::Deadline { .. }
+        | Step::Received { .. }
+        | Step::Sent { .. }
+        | Step::ShutDown
+        | Step::Closed { .. }
+        | Step::Signalled { .. }
+        | Step::Looked => true,
+        _ => false,
     }
 }
 
 impl Peer {
-    fn note(&mut self, step: &Step, at: Duration) {
+    fn note(&mut self, step: &Step, at: Duration, keeps_bytes: bool) {
         match step {
             Step::Bound { address, fd } => {
                 (self.state, self.address, self.fd) = (State::Bound, Some(*address), Some(*fd));
             }
             Step::Begun => self.turns += 1,
             Step::Read { bytes, kept, .. } => {
-                let known = self.inbox.len();
-                self.inbox.drain(..known.saturating_sub(*kept));
-                self.inbox.extend_from_slice(bytes);
+                self.inbox.read(bytes, *kept, keeps_bytes);
                 if self.state == State::Idle {
                     self.state = State::Head;
                 }
             }
-            Step::Understood { len, .. } => drop(self.inbox.drain(..(*len).min(self.inbox.len()))),
-            Step::Refused { .. } => self.inbox.clear(),
+            Step::Understood { len, left, .. } => self.inbox.understood(*len, *left),
+            Step::Refused { .. } => self.inbox = Inbox::OVER,
             // What has come of a message that is late is never understood. Who is late in taking may have sent the next.
+            Step::Deadline { why, .. } if *why != Why::SendTimeout => self.inbox.is_over = true,
             Step::Planned { head, .. } => {
                 self.state = State::Send;
                 self.head.clone_from(head);
@@ -172,7 +261,7 @@ impl Peer {
             Step::Wrote { sent, of, .. } => {
                 (self.sent, self.of) = (*sent, *of);
                 self.state = match sent == of {
-                    true if self.inbox.is_empty() => State::Idle,
+                    true if self.inbox.len == 0 => State::Idle,
                     true => State::Head,
                     false => State::Send,
                 };
@@ -182,7 +271,7 @@ impl Peer {
             Step::Disarmed => self.is_armed = false,
             Step::ShutDown => {
                 self.state = State::Linger;
-                self.inbox.clear();
+                self.inbox = Inbox::OVER;
             }
             Step::Patient { why, within } => self.deadline = within.map(|within| (*why, at + within)),
             _ => {}

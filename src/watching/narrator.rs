@@ -5,7 +5,7 @@ use std::{fmt, fmt::Write as _, time::Duration};
 use super::{
     escape::{escaped, redacted},
     glossary::{self, Word},
-    model::Model,
+    model::{Model, State},
 };
 use crate::{
     clock::Stopwatch,
@@ -17,6 +17,8 @@ use crate::{
 pub(super) const NAMED: usize = 16;
 /// How many bytes of what came or went are shown.
 const SHOWN: usize = 64;
+/// How many bytes of an address are told.
+const LONGEST: usize = 128;
 
 /// How much is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,10 +55,9 @@ impl Line {
 
     /// The line of a spin, if there is one: told at 2, 4, 8 … wakes in a row.
     pub fn of_fault(model: &Model) -> Option<Line> {
-        let wakes = model.idle_wakes;
+        let (who, wakes) = model.spin.filter(|(_, wakes)| wakes.is_power_of_two())?;
         let facts = format!("no-progress wakes={wakes}");
-        let line = Line { turn: model.turn, who: Who::Loop, word: &glossary::FAULT, facts };
-        (wakes > 1 && wakes.is_power_of_two()).then_some(line)
+        Some(Line { turn: model.turn, who, word: &glossary::FAULT, facts })
     }
 }
 
@@ -79,7 +80,7 @@ impl fmt::Display for Line {
 fn facts(who: Who, step: &Step, model: &Model, at: Duration) -> String {
     match step {
         Step::Bound { address, fd } => format!("{address} fd={fd}"),
-        Step::Waiting { timeout, carried } => match timeout {
+        Step::Waiting { timeout, carried, .. } => match timeout {
             Some(timeout) => format!("timeout={} carried={carried}", span(*timeout)),
             None => format!("timeout=never carried={carried}"),
         },
@@ -91,7 +92,7 @@ fn facts(who: Who, step: &Step, model: &Model, at: Duration) -> String {
             facts.extend(kernel.chain(ours).take(NAMED));
             let unnamed = (ready.len() + carried.len()).saturating_sub(NAMED);
             if unnamed > 0 {
-                let _ = write!(facts, " +{unnamed} more");
+                let _ = write!(facts, " and {unnamed} more");
             }
             facts
         }
@@ -106,11 +107,12 @@ fn facts(who: Who, step: &Step, model: &Model, at: Duration) -> String {
         }
         Step::Incomplete { have, need } => format!("incomplete have={have} need={need}"),
         Step::Understood { start, len, left } => {
-            let start = if start.is_empty() { "message".into() } else { escaped(start) };
+            let start = if start.is_empty() { "message".into() } else { brief(start) };
             format!("{start} len={len} leftover={left}")
         }
         Step::Refused { reason } => format!("refused \"{reason}\""),
-        Step::Found { path, took } => format!("{} took={}", escaped(path), span(*took)),
+        Step::Found { path, took } => format!("{} took={}", brief(path), span(*took)),
+        Step::Gathered { names } => format!("names={names}"),
         Step::Planned { status, head, body } => {
             let body = body.map_or("?".into(), |len| len.to_string());
             format!("{status} head={} body={body}", head.len())
@@ -118,19 +120,22 @@ fn facts(who: Who, step: &Step, model: &Model, at: Duration) -> String {
         Step::Wrote { by, offered, got, sent, of } => format!("{offered} -> {got} by={by} sent={sent}/{of}"),
         Step::Blocked { by, offered } => format!("{offered} -> WouldBlock by={by}"),
         Step::Armed | Step::Disarmed => "W".into(),
-        Step::Deadline { why, late, got } => format!("{why} late={} got={got}", span(*late)),
+        Step::Deadline { why, late, got } => {
+            let is_lingering = model.peers.get(&who).is_some_and(|peer| peer.state == State::Linger);
+            let what = if is_lingering { "linger".into() } else { why.to_string() };
+            format!("{what} late={} got={got}", span(*late))
+        }
         Step::Received { offered, bytes, from } => format!("{offered} -> {} from={from}", bytes.len()),
         Step::Sent { got, to } => format!("-> {got} to={to}"),
         Step::Closed { why, unread } => {
-            let since = model.peers.get(&who).map_or(at, |peer| peer.since);
-            format!("reason={why} unread={unread} life={}", span(at.saturating_sub(since)))
+            let since = model.peers.get(&who).and_then(|peer| peer.since);
+            let life = since.map_or("?".into(), |since| span(at.saturating_sub(since)));
+            format!("reason={why} unread={unread} life={life}")
         }
-        Step::Begun
-        | Step::Parked
-        | Step::EndOfInput
-        | Step::CarriedOver
-        | Step::ShutDown
-        | Step::Patient { .. } => String::new(),
+        Step::Parked { descriptors } => if *descriptors { "descriptors" } else { "limit" }.into(),
+        Step::Begun | Step::EndOfInput | Step::CarriedOver | Step::ShutDown | Step::Patient { .. } => {
+            String::new()
+        }
     }
 }
 
@@ -138,18 +143,22 @@ fn facts(who: Who, step: &Step, model: &Model, at: Duration) -> String {
 fn shown(who: Who, step: &Step, model: &Model) -> Option<Vec<u8>> {
     let mut shown = match step {
         // Seen together with what was there before, for a value that is cut is secret in both halves.
-        Step::Read { bytes, .. } => match model.peers.get(&who) {
-            Some(peer) if peer.inbox.len() >= bytes.len() => {
-                redacted(&peer.inbox).split_off(peer.inbox.len() - bytes.len())
-            }
-            _ => redacted(bytes),
-        },
+        Step::Read { bytes, .. } => {
+            let mut waiting = model.peers.get(&who)?.inbox.visible()?;
+            waiting.split_off(waiting.len().checked_sub(bytes.len())?)
+        }
         Step::Received { bytes, .. } => redacted(bytes),
         Step::Planned { head, .. } => redacted(head),
         _ => return None,
     };
     shown.truncate(SHOWN);
     Some(shown)
+}
+
+/// The beginning of what a peer has asked for.
+fn brief(bytes: &[u8]) -> String {
+    let end = if bytes.len() > LONGEST { "..." } else { "" };
+    escaped(&bytes[..bytes.len().min(LONGEST)]) + end
 }
 
 /// `57us`, `12.3ms`, `2.114s`.
@@ -171,6 +180,8 @@ pub struct Narrator {
     model: Model,
     lines: String,
     sink: Sink,
+    /// Lines that nobody took, as far as that was told.
+    lost: u64,
     /// What it cost to tell of this turn.
     cost: Duration,
 }
@@ -182,11 +193,33 @@ impl Narrator {
             level,
             only,
             stopwatch: Stopwatch::start(),
-            model: Model::default(),
+            model: Narrator::model(level),
             lines: String::new(),
             sink,
+            lost: 0,
             cost: Duration::ZERO,
         }
+    }
+
+    fn model(level: Level) -> Model {
+        if level == Level::Bytes { Model::with_bytes() } else { Model::default() }
+    }
+
+    /// Writes what was gathered, and first of all tells what was lost.
+    fn write_out(&mut self) {
+        let lost = self.sink.dropped() - self.lost;
+        if lost > 0 {
+            self.lost += lost;
+            let line = Line {
+                turn: self.model.turn,
+                who: Who::Loop,
+                word: &glossary::LOST,
+                facts: format!("lines={lost}"),
+            };
+            self.lines.insert_str(0, &format!("{:>9.6} {line}\n", self.stopwatch.elapsed().as_secs_f64()));
+        }
+        self.sink.write(self.lines.as_bytes());
+        self.lines.clear();
     }
 
     fn concerns(&self, who: Who, step: &Step) -> bool {
@@ -226,22 +259,26 @@ impl Observer for Narrator {
         match step {
             Step::Woke { .. } => self.cost = Duration::ZERO,
             Step::Closed { .. } => self.model.forget(who),
-            Step::Waiting { .. } => self.leave(),
+            Step::Waiting { .. } => {
+                self.write_out();
+                self.model.wait_from(self.stopwatch.elapsed());
+            }
             _ => {}
         }
         self.cost += self.stopwatch.elapsed().saturating_sub(at);
     }
 
+    /// What happens meanwhile is not known when it comes again.
     fn leave(&mut self) {
-        self.sink.write(self.lines.as_bytes());
-        self.lines.clear();
+        self.write_out();
+        self.model = Narrator::model(self.level);
     }
 }
 
 /// What is gathered of a turn that does not end is told, too.
 impl Drop for Narrator {
     fn drop(&mut self) {
-        self.leave();
+        self.write_out();
     }
 }
 

@@ -242,8 +242,9 @@ impl Conversation {
                 self.gathering = Some(gathering);
                 return None;
             }
-            if let Err(refusal) = gathering.go_on(&self.http.lookup.site, cx.clock) {
-                return Some(self.refuse(request, refusal, out, cx));
+            match gathering.go_on(&self.http.lookup.site, cx.clock) {
+                Ok(names) => cx.note(|| Step::Gathered { names }),
+                Err(refusal) => return Some(self.refuse(request, refusal, out, cx)),
             }
         }
         let (plan, ends) = ending(Plan::listing(request, &gathering.listing), request, cx.draining);

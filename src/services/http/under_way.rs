@@ -107,17 +107,17 @@ impl Gathering {
         self.directory.is_none()
     }
 
-    /// Reads some names.
+    /// Reads some names, and says how many rows there are now.
     ///
     /// # Errors
     /// As for [`Directory::read`].
-    pub fn go_on(&mut self, site: &Site, clock: &Clock) -> Result<(), Refusal> {
+    pub fn go_on(&mut self, site: &Site, clock: &Clock) -> Result<usize, Refusal> {
         if let Some(directory) = &mut self.directory
             && !directory.read(NAMES, &mut self.rows, &mut self.share, site, clock)?
         {
             self.directory = None;
         }
-        Ok(())
+        Ok(self.share.rows())
     }
 
     /// The next piece of its text, never empty, and whether it is the last one.

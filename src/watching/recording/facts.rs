@@ -9,7 +9,7 @@ use crate::{observer::Step, watching::escaped};
 pub fn facts(step: &Step) -> String {
     match step {
         Step::Bound { address, fd } => format!(r#""address":"{address}","fd":{fd}"#),
-        Step::Waiting { timeout, carried } => {
+        Step::Waiting { timeout, carried, .. } => {
             let timeout = timeout.map_or("null".into(), micros);
             format!(r#""timeout_us":{timeout},"carried":{carried}"#)
         }
@@ -52,9 +52,10 @@ pub fn facts(step: &Step) -> String {
         }
         Step::Sent { got, to } => format!(r#""got":{got},"to":"{to}""#),
         Step::Closed { why, unread } => format!(r#""reason":"{why}","unread":{unread}"#),
+        Step::Parked { descriptors } => format!(r#""descriptors":{descriptors}"#),
+        Step::Gathered { names } => format!(r#""names":{names}"#),
         Step::Begun
         | Step::Looked
-        | Step::Parked
         | Step::Armed
         | Step::Disarmed
         | Step::CarriedOver
@@ -79,8 +80,8 @@ mod tests {
         let secret = b"GET / HTTP/1.1\r\nCookie: secret\r\n".to_vec();
         let steps = [
             Step::Bound { address, fd: 1 },
-            Step::Waiting { timeout: None, carried: 0 },
-            Step::Waiting { timeout: Some(Duration::from_secs(1)), carried: 0 },
+            Step::Waiting { turn: 1, timeout: None, carried: 0 },
+            Step::Waiting { turn: 1, timeout: Some(Duration::from_secs(1)), carried: 0 },
             Step::Accepted { connection: 1, peer: address, fd: 1, open: 1 },
             Step::Read { offered: 1, bytes: secret.clone(), kept: 0 },
             Step::Incomplete { have: 1, need: "a \"quote\"" },

@@ -94,7 +94,7 @@ impl Recording {
     fn wait(&mut self, step: &Step, at: Duration) {
         self.poll = facts(step);
         if let Some(fault) = Line::of_fault(&self.model) {
-            let facts = format!(r#""no_progress_wakes":{}"#, self.model.idle_wakes);
+            let facts = format!(r#""no_progress_wakes":{}"#, self.model.spin.map_or(0, |(_, wakes)| wakes));
             self.events.instant(Track::LOOP, at, fault.word.verb, &facts);
         }
         self.end_turn(at);

@@ -235,7 +235,7 @@ mod tests {
             ("c3", Step::Begun, Step::Drained),
             ("partial", wrote(8), wrote(9)),
             ("wouldblock", Step::Drained, wrote(8)),
-            ("wouldblock", Step::BacklogEmpty, Step::Parked),
+            ("wouldblock", Step::BacklogEmpty, Step::Parked { descriptors: false }),
             ("wouldblock", Step::Blocked { by: Call::Write, offered: 1 }, Step::Armed),
             ("eof", Step::EndOfInput, Step::Drained),
             ("close", Step::Closed { why: Why::Eof, unread: 0 }, Step::EndOfInput),

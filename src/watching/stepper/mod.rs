@@ -94,7 +94,7 @@ impl Stepper {
             stopwatch: Stopwatch::start(),
             held: Duration::ZERO,
             held_ever: Duration::ZERO,
-            model: Model::default(),
+            model: Model::with_bytes(),
             go: Go::Turn,
             breakpoints: Breakpoints::default(),
             has_quiz: false,

@@ -57,7 +57,7 @@ impl First {
                 (flags.writable || flags.write_closed || flags.error).then_some(First::Write)
             }
             // What was received and left over is understood before more is read.
-            (Who::Connection(_), _) if model.carried.contains(&who) && !peer.inbox.is_empty() => None,
+            (Who::Connection(_), _) if model.carried.contains(&who) && peer.inbox.len > 0 => None,
             (Who::Connection(_) | Who::Datagrams(_), _) => {
                 (flags.readable || is_stream && (flags.read_closed || flags.error)).then_some(First::Read)
             }

@@ -56,7 +56,7 @@ pub fn state(who: Who, peer: &Peer, at: Duration) -> String {
     let mut facts = vec![format!("{who} {}", peer.state.name())];
     match who {
         Who::Connection(_) => {
-            facts.push(format!("in={} out={}/{}", peer.inbox.len(), peer.sent, peer.of));
+            facts.push(format!("in={} out={}/{}", peer.inbox.len, peer.sent, peer.of));
         }
         _ => facts.extend(peer.address.map(|address| address.to_string())),
     }
@@ -68,23 +68,25 @@ pub fn state(who: Who, peer: &Peer, at: Duration) -> String {
 
 /// What came and is not understood, what was planned, and how much of what is to go is gone.
 pub fn buffers(who: Who, peer: &Peer) -> String {
-    let mut text = match peer.inbox.len() {
-        0 => format!("{who} in: nothing is left to understand"),
-        len => format!("{who} in: {len} bytes, not understood yet\n{}", lines(&peer.inbox)),
+    let mut text = match (peer.inbox.len, peer.inbox.visible()) {
+        (0, _) => format!("{who} in: nothing is left to understand"),
+        (len, Some(visible)) => format!("{who} in: {len} bytes, not understood yet\n{}", lines(&visible)),
+        (len, None) => format!("{who} in: {len} bytes that nobody will understand"),
     };
     if !peer.head.is_empty() {
         let len = peer.head.len();
-        text.push_str(&format!("\n{who} head that was planned last: {len} bytes\n{}", lines(&peer.head)));
+        text.push_str(&format!(
+            "\n{who} head that was planned last: {len} bytes\n{}",
+            lines(&redacted(&peer.head))
+        ));
     }
     let unsent = peer.of.saturating_sub(peer.sent);
     text.push_str(&format!("\n{who} out: {} bytes sent, {unsent} to be sent", peer.sent));
     text
 }
 
-/// `bytes` as lines where they have some: without secrets, and nothing that a terminal obeys. They must begin where a message
-/// begins.
-fn lines(bytes: &[u8]) -> String {
-    let visible = redacted(bytes);
+/// What may be shown, as lines where it has some, and nothing that a terminal obeys.
+fn lines(visible: &[u8]) -> String {
     let (shown, hidden) = visible.split_at(visible.len().min(SHOWN));
     let line = |line: &[u8]| format!("   {}", escaped(line));
     let mut lines: Vec<String> = shown.split_inclusive(|b| *b == b'\n').map(line).collect();
@@ -111,7 +113,7 @@ mod tests {
     #[test]
     fn what_the_kernel_said_and_what_was_left_over_stand_apart() {
         let mut model = Model::default();
-        model.note(Who::Loop, &Step::Waiting { timeout: None, carried: 0 }, SECOND);
+        model.note(Who::Loop, &Step::Waiting { turn: 0, timeout: None, carried: 0 }, SECOND);
         model.note(Who::Loop, &woke(&[3], &[]), 2 * SECOND);
         assert_eq!(wake(&model, SECOND), "#7 woke after 1.000s: c3[R]   no deadline");
         model.note(C3, &Step::Patient { why: Why::HeadTimeout, within: Some(10 * SECOND) }, 2 * SECOND);
@@ -140,11 +142,14 @@ mod tests {
 
     #[test]
     fn buffers_show_no_secret_and_nothing_that_a_terminal_obeys() {
-        let mut model = Model::default();
+        let mut model = Model::with_bytes();
+        let peer = "127.0.0.1:1".parse().expect("an address");
+        model.note(Who::Listener(1), &Step::Accepted { connection: 3, peer, fd: 9, open: 1 }, SECOND);
         let bytes = b"GET /\x1b[2J HTTP/1.1\r\nCookie: id=secret\r\nX: ".to_vec();
+        let kept = bytes.len();
         model.note(C3, &Step::Read { offered: 100, bytes, kept: 0 }, SECOND);
         let bytes = vec![b'y'; 2 * SHOWN];
-        model.note(C3, &Step::Read { offered: 100, bytes, kept: 43 }, SECOND);
+        model.note(C3, &Step::Read { offered: 100, bytes, kept }, SECOND);
         let told = buffers(C3, &model.peers[&C3]);
         assert!(told.contains(r"   GET /\x1b[2J HTTP/1.1\r\n"), "{told}");
         assert!(told.contains("Cookie: *********") && !told.contains("secret"), "{told}");
