@@ -304,7 +304,8 @@ fn every_kind_of_spin_is_a_fault_and_work_is_none() {
     let got_one = || Step::Read { offered: 9, bytes: vec![b'x'], kept: 0 };
     let planned = || Step::Planned { status: 200, head: Vec::new(), body: None };
     // The steps of each turn, who was ready, who was carried over, and who spins.
-    let table: [(&[(Who, Step)], &[Who], &[Who], Option<Who>); 9] = [
+    type Row<'a> = (&'a [(Who, Step)], &'a [Who], &'a [Who], Option<Who>);
+    let table: [Row<'_>; 10] = [
         (&[(c1, Step::Begun)], &[], &[c1], Some(c1)),
         (&[], &[], &[], Some(Who::Loop)),
         (&[(c1, Step::Armed), (c1, Step::Disarmed)], &[c1], &[], Some(c1)),
@@ -313,6 +314,7 @@ fn every_kind_of_spin_is_a_fault_and_work_is_none() {
         (&[(c1, got_one()), (c2, Step::Drained)], &[c1, c2], &[], Some(c2)),
         (&[(c1, got_one())], &[c1], &[], None),
         (&[(c1, Step::Gathered { names: 128 })], &[], &[c1], None),
+        (&[(c1, Step::Gathered { names: 128 }), (c2, Step::CarriedOver)], &[], &[c1, c2], None),
         (&[(Who::Signals, Step::Signalled { number: 10 })], &[Who::Signals], &[], None),
     ];
     for (steps, ready, carried, spins) in table {

@@ -36,7 +36,7 @@ pub fn escaped(bytes: &[u8]) -> String {
 }
 
 /// `input` with a star for each byte that may be a secret: of what is not the first line of a message, nor the field of a
-/// [harmless](HARMLESS) name. It must begin where a message begins. Where it is cut, no more is shown than of the whole.
+/// harmless name. It must begin where a message begins. Where it is cut, no more is shown than of the whole.
 pub fn redacted(input: &[u8]) -> Vec<u8> {
     let mut output = Vec::with_capacity(input.len());
     let mut is_behind_head = true;

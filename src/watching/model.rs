@@ -200,7 +200,10 @@ impl Model {
         if self.empty_wakes > 1 {
             self.spin = Some((Who::Loop, self.empty_wakes));
         }
-        for (who, flags) in self.ready.iter().copied().chain(self.carried.iter().map(|who| (*who, OURS))) {
+        // Work that is left over may wait for other such work, as a listing does for its share of the turn.
+        let has_worked = self.carried.iter().any(|who| self.moved.contains(who));
+        let carried = self.carried.iter().filter(|_| !has_worked).map(|who| (*who, OURS));
+        for (who, flags) in self.ready.iter().copied().chain(carried) {
             let Some(peer) = self.peers.get_mut(&who) else { continue };
             let is_held_back = peer.is_armed && !flags.writable;
             let is_idle = !has_slept && !is_held_back && !self.moved.contains(&who);
