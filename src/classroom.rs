@@ -7,10 +7,18 @@ use oneloop::{
     lessons::{Bug, LESSONS, Lesson, answer_is, lines, section, side_by_side},
     plain, raise_descriptor_limit,
 };
-use rustix::termios::tcgetwinsize;
+use rustix::{
+    process::{Resource, getrlimit},
+    termios::tcgetwinsize,
+};
 
 /// Columns where nobody says how many there are.
 const WIDTH: usize = 160;
+/// In fewer columns two plays stand one after the other, for what is cut off may be the point.
+const SIDE_BY_SIDE: usize = 120;
+/// What else is different.
+const TWIN: &str =
+    "(It has no timers and no UDP, and reads until WouldBlock. The rest of the difference is the bug.)";
 /// The longest line of text.
 const LINE: usize = 100;
 
@@ -27,6 +35,13 @@ pub fn teach(number: Option<u8>, broken: Option<&str>) -> Result<(), StartError>
     })?;
     let bug = broken.map(|name| bug_of(lesson, name)).transpose()?;
     raise_descriptor_limit();
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    if limit < lesson.descriptors {
+        let needed = lesson.descriptors;
+        return Err(StartError::System(format!(
+            "lesson {number} needs {needed} descriptors, and {limit} are allowed; raise the limit with ulimit -Hn and -Sn"
+        )));
+    }
     give(lesson, bug)
 }
 
@@ -76,12 +91,13 @@ fn show(lesson: &Lesson, width: usize) -> io::Result<()> {
     ))?;
     let entries = lesson.play(None)?;
     let verdict = ask(&(lesson.answer)(&entries))?;
-    let mut text = format!(
-        "\n{}\n\n{verdict}\n\n{}\n\nTry this:\n{}\n",
-        lines(&entries).join("\n"),
-        part("Explain"),
-        part("Try")
-    );
+    let mut text = String::new();
+    for part in [part("How to read it"), lines(&entries).join("\n"), verdict, part("Explain")] {
+        if !part.is_empty() {
+            text.push_str(&format!("\n{part}\n"));
+        }
+    }
+    text.push_str(&format!("\nTry this:\n{}\n", part("Try")));
     if !lesson.bugs.is_empty() {
         text.push_str("\nSee it broken:\n");
     }
@@ -94,13 +110,17 @@ fn show(lesson: &Lesson, width: usize) -> io::Result<()> {
 /// The loop and its twin side by side, and what is wrong with that one.
 fn compare(lesson: &Lesson, bug: Bug, width: usize) -> io::Result<()> {
     let name = bug.name();
-    let column = |title: &str, bug| {
+    let play = |title: &str, bug| {
         let play = lines(&lesson.play(bug)?);
         Ok::<_, io::Error>([&[title.to_owned(), String::new()][..], &play].concat())
     };
-    let rows = side_by_side(&column("oneloop", None)?, &column(&format!("with {name}"), Some(bug))?, width);
+    let (right, broken) = (play("oneloop", None)?, play(&format!("with {name}"), Some(bug))?);
+    let rows = match width < SIDE_BY_SIDE {
+        true => [right, vec![String::new()], broken].concat(),
+        false => side_by_side(&right, &broken, width),
+    };
     print(&format!(
-        "Lesson {}: {}\nTHE RIGHT SIDE IS WRONG ON PURPOSE ({name}); it runs in this lesson alone, on loopback.\n\n{}\n\n{}\n",
+        "Lesson {}: {}\nWHAT IS \"WITH {name}\" IS WRONG ON PURPOSE, and runs in this lesson alone.\n{TWIN}\n\n{}\n\n{}\n",
         lesson.number,
         lesson.title,
         rows.join("\n"),

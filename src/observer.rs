@@ -271,12 +271,16 @@ impl Steps {
     #[inline]
     pub fn note(&mut self, who: Who, facts: impl FnOnce() -> Step) {
         if self.are_watched() {
-            self.tell(who, &facts());
+            self.tell(who, facts);
         }
     }
 
-    fn tell(&mut self, who: Who, step: &Step) {
-        self.observers.iter_mut().for_each(|observer| observer.see(who, step));
+    /// Out of line, so that what is gathered for those who watch does not stand in the way of the others.
+    #[cold]
+    #[inline(never)]
+    fn tell(&mut self, who: Who, facts: impl FnOnce() -> Step) {
+        let step = facts();
+        self.observers.iter_mut().for_each(|observer| observer.see(who, &step));
     }
 
     /// How long the loop has stood still: see [`Observer::held`].

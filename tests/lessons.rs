@@ -72,13 +72,13 @@ fn every_bug_shows() {
         ("one-read-one-message", "A takes 664 bytes: 2 answers", "A takes 332 bytes: 1 answer"),
         ("write-all", "c1 arm W", "the loop stands still"),
         ("no-drain", "A takes 332 bytes: 1 answer", "c1 read 16 -> 16 buf=32"),
-        ("accept-once", "C takes 332 bytes: 1 answer", "C takes 0 bytes: 0 answers"),
+        ("accept-once", "C takes 332 bytes: 1 answer", "C takes 0 bytes: no answer"),
         (
             "close-on-eof",
             "A takes 332 bytes: 1 answer, and the end",
-            "A takes 0 bytes: 0 answers, and the end",
+            "A takes 0 bytes: no answer, and the end",
         ),
-        ("no-deadline", "c2 close reason=idle-timeout", "B takes 0 bytes: 0 answers\n"),
+        ("no-deadline", "c2 close reason=idle-timeout", "B takes 0 bytes: no answer\n"),
         ("no-budget", "64 times in all", "150 times in all"),
         ("scan-all", "#2 c1001 read 65536 -> 44 buf=44\n#2 c1001 parse", "1000 times in all"),
     ];

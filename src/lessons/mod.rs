@@ -38,9 +38,6 @@ use crate::{
 
 /// The largest file of the lessons: more than any buffer here takes.
 const BIG: usize = 1024 * 1024;
-/// The send buffer of each connection, so that it is soon full: what the kernel makes of it is twice that.
-const SEND_BUFFER: usize = 16 * 1024;
-
 /// A listening socket and its address.
 type Bound = (TcpListener, SocketAddr);
 
@@ -50,7 +47,10 @@ impl Lesson {
     /// # Errors
     /// The system gives no sockets, no directory for the lesson's two files, or no more descriptors.
     pub fn play(&self, bug: Option<Bug>) -> io::Result<Vec<Entry>> {
-        let site = tempfile::tempdir()?;
+        let site = tempfile::tempdir().map_err(|e| {
+            let place = std::env::temp_dir();
+            io::Error::other(format!("no directory can be made in {} (TMPDIR): {e}", place.display()))
+        })?;
         std::fs::write(site.path().join("hello.txt"), "hello\n")?;
         std::fs::write(site.path().join("big.bin"), vec![b'x'; BIG])?;
         let told = Rc::<RefCell<Told>>::default();
@@ -64,8 +64,8 @@ impl Lesson {
 
     fn listener(&self) -> io::Result<Bound> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
-        if self.has_small_buffers {
-            socket.set_send_buffer_size(SEND_BUFFER)?;
+        if let Some(size) = self.send_buffer {
+            socket.set_send_buffer_size(size)?;
         }
         socket.set_tcp_nodelay(true)?;
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;

@@ -14,21 +14,24 @@ pub struct Lesson {
     pub title: &'static str,
     pub page: &'static str,
     pub bugs: &'static [Bug],
-    /// The send buffer of each connection is small, so that it is soon full.
-    pub has_small_buffers: bool,
+    /// The size of each connection's send buffer; what the kernel makes of it is twice that.
+    pub send_buffer: Option<usize>,
+    /// How many descriptors it takes.
+    pub descriptors: u64,
     pub script: fn(&mut Stage) -> io::Result<()>,
     /// Finds the answer to the page's question in what happened.
     pub answer: fn(&[Entry]) -> String,
 }
 
 macro_rules! lessons {
-    ($($number:literal $title:literal $bugs:expr, $script:ident, $answer:expr;)*) => {
+    ($($number:literal $title:literal $bugs:expr, $script:ident ($send_buffer:expr, $descriptors:expr), $answer:expr;)*) => {
         pub const LESSONS: &[Lesson] = &[$(Lesson {
             number: $number,
             title: $title,
             page: include_str!(concat!("../../docs/lessons/", $number, ".md")),
             bugs: &$bugs,
-            has_small_buffers: $number == 3,
+            send_buffer: $send_buffer,
+            descriptors: $descriptors,
             script: $script,
             answer: $answer,
         }),*];
@@ -36,14 +39,14 @@ macro_rules! lessons {
 }
 
 lessons! {
-    1 "Readable is not \"request ready\"" [], dripped, |entries| count(entries, Who::Connection(1), "read");
-    2 "A stream has no messages" [Bug::OneReadOneMessage], pipelined, |entries| count(entries, Who::Connection(1), "read");
-    3 "A peer that does not read" [Bug::WriteAll], stalled, |entries| yes_no(tells(entries, Who::Connection(2), "plan"));
-    4 "An edge is told once" [Bug::NoDrain, Bug::AcceptOnce], edges, |entries| wakes_of(entries, Who::Listener(1));
-    5 "The end of input is not the end" [Bug::CloseOnEof], half_closed, |entries| yes_no(tells(entries, Who::Connection(1), "plan"));
-    6 "Patience" [Bug::NoDeadline], late, |entries| timeout_of_last_wait_before_time_passes(entries);
-    7 "Nobody waits for a hog" [Bug::NoBudget], hog, |entries| answers_before(entries, Who::Connection(1), Who::Connection(2));
-    8 "A thousand silent peers cost nothing" [Bug::ScanAll], crowd, |entries| named_by_last_wake(entries);
+    1 "Readable is not \"request ready\"" [], dripped (None, 64), |entries| count(entries, Who::Connection(1), "read");
+    2 "A stream has no messages" [Bug::OneReadOneMessage], pipelined (None, 64), |entries| count(entries, Who::Connection(1), "read");
+    3 "A peer that does not read" [Bug::WriteAll], stalled (Some(16 * 1024), 64), |entries| yes_no(tells(entries, Who::Connection(2), "plan"));
+    4 "An edge is told once" [Bug::NoDrain, Bug::AcceptOnce], edges (None, 64), |entries| wakes_of(entries, Who::Listener(1));
+    5 "The end of input is not the end" [Bug::CloseOnEof], half_closed (None, 64), |entries| yes_no(tells(entries, Who::Connection(1), "plan"));
+    6 "Patience" [Bug::NoDeadline], late (None, 64), |entries| timeout_of_last_wait_before_time_passes(entries);
+    7 "Nobody waits for a hog" [Bug::NoBudget], hog (None, 64), |entries| answers_before(entries, Who::Connection(1), Who::Connection(2));
+    8 "A thousand silent peers cost nothing" [Bug::ScanAll], crowd (None, 2100), |entries| named_by_last_wake(entries);
 }
 
 const HELLO: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -54,7 +57,7 @@ fn dripped(stage: &mut Stage) -> io::Result<()> {
     for piece in HELLO.chunks(HELLO.len().div_ceil(5)) {
         stage.send('A', piece)?;
     }
-    stage.take('A').map(drop)
+    stage.take('A')
 }
 
 fn pipelined(stage: &mut Stage) -> io::Result<()> {
@@ -86,7 +89,7 @@ fn edges(stage: &mut Stage) -> io::Result<()> {
     stage.send('A', b"\r\n")?;
     stage.take('A')?;
     stage.send('C', HELLO)?;
-    stage.take('C').map(drop)
+    stage.take('C')
 }
 
 fn half_closed(stage: &mut Stage) -> io::Result<()> {
@@ -94,7 +97,7 @@ fn half_closed(stage: &mut Stage) -> io::Result<()> {
     stage.push('A', HELLO)?;
     stage.half_close('A')?;
     stage.settle()?;
-    stage.take('A').map(drop)
+    stage.take('A')
 }
 
 fn late(stage: &mut Stage) -> io::Result<()> {
@@ -107,7 +110,7 @@ fn late(stage: &mut Stage) -> io::Result<()> {
     stage.take('A')?;
     stage.pass(Duration::from_secs(2))?;
     stage.pass(Duration::from_secs(48))?;
-    stage.take('B').map(drop)
+    stage.take('B')
 }
 
 fn hog(stage: &mut Stage) -> io::Result<()> {
@@ -117,14 +120,14 @@ fn hog(stage: &mut Stage) -> io::Result<()> {
     stage.push('B', HELLO)?;
     stage.settle()?;
     stage.take('B')?;
-    stage.take('A').map(drop)
+    stage.take('A')
 }
 
 fn crowd(stage: &mut Stage) -> io::Result<()> {
     stage.crowd(1000)?;
     stage.connect('A', false)?;
     stage.send('A', HELLO)?;
-    stage.take('A').map(drop)
+    stage.take('A')
 }
 
 /// How often `who` did what `verb` says, with something to show for it.

@@ -213,11 +213,11 @@ impl Stage {
         self.client(name)?.shutdown(Shutdown::Write)
     }
 
-    /// `name` takes all that has come; how many answers that were.
+    /// `name` takes all that has come.
     ///
     /// # Errors
     /// There is no such client.
-    pub fn take(&mut self, name: char) -> io::Result<usize> {
+    pub fn take(&mut self, name: char) -> io::Result<()> {
         let mut got = Vec::new();
         let end = match self.client(name)?.read_to_end(&mut got) {
             Ok(_) => ", and the end",
@@ -225,9 +225,14 @@ impl Stage {
             Err(_) => ", and a reset",
         };
         let answers = memchr::memmem::find_iter(&got, b"HTTP/1.1 ").count();
-        let plural = if answers == 1 { "" } else { "s" };
-        self.say(format!("{name} takes {} bytes: {answers} answer{plural}{end}", got.len()));
-        Ok(answers)
+        let answers = match (answers, is_whole(&got)) {
+            (0, _) => "no answer".to_owned(),
+            (1, true) => "1 answer".to_owned(),
+            (1, false) => "the beginning of 1 answer".to_owned(),
+            (more, _) => format!("{more} answers"),
+        };
+        self.say(format!("{name} takes {} bytes: {answers}{end}", got.len()));
+        Ok(())
     }
 
     /// Each text is sent as a datagram, and the loop takes its turns; then the answers are counted.
@@ -286,6 +291,15 @@ impl Stage {
         let client = self.clients.iter_mut().find(|client| client.name == name);
         client.map(|client| &mut client.socket).ok_or_else(|| ErrorKind::NotFound.into())
     }
+}
+
+/// Whether `got` ends with a whole answer.
+fn is_whole(got: &[u8]) -> bool {
+    let Some(last) = memchr::memmem::rfind(got, b"HTTP/1.1 ").map(|at| &got[at..]) else { return false };
+    let Some(head) = memchr::memmem::find(last, b"\r\n\r\n") else { return false };
+    let lines = String::from_utf8_lossy(&last[..head]);
+    let len = lines.lines().find_map(|line| line.strip_prefix("Content-Length: ")?.parse::<usize>().ok());
+    len.is_some_and(|len| last.len() >= head + 4 + len)
 }
 
 /// The beginning of `bytes`, for people.

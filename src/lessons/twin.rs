@@ -270,10 +270,9 @@ impl Peer {
                         return Ok(());
                     }
                     if !self.wait_for_room() {
-                        told.borrow_mut().say(
-                            "(the loop stands still in here: nobody else is served until this peer reads;",
-                        );
-                        told.borrow_mut().say("(after 200 ms the lesson closes it)");
+                        told.borrow_mut()
+                            .say("(the loop stands still in here until this peer reads, and serves nobody)");
+                        told.borrow_mut().say("(after 200 ms the lesson ends that)");
                         return Err(Why::SendTimeout);
                     }
                 }
