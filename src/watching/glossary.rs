@@ -1,8 +1,18 @@
 //! What each step is called, how it is written, and what it means: the definitions of the narration and of
 //! `docs/TRACE.md`.
 
-use super::narrator::Level;
 use crate::observer::{Step, Who};
+
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// When the loop wakes, and who comes and goes.
+    Wakes,
+    /// Every call and decision.
+    Io,
+    /// And the first bytes of what came and went.
+    Bytes,
+}
 
 /// A word of the narration.
 #[derive(Debug, PartialEq, Eq)]

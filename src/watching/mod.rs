@@ -5,6 +5,7 @@
 
 mod escape;
 pub mod glossary;
+mod line;
 mod model;
 mod narrator;
 mod recording;
@@ -12,8 +13,10 @@ mod stepper;
 
 pub use self::{
     escape::{escaped, redacted},
+    glossary::Level,
+    line::{Line, span},
     model::{Model, Peer, State},
-    narrator::{Level, Line, Narrator, span, who},
+    narrator::{Narrator, who},
     recording::Recording,
     stepper::Stepper,
 };

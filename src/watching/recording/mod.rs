@@ -20,7 +20,7 @@ use self::{
     facts::facts,
     lanes::Lanes,
 };
-use super::{glossary, model::Model, narrator::Line};
+use super::{glossary, line::Line, model::Model};
 use crate::{
     clock::Stopwatch,
     observer::{Flags, Observer, Step, Who},

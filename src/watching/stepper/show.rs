@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     observer::Who,
-    watching::{Model, Peer, escaped, narrator::NAMED, redacted, span},
+    watching::{Model, Peer, escaped, line::NAMED, redacted, span},
 };
 
 /// At most so many bytes of a buffer are shown.
