@@ -7,10 +7,7 @@ use oneloop::{
     lessons::{Bug, LESSONS, Lesson, answer_is, lines, section, side_by_side},
     plain, raise_descriptor_limit,
 };
-use rustix::{
-    process::{Resource, getrlimit},
-    termios::tcgetwinsize,
-};
+use rustix::termios::tcgetwinsize;
 
 /// Columns where nobody says how many there are.
 const WIDTH: usize = 160;
@@ -34,8 +31,7 @@ pub fn teach(number: Option<u8>, broken: Option<&str>) -> Result<(), StartError>
         StartError::Mistake(format!("there is no lesson {number}; there are 1 to {}", LESSONS.len()))
     })?;
     let bug = broken.map(|name| bug_of(lesson, name)).transpose()?;
-    raise_descriptor_limit();
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let limit = raise_descriptor_limit();
     if limit < lesson.descriptors {
         let needed = lesson.descriptors;
         return Err(StartError::System(format!(

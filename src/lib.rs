@@ -63,6 +63,6 @@ mod sink;
 pub mod site;
 pub mod watching;
 
-pub use server::{HttpServer, Settings, StartError, plain, raise_descriptor_limit};
+pub use server::{HttpServer, Settings, StartError, is_local, plain, raise_descriptor_limit};
 pub use services::Timeouts;
 pub use sink::Sink;

@@ -3,13 +3,12 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, IsTerminal},
-    net::SocketAddr,
     os::fd::AsFd,
     path::Path,
 };
 
 use oneloop::{
-    HttpServer, Sink, StartError, plain,
+    HttpServer, Sink, StartError, is_local, plain,
     watching::{Level, Narrator, Recording, Stepper},
 };
 
@@ -69,10 +68,6 @@ pub fn attend(
     let narrator = Narrator::new(level, watching.trace_only, Sink::new(stderr));
     server.watch_on_demand(Box::new(narrator), watching.trace.is_some());
     Ok(())
-}
-
-fn is_local(address: &SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
 }
 
 fn record_to(path: &Path) -> Result<File, StartError> {

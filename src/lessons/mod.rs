@@ -17,7 +17,7 @@ use std::{
 };
 
 use mio::net::{TcpListener, UdpSocket};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::SockRef;
 
 pub use self::{
     page::{answer_is, lines, section, side_by_side},
@@ -32,6 +32,7 @@ use self::{
 use crate::{
     clock::Clock,
     event_loop::{EventLoop, Limits},
+    server::bind_tcp,
     services::{Echo, Http, Timeouts},
     site::{self, Site},
 };
@@ -63,15 +64,10 @@ impl Lesson {
     }
 
     fn listener(&self) -> io::Result<Bound> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        let socket = bind_tcp((Ipv4Addr::LOCALHOST, 0).into(), false)?;
         if let Some(size) = self.send_buffer {
-            socket.set_send_buffer_size(size)?;
+            SockRef::from(&socket).set_send_buffer_size(size)?; // accepted sockets inherit it
         }
-        socket.set_tcp_nodelay(true)?;
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-        socket.listen(1024)?;
-        socket.set_nonblocking(true)?;
-        let socket = TcpListener::from_std(socket.into());
         let address = socket.local_addr()?;
         Ok((socket, address))
     }

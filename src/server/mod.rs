@@ -1,142 +1,35 @@
 //! The class of the course: a host, a port and a directory in, `serve_forever()`.
 
+mod settings;
+mod sockets;
+
 use std::{
     cell::RefCell,
-    fmt,
-    fs::File,
     io,
     net::{SocketAddr, ToSocketAddrs},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::{Path, PathBuf},
+    path::Path,
     rc::Rc,
-    time::Duration,
 };
 
-use mio::net::{TcpListener, UdpSocket};
-use rustix::{
-    io::Errno,
-    process::{Resource, Rlimit, getrlimit, setrlimit},
-};
+use mio::net::UdpSocket;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
-use socket2::{Domain, Protocol, Socket, Type};
 
+use self::sockets::{bind_host, cannot_listen, descriptors_for_connections};
+pub use self::{
+    settings::{Settings, StartError, plain},
+    sockets::{bind_tcp, is_local, raise_descriptor_limit},
+};
 use crate::{
     clock::Clock,
     event_loop::{EventLoop, Limits},
-    http::{Cors, Extra, Hosts, Names, Policy},
+    http::{Hosts, Names, Policy},
     observer::{Observer, Who},
     protocol::Watcher,
-    services::{AccessLog, Comforts, Echo, Format, Http, Timeouts, directory_path, file_path},
+    services::{AccessLog, Comforts, Echo, Http, directory_path, file_path},
     sink::Sink,
     site::{self, Found, Site},
 };
-
-/// Connections that the kernel completes before they are accepted; it has a bound of its own (`somaxconn`, listen(2)).
-const BACKLOG: i32 = 4096;
-/// Descriptors that are not for connections and their files: listeners, the poller, signals, logs.
-const RESERVED_DESCRIPTORS: u64 = 64;
-
-/// All that can be set. [`Settings::default`] is what the command line has without options. `None` in a time limit: no
-/// limit.
-#[derive(Debug)]
-pub struct Settings {
-    /// Names or addresses to listen on.
-    pub hosts: Vec<String>,
-    /// The port to listen on; 0: any free one.
-    pub port: u16,
-    /// Other processes may listen on the same port, too.
-    pub reuse_port: bool,
-    /// The directory to serve.
-    pub dir: PathBuf,
-    /// The file that stands for its directory.
-    pub index: String,
-    /// Hidden names are served and listed, too.
-    pub hidden: bool,
-    /// Links are followed wherever they lead, out of the directory, too.
-    pub follow_links: bool,
-    /// A directory without an index file is listed.
-    pub listing: bool,
-    /// `about` is `about.html`, and `about.html` is at `about`.
-    pub clean_urls: bool,
-    /// The directory in which the site is, as its addresses have it.
-    pub base_path: String,
-    /// `Cache-Control` for files.
-    pub cache_control: String,
-    /// Which pages from elsewhere may read what is served.
-    pub cors: Option<Cors>,
-    /// Field lines that go with responses.
-    pub headers: Vec<Extra>,
-    /// The kernel is asked to tell of changes; else files are asked about in every turn.
-    pub watch: bool,
-    /// Hosts that are answered besides this machine's own, while only loopback addresses are listened on; `*` is every
-    /// host.
-    pub allow_hosts: Vec<String>,
-    /// The file that answers navigation to what is missing, as a path in `dir`.
-    pub spa: Option<String>,
-    /// Where datagrams are answered with themselves, as `host:port`.
-    pub udp_echo: Option<String>,
-    /// Connections open at once; `None`: what the descriptors allow.
-    pub max_connections: Option<usize>,
-    /// How long requests may take to come, and connections may be silent.
-    pub timeouts: Timeouts,
-    /// How long a peer may take nothing of what is sent to it.
-    pub send_timeout: Option<Duration>,
-    /// How long the responses under way may take after a signal.
-    pub drain_timeout: Option<Duration>,
-    /// Where the access log goes.
-    pub access_log: Option<File>,
-    /// How its lines look.
-    pub access_log_format: Format,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            hosts: vec!["127.0.0.1".into()],
-            port: 8000,
-            reuse_port: false,
-            dir: "static".into(),
-            index: "index.html".into(),
-            hidden: false,
-            follow_links: false,
-            listing: false,
-            clean_urls: false,
-            base_path: "/".into(),
-            cache_control: "no-cache".into(),
-            cors: None,
-            headers: Vec::new(),
-            watch: true,
-            allow_hosts: Vec::new(),
-            spa: None,
-            udp_echo: None,
-            max_connections: None,
-            timeouts: Timeouts { head: Some(Duration::from_secs(10)), idle: Some(Duration::from_secs(60)) },
-            send_timeout: Some(Duration::from_secs(30)),
-            drain_timeout: Some(Duration::from_secs(10)),
-            access_log: None,
-            access_log_format: Format::Common,
-        }
-    }
-}
-
-/// Why a server cannot start; its text is a sentence for the operator.
-#[derive(Debug)]
-pub enum StartError {
-    /// The operator asked for something that is not there.
-    Mistake(String),
-    /// The system did not give what was asked for.
-    System(String),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartError::Mistake(text) | StartError::System(text) => f.write_str(text),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
 
 /// An HTTP server for a directory, on one event loop.
 pub struct HttpServer {
@@ -182,7 +75,7 @@ impl HttpServer {
             sockets.extend(bind_host(host, settings.port, settings.reuse_port)?);
         }
         // Whoever listens to the network is meant to be reached by names that nobody here knows.
-        if sockets.iter().all(|(address, _)| address.ip().to_canonical().is_loopback()) {
+        if sockets.iter().all(|(address, _)| is_local(address)) {
             http = http.for_hosts(own_hosts(&settings)?);
         }
         let http = Rc::new(http);
@@ -343,86 +236,7 @@ fn own_hosts(settings: &Settings) -> Result<Hosts, StartError> {
     Ok(settings.hosts.iter().fold(allowed, |hosts, name| hosts.also(name)))
 }
 
-/// Listens on every address of `host`.
-fn bind_host(host: &str, port: u16, reuse_port: bool) -> Result<Vec<(SocketAddr, TcpListener)>, StartError> {
-    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-    let addresses = (bare, port)
-        .to_socket_addrs()
-        .map_err(|_| StartError::Mistake(format!("'{host}' is no address of this machine; try 127.0.0.1")))?;
-    let mut sockets = Vec::new();
-    let mut missing = None;
-    for address in addresses {
-        match bind_tcp(address, reuse_port) {
-            Ok(socket) => sockets.push((socket.local_addr().unwrap_or(address), socket)),
-            // A name may have an address of a family that this machine has not.
-            Err(e) if is_missing_address(&e) => missing = Some(cannot_listen(address, &e)),
-            Err(e) => return Err(cannot_listen(address, &e)),
-        }
-    }
-    match missing {
-        Some(error) if sockets.is_empty() => Err(error),
-        _ => Ok(sockets),
-    }
-}
-
-/// socket, setsockopt, bind, listen: what `HTTPServer.create_socket` and `bind` do in the course.
-fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
-    // A restarted server may listen again while connections of the old one are still going away.
-    socket.set_reuse_address(true)?;
-    if reuse_port {
-        // The kernel deals new connections out to whoever listens on the port: socket(7).
-        socket.set_reuse_port(true)?;
-    }
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    // Accepted sockets inherit it: small answers are not to wait for an acknowledgement (Nagle).
-    socket.set_tcp_nodelay(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(TcpListener::from_std(socket.into()))
-}
-
-/// Raises the limit of descriptors as far as is allowed. For a process of its own: a library leaves it alone.
-pub fn raise_descriptor_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    }
-}
-
-/// How many connections the descriptors allow, if each of them downloads a file of its own.
-fn descriptors_for_connections() -> usize {
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::from(u32::MAX));
-    let free = limit - RESERVED_DESCRIPTORS.min(limit / 2);
-    (free / 2).max(1) as usize
-}
-
-fn is_missing_address(e: &io::Error) -> bool {
-    matches!(Errno::from_io_error(e), Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
-}
-
 fn cannot_serve(dir: &Path, e: &io::Error) -> StartError {
     let dir = dir.display();
     StartError::Mistake(format!("cannot serve '{dir}': {}; name a directory that can be read", plain(e)))
-}
-
-fn cannot_listen(address: SocketAddr, e: &io::Error) -> StartError {
-    let advice = match Errno::from_io_error(e) {
-        Some(Errno::ADDRINUSE) => "; choose another port, or 0 for any free one",
-        Some(Errno::ACCESS) => "; ports below 1024 need a privilege",
-        Some(Errno::ADDRNOTAVAIL) => "; choose an address of this machine",
-        _ => "",
-    };
-    StartError::System(format!("cannot listen on {address}: {}{advice}", plain(e)))
-}
-
-/// What the system says, in its words and without its number.
-pub fn plain(e: &io::Error) -> String {
-    let text = e.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
