@@ -324,15 +324,6 @@ fn masked(line: &str) -> String {
     words.join(" ")
 }
 
-fn masked_fact(fact: &str) -> String {
-    match fact.split_once('=') {
-        Some((name @ ("took" | "late" | "life" | "fd"), _)) => format!("{name}=_"),
-        Some(("timeout", time)) if time != "never" => "timeout=_".into(),
-        _ if fact.starts_with("127.0.0.1:") => "ADDR".into(),
-        _ => fact.into(),
-    }
-}
-
 #[test]
 fn a_script_steps_and_guesses_always_the_same() {
     let site = Site::new();

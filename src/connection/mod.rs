@@ -234,8 +234,10 @@ impl Connection {
                 Ok(Wrote::Some { by, offered, got }) => {
                     self.progress |= got > 0;
                     budget.bytes = budget.bytes.saturating_sub(got);
-                    let (sent, of) = (self.outbox.sent(), self.outbox.position());
-                    cx.note(|| Step::Wrote { by, offered, got, sent, of });
+                    cx.note(|| {
+                        let (sent, of) = (self.outbox.sent(), self.outbox.position());
+                        Step::Wrote { by, offered, got, sent, of }
+                    });
                 }
                 Ok(Wrote::WouldBlock { by, offered }) => {
                     ready.writable = false;

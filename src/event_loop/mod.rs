@@ -209,14 +209,11 @@ impl EventLoop {
         let deadline = connection.deadline();
         self.connections += 1;
         let number = self.connections;
-        let (fd, patience) = (connection.fd(), connection.patience(self.clock.now()));
         match self.insert(Kind::Connection(Box::new(connection)), Who::Connection(number)) {
             Ok(key) => {
                 self.open += 1;
                 self.deadlines.set(key, deadline);
-                let open = self.open;
-                self.steps.note(who, || Step::Accepted { connection: number, peer, fd, open });
-                self.steps.note(Who::Connection(number), || patience);
+                self.tell_of_welcome(who, number, key, peer);
             }
             Err(e) => log::warn!("cannot poll a connection: {e}"),
         }

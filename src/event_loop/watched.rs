@@ -1,10 +1,15 @@
 //! What the loop tells those who watch: who is there, and whom it woke for. The kernel's word and our own carried-over
 //! work are never mixed.
 
+use std::net::SocketAddr;
+
 use mio::event::Event;
 use slab::Slab;
 
-use super::{EventLoop, source::Source};
+use super::{
+    EventLoop,
+    source::{Kind, Source},
+};
 use crate::observer::{Flags, Observer, Step, Who};
 
 impl EventLoop {
@@ -24,6 +29,16 @@ impl EventLoop {
         if let Some(observer) = self.steps.toggle() {
             tell_of_bound(&self.sources, observer);
         }
+    }
+
+    /// Tells of the connection at `key`, the `number`th, which `listener` has accepted from `peer`.
+    pub(super) fn tell_of_welcome(&mut self, listener: Who, number: u64, key: usize, peer: SocketAddr) {
+        let Some(Source { kind: Kind::Connection(connection), who, .. }) = self.sources.get(key) else {
+            return;
+        };
+        let (open, now) = (self.open, self.clock.now());
+        self.steps.note(listener, || Step::Accepted { connection: number, peer, fd: connection.fd(), open });
+        self.steps.note(*who, || connection.patience(now));
     }
 
     /// Tells that the source at `key` has its turn.

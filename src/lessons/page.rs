@@ -117,8 +117,15 @@ mod tests {
 
     #[test]
     fn beside_each_other() {
-        let [left, right] = [["one -- gloss", "two"].as_slice(), &["a line that is long"]]
-            .map(|lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>());
+        let [left, right] = [["one -- gloss", "two"].as_slice(), &["a line that is long"]].map(owned);
         assert_eq!(side_by_side(&left, &right, 23), ["one        | a line th…", "two        |"]);
+        let left = owned(&["   A asks", "one", "two", "   A takes"]);
+        let right = owned(&["   A asks", "one", "   A takes", "three"]);
+        let rows = ["   A asks  |    A asks", "one        | one", "two        |", "   A takes |    A takes"];
+        assert_eq!(side_by_side(&left, &right, 23)[..4], rows, "what a client does stands in one row");
+    }
+
+    fn owned(lines: &[&str]) -> Vec<String> {
+        lines.iter().map(|line| (*line).to_owned()).collect()
     }
 }

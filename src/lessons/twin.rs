@@ -49,17 +49,6 @@ pub enum Bug {
 }
 
 impl Bug {
-    pub const ALL: [Bug; 8] = [
-        Bug::OneReadOneMessage,
-        Bug::WriteAll,
-        Bug::NoDrain,
-        Bug::AcceptOnce,
-        Bug::CloseOnEof,
-        Bug::NoDeadline,
-        Bug::NoBudget,
-        Bug::ScanAll,
-    ];
-
     pub fn name(self) -> &'static str {
         match self {
             Bug::OneReadOneMessage => "one-read-one-message",

@@ -58,7 +58,7 @@ impl Narrator {
                 word: &glossary::LOST,
                 facts: format!("lines={lost}"),
             };
-            self.lines.insert_str(0, &format!("{:>9.6} {line}\n", self.stopwatch.elapsed().as_secs_f64()));
+            self.lines.insert_str(0, &stamped(&line, self.stopwatch.elapsed()));
         }
         self.sink.write(self.lines.as_bytes());
         self.lines.clear();
@@ -77,8 +77,13 @@ impl Narrator {
     }
 
     fn tell(&mut self, line: &Line, at: Duration) {
-        let _ = write!(self.lines, "{:>9.6} {line}", at.as_secs_f64());
+        self.lines.push_str(&stamped(line, at));
     }
+}
+
+/// `line` with its time, in seconds.
+fn stamped(line: &Line, at: Duration) -> String {
+    format!("{:>9.6} {line}\n", at.as_secs_f64())
 }
 
 impl Observer for Narrator {
@@ -87,16 +92,14 @@ impl Observer for Narrator {
         self.model.note(who, step, at);
         if let (Step::Waiting { .. }, Some(line)) = (step, Line::of_fault(&self.model)) {
             self.tell(&line, at);
-            self.lines.push('\n');
         }
         if self.concerns(who, step)
-            && let Some(line) = Line::of(who, step, &self.model, at, self.level)
+            && let Some(mut line) = Line::of(who, step, &self.model, at, self.level)
         {
-            self.tell(&line, at);
             if matches!(step, Step::Woke { .. }) && !self.cost.is_zero() {
-                let _ = write!(self.lines, " trace={}", span(self.cost));
+                let _ = write!(line.facts, " trace={}", span(self.cost));
             }
-            self.lines.push('\n');
+            self.tell(&line, at);
         }
         match step {
             Step::Woke { .. } => self.cost = Duration::ZERO,
