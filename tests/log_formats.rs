@@ -261,6 +261,30 @@ fn pipelined_requests_have_a_line_each_in_their_order() {
 }
 
 #[test]
+fn a_request_that_is_repeated_in_a_pipeline_has_a_line_each_time() {
+    let site = site();
+    each(FORMATS, |format| {
+        let mut logging = Logging::with(&site, format, &[]);
+        let page = logging.server.get("/missing").body.len() as u64;
+        logging.line();
+        let mut client = logging.server.connect();
+        let asked =
+            [("GET /hello.txt", 6), ("HEAD /hello.txt", 0), ("GET /missing", page), ("GET /big", BIG)];
+        let all: String = asked.iter().map(|(line, _)| request(line, "").repeat(3)).collect();
+        let all = all + &request("GET /hello.txt", "Connection: close\r\n");
+        logging.server.while_stopped(|| client.send(all));
+        client.rest();
+        for (line, bytes) in asked.iter().flat_map(|asked| [asked; 3]) {
+            let logged = logging.line();
+            assert_eq!((logged.request, logged.bytes), (format!("{line} HTTP/1.1"), *bytes));
+            assert!(!logged.is_aborted);
+        }
+        assert_eq!(logging.line().bytes, 6);
+        logging.expect_no_more();
+    });
+}
+
+#[test]
 fn who_came_from_where_is_told_by_combined_and_json() {
     let site = Site::new();
     let fields = "Referer: http://localhost/?q=\"x\"\r\nUser-Agent: Moz\\illa/5.0 (X11; \"Li nux\")\r\n";

@@ -167,3 +167,51 @@ fn one_empty_line_before_a_request_is_skipped() {
         }
     }
 }
+
+#[test]
+fn what_is_repeated_is_answered_like_what_is_not() {
+    let site = Site::new();
+    site.write("large.bin", pattern(1 << 20));
+    site.write("page.txt", pattern(5000));
+    site.write("folder/a", "a");
+    let server = Server::with(&site, &["--listing"]);
+    let kinds = [
+        ("GET /hello.txt", ""),
+        ("GET /page.txt", ""),
+        ("GET /page.txt", "Range: bytes=0-0,7-9\r\n"),
+        ("HEAD /page.txt", ""),
+        ("GET /large.bin", "Range: bytes=0-99999\r\n"),
+        ("GET /folder/", ""),
+        ("GET /missing", ""),
+        ("GET /hello.txt", "If-None-Match: *\r\n"),
+        ("OPTIONS /hello.txt", ""),
+        ("POST /hello.txt", "Content-Length: 3\r\n"),
+    ];
+    // The query, which no answer depends on, tells repeated requests from others.
+    let request = |(line, fields): (&str, &str), query| {
+        let body = if line.starts_with("POST") { "abc" } else { "" };
+        format!("{line}?{query} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n{body}")
+    };
+    let answers = |stream: &str| {
+        let mut client = server.connect();
+        server.while_stopped(|| client.send(format!("{stream}{LAST}")));
+        let rest = client.rest();
+        let text = String::from_utf8_lossy(&rest);
+        // The seconds of Date may pass in between, and the tag of a file as young as this is another each time.
+        let is_of_now = |line: &&str| line.starts_with("Date: ") || line.starts_with("ETag: ");
+        let lines = text.split("\r\n").filter(|line| !is_of_now(line));
+        lines.collect::<Vec<_>>().join("\r\n")
+    };
+    let runs = [3, 1, 20, 2];
+    each(kinds, |kind| {
+        let (mut repeated, mut distinct) = (String::new(), String::new());
+        for (i, run) in runs.into_iter().enumerate() {
+            repeated += &request(*kind, i).repeat(run);
+            distinct.extend((0..run).map(|j| request(*kind, 100 * i + j)));
+            [&mut repeated, &mut distinct].into_iter().for_each(|stream| *stream += &get("/"));
+        }
+        let expected = answers(&distinct);
+        assert!(answers(&repeated) == expected, "{} bytes", expected.len());
+        assert_eq!(expected.matches("HTTP/1.1 ").count(), 26 + 4 + 1);
+    });
+}

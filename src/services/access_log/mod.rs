@@ -110,6 +110,14 @@ impl Journal {
         }
     }
 
+    /// The response that ended last is given once more; it is `len` bytes long.
+    pub fn again(&mut self, len: u64) {
+        if let Some(last) = self.open.back() {
+            let (text, body, end) = (last.text.clone(), last.body + len, last.end.map(|end| end + len));
+            self.open.push_back(Line { text, body, end, ..*last });
+        }
+    }
+
     /// Everything up to `sent` is sent.
     pub fn sent(&mut self, sent: u64, clock: &Clock) {
         while let Some(Line { body, end: Some(end), .. }) = self.open.front()

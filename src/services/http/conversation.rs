@@ -65,7 +65,12 @@ impl Protocol for Conversation {
                     let left = input.len() - len;
                     cx.note(|| Step::Understood { start: request.line.to_vec(), len, left });
                 }
+                let start = out.bytes().len();
                 match self.answer(&request, out, cx) {
+                    Some(Next::Again) if !cx.is_watched() => {
+                        let times = self.repeat(start, input.split_at(len), out);
+                        Received { consumed: len * (1 + times), next: Next::Again }
+                    }
                     Some(next) => Received { consumed: len, next },
                     None => Received { consumed: 0, next: Next::More },
                 }
@@ -183,6 +188,27 @@ impl Conversation {
             Err(refusal) => self.refuse(request, refusal, out, cx),
         };
         Some(next)
+    }
+
+    /// Gives the answer that stands in `out` from `start` once more for each time that its request is repeated right
+    /// behind it, byte for byte. All had come when the answer was made, so that it is as true for each. Says how often.
+    fn repeat(&mut self, start: usize, (request, behind): (&[u8], &[u8]), out: &mut Outbox) -> usize {
+        if !out.has_room() {
+            return 0; // as where the body is sent from where it lies
+        }
+        let answer = start..out.bytes().len();
+        let mut times = 0;
+        for _ in behind.chunks_exact(request.len()).take_while(|next| *next == request) {
+            out.bytes().extend_from_within(answer.clone());
+            if let Some(journal) = &mut self.journal {
+                journal.again(answer.len() as u64);
+            }
+            times += 1;
+            if !out.has_room() {
+                break;
+            }
+        }
+        times
     }
 
     /// Refuses a request that was understood, with the site's own page where it has one.
