@@ -118,6 +118,8 @@ pub enum Step {
     Wrote { by: Call, offered: usize, got: usize, sent: u64, of: u64 },
     /// A write would block: the send buffer is full.
     Blocked { by: Call, offered: usize },
+    /// What is to be sent next, behind `sent` bytes, is not in memory: the disk was asked for it.
+    NotInMemory { sent: u64 },
     /// The source now waits for writability, too (`wlist.append`).
     Armed,
     /// The source waits for readability alone again (`wlist.remove`).

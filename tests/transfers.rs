@@ -134,3 +134,34 @@ fn a_file_that_grows_while_it_is_sent_keeps_its_promised_length() {
     assert!(client.take(16 * MIB).iter().all(|b| *b == 0), "zeros");
     assert_eq!(client.response().text(), "hello\n");
 }
+
+/// Whether the byte at `at` of `file` could be read without waiting for a disk, as far as its file system says.
+fn is_in_memory(file: &fs::File, at: u64) -> bool {
+    let mut byte = [0];
+    let mut buffers = [std::io::IoSliceMut::new(&mut byte)];
+    let read = rustix::io::preadv2(file, &mut buffers, at, rustix::io::ReadWriteFlags::NOWAIT);
+    read != Err(rustix::io::Errno::AGAIN)
+}
+
+#[test]
+fn a_file_that_is_not_in_memory_is_waited_for_and_arrives_whole() {
+    let site = Site::new();
+    let content = pattern(24 << 20);
+    site.write("large.bin", &content);
+    let mut server = Server::with(&site, &["--trace", "--trace-only", "c1"]);
+    let mut client = server.connect();
+    let file = fs::File::open(site.at("large.bin")).expect("open");
+    file.sync_all().expect("sync");
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).expect("advice");
+    let is_cold = !is_in_memory(&file, 1 << 18);
+    client.send(get("/large.bin"));
+    let response = client.response();
+    assert!(response.body == content, "{} bytes", response.body.len());
+    drop(client);
+    let mut trace = String::new();
+    server.signal(rustix::process::Signal::TERM);
+    server.stderr().read_to_string(&mut trace).expect("read");
+    let looks: Vec<&str> = trace.lines().filter(|line| line.contains(" not in memory")).collect();
+    assert!(!is_cold || !looks.is_empty(), "it was on the disk alone");
+    assert!(!trace.contains(" fault "), "it does not spin meanwhile");
+}

@@ -4,6 +4,7 @@
 //! protocol and no poller: it is told what is ready, does what can be done without blocking, and says what it needs
 //! next. It must never read while something is unsent: that is the backpressure which bounds its memory.
 
+mod disk;
 mod flush;
 mod inbox;
 
@@ -18,7 +19,7 @@ use std::{
 use mio::net::TcpStream;
 
 pub use self::flush::{Wrote, write_once};
-use self::inbox::Inbox;
+use self::{disk::Disk, inbox::Inbox};
 use crate::{
     clock::Clock,
     observer::Step,
@@ -79,6 +80,8 @@ pub enum Outcome {
     Blocked,
     /// Another turn: its budget is used up.
     Again,
+    /// A moment: the disk reads what is to be sent next.
+    Later,
     /// To be closed.
     Closed(Why),
 }
@@ -107,6 +110,7 @@ pub struct Connection {
     protocol: Box<dyn Protocol>,
     inbox: Inbox,
     outbox: Outbox,
+    disk: Disk,
     phase: Phase,
     /// Something was understood or sent since patience was last measured.
     progress: bool,
@@ -130,6 +134,7 @@ impl Connection {
             protocol,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
+            disk: Disk::default(),
             phase: Phase::Open,
             progress: false,
             waiting: why,
@@ -151,6 +156,11 @@ impl Connection {
     pub fn patience(&self, now: Instant) -> Step {
         let within = self.deadline.map(|deadline| deadline.saturating_duration_since(now));
         Step::Patient { why: self.waiting, within }
+    }
+
+    /// Whether it waits for the disk, which no event tells of.
+    pub fn awaits_disk(&self) -> bool {
+        self.disk.is_awaited()
     }
 
     /// How many bytes came that are not understood.
@@ -229,7 +239,13 @@ impl Connection {
             if budget.bytes == 0 {
                 return Break(Outcome::Again);
             }
-            match write_once(&mut self.outbox, &mut self.socket, budget.bytes) {
+            let at_hand = self.disk.at_hand(&self.outbox, budget.bytes);
+            if at_hand == 0 {
+                cx.note(|| Step::NotInMemory { sent: self.outbox.sent() });
+                self.progress = true; // the peer has no part in this
+                return Break(Outcome::Later);
+            }
+            match write_once(&mut self.outbox, &mut self.socket, at_hand) {
                 Ok(Wrote::Nothing) => {}
                 Ok(Wrote::Some { by, offered, got }) => {
                     self.progress |= got > 0;

@@ -41,6 +41,8 @@ const ACCEPTS: usize = 64;
 const LATE: usize = 256;
 /// Asks a listener again after this long when descriptors or memory ran out.
 const RETRY_ACCEPT: Duration = Duration::from_millis(200);
+/// Looks again after this long whether the disk has read what is to be sent.
+const RETRY_DISK: Duration = Duration::from_millis(1);
 /// Tells the operator of that at most this often.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
@@ -233,11 +235,15 @@ impl EventLoop {
             Outcome::Wait => self.arm(key, false),
             Outcome::Blocked => self.arm(key, true),
             Outcome::Again => self.carry_over(key),
+            Outcome::Later => {}
             Outcome::Closed(why) => return self.close(key, why),
         }
         if let Some(Source { kind: Kind::Connection(connection), who, .. }) = self.sources.get(key) {
             self.deadlines.set(key, connection.deadline());
             self.steps.note(*who, || connection.patience(self.clock.now()));
+        }
+        if outcome == Outcome::Later {
+            self.deadlines.set(key, Some(self.clock.now() + RETRY_DISK));
         }
     }
 
@@ -282,7 +288,13 @@ impl EventLoop {
             match self.sources.get(key).map(|source| &source.kind) {
                 Some(Kind::Connection(connection)) => match connection.deadline() {
                     Some(deadline) if deadline <= self.clock.now() => self.late(key),
-                    later => self.deadlines.set(key, later),
+                    later => {
+                        let is_for_disk = connection.awaits_disk();
+                        self.deadlines.set(key, later);
+                        if is_for_disk {
+                            self.converse(key);
+                        }
+                    }
                 },
                 Some(Kind::Listener(_)) => self.unpark(),
                 _ => {}

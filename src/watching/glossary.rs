@@ -69,7 +69,9 @@ words! {
     REFUSED Io "parse" "refused \"REASON\"" "the connection ends with the answer"
         "What has come is no message that this server takes. A response says why, and the connection ends."
     FILE Io "file" "PATH took=TIME" ""
-        "The site was asked what is at the path. No poller helps here: a file is always \"ready\", and a slow disk keeps everybody waiting."
+        "The site was asked what is at the path. No poller helps here: a file is always \"ready\", and a disk that is slow to find it keeps everybody waiting."
+    COLD Io "file" "sent=N not in memory" "the disk reads; others are served meanwhile"
+        "The next part of a large file is on the disk alone. To send it now would keep everybody waiting, and no event tells when it is there: the disk was asked to read ahead, and is looked at again in a millisecond."
     GATHER Io "file" "names=N" "a piece of a listing: nobody waits for the whole"
         "So many names of a directory are gathered until now. The listing goes on in the next turns."
     PLAN Io "plan" "STATUS head=N body=N|?" ""
@@ -129,6 +131,7 @@ pub fn word(who: Who, step: &Step) -> Option<&'static Word> {
         Step::Planned { .. } => &PLAN,
         Step::Wrote { offered, got, .. } if got < offered => &WRITE_PARTLY,
         Step::Wrote { .. } => &WRITE,
+        Step::NotInMemory { .. } => &COLD,
         Step::Blocked { .. } if matches!(who, Who::Datagrams(_)) => &SEND_BLOCKED,
         Step::Blocked { .. } => &WRITE_BLOCKED,
         Step::Armed => &ARM,

@@ -104,6 +104,7 @@ fn facts(who: Who, step: &Step, model: &Model, at: Duration) -> String {
         }
         Step::Wrote { by, offered, got, sent, of } => format!("{offered} -> {got} by={by} sent={sent}/{of}"),
         Step::Blocked { by, offered } => format!("{offered} -> WouldBlock by={by}"),
+        Step::NotInMemory { sent } => format!("sent={sent} not in memory"),
         Step::Armed | Step::Disarmed => "W".into(),
         Step::Deadline { why, late, got } => {
             let is_lingering = model.peers.get(&who).is_some_and(|peer| peer.state == State::Linger);

@@ -229,6 +229,7 @@ fn is_progress(step: &Step) -> bool {
         | Step::Read { .. }
         | Step::EndOfInput
         | Step::Gathered { .. }
+        | Step::NotInMemory { .. }
         | Step::Deadline { .. }
         | Step::Received { .. }
         | Step::Sent { .. }

@@ -44,6 +44,7 @@ pub fn facts(step: &Step) -> String {
         Step::Blocked { by, offered } => {
             format!(r#""by":"{by}","offered":{offered},"got":"WouldBlock""#)
         }
+        Step::NotInMemory { sent } => format!(r#""sent":{sent},"in_memory":false"#),
         Step::Deadline { why, late, got } => {
             format!(r#""reason":"{why}","late_us":{},"got":{got}"#, micros(*late))
         }
@@ -91,6 +92,7 @@ mod tests {
             Step::Planned { status: 200, head: secret.clone(), body: None },
             Step::Wrote { by: Call::Writev, offered: 2, got: 1, sent: 1, of: 2 },
             Step::Blocked { by: Call::Sendfile, offered: 1 },
+            Step::NotInMemory { sent: 1 },
             Step::Deadline { why: Why::HeadTimeout, late: Duration::ZERO, got: 1 },
             Step::Received { offered: 1, bytes: secret, from: address },
             Step::Closed { why: Why::Reset, unread: 1 },
