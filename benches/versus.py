@@ -22,6 +22,7 @@ WORK = {  # name: (arguments of wrk, path, what is counted)
     "100k": (["-c64"], "/100k.bin", "req"),
     "many": (["-c64", "-s", str(TMP / "many.lua")], "/", "req"),  # 1,000 files in turn
     "pipe16": (["-c64", "-s", str(TMP / "pipe.lua")], "/1k.html", "req"),
+    "pipe-many": (["-c64", "-s", str(TMP / "pipe-many.lua")], "/", "req"),  # 16 different files in a pipeline
     "close": (["-c64", "-s", str(TMP / "close.lua")], "/1k.html", "req"),
     "404": (["-c64"], "/none.html", "req"),
     "64m": (["-c4"], "/64m.bin", "MB"),
@@ -41,6 +42,10 @@ def make_site():
 request = function() n = (n + 7) % 1000 return wrk.format("GET", string.format("/many/%04d.html", n)) end""")
     (TMP / "pipe.lua").write_text("""init = function()
   local r = {} for i = 1, 16 do r[i] = wrk.format("GET", "/1k.html") end all = table.concat(r)
+end
+request = function() return all end""")
+    (TMP / "pipe-many.lua").write_text("""init = function()
+  local r = {} for i = 1, 16 do r[i] = wrk.format("GET", string.format("/many/%04d.html", 60 * i)) end all = table.concat(r)
 end
 request = function() return all end""")
     (TMP / "close.lua").write_text("""request = function() return wrk.format("GET", "/1k.html", {["Connection"] = "close"}) end""")
@@ -194,7 +199,7 @@ def report(work, by_server):
 
 def draw(measured, path):
     """CPU per request of each server as a multiple of the limit's: one group of bars a workload."""
-    colours = {"ours": "#d9480f", "nginx": "#2b8a3e", "lighttpd": "#1971c2", "darkhttpd": "#868e96", "lwan": "#9c36b5"}
+    colours = {"ours": "#d9480f", "nginx": "#2b8a3e", "lighttpd": "#1971c2", "h2o": "#868e96", "darkhttpd": "#f59f00", "lwan": "#9c36b5"}
     rows, y, names = [], 34, []
     for work, by_server in measured.items():
         limit = by_server.get("limit")
