@@ -1,11 +1,18 @@
 //! Files that are not in memory: the readiness of which no poller tells.
 //!
 //! For a poller a file is always ready, and whoever sends from one that is not in the page cache sleeps until the disk
-//! has read it, and everybody else with him. So before a part of a large file is sent, the kernel is asked whether it
-//! could be read without waiting. If not, the disk is asked to read it, and it is looked at again in a moment. Of a
-//! file in memory this costs one short call for each half megabyte.
+//! has read it, and everybody else with him. So before a part of a large file is sent, the kernel is asked whether both
+//! its ends could be read without waiting: two short calls for each half megabyte. If not, the disk is asked to read,
+//! and it is looked at again in a moment. From then on, until its end, the file is read through before it is sent, as
+//! far as it is in memory.
 
-use std::{fs::File, io::IoSliceMut, num::NonZeroU64};
+use std::{
+    fs::File,
+    io::IoSliceMut,
+    num::NonZeroU64,
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use rustix::{
     fs::{Advice, fadvise},
@@ -14,73 +21,24 @@ use rustix::{
 
 use crate::protocol::{Front, Outbox};
 
-/// So much comes from the disk at once: to wait for it takes no longer than to open a file does.
+/// So much comes from the disk at once: to wait for it takes no longer than to open a file does. Kernels cut longer
+/// wishes down to about this.
 const PIECE: usize = 128 * 1024;
-/// The disk is asked for this much at a time, for to ask takes time, too.
+/// The disk is first asked for this much, and for twice as much each time when something has come.
 const ASK: u64 = 512 * 1024;
 /// The disk is asked to be this far ahead of what is sent.
 const AHEAD: u64 = 4 * 1024 * 1024;
-/// After so many looks in vain, about a second, a file is sent as it is, whoever has to wait.
-const LOOKS: u16 = 1000;
+/// After this long, the next part is sent as it is, whoever has to wait: only then does a disk tell of its faults.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is known of the file that is being sent. Positions are those of the [`Outbox`], so that what was known of one
 /// file says nothing of the next.
 #[derive(Debug, Default)]
 pub struct Disk {
-    /// The disk was asked to read up to here: the file is not in memory if this is ahead of what is sent.
+    /// The disk was asked to read up to here: the file was not in memory if this is ahead of what is sent.
     asked: u64,
-    /// Up to here it is sent as it is.
-    given_up: u64,
-    /// Looks in vain since something was found.
-    looks: u16,
-}
-
-impl Disk {
-    /// Whether what is to be sent next was not in memory when it was last looked at.
-    pub fn is_awaited(&self) -> bool {
-        self.looks > 0
-    }
-
-    /// How many of the next `at_most` bytes can be sent without waiting for the disk, which is asked to read ahead where
-    /// that is not all of them.
-    pub fn at_hand(&mut self, out: &Outbox, at_most: usize) -> usize {
-        let Front::File { file, offset, left } = out.front() else { return at_most };
-        let next = Next { sent: out.sent(), end: out.position(), count: left.min(at_most as u64) as usize };
-        let ask = |ahead| {
-            // A hint: whether it was understood shows at the next look.
-            let _ = fadvise(file, offset + ahead, NonZeroU64::new(ASK), Advice::WillNeed);
-        };
-        self.decide(next, |step| in_memory(file, offset, next.count, step), ask)
-    }
-
-    /// How much of what is `next` to send. `look` says how much of it is in memory, in steps of so many bytes; `ask` asks
-    /// the disk to read, from so far ahead.
-    fn decide(
-        &mut self,
-        Next { sent, end, count }: Next,
-        look: impl Fn(usize) -> usize,
-        ask: impl FnOnce(u64),
-    ) -> usize {
-        let is_cold = self.asked > sent;
-        if sent < self.given_up || count <= PIECE && !is_cold {
-            return count;
-        }
-        let found = look(if is_cold { PIECE } else { count });
-        if found == count && !is_cold {
-            return count;
-        }
-        if self.asked < end.min(sent + AHEAD) {
-            let from = self.asked.max(sent);
-            ask(from - sent);
-            self.asked = end.min(from + ASK);
-        }
-        self.looks = if found == 0 { self.looks + 1 } else { 0 };
-        if self.looks == LOOKS {
-            (self.looks, self.given_up) = (0, end);
-            return count;
-        }
-        found
-    }
+    /// When it was first looked at in vain.
+    since: Option<Instant>,
 }
 
 /// A part of a file that is to be sent: it stands behind `sent` bytes, the file ends at `end`.
@@ -91,25 +49,103 @@ struct Next {
     count: usize,
 }
 
-/// How many of the `count` bytes from `offset` are in memory, looked at in steps of `step` bytes.
-fn in_memory(file: &File, offset: u64, count: usize, step: usize) -> usize {
+impl Disk {
+    /// Whether what is to be sent next was not in memory when it was last looked at.
+    pub fn is_awaited(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// How many of the next `at_most` bytes can be sent without waiting for the disk, which is asked to read ahead where
+    /// that is not all of them. `buffer` is one that nobody needs now.
+    pub fn at_hand(&mut self, out: &Outbox, at_most: usize, buffer: &mut [u8], now: Instant) -> usize {
+        let Front::File { file, offset, left } = out.front() else { return at_most };
+        let next = Next { sent: out.sent(), end: out.position(), count: left.min(at_most as u64) as usize };
+        let look = |is_cold| match is_cold {
+            true => read_through(file, offset, next.count, buffer),
+            false => look_at_ends(file, offset, next.count),
+        };
+        self.decide(next, now, look, |ahead| ask(file, offset + ahead.start..offset + ahead.end))
+    }
+
+    /// How much of what is `next` to send. `look` says how much of it is in memory; `ask` asks the disk for a range, from
+    /// so far ahead.
+    fn decide(
+        &mut self,
+        Next { sent, end, count }: Next,
+        now: Instant,
+        look: impl FnOnce(bool) -> usize,
+        ask: impl FnOnce(Range<u64>),
+    ) -> usize {
+        let is_cold = self.asked > sent;
+        if count <= PIECE && !is_cold {
+            return count;
+        }
+        let found = look(is_cold);
+        if found == count && !is_cold {
+            return count;
+        }
+        let from = self.asked.max(sent);
+        let more = match (found, is_cold) {
+            (0, false) => ASK,
+            (0, true) => 0, // a disk that is busy is not asked for more; what it dropped again, the look has asked for
+            _ => 2 * ASK,
+        };
+        let to = (from + more).min(sent + AHEAD).min(end);
+        if from < to {
+            ask(from - sent..to - sent);
+            self.asked = to;
+        }
+        if found > 0 {
+            self.since = None;
+            return found;
+        }
+        let since = *self.since.get_or_insert(now);
+        if now < since + PATIENCE {
+            return 0;
+        }
+        self.since = None;
+        count
+    }
+}
+
+/// Whether the `count` bytes from `offset` are in memory, by their ends: all of them, or none.
+fn look_at_ends(file: &File, offset: u64, count: usize) -> usize {
+    let is_here = |at| read_now(file, at, &mut [0]) != Err(Errno::AGAIN);
+    if is_here(offset) && is_here(offset + count as u64 - 1) { count } else { 0 }
+}
+
+/// How many of the `count` bytes from `offset` are in memory. The kernel has the first that are not read.
+fn read_through(file: &File, offset: u64, count: usize, buffer: &mut [u8]) -> usize {
     let mut found = 0;
     while found < count {
-        let next = count.min(found + step);
-        let last = offset + next as u64 - 1;
-        // EAGAIN: it would have to be waited for (preadv2(2), RWF_NOWAIT). Some file systems cannot say.
-        if preadv2(file, &mut [IoSliceMut::new(&mut [0])], last, ReadWriteFlags::NOWAIT) == Err(Errno::AGAIN)
-        {
-            break;
+        let wanted = buffer.len().min(count - found);
+        match read_now(file, offset + found as u64, &mut buffer[..wanted]) {
+            Ok(got) if got == wanted => found += got,
+            Ok(0) => return count, // the file has become shorter, as who sends will find
+            Ok(got) => return found + got,
+            Err(Errno::AGAIN) => return found,
+            Err(_) => return count,
         }
-        found = next;
     }
     found
 }
 
+/// Reads what can be read without waiting: preadv2(2), `RWF_NOWAIT`. EAGAIN: nothing. Other errors: this file system
+/// cannot say, or the file is of no use.
+fn read_now(file: &File, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+    preadv2(file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT)
+}
+
+/// Asks the disk to read the bytes in `range`. A hint, whose failure shows in nothing but time.
+fn ask(file: &File, range: Range<u64>) {
+    for at in range.step_by(PIECE) {
+        let _ = fadvise(file, at, NonZeroU64::new(PIECE as u64), Advice::WillNeed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, os::unix::fs::FileExt, rc::Rc, thread::sleep, time::Duration};
+    use std::{cell::Cell, os::unix::fs::FileExt, rc::Rc, thread::sleep};
 
     use super::*;
     use crate::protocol::Body;
@@ -125,52 +161,55 @@ mod tests {
     fn of_a_file_in_memory_nothing_is_asked() {
         let mut disk = Disk::default();
         for sent in (0..END).step_by(COUNT) {
-            let count = disk.decide(next(sent), |step| step, |_| panic!("asked at {sent}"));
+            let count = disk.decide(next(sent), Instant::now(), |_| COUNT, |_| panic!("asked at {sent}"));
             assert_eq!((count, disk.is_awaited()), (COUNT, false));
         }
     }
 
     #[test]
-    fn of_a_small_rest_that_may_be_in_memory_nothing_is_asked_either() {
+    fn a_small_rest_that_may_be_in_memory_is_not_even_looked_at() {
         let small = Next { sent: 0, end: PIECE as u64, count: PIECE };
-        assert_eq!(Disk::default().decide(small, |_| panic!("looked"), |_| panic!("asked")), PIECE);
+        let count = Disk::default().decide(small, Instant::now(), |_| panic!("looked"), |_| panic!("asked"));
+        assert_eq!(count, PIECE);
     }
 
     #[test]
     fn the_disk_stays_ahead_of_what_is_sent_and_no_further() {
         let (mut disk, asked, mut sent) = (Disk::default(), Cell::new(0), 0);
+        let mut furthest = 0;
         while sent < END {
-            // The disk is a MiB behind what it was asked for, but for the end.
-            let read = if asked.get() < END { u64::saturating_sub(asked.get(), 1 << 20) } else { END };
-            let look = |step| {
-                let found = next(sent).count.min(u64::saturating_sub(read, sent) as usize);
-                found / step * step
+            // The disk is 300 KiB behind what it was asked for, but for the end, and a bit late with the first.
+            let read = if asked.get() < END { u64::saturating_sub(asked.get(), 300 << 10) } else { END };
+            let look = |is_cold| {
+                assert_eq!(is_cold, sent < asked.get(), "at {sent}");
+                next(sent).count.min(u64::saturating_sub(read, sent) as usize)
             };
-            let ask = |ahead| {
-                assert_eq!(sent + ahead, asked.get().max(sent), "nothing twice, and without a gap");
-                asked.set(sent + ahead + ASK);
+            let ask = |ahead: Range<u64>| {
+                assert_eq!(sent + ahead.start, asked.get().max(sent), "nothing twice, and without a gap");
+                asked.set(sent + ahead.end);
             };
-            let count = disk.decide(next(sent), look, ask);
+            let count = disk.decide(next(sent), Instant::now(), look, ask);
             assert_eq!(disk.is_awaited(), count == 0);
-            assert!(asked.get() < sent + AHEAD + ASK);
+            furthest = furthest.max(asked.get() - sent);
             sent += count as u64;
         }
-        assert_eq!((disk.given_up, disk.asked), (0, END), "of the next file nothing is known");
+        assert_eq!(furthest, AHEAD);
+        assert_eq!(disk.asked, END, "of the next file nothing is known");
     }
 
     #[test]
-    fn what_does_not_come_is_sent_as_it_is_and_the_next_file_is_looked_at_again() {
-        let mut disk = Disk::default();
-        for look in 1..LOOKS {
-            assert_eq!((disk.decide(next(0), |_| 0, |_| {}), disk.looks), (0, look));
+    fn a_disk_that_gives_nothing_is_asked_once_and_what_does_not_come_is_sent_as_it_is() {
+        let (mut disk, start, asks) = (Disk::default(), Instant::now(), Cell::new(0));
+        for sent in [0, COUNT as u64] {
+            for ms in 0..1000 {
+                let now = start + Duration::from_millis(ms);
+                let count = disk.decide(next(sent), now, |_| 0, |_| asks.set(asks.get() + 1));
+                assert_eq!((count, disk.is_awaited()), (0, true), "at {sent} after {ms} ms");
+            }
+            let count = disk.decide(next(sent), start + PATIENCE, |_| 0, |_| panic!("asked again"));
+            assert_eq!((count, disk.is_awaited()), (COUNT, false));
         }
-        for sent in [0, COUNT as u64, END - 1] {
-            let look = |_| if sent == 0 { 0 } else { panic!("looked at {sent}") };
-            assert_eq!(disk.decide(next(sent), look, |_| {}), next(sent).count);
-            assert!(!disk.is_awaited());
-        }
-        let other = Next { sent: END, end: 2 * END, count: COUNT };
-        assert_eq!((disk.decide(other, |_| 0, |_| {}), disk.is_awaited()), (0, true));
+        assert_eq!(asks.get(), 2, "once for each part");
     }
 
     /// What the kernel says of a real file; on some file systems all files are in memory.
@@ -181,16 +220,38 @@ mod tests {
         file.write_all_at(&vec![b'x'; LEN], 0).expect("write");
         file.sync_all().expect("sync");
         fadvise(&file, 0, None, Advice::DontNeed).expect("advice");
-        let (mut out, mut disk) = (Outbox::default(), Disk::default());
+        let (mut out, mut disk, mut buffer) = (Outbox::default(), Disk::default(), [0; 10_000]);
         out.put(Body::File { file: Rc::new(file), offset: 0, left: LEN as u64 });
         while !out.is_empty() {
-            let found = disk.at_hand(&out, COUNT);
-            out.advance(found.min(LEN - out.sent() as usize));
-            if disk.is_awaited() {
-                assert_eq!(found, 0);
+            let found = disk.at_hand(&out, COUNT, &mut buffer, Instant::now());
+            assert_eq!(disk.is_awaited(), found == 0);
+            out.advance(found);
+            if found == 0 {
                 sleep(Duration::from_millis(1));
             }
         }
         assert_eq!(out.sent(), LEN as u64);
+    }
+
+    /// The last page alone is in memory, as after a seek.
+    #[test]
+    fn bytes_are_not_taken_for_in_memory_because_their_last_is() {
+        let file = tempfile::tempfile().expect("a file");
+        file.write_all_at(&vec![b'x'; COUNT], 0).expect("write");
+        file.sync_all().expect("sync");
+        let is_at_hand = |is_cold, file: &File| match is_cold {
+            true => read_through(file, 0, COUNT, &mut [0; 10_000]) == COUNT,
+            false => look_at_ends(file, 0, COUNT) == COUNT,
+        };
+        for is_cold in [true, false] {
+            fadvise(&file, 0, None, Advice::DontNeed).expect("advice");
+            if read_now(&file, COUNT as u64 / 2, &mut [0]) != Err(Errno::AGAIN) {
+                return; // on this file system all files are in memory
+            }
+            file.read_exact_at(&mut [0], COUNT as u64 - 1).expect("read");
+            assert!(!is_at_hand(is_cold, &file));
+            file.read_exact_at(&mut vec![0; COUNT], 0).expect("read");
+            assert!(is_at_hand(is_cold, &file));
+        }
     }
 }

@@ -28,7 +28,7 @@ use crate::{
 
 /// Reads and writes at most this often in one turn.
 const ROUNDS: usize = 16;
-/// Understands about this many messages at most in one turn: one read can bring thousands.
+/// Asks a protocol for about this many answers at most in one turn: one read can bring thousands of messages.
 const MESSAGES: usize = 64;
 /// Writes about this many bytes at most in one turn, so that others are served.
 const WRITE_BUDGET: usize = 512 * 1024;
@@ -199,7 +199,7 @@ impl Connection {
     ) -> ControlFlow<Outcome> {
         let mut budget = Budget { bytes: WRITE_BUDGET, messages: MESSAGES };
         for _ in 0..ROUNDS {
-            self.flush(&mut budget, ready, cx)?;
+            self.flush(&mut budget, ready, buffer, cx)?;
             match self.phase {
                 Phase::Open => self.receive(&mut budget, ready, buffer, cx)?,
                 // What came while the answer was sent would make a close a reset.
@@ -215,10 +215,11 @@ impl Connection {
         &mut self,
         budget: &mut Budget,
         ready: &mut Readiness,
+        buffer: &mut [u8],
         cx: &mut Context<'_>,
     ) -> ControlFlow<Outcome> {
         let before = self.outbox.sent();
-        let flow = self.write(budget, ready, cx);
+        let flow = self.write(budget, ready, buffer, cx);
         if self.outbox.sent() != before {
             self.protocol.sent(self.outbox.sent(), cx.clock);
         }
@@ -230,6 +231,7 @@ impl Connection {
         &mut self,
         budget: &mut Budget,
         ready: &mut Readiness,
+        buffer: &mut [u8],
         cx: &mut Context<'_>,
     ) -> ControlFlow<Outcome> {
         while !self.outbox.is_empty() {
@@ -239,10 +241,9 @@ impl Connection {
             if budget.bytes == 0 {
                 return Break(Outcome::Again);
             }
-            let at_hand = self.disk.at_hand(&self.outbox, budget.bytes);
+            let at_hand = self.disk.at_hand(&self.outbox, budget.bytes, buffer, cx.clock.now());
             if at_hand == 0 {
                 cx.note(|| Step::NotInMemory { sent: self.outbox.sent() });
-                self.progress = true; // the peer has no part in this
                 return Break(Outcome::Later);
             }
             match write_once(&mut self.outbox, &mut self.socket, at_hand) {

@@ -1,4 +1,4 @@
-//! Who is late, and how long the poll may sleep.
+//! Who is late, or else to be looked at by the clock, and how long the poll may sleep.
 //!
 //! Each key has at most one entry, which may be *earlier* than its deadline but never later. So moving a deadline
 //! further away, which every request does, is one comparison; the entry is moved when its time has come.

@@ -37,7 +37,7 @@ use crate::{
 
 /// Accepts at most this many connections a listener and turn.
 const ACCEPTS: usize = 64;
-/// Closes at most this many late connections a turn.
+/// Looks at most at this many sources a turn whose time has come.
 const LATE: usize = 256;
 /// Asks a listener again after this long when descriptors or memory ran out.
 const RETRY_ACCEPT: Duration = Duration::from_millis(200);
@@ -130,8 +130,8 @@ impl EventLoop {
                 None => {}
             }
         }
-        // And whoever outran our patience.
-        self.close_late();
+        // And whoever's time has come: late peers, above all.
+        self.see_to_the_late();
         Ok(())
     }
 
@@ -281,8 +281,9 @@ impl EventLoop {
         }
     }
 
-    /// Gives each source whose deadline has passed what it has earned; those beyond the budget are next.
-    fn close_late(&mut self) {
+    /// Sees to each source whose time has come: who is late, who waits for the disk, whom to ask again. Those beyond the
+    /// budget are next.
+    fn see_to_the_late(&mut self) {
         for _ in 0..LATE {
             let Some(key) = self.deadlines.pop_due(self.clock.now()) else { break };
             match self.sources.get(key).map(|source| &source.kind) {

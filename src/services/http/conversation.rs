@@ -19,6 +19,9 @@ use crate::{
     site::Entry,
 };
 
+/// A request's answer is copied this often at most in one go: about the work of one more answer.
+const COPIES: usize = 15;
+
 /// What has been said on one connection, as far as it matters for what comes next.
 pub struct Conversation {
     http: Rc<Http>,
@@ -198,7 +201,7 @@ impl Conversation {
         }
         let answer = start..out.bytes().len();
         let mut times = 0;
-        for _ in behind.chunks_exact(request.len()).take_while(|next| *next == request) {
+        for _ in behind.chunks_exact(request.len()).take(COPIES).take_while(|next| *next == request) {
             out.bytes().extend_from_within(answer.clone());
             if let Some(journal) = &mut self.journal {
                 journal.again(answer.len() as u64);
