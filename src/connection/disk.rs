@@ -9,6 +9,7 @@
 use std::{
     fs::File,
     io::IoSliceMut,
+    mem,
     num::NonZeroU64,
     ops::Range,
     time::{Duration, Instant},
@@ -19,7 +20,10 @@ use rustix::{
     io::{Errno, ReadWriteFlags, preadv2},
 };
 
-use crate::protocol::{Front, Outbox};
+use crate::{
+    clock::Clock,
+    protocol::{Front, Outbox},
+};
 
 /// So much comes from the disk at once: to wait for it takes no longer than to open a file does. Kernels cut longer
 /// wishes down to about this.
@@ -29,7 +33,28 @@ const ASK: u64 = 512 * 1024;
 /// The disk is asked to be this far ahead of what is sent.
 const AHEAD: u64 = 4 * 1024 * 1024;
 /// After this long, the next part is sent as it is, whoever has to wait: only then does a disk tell of its faults.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(5);
+/// To look and to ask take some tenths of a millisecond at most, unless they had to wait for a place in the disk's queue.
+const SLOW: Duration = Duration::from_millis(5);
+
+/// What all files share: the queue of what the disk is to read. While it is full, even to look has to wait.
+#[derive(Debug, Default)]
+pub struct Queue {
+    full_until: Option<Instant>,
+}
+
+impl Queue {
+    fn is_full(&self, now: Instant) -> bool {
+        self.full_until.is_some_and(|until| now < until)
+    }
+
+    /// To look and to ask has taken that long: a queue that was full is left alone for twice the time.
+    fn note(&mut self, took: Duration, now: Instant) {
+        if took > SLOW {
+            self.full_until = Some(now + 2 * took);
+        }
+    }
+}
 
 /// What is known of the file that is being sent. Positions are those of the [`Outbox`], so that what was known of one
 /// file says nothing of the next.
@@ -39,6 +64,8 @@ pub struct Disk {
     asked: u64,
     /// When it was first looked at in vain.
     since: Option<Instant>,
+    /// The next piece is sent as it is.
+    is_trusted: bool,
 }
 
 /// A part of a file that is to be sent: it stands behind `sent` bytes, the file ends at `end`.
@@ -55,33 +82,62 @@ impl Disk {
         self.since.is_some()
     }
 
+    /// The next piece is sent without a look: somebody wants to know whether the peer would take it.
+    pub fn trust(&mut self) {
+        self.is_trusted = true;
+    }
+
     /// How many of the next `at_most` bytes can be sent without waiting for the disk, which is asked to read ahead where
     /// that is not all of them. `buffer` is one that nobody needs now.
-    pub fn at_hand(&mut self, out: &Outbox, at_most: usize, buffer: &mut [u8], now: Instant) -> usize {
+    pub fn at_hand(
+        &mut self,
+        out: &Outbox,
+        at_most: usize,
+        queue: &mut Queue,
+        buffer: &mut [u8],
+        clock: &Clock,
+    ) -> usize {
         let Front::File { file, offset, left } = out.front() else { return at_most };
         let next = Next { sent: out.sent(), end: out.position(), count: left.min(at_most as u64) as usize };
+        if mem::take(&mut self.is_trusted) || next.count <= PIECE && !self.is_cold(next) {
+            self.since = None;
+            return next.count.min(PIECE);
+        }
+        let begun = clock.read();
+        if queue.is_full(begun) {
+            self.since.get_or_insert(begun);
+            return 0;
+        }
         let look = |is_cold| match is_cold {
             true => read_through(file, offset, next.count, buffer),
             false => look_at_ends(file, offset, next.count),
         };
-        self.decide(next, now, look, |ahead| ask(file, offset + ahead.start..offset + ahead.end))
+        let found =
+            self.decide(next, begun, look, |ahead| ask(file, offset + ahead.start..offset + ahead.end));
+        let now = clock.read();
+        queue.note(now.saturating_duration_since(begun), now);
+        found
+    }
+
+    /// Whether something of the file was not in memory until now.
+    fn is_cold(&self, next: Next) -> bool {
+        self.asked > next.sent
     }
 
     /// How much of what is `next` to send. `look` says how much of it is in memory; `ask` asks the disk for a range, from
     /// so far ahead.
     fn decide(
         &mut self,
-        Next { sent, end, count }: Next,
+        next: Next,
         now: Instant,
         look: impl FnOnce(bool) -> usize,
         ask: impl FnOnce(Range<u64>),
     ) -> usize {
-        let is_cold = self.asked > sent;
-        if count <= PIECE && !is_cold {
-            return count;
-        }
+        let Next { sent, end, count } = next;
+        let is_cold = self.is_cold(next);
         let found = look(is_cold);
         if found == count && !is_cold {
+            self.since = None;
             return count;
         }
         let from = self.asked.max(sent);
@@ -159,7 +215,7 @@ mod tests {
 
     #[test]
     fn of_a_file_in_memory_nothing_is_asked() {
-        let mut disk = Disk::default();
+        let mut disk = Disk { since: Some(Instant::now()), ..Disk::default() }; // the queue was full
         for sent in (0..END).step_by(COUNT) {
             let count = disk.decide(next(sent), Instant::now(), |_| COUNT, |_| panic!("asked at {sent}"));
             assert_eq!((count, disk.is_awaited()), (COUNT, false));
@@ -167,10 +223,23 @@ mod tests {
     }
 
     #[test]
-    fn a_small_rest_that_may_be_in_memory_is_not_even_looked_at() {
-        let small = Next { sent: 0, end: PIECE as u64, count: PIECE };
-        let count = Disk::default().decide(small, Instant::now(), |_| panic!("looked"), |_| panic!("asked"));
-        assert_eq!(count, PIECE);
+    fn while_the_queue_is_full_nothing_is_looked_at_but_small_rests_are_sent() {
+        let file = Rc::new(tempfile::tempfile().expect("a file"));
+        let clock = Clock::system();
+        let mut queue = Queue::default();
+        queue.note(SLOW, clock.now());
+        assert!(!queue.is_full(clock.now()), "it was quick");
+        queue.note(Duration::from_secs(60), clock.now());
+        for (left, is_trusted, expected) in
+            [(PIECE, false, PIECE), (PIECE + 1, false, 0), (PIECE + 1, true, PIECE)]
+        {
+            let since = Some(clock.now()); // the last time it was looked at
+            let (mut out, mut disk) = (Outbox::default(), Disk { is_trusted, since, ..Disk::default() });
+            out.put(Body::File { file: Rc::clone(&file), offset: 0, left: left as u64 });
+            assert_eq!(disk.at_hand(&out, COUNT, &mut queue, &mut [], &clock), expected);
+            assert_eq!(disk.is_awaited(), expected == 0);
+        }
+        assert!(!queue.is_full(clock.now() + Duration::from_secs(120)));
     }
 
     #[test]
@@ -201,7 +270,7 @@ mod tests {
     fn a_disk_that_gives_nothing_is_asked_once_and_what_does_not_come_is_sent_as_it_is() {
         let (mut disk, start, asks) = (Disk::default(), Instant::now(), Cell::new(0));
         for sent in [0, COUNT as u64] {
-            for ms in 0..1000 {
+            for ms in 0..5000 {
                 let now = start + Duration::from_millis(ms);
                 let count = disk.decide(next(sent), now, |_| 0, |_| asks.set(asks.get() + 1));
                 assert_eq!((count, disk.is_awaited()), (0, true), "at {sent} after {ms} ms");
@@ -223,7 +292,7 @@ mod tests {
         let (mut out, mut disk, mut buffer) = (Outbox::default(), Disk::default(), [0; 10_000]);
         out.put(Body::File { file: Rc::new(file), offset: 0, left: LEN as u64 });
         while !out.is_empty() {
-            let found = disk.at_hand(&out, COUNT, &mut buffer, Instant::now());
+            let found = disk.at_hand(&out, COUNT, &mut Queue::default(), &mut buffer, &Clock::system());
             assert_eq!(disk.is_awaited(), found == 0);
             out.advance(found);
             if found == 0 {

@@ -19,7 +19,10 @@ use std::{
 use mio::net::TcpStream;
 
 pub use self::flush::{Wrote, write_once};
-use self::{disk::Disk, inbox::Inbox};
+use self::{
+    disk::{Disk, Queue},
+    inbox::Inbox,
+};
 use crate::{
     clock::Clock,
     observer::Step,
@@ -52,17 +55,23 @@ impl Readiness {
     }
 }
 
-/// Buffers of the loop that each connection works on in its turn.
+/// What each connection works with in its turn, and none keeps.
 pub struct Scratch {
     /// What one read can take: more than a protocol ever keeps.
     input: Box<[u8]>,
     /// The spare outbox buffer.
     output: Vec<u8>,
+    /// What is known of the disk.
+    queue: Queue,
 }
 
 impl Scratch {
     pub fn new() -> Scratch {
-        Scratch { input: vec![0; 64 * 1024].into(), output: Vec::with_capacity(80 * 1024) }
+        Scratch {
+            input: vec![0; 64 * 1024].into(),
+            output: Vec::with_capacity(80 * 1024),
+            queue: Queue::default(),
+        }
     }
 
     /// A buffer that holds any datagram.
@@ -182,7 +191,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Outcome {
         self.outbox.borrow(&mut scratch.output);
-        let outcome = match self.rounds(ready, &mut scratch.input, cx) {
+        let outcome = match self.rounds(ready, scratch, cx) {
             Continue(()) => Outcome::Again,
             Break(outcome) => outcome,
         };
@@ -194,12 +203,13 @@ impl Connection {
     fn rounds(
         &mut self,
         ready: &mut Readiness,
-        buffer: &mut [u8],
+        scratch: &mut Scratch,
         cx: &mut Context<'_>,
     ) -> ControlFlow<Outcome> {
         let mut budget = Budget { bytes: WRITE_BUDGET, messages: MESSAGES };
         for _ in 0..ROUNDS {
-            self.flush(&mut budget, ready, buffer, cx)?;
+            self.flush(&mut budget, ready, scratch, cx)?;
+            let buffer = &mut scratch.input;
             match self.phase {
                 Phase::Open => self.receive(&mut budget, ready, buffer, cx)?,
                 // What came while the answer was sent would make a close a reset.
@@ -215,11 +225,11 @@ impl Connection {
         &mut self,
         budget: &mut Budget,
         ready: &mut Readiness,
-        buffer: &mut [u8],
+        scratch: &mut Scratch,
         cx: &mut Context<'_>,
     ) -> ControlFlow<Outcome> {
         let before = self.outbox.sent();
-        let flow = self.write(budget, ready, buffer, cx);
+        let flow = self.write(budget, ready, scratch, cx);
         if self.outbox.sent() != before {
             self.protocol.sent(self.outbox.sent(), cx.clock);
         }
@@ -231,7 +241,7 @@ impl Connection {
         &mut self,
         budget: &mut Budget,
         ready: &mut Readiness,
-        buffer: &mut [u8],
+        scratch: &mut Scratch,
         cx: &mut Context<'_>,
     ) -> ControlFlow<Outcome> {
         while !self.outbox.is_empty() {
@@ -241,7 +251,8 @@ impl Connection {
             if budget.bytes == 0 {
                 return Break(Outcome::Again);
             }
-            let at_hand = self.disk.at_hand(&self.outbox, budget.bytes, buffer, cx.clock.now());
+            let Scratch { input, queue, .. } = scratch;
+            let at_hand = self.disk.at_hand(&self.outbox, budget.bytes, queue, input, cx.clock);
             if at_hand == 0 {
                 cx.note(|| Step::NotInMemory { sent: self.outbox.sent() });
                 return Break(Outcome::Later);
@@ -434,6 +445,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Outcome {
         ready.writable = true;
+        self.disk.trust();
         let outcome = self.converse(ready, scratch, cx);
         let is_late = self.deadline.is_some_and(|deadline| deadline <= cx.clock.now());
         if is_late { Outcome::Closed(Why::SendTimeout) } else { outcome }
