@@ -22,7 +22,7 @@ use oneloop::{
 use proptest::{collection::vec, prelude::*, sample::select};
 
 /// Lengths of files that are sent as bytes behind their head, from memory, and from the disk.
-const LENS: [usize; 4] = [0, 1000, 40_000, 100_000];
+const LENS: [usize; 4] = [0, 1000, 40_000, 200_000];
 
 struct Rig {
     http: Rc<Http>,
@@ -108,7 +108,7 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
         "/0.bin",
         "/1000.bin",
         "/40000.bin",
-        "/100000.bin",
+        "/200000.bin",
         "/missing",
         "/docs",
         "/docs/index.html",

@@ -57,7 +57,7 @@ fn set_time(site: &Site, name: &str, seconds: u64) {
 /// Waits until all that was written is at rest, so that small files may come from memory from now on. A large file shows
 /// it: its tag is for one reading before, and stays the same afterwards.
 fn let_settle(site: &Site, client: &mut Client) {
-    site.write("large.tmp", pattern(100_000));
+    site.write("large.tmp", pattern(200_000));
     eventually("a tag that stays", || tag(client, "/large.tmp", "") == tag(client, "/large.tmp", ""));
 }
 
@@ -172,8 +172,8 @@ fn the_length_is_that_of_the_variant() {
         (43, 39),
         (0, 14),
         // In memory and on disk, in every combination.
-        (100_000, 20_000),
-        (20_000, 100_000),
+        (200_000, 20_000),
+        (20_000, 200_000),
         (3 << 20, 1 << 20),
         (1 << 20, 3 << 20),
     ];
