@@ -2,12 +2,15 @@
 //!
 //! Nothing is served from here unless it is known to be still the file that was read: the kernel tells of changes, to
 //! files that are [watched](Watch); of others, one `stat` a file and turn is asked. Whether the path still leads there
-//! *beneath the root* is asked anew every second, by opening it again.
+//! *beneath the root* is asked anew within every second, by opening it again.
 //!
 //! One kind of change leaves no trace in a file's status: a store through a shared memory map, into a page that was
 //! written to before. It is seen within that second, too.
 
-use std::{rc::Rc, time::Instant};
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use lru::LruCache;
 use rustix::fs::{AtFlags, statat};
@@ -24,6 +27,8 @@ const OVERHEAD: usize = 512;
 pub struct Cache {
     files: LruCache<Box<[u8]>, Kept>,
     bytes: usize,
+    /// How many files were ever kept.
+    count: u32,
     pub watch: Option<Watch>,
 }
 
@@ -33,7 +38,8 @@ struct Kept {
     file: Box<[u8]>,
     /// The turn in which the file was last asked for its status.
     checked: u64,
-    opened: Instant,
+    /// Until then its path is trusted.
+    until: Instant,
     watched: Watched,
 }
 
@@ -50,7 +56,7 @@ enum Watched {
 
 impl Cache {
     pub fn new() -> Cache {
-        Cache { files: LruCache::unbounded(), bytes: 0, watch: None }
+        Cache { files: LruCache::unbounded(), bytes: 0, count: 0, watch: None }
     }
 
     /// The file at `path`, if it is here and still the same.
@@ -91,9 +97,10 @@ impl Cache {
 
     /// Keeps `entry`, which was read in this turn from `file`, for `path`.
     pub fn keep(&mut self, path: &[u8], file: &[u8], entry: &Rc<Entry>, clock: &Clock) {
-        let (checked, opened) = (clock.turn(), clock.now());
+        self.count = self.count.wrapping_add(1);
+        let (checked, until) = (clock.turn(), clock.now() + lifetime(self.count));
         let kept =
-            Kept { entry: Rc::clone(entry), file: file.into(), checked, opened, watched: Watched::NotYet };
+            Kept { entry: Rc::clone(entry), file: file.into(), checked, until, watched: Watched::NotYet };
         self.forget(path);
         self.bytes += weight(path, &kept);
         self.files.put(path.into(), kept);
@@ -124,8 +131,15 @@ impl Kept {
         let is_same = || {
             statat(site.root(), &*self.file, AtFlags::empty()).is_ok_and(|stat| self.entry.is_still(&stat))
         };
-        clock.now() < self.opened + LOOK_AGAIN && (matches!(self.watched, Watched::As(_)) || is_same())
+        clock.now() < self.until && (matches!(self.watched, Watched::As(_)) || is_same())
     }
+}
+
+/// How long the path of the file that was kept as the `count`th is trusted. Files that were opened together, as those of
+/// a page are, are not all opened again in one turn.
+fn lifetime(count: u32) -> Duration {
+    let part = count.wrapping_mul(0x9e37_79b9); // the golden ratio's: neighbours are far apart
+    LOOK_AGAIN - LOOK_AGAIN / 4 * (part >> 24) / 256
 }
 
 fn weight(path: &[u8], kept: &Kept) -> usize {
@@ -134,7 +148,7 @@ fn weight(path: &[u8], kept: &Kept) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     use rustix::fs::{CWD, Mode, OFlags, openat};
 
@@ -180,6 +194,17 @@ mod tests {
         assert!(cache.fresh(b"0", &site, &clock).is_some(), "the turn in which it was read");
         clock.tick();
         assert!(cache.fresh(b"0", &site, &clock).is_none());
+    }
+
+    #[test]
+    fn files_kept_together_are_not_opened_again_together() {
+        let lifetimes: Vec<Duration> = (0..1000).map(lifetime).collect();
+        assert!(lifetimes.iter().all(|life| (LOOK_AGAIN * 3 / 4..=LOOK_AGAIN).contains(life)));
+        for ms in 750..1000 {
+            let (from, to) = (Duration::from_millis(ms), Duration::from_millis(ms + 10));
+            let together = lifetimes.iter().filter(|life| (from..to).contains(*life)).count();
+            assert!(together <= 50, "{together} in the 10 ms from {from:?}");
+        }
     }
 
     #[test]
