@@ -36,7 +36,7 @@
 //!
 //! - The process has one thread, and it blocks nowhere but in the poll of [`EventLoop::turn`](event_loop::EventLoop::turn).
 //!   (To find and open a file, and to read a small one, is the exception that `epoll` leaves: that waits for the disk. Of
-//!   a large one's next part the [connection] asks first whether it is in memory.)
+//!   a large one's next part a connection asks first whether it is in memory.)
 //! - The poller reports edges; [a source remembers](event_loop) that it is readable or writable until a call would block.
 //! - Every step has a budget. What is left over goes to the back of the ready queue, and the next poll does not sleep.
 //! - A protocol is asked for more only while its outbox has room, so that a peer cannot make memory grow.
