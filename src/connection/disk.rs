@@ -97,9 +97,10 @@ impl Disk {
         buffer: &mut [u8],
         clock: &Clock,
     ) -> usize {
+        let is_trusted = mem::take(&mut self.is_trusted);
         let Front::File { file, offset, left } = out.front() else { return at_most };
         let next = Next { sent: out.sent(), end: out.position(), count: left.min(at_most as u64) as usize };
-        if mem::take(&mut self.is_trusted) || next.count <= PIECE && !self.is_cold(next) {
+        if is_trusted || next.count <= PIECE && !self.is_cold(next) {
             self.since = None;
             return next.count.min(PIECE);
         }
@@ -151,16 +152,11 @@ impl Disk {
             ask(from - sent..to - sent);
             self.asked = to;
         }
-        if found > 0 {
-            self.since = None;
-            return found;
-        }
-        let since = *self.since.get_or_insert(now);
-        if now < since + PATIENCE {
+        if found == 0 && now < *self.since.get_or_insert(now) + PATIENCE {
             return 0;
         }
         self.since = None;
-        count
+        if found == 0 { count } else { found }
     }
 }
 

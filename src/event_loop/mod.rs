@@ -235,15 +235,12 @@ impl EventLoop {
             Outcome::Wait => self.arm(key, false),
             Outcome::Blocked => self.arm(key, true),
             Outcome::Again => self.carry_over(key),
-            Outcome::Later => {}
+            Outcome::Later => self.deadlines.set(key, Some(self.clock.now() + RETRY_DISK)),
             Outcome::Closed(why) => return self.close(key, why),
         }
         if let Some(Source { kind: Kind::Connection(connection), who, .. }) = self.sources.get(key) {
             self.deadlines.set(key, connection.deadline());
             self.steps.note(*who, || connection.patience(self.clock.now()));
-        }
-        if outcome == Outcome::Later {
-            self.deadlines.set(key, Some(self.clock.now() + RETRY_DISK));
         }
     }
 
@@ -289,13 +286,8 @@ impl EventLoop {
             match self.sources.get(key).map(|source| &source.kind) {
                 Some(Kind::Connection(connection)) => match connection.deadline() {
                     Some(deadline) if deadline <= self.clock.now() => self.late(key),
-                    later => {
-                        let is_for_disk = connection.awaits_disk();
-                        self.deadlines.set(key, later);
-                        if is_for_disk {
-                            self.converse(key);
-                        }
-                    }
+                    _ if connection.awaits_disk() => self.converse(key),
+                    later => self.deadlines.set(key, later),
                 },
                 Some(Kind::Listener(_)) => self.unpark(),
                 _ => {}
