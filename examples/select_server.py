@@ -5,7 +5,8 @@
 
 Start at HTTPServer.turn(). One rule holds everywhere: nobody waits but select(). Sockets never
 block, so a read takes what has come, a write leaves what fits, and the rest is for another turn.
-Left out, to stay small: deadlines (a silent peer stays for ever), caching, ranges, request bodies.
+Left out, to stay small: deadlines (a silent peer stays for ever), caching, ranges, request bodies,
+and a Ctrl-C that comes a moment before select() sleeps: it is heeded when somebody else wakes us.
 """
 import mimetypes, os, re, sys
 from collections import namedtuple
