@@ -5,7 +5,7 @@
 //! *beneath the root* is asked anew within every second, by opening it again.
 //!
 //! One kind of change leaves no trace in a file's status: a store through a shared memory map, into a page that was
-//! written to before. It is seen within that second, too.
+//! written to before. It is seen within that second, too, for what was opened again is also compared.
 
 use std::{
     rc::Rc,
@@ -15,7 +15,7 @@ use std::{
 use lru::LruCache;
 use rustix::fs::{AtFlags, statat};
 
-use super::{LOOK_AGAIN, beneath::Beneath, entry::Entry, watch::Watch};
+use super::{FOR_READING, LOOK_AGAIN, beneath::Beneath, entry::Entry, watch::Watch};
 use crate::clock::Clock;
 
 /// The cache holds at most this many bytes of content and names.
@@ -27,8 +27,8 @@ const OVERHEAD: usize = 512;
 pub struct Cache {
     files: LruCache<Box<[u8]>, Kept>,
     bytes: usize,
-    /// How many files were ever kept.
-    count: u32,
+    /// How often a path was opened.
+    opened: u32,
     pub watch: Option<Watch>,
 }
 
@@ -56,16 +56,25 @@ enum Watched {
 
 impl Cache {
     pub fn new() -> Cache {
-        Cache { files: LruCache::unbounded(), bytes: 0, count: 0, watch: None }
+        Cache { files: LruCache::unbounded(), bytes: 0, opened: 0, watch: None }
     }
 
     /// The file at `path`, if it is here and still the same.
     pub fn fresh(&mut self, path: &[u8], site: &Beneath, clock: &Clock) -> Option<Rc<Entry>> {
         let kept = self.files.get_mut(path)?;
         if kept.checked != clock.turn() {
-            if !kept.is_current(site, clock) {
+            let is_trusted = clock.now() < kept.until;
+            let is_current = match is_trusted {
+                true => kept.is_current(site),
+                false => kept.is_found_again(site),
+            };
+            if !is_current {
                 self.forget(path);
                 return None;
+            }
+            if !is_trusted {
+                self.opened = self.opened.wrapping_add(1);
+                kept.renew(lifetime(self.opened), clock);
             }
             kept.checked = clock.turn();
             if let (Watched::NotYet, Some(watch)) = (kept.watched, &mut self.watch) {
@@ -97,8 +106,8 @@ impl Cache {
 
     /// Keeps `entry`, which was read in this turn from `file`, for `path`.
     pub fn keep(&mut self, path: &[u8], file: &[u8], entry: &Rc<Entry>, clock: &Clock) {
-        self.count = self.count.wrapping_add(1);
-        let (checked, until) = (clock.turn(), clock.now() + lifetime(self.count));
+        self.opened = self.opened.wrapping_add(1);
+        let (checked, until) = (clock.turn(), clock.now() + lifetime(self.opened));
         let kept =
             Kept { entry: Rc::clone(entry), file: file.into(), checked, until, watched: Watched::NotYet };
         self.forget(path);
@@ -127,18 +136,33 @@ impl Cache {
 
 impl Kept {
     /// Whether it is still the file that was read.
-    fn is_current(&self, site: &Beneath, clock: &Clock) -> bool {
-        let is_same = || {
-            statat(site.root(), &*self.file, AtFlags::empty()).is_ok_and(|stat| self.entry.is_still(&stat))
-        };
-        clock.now() < self.until && (matches!(self.watched, Watched::As(_)) || is_same())
+    fn is_current(&self, site: &Beneath) -> bool {
+        matches!(self.watched, Watched::As(_)) || self.is_same(site)
+    }
+
+    fn is_same(&self, site: &Beneath) -> bool {
+        statat(site.root(), &*self.file, AtFlags::empty()).is_ok_and(|stat| self.entry.is_still(&stat))
+    }
+
+    /// Whether the path leads to it and it holds what was read. It is looked at first: opening something else could have
+    /// effects.
+    fn is_found_again(&self, site: &Beneath) -> bool {
+        self.is_same(site) && site.open(&self.file, FOR_READING).is_ok_and(|fd| self.entry.is_still_in(fd))
+    }
+
+    /// Its path is trusted for another `lifetime`.
+    fn renew(&mut self, lifetime: Duration, clock: &Clock) {
+        self.until = clock.now() + lifetime;
+        if self.watched == Watched::No {
+            self.watched = Watched::NotYet; // what could not be had may be had by now
+        }
     }
 }
 
-/// How long the path of the file that was kept as the `count`th is trusted. Files that were opened together, as those of
-/// a page are, are not all opened again in one turn.
-fn lifetime(count: u32) -> Duration {
-    let part = count.wrapping_mul(0x9e37_79b9); // the golden ratio's: neighbours are far apart
+/// How long the path that was opened as the `nth` is trusted. Files that were opened together, as those of a page
+/// are, are not all opened again in one turn.
+fn lifetime(nth: u32) -> Duration {
+    let part = nth.wrapping_mul(0x9e37_79b9); // the golden ratio's: neighbours are far apart
     LOOK_AGAIN - LOOK_AGAIN / 4 * (part >> 24) / 256
 }
 
@@ -208,12 +232,23 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_opened_anew_after_a_while() {
-        let (_dir, site, mut cache, mut clock) = cache_of(1, 10);
+    fn a_path_is_opened_anew_after_a_while_and_what_is_still_there_stays() {
+        let (dir, site, mut cache, mut clock) = cache_of(1, 10);
+        // As if the kernel told of its changes: nothing asks about it in between.
+        cache.files.get_mut(&b"0"[..]).expect("it").watched = Watched::As(1);
+        let entry = cache.fresh(b"0", &site, &clock).expect("it was just read");
+        for _ in 0..3 {
+            clock.tick();
+            clock.advance(LOOK_AGAIN);
+            assert!(cache.fresh(b"0", &site, &clock).is_some_and(|found| Rc::ptr_eq(&found, &entry)));
+        }
+        // A mount leads the path elsewhere without a word from the watch.
+        std::fs::rename(dir.path().join("0"), dir.path().join("1")).expect("move it");
+        std::fs::write(dir.path().join("0"), [b'x'; 10]).expect("write another");
         clock.tick();
-        assert!(cache.fresh(b"0", &site, &clock).is_some());
-        clock.tick();
+        assert!(cache.fresh(b"0", &site, &clock).is_some(), "it is trusted for a while");
         clock.advance(LOOK_AGAIN);
+        clock.tick();
         assert!(cache.fresh(b"0", &site, &clock).is_none());
     }
 }

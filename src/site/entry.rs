@@ -159,6 +159,17 @@ impl Entry {
     pub fn is_still(&self, stat: &Stat) -> bool {
         Identity::of(stat) == self.identity
     }
+
+    /// Whether `fd` is the file that was read, and reading it now would give the same entry.
+    pub fn is_still_in(&self, fd: OwnedFd) -> bool {
+        let Content::Memory(content) = &self.content else { return false };
+        // What is said of the times of a new file changes as it grows older.
+        let has_aged = self.facts.validators.is_dated;
+        let file = Rc::new(File::from(fd));
+        has_aged
+            && fstat(&*file).is_ok_and(|stat| self.is_still(&stat))
+            && matches!(read(&file, self.facts.len), Ok(Content::Memory(now)) if now == *content)
+    }
 }
 
 /// A tag that no two versions of a large file share: the change time moves with every change. A file that was changed a
@@ -239,6 +250,28 @@ mod tests {
         let now = SystemTime::now();
         assert!(!read_file(&path, now).is_keepable());
         assert!(read_file(&path, now + Duration::from_secs(60)).is_keepable());
+    }
+
+    #[test]
+    fn a_file_is_still_the_same_if_it_holds_the_same_and_no_more_is_to_be_said_of_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("file");
+        let open = || OwnedFd::from(File::open(&path).expect("open"));
+        std::fs::write(&path, "content").expect("write");
+        let now = SystemTime::now();
+        let old = read_file(&path, now + Duration::from_secs(60));
+        assert!(old.is_still_in(open()));
+        // A store through a shared memory map can leave the file's status as it was.
+        for other in ["CONTENT", "conten", "contents"] {
+            let content = Content::Memory(other.as_bytes().into());
+            let entry = Entry { content, ..read_file(&path, now + Duration::from_secs(60)) };
+            assert!(!entry.is_still_in(open()), "{other}");
+        }
+        let new = read_file(&path, now + Duration::from_millis(500));
+        assert!(new.is_keepable() && !new.is_still_in(open()), "its date will be strong in two seconds");
+        std::fs::rename(&path, dir.path().join("other")).expect("move it");
+        std::fs::write(&path, "content").expect("write");
+        assert!(!old.is_still_in(open()), "another file");
     }
 
     #[test]

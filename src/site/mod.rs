@@ -39,6 +39,9 @@ use crate::{
 /// How long a directory and the paths in it are trusted to stay where they are.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How a file is opened after it was looked at. `NONBLOCK`, for what may have taken its place since.
+const FOR_READING: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
 /// A directory that is served.
 pub struct Site {
     /// Where it is, absolute: what is there may be another directory tomorrow.
@@ -321,9 +324,7 @@ impl Tree {
             FileType::Directory => return Ok(None),
             _ => return Err(Refusal::NOT_FOUND),
         }
-        // NONBLOCK, for what may have taken its place since.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        self.beneath.open(file, flags).map(Some).map_err(refusal)
+        self.beneath.open(file, FOR_READING).map(Some).map_err(refusal)
     }
 }
 
