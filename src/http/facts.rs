@@ -25,7 +25,7 @@ pub struct Facts {
 }
 
 /// What tells one version of a file from another (RFC 9110 §8.8). By default nothing does.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Validators {
     /// A strong entity tag, in quotes: two versions never share one.
     pub tag: String,

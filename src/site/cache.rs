@@ -5,7 +5,7 @@
 //! *beneath the root* is asked anew within every second, by opening it again.
 //!
 //! One kind of change leaves no trace in a file's status: a store through a shared memory map, into a page that was
-//! written to before. It is seen within that second, too, for what was opened again is also compared.
+//! written to before. It is seen within that second, too, for what was opened again is read and compared.
 
 use std::{
     rc::Rc,
@@ -27,8 +27,8 @@ const OVERHEAD: usize = 512;
 pub struct Cache {
     files: LruCache<Box<[u8]>, Kept>,
     bytes: usize,
-    /// How often a path was opened.
-    opened: u32,
+    /// How many lifetimes were given.
+    lifetimes: u32,
     pub watch: Option<Watch>,
 }
 
@@ -56,7 +56,7 @@ enum Watched {
 
 impl Cache {
     pub fn new() -> Cache {
-        Cache { files: LruCache::unbounded(), bytes: 0, opened: 0, watch: None }
+        Cache { files: LruCache::unbounded(), bytes: 0, lifetimes: 0, watch: None }
     }
 
     /// The file at `path`, if it is here and still the same.
@@ -65,19 +65,18 @@ impl Cache {
         if kept.checked != clock.turn() {
             let is_trusted = clock.now() < kept.until;
             let is_current = match is_trusted {
-                true => kept.is_current(site),
-                false => kept.is_found_again(site),
+                true => kept.is_watched() || kept.has_its_status(site),
+                false => kept.is_found_again(site, clock),
             };
             if !is_current {
                 self.forget(path);
                 return None;
             }
-            if !is_trusted {
-                self.opened = self.opened.wrapping_add(1);
-                kept.renew(lifetime(self.opened), clock);
-            }
             kept.checked = clock.turn();
-            if let (Watched::NotYet, Some(watch)) = (kept.watched, &mut self.watch) {
+            if !is_trusted {
+                self.lifetimes = self.lifetimes.wrapping_add(1);
+                kept.renew(lifetime(self.lifetimes), clock);
+            } else if let (Watched::NotYet, Some(watch)) = (kept.watched, &mut self.watch) {
                 let number = watch.add(&kept.file, path, &kept.entry, site);
                 kept.watched = number.map_or(Watched::No, Watched::As);
             }
@@ -106,8 +105,8 @@ impl Cache {
 
     /// Keeps `entry`, which was read in this turn from `file`, for `path`.
     pub fn keep(&mut self, path: &[u8], file: &[u8], entry: &Rc<Entry>, clock: &Clock) {
-        self.opened = self.opened.wrapping_add(1);
-        let (checked, until) = (clock.turn(), clock.now() + lifetime(self.opened));
+        self.lifetimes = self.lifetimes.wrapping_add(1);
+        let (checked, until) = (clock.turn(), clock.now() + lifetime(self.lifetimes));
         let kept =
             Kept { entry: Rc::clone(entry), file: file.into(), checked, until, watched: Watched::NotYet };
         self.forget(path);
@@ -135,19 +134,24 @@ impl Cache {
 }
 
 impl Kept {
-    /// Whether it is still the file that was read.
-    fn is_current(&self, site: &Beneath) -> bool {
-        matches!(self.watched, Watched::As(_)) || self.is_same(site)
+    /// Whether changes of it would have been told.
+    fn is_watched(&self) -> bool {
+        matches!(self.watched, Watched::As(_))
     }
 
-    fn is_same(&self, site: &Beneath) -> bool {
+    /// Whether what its path leads to has the status of the file that was read.
+    fn has_its_status(&self, site: &Beneath) -> bool {
         statat(site.root(), &*self.file, AtFlags::empty()).is_ok_and(|stat| self.entry.is_still(&stat))
     }
 
-    /// Whether the path leads to it and it holds what was read. It is looked at first: opening something else could have
-    /// effects.
-    fn is_found_again(&self, site: &Beneath) -> bool {
-        self.is_same(site) && site.open(&self.file, FOR_READING).is_ok_and(|fd| self.entry.is_still_in(fd))
+    /// Whether its path leads to it beneath the root, and reading it gives the same. It is looked at first: opening
+    /// something else could have effects.
+    fn is_found_again(&self, site: &Beneath, clock: &Clock) -> bool {
+        let read_again = || {
+            let fd = site.open(&self.file, FOR_READING).ok()?;
+            Entry::read(fd, &self.file, self.entry.facts.coding, clock.wall()).ok()?
+        };
+        self.has_its_status(site) && read_again().is_some_and(|later| self.entry.is_confirmed_by(&later))
     }
 
     /// Its path is trusted for another `lifetime`.
@@ -232,6 +236,49 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_leads_out_to_the_same_file_is_not_found_again() {
+        let (dir, site, mut cache, mut clock) = cache_of(1, 10);
+        let outside = tempfile::tempdir().expect("a directory");
+        std::fs::rename(dir.path().join("0"), outside.path().join("0")).expect("move it out");
+        std::os::unix::fs::symlink(outside.path().join("0"), dir.path().join("0")).expect("a link to it");
+        let file = std::fs::File::open(dir.path().join("0")).expect("open");
+        let entry = Entry::read(file.into(), b"0", None, clock.wall()).expect("read").expect("a file");
+        cache.keep(b"0", b"0", &Rc::new(entry), &clock);
+        clock.tick();
+        assert!(cache.fresh(b"0", &site, &clock).is_some(), "its status is the same");
+        clock.tick();
+        clock.advance(LOOK_AGAIN);
+        assert!(cache.fresh(b"0", &site, &clock).is_none());
+    }
+
+    #[test]
+    fn a_change_that_left_no_trace_in_the_status_is_seen_after_a_while() {
+        let (dir, site, mut cache, mut clock) = cache_of(1, 10);
+        let file = std::fs::File::open(dir.path().join("0")).expect("open");
+        let entry = Entry::that_held(b"stored yet", &file, clock.wall());
+        cache.keep(b"0", b"0", &Rc::new(entry), &clock);
+        clock.tick();
+        assert!(cache.fresh(b"0", &site, &clock).is_some());
+        clock.tick();
+        clock.advance(LOOK_AGAIN);
+        assert!(cache.fresh(b"0", &site, &clock).is_none());
+    }
+
+    #[test]
+    fn a_file_is_read_anew_after_the_clock_was_set_back() {
+        let (_dir, site, mut cache, clock) = cache_of(1, 10);
+        assert!(cache.fresh(b"0", &site, &clock).is_some());
+        let mut clock = Clock::frozen(SystemTime::now() - Duration::from_secs(60));
+        clock.advance(LOOK_AGAIN + Duration::from_secs(1));
+        clock.tick();
+        clock.tick();
+        assert!(
+            cache.fresh(b"0", &site, &clock).is_none(),
+            "its date would be later than that of the response"
+        );
+    }
+
+    #[test]
     fn a_path_is_opened_anew_after_a_while_and_what_is_still_there_stays() {
         let (dir, site, mut cache, mut clock) = cache_of(1, 10);
         // As if the kernel told of its changes: nothing asks about it in between.
@@ -242,6 +289,13 @@ mod tests {
             clock.advance(LOOK_AGAIN);
             assert!(cache.fresh(b"0", &site, &clock).is_some_and(|found| Rc::ptr_eq(&found, &entry)));
         }
+        cache.files.get_mut(&b"0"[..]).expect("it").watched = Watched::No;
+        clock.tick();
+        clock.advance(LOOK_AGAIN);
+        assert!(cache.fresh(b"0", &site, &clock).is_some());
+        let kept = cache.files.get_mut(&b"0"[..]).expect("it");
+        assert_eq!(kept.watched, Watched::NotYet, "it is tried again");
+        kept.watched = Watched::As(1);
         // A mount leads the path elsewhere without a word from the watch.
         std::fs::rename(dir.path().join("0"), dir.path().join("1")).expect("move it");
         std::fs::write(dir.path().join("0"), [b'x'; 10]).expect("write another");

@@ -160,15 +160,17 @@ impl Entry {
         Identity::of(stat) == self.identity
     }
 
-    /// Whether `fd` is the file that was read, and reading it now would give the same entry.
-    pub fn is_still_in(&self, fd: OwnedFd) -> bool {
-        let Content::Memory(content) = &self.content else { return false };
-        // What is said of the times of a new file changes as it grows older.
-        let has_aged = self.facts.validators.is_dated;
-        let file = Rc::new(File::from(fd));
-        has_aged
-            && fstat(&*file).is_ok_and(|stat| self.is_still(&stat))
-            && matches!(read(&file, self.facts.len), Ok(Content::Memory(now)) if now == *content)
+    /// Whether a later reading of the same path gave the same file, with the same content, of which the same is said.
+    pub fn is_confirmed_by(&self, later: &Entry) -> bool {
+        // The tag of a file in memory is made of its content.
+        self.identity == later.identity
+            && self.facts.validators == later.facts.validators
+            && later.is_keepable()
+    }
+
+    /// The device that it is on.
+    pub fn device(&self) -> u64 {
+        self.identity.device
     }
 }
 
@@ -209,6 +211,15 @@ fn read(file: &Rc<File>, len: u64) -> io::Result<Content> {
         }
     }
     Ok(Content::Disk(Rc::clone(file)))
+}
+
+#[cfg(test)]
+impl Entry {
+    /// The reading of a small file that held `content` then, although its status is as it is now.
+    pub fn that_held(content: &[u8], file: &File, now: SystemTime) -> Entry {
+        let stat = fstat(file).expect("its status");
+        Entry::new(Content::Memory(content.into()), b"name", None, &stat, true, now)
+    }
 }
 
 #[cfg(test)]
@@ -253,25 +264,28 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_still_the_same_if_it_holds_the_same_and_no_more_is_to_be_said_of_it() {
+    fn what_confirms_a_reading() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("file");
-        let open = || OwnedFd::from(File::open(&path).expect("open"));
         std::fs::write(&path, "content").expect("write");
-        let now = SystemTime::now();
-        let old = read_file(&path, now + Duration::from_secs(60));
-        assert!(old.is_still_in(open()));
-        // A store through a shared memory map can leave the file's status as it was.
-        for other in ["CONTENT", "conten", "contents"] {
-            let content = Content::Memory(other.as_bytes().into());
-            let entry = Entry { content, ..read_file(&path, now + Duration::from_secs(60)) };
-            assert!(!entry.is_still_in(open()), "{other}");
-        }
-        let new = read_file(&path, now + Duration::from_millis(500));
-        assert!(new.is_keepable() && !new.is_still_in(open()), "its date will be strong in two seconds");
+        let written = SystemTime::now();
+        let after = |seconds| read_file(&path, written + Duration::from_secs(seconds));
+        let (one, two, later) = (after(1), after(1), after(60));
+        assert!(one.is_confirmed_by(&two));
+        assert!(!one.is_confirmed_by(&later), "by now its date names it alone");
+        assert!(later.is_confirmed_by(&after(61)));
+        let stored = Entry::that_held(
+            b"CONTENT",
+            &File::open(&path).expect("open"),
+            written + Duration::from_secs(60),
+        );
+        assert!(!stored.is_confirmed_by(&later), "a store through a shared memory map");
+        let large =
+            || Entry { content: Content::Disk(Rc::new(File::open(&path).expect("open"))), ..after(60) };
+        assert!(!large().is_confirmed_by(&large()), "its content was not looked at");
         std::fs::rename(&path, dir.path().join("other")).expect("move it");
         std::fs::write(&path, "content").expect("write");
-        assert!(!old.is_still_in(open()), "another file");
+        assert!(!later.is_confirmed_by(&after(60)), "another file");
     }
 
     #[test]

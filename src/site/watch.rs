@@ -2,8 +2,8 @@
 //!
 //! The watch is on the file itself, whatever path it is written by, and on every directory that leads to it (inotify(7)).
 //! What it does not tell of is not trusted to it: paths with links in them, other file systems than the root's, and those
-//! that somebody else writes to. Stores through a shared memory map it does not tell of either; they are seen when the
-//! path is opened anew.
+//! that somebody else writes to. Nor does it tell of stores through a shared memory map, of asynchronous writes by the
+//! kernel (io_submit(2)), and of mounts and what is moved beneath them; all these are seen when the path is opened anew.
 
 use std::{
     collections::HashMap,
@@ -82,15 +82,15 @@ impl Watch {
         if self.files.len() >= MAX_FILES {
             return None;
         }
+        if fstat(site.root()).ok()?.st_dev != entry.device() {
+            return None;
+        }
         self.add_way_to(path, site)?;
-        let file = site.open_without_links(path).ok()?;
-        let number = self.number_of(&file, OF_FILES)?;
+        let number = self.number_of(&site.open_without_links(path).ok()?, OF_FILES)?;
+        self.files.entry(number).or_default().push(key.into());
         // Whatever changed before the watch began shows now; the rest will be told.
-        let stat = fstat(site.open_without_links(path).ok()?).ok()?;
-        let root = fstat(site.root()).ok()?;
-        let keys = self.files.entry(number).or_default();
-        keys.push(key.into());
-        if entry.is_still(&stat) && stat.st_dev == root.st_dev {
+        let status = || fstat(site.open_without_links(path)?);
+        if status().is_ok_and(|stat| entry.is_still(&stat)) {
             return Some(number);
         }
         self.remove(number, key);
