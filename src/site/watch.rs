@@ -13,8 +13,9 @@ use std::{
 
 use rustix::{
     fs::{
-        FsWord, fstat, fstatfs,
+        AtFlags, FsWord, fstat, fstatfs,
         inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags},
+        statat,
     },
     io::Errno,
 };
@@ -85,12 +86,12 @@ impl Watch {
         if fstat(site.root()).ok()?.st_dev != entry.device() {
             return None;
         }
+        // There is no link on the way, and should there come to be one, that is told.
         self.add_way_to(path, site)?;
-        let number = self.number_of(&site.open_without_links(path).ok()?, OF_FILES)?;
+        let number = self.number_of(site.root(), path, OF_FILES)?;
         self.files.entry(number).or_default().push(key.into());
         // Whatever changed before the watch began shows now; the rest will be told.
-        let status = || fstat(site.open_without_links(path)?);
-        if status().is_ok_and(|stat| entry.is_still(&stat)) {
+        if statat(site.root(), path, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| entry.is_still(&stat)) {
             return Some(number);
         }
         self.remove(number, key);
@@ -119,15 +120,17 @@ impl Watch {
                 return None;
             }
             let directory = site.open_without_links(path).ok()?;
-            let number = self.number_of(&directory, OF_DIRECTORIES)?;
+            let number = self.number_of(&directory, b"", OF_DIRECTORIES)?;
             self.directories.insert(path.into(), number);
         }
         Some(())
     }
 
-    /// The number of the watch on what `fd` is open at.
-    fn number_of(&self, fd: &OwnedFd, flags: WatchFlags) -> Option<i32> {
-        inotify::add_watch(&self.inotify, format!("/proc/self/fd/{}", fd.as_raw_fd()), flags).ok()
+    /// The number of the watch on what is at `path`, which is relative to the directory `fd`; the empty one is that itself.
+    fn number_of(&self, fd: &OwnedFd, path: &[u8], flags: WatchFlags) -> Option<i32> {
+        let mut name = format!("/proc/self/fd/{}/", fd.as_raw_fd()).into_bytes();
+        name.extend_from_slice(path);
+        inotify::add_watch(&self.inotify, name, flags | WatchFlags::DONT_FOLLOW).ok()
     }
 
     /// What was kept under `key` is no more.
