@@ -46,7 +46,7 @@ struct Kept {
 /// Whether changes of a file are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Watched {
-    /// It was not asked for again yet.
+    /// It was not asked for again since it was opened.
     NotYet,
     /// Under this number.
     As(i32),
