@@ -21,9 +21,13 @@ fn ask(client: &mut Client, path: &str) -> Result<String, u16> {
     if response.status == 200 { Ok(response.text()) } else { Err(response.status) }
 }
 
-/// Asks until a file counts as at rest, and is kept and watched if it ever is.
-fn let_settle(client: &mut Client, path: &str) {
-    std::thread::sleep(std::time::Duration::from_millis(150)); // the file's age decides: no event can be waited for
+/// Waits until all files that were written count as at rest: their age decides, so that no event can be waited for.
+fn let_settle() {
+    std::thread::sleep(std::time::Duration::from_millis(150));
+}
+
+/// Asks until a file that is at rest is kept, and watched if it ever is.
+fn let_keep(client: &mut Client, path: &str) {
     for _ in 0..4 {
         assert!(ask(client, path).is_ok(), "{path}");
     }
@@ -164,8 +168,9 @@ fn what_becomes_of_a_file_that_was_at_rest_is_seen_by_the_next_request() {
             let server = Server::with(&site, args);
             (change, site, server)
         });
+        let_settle();
         for (_, _, server) in &at_rest {
-            let_settle(&mut server.connect(), "/d/e/f");
+            let_keep(&mut server.connect(), "/d/e/f");
         }
         if *was_opened_again {
             std::thread::sleep(std::time::Duration::from_millis(1100)); // longer than a path is trusted
@@ -233,7 +238,8 @@ fn a_link_that_leads_elsewhere_is_seen_although_nothing_tells_of_it() {
         symlink("v1", site.at("current")).expect("a link");
         let server = Server::with(&site, args);
         let mut client = server.connect();
-        let_settle(&mut client, "/current/page");
+        let_settle();
+        let_keep(&mut client, "/current/page");
         for (version, content) in [("v2", "two"), ("v1", "one"), ("v2", "two")] {
             symlink(version, site.at("next")).expect("a link");
             fs::rename(site.at("next"), site.at("current")).expect("switch");
@@ -250,8 +256,9 @@ fn more_changes_than_the_kernel_keeps_are_seen_all_the_same() {
     }
     let server = Server::start(&site);
     let mut client = server.connect();
+    let_settle();
     for i in 0..20 {
-        let_settle(&mut client, &format!("/{i}"));
+        let_keep(&mut client, &format!("/{i}"));
     }
     // Its queue holds some ten thousand events, and the same event twice in a row counts once.
     server.while_stopped(|| {
@@ -270,7 +277,8 @@ fn more_changes_than_the_kernel_keeps_are_seen_all_the_same() {
     });
     assert_eq!(ask(&mut client, "/0").as_deref(), Ok("new"));
     assert_eq!(ask(&mut client, "/7").map(|text| text.len()), Ok(2003));
-    let_settle(&mut client, "/7");
+    let_settle();
+    let_keep(&mut client, "/7");
     site.write("7", "newer");
     assert_eq!(ask(&mut client, "/7").as_deref(), Ok("newer"), "it is told of changes again");
 }
