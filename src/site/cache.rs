@@ -13,7 +13,7 @@ use std::{
 };
 
 use lru::LruCache;
-use rustix::fs::{AtFlags, statat};
+use rustix::fs::AtFlags;
 
 use super::{FOR_READING, LOOK_AGAIN, beneath::Beneath, entry::Entry, watch::Watch};
 use crate::clock::Clock;
@@ -27,8 +27,7 @@ const OVERHEAD: usize = 512;
 pub struct Cache {
     files: LruCache<Box<[u8]>, Kept>,
     bytes: usize,
-    /// How many lifetimes were given.
-    lifetimes: u32,
+    lifetimes: Lifetimes,
     pub watch: Option<Watch>,
 }
 
@@ -56,30 +55,28 @@ enum Watched {
 
 impl Cache {
     pub fn new() -> Cache {
-        Cache { files: LruCache::unbounded(), bytes: 0, lifetimes: 0, watch: None }
+        Cache { files: LruCache::unbounded(), bytes: 0, lifetimes: Lifetimes::default(), watch: None }
     }
 
     /// The file at `path`, if it is here and still the same.
     pub fn fresh(&mut self, path: &[u8], site: &Beneath, clock: &Clock) -> Option<Rc<Entry>> {
         let kept = self.files.get_mut(path)?;
         if kept.checked != clock.turn() {
-            let is_trusted = clock.now() < kept.until;
-            let is_current = match is_trusted {
-                true => kept.is_watched() || kept.has_its_status(site),
-                false => kept.is_found_again(site, clock),
+            let is_current = if clock.now() < kept.until {
+                if let (Watched::NotYet, Some(watch)) = (kept.watched, &mut self.watch) {
+                    let number = watch.add(&kept.file, path, &kept.entry, site);
+                    kept.watched = number.map_or(Watched::No, Watched::As);
+                }
+                kept.is_watched() || kept.has_its_status(site)
+            } else {
+                kept.renew(clock.now() + self.lifetimes.next());
+                kept.is_found_again(site, clock)
             };
             if !is_current {
                 self.forget(path);
                 return None;
             }
             kept.checked = clock.turn();
-            if !is_trusted {
-                self.lifetimes = self.lifetimes.wrapping_add(1);
-                kept.renew(lifetime(self.lifetimes), clock);
-            } else if let (Watched::NotYet, Some(watch)) = (kept.watched, &mut self.watch) {
-                let number = watch.add(&kept.file, path, &kept.entry, site);
-                kept.watched = number.map_or(Watched::No, Watched::As);
-            }
         }
         Some(Rc::clone(&kept.entry))
     }
@@ -105,8 +102,7 @@ impl Cache {
 
     /// Keeps `entry`, which was read in this turn from `file`, for `path`.
     pub fn keep(&mut self, path: &[u8], file: &[u8], entry: &Rc<Entry>, clock: &Clock) {
-        self.lifetimes = self.lifetimes.wrapping_add(1);
-        let (checked, until) = (clock.turn(), clock.now() + lifetime(self.lifetimes));
+        let (checked, until) = (clock.turn(), clock.now() + self.lifetimes.next());
         let kept =
             Kept { entry: Rc::clone(entry), file: file.into(), checked, until, watched: Watched::NotYet };
         self.forget(path);
@@ -141,7 +137,7 @@ impl Kept {
 
     /// Whether what its path leads to has the status of the file that was read.
     fn has_its_status(&self, site: &Beneath) -> bool {
-        statat(site.root(), &*self.file, AtFlags::empty()).is_ok_and(|stat| self.entry.is_still(&stat))
+        self.entry.is_still_at(&self.file, site.root(), AtFlags::empty())
     }
 
     /// Whether its path leads to it beneath the root, and reading it gives the same. It is looked at first: opening
@@ -154,20 +150,28 @@ impl Kept {
         self.has_its_status(site) && read_again().is_some_and(|later| self.entry.is_confirmed_by(&later))
     }
 
-    /// Its path is trusted for another `lifetime`.
-    fn renew(&mut self, lifetime: Duration, clock: &Clock) {
-        self.until = clock.now() + lifetime;
+    /// Its path is trusted again, `until` then.
+    fn renew(&mut self, until: Instant) {
+        self.until = until;
         if self.watched == Watched::No {
             self.watched = Watched::NotYet; // what could not be had may be had by now
         }
     }
 }
 
-/// How long the path that was opened as the `nth` is trusted. Files that were opened together, as those of a page
-/// are, are not all opened again in one turn.
-fn lifetime(nth: u32) -> Duration {
-    let part = nth.wrapping_mul(0x9e37_79b9); // the golden ratio's: neighbours are far apart
-    LOOK_AGAIN - LOOK_AGAIN / 4 * (part >> 24) / 256
+/// How long a path that was opened is trusted. Files that were opened together, as those of a page are, are not all opened
+/// again in one turn.
+#[derive(Default)]
+struct Lifetimes {
+    given: u32,
+}
+
+impl Lifetimes {
+    fn next(&mut self) -> Duration {
+        let part = self.given.wrapping_mul(0x9e37_79b9); // the golden ratio's: neighbours are far apart
+        self.given = self.given.wrapping_add(1);
+        LOOK_AGAIN - LOOK_AGAIN / 4 * (part >> 24) / 256
+    }
 }
 
 fn weight(path: &[u8], kept: &Kept) -> usize {
@@ -226,7 +230,8 @@ mod tests {
 
     #[test]
     fn files_kept_together_are_not_opened_again_together() {
-        let lifetimes: Vec<Duration> = (0..1000).map(lifetime).collect();
+        let mut lifetimes = Lifetimes::default();
+        let lifetimes: Vec<Duration> = (0..1000).map(|_| lifetimes.next()).collect();
         assert!(lifetimes.iter().all(|life| (LOOK_AGAIN * 3 / 4..=LOOK_AGAIN).contains(life)));
         for ms in 750..1000 {
             let (from, to) = (Duration::from_millis(ms), Duration::from_millis(ms + 10));

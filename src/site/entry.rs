@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rustix::fs::{FileType, Stat, fstat};
+use rustix::fs::{AtFlags, FileType, Stat, fstat, statat};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::http::{Coding, Facts, Validators, last_modified, media_type};
@@ -155,9 +155,9 @@ impl Entry {
         !is_older(self.identity.modified, original.identity.modified)
     }
 
-    /// Whether the file that has this status now is the one that was read.
-    pub fn is_still(&self, stat: &Stat) -> bool {
-        Identity::of(stat) == self.identity
+    /// Whether what is at `path`, from `root`, has the status of the file that was read.
+    pub fn is_still_at(&self, path: &[u8], root: &OwnedFd, flags: AtFlags) -> bool {
+        statat(root, path, flags).is_ok_and(|stat| Identity::of(&stat) == self.identity)
     }
 
     /// Whether a later reading of the same path gave the same file, with the same content, of which the same is said.

@@ -15,7 +15,6 @@ use rustix::{
     fs::{
         AtFlags, FsWord, fstat, fstatfs,
         inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags},
-        statat,
     },
     io::Errno,
 };
@@ -91,7 +90,7 @@ impl Watch {
         let number = self.number_of(site.root(), path, OF_FILES)?;
         self.files.entry(number).or_default().push(key.into());
         // Whatever changed before the watch began shows now; the rest will be told.
-        if statat(site.root(), path, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| entry.is_still(&stat)) {
+        if entry.is_still_at(path, site.root(), AtFlags::SYMLINK_NOFOLLOW) {
             return Some(number);
         }
         self.remove(number, key);
