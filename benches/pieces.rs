@@ -4,20 +4,20 @@
 use std::{
     hint::black_box,
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     rc::Rc,
     time::{Duration, SystemTime},
 };
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use mio::net::TcpListener;
 use oneloop::{
     Timeouts,
     clock::Clock,
     event_loop::{EventLoop, Limits},
-    http::{Facts, Occasion, Plan, Policy, Validators, locate, parse},
-    services::Http,
-    site::{Options, Site},
+    internals::{
+        HttpService, Plan, Policy, RenderContext, Representation, Site, SiteOptions, Validators, locate,
+        parse,
+    },
 };
 
 /// What `wrk` sends, and what a browser does.
@@ -45,57 +45,54 @@ fn pure(c: &mut Criterion) {
         });
     }
     let validators = Validators { tag: "\"400-0123456789abcdef\"".into(), ..Validators::default() };
-    let facts = Facts::new(1024, "text/html; charset=utf-8".into(), None, validators);
+    let file = Representation::new(1024, "text/html; charset=utf-8".into(), None, validators);
     let (policy, date) = (Policy::default(), b"Sun, 06 Nov 1994 08:49:37 GMT");
     let Ok(Some((request, _))) = parse(REQUESTS[0].1) else { return };
     let mut out = Vec::with_capacity(4096);
     c.bench_function("plan and render", |b| {
         b.iter(|| {
             out.clear();
-            let occasion = Occasion { date, policy: &policy, request: Some(&request) };
-            Plan::file(black_box(&request), &facts, &policy).render(&occasion, &mut out)
+            let cx = RenderContext { date, policy: &policy, request: &request.info };
+            Plan::file(black_box(&request), &file, &policy).render(&cx, &mut out)
         })
     });
 }
 
 /// A site with one small file, which counts as at rest.
-fn site(dir: &tempfile::TempDir) -> (Site, Clock) {
+fn site(dir: &tempfile::TempDir, inotify: bool) -> (Site<Representation>, Clock) {
     std::fs::write(dir.path().join("1k.html"), [b'x'; 1024]).expect("write a file");
-    let site = Site::open(dir.path(), Options::default()).expect("open the site");
+    let options = SiteOptions { inotify, ..SiteOptions::default() };
+    let site = Site::open(dir.path(), options).expect("open the site");
     (site, Clock::frozen(SystemTime::now() + Duration::from_secs(60)))
 }
 
 fn cache(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a directory");
-    let (site, mut clock) = site(&dir);
     let path = locate(b"/1k.html").expect("a path");
-    clock.tick();
-    c.bench_function("find, again in a turn", |b| b.iter(|| site.find(black_box(&path), &clock).is_ok()));
-    c.bench_function("find, in a new turn, asked for", |b| {
-        b.iter(|| {
-            clock.tick();
-            site.find(black_box(&path), &clock).is_ok()
-        })
-    });
-    let _changes = site.watch();
-    clock.tick();
-    c.bench_function("find, in a new turn, told of changes", |b| {
-        b.iter(|| {
-            clock.tick();
-            site.find(black_box(&path), &clock).is_ok()
-        })
-    });
+    for (name, inotify) in [("by stat", false), ("by inotify", true)] {
+        let (site, mut clock) = site(&dir, inotify);
+        clock.tick();
+        c.bench_function(&format!("resolve again in one turn, {name}"), |b| {
+            b.iter(|| site.resolve(black_box(&path), &clock).is_ok())
+        });
+        c.bench_function(&format!("resolve in a new turn, {name}"), |b| {
+            b.iter(|| {
+                clock.tick();
+                site.resolve(black_box(&path), &clock).is_ok()
+            })
+        });
+    }
 }
 
 fn turn(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a directory");
-    let (site, clock) = site(&dir);
+    let (site, clock) = site(&dir, false);
     let limits = Limits { max_connections: 1000, send_timeout: None, drain_timeout: None };
     let mut event_loop = EventLoop::new(limits, clock).expect("a poller");
     let socket = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("bind");
     let address = socket.local_addr().expect("its address");
-    let http = Http::new(site, Timeouts { head: None, idle: None });
-    event_loop.listen(socket, Box::new(Rc::new(http))).expect("listen");
+    let http = HttpService::new(Rc::new(site), Timeouts { head: None, idle: None });
+    event_loop.add_listener(socket, Box::new(Rc::new(http))).expect("listen");
     let mut peers: Vec<_> = (0..16).map(|_| TcpStream::connect(address).expect("connect")).collect();
     peers.iter().for_each(|peer| peer.set_nonblocking(true).expect("set nonblocking"));
     let mut buffer = [0; 4096];

@@ -6,13 +6,16 @@
 //!
 //! The loop is not touched. It hands over what has come, and sends what is put into the outbox.
 
-use std::{env, net::SocketAddr, time::Duration};
+use std::{
+    env,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
-use mio::net::TcpListener;
 use oneloop::{
     clock::Clock,
     event_loop::{EventLoop, Limits},
-    protocol::{Context, Next, Outbox, Patience, Protocol, Received, Why},
+    protocol::{CloseReason, Context, Outbox, Progress, Protocol, Received, Timeout},
 };
 
 /// Nobody needs a longer line; nobody may make the server keep one.
@@ -26,29 +29,26 @@ impl Protocol for Shout {
         match input.iter().position(|byte| *byte == b'\n') {
             Some(end) => {
                 out.bytes().extend(input[..=end].to_ascii_uppercase());
-                Received { consumed: end + 1, next: Next::Again }
+                Received { consumed: end + 1, progress: Progress::Again }
             }
-            None if input.len() > LONGEST => Received { consumed: 0, next: Next::Finish(Why::BadRequest) },
-            None => Received { consumed: 0, next: Next::NeedInput },
+            None if input.len() > LONGEST => {
+                Received { consumed: 0, progress: Progress::Close(CloseReason::BadRequest) }
+            }
+            None => Received { consumed: 0, progress: Progress::NeedInput },
         }
     }
 
-    fn patience(&self, _partial: bool) -> Patience {
-        Patience { limit: Some(Duration::from_secs(60)), why: Why::IdleTimeout }
+    fn timeout(&self, _partial: bool) -> Timeout {
+        Timeout { limit: Some(Duration::from_secs(60)), reason: CloseReason::IdleTimeout }
     }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port: u16 = env::args().nth(1).map_or(Ok(7000), |port| port.parse())?;
-    let limits = Limits {
-        max_connections: 100,
-        send_timeout: Some(Duration::from_secs(30)),
-        drain_timeout: Some(Duration::from_secs(10)),
-    };
-    let mut event_loop = EventLoop::new(limits, Clock::system())?;
+    let mut event_loop = EventLoop::new(Limits::default(), Clock::system())?;
     let socket = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port)))?;
     println!("{}", socket.local_addr()?);
-    event_loop.listen(socket, Box::new(|_peer| -> Box<dyn Protocol> { Box::new(Shout) }))?;
+    event_loop.add_listener(socket, Box::new(|_peer| -> Box<dyn Protocol> { Box::new(Shout) }))?;
     loop {
         event_loop.turn()?;
     }

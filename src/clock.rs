@@ -17,8 +17,8 @@ pub struct Clock {
     /// The second that `date` shows, since the epoch.
     date_shows: u64,
     frozen: bool,
-    /// How long the loop was held: time that does not count.
-    held: Duration,
+    /// How long observers have paused the loop: time that does not count.
+    paused: Duration,
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7, IMF-fixdate).
@@ -44,7 +44,7 @@ impl Clock {
             date: [0; DATE_LEN],
             date_shows: u64::MAX,
             frozen,
-            held: Duration::ZERO,
+            paused: Duration::ZERO,
         };
         clock.render_date();
         clock
@@ -54,15 +54,15 @@ impl Clock {
     pub fn tick(&mut self) {
         self.turn += 1;
         if !self.frozen {
-            self.now = self.read();
+            self.now = self.precise_now();
             self.wall = SystemTime::now();
             self.render_date();
         }
     }
 
     /// The loop stood still for `time`, because somebody looked at it: no deadline comes nearer by that.
-    pub fn hold(&mut self, time: Duration) {
-        self.held += time;
+    pub fn pause_for(&mut self, time: Duration) {
+        self.paused += time;
     }
 
     /// Moves a frozen clock on; a running one is moved by the system.
@@ -80,8 +80,8 @@ impl Clock {
     }
 
     /// Monotonic time at this very moment, for those who measure what a turn does: everybody else has [`Clock::now`].
-    pub fn read(&self) -> Instant {
-        if self.frozen { self.now } else { Instant::now().checked_sub(self.held).unwrap_or(self.now) }
+    pub fn precise_now(&self) -> Instant {
+        if self.frozen { self.now } else { Instant::now().checked_sub(self.paused).unwrap_or(self.now) }
     }
 
     /// Wall-clock time, for validators and logs.

@@ -1,311 +1,333 @@
-//! The loop: wait for the ready set, and for each ready source accept, converse or answer.
+//! The loop: wait for the ready set, and give each ready source its turn.
 //!
-//! It owns the poller, the sources, the ready queue, the deadlines and the clock, and nothing else: it knows no
-//! protocol and no file. It must never block anywhere but in its poll, and never let one source keep the others
-//! waiting. Read [`EventLoop::turn`] first, beside the `select()` program that it mirrors.
+//! It owns three things: the [sources](sources), with the poller; the [timers], with the clock; and the observers, who are
+//! [shown](tracing) each step. It knows no protocol and no file. It must never block anywhere but in its poll, and never
+//! let one source keep the others waiting. Read [`EventLoop::turn`] first, beside the `select()` program that it mirrors.
 
-mod datagrams;
-mod deadlines;
-mod house;
+mod accept;
 mod ready;
+mod shutdown;
 mod source;
-mod watched;
+mod sources;
+mod timers;
+mod tracing;
+mod udp;
 
 use std::{
-    io::{self, ErrorKind},
-    net::SocketAddr,
-    time::{Duration, Instant},
+    io,
+    net::{TcpListener, UdpSocket},
+    os::fd::{AsRawFd, OwnedFd},
+    rc::Rc,
+    time::Duration,
 };
 
-use mio::{Events, Poll, net::TcpStream};
-use rustix::io::Errno;
-use signal_hook::consts::SIGUSR1;
-use slab::Slab;
+use signal_hook_mio::v1_0::Signals;
 
-pub(crate) use self::watched::flags;
+pub use self::shutdown::{Handle, StopOnDrop};
+pub(crate) use self::tracing::flags;
 use self::{
-    deadlines::Deadlines,
-    ready::Ready,
-    source::{Kind, Source},
+    shutdown::Shutdown,
+    source::{Listener, Priority, Source, SourceKind},
+    sources::Sources,
+    timers::Timers,
+    udp::UdpSource,
 };
 use crate::{
     clock::Clock,
-    connection::{Connection, Outcome, Scratch},
-    observer::{Step, Steps, Who},
-    protocol::Context,
+    protocol::{CloseReason, Context, DatagramProtocol, PrioritySource, ProtocolFactory, WorkBudget},
+    source::{Buffers, Want},
+    trace::{Observers, SourceId, Step},
 };
 
-/// Accepts at most this many connections a listener and turn.
-const ACCEPTS: usize = 64;
-/// Looks at most at this many sources a turn whose time has come.
-const LATE: usize = 256;
-/// Asks a listener again after this long when descriptors or memory ran out.
-const RETRY_ACCEPT: Duration = Duration::from_millis(200);
-/// Looks again after this long whether the disk has read what is to be sent.
-const RETRY_DISK: Duration = Duration::from_millis(1);
-/// Tells the operator of that at most this often.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+/// Calls at most this many sources whose time has come in one turn.
+const TIMER_BUDGET: usize = 256;
 
 /// Bounds that hold for every connection. `None`: no bound.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Connections open at once; further peers wait in the backlog.
     pub max_connections: usize,
-    /// How long a peer may take nothing of what is sent to it.
+    /// Close a connection whose peer accepts no data for this long.
     pub send_timeout: Option<Duration>,
-    /// How long the responses under way may take once the loop [drains](EventLoop::drain).
+    /// Close the connections that are left this long after the loop began to [drain](EventLoop::drain).
     pub drain_timeout: Option<Duration>,
 }
 
-/// One thread's event loop.
+impl Default for Limits {
+    /// 512 connections, 30 seconds to send, 10 seconds to drain.
+    fn default() -> Limits {
+        Limits {
+            max_connections: 512,
+            send_timeout: Some(Duration::from_secs(30)),
+            drain_timeout: Some(Duration::from_secs(10)),
+        }
+    }
+}
+
+/// An event loop. It must be made on the thread that turns it: it cannot be sent to another.
 pub struct EventLoop {
-    poll: Poll,
-    events: Events,
-    sources: Slab<Source>,
-    ready: Ready,
-    deadlines: Deadlines,
-    clock: Clock,
-    steps: Steps,
-    scratch: Scratch,
+    sources: Sources,
+    timers: Timers,
+    observers: Observers,
+    buffers: Buffers,
+    work: WorkBudget,
     limits: Limits,
-    /// Connections open now, and sources opened ever, by kind: `c3` is the third connection.
-    open: usize,
-    connections: u64,
-    listeners: u64,
-    datagrams: u64,
-    /// Listeners that have met a full house.
-    parked: Vec<usize>,
-    /// When the operator was last told that descriptors or memory ran out.
-    complained: Option<Instant>,
-    draining: bool,
-    drained_by: Option<Instant>,
+    shutdown: Option<Shutdown>,
 }
 
 impl EventLoop {
-    /// An event loop with nothing to poll.
+    /// Makes an event loop with nothing to poll.
     ///
     /// # Errors
-    /// The system gives no poller.
+    /// The system gives no poller: epoll_create1(2).
     pub fn new(limits: Limits, clock: Clock) -> io::Result<EventLoop> {
         Ok(EventLoop {
-            poll: Poll::new()?,
-            events: Events::with_capacity(1024),
-            sources: Slab::new(),
-            ready: Ready::default(),
-            deadlines: Deadlines::default(),
-            clock,
-            steps: Steps::default(),
-            scratch: Scratch::new(),
+            sources: Sources::new()?,
+            timers: Timers::new(clock),
+            observers: Observers::default(),
+            buffers: Buffers::new(),
+            work: WorkBudget::default(),
             limits,
-            open: 0,
-            connections: 0,
-            listeners: 0,
-            datagrams: 0,
-            parked: Vec::new(),
-            complained: None,
-            draining: false,
-            drained_by: None,
+            shutdown: None,
         })
     }
 
-    /// One turn of the loop: waits for the ready set and gives each ready source its turn.
+    /// Takes one turn: waits for the ready set, then gives each ready source its turn.
     ///
     /// # Errors
-    /// The poller itself failed. One peer's trouble is never an error here.
+    /// The poller failed: epoll_wait(2). A fault of one peer is never an error here.
     pub fn turn(&mut self) -> io::Result<()> {
         // rs, ws, xs = select(rlist, wlist, xlist, timeout)
         self.wait()?;
         // for r in rs + ws:
-        for _ in 0..self.ready.count() {
-            let Some(key) = self.ready.pop() else { break };
-            match self.sources.get(key).map(|source| &source.kind) {
+        for _ in 0..self.sources.ready_count() {
+            let Some(key) = self.sources.pop_ready() else { break };
+            match self.sources.kind(key) {
                 // if r is self.sockfd:
-                Some(Kind::Listener(_)) => self.accept(key),
+                Some(SourceKind::Listener(_)) => self.accept(key),
                 // else: self.handle(r)
-                Some(Kind::Connection(_)) => self.converse(key),
-                Some(Kind::Datagrams(_)) => self.answer(key),
-                Some(Kind::Signals(_)) => self.heed_signals(key),
-                Some(Kind::Watcher(_)) => self.look(key),
+                Some(SourceKind::Connection(_)) => self.handle(key),
+                Some(SourceKind::Udp(_)) => self.handle_datagrams(key),
+                Some(SourceKind::Priority(_)) => self.handle_priority(key),
+                Some(SourceKind::Signals(_)) => self.handle_signals(key),
+                Some(SourceKind::Waker) => self.drain(),
                 // It was closed earlier in this turn.
                 None => {}
             }
         }
-        // And whoever's time has come: late peers, above all.
-        self.see_to_the_late();
+        self.run_timers();
         Ok(())
     }
 
-    /// Sleeps until something is ready or late, or not at all while work is left over; then reads the clock and
+    /// Sleeps until a source is ready or a timer is due, or not at all while work is left over. Then reads the clock and
     /// remembers each event on its source.
     fn wait(&mut self) -> io::Result<()> {
-        let carried = self.ready.count();
-        let timeout = match carried {
-            0 => self.clock.until(self.deadlines.next().into_iter().chain(self.drained_by).min()),
-            _ => Some(Duration::ZERO),
-        };
-        self.steps.note(Who::Loop, || Step::Waiting { turn: self.clock.turn(), timeout, carried });
-        let left_over = self.left_over();
-        match self.poll.poll(&mut self.events, self.clock.sleep(timeout)) {
-            Err(e) if e.kind() == ErrorKind::Interrupted => self.events.clear(),
-            result => result?,
-        }
-        self.clock.hold(self.steps.held());
-        self.clock.tick();
-        for event in &self.events {
-            // An event is a hint. What it does not find costs nothing; what it finds unready, one call that would block.
-            if let Some(source) = self.sources.get_mut(event.token().0) {
-                source.note(event);
-                match source.kind {
-                    Kind::Watcher(_) => self.ready.push_front(event.token().0),
-                    _ => self.ready.push(event.token().0),
-                }
-            }
-        }
-        self.tell_who_woke(left_over);
+        let carried = self.sources.ready_count();
+        let by = self.shutdown.and_then(|shutdown| shutdown.deadline);
+        let timeout = if carried == 0 { self.timers.timeout(by) } else { Some(Duration::ZERO) };
+        let turn = self.timers.clock.turn();
+        self.observers.trace(SourceId::Loop, || Step::Waiting { turn, timeout, carried });
+        let carried = self.carried_sources();
+        self.sources.poll(self.timers.clock.sleep(timeout))?;
+        self.timers.clock.pause_for(self.observers.paused());
+        self.timers.clock.tick();
+        self.work.refill();
+        self.sources.note_events();
+        self.trace_wake(carried);
         Ok(())
     }
 
-    /// Takes connections out of the backlog until it is empty: under edge triggers nobody would tell us of the rest.
-    fn accept(&mut self, key: usize) {
-        self.note_begun(key);
-        for _ in 0..ACCEPTS {
-            let Some(Source { kind: Kind::Listener(listener), who, .. }) = self.sources.get_mut(key) else {
-                return;
-            };
-            let who = *who;
-            if self.open >= self.limits.max_connections {
-                return self.park(key, who, None);
-            }
-            match listener.socket.accept() {
-                Ok((socket, peer)) => self.welcome(key, who, socket, peer),
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    return self.steps.note(who, || Step::BacklogEmpty);
-                }
-                Err(e) if is_exhaustion(&e) => {
-                    self.complain(&e);
-                    return self.park(key, who, Some(RETRY_ACCEPT));
-                }
-                // Trouble of one peer that was gone before it was accepted: accept(2), "Error handling".
-                Err(e) => log::debug!("{who}: a connection was lost before it was accepted: {e}"),
-            }
-        }
-        self.carry_over(key);
-    }
-
-    /// Tells the operator that the system gives no more, but not at each of the many tries.
-    fn complain(&mut self, e: &io::Error) {
-        let now = self.clock.now();
-        if self.complained.is_none_or(|last| now >= last + COMPLAIN_EVERY) {
-            self.complained = Some(now);
-            log::warn!("cannot accept: {e}; peers wait, and are tried again soon");
-        }
-    }
-
-    /// A new connection joins the sources: `rlist.append(c)`.
-    fn welcome(&mut self, listener: usize, who: Who, socket: TcpStream, peer: SocketAddr) {
-        let Some(Source { kind: Kind::Listener(listener), .. }) = self.sources.get_mut(listener) else {
-            return;
-        };
-        let protocol = listener.service.welcome(peer);
-        let connection = Connection::new(socket, protocol, self.limits.send_timeout, self.clock.now());
-        let deadline = connection.deadline();
-        self.connections += 1;
-        let number = self.connections;
-        match self.insert(Kind::Connection(Box::new(connection)), Who::Connection(number)) {
-            Ok(key) => {
-                self.open += 1;
-                self.deadlines.set(key, deadline);
-                self.tell_of_welcome(who, number, key, peer);
-            }
-            Err(e) => log::warn!("cannot poll a connection: {e}"),
-        }
-    }
-
-    /// Lets one connection do what it can, and sees to what it needs next.
-    fn converse(&mut self, key: usize) {
-        let Some((connection, ready, scratch, mut cx)) = self.connection(key) else { return };
-        cx.note(|| Step::Begun);
-        let outcome = connection.converse(ready, scratch, &mut cx);
-        self.see_to(key, outcome);
-    }
-
-    /// Waits, arms, carries over or closes, as a source needs.
-    fn see_to(&mut self, key: usize, outcome: Outcome) {
-        match outcome {
-            Outcome::Wait => self.arm(key, false),
-            Outcome::Blocked => self.arm(key, true),
-            Outcome::Again => self.carry_over(key),
-            Outcome::Later => self.deadlines.set(key, Some(self.clock.now() + RETRY_DISK)),
-            Outcome::Closed(why) => return self.close(key, why),
-        }
-        if let Some(Source { kind: Kind::Connection(connection), who, .. }) = self.sources.get(key) {
-            self.deadlines.set(key, connection.deadline());
-            self.steps.note(*who, || connection.patience(self.clock.now()));
-        }
-    }
-
-    /// Receives datagrams and answers each, until none is left or the send buffer is full.
-    fn answer(&mut self, key: usize) {
-        let Some(Source { kind: Kind::Datagrams(datagrams), ready, who, .. }) = self.sources.get_mut(key)
+    /// Gives one connection its turn.
+    fn handle(&mut self, key: usize) {
+        let Some(Source { kind: SourceKind::Connection(connection), ready, id, .. }) =
+            self.sources.get_mut(key)
         else {
             return;
         };
-        let mut cx =
-            Context { clock: &self.clock, draining: self.draining, who: *who, steps: &mut self.steps };
-        cx.note(|| Step::Begun);
-        let outcome = datagrams.answer(ready, self.scratch.input(), &mut cx);
-        self.see_to(key, outcome);
+        let mut cx = context(*id, &self.timers, &mut self.observers, &mut self.work, self.shutdown);
+        cx.trace(|| Step::TurnBegan);
+        let want = connection.handle(ready, &mut self.buffers, &mut cx);
+        self.apply(key, want);
     }
 
-    /// What is told now holds for everybody who is served in this turn.
-    fn look(&mut self, key: usize) {
-        if let Some(Source { kind: Kind::Watcher(watched), who, .. }) = self.sources.get_mut(key) {
-            watched.0.look();
-            self.steps.note(*who, || Step::Looked);
+    /// Gives a connection its turn whose deadline has passed.
+    fn on_timeout(&mut self, key: usize) {
+        let Some(Source { kind: SourceKind::Connection(connection), ready, id, .. }) =
+            self.sources.get_mut(key)
+        else {
+            return;
+        };
+        let mut cx = context(*id, &self.timers, &mut self.observers, &mut self.work, self.shutdown);
+        let want = connection.on_timeout(ready, &mut self.buffers, &mut cx);
+        self.apply(key, want);
+    }
+
+    /// Receives datagrams and answers each.
+    fn handle_datagrams(&mut self, key: usize) {
+        let Some(Source { kind: SourceKind::Udp(udp), ready, id, .. }) = self.sources.get_mut(key) else {
+            return;
+        };
+        let mut cx = context(*id, &self.timers, &mut self.observers, &mut self.work, self.shutdown);
+        cx.trace(|| Step::TurnBegan);
+        let want = udp.handle(ready, &mut self.buffers.input, &mut cx);
+        self.apply(key, want);
+    }
+
+    /// Reads what has to be known before anything is served in this turn.
+    fn handle_priority(&mut self, key: usize) {
+        if let Some(Source { kind: SourceKind::Priority(priority), id, .. }) = self.sources.get_mut(key) {
+            let mut cx = context(*id, &self.timers, &mut self.observers, &mut self.work, self.shutdown);
+            priority.source.on_readable(&mut cx);
+            cx.trace(|| Step::Polled);
         }
     }
 
-    /// SIGUSR1: who watches on demand comes, or goes. Any other signal that is heeded: an orderly end begins.
-    fn heed_signals(&mut self, key: usize) {
-        let Some(Source { kind: Kind::Signals(signals), .. }) = self.sources.get_mut(key) else { return };
-        let numbers: Vec<i32> = signals.pending().collect();
-        for number in numbers {
-            self.steps.note(Who::Signals, || Step::Signalled { number });
-            match number {
-                SIGUSR1 => self.toggle_watch(),
-                _ => self.drain(),
+    /// Does what a source wants after its turn: waits, arms, carries over or closes.
+    fn apply(&mut self, key: usize, want: Want) {
+        let mut retry_at = None;
+        match want {
+            Want::Readable => self.arm(key, false),
+            Want::Writable => self.arm(key, true),
+            Want::Turn => self.carry_over(key),
+            Want::Retry(after) => retry_at = Some(self.timers.clock.now() + after),
+            Want::Close(reason) => return self.close(key, reason),
+        }
+        let Some(source) = self.sources.get_mut(key) else { return };
+        source.retry_at = retry_at;
+        if let SourceKind::Connection(connection) = &source.kind {
+            self.timers.set(key, connection.deadline().into_iter().chain(retry_at).min());
+            self.observers.trace(source.id, || connection.deadline_step(self.timers.clock.now()));
+        }
+    }
+
+    /// Waits for writability at `key` too, or no longer.
+    fn arm(&mut self, key: usize, writable: bool) {
+        let Some(id) = self.sources.get(key).map(|source| source.id) else { return };
+        match self.sources.arm(key, writable) {
+            Ok(false) => {}
+            Ok(true) => self.observers.trace(id, || if writable { Step::Armed } else { Step::Disarmed }),
+            Err(e) => {
+                log::warn!("{id}: cannot change what the poller waits for: {e}");
+                self.close(key, CloseReason::Limit);
             }
         }
     }
 
-    /// Sees to each source whose time has come: who is late, who waits for the disk, whom to ask again. Those beyond the
-    /// budget are next.
-    fn see_to_the_late(&mut self) {
-        for _ in 0..LATE {
-            let Some(key) = self.deadlines.pop_due(self.clock.now()) else { break };
-            match self.sources.get(key).map(|source| &source.kind) {
-                Some(Kind::Connection(connection)) => match connection.deadline() {
-                    Some(deadline) if deadline <= self.clock.now() => self.late(key),
-                    _ if connection.awaits_disk() => self.converse(key),
-                    later => self.deadlines.set(key, later),
-                },
-                Some(Kind::Listener(_)) => self.unpark(),
-                _ => {}
-            }
-        }
-        if self.drained_by.is_some_and(|by| by <= self.clock.now()) {
-            self.close_all_connections();
+    /// Leaves the rest of a source's work for the next turn, behind the sources that are ready now.
+    fn carry_over(&mut self, key: usize) {
+        if let Some(source) = self.sources.get(key) {
+            self.observers.trace(source.id, || Step::CarriedOver);
+            self.sources.push_ready(key);
         }
     }
 
-    fn late(&mut self, key: usize) {
-        let Some((connection, ready, scratch, mut cx)) = self.connection(key) else { return };
-        let outcome = connection.late(ready, scratch, &mut cx);
-        self.see_to(key, outcome);
+    /// Closes a source.
+    fn close(&mut self, key: usize, reason: CloseReason) {
+        let Some(source) = self.sources.remove(key) else { return };
+        self.timers.remove(key);
+        self.observers.trace(source.id, || Step::Closed { reason, unread: source.unread() });
+        if let SourceKind::Connection(connection) = source.kind {
+            log::debug!("{}: closed, {reason}", source.id);
+            connection.close(reason, &self.timers.clock);
+            self.resume_accept();
+        }
+    }
+
+    /// Calls each source whose time has come: a deadline has passed, or it asked to be called again. Those beyond the
+    /// budget are called in the next turn.
+    fn run_timers(&mut self) {
+        let now = self.timers.clock.now();
+        for _ in 0..TIMER_BUDGET {
+            let Some(key) = self.timers.pop_due() else { break };
+            let Some(source) = self.sources.get(key) else { continue };
+            let SourceKind::Connection(connection) = &source.kind else {
+                self.resume_accept();
+                continue;
+            };
+            let is_due = |time: Option<std::time::Instant>| time.is_some_and(|time| time <= now);
+            if is_due(connection.deadline()) {
+                self.on_timeout(key);
+            } else if is_due(source.retry_at) {
+                self.handle(key);
+            } else {
+                // The entry was earlier than its time.
+                self.timers.set(key, connection.deadline().into_iter().chain(source.retry_at).min());
+            }
+        }
+        self.enforce_shutdown();
     }
 }
 
-/// No descriptors or no memory: accept(2). Waiting helps, asking at once does not.
-fn is_exhaustion(e: &io::Error) -> bool {
-    matches!(Errno::from_io_error(e), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+/// What joins the loop.
+impl EventLoop {
+    /// Accepts connections on `socket`, which is listening; `factory` makes their protocols.
+    ///
+    /// # Errors
+    /// The socket cannot be made non-blocking, or the poller does not take it.
+    pub fn add_listener(&mut self, socket: TcpListener, factory: Box<dyn ProtocolFactory>) -> io::Result<()> {
+        socket.set_nonblocking(true)?;
+        let socket = mio::net::TcpListener::from_std(socket);
+        let id = self.sources.next_listener_id();
+        let (address, fd) = (socket.local_addr()?, socket.as_raw_fd());
+        self.sources.insert(SourceKind::Listener(Listener { socket, factory }), id)?;
+        self.observers.trace(id, || Step::Bound { address, fd });
+        Ok(())
+    }
+
+    /// Receives datagrams on `socket`, which is bound; `protocol` answers them.
+    ///
+    /// # Errors
+    /// The socket cannot be made non-blocking, or the poller does not take it.
+    pub fn add_udp(&mut self, socket: UdpSocket, protocol: Box<dyn DatagramProtocol>) -> io::Result<()> {
+        socket.set_nonblocking(true)?;
+        let socket = mio::net::UdpSocket::from_std(socket);
+        let id = self.sources.next_udp_id();
+        let (address, fd) = (socket.local_addr()?, socket.as_raw_fd());
+        self.sources.insert(SourceKind::Udp(Box::new(UdpSource::new(socket, address, protocol))), id)?;
+        self.observers.trace(id, || Step::Bound { address, fd });
+        Ok(())
+    }
+
+    /// Begins to [drain](EventLoop::drain) when one of `signals` arrives; SIGUSR1 attaches or detaches the
+    /// [on-demand observer](EventLoop::set_on_demand_observer).
+    ///
+    /// # Errors
+    /// The poller does not take them.
+    pub fn add_signals(&mut self, signals: Signals) -> io::Result<()> {
+        self.sources.insert(SourceKind::Signals(Box::new(signals)), SourceId::Signals).map(drop)
+    }
+
+    /// Calls `source` before anything is served, in each turn in which `fd` has become readable. Traces call it `name`.
+    ///
+    /// # Errors
+    /// The poller does not take the descriptor.
+    pub fn add_priority_source(
+        &mut self,
+        name: &'static str,
+        fd: Rc<OwnedFd>,
+        source: Box<dyn PrioritySource>,
+    ) -> io::Result<()> {
+        self.sources.insert(SourceKind::Priority(Priority { fd, source }), SourceId::Named(name)).map(drop)
+    }
+
+    /// The loop's clock, for tests that move it.
+    pub fn clock(&mut self) -> &mut Clock {
+        &mut self.timers.clock
+    }
+
+    /// Returns how many connections are open.
+    pub fn open_connections(&self) -> usize {
+        self.sources.open_connections()
+    }
+}
+
+/// What a source may know of its surroundings.
+fn context<'a>(
+    source: SourceId,
+    timers: &'a Timers,
+    observers: &'a mut Observers,
+    work: &'a mut WorkBudget,
+    shutdown: Option<Shutdown>,
+) -> Context<'a> {
+    Context { clock: &timers.clock, draining: shutdown.is_some(), source, observers, work }
 }

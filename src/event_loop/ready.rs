@@ -1,20 +1,20 @@
-//! The ready queue: whose turn it is, in fair order.
+//! The ready queue: the order in which sources have their turns.
 //!
-//! The poller reports each readiness once; what is left over when a budget ends is reported never again. So whoever has
-//! something to do stands in this queue, once, and goes to its back when its turn ends before its work does.
+//! The poller reports each readiness once, and never again what is left over when a budget ends. So each source that has
+//! something to do is in this queue, once, and goes to its back when its turn ends before its work does.
 
 use std::collections::VecDeque;
 
-/// Keys of sources that have something to do, first come first served.
+/// Keys of sources that have something to do, first in, first out.
 #[derive(Default)]
 pub struct Ready {
     queue: VecDeque<usize>,
-    /// By key: stands in the queue already.
+    /// By key: whether it is in the queue.
     queued: Vec<bool>,
 }
 
 impl Ready {
-    /// Puts `key` at the back, unless it waits already.
+    /// Puts `key` at the back, unless it is in the queue.
     pub fn push(&mut self, key: usize) {
         if key >= self.queued.len() {
             self.queued.resize(key + 1, false);
@@ -25,7 +25,7 @@ impl Ready {
         }
     }
 
-    /// Puts `key` at the front, where it is next.
+    /// Puts `key` at the front, unless it is in the queue.
     pub fn push_front(&mut self, key: usize) {
         self.push(key);
         if self.queue.back() == Some(&key) {
@@ -33,19 +33,20 @@ impl Ready {
         }
     }
 
-    /// Takes the key at the front. Its source may be closed by now, and its key used again: then the turn that it gets
-    /// costs one call that would block, and nothing else.
+    /// Takes the key at the front. Its source may be closed by now and the key reused: such a turn costs one call that
+    /// would block, and nothing else.
     pub fn pop(&mut self) -> Option<usize> {
         let key = self.queue.pop_front()?;
         self.queued[key] = false;
         Some(key)
     }
 
-    /// The keys, the front one first.
+    /// Returns the keys, the front one first.
     pub fn keys(&self) -> impl Iterator<Item = usize> {
         self.queue.iter().copied()
     }
 
+    /// Returns how many keys are in the queue.
     pub fn count(&self) -> usize {
         self.queue.len()
     }

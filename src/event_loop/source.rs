@@ -1,11 +1,13 @@
 //! Everything that can be polled: a closed set.
 //!
-//! One slab of sources is what `rlist` is in the `select()` program; a source's key in it is its token at the poller.
+//! One slab of sources is what `rlist` is in the `select()` program. A source's key in it is its token at the poller.
 
 use std::{
     io,
     net::SocketAddr,
-    os::fd::{AsRawFd, RawFd},
+    os::fd::{AsRawFd, OwnedFd, RawFd},
+    rc::Rc,
+    time::Instant,
 };
 
 use mio::{
@@ -16,115 +18,104 @@ use mio::{
 };
 use signal_hook_mio::v1_0::Signals;
 
-use super::datagrams::Datagrams;
+use super::udp::UdpSource;
 use crate::{
-    connection::{Connection, Readiness},
-    observer::Who,
-    protocol::{Service, Watcher},
+    connection::Connection,
+    protocol::{PrioritySource, ProtocolFactory},
+    source::Readiness,
+    trace::SourceId,
 };
 
 /// One polled source, and what is known of its readiness.
 pub struct Source {
-    pub kind: Kind,
+    pub kind: SourceKind,
+    pub id: SourceId,
     pub ready: Readiness,
-    /// Waits for writability, too: stands in `wlist` as well as in `rlist`.
-    pub armed: bool,
-    pub who: Who,
+    /// The poller is asked about writability too: the source is in `wlist` as well as in `rlist`.
+    pub is_armed: bool,
+    /// When the source asked for another turn, as a poller cannot tell.
+    pub retry_at: Option<Instant>,
 }
 
-/// What kind of source it is. What is rare is boxed, for every connection has room for the largest.
-pub enum Kind {
+/// What kind of source it is. Rare ones are boxed, because every connection has room for the largest.
+pub enum SourceKind {
     Listener(Listener),
     Connection(Box<Connection>),
-    Datagrams(Box<Datagrams>),
+    Udp(Box<UdpSource>),
     Signals(Box<Signals>),
-    Watcher(Watched),
+    Priority(Priority),
+    /// A [`Handle`](super::Handle) asks for shutdown. The poller has it; nothing is registered.
+    Waker,
 }
 
-/// What is looked at before anybody is served.
-pub struct Watched(pub Box<dyn Watcher>);
-
-impl Watched {
-    fn poll_as<T>(&self, act: impl FnOnce(&mut SourceFd<'_>) -> T) -> T {
-        act(&mut SourceFd(&self.0.as_fd().as_raw_fd()))
-    }
-}
-
-impl Pollable for Watched {
-    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-        self.poll_as(|fd| fd.register(registry, token, interest))
-    }
-
-    fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-        self.poll_as(|fd| fd.reregister(registry, token, interest))
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.poll_as(|fd| fd.deregister(registry))
-    }
-}
-
-/// A listening socket, and who speaks on the connections that it accepts.
+/// A listening socket, and what makes the protocols of the connections that it accepts.
 pub struct Listener {
     pub socket: TcpListener,
-    pub service: Box<dyn Service>,
+    pub factory: Box<dyn ProtocolFactory>,
+}
+
+/// A descriptor that is read before anything is served, and what reads it.
+pub struct Priority {
+    pub fd: Rc<OwnedFd>,
+    pub source: Box<dyn PrioritySource>,
 }
 
 impl Source {
-    pub fn new(kind: Kind, who: Who) -> Source {
-        Source { kind, ready: Readiness::new(), armed: false, who }
+    pub fn new(kind: SourceKind, id: SourceId) -> Source {
+        Source { kind, id, ready: Readiness::new(), is_armed: false, retry_at: None }
     }
 
     /// Remembers the edge that the poller reported.
     pub fn note(&mut self, event: &Event) {
-        let hung_up = event.is_read_closed() || event.is_error();
-        self.ready.readable |= event.is_readable() || hung_up;
+        let read_closed = event.is_read_closed() || event.is_error();
+        self.ready.readable |= event.is_readable() || read_closed;
         self.ready.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
-        self.ready.hung_up |= hung_up;
+        self.ready.read_closed |= read_closed;
     }
 
-    /// Registers the source at the poller, for readability.
+    /// Registers the source at the poller for readability.
     pub fn register(&mut self, registry: &Registry, key: usize) -> io::Result<()> {
-        registry.register(self.pollable(), Token(key), Interest::READABLE)
+        self.with_pollable(|pollable| registry.register(pollable, Token(key), Interest::READABLE))
     }
 
-    /// Waits for writability from now on, or no longer. Says whether that changed anything.
+    /// Asks the poller about writability too (`wlist.append`), or no longer. Returns whether that changed anything.
     pub fn arm(&mut self, registry: &Registry, key: usize, writable: bool) -> io::Result<bool> {
-        if self.armed == writable {
+        if self.is_armed == writable {
             return Ok(false);
         }
-        self.armed = writable;
+        self.is_armed = writable;
         let interest = if writable { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        registry.reregister(self.pollable(), Token(key), interest)?;
+        self.with_pollable(|pollable| registry.reregister(pollable, Token(key), interest))?;
         Ok(true)
     }
 
-    /// The address that a socket is bound to, and its descriptor; not that of a connection.
+    /// Returns the address and the descriptor of a bound socket; `None` for a connection.
     pub fn bound(&self) -> Option<(SocketAddr, RawFd)> {
         match &self.kind {
-            Kind::Listener(listener) => {
+            SourceKind::Listener(listener) => {
                 Some((listener.socket.local_addr().ok()?, listener.socket.as_raw_fd()))
             }
-            Kind::Datagrams(datagrams) => Some((datagrams.address, datagrams.socket.as_raw_fd())),
+            SourceKind::Udp(udp) => Some((udp.address, udp.socket.as_raw_fd())),
             _ => None,
         }
     }
 
-    /// How many bytes came that nobody will understand.
+    /// Returns how many bytes were received and not parsed.
     pub fn unread(&self) -> usize {
         match &self.kind {
-            Kind::Connection(connection) => connection.unread(),
+            SourceKind::Connection(connection) => connection.unread(),
             _ => 0,
         }
     }
 
-    fn pollable(&mut self) -> &mut dyn Pollable {
+    fn with_pollable(&mut self, act: impl FnOnce(&mut dyn Pollable) -> io::Result<()>) -> io::Result<()> {
         match &mut self.kind {
-            Kind::Listener(listener) => &mut listener.socket,
-            Kind::Connection(connection) => connection.socket(),
-            Kind::Datagrams(datagrams) => &mut datagrams.socket,
-            Kind::Signals(signals) => &mut **signals,
-            Kind::Watcher(watched) => watched,
+            SourceKind::Listener(listener) => act(&mut listener.socket),
+            SourceKind::Connection(connection) => act(connection.socket()),
+            SourceKind::Udp(udp) => act(&mut udp.socket),
+            SourceKind::Signals(signals) => act(&mut **signals),
+            SourceKind::Priority(priority) => act(&mut SourceFd(&priority.fd.as_raw_fd())),
+            SourceKind::Waker => Ok(()),
         }
     }
 }

@@ -2,39 +2,38 @@
 //!
 //! The clients of a lesson are in the program, and so is its page. The loop is the real one.
 
+mod broken_loop;
+mod catalog;
+mod harness;
 mod page;
-mod script;
-mod stage;
-mod twin;
 
 use std::{
     cell::RefCell,
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     path::Path,
     rc::Rc,
     time::Duration,
 };
 
-use mio::net::{TcpListener, UdpSocket};
 use socket2::SockRef;
 
-pub use self::{
-    page::{answer_is, lines, section, side_by_side},
-    script::{LESSONS, Lesson},
-    stage::Entry,
-    twin::Bug,
-};
 use self::{
-    stage::{Ear, Stage, Told, Turns},
-    twin::Twin,
+    broken_loop::BrokenLoop,
+    harness::{Harness, LoopUnderTest, Transcript, TranscriptObserver},
+};
+pub use self::{
+    broken_loop::Bug,
+    catalog::{LESSONS, Lesson},
+    harness::TranscriptEntry,
+    page::{answer_is, lines, section, side_by_side},
 };
 use crate::{
     clock::Clock,
     event_loop::{EventLoop, Limits},
     server::bind_tcp,
-    services::{Echo, Http, Timeouts},
-    site::{self, Site},
+    services::{Echo, HttpService, Timeouts},
+    site::{Site, SiteOptions},
 };
 
 /// The largest file of the lessons: more than any buffer here takes.
@@ -47,20 +46,20 @@ impl Lesson {
     ///
     /// # Errors
     /// The system gives no sockets, no directory for the lesson's two files, or no more descriptors.
-    pub fn play(&self, bug: Option<Bug>) -> io::Result<Vec<Entry>> {
+    pub fn play(&self, bug: Option<Bug>) -> io::Result<Vec<TranscriptEntry>> {
         let site = tempfile::tempdir().map_err(|e| {
             let place = std::env::temp_dir();
             io::Error::other(format!("no directory can be made in {} (TMPDIR): {e}", place.display()))
         })?;
         std::fs::write(site.path().join("hello.txt"), "hello\n")?;
         std::fs::write(site.path().join("big.bin"), vec![b'x'; BIG])?;
-        let told = Rc::<RefCell<Told>>::default();
-        let mut stage = match bug {
-            None => with_loop(self.listener()?, site.path(), &told)?,
-            Some(bug) => with_twin(bug, self.listener()?, site.path(), &told)?,
+        let transcript = Rc::<RefCell<Transcript>>::default();
+        let mut harness = match bug {
+            None => with_loop(self.listener()?, site.path(), &transcript)?,
+            Some(bug) => with_twin(bug, self.listener()?, site.path(), &transcript)?,
         };
-        (self.script)(&mut stage)?;
-        Ok(stage.into_entries())
+        (self.catalog)(&mut harness)?;
+        Ok(harness.into_entries())
     }
 
     fn listener(&self) -> io::Result<Bound> {
@@ -73,7 +72,7 @@ impl Lesson {
     }
 }
 
-impl Turns for EventLoop {
+impl LoopUnderTest for EventLoop {
     fn turn(&mut self) -> io::Result<()> {
         EventLoop::turn(self)
     }
@@ -88,31 +87,37 @@ fn clock() -> Clock {
     Clock::frozen(Clock::system().wall() + Duration::from_secs(60))
 }
 
-fn http(dir: &Path) -> io::Result<Rc<Http>> {
-    let timeouts = Timeouts { head: Some(Duration::from_secs(10)), idle: Some(Duration::from_secs(60)) };
-    Ok(Rc::new(Http::new(Site::open(dir, site::Options::default())?, timeouts)))
+fn http(dir: &Path) -> io::Result<Rc<HttpService>> {
+    // Without inotify, so that nothing but the script makes the loop wake.
+    let options = SiteOptions { inotify: false, ..SiteOptions::default() };
+    Ok(Rc::new(HttpService::new(Rc::new(Site::open(dir, options)?), Timeouts::default())))
 }
 
-fn with_loop((listener, address): Bound, dir: &Path, told: &Rc<RefCell<Told>>) -> io::Result<Stage> {
+fn with_loop(
+    (listener, address): Bound,
+    dir: &Path,
+    transcript: &Rc<RefCell<Transcript>>,
+) -> io::Result<Harness> {
     let limits =
         Limits { max_connections: 10_000, send_timeout: Some(Duration::from_secs(30)), drain_timeout: None };
     let mut event_loop = EventLoop::new(limits, clock())?;
-    event_loop.listen(listener, Box::new(http(dir)?))?;
-    let datagrams = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    event_loop.add_listener(listener, Box::new(http(dir)?))?;
+    let datagrams = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     let for_datagrams = datagrams.local_addr()?;
-    event_loop.receive(datagrams, Box::new(Echo))?;
-    event_loop.watch(Box::new(Ear(Rc::clone(told))));
-    told.borrow_mut().entries.clear(); // that sockets are bound is no part of the play
-    Ok(Stage::new(Box::new(event_loop), Rc::clone(told), address, Some(for_datagrams)))
+    event_loop.add_udp(datagrams, Box::new(Echo))?;
+    event_loop.add_observer(Box::new(TranscriptObserver(Rc::clone(transcript))));
+    transcript.borrow_mut().entries.clear(); // that sockets are bound is no part of the play
+    Ok(Harness::new(Box::new(event_loop), Rc::clone(transcript), address, Some(for_datagrams)))
 }
 
 fn with_twin(
     bug: Bug,
     (listener, address): Bound,
     dir: &Path,
-    told: &Rc<RefCell<Told>>,
-) -> io::Result<Stage> {
-    let ear = Box::new(Ear(Rc::clone(told)));
-    let twin = Twin::new(bug, listener, Box::new(http(dir)?), clock(), ear, Rc::clone(told))?;
-    Ok(Stage::new(Box::new(twin), Rc::clone(told), address, None))
+    transcript: &Rc<RefCell<Transcript>>,
+) -> io::Result<Harness> {
+    let ear = Box::new(TranscriptObserver(Rc::clone(transcript)));
+    let broken_loop =
+        BrokenLoop::new(bug, listener, Box::new(http(dir)?), clock(), ear, Rc::clone(transcript))?;
+    Ok(Harness::new(Box::new(broken_loop), Rc::clone(transcript), address, None))
 }

@@ -1,6 +1,6 @@
 //! A lesson on paper: the sections of its page, and what happened as lines, alone or beside each other.
 
-use super::stage::Entry;
+use super::harness::TranscriptEntry;
 
 /// How many lines of one pattern may follow each other before they are drawn together.
 const PATTERN: usize = 3;
@@ -19,13 +19,13 @@ pub fn answer_is(given: &str, right: &str) -> bool {
 }
 
 /// What happened, a line an entry; what repeats itself is drawn together.
-pub fn lines(entries: &[Entry]) -> Vec<String> {
+pub fn lines(entries: &[TranscriptEntry]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut at = 0;
     while at < entries.len() {
         let patterns = (1..=PATTERN).map(|pattern| (pattern, repetitions(&entries[at..], pattern)));
         let (pattern, times) = patterns.into_iter().find(|(_, times)| *times > 3).unwrap_or((1, 1));
-        lines.extend(entries[at..at + pattern].iter().map(Entry::to_string));
+        lines.extend(entries[at..at + pattern].iter().map(TranscriptEntry::to_string));
         if times > 1 {
             lines.push(format!("   … and so on, {times} times in all"));
         }
@@ -35,19 +35,19 @@ pub fn lines(entries: &[Entry]) -> Vec<String> {
 }
 
 /// How often the first `pattern` entries stand at the beginning of `entries`, one after the other, but for numbers.
-fn repetitions(entries: &[Entry], pattern: usize) -> usize {
+fn repetitions(entries: &[TranscriptEntry], pattern: usize) -> usize {
     let Some(first) = entries.get(..pattern) else { return 0 };
-    let is_alike = |entries: &[Entry]| entries.iter().zip(first).all(|(a, b)| are_alike(a, b));
+    let is_alike = |entries: &[TranscriptEntry]| entries.iter().zip(first).all(|(a, b)| are_alike(a, b));
     entries.chunks_exact(pattern).take_while(|entries| is_alike(entries)).count()
 }
 
 /// Whether the same kind of source did the same thing.
-fn are_alike(a: &Entry, b: &Entry) -> bool {
+fn are_alike(a: &TranscriptEntry, b: &TranscriptEntry) -> bool {
     match (a, b) {
-        (Entry::Told(a), Entry::Told(b)) => {
-            a.word == b.word
+        (TranscriptEntry::Step(a), TranscriptEntry::Step(b)) => {
+            a.doc == b.doc
                 && a.turn == b.turn
-                && std::mem::discriminant(&a.who) == std::mem::discriminant(&b.who)
+                && std::mem::discriminant(&a.id) == std::mem::discriminant(&b.id)
         }
         _ => false,
     }

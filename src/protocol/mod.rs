@@ -1,119 +1,157 @@
-//! The seam: all that the loop and the services share.
+//! The boundary: all that the loop and the services share.
 //!
 //! The loop moves bytes and knows no protocol; a protocol decides and does no I/O. Between them stand one trait for
-//! streams, one for datagrams, and the [`Outbox`] that a protocol fills and a connection empties.
+//! streams, one for datagrams, one for descriptors that are read before anything is served, and the [`Outbox`] that a
+//! protocol fills and a connection empties.
 
 mod outbox;
 
-use std::{net::SocketAddr, os::fd::AsFd, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-pub use outbox::{Body, Front, Outbox};
+pub use outbox::{Body, FileBody, NextWrite, Outbox, Sendable};
 
-pub use crate::observer::Why;
+pub use crate::close_reason::CloseReason;
 use crate::{
     clock::Clock,
-    observer::{Step, Steps, Who},
+    trace::{Observers, SourceId, Step},
 };
 
 /// What is spoken on one connection.
 pub trait Protocol {
-    /// Understands as much of `input` as it can and puts the answer into `out`.
+    /// Parses as much of `input` as it can and puts the response into `out`.
     ///
-    /// `input` is all that was received and not yet consumed; what is not consumed now comes again, with more behind
-    /// it. It is called only while `out` has room, and should stop at one answer ([`Next::Again`]) so that the loop
-    /// can look at that room again.
+    /// `input` is all that was received and not yet consumed; the rest comes again, with more behind it. This is called
+    /// only while `out` has room. It should stop after one response and return [`Progress::Again`], so that the loop can
+    /// check the room and its budgets.
     fn receive(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Received;
 
-    /// How long to wait for the next input, and as what to close when it does not come. `partial` says that some
-    /// bytes are waiting for the rest of their message.
-    fn patience(&self, partial: bool) -> Patience;
+    /// Continues a response after [`Progress::Yield`], in a later turn in which `out` has room.
+    fn resume(&mut self, _out: &mut Outbox, _cx: &mut Context<'_>) -> Progress {
+        Progress::Again
+    }
 
-    /// The rest of a message did not come in time: last words, if there are any.
-    fn late(&mut self, _partial: &[u8], _out: &mut Outbox, _cx: &mut Context<'_>) {}
+    /// Returns how long to wait for input, and the close reason if it does not come. `partial`: the beginning of a
+    /// message has been received.
+    fn timeout(&self, partial: bool) -> Timeout;
 
-    /// The system took more of the outbox: `sent` bytes since the conversation began, which is an
+    /// Puts a last response into `out`, if there is one: the rest of the message that begins with `partial` did not come
+    /// in time.
+    fn on_timeout(&mut self, _partial: &[u8], _out: &mut Outbox, _cx: &mut Context<'_>) {}
+
+    /// Called when the socket has taken more of the outbox: `sent` bytes since the connection began, which is an
     /// [`Outbox::position`].
-    fn sent(&mut self, _sent: u64, _clock: &Clock) {}
+    fn on_sent(&mut self, _sent: u64, _clock: &Clock) {}
 
-    /// The conversation is over; nothing behind `sent` was taken.
-    fn closed(&mut self, _sent: u64, _clock: &Clock) {}
+    /// Called when the connection is closed; the socket took nothing beyond `sent`.
+    fn on_closed(&mut self, _sent: u64, _clock: &Clock) {}
 }
 
-/// What [`Protocol::receive`] made of its input.
+/// The result of [`Protocol::receive`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Received {
-    /// Bytes understood, from the beginning of the input.
+    /// How many bytes were parsed, from the beginning of the input. More than the input's length is a fault of the
+    /// protocol: the loop logs an error and closes the connection with [`CloseReason::Limit`].
     pub consumed: usize,
-    /// How the conversation goes on.
-    pub next: Next,
+    /// How the connection goes on.
+    pub progress: Progress,
 }
 
-/// How a conversation goes on.
+/// How a connection goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// Nothing more can be understood until more has come.
+pub enum Progress {
+    /// Nothing more can be parsed until more input has come.
     NeedInput,
-    /// There may be more to understand in what is left.
+    /// The rest of the input may hold another message.
     Again,
-    /// The answer goes on, whatever comes: its next piece is to be asked for in the next turn, if there is room then.
-    /// So an answer that is long in the making is made in pieces, and keeps nobody waiting.
-    More,
-    /// Send what is in the outbox, then close. [`Why::Done`]: all is said on both sides; else the peer may still be
-    /// sending what nobody will read.
-    Finish(Why),
+    /// The response is not finished: call [`Protocol::resume`] in the next turn in which the outbox has room. A response
+    /// that takes long to make is made in pieces this way, and keeps no other connection waiting.
+    Yield,
+    /// Send what is in the outbox, then close. [`CloseReason::Done`]: neither side has more to say; otherwise the peer may
+    /// still be sending input that is not read.
+    Close(CloseReason),
 }
 
-/// How long to wait, and why to close when the wait was in vain. `None`: wait for ever.
+/// How long to wait, and why to close afterwards. `limit: None` waits without end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct Timeout {
+    /// The time, counted from the last progress.
     pub limit: Option<Duration>,
-    pub why: Why,
+    /// The reason to close with when the time is over.
+    pub reason: CloseReason,
 }
 
-/// What a protocol may know about its surroundings while it decides.
+/// What a protocol may know of its surroundings.
 pub struct Context<'a> {
+    /// The time of this turn.
     pub clock: &'a Clock,
-    /// The server is shutting down: no conversation goes on after the answers under way.
+    /// The server is shutting down: connections close after the responses that they owe.
     pub draining: bool,
-    /// Who is speaking, for those who watch.
-    pub who: Who,
-    pub steps: &'a mut Steps,
+    /// The source whose turn it is.
+    pub source: SourceId,
+    /// Who sees the steps of this turn.
+    pub observers: &'a mut Observers,
+    /// Long work that this turn still has room for.
+    pub work: &'a mut WorkBudget,
 }
 
 impl Context<'_> {
-    /// Whether anybody watches.
+    /// Returns whether anybody observes: what takes time to measure is measured only then.
     #[inline]
-    pub fn is_watched(&self) -> bool {
-        self.steps.are_watched()
+    pub fn is_traced(&self) -> bool {
+        !self.observers.is_empty()
     }
 
-    /// Tells whoever watches of a step.
+    /// Shows the observers a step of this source.
     #[inline]
-    pub fn note(&mut self, facts: impl FnOnce() -> Step) {
-        self.steps.note(self.who, facts);
+    pub fn trace(&mut self, step: impl FnOnce() -> Step) {
+        self.observers.trace(self.source, step);
+    }
+}
+
+/// The pieces of long work (a fraction of a millisecond each) that one turn has room for, all sources together.
+#[derive(Debug, Default)]
+pub struct WorkBudget {
+    left: usize,
+}
+
+impl WorkBudget {
+    /// Pieces of work in one turn: a few milliseconds at most.
+    const PIECES: usize = 4;
+
+    /// Starts a turn.
+    pub fn refill(&mut self) {
+        self.left = WorkBudget::PIECES;
+    }
+
+    /// Takes one piece. Returns `false` if there is none left: yield, and ask again in the next turn.
+    #[must_use]
+    pub fn take(&mut self) -> bool {
+        let has_one = self.left > 0;
+        self.left -= usize::from(has_one);
+        has_one
     }
 }
 
 /// Makes the [`Protocol`] of each connection that a listener accepts.
-pub trait Service {
-    /// Who speaks with `peer`, on a connection that was just accepted.
-    fn welcome(&mut self, peer: SocketAddr) -> Box<dyn Protocol>;
+pub trait ProtocolFactory {
+    /// Makes the protocol of a connection that was just accepted from `peer`.
+    fn create(&mut self, peer: SocketAddr) -> Box<dyn Protocol>;
 }
 
-impl<F: FnMut(SocketAddr) -> Box<dyn Protocol>> Service for F {
-    fn welcome(&mut self, peer: SocketAddr) -> Box<dyn Protocol> {
+impl<F: FnMut(SocketAddr) -> Box<dyn Protocol>> ProtocolFactory for F {
+    fn create(&mut self, peer: SocketAddr) -> Box<dyn Protocol> {
         self(peer)
     }
 }
 
-/// What is looked at before anybody is served, in a turn in which its descriptor is readable.
-pub trait Watcher: AsFd {
-    /// Reads what there is to be told.
-    fn look(&mut self);
+/// Whatever has to be read before anything is served in a turn: word of changed files, say.
+pub trait PrioritySource {
+    /// Reads its descriptor until it would block.
+    fn on_readable(&mut self, cx: &mut Context<'_>);
 }
 
-/// What is spoken on a datagram socket: one message in, at most one out.
-pub trait Responder {
-    /// The answer to `datagram`, to be sent to `from`.
+/// What is spoken on a datagram socket: one datagram in, at most one out.
+pub trait DatagramProtocol {
+    /// Returns the answer to `datagram`, to be sent to `from`.
     fn respond<'a>(&'a mut self, datagram: &'a [u8], from: SocketAddr) -> Option<&'a [u8]>;
 }

@@ -1,9 +1,11 @@
 //! What is still to be sent on one connection: bytes, and one body behind them.
 //!
 //! A protocol fills it, a connection empties it. It holds data and does no I/O. Its size is bounded because nothing is
-//! put in unless it [has room](Outbox::has_room); a silent connection's outbox holds no buffer at all.
+//! put in unless it [has room](Outbox::has_room); the outbox of a silent connection holds no buffer at all.
 
-use std::{fs::File, mem, ops::Range, rc::Rc};
+use std::{mem, ops::Range, os::fd::BorrowedFd, rc::Rc, time::Duration};
+
+use crate::clock::Clock;
 
 /// Above this many unsent bytes the protocol is not asked for more.
 const ROOM: usize = 64 * 1024;
@@ -16,63 +18,99 @@ pub struct Outbox {
     /// How many of `bytes` are sent.
     sent: usize,
     body: Option<Body>,
-    /// Bytes that the socket took since the beginning.
-    sent_in_all: u64,
+    /// Bytes that the socket took since the connection began.
+    total_sent: u64,
 }
 
-/// A body that is not copied: sent from where it lies.
+/// A body that is sent from where it is, without a copy.
 pub enum Body {
-    /// What is left of a part of shared memory.
-    Memory { content: Rc<[u8]>, part: Range<usize> },
-    /// `left` bytes of a file from `offset`.
-    File { file: Rc<File>, offset: u64, left: u64 },
+    /// The bytes in `range` of shared memory.
+    Memory {
+        /// The whole content.
+        content: Rc<[u8]>,
+        /// What is left to send of it.
+        range: Range<usize>,
+    },
+    /// Bytes of an open file.
+    File(Box<dyn FileBody>),
+}
+
+/// The rest of a file that sendfile(2) can read, from an offset to an end.
+pub trait FileBody {
+    /// The open file.
+    fn fd(&self) -> BorrowedFd<'_>;
+
+    /// The offset in the file of the next byte to send.
+    fn offset(&self) -> u64;
+
+    /// How many bytes are left.
+    fn left(&self) -> u64;
+
+    /// Notes that the socket took the next `n` bytes.
+    fn advance(&mut self, n: u64);
+
+    /// Returns how many of the next `at_most` bytes can be sent without waiting for a disk. `buffer` is free to be
+    /// written to; `probe`: false sends without asking, because somebody has to know whether the peer takes anything.
+    fn sendable(&mut self, at_most: usize, probe: bool, buffer: &mut [u8], clock: &Clock) -> Sendable;
+}
+
+/// What can be sent of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sendable {
+    /// So many bytes, never 0.
+    Bytes(usize),
+    /// Nothing yet: ask again after this time.
+    Retry(Duration),
 }
 
 impl Body {
     fn left(&self) -> u64 {
         match self {
-            Body::Memory { part, .. } => part.len() as u64,
-            Body::File { left, .. } => *left,
+            Body::Memory { range, .. } => range.len() as u64,
+            Body::File(file) => file.left(),
         }
     }
 
     fn advance(&mut self, n: usize) {
         match self {
-            Body::Memory { part, .. } => part.start += n,
-            Body::File { offset, left, .. } => {
-                *offset += n as u64;
-                *left -= n as u64;
-            }
+            Body::Memory { range, .. } => range.start += n,
+            Body::File(file) => file.advance(n as u64),
         }
     }
 }
 
 /// What goes out next; slices are never empty.
-pub enum Front<'a> {
+pub enum NextWrite<'a> {
+    /// Nothing is left.
     Nothing,
+    /// These bytes.
     Bytes(&'a [u8]),
+    /// These bytes, and the rest of a body in memory.
     BytesThenMemory(&'a [u8], &'a [u8]),
+    /// These bytes; a file follows them.
     BytesThenFile(&'a [u8]),
-    File { file: &'a File, offset: u64, left: u64 },
+    /// A file.
+    File(&'a mut dyn FileBody),
 }
 
 impl Outbox {
-    /// False while the protocol must not be asked for more: that is the backpressure.
+    /// Returns whether the protocol may put more in. That is the backpressure.
     pub fn has_room(&self) -> bool {
         self.body.is_none() && self.unsent().len() < ROOM
     }
 
+    /// Returns whether everything is sent.
     pub fn is_empty(&self) -> bool {
         self.body.is_none() && self.unsent().is_empty()
     }
 
-    /// Where heads and small bodies are appended. Only while the outbox has room.
+    /// The buffer to append heads and small bodies to, while the outbox has room.
     pub fn bytes(&mut self) -> &mut Vec<u8> {
         debug_assert!(self.body.is_none(), "bytes behind a body would overtake it");
         &mut self.bytes
     }
 
-    /// Puts a body behind the bytes; the outbox has no room until it is sent. An empty body is none.
+    /// Puts a body behind the bytes; the outbox has no room until it is sent. An empty body is dropped.
     pub fn put(&mut self, body: Body) {
         debug_assert!(self.body.is_none(), "one body at a time");
         if body.left() > 0 {
@@ -80,36 +118,44 @@ impl Outbox {
         }
     }
 
-    /// How many bytes the socket took since the beginning.
+    /// How many bytes the socket took since the connection began.
     pub fn sent(&self) -> u64 {
-        self.sent_in_all
+        self.total_sent
     }
 
-    /// Where the next byte that is put in will stand in all that is ever sent, from 0.
+    /// The position of the next byte to be put in, counted from 0 at the beginning of the connection.
     pub fn position(&self) -> u64 {
-        self.sent_in_all + self.unsent().len() as u64 + self.body.as_ref().map_or(0, Body::left)
+        self.total_sent + self.unsent().len() as u64 + self.body.as_ref().map_or(0, Body::left)
     }
 
-    /// What to offer to the socket next.
-    pub fn front(&self) -> Front<'_> {
-        let bytes = self.unsent();
-        match &self.body {
-            None if bytes.is_empty() => Front::Nothing,
-            None => Front::Bytes(bytes),
-            Some(Body::Memory { content, part }) if bytes.is_empty() => Front::Bytes(&content[part.clone()]),
-            Some(Body::Memory { content, part }) => Front::BytesThenMemory(bytes, &content[part.clone()]),
-            Some(Body::File { file, offset, left }) if bytes.is_empty() => {
-                Front::File { file, offset: *offset, left: *left }
-            }
-            Some(Body::File { .. }) => Front::BytesThenFile(bytes),
+    /// Returns the file to send from next, if that is what goes out next.
+    pub fn next_file(&mut self) -> Option<&mut dyn FileBody> {
+        match &mut self.body {
+            Some(Body::File(file)) if self.sent == self.bytes.len() => Some(&mut **file),
+            _ => None,
         }
     }
 
-    /// Takes note that the socket took the next `n` bytes.
+    /// Returns what to offer to the socket next.
+    pub fn next_write(&mut self) -> NextWrite<'_> {
+        let bytes = &self.bytes[self.sent..];
+        match (&mut self.body, bytes.is_empty()) {
+            (None, true) => NextWrite::Nothing,
+            (None, false) => NextWrite::Bytes(bytes),
+            (Some(Body::Memory { content, range }), true) => NextWrite::Bytes(&content[range.clone()]),
+            (Some(Body::Memory { content, range }), false) => {
+                NextWrite::BytesThenMemory(bytes, &content[range.clone()])
+            }
+            (Some(Body::File(file)), true) => NextWrite::File(&mut **file),
+            (Some(Body::File(_)), false) => NextWrite::BytesThenFile(bytes),
+        }
+    }
+
+    /// Notes that the socket took the next `n` bytes.
     pub fn advance(&mut self, n: usize) {
         let of_bytes = n.min(self.unsent().len());
         self.sent += of_bytes;
-        self.sent_in_all += n as u64;
+        self.total_sent += n as u64;
         if let Some(body) = &mut self.body {
             body.advance(n - of_bytes);
             if body.left() == 0 {
@@ -122,15 +168,15 @@ impl Outbox {
         }
     }
 
-    /// Works on the loop's spare buffer while nothing is unsent from before: see [`Outbox::give_back`].
-    pub fn borrow(&mut self, spare: &mut Vec<u8>) {
+    /// Works on the loop's spare buffer from now on, unless something is unsent. [`Outbox::return_buffer`] ends that.
+    pub fn lend_buffer(&mut self, spare: &mut Vec<u8>) {
         if self.bytes.is_empty() {
             mem::swap(&mut self.bytes, spare);
         }
     }
 
-    /// Returns the spare buffer; what is unsent is kept in a buffer of just its size.
-    pub fn give_back(&mut self, spare: &mut Vec<u8>) {
+    /// Gives the spare buffer back; unsent bytes move to a buffer of just their size.
+    pub fn return_buffer(&mut self, spare: &mut Vec<u8>) {
         if self.bytes.capacity() > spare.capacity() {
             let unsent = self.unsent().to_vec();
             mem::swap(&mut self.bytes, spare);
@@ -155,11 +201,11 @@ mod tests {
     fn drain(out: &mut Outbox, step: usize) -> Vec<u8> {
         let mut got = Vec::new();
         loop {
-            let mut offered = match out.front() {
-                Front::Nothing => return got,
-                Front::Bytes(bytes) => bytes.to_vec(),
-                Front::BytesThenMemory(bytes, body) => [bytes, body].concat(),
-                Front::BytesThenFile(_) | Front::File { .. } => unreachable!("no file in this test"),
+            let mut offered = match out.next_write() {
+                NextWrite::Nothing => return got,
+                NextWrite::Bytes(bytes) => bytes.to_vec(),
+                NextWrite::BytesThenMemory(bytes, body) => [bytes, body].concat(),
+                NextWrite::BytesThenFile(_) | NextWrite::File(_) => unreachable!("no file in this test"),
             };
             offered.truncate(step);
             out.advance(offered.len());
@@ -172,7 +218,7 @@ mod tests {
         for step in 1..=12 {
             let mut out = Outbox::default();
             out.bytes().extend(b"head ");
-            out.put(Body::Memory { content: Rc::from(*b"the body!"), part: 4..8 });
+            out.put(Body::Memory { content: Rc::from(*b"the body!"), range: 4..8 });
             assert_eq!((out.sent(), out.position()), (0, 9));
             assert!(!out.has_room());
             assert_eq!(drain(&mut out, step), b"head body");
@@ -184,7 +230,7 @@ mod tests {
     #[test]
     fn an_empty_body_takes_no_room() {
         let mut out = Outbox::default();
-        out.put(Body::Memory { content: Rc::from([]), part: 0..0 });
+        out.put(Body::Memory { content: Rc::from([]), range: 0..0 });
         assert!(out.is_empty() && out.has_room());
     }
 
@@ -203,23 +249,23 @@ mod tests {
     fn the_spare_buffer_comes_back_and_what_is_unsent_stays() {
         let mut spare = Vec::with_capacity(1000);
         let mut out = Outbox::default();
-        out.borrow(&mut spare);
+        out.lend_buffer(&mut spare);
         out.bytes().extend(b"all sent");
         out.advance(8);
-        out.give_back(&mut spare);
+        out.return_buffer(&mut spare);
         assert_eq!((spare.capacity(), out.bytes.capacity()), (1000, 0));
 
-        out.borrow(&mut spare);
+        out.lend_buffer(&mut spare);
         out.bytes().extend(b"half sent");
         out.advance(5);
-        out.give_back(&mut spare);
+        out.return_buffer(&mut spare);
         assert_eq!((spare.capacity(), spare.len()), (1000, 0));
         assert_eq!((out.unsent(), out.bytes.capacity()), (&b"sent"[..], 4));
 
         // What was kept is sent from its own buffer, which is freed then.
-        out.borrow(&mut spare);
+        out.lend_buffer(&mut spare);
         out.advance(4);
-        out.give_back(&mut spare);
+        out.return_buffer(&mut spare);
         assert_eq!((spare.capacity(), out.bytes.capacity()), (1000, 0));
     }
 }

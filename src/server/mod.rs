@@ -1,170 +1,213 @@
 //! The class of the course: a host, a port and a directory in, `serve_forever()`.
 
-mod settings;
+mod config;
+mod error;
 mod sockets;
 
 use std::{
     cell::RefCell,
     io,
-    net::{SocketAddr, ToSocketAddrs},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    net::{SocketAddr, TcpListener, UdpSocket},
+    os::fd::OwnedFd,
     path::Path,
     rc::Rc,
 };
 
-use mio::net::UdpSocket;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
-use self::sockets::{bind_host, cannot_listen, descriptors_for_connections};
+use self::sockets::{bind_host, connections_by_open_files, is_local};
 pub use self::{
-    settings::{Settings, StartError, plain},
-    sockets::{bind_tcp, is_local, raise_descriptor_limit},
+    config::Config,
+    error::StartError,
+    sockets::{bind_tcp, raise_open_file_limit},
 };
 use crate::{
     clock::Clock,
-    event_loop::{EventLoop, Limits},
-    http::{Hosts, Names, Policy},
-    observer::{Observer, Who},
-    protocol::Watcher,
-    services::{AccessLog, Comforts, Echo, Http, directory_path, file_path},
-    sink::Sink,
-    site::{self, Found, Site},
+    event_loop::{EventLoop, Handle, Limits},
+    http::{HostAllowlist, Policy, Representation},
+    lossy_writer::LossyWriter,
+    protocol::{Context, DatagramProtocol, PrioritySource, ProtocolFactory},
+    services::{AccessLog, HttpService, UrlOptions, directory_path, file_path},
+    site::{Resolved, Site, SiteOptions},
+    site_path::DotfilePolicy,
+    trace::Observer,
 };
 
 /// An HTTP server for a directory, on one event loop.
+///
+/// It must be made on the thread that runs it: it cannot be sent to another. A [`Handle`] can.
 pub struct HttpServer {
     event_loop: EventLoop,
     addresses: Vec<SocketAddr>,
-    udp_address: Option<SocketAddr>,
-    base: String,
+    base_path: String,
     log: Option<Rc<RefCell<AccessLog>>>,
 }
 
 impl HttpServer {
-    /// Listens on `host` and `port`; 0 is any free port.
+    /// Listens on `host` and `port` and serves `dir`; port 0 takes any free one.
     ///
     /// # Errors
-    /// `dir` is no directory, `host` is no address of this machine, or the port is taken.
+    /// `dir` is not a directory, `host` is not an address of this machine, or the port is taken.
     pub fn new(host: &str, port: u16, dir: impl AsRef<Path>) -> Result<HttpServer, StartError> {
-        let dir = dir.as_ref().to_owned();
-        HttpServer::with(Settings { hosts: vec![host.to_owned()], port, dir, ..Settings::default() })
+        let config = Config { hosts: vec![host.to_owned()], port, ..Config::new(dir.as_ref()) };
+        HttpServer::from_config(config)
     }
 
-    /// Listens as `settings` say.
+    /// Listens and serves as `config` says.
     ///
     /// # Errors
-    /// As for [`HttpServer::new`].
-    pub fn with(mut settings: Settings) -> Result<HttpServer, StartError> {
-        let log = settings.access_log.take().map(|file| {
-            let sink = Sink::new(file.into());
-            Rc::new(RefCell::new(AccessLog::new(sink, settings.access_log_format)))
+    /// See [`StartError`].
+    pub fn from_config(config: Config) -> Result<HttpServer, StartError> {
+        HttpServer::with_clock(config, Clock::system())
+    }
+
+    /// Does the same on a clock of the caller's: a test can hand it one that stands still.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn with_clock(mut config: Config, clock: Clock) -> Result<HttpServer, StartError> {
+        let site = open_site(&config)?;
+        let log = config.access_log.take().map(|file| {
+            let writer = LossyWriter::new(file.into());
+            Rc::new(RefCell::new(AccessLog::new(writer, config.access_log_format)))
         });
-        let mut http = http(&settings)?;
+        let mut http = http_service(&config, &site, &clock)?;
         if let Some(log) = &log {
             http = http.with_log(Rc::clone(log));
         }
-        let limits = Limits {
-            max_connections: settings.max_connections.unwrap_or_else(descriptors_for_connections),
-            send_timeout: settings.send_timeout,
-            drain_timeout: settings.drain_timeout,
-        };
-        let event_loop = EventLoop::new(limits, Clock::system())
-            .map_err(|e| StartError::System(format!("cannot make a poller: {}", plain(&e))))?;
         let mut sockets = Vec::new();
-        for host in &settings.hosts {
-            sockets.extend(bind_host(host, settings.port, settings.reuse_port)?);
+        for host in &config.hosts {
+            sockets.extend(bind_host(host, config.port, config.reuse_port)?);
         }
-        // Whoever listens to the network is meant to be reached by names that nobody here knows.
+        // A server on the network is meant to be reached by names that it does not know.
         if sockets.iter().all(|(address, _)| is_local(address)) {
-            http = http.for_hosts(own_hosts(&settings)?);
+            http = http.with_hosts(host_allowlist(&config)?);
         }
+        let base_path = http.base();
         let http = Rc::new(http);
-        let base = http.base();
-        let mut server = HttpServer { event_loop, addresses: Vec::new(), udp_address: None, base, log };
+        let mut event_loop = EventLoop::new(limits(&config), clock).map_err(StartError::Poller)?;
+        let mut addresses = Vec::new();
         for (address, socket) in sockets {
-            let service = Box::new(Rc::clone(&http));
-            server.event_loop.listen(socket, service).map_err(|e| cannot_listen(address, &e))?;
-            server.addresses.push(address);
+            event_loop
+                .add_listener(socket, Box::new(Rc::clone(&http)))
+                .map_err(|source| StartError::Listen { address, source })?;
+            addresses.push(address);
         }
-        if let Some(watcher) = Some(http).filter(|_| settings.watch).and_then(|http| http.watcher()) {
-            server.event_loop.look_first(Who::Files, watcher).map_err(|e| {
-                StartError::System(format!("cannot watch the directory: {}; try --no-watch", plain(&e)))
-            })?;
+        if let Some(changes) = site.changes() {
+            event_loop.add_priority_source("files", changes, Box::new(site)).map_err(StartError::Poller)?;
         }
-        if let Some(address) = &settings.udp_echo {
-            server.echo(address)?;
-        }
-        Ok(server)
+        Ok(HttpServer { event_loop, addresses, base_path, log })
     }
 
-    /// The addresses that are listened on.
+    /// Returns the addresses that the server listens on for HTTP.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// The path at which the site begins: a slash at each end.
-    pub fn base(&self) -> &str {
-        &self.base
+    /// Returns the URL path at which the site begins, with a slash at each end.
+    pub fn base_path(&self) -> &str {
+        &self.base_path
     }
 
-    /// The address on which datagrams are echoed.
-    pub fn udp_address(&self) -> Option<SocketAddr> {
-        self.udp_address
-    }
-
-    /// From now on `observer` sees every step of the loop.
-    pub fn watch(&mut self, observer: Box<dyn Observer>) {
-        self.event_loop.watch(observer);
-    }
-
-    /// The loop wakes, too, when `terminal` is readable.
+    /// Accepts connections on `socket` too, on the same loop; `factory` makes their protocols.
     ///
     /// # Errors
-    /// The poller does not take it.
-    pub fn wake_by(&mut self, terminal: OwnedFd) -> io::Result<()> {
-        self.event_loop.look_first(Who::Terminal, Box::new(Terminal(terminal)))
+    /// The poller does not take the socket.
+    pub fn add_listener(
+        &mut self,
+        socket: TcpListener,
+        factory: impl ProtocolFactory + 'static,
+    ) -> io::Result<()> {
+        self.event_loop.add_listener(socket, Box::new(factory))
     }
 
-    /// `observer` is the one whom SIGUSR1 calls and sends away, once [`HttpServer::heed_signals`] was asked for; `now`:
-    /// it sees every step until then.
-    pub fn watch_on_demand(&mut self, observer: Box<dyn Observer>, now: bool) {
-        self.event_loop.watch_on_demand(observer);
+    /// Answers the datagrams that come to `socket` too, on the same loop.
+    ///
+    /// # Errors
+    /// The poller does not take the socket.
+    pub fn add_udp(
+        &mut self,
+        socket: UdpSocket,
+        protocol: impl DatagramProtocol + 'static,
+    ) -> io::Result<()> {
+        self.event_loop.add_udp(socket, Box::new(protocol))
+    }
+
+    /// Calls `source` before anything is served, in each turn in which `fd` has become readable. Traces call it `name`.
+    ///
+    /// # Errors
+    /// The poller does not take the descriptor.
+    pub fn add_priority_source(
+        &mut self,
+        name: &'static str,
+        fd: Rc<OwnedFd>,
+        source: impl PrioritySource + 'static,
+    ) -> io::Result<()> {
+        self.event_loop.add_priority_source(name, fd, Box::new(source))
+    }
+
+    /// Makes the loop wake when `fd` becomes readable. Somebody else reads it: an observer, say.
+    ///
+    /// # Errors
+    /// The poller does not take the descriptor.
+    pub fn wake_on(&mut self, name: &'static str, fd: OwnedFd) -> io::Result<()> {
+        self.add_priority_source(name, Rc::new(fd), WakeOnly)
+    }
+
+    /// Shows `observer` every step of the loop from now on.
+    pub fn add_observer(&mut self, observer: Box<dyn Observer>) {
+        self.event_loop.add_observer(observer);
+    }
+
+    /// Sets the observer that SIGUSR1 attaches and detaches, once [`HttpServer::handle_signals`] was called. `now`: it is
+    /// attached at once.
+    pub fn set_on_demand_observer(&mut self, observer: Box<dyn Observer>, now: bool) {
+        self.event_loop.set_on_demand_observer(observer);
         if now {
-            self.event_loop.toggle_watch();
+            self.event_loop.toggle_observer();
         }
     }
 
-    /// Makes Ctrl-C and SIGTERM an orderly end: [`HttpServer::serve_forever`] returns when the responses under way are
-    /// sent. A second signal ends the process at once, with 128 + its number. SIGUSR1 calls who
-    /// [watches on demand](HttpServer::watch_on_demand).
+    /// Makes SIGINT and SIGTERM an orderly end: [`HttpServer::serve_forever`] returns when the responses under way are sent.
+    /// A second signal ends the process at once, with 128 + its number. SIGUSR1 attaches or detaches the
+    /// [on-demand observer](HttpServer::set_on_demand_observer).
     ///
     /// # Errors
-    /// The system does not give the signals.
-    pub fn heed_signals(&mut self) -> io::Result<()> {
+    /// The system does not install the handlers: sigaction(2).
+    pub fn handle_signals(&mut self) -> io::Result<()> {
         let is_second = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             // In this order: a signal ends the process if one came before it.
             signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, is_second.clone())?;
             signal_hook::flag::register(signal, is_second.clone())?;
         }
-        self.event_loop.heed(signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM, SIGUSR1])?)
+        self.event_loop.add_signals(signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM, SIGUSR1])?)
     }
 
-    /// Serves until a signal ends it, if [`HttpServer::heed_signals`] was asked for; else for ever.
+    /// Returns a handle by which another thread, or a guard in a test, stops this server.
     ///
     /// # Errors
-    /// The poller failed.
+    /// The system gives no descriptor for it.
+    pub fn stop_handle(&mut self) -> io::Result<Handle> {
+        self.event_loop.stop_handle()
+    }
+
+    /// Serves until a [signal](HttpServer::handle_signals) or a [`Handle`] stops the server and the responses under way are
+    /// sent.
+    ///
+    /// # Errors
+    /// The poller failed: epoll_wait(2).
     pub fn serve_forever(&mut self) -> io::Result<()> {
-        while !self.event_loop.is_done() {
+        while !self.event_loop.is_drained() {
             self.turn()?;
         }
         Ok(())
     }
 
-    /// One turn of the loop, for those who advance it step by step; then the access log of that turn is written.
+    /// Takes one turn of the loop, for those who advance it step by step. Then writes the access log of that turn.
     ///
     /// # Errors
-    /// The poller failed.
+    /// The poller failed: epoll_wait(2).
     pub fn turn(&mut self) -> io::Result<()> {
         self.event_loop.turn()?;
         if let Some(log) = &self.log {
@@ -173,70 +216,73 @@ impl HttpServer {
         Ok(())
     }
 
-    fn echo(&mut self, address: &str) -> Result<(), StartError> {
-        let invalid = || {
-            let advice = "give it as HOST:PORT, such as 127.0.0.1:9000";
-            StartError::Mistake(format!("'{address}' is no address for --udp-echo; {advice}"))
-        };
-        let address = address.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(invalid)?;
-        let socket = UdpSocket::bind(address).map_err(|e| cannot_listen(address, &e))?;
-        self.udp_address = socket.local_addr().ok();
-        self.event_loop.receive(socket, Box::new(Echo)).map_err(|e| cannot_listen(address, &e))
+    /// The loop itself.
+    pub fn event_loop(&mut self) -> &mut EventLoop {
+        &mut self.event_loop
     }
 }
 
-/// Where a person types. Who watches reads what.
-struct Terminal(OwnedFd);
+/// A source that only wakes the loop.
+struct WakeOnly;
 
-impl AsFd for Terminal {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+impl PrioritySource for WakeOnly {
+    fn on_readable(&mut self, _cx: &mut Context<'_>) {}
+}
+
+fn open_site(config: &Config) -> Result<Rc<Site<Representation>>, StartError> {
+    let options = SiteOptions {
+        index: config.index.clone(),
+        dotfiles: if config.hidden { DotfilePolicy::All } else { DotfilePolicy::Visible },
+        follow_links: config.follow_links,
+        inotify: config.inotify,
+    };
+    Site::open(&config.dir, options)
+        .map(Rc::new)
+        .map_err(|source| StartError::Directory { dir: config.dir.clone(), source })
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        max_connections: config.max_connections.unwrap_or_else(connections_by_open_files),
+        send_timeout: config.send_timeout,
+        drain_timeout: config.drain_timeout,
     }
 }
 
-impl Watcher for Terminal {
-    fn look(&mut self) {}
-}
-
-/// The site, its comforts, and what is said with each response.
-fn http(settings: &Settings) -> Result<Http, StartError> {
-    let names = if settings.hidden { Names::All } else { Names::Visible };
-    let options = site::Options { index: settings.index.clone(), names, follow_links: settings.follow_links };
-    let site = Site::open(&settings.dir, options).map_err(|e| cannot_serve(&settings.dir, &e))?;
-    let base = Some(&settings.base_path).filter(|path| !path.contains(['?', '#', ':']));
-    let base = base.and_then(|path| directory_path(path)).ok_or_else(|| {
-        let advice = "give a path such as /app";
-        StartError::Mistake(format!("'{}' cannot be the --base-path; {advice}", settings.base_path))
-    })?;
-    let spa = settings.spa.as_ref().map(|name| {
-        let advice = "name a file in the directory, such as index.html";
-        let invalid = || StartError::Mistake(format!("'{name}' cannot be the file of --spa; {advice}"));
-        let path = file_path(name).filter(|path| names.allow_all(path)).ok_or_else(invalid)?;
-        if !matches!(site.find(&path, &Clock::system()), Ok(Found::File(_))) {
-            log::warn!("the file of --spa is not there: until '{name}' is, what is missing is a 404");
+/// Makes the HTTP service: the site, its URL options, and what goes with each response.
+fn http_service(
+    config: &Config,
+    site: &Rc<Site<Representation>>,
+    clock: &Clock,
+) -> Result<HttpService, StartError> {
+    let base = Some(&config.base_path)
+        .filter(|path| !path.contains(['?', '#', ':']))
+        .and_then(|path| directory_path(path))
+        .ok_or_else(|| StartError::BasePath(config.base_path.clone()))?;
+    let spa = config.spa.as_ref().map(|name| {
+        let path = file_path(name)
+            .filter(|path| site.options().dotfiles.allow_all(path))
+            .ok_or_else(|| StartError::SpaFallback(name.clone()))?;
+        if !matches!(site.resolve(&path, clock), Ok(Resolved::File(_))) {
+            log::warn!("the SPA fallback '{name}' does not exist; missing paths get a 404 until it does");
         }
         Ok(path)
     });
-    let spa = spa.transpose()?;
-    let comforts = Comforts { base, spa, clean_urls: settings.clean_urls, listing: settings.listing };
-    let policy = Policy::new(&settings.cache_control, settings.cors.clone(), settings.headers.clone())
-        .map_err(|why| {
-            StartError::Mistake(format!("--cache-control: {why}; give one such as no-cache or max-age=600"))
-        })?;
-    Ok(Http::new(site, settings.timeouts).with_comforts(comforts).with_policy(policy))
+    let options =
+        UrlOptions { base, spa: spa.transpose()?, clean_urls: config.clean_urls, listing: config.listing };
+    let policy = Policy::new(&config.cache_control, config.cors.clone(), config.headers.clone())
+        .map_err(|source| StartError::CacheControl { value: config.cache_control.clone(), source })?;
+    Ok(HttpService::new(Rc::clone(site), config.timeouts).with_url_options(options).with_policy(policy))
 }
 
-/// The hosts that are answered while only this machine can connect: its own, and those that the operator has named.
-fn own_hosts(settings: &Settings) -> Result<Hosts, StartError> {
-    let allowed = Hosts::own_and(settings.allow_hosts.iter().map(String::as_str)).map_err(|name| {
-        let advice = "give a host without scheme or port, such as dev.example, or *";
-        StartError::Mistake(format!("'{name}' is no host for --allow-host; {advice}"))
-    })?;
-    // A name to listen on is one to be called by.
-    Ok(settings.hosts.iter().fold(allowed, |hosts, name| hosts.also(name)))
-}
-
-fn cannot_serve(dir: &Path, e: &io::Error) -> StartError {
-    let dir = dir.display();
-    StartError::Mistake(format!("cannot serve '{dir}': {}; name a directory that can be read", plain(e)))
+/// Returns the hosts that requests may be for while only this machine can connect: its own, and those that were configured.
+fn host_allowlist(config: &Config) -> Result<HostAllowlist, StartError> {
+    let allowed = HostAllowlist::local_plus(config.allow_hosts.iter().map(String::as_str))
+        .map_err(|name| StartError::AllowedHost(name.to_owned()))?;
+    // A name to listen on is one that requests may be for.
+    let hosts = config.hosts.iter().fold(allowed, |hosts, name| hosts.with(name));
+    Ok(match config.host_refusal {
+        Some(refusal) => hosts.with_refusal(refusal),
+        None => hosts,
+    })
 }

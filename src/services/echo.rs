@@ -3,27 +3,27 @@
 use std::net::SocketAddr;
 
 use crate::{
-    observer::Step,
-    protocol::{Context, Next, Outbox, Patience, Protocol, Received, Responder, Why},
+    protocol::{CloseReason, Context, DatagramProtocol, Outbox, Progress, Protocol, Received, Timeout},
+    trace::Step,
 };
 
-/// Sends everything back, on a stream (RFC 862) or a datagram socket.
+/// Sends everything back, on a stream or a datagram socket (RFC 862).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Echo;
 
 impl Protocol for Echo {
     fn receive(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Received {
-        cx.note(|| Step::Understood { start: Vec::new(), len: input.len(), left: 0 });
+        cx.trace(|| Step::Understood { start: Vec::new(), len: input.len(), left: 0 });
         out.bytes().extend_from_slice(input);
-        Received { consumed: input.len(), next: Next::NeedInput }
+        Received { consumed: input.len(), progress: Progress::NeedInput }
     }
 
-    fn patience(&self, _partial: bool) -> Patience {
-        Patience { limit: None, why: Why::IdleTimeout }
+    fn timeout(&self, _partial: bool) -> Timeout {
+        Timeout { limit: None, reason: CloseReason::IdleTimeout }
     }
 }
 
-impl Responder for Echo {
+impl DatagramProtocol for Echo {
     fn respond<'a>(&'a mut self, datagram: &'a [u8], _from: SocketAddr) -> Option<&'a [u8]> {
         Some(datagram)
     }

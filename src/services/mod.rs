@@ -4,6 +4,6 @@ mod access_log;
 mod echo;
 mod http;
 
-pub use access_log::{AccessLog, Format};
+pub use access_log::{AccessLog, LogFormat};
 pub use echo::Echo;
-pub use http::{Comforts, Http, Timeouts, directory_path, file_path};
+pub use http::{HttpService, Timeouts, UrlOptions, directory_path, file_path};

@@ -1,313 +1,440 @@
-//! Small files, kept in memory and never stale.
+//! What the site knows of its paths, kept in memory and never stale: small files, and paths where nothing is.
 //!
-//! Nothing is served from here unless it is known to be still the file that was read: the kernel tells of changes, to
-//! files that are [watched](Watch); of others, one `stat` a file and turn is asked. Whether the path still leads there
-//! *beneath the root* is asked anew within every second, by opening it again.
-//!
-//! One kind of change leaves no trace in a file's status: a store through a shared memory map, into a page that was
-//! written to before. It is seen within that second, too, for what was opened again is read and compared.
+//! Nothing is served from here unless it is known to be as it was read. Each entry has one [`Freshness`]: inotify reports
+//! its changes, or one `stat` in each turn checks it, or it is due. A file that is due is opened again, to see whether its
+//! path still leads there *beneath the root*, and read again: a store through a shared memory map, into a page that was
+//! written to before, leaves no trace in a file's status. Every entry is due within a second.
 
-use std::{
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::{rc::Rc, time::Instant};
 
 use lru::LruCache;
 use rustix::fs::AtFlags;
 
-use super::{FOR_READING, LOOK_AGAIN, beneath::Beneath, entry::Entry, watch::Watch};
+use super::{
+    FOR_READING, RECHECK_AFTER,
+    file::{Describe, Reading, StaticFile},
+    inotify::Inotify,
+    readahead::DiskQueue,
+    root::RootDir,
+};
 use crate::clock::Clock;
 
-/// The cache holds at most this many bytes of content and names.
+/// The cache holds at most this many bytes of content, names and descriptions.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
-/// A file counts for this much on top of its content and name.
+/// An entry counts for this much on top of that.
 const OVERHEAD: usize = 512;
+/// At most this many paths are remembered where nothing is.
+const MAX_ABSENT: usize = 256;
 
-/// Files by the path that was asked for, least recently used first to go.
-pub struct Cache {
-    files: LruCache<Box<[u8]>, Kept>,
+/// What is known of paths, least recently used first to go.
+pub struct Cache<D> {
+    entries: LruCache<Box<[u8]>, Entry<D>>,
     bytes: usize,
-    lifetimes: Lifetimes,
-    pub watch: Option<Watch>,
+    /// The keys of the entries of absent files, so that they can be dropped together.
+    absent: Vec<Box<[u8]>>,
+    inotify: Option<Inotify>,
+    queue: Rc<DiskQueue>,
+    jitter: u32,
 }
 
-struct Kept {
-    entry: Rc<Entry>,
-    /// The path of the file itself: an index file's is not the one that was asked for.
-    file: Box<[u8]>,
-    /// The turn in which the file was last asked for its status.
+/// What is known of one path.
+struct Entry<D> {
+    /// `None`: nothing is there.
+    found: Option<Rc<StaticFile<D>>>,
+    /// The path of the file itself: that of an index file is not the requested one.
+    path: Box<[u8]>,
+    /// The turn in which it was last read or checked.
     checked: u64,
-    /// Until then its path is trusted.
-    until: Instant,
-    watched: Watched,
+    /// When the path has to be opened again. Checks do not move it.
+    due: Instant,
+    watch: Watch,
 }
 
-/// Whether changes of a file are told.
+/// Whether inotify reports changes of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Watched {
-    /// It was not asked for again since it was opened.
-    NotYet,
-    /// Under this number.
-    As(i32),
-    /// They are not.
-    No,
+enum Watch {
+    /// Not asked for yet: it was not requested again since it was read.
+    Pending,
+    /// It does; for a file, by this watch descriptor.
+    Active(Option<i32>),
+    /// It does not.
+    Unavailable,
 }
 
-impl Cache {
-    pub fn new() -> Cache {
-        Cache { files: LruCache::unbounded(), bytes: 0, lifetimes: Lifetimes::default(), watch: None }
+/// How an entry can be trusted in a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Freshness {
+    /// It was read or checked in this turn.
+    Checked,
+    /// inotify would have reported a change.
+    Watched,
+    /// One `stat` in each turn tells.
+    CheckEachTurn,
+    /// Its path has to be opened again.
+    Due,
+}
+
+/// What [`Cache::get`] knows of a path.
+pub enum Cached<D> {
+    File(Rc<StaticFile<D>>),
+    /// Nothing is there.
+    Absent,
+    /// It has to be looked up.
+    Unknown,
+}
+
+impl<D: Describe> Cache<D> {
+    /// `inotify`: reports changes, where the system has it.
+    pub fn new(inotify: Option<Inotify>, queue: Rc<DiskQueue>) -> Cache<D> {
+        let (entries, absent) = (LruCache::unbounded(), Vec::new());
+        Cache { entries, bytes: 0, absent, inotify, queue, jitter: 0 }
     }
 
-    /// The file at `path`, if it is here and still the same.
-    pub fn fresh(&mut self, path: &[u8], site: &Beneath, clock: &Clock) -> Option<Rc<Entry>> {
-        let kept = self.files.get_mut(path)?;
-        if kept.checked != clock.turn() {
-            let is_current = if clock.now() < kept.until {
-                if let (Watched::NotYet, Some(watch)) = (kept.watched, &mut self.watch) {
-                    let number = watch.add(&kept.file, path, &kept.entry, site);
-                    kept.watched = number.map_or(Watched::No, Watched::As);
+    /// Returns what is at `key`, as it is in this turn.
+    pub fn get(&mut self, key: &[u8], root: &RootDir, clock: &Clock) -> Cached<D> {
+        let Some(entry) = self.entries.get_mut(key) else { return Cached::Unknown };
+        let freshness = entry.freshness(clock);
+        let is_current = match (freshness, &entry.found) {
+            (Freshness::Checked | Freshness::Watched, _) => true,
+            // The lack of a file has no stat to compare.
+            (_, None) => false,
+            (Freshness::CheckEachTurn, Some(file)) => {
+                if let (Watch::Pending, Some(inotify)) = (entry.watch, &mut self.inotify) {
+                    let wd = inotify.add(&entry.path, key, file, root);
+                    entry.watch = wd.map_or(Watch::Unavailable, |wd| Watch::Active(Some(wd)));
                 }
-                kept.is_watched() || kept.has_its_status(site)
-            } else {
-                kept.renew(clock.now() + self.lifetimes.next());
-                kept.is_found_again(site, clock)
-            };
-            if !is_current {
-                self.forget(path);
-                return None;
+                matches!(entry.watch, Watch::Active(_)) || entry.matches_stat(root)
             }
-            kept.checked = clock.turn();
+            (Freshness::Due, Some(_)) => {
+                self.jitter = self.jitter.wrapping_add(1);
+                entry.due = due(clock.now(), self.jitter);
+                if entry.watch == Watch::Unavailable {
+                    entry.watch = Watch::Pending; // it may be available by now
+                }
+                entry.is_found_again(root, &self.queue, clock)
+            }
+        };
+        if !is_current {
+            self.remove(key);
+            return Cached::Unknown;
         }
-        Some(Rc::clone(&kept.entry))
+        entry.checked = clock.turn();
+        entry.found.as_ref().map_or(Cached::Absent, |file| Cached::File(Rc::clone(file)))
     }
 
-    /// Takes note of what the kernel told of changes, and says whether something is where nothing was.
-    pub fn note_changes(&mut self) -> bool {
-        let changes = self.watch.as_mut().map(Watch::read).unwrap_or_default();
-        changes.keys.iter().for_each(|key| self.forget(key));
-        if changes.everything {
+    /// Remembers `file`, which was read in this turn from `path`, under `key`.
+    pub fn insert(&mut self, key: &[u8], path: &[u8], file: &Rc<StaticFile<D>>, clock: &Clock) {
+        self.put(key, path, Some(Rc::clone(file)), Watch::Pending, clock);
+        while self.bytes > MAX_BYTES
+            && let Some((key, entry)) = self.entries.pop_lru()
+        {
+            self.release(&key, &entry);
+        }
+    }
+
+    /// Remembers that nothing was at `path` in this turn, under `key`.
+    pub fn insert_absent(&mut self, key: &[u8], path: &[u8], root: &RootDir, clock: &Clock) {
+        if self.absent.len() >= MAX_ABSENT {
+            self.remove_absent();
+        }
+        let is_watched = self.inotify.as_mut().is_some_and(|inotify| inotify.watch_missing(path, root));
+        let watch = if is_watched { Watch::Active(None) } else { Watch::Unavailable };
+        self.put(key, path, None, watch, clock);
+        self.absent.push(key.into());
+    }
+
+    /// Reads what inotify reports and drops what has changed. Returns whether anything was reported.
+    pub fn apply_changes(&mut self) -> bool {
+        let Some(inotify) = &mut self.inotify else { return false };
+        let changes = inotify.read();
+        let has_changed = changes.overflowed || changes.created || !changes.keys.is_empty();
+        changes.keys.iter().for_each(|key| self.remove(key));
+        if changes.created {
+            self.remove_absent();
+        }
+        if changes.overflowed {
             self.clear();
         }
-        changes.has_new || changes.everything
+        has_changed
     }
 
-    /// Forgets everything.
+    /// Drops everything.
     pub fn clear(&mut self) {
-        self.files.clear();
+        self.entries.clear();
+        self.absent.clear();
         self.bytes = 0;
-        if let Some(watch) = &mut self.watch {
-            watch.clear();
+        if let Some(inotify) = &mut self.inotify {
+            inotify.clear();
         }
     }
 
-    /// Keeps `entry`, which was read in this turn from `file`, for `path`.
-    pub fn keep(&mut self, path: &[u8], file: &[u8], entry: &Rc<Entry>, clock: &Clock) {
-        let (checked, until) = (clock.turn(), clock.now() + self.lifetimes.next());
-        let kept =
-            Kept { entry: Rc::clone(entry), file: file.into(), checked, until, watched: Watched::NotYet };
-        self.forget(path);
-        self.bytes += weight(path, &kept);
-        self.files.put(path.into(), kept);
-        while self.bytes > MAX_BYTES
-            && let Some((path, kept)) = self.files.pop_lru()
-        {
-            self.let_go(&path, &kept);
+    /// The queue that all files on disk share.
+    pub fn queue(&self) -> &Rc<DiskQueue> {
+        &self.queue
+    }
+
+    fn put(
+        &mut self,
+        key: &[u8],
+        path: &[u8],
+        found: Option<Rc<StaticFile<D>>>,
+        watch: Watch,
+        clock: &Clock,
+    ) {
+        self.remove(key);
+        self.jitter = self.jitter.wrapping_add(1);
+        let due = due(clock.now(), self.jitter);
+        let entry = Entry { found, path: path.into(), checked: clock.turn(), due, watch };
+        self.bytes += entry.weight(key);
+        self.entries.put(key.into(), entry);
+    }
+
+    fn remove_absent(&mut self) {
+        for key in std::mem::take(&mut self.absent) {
+            if self.entries.peek(&key).is_some_and(|entry| entry.found.is_none()) {
+                self.remove(&key);
+            }
         }
     }
 
-    fn forget(&mut self, path: &[u8]) {
-        if let Some(kept) = self.files.pop(path) {
-            self.let_go(path, &kept);
+    fn remove(&mut self, key: &[u8]) {
+        if let Some(entry) = self.entries.pop(key) {
+            self.release(key, &entry);
         }
     }
 
-    fn let_go(&mut self, path: &[u8], kept: &Kept) {
-        self.bytes -= weight(path, kept);
-        if let (Watched::As(number), Some(watch)) = (kept.watched, &mut self.watch) {
-            watch.remove(number, path);
+    /// Undoes what an entry that was taken out had claimed.
+    fn release(&mut self, key: &[u8], entry: &Entry<D>) {
+        self.bytes -= entry.weight(key);
+        if let (Watch::Active(Some(wd)), Some(inotify)) = (entry.watch, &mut self.inotify) {
+            inotify.remove(wd, key);
         }
     }
 }
 
-impl Kept {
-    /// Whether changes of it would have been told.
-    fn is_watched(&self) -> bool {
-        matches!(self.watched, Watched::As(_))
+impl<D: Describe> Entry<D> {
+    fn freshness(&self, clock: &Clock) -> Freshness {
+        if self.checked == clock.turn() {
+            Freshness::Checked
+        } else if clock.now() >= self.due {
+            Freshness::Due
+        } else if matches!(self.watch, Watch::Active(_)) {
+            Freshness::Watched
+        } else {
+            Freshness::CheckEachTurn
+        }
     }
 
-    /// Whether what its path leads to has the status of the file that was read.
-    fn has_its_status(&self, site: &Beneath) -> bool {
-        self.entry.is_still_at(&self.file, site.root(), AtFlags::empty())
+    /// Returns whether the path leads to a file with the status of the one that was read.
+    fn matches_stat(&self, root: &RootDir) -> bool {
+        self.found.as_ref().is_some_and(|file| file.matches_stat(&self.path, root.fd(), AtFlags::empty()))
     }
 
-    /// Whether its path leads to it beneath the root, and reading it gives the same. It is looked at first: opening
-    /// something else could have effects.
-    fn is_found_again(&self, site: &Beneath, clock: &Clock) -> bool {
+    /// Returns whether the path still leads to the file beneath the root, and reading it gives the same.
+    fn is_found_again(&self, root: &RootDir, queue: &Rc<DiskQueue>, clock: &Clock) -> bool {
         let read_again = || {
-            let fd = site.open(&self.file, FOR_READING).ok()?;
-            Entry::read(fd, &self.file, self.entry.facts.coding, clock.wall()).ok()?
+            let fd = root.open(&self.path, FOR_READING).ok()?;
+            Reading::read(fd, queue, clock.wall()).ok()?
         };
-        self.has_its_status(site) && read_again().is_some_and(|later| self.entry.is_confirmed_by(&later))
+        // The stat comes first: to open something else could have effects.
+        self.matches_stat(root)
+            && self.found.as_ref().zip(read_again()).is_some_and(|(file, later)| file.matches(&later))
     }
 
-    /// Its path is trusted again, `until` then.
-    fn renew(&mut self, until: Instant) {
-        self.until = until;
-        if self.watched == Watched::No {
-            self.watched = Watched::NotYet; // what could not be had may be had by now
-        }
-    }
-}
-
-/// How long a path that was opened is trusted. Files that were opened together, as those of a page are, are not all opened
-/// again in one turn.
-#[derive(Default)]
-struct Lifetimes {
-    given: u32,
-}
-
-impl Lifetimes {
-    fn next(&mut self) -> Duration {
-        let part = self.given.wrapping_mul(0x9e37_79b9); // the golden ratio's: neighbours are far apart
-        self.given = self.given.wrapping_add(1);
-        LOOK_AGAIN - LOOK_AGAIN / 4 * (part >> 24) / 256
+    fn weight(&self, key: &[u8]) -> usize {
+        let file = self.found.as_ref().map_or(0, |file| file.description.size() + file.metadata.len as usize);
+        key.len() + self.path.len() + file + OVERHEAD
     }
 }
 
-fn weight(path: &[u8], kept: &Kept) -> usize {
-    path.len() + kept.file.len() + kept.entry.facts.fields().len() + kept.entry.facts.len as usize + OVERHEAD
+/// Returns when an entry is due that is read now: after three quarters of a second at least, and a second at most. Files
+/// that were opened together, as those of a page are, are not all opened again in one turn.
+fn due(now: Instant, jitter: u32) -> Instant {
+    let part = jitter.wrapping_mul(0x9e37_79b9) >> 24; // by the golden ratio, neighbours are far apart
+    now + RECHECK_AFTER - RECHECK_AFTER / 4 * part / 256
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
 
     use rustix::fs::{CWD, Mode, OFlags, openat};
 
     use super::*;
+    use crate::site::file::Metadata;
 
-    /// A directory with `count` files of `len` bytes, and a cache that has kept them all.
-    fn cache_of(count: usize, len: usize) -> (tempfile::TempDir, Beneath, Cache, Clock) {
+    impl Describe for () {
+        fn describe(_: &[u8], _: Option<&'static str>, _: &Metadata) {}
+
+        fn size(&self) -> usize {
+            0
+        }
+    }
+
+    /// A directory with `count` files of `len` bytes, and a cache that has them all.
+    fn cache_of(count: usize, len: usize) -> (tempfile::TempDir, RootDir, Cache<()>, Clock) {
         let dir = tempfile::tempdir().expect("a directory");
-        let root = openat(CWD, dir.path(), OFlags::PATH, Mode::empty()).expect("open it");
+        let fd = openat(CWD, dir.path(), OFlags::PATH, Mode::empty()).expect("open it");
         let clock = Clock::frozen(SystemTime::now() + Duration::from_secs(60));
-        let site = Beneath::new(root);
-        let mut cache = Cache::new();
+        let root = RootDir::new(fd);
+        let mut cache = Cache::new(None, Rc::default());
         for i in 0..count {
             let name = i.to_string();
             std::fs::write(dir.path().join(&name), vec![b'x'; len]).expect("write");
-            let fd = site.open(name.as_bytes(), OFlags::RDONLY).expect("open");
-            let entry = Entry::read(fd, name.as_bytes(), None, clock.wall()).expect("read").expect("a file");
-            cache.keep(name.as_bytes(), name.as_bytes(), &Rc::new(entry), &clock);
+            let fd = root.open(name.as_bytes(), OFlags::RDONLY).expect("open");
+            let reading = Reading::read(fd, &Rc::default(), clock.wall()).expect("read").expect("a file");
+            cache.insert(name.as_bytes(), name.as_bytes(), &Rc::new(reading.into_file(b"", None)), &clock);
         }
-        (dir, site, cache, clock)
+        (dir, root, cache, clock)
+    }
+
+    fn file(cached: Cached<()>) -> Option<Rc<StaticFile<()>>> {
+        match cached {
+            Cached::File(file) => Some(file),
+            Cached::Absent | Cached::Unknown => None,
+        }
     }
 
     #[test]
-    fn it_is_bounded_and_the_least_recently_used_goes_first() {
+    fn cache_is_bounded_and_drops_the_least_recently_used_first() {
         let len = 64 * 1024;
         let fits = MAX_BYTES / (len + OVERHEAD);
-        let (_dir, site, mut cache, mut clock) = cache_of(fits + 10, len);
-        assert!(cache.bytes <= MAX_BYTES && cache.files.len() < fits);
+        let (_dir, root, mut cache, mut clock) = cache_of(fits + 10, len);
+        assert!(cache.bytes <= MAX_BYTES && cache.entries.len() < fits);
         clock.tick();
-        assert!(cache.fresh(b"0", &site, &clock).is_none(), "the first is gone");
+        assert!(file(cache.get(b"0", &root, &clock)).is_none(), "the first is gone");
         let last = (fits + 9).to_string();
-        assert!(cache.fresh(last.as_bytes(), &site, &clock).is_some(), "the last is here");
+        assert!(file(cache.get(last.as_bytes(), &root, &clock)).is_some(), "the last is here");
         for i in 0..fits + 10 {
-            cache.forget(i.to_string().as_bytes());
+            cache.remove(i.to_string().as_bytes());
         }
-        assert_eq!(cache.bytes, 0, "what is forgotten weighs nothing");
+        assert_eq!(cache.bytes, 0, "what was removed weighs nothing");
     }
 
     #[test]
-    fn one_stat_answers_for_a_turn_and_the_next_turn_asks_again() {
-        let (dir, site, mut cache, mut clock) = cache_of(1, 10);
+    fn cache_asks_once_a_turn() {
+        let (dir, root, mut cache, mut clock) = cache_of(1, 10);
         std::fs::remove_file(dir.path().join("0")).expect("remove");
-        assert!(cache.fresh(b"0", &site, &clock).is_some(), "the turn in which it was read");
+        assert!(file(cache.get(b"0", &root, &clock)).is_some(), "the turn in which it was read");
         clock.tick();
-        assert!(cache.fresh(b"0", &site, &clock).is_none());
+        assert!(file(cache.get(b"0", &root, &clock)).is_none());
     }
 
     #[test]
-    fn files_kept_together_are_not_opened_again_together() {
-        let mut lifetimes = Lifetimes::default();
-        let lifetimes: Vec<Duration> = (0..1000).map(|_| lifetimes.next()).collect();
-        assert!(lifetimes.iter().all(|life| (LOOK_AGAIN * 3 / 4..=LOOK_AGAIN).contains(life)));
+    fn cache_remembers_absence_for_a_turn_or_while_it_is_watched_and_never_longer_than_a_second() {
+        let (dir, root, mut cache, mut clock) = cache_of(0, 0);
+        let is_absent = |cached: Cached<()>| matches!(cached, Cached::Absent);
+        cache.insert_absent(b"a", b"a", &root, &clock);
+        assert!(is_absent(cache.get(b"a", &root, &clock)));
+        clock.tick();
+        assert!(!is_absent(cache.get(b"a", &root, &clock)), "nothing reports that it appears");
+        cache.inotify = Inotify::new().ok();
+        cache.insert_absent(b"a", b"a", &root, &clock);
+        let is_watched = cache.entries.peek(&b"a"[..]).is_some_and(|entry| entry.watch != Watch::Unavailable);
+        if !is_watched {
+            return crate::testing::skip("no inotify on this file system");
+        }
+        for _ in 0..10 {
+            clock.tick();
+            assert!(is_absent(cache.get(b"a", &root, &clock)));
+            clock.advance(RECHECK_AFTER / 16);
+        }
+        clock.advance(RECHECK_AFTER / 2);
+        clock.tick();
+        assert!(!is_absent(cache.get(b"a", &root, &clock)), "however often it was requested");
+        cache.insert_absent(b"a", b"a", &root, &clock);
+        std::fs::write(dir.path().join("a"), "a").expect("write");
+        assert!(cache.apply_changes());
+        clock.tick();
+        assert!(!is_absent(cache.get(b"a", &root, &clock)));
+        for i in 0..2 * MAX_ABSENT {
+            cache.insert_absent(i.to_string().as_bytes(), b"x", &root, &clock);
+            assert!(cache.absent.len() <= MAX_ABSENT);
+        }
+        assert!(cache.entries.len() <= MAX_ABSENT, "{}", cache.entries.len());
+    }
+
+    #[test]
+    fn cache_does_not_reopen_files_together_that_were_opened_together() {
+        let now = Instant::now();
+        let due: Vec<Duration> = (0..1000).map(|i| due(now, i) - now).collect();
+        assert!(due.iter().all(|due| (RECHECK_AFTER * 3 / 4..=RECHECK_AFTER).contains(due)));
         for ms in 750..1000 {
             let (from, to) = (Duration::from_millis(ms), Duration::from_millis(ms + 10));
-            let together = lifetimes.iter().filter(|life| (from..to).contains(*life)).count();
+            let together = due.iter().filter(|due| (from..to).contains(*due)).count();
             assert!(together <= 50, "{together} in the 10 ms from {from:?}");
         }
     }
 
     #[test]
-    fn a_path_that_leads_out_to_the_same_file_is_not_found_again() {
-        let (dir, site, mut cache, mut clock) = cache_of(1, 10);
+    fn cache_does_not_find_a_path_again_that_leads_out_to_the_same_file() {
+        let (dir, root, mut cache, mut clock) = cache_of(1, 10);
         let outside = tempfile::tempdir().expect("a directory");
         std::fs::rename(dir.path().join("0"), outside.path().join("0")).expect("move it out");
         std::os::unix::fs::symlink(outside.path().join("0"), dir.path().join("0")).expect("a link to it");
-        let file = std::fs::File::open(dir.path().join("0")).expect("open");
-        let entry = Entry::read(file.into(), b"0", None, clock.wall()).expect("read").expect("a file");
-        cache.keep(b"0", b"0", &Rc::new(entry), &clock);
+        let open = std::fs::File::open(dir.path().join("0")).expect("open");
+        let reading =
+            Reading::read(open.into(), &Rc::default(), clock.wall()).expect("read").expect("a file");
+        cache.insert(b"0", b"0", &Rc::new(reading.into_file(b"", None)), &clock);
         clock.tick();
-        assert!(cache.fresh(b"0", &site, &clock).is_some(), "its status is the same");
+        assert!(file(cache.get(b"0", &root, &clock)).is_some(), "its status is the same");
         clock.tick();
-        clock.advance(LOOK_AGAIN);
-        assert!(cache.fresh(b"0", &site, &clock).is_none());
+        clock.advance(RECHECK_AFTER);
+        assert!(file(cache.get(b"0", &root, &clock)).is_none());
     }
 
     #[test]
-    fn a_change_that_left_no_trace_in_the_status_is_seen_after_a_while() {
-        let (dir, site, mut cache, mut clock) = cache_of(1, 10);
-        let file = std::fs::File::open(dir.path().join("0")).expect("open");
-        let entry = Entry::that_held(b"stored yet", &file, clock.wall());
-        cache.keep(b"0", b"0", &Rc::new(entry), &clock);
+    fn cache_sees_a_change_that_left_no_trace_in_the_status_after_a_while() {
+        let (dir, root, mut cache, mut clock) = cache_of(1, 10);
+        let open = std::fs::File::open(dir.path().join("0")).expect("open");
+        let reading = Reading::that_held(b"stored yet", &open, clock.wall());
+        cache.insert(b"0", b"0", &Rc::new(reading.into_file(b"", None)), &clock);
         clock.tick();
-        assert!(cache.fresh(b"0", &site, &clock).is_some());
+        assert!(file(cache.get(b"0", &root, &clock)).is_some());
         clock.tick();
-        clock.advance(LOOK_AGAIN);
-        assert!(cache.fresh(b"0", &site, &clock).is_none());
+        clock.advance(RECHECK_AFTER);
+        assert!(file(cache.get(b"0", &root, &clock)).is_none());
     }
 
     #[test]
-    fn a_file_is_read_anew_after_the_clock_was_set_back() {
-        let (_dir, site, mut cache, clock) = cache_of(1, 10);
-        assert!(cache.fresh(b"0", &site, &clock).is_some());
+    fn cache_reads_a_file_again_after_the_clock_was_set_back() {
+        let (_dir, root, mut cache, clock) = cache_of(1, 10);
+        assert!(file(cache.get(b"0", &root, &clock)).is_some());
         let mut clock = Clock::frozen(SystemTime::now() - Duration::from_secs(60));
-        clock.advance(LOOK_AGAIN + Duration::from_secs(1));
+        clock.advance(RECHECK_AFTER + Duration::from_secs(1));
         clock.tick();
         clock.tick();
-        assert!(
-            cache.fresh(b"0", &site, &clock).is_none(),
-            "its date would be later than that of the response"
-        );
+        let found = file(cache.get(b"0", &root, &clock));
+        assert!(found.is_none(), "its Last-Modified would be later than the Date of the response");
     }
 
     #[test]
-    fn a_path_is_opened_anew_after_a_while_and_what_is_still_there_stays() {
-        let (dir, site, mut cache, mut clock) = cache_of(1, 10);
-        // As if the kernel told of its changes: nothing asks about it in between.
-        cache.files.get_mut(&b"0"[..]).expect("it").watched = Watched::As(1);
-        let entry = cache.fresh(b"0", &site, &clock).expect("it was just read");
+    fn cache_reopens_a_path_after_a_while_and_keeps_what_is_still_there() {
+        let (dir, root, mut cache, mut clock) = cache_of(1, 10);
+        let entry = |cache: &mut Cache<()>, watch| {
+            let entry = cache.entries.get_mut(&b"0"[..]).expect("it");
+            std::mem::replace(&mut entry.watch, watch)
+        };
+        // As if inotify reported its changes: nothing asks about it in between.
+        entry(&mut cache, Watch::Active(Some(1)));
+        let first = file(cache.get(b"0", &root, &clock)).expect("it was just read");
         for _ in 0..3 {
             clock.tick();
-            clock.advance(LOOK_AGAIN);
-            assert!(cache.fresh(b"0", &site, &clock).is_some_and(|found| Rc::ptr_eq(&found, &entry)));
+            clock.advance(RECHECK_AFTER);
+            assert!(file(cache.get(b"0", &root, &clock)).is_some_and(|found| Rc::ptr_eq(&found, &first)));
         }
-        cache.files.get_mut(&b"0"[..]).expect("it").watched = Watched::No;
+        entry(&mut cache, Watch::Unavailable);
         clock.tick();
-        clock.advance(LOOK_AGAIN);
-        assert!(cache.fresh(b"0", &site, &clock).is_some());
-        let kept = cache.files.get_mut(&b"0"[..]).expect("it");
-        assert_eq!(kept.watched, Watched::NotYet, "it is tried again");
-        kept.watched = Watched::As(1);
-        // A mount leads the path elsewhere without a word from the watch.
+        clock.advance(RECHECK_AFTER);
+        assert!(file(cache.get(b"0", &root, &clock)).is_some());
+        assert_eq!(entry(&mut cache, Watch::Active(Some(1))), Watch::Pending, "it is tried again");
+        // A mount leads the path elsewhere, and inotify does not report it.
         std::fs::rename(dir.path().join("0"), dir.path().join("1")).expect("move it");
         std::fs::write(dir.path().join("0"), [b'x'; 10]).expect("write another");
         clock.tick();
-        assert!(cache.fresh(b"0", &site, &clock).is_some(), "it is trusted for a while");
-        clock.advance(LOOK_AGAIN);
+        assert!(file(cache.get(b"0", &root, &clock)).is_some(), "it is trusted for a while");
+        clock.advance(RECHECK_AFTER);
         clock.tick();
-        assert!(cache.fresh(b"0", &site, &clock).is_none());
+        assert!(file(cache.get(b"0", &root, &clock)).is_none());
     }
 }

@@ -1,386 +1,342 @@
-//! The site: the only access to the file system. A path goes in, an [`Entry`] comes out, or the refusal that says why
-//! not.
+//! The site: the only access to the file system. A path goes in, a [`StaticFile`] comes out, or the [`Error`] that says
+//! why not.
 //!
-//! Only regular files beneath the root are opened, and the kernel sees to "beneath". Nothing is opened that could
-//! block: what a path leads to is asked first. (A link is the operator's own word: one within the root may lead to a
-//! hidden file and show it.)
+//! Only regular files beneath the root are opened, and the kernel enforces "beneath". Nothing is opened that could block:
+//! the type of a file is checked first. (A link is the operator's decision: one within the root may lead to a hidden file
+//! and show it.)
+//!
+//! It knows no HTTP and no listing: what a service derives from a file, it [describes](Describe) itself. The site is also
+//! the loop's source of changed files (inotify).
 
-mod beneath;
 mod cache;
-mod entry;
-mod listing;
-mod watch;
+mod directory;
+mod error;
+mod file;
+mod inotify;
+mod readahead;
+mod root;
 
 use std::{
     cell::{Cell, RefCell},
-    io, mem,
-    os::fd::{AsFd, OwnedFd},
+    io,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     rc::Rc,
     time::{Duration, Instant},
 };
 
-use hashbrown::HashSet;
 use rustix::{
     fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat, stat},
     io::Errno,
 };
 
-use self::{beneath::Beneath, cache::Cache, watch::Watch};
+use self::{
+    cache::{Cache, Cached},
+    file::Reading,
+    inotify::Inotify,
+    root::RootDir,
+};
 pub use self::{
-    entry::{Content, Entry},
-    listing::{Directory, Share},
+    directory::{DirectoryReader, RowQuota},
+    error::Error,
+    file::{Content, Describe, Metadata, StaticFile, Version},
 };
 use crate::{
     clock::Clock,
-    http::{Coding, Names, Refusal, SitePath},
+    protocol::{Context, PrioritySource},
+    site_path::{DotfilePolicy, SitePath},
 };
 
 /// How long a directory and the paths in it are trusted to stay where they are.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const RECHECK_AFTER: Duration = Duration::from_secs(1);
 
-/// How a file is opened after it was looked at. `NONBLOCK`, for what may have taken its place since.
+/// How a file is opened after its type was checked. `NONBLOCK`: something else may have taken its place.
 const FOR_READING: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
-/// A directory that is served.
-pub struct Site {
-    /// Where it is, absolute: what is there may be another directory tomorrow.
+/// A directory that is served; `D` is what the service derives from each file.
+pub struct Site<D> {
+    /// Where it is, absolute: another directory may be there tomorrow.
     dir: PathBuf,
-    options: Options,
-    tree: RefCell<Tree>,
-    /// Rows of all the listings that are being made or sent.
-    listed: Rc<Cell<usize>>,
+    options: SiteOptions,
+    state: RefCell<State<D>>,
+    /// The descriptor that is readable when a file has changed.
+    changes: Option<Rc<OwnedFd>>,
+    /// Rows of all listings that are being made or sent.
+    rows: Rc<Cell<usize>>,
 }
 
-/// What of the directory is served, and how.
+/// Which part of the directory is served, and how.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct SiteOptions {
     /// The name of the file that stands for its directory.
     pub index: String,
-    /// The names that may be asked for, and are listed.
-    pub names: Names,
-    /// Links are followed wherever they lead, out of the directory, too.
+    /// Which names that begin with a dot may be requested, and are listed.
+    pub dotfiles: DotfilePolicy,
+    /// Follow links out of the directory too.
     pub follow_links: bool,
+    /// Learn of changes from inotify, where the system has it, instead of a `stat` in every turn.
+    pub inotify: bool,
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options { index: "index.html".into(), names: Names::Visible, follow_links: false }
+impl Default for SiteOptions {
+    fn default() -> SiteOptions {
+        SiteOptions {
+            index: "index.html".into(),
+            dotfiles: DotfilePolicy::Visible,
+            follow_links: false,
+            inotify: true,
+        }
     }
 }
 
 /// What a path leads to.
-pub enum Found {
-    File(Rc<Entry>),
-    /// A directory that was not asked for as one: its slash is missing.
+pub enum Resolved<D> {
+    File(Rc<StaticFile<D>>),
+    /// A directory that was requested without its slash.
     Directory,
 }
 
-impl Site {
-    /// Serves `dir`.
+/// The directory that was at the site's path when it was last checked, and what is known of its files.
+struct State<D> {
+    root: RootDir,
+    /// Its device and inode. It is held open, so that no other directory can have them.
+    root_id: (u64, u64),
+    /// When and in which turn the site's path was last checked.
+    checked_at: Option<Instant>,
+    checked_in: u64,
+    cache: Cache<D>,
+    /// A buffer for the cache keys of variants.
+    key: Vec<u8>,
+}
+
+impl<D: Describe> Site<D> {
+    /// Opens the directory `dir`.
     ///
     /// # Errors
-    /// `dir` is no directory that can be opened.
-    pub fn open(dir: &Path, options: Options) -> io::Result<Site> {
+    /// `dir` is not a directory that can be opened.
+    pub fn open(dir: &Path, options: SiteOptions) -> io::Result<Site<D>> {
         let dir = std::path::absolute(dir)?;
-        let tree = RefCell::new(Tree::open(&dir, options.follow_links)?);
-        Ok(Site { dir, options, tree, listed: Rc::default() })
+        let (root, root_id) = open_root(&dir, options.follow_links)?;
+        let inotify = options.inotify.then(Inotify::new).and_then(|inotify| {
+            inotify.inspect_err(|e| log::info!("inotify is not available: {e}; checking files by stat")).ok()
+        });
+        let changes = inotify.as_ref().map(|inotify| Rc::clone(inotify.fd()));
+        let cache = Cache::new(inotify, Rc::default());
+        let state = State { root, root_id, checked_at: None, checked_in: 0, cache, key: Vec::new() };
+        Ok(Site { dir, options, state: RefCell::new(state), changes, rows: Rc::default() })
     }
 
-    pub fn options(&self) -> &Options {
+    pub fn options(&self) -> &SiteOptions {
         &self.options
     }
 
-    /// What `path` leads to, as it is in this turn.
+    /// Returns the descriptor that is readable when a file has changed, if there is one. Before anything is served in a
+    /// turn in which it is, this site is to be called as a [`PrioritySource`].
+    pub fn changes(&self) -> Option<Rc<OwnedFd>> {
+        self.changes.clone()
+    }
+
+    /// Returns what `path` leads to in this turn.
     ///
     /// # Errors
-    /// 404 for what is missing, leads out of the root, or is neither file nor directory; 403, 500 and 503 as the system
-    /// says.
-    pub fn find(&self, path: &SitePath<'_>, clock: &Clock) -> Result<Found, Refusal> {
-        let mut tree = self.tree.borrow_mut();
-        if tree.seen.is_none_or(|seen| clock.now() >= seen + LOOK_AGAIN) {
-            tree.look_again(self, clock);
-            tree.absent.told.clear();
+    /// See [`Error`]. Dotfiles are not checked here.
+    pub fn resolve(&self, path: &SitePath<'_>, clock: &Clock) -> Result<Resolved<D>, Error> {
+        let state = &mut *self.state.borrow_mut();
+        if state.checked_at.is_none_or(|at| clock.now() >= at + RECHECK_AFTER) {
+            state.reopen_if_replaced(&self.dir, &self.options, clock);
         }
-        // A site that is built anew is often a new directory of the same name.
-        if tree.absent.has(path.bytes(), clock.turn()) && !tree.look_again(self, clock) {
-            return Err(Refusal::NOT_FOUND);
+        match state.cache.get(path.bytes(), &state.root, clock) {
+            Cached::File(file) => return Ok(Resolved::File(file)),
+            // A site that is built again is often a new directory of the same name.
+            Cached::Absent if !state.reopen_if_replaced(&self.dir, &self.options, clock) => {
+                return Err(Error::NotFound);
+            }
+            Cached::Absent | Cached::Unknown => {}
         }
-        let found = match tree.find(path, &self.options.index, clock) {
-            Err(Refusal::NOT_FOUND) if tree.look_again(self, clock) => {
-                tree.find(path, &self.options.index, clock)
+        let file = file_at(path, &self.options.index);
+        let found = match state.look_up(path, &file, clock) {
+            Err(Error::NotFound) if state.reopen_if_replaced(&self.dir, &self.options, clock) => {
+                state.look_up(path, &file, clock)
             }
             found => found,
         };
-        if matches!(found, Err(Refusal::NOT_FOUND)) {
-            let file = file_at(path, &self.options.index);
-            let is_told = tree.tells_of_new(&file);
-            tree.absent.add(path.bytes(), clock.turn(), is_told);
+        if matches!(found, Err(Error::NotFound)) {
+            state.cache.insert_absent(path.bytes(), &file, &state.root, clock);
         }
         found
     }
 
-    /// The variant in `coding` of the file `original` at `path`, if it lies beside it and is not older.
+    /// Returns the variant of the file `original` at `path` whose name has `extension` behind it, if there is one and it
+    /// is not older.
     pub fn variant(
         &self,
         path: &SitePath<'_>,
-        original: &Entry,
-        coding: Coding,
+        original: &StaticFile<D>,
+        extension: &'static str,
         clock: &Clock,
-    ) -> Option<Rc<Entry>> {
-        let tree = &mut *self.tree.borrow_mut();
-        let variant = tree.variant(path, &self.options.index, coding, clock)?;
+    ) -> Option<Rc<StaticFile<D>>> {
+        let state = &mut *self.state.borrow_mut();
+        let variant = state.variant(path, &self.options.index, extension, clock)?;
         variant.is_variant_of(original).then_some(variant)
     }
 
-    /// From now on the kernel tells of changes, where it can: the descriptor becomes readable, and then
-    /// [`Site::note_changes`] is to be called, before anything is served. `None`: it cannot.
-    pub fn watch(&self) -> Option<OwnedFd> {
-        let cache = &mut self.tree.borrow_mut().cache;
-        let watch = Watch::new().inspect_err(|e| log::info!("the kernel tells of no changes: {e}")).ok()?;
-        let readable = watch.as_fd().try_clone_to_owned().ok()?;
-        cache.watch = Some(watch);
-        Some(readable)
-    }
-
-    /// Takes note of what has changed.
-    pub fn note_changes(&self) {
-        let tree = &mut *self.tree.borrow_mut();
-        if tree.cache.note_changes() {
-            tree.absent.told.clear();
-        }
-    }
-
-    /// Begins to list the directory at `path`.
+    /// Begins to read the directory at `path`.
     ///
     /// # Errors
-    /// As for [`Site::find`].
-    pub fn list(&self, path: &SitePath<'_>) -> Result<(Directory, Share), Refusal> {
+    /// See [`Error`].
+    pub fn read_directory(&self, path: &SitePath<'_>) -> Result<(DirectoryReader, RowQuota), Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let fd = self.tree.borrow().beneath.open(path.bytes(), flags).map_err(refusal)?;
-        let directory = Directory::new(fd, path, self.options.names)?;
-        Ok((directory, Share::of(Rc::clone(&self.listed))))
+        let fd = self.state.borrow().root.open(path.bytes(), flags)?;
+        let directory = DirectoryReader::new(fd, path, self.options.dotfiles)?;
+        Ok((directory, RowQuota::new(Rc::clone(&self.rows))))
     }
 
-    /// Whether a directory is at `path`.
+    /// Returns whether a directory is at `path`.
     pub fn is_directory(&self, path: &SitePath<'_>) -> bool {
         self.status(path.bytes())
             .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
     }
+}
 
-    /// What kind of thing is at `path`, which may be a link.
+impl<D> Site<D> {
+    /// Returns the status of what is at `path`, which may be a link.
     fn status(&self, path: &[u8]) -> Result<Stat, Errno> {
-        fstat(self.tree.borrow().beneath.open(path, OFlags::PATH)?)
+        fstat(self.state.borrow().root.open(path, OFlags::PATH)?)
     }
 }
 
-/// The file that `path` means.
-fn file_at(path: &SitePath<'_>, index: &str) -> Vec<u8> {
-    match path.is_directory() {
-        true => [path.bytes(), index.as_bytes()].concat(),
-        false => path.bytes().to_vec(),
+impl<D: Describe> PrioritySource for Rc<Site<D>> {
+    fn on_readable(&mut self, _cx: &mut Context<'_>) {
+        self.state.borrow_mut().cache.apply_changes();
     }
 }
 
-/// Paths that lead nowhere, as was seen in one turn: what holds for a file holds for the lack of one.
-#[derive(Default)]
-struct Absent {
-    turn: u64,
-    paths: HashSet<Box<[u8]>>,
-    /// Those of which the kernel tells when something comes to be there.
-    told: HashSet<Box<[u8]>>,
-}
-
-impl Absent {
-    /// Remembers at most this many.
-    const MOST: usize = 256;
-
-    fn has(&self, path: &[u8], turn: u64) -> bool {
-        (self.turn == turn && self.paths.contains(path)) || self.told.contains(path)
-    }
-
-    fn add(&mut self, path: &[u8], turn: u64, is_told: bool) {
-        if self.turn != turn {
-            self.turn = turn;
-            self.paths.clear();
-        }
-        let paths = if is_told { &mut self.told } else { &mut self.paths };
-        if paths.len() < Absent::MOST {
-            paths.insert(path.into());
-        }
-    }
-}
-
-/// The directory that was at the site's path when it was last looked at.
-struct Tree {
-    beneath: Beneath,
-    cache: Cache,
-    absent: Absent,
-    /// Where the key of a variant is put together.
-    key: Vec<u8>,
-    /// Device and inode. The directory is held open, so that no other can have them.
-    identity: (u64, u64),
-    seen: Option<Instant>,
-    /// The turn in which it was last looked at.
-    turn: u64,
-}
-
-impl Tree {
-    fn open(dir: &Path, follow_links: bool) -> io::Result<Tree> {
-        let root = openat(CWD, dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        let stat = fstat(&root)?;
-        let identity = (stat.st_dev, stat.st_ino);
-        Ok(Tree {
-            beneath: if follow_links { Beneath::with_links_out(root) } else { Beneath::new(root) },
-            cache: Cache::new(),
-            absent: Absent::default(),
-            key: Vec::new(),
-            identity,
-            seen: None,
-            turn: 0,
-        })
-    }
-
-    /// Takes the directory that is at the site's path now, if it is another one. Says whether it was. One look a turn is
-    /// enough; where nothing is, the old one stays.
-    fn look_again(&mut self, site: &Site, clock: &Clock) -> bool {
-        if self.turn == clock.turn() {
+impl<D: Describe> State<D> {
+    /// Opens the directory that is at the site's path now, if it is another one. Returns whether it is. One check in each
+    /// turn is enough; where nothing is, the old directory stays.
+    fn reopen_if_replaced(&mut self, dir: &Path, options: &SiteOptions, clock: &Clock) -> bool {
+        if self.checked_in == clock.turn() {
             return false;
         }
-        (self.seen, self.turn) = (Some(clock.now()), clock.turn());
-        if stat(&site.dir).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == self.identity) {
+        (self.checked_at, self.checked_in) = (Some(clock.now()), clock.turn());
+        if stat(dir).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == self.root_id) {
             return false;
         }
-        let Ok(tree) = Tree::open(&site.dir, site.options.follow_links) else { return false };
-        // The watch is polled, so it is the new directory's now.
+        let Ok((root, root_id)) = open_root(dir, options.follow_links) else { return false };
         self.cache.clear();
-        let cache = mem::replace(&mut self.cache, Cache::new());
-        *self = Tree { seen: self.seen, turn: self.turn, cache, ..tree };
+        (self.root, self.root_id) = (root, root_id);
         true
     }
 
-    fn find(&mut self, path: &SitePath<'_>, index: &str, clock: &Clock) -> Result<Found, Refusal> {
-        if let Some(entry) = self.cache.fresh(path.bytes(), &self.beneath, clock) {
-            return Ok(Found::File(entry));
-        }
-        let file = file_at(path, index);
-        let Some(fd) = self.open_file(&file)? else {
-            return if path.is_directory() { Err(Refusal::NOT_FOUND) } else { Ok(Found::Directory) };
+    /// Opens and reads the file called `file`, which `path` stands for.
+    fn look_up(&mut self, path: &SitePath<'_>, file: &[u8], clock: &Clock) -> Result<Resolved<D>, Error> {
+        let Some(fd) = self.open_file(file)? else {
+            return if path.is_directory() { Err(Error::NotFound) } else { Ok(Resolved::Directory) };
         };
-        let entry = read(fd, &file, None, clock)?;
-        if entry.is_keepable() {
-            self.cache.keep(path.bytes(), &file, &entry, clock);
+        let found = self.read(fd, file, None, clock)?;
+        if found.is_cacheable() {
+            self.cache.insert(path.bytes(), file, &found, clock);
         }
-        Ok(Found::File(entry))
+        Ok(Resolved::File(found))
     }
 
-    /// The variant in `coding` of the file that `path` means.
     fn variant(
         &mut self,
         path: &SitePath<'_>,
         index: &str,
-        coding: Coding,
+        extension: &'static str,
         clock: &Clock,
-    ) -> Option<Rc<Entry>> {
-        // No path has a NUL, so that no variant is taken for a file that was asked for by its own name.
+    ) -> Option<Rc<StaticFile<D>>> {
+        // No path has a NUL, so that no variant is taken for a file that was requested by its own name.
         self.key.clear();
-        for piece in [path.bytes(), b"\0", coding.extension().as_bytes()] {
+        for piece in [path.bytes(), b"\0", extension.as_bytes()] {
             self.key.extend_from_slice(piece);
         }
-        if self.absent.has(&self.key, clock.turn()) {
-            return None;
-        }
-        if let Some(entry) = self.cache.fresh(&self.key, &self.beneath, clock) {
-            return Some(entry);
+        match self.cache.get(&self.key, &self.root, clock) {
+            Cached::File(file) => return Some(file),
+            Cached::Absent => return None,
+            Cached::Unknown => {}
         }
         let original = file_at(path, index);
-        let file = [&original, coding.extension().as_bytes()].concat();
-        let entry = match self.open_file(&file) {
-            Ok(Some(fd)) => read(fd, &original, Some(coding), clock).ok(),
+        let file = [&original, extension.as_bytes()].concat();
+        let variant = match self.open_file(&file) {
+            Ok(Some(fd)) => self.read(fd, &original, Some(extension), clock).ok(),
             _ => None,
         };
-        match &entry {
-            Some(entry) if entry.is_keepable() => self.cache.keep(&self.key, &file, entry, clock),
+        match &variant {
+            Some(variant) if variant.is_cacheable() => self.cache.insert(&self.key, &file, variant, clock),
             Some(_) => {}
-            None => {
-                let is_told = self.tells_of_new(&file);
-                self.absent.add(&self.key, clock.turn(), is_told);
-            }
+            None => self.cache.insert_absent(&self.key, &file, &self.root, clock),
         }
-        entry
+        variant
     }
 
-    /// Whether the kernel tells when something comes to be at `file`, where nothing is.
-    fn tells_of_new(&mut self, file: &[u8]) -> bool {
-        self.cache.watch.as_mut().is_some_and(|watch| watch.tells_of_new(file, &self.beneath))
-    }
-
-    /// Opens the regular file called `file`; `None`: it is a directory.
-    fn open_file(&self, file: &[u8]) -> Result<Option<OwnedFd>, Refusal> {
-        // Opening a FIFO or a device has effects, so ask first; O_PATH only looks.
-        let look = self.beneath.open(file, OFlags::PATH).map_err(refusal)?;
-        match FileType::from_raw_mode(fstat(look).map_err(refusal)?.st_mode) {
+    /// Opens the regular file called `file`. Returns `None` for a directory.
+    fn open_file(&self, file: &[u8]) -> Result<Option<OwnedFd>, Error> {
+        // To open a FIFO or a device has effects, so check the type first: O_PATH has none.
+        let fd = self.root.open(file, OFlags::PATH).map_err(|errno| error(errno, file))?;
+        match FileType::from_raw_mode(fstat(fd)?.st_mode) {
             FileType::RegularFile => {}
             FileType::Directory => return Ok(None),
-            _ => return Err(Refusal::NOT_FOUND),
+            _ => return Err(Error::NotFound),
         }
-        self.beneath.open(file, FOR_READING).map(Some).map_err(refusal)
+        self.root.open(file, FOR_READING).map(Some).map_err(|errno| error(errno, file))
+    }
+
+    /// Reads the file `fd`, which is the one called `name` or a variant of it.
+    fn read(
+        &self,
+        fd: OwnedFd,
+        name: &[u8],
+        extension: Option<&'static str>,
+        clock: &Clock,
+    ) -> Result<Rc<StaticFile<D>>, Error> {
+        let reading = Reading::read(fd, self.cache.queue(), clock.wall())
+            .map_err(|e| error(Errno::from_io_error(&e).unwrap_or(Errno::IO), name))?;
+        reading.map(|reading| Rc::new(reading.into_file(name, extension))).ok_or(Error::NotFound)
     }
 }
 
-/// Reads the file `fd`, which is the one called `name` or a variant of it.
-fn read(fd: OwnedFd, name: &[u8], coding: Option<Coding>, clock: &Clock) -> Result<Rc<Entry>, Refusal> {
-    let entry = Entry::read(fd, name, coding, clock.wall()).map_err(|e| {
-        log::warn!("{}: {e}", String::from_utf8_lossy(name).escape_debug());
-        Refusal::BROKEN
-    })?;
-    entry.map(Rc::new).ok_or(Refusal::NOT_FOUND)
+fn open_root(dir: &Path, follow_links: bool) -> io::Result<(RootDir, (u64, u64))> {
+    let fd = openat(CWD, dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let stat = fstat(&fd)?;
+    let root = if follow_links { RootDir::following_links(fd) } else { RootDir::new(fd) };
+    Ok((root, (stat.st_dev, stat.st_ino)))
 }
 
-/// What the system's answer means to a peer: open(2), openat2(2).
-fn refusal(errno: Errno) -> Refusal {
-    match errno {
-        // XDEV: leads out of the root. LOOP: links without end, or of the kernel's making. NXIO: a socket.
-        Errno::NOENT
-        | Errno::NOTDIR
-        | Errno::XDEV
-        | Errno::LOOP
-        | Errno::NAMETOOLONG
-        | Errno::NXIO
-        | Errno::INVAL => Refusal::NOT_FOUND,
-        Errno::ACCESS | Errno::PERM => Refusal::FORBIDDEN,
-        Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN => Refusal::BUSY,
-        errno => {
-            log::warn!("a file could not be opened: {errno}");
-            Refusal::BROKEN
-        }
+/// Returns the path of the file that `path` stands for.
+fn file_at(path: &SitePath<'_>, index: &str) -> Vec<u8> {
+    if path.is_directory() { [path.bytes(), index.as_bytes()].concat() } else { path.bytes().to_vec() }
+}
+
+/// Converts the error of a system call about `file`. The operator is warned of what is not part of everyday life.
+fn error(errno: Errno, file: &[u8]) -> Error {
+    let error = Error::from(errno);
+    if let Error::Io(errno) = error {
+        log::warn!("cannot read '{}': {errno}", String::from_utf8_lossy(file).escape_debug());
     }
+    error
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
+    use std::{borrow::Cow, time::SystemTime};
 
     use super::*;
-    use crate::http::locate;
 
     #[test]
-    fn what_is_missing_is_asked_for_once_a_turn_and_anew_in_the_next() {
+    fn site_asks_for_a_missing_file_once_a_turn_and_again_in_the_next() {
         let dir = tempfile::tempdir().expect("a directory");
-        let site = Site::open(dir.path(), Options::default()).expect("open it");
+        let options = SiteOptions { inotify: false, ..SiteOptions::default() };
+        let site: Site<()> = Site::open(dir.path(), options).expect("open it");
         let mut clock = Clock::frozen(SystemTime::now());
-        let path = locate(b"/late.txt").expect("a path");
-        let is_there = |clock: &Clock| site.find(&path, clock).is_ok();
+        let path = SitePath::parse(Cow::Borrowed(b"/late.txt")).expect("a path");
+        let is_there = |clock: &Clock| site.resolve(&path, clock).is_ok();
         clock.tick();
         assert!(!is_there(&clock));
         std::fs::write(dir.path().join("late.txt"), "late").expect("write");
         assert!(!is_there(&clock), "one look a turn");
         clock.tick();
         assert!(is_there(&clock));
-        for i in 0..2 * Absent::MOST {
-            let missing = format!("/{i}");
-            assert!(site.find(&locate(missing.as_bytes()).expect("a path"), &clock).is_err());
-        }
-        assert_eq!(site.tree.borrow().absent.paths.len(), Absent::MOST, "it is bounded");
     }
 }

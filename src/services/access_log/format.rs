@@ -1,92 +1,139 @@
-//! How a line of the access log looks.
+//! The formats of an access-log line.
 //!
-//! Common and Combined are the formats that log readers know, with two fields more at the end of the line, where those
-//! readers look no more: the seconds that the response took, and `aborted` where the peer did not get all of it.
+//! Common and Combined are the formats that log readers know, with two more fields at the end of the line, where those
+//! readers do not look: the seconds that the response took, and `aborted` where the client did not get all of it.
 
-use std::{io::Write, net::IpAddr};
+use std::{io::Write, net::IpAddr, time::SystemTime};
 
-use super::Asked;
-use crate::{clock::Clock, http::Status};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
-/// No more than this of a peer's text is shown, escapes included.
+use crate::{
+    clock::Clock,
+    http::{RequestInfo, Status},
+};
+
+/// At most this many bytes of a client's text are logged, escapes included.
 const MAX_TEXT: usize = 2048;
 
-/// How a line looks.
+/// The format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Format {
+pub enum LogFormat {
     /// The Common Log Format: `host - - [time] "request line" status bytes`.
     #[default]
     Common,
-    /// Common, and where the peer came from and what it is: `"referer" "user agent"`.
+    /// Common, with `"referer" "user agent"`.
     Combined,
     /// One JSON object a line.
     Json,
 }
 
-/// What is known when a response is over. `sent` counts bytes of the body as it is on the wire: chunks with their framing.
-pub struct End {
+/// What is logged of one response. Text is as the client sent it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogEntry {
+    line: Box<[u8]>,
+    referer: Option<Box<[u8]>>,
+    user_agent: Option<Box<[u8]>>,
+    status: Status,
+    /// When the response was decided: as the value of a `Date` field, and precisely.
+    date: [u8; 29],
+    time: SystemTime,
+    /// Bytes of the body as it is on the wire: chunks count with their framing.
     pub sent: u64,
+    /// From the request to the last byte of the response.
     pub seconds: f64,
-    pub is_whole: bool,
+    /// The client did not get all of the response.
+    pub is_aborted: bool,
 }
 
-// Writing to a vector cannot fail, so that what `write!` returns is passed over in this file.
-impl Format {
-    /// A line as far as it is known when the response begins, and where in it the rest belongs.
-    pub fn begin(self, peer: IpAddr, asked: &Asked<'_>, status: Status, clock: &Clock) -> (Vec<u8>, usize) {
-        let mut out = Vec::with_capacity(160);
-        if self == Format::Json {
-            begin_json(&mut out, peer, asked, status, clock);
-            let end_at = out.len();
-            return (out, end_at);
+impl LogEntry {
+    /// Describes a response to `request` of which nothing is sent yet.
+    pub fn new(request: &RequestInfo<'_>, status: Status, clock: &Clock) -> LogEntry {
+        let cut = |text: &[u8]| Box::from(&text[..text.len().min(MAX_TEXT)]);
+        LogEntry {
+            line: cut(request.line),
+            referer: request.referer.map(cut),
+            user_agent: request.user_agent.map(cut),
+            status,
+            date: *clock.date(),
+            time: clock.wall(),
+            sent: 0,
+            seconds: 0.0,
+            is_aborted: false,
+        }
+    }
+}
+
+/// A line of the JSON format.
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    time: String,
+    peer: IpAddr,
+    method: String,
+    target: String,
+    version: String,
+    referer: String,
+    user_agent: String,
+    status: u16,
+    bytes: u64,
+    seconds: &'a RawValue,
+    aborted: bool,
+}
+
+// To write to a vector cannot fail, so the results of `write!` are ignored in this file.
+impl LogFormat {
+    /// Appends the line of a response to `peer`.
+    pub fn append(self, peer: IpAddr, entry: &LogEntry, out: &mut Vec<u8>) {
+        if self == LogFormat::Json {
+            return append_json(peer, entry, out);
         }
         let _ = write!(out, "{peer} - - [");
-        append_time(&mut out, clock.date());
+        append_time(out, &entry.date);
         out.extend_from_slice(b"] \"");
-        append_escaped(&mut out, asked.line, b"\"\\");
-        let _ = write!(out, "\" {} ", status.code());
-        let end_at = out.len();
-        if self == Format::Combined {
-            for text in [asked.referer, asked.user_agent] {
+        append_escaped(out, &entry.line, b"\"\\");
+        let _ = write!(out, "\" {} ", entry.status.code());
+        let _ = if entry.sent == 0 { write!(out, "-") } else { write!(out, "{}", entry.sent) };
+        if self == LogFormat::Combined {
+            for text in [&entry.referer, &entry.user_agent] {
                 out.extend_from_slice(b" \"");
-                append_escaped(&mut out, text.unwrap_or(b"-"), b"\"\\");
+                append_escaped(out, text.as_deref().unwrap_or(b"-"), b"\"\\");
                 out.push(b'"');
             }
         }
-        (out, end_at)
-    }
-
-    /// The rest of a line; `rest` is what stands behind its number of bytes.
-    pub fn append_end(self, end: &End, rest: &[u8], out: &mut Vec<u8>) {
-        let End { sent, seconds, is_whole } = end;
-        if self == Format::Json {
-            let _ = writeln!(out, "\"bytes\":{sent},\"seconds\":{seconds:.6},\"aborted\":{}}}", !is_whole);
-            return;
-        }
-        let _ = if *sent == 0 { write!(out, "-") } else { write!(out, "{sent}") };
-        out.extend_from_slice(rest);
-        let _ = writeln!(out, " {seconds:.6}{}", if *is_whole { "" } else { " aborted" });
+        let _ = writeln!(out, " {:.6}{}", entry.seconds, if entry.is_aborted { " aborted" } else { "" });
     }
 }
 
-fn begin_json(out: &mut Vec<u8>, peer: IpAddr, asked: &Asked<'_>, status: Status, clock: &Clock) {
-    let time = humantime::format_rfc3339_millis(clock.wall());
-    let _ = write!(out, "{{\"time\":\"{time}\",\"peer\":\"{peer}\",");
-    let mut words = asked.line.splitn(3, |b| *b == b' ');
-    let line = ["method", "target", "version"].map(|name| (name, words.next().unwrap_or_default()));
-    let fields = [("referer", asked.referer), ("user_agent", asked.user_agent)]
-        .map(|(name, text)| (name, text.unwrap_or_default()));
-    for (name, text) in line.into_iter().chain(fields) {
-        let mut shown = Vec::new();
-        append_escaped(&mut shown, text, b"\\");
-        let _ = write!(out, "\"{name}\":");
-        let _ = serde_json::to_writer(&mut *out, &String::from_utf8_lossy(&shown));
-        out.push(b',');
-    }
-    let _ = write!(out, "\"status\":{},", status.code());
+fn append_json(peer: IpAddr, entry: &LogEntry, out: &mut Vec<u8>) {
+    // Six digits after the point, as in the other formats: a number that is always valid JSON.
+    let Ok(seconds) = RawValue::from_string(format!("{:.6}", entry.seconds)) else { return };
+    let mut words = entry.line.splitn(3, |b| *b == b' ').map(escaped);
+    let mut word = || words.next().unwrap_or_default();
+    let line = JsonLine {
+        time: humantime::format_rfc3339_millis(entry.time).to_string(),
+        peer,
+        method: word(),
+        target: word(),
+        version: word(),
+        referer: escaped(entry.referer.as_deref().unwrap_or_default()),
+        user_agent: escaped(entry.user_agent.as_deref().unwrap_or_default()),
+        status: entry.status.code(),
+        bytes: entry.sent,
+        seconds: &seconds,
+        aborted: entry.is_aborted,
+    };
+    let _ = serde_json::to_writer(&mut *out, &line);
+    out.push(b'\n');
 }
 
-/// `06/Nov/1994:08:49:37 +0000` out of `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// Returns a client's text in visible ASCII, for a JSON string.
+fn escaped(text: &[u8]) -> String {
+    let mut out = Vec::new();
+    append_escaped(&mut out, text, b"\\");
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// Appends `06/Nov/1994:08:49:37 +0000` for `Sun, 06 Nov 1994 08:49:37 GMT`.
 fn append_time(out: &mut Vec<u8>, date: &[u8; 29]) {
     let [day, month, year, time] = [&date[5..7], &date[8..11], &date[12..16], &date[17..25]];
     for piece in [day, b"/", month, b"/", year, b":", time, b" +0000"] {
@@ -94,7 +141,8 @@ fn append_time(out: &mut Vec<u8>, date: &[u8; 29]) {
     }
 }
 
-/// Nothing that a peer sent can end the line, or reach a terminal as a control. `quoted` gets a backslash.
+/// Appends a client's text so that it can neither end the line nor reach a terminal as a control. `quoted` gets a
+/// backslash.
 fn append_escaped(out: &mut Vec<u8>, bytes: &[u8], quoted: &[u8]) {
     let end = out.len() + MAX_TEXT;
     for byte in bytes {
@@ -113,48 +161,38 @@ fn append_escaped(out: &mut Vec<u8>, bytes: &[u8], quoted: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        net::Ipv6Addr,
-        time::{Duration, SystemTime},
-    };
+    use std::{net::Ipv6Addr, time::Duration};
 
     use super::*;
 
-    fn nothing() -> Asked<'static> {
-        Asked {
-            line: b"",
-            referer: None,
-            user_agent: None,
-            since: Clock::frozen(SystemTime::UNIX_EPOCH).now(),
-        }
+    fn request<'a>(line: &'a [u8], other: Option<&'a [u8]>, user_agent: Option<&'a [u8]>) -> RequestInfo<'a> {
+        RequestInfo { line, referer: other, user_agent, ..RequestInfo::unparsed(b"") }
     }
 
-    fn line(format: Format, asked: &Asked<'_>, end: &End) -> String {
+    fn line(
+        format: LogFormat,
+        request: &RequestInfo<'_>,
+        (sent, seconds, is_aborted): (u64, f64, bool),
+    ) -> String {
         let clock = Clock::frozen(SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_250));
-        let peer = Ipv6Addr::LOCALHOST.into();
-        let (mut text, end_at) = format.begin(peer, asked, Status::Ok, &clock);
-        let rest = text.split_off(end_at);
-        format.append_end(end, &rest, &mut text);
+        let entry = LogEntry { sent, seconds, is_aborted, ..LogEntry::new(request, Status::Ok, &clock) };
+        let mut text = Vec::new();
+        format.append(Ipv6Addr::LOCALHOST.into(), &entry, &mut text);
         String::from_utf8(text).expect("ASCII")
     }
 
     #[test]
     fn a_response_in_each_format() {
-        let asked = Asked {
-            line: b"GET /a?b HTTP/1.1",
-            referer: Some(b"http://localhost/"),
-            user_agent: Some(b"wrk \"4\"\\"),
-            ..nothing()
-        };
-        let whole = End { sent: 1024, seconds: 0.000_123_4, is_whole: true };
+        let asked = request(b"GET /a?b HTTP/1.1", Some(b"http://localhost/"), Some(b"wrk \"4\"\\"));
+        let whole = (1024, 0.000_123_4, false);
         let start = "::1 - - [06/Nov/1994:08:49:37 +0000] \"GET /a?b HTTP/1.1\" 200";
-        assert_eq!(line(Format::Common, &asked, &whole), format!("{start} 1024 0.000123\n"));
+        assert_eq!(line(LogFormat::Common, &asked, whole), format!("{start} 1024 0.000123\n"));
         assert_eq!(
-            line(Format::Combined, &asked, &whole),
+            line(LogFormat::Combined, &asked, whole),
             format!("{start} 1024 \"http://localhost/\" \"wrk \\\"4\\\"\\\\\" 0.000123\n")
         );
         assert_eq!(
-            line(Format::Json, &asked, &whole),
+            line(LogFormat::Json, &asked, whole),
             "{\"time\":\"1994-11-06T08:49:37.250Z\",\"peer\":\"::1\",\"method\":\"GET\",\"target\":\"/a?b\",\
              \"version\":\"HTTP/1.1\",\"referer\":\"http://localhost/\",\"user_agent\":\"wrk \\\"4\\\"\\\\\\\\\",\
              \"status\":200,\"bytes\":1024,\"seconds\":0.000123,\"aborted\":false}\n"
@@ -163,12 +201,15 @@ mod tests {
 
     #[test]
     fn nothing_is_known_of_a_peer_that_says_nothing_and_leaves() {
-        let gone = End { sent: 0, seconds: 2.5, is_whole: false };
-        let asked = nothing();
+        let gone = (0, 2.5, true);
+        let asked = request(b"", None, None);
         let start = "::1 - - [06/Nov/1994:08:49:37 +0000] \"\" 200 -";
-        assert_eq!(line(Format::Common, &asked, &gone), format!("{start} 2.500000 aborted\n"));
-        assert_eq!(line(Format::Combined, &asked, &gone), format!("{start} \"-\" \"-\" 2.500000 aborted\n"));
-        let json = line(Format::Json, &asked, &gone);
+        assert_eq!(line(LogFormat::Common, &asked, gone), format!("{start} 2.500000 aborted\n"));
+        assert_eq!(
+            line(LogFormat::Combined, &asked, gone),
+            format!("{start} \"-\" \"-\" 2.500000 aborted\n")
+        );
+        let json = line(LogFormat::Json, &asked, gone);
         assert!(json.contains("\"method\":\"\",\"target\":\"\",\"version\":\"\""), "{json}");
         assert!(json.ends_with("\"bytes\":0,\"seconds\":2.500000,\"aborted\":true}\n"), "{json}");
     }
@@ -176,20 +217,20 @@ mod tests {
     #[test]
     fn a_peers_bytes_can_end_neither_the_line_nor_its_quotes() {
         let nasty = b"GET /\"\\\x1b[31m\xff\n\x7f HTTP/1.1";
-        let asked = Asked { line: nasty, referer: Some(nasty), user_agent: Some(nasty), ..nothing() };
-        let end = End { sent: 1, seconds: 0.0, is_whole: true };
+        let asked = request(nasty, Some(nasty), Some(nasty));
+        let end = (1, 0.0, false);
         for (format, shown) in [
-            (Format::Common, "\"GET /\\\"\\\\\\x1b[31m\\xff\\x0a\\x7f HTTP/1.1\""),
-            (Format::Combined, "\"GET /\\\"\\\\\\x1b[31m\\xff\\x0a\\x7f HTTP/1.1\" 0.000000\n"),
-            (Format::Json, "\"target\":\"/\\\"\\\\\\\\\\\\x1b[31m\\\\xff\\\\x0a\\\\x7f\""),
+            (LogFormat::Common, "\"GET /\\\"\\\\\\x1b[31m\\xff\\x0a\\x7f HTTP/1.1\""),
+            (LogFormat::Combined, "\"GET /\\\"\\\\\\x1b[31m\\xff\\x0a\\x7f HTTP/1.1\" 0.000000\n"),
+            (LogFormat::Json, "\"target\":\"/\\\"\\\\\\\\\\\\x1b[31m\\\\xff\\\\x0a\\\\x7f\""),
         ] {
-            let line = line(format, &asked, &end);
+            let line = line(format, &asked, end);
             assert!(line.contains(shown), "{format:?}: {line}");
             assert!(line.trim_end_matches('\n').bytes().all(|b| (b' '..=b'~').contains(&b)), "{line:?}");
         }
-        let json = line(Format::Json, &asked, &end);
+        let json = line(LogFormat::Json, &asked, end);
         assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
-        let long = Asked { user_agent: Some(&[1; 100_000]), ..nothing() };
-        assert!(line(Format::Combined, &long, &end).len() < 2 * MAX_TEXT);
+        let long = request(b"", None, Some(&[1; 100_000]));
+        assert!(line(LogFormat::Combined, &long, end).len() < 2 * MAX_TEXT);
     }
 }

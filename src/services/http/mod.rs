@@ -1,125 +1,87 @@
-//! HTTP for files: parse → admit → find → plan. The glue between the pure part and the site, and nothing more.
+//! HTTP for files: parse, resolve, plan, send. The glue between the pure part and the site, and nothing more.
 
-mod conversation;
-mod lookup;
-mod under_way;
+mod connection;
+mod reply;
+mod representation;
+mod resolve;
+mod stream;
 
-use std::{
-    cell::{Cell, RefCell},
-    net::SocketAddr,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    rc::Rc,
-    time::Duration,
-};
+use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Duration};
 
-pub use self::lookup::{Comforts, directory_path, file_path};
-use self::{conversation::Conversation, lookup::Lookup};
-use super::access_log::{AccessLog, Journal};
+pub use self::resolve::{UrlOptions, directory_path, file_path};
+use self::{connection::HttpConnection, resolve::Resolver};
+use super::access_log::{AccessLog, PendingEntries};
 use crate::{
-    clock::Clock,
-    http::{Hosts, Policy},
-    protocol::{Protocol, Service, Watcher},
+    http::{HostAllowlist, Policy, Representation},
+    protocol::{Protocol, ProtocolFactory},
     site::Site,
 };
 
-/// How long the peer of a connection may take. `None`: for ever.
-#[derive(Debug, Clone, Copy)]
+/// How long a client may take. `None`: without end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For a whole request, from its first byte, or from the connection's beginning.
+    /// For a whole request, from its first byte, or from the beginning of the connection.
     pub head: Option<Duration>,
     /// Between two requests.
     pub idle: Option<Duration>,
 }
 
-/// Serves a [`Site`] on every connection.
-pub struct Http {
-    lookup: Lookup,
-    timeouts: Timeouts,
-    hosts: Hosts,
-    policy: Policy,
-    log: Option<Rc<RefCell<AccessLog>>>,
-    /// The turn in which listings were last worked on, and how many pieces of work were done in it.
-    work: Cell<(u64, usize)>,
+impl Default for Timeouts {
+    /// 10 seconds for a request, 60 seconds between two.
+    fn default() -> Timeouts {
+        Timeouts { head: Some(Duration::from_secs(10)), idle: Some(Duration::from_secs(60)) }
+    }
 }
 
-/// Pieces of work on listings in one turn, all connections together: some milliseconds at most.
-const WORK: usize = 4;
+/// Serves a [`Site`] on every connection.
+pub struct HttpService {
+    resolver: Resolver,
+    timeouts: Timeouts,
+    hosts: HostAllowlist,
+    policy: Policy,
+    log: Option<Rc<RefCell<AccessLog>>>,
+}
 
-impl Http {
-    /// Serves `site` to every host, as the command line does without options.
-    pub fn new(site: Site, timeouts: Timeouts) -> Http {
-        let lookup = Lookup::new(site, Comforts::default());
-        Http {
-            lookup,
+impl HttpService {
+    /// Serves `site` for every host.
+    pub fn new(site: Rc<Site<Representation>>, timeouts: Timeouts) -> HttpService {
+        HttpService {
+            resolver: Resolver::new(site, UrlOptions::default()),
             timeouts,
-            hosts: Hosts::EVERY,
+            hosts: HostAllowlist::ANY,
             policy: Policy::default(),
             log: None,
-            work: Cell::default(),
         }
     }
 
-    pub fn with_comforts(self, comforts: Comforts) -> Http {
-        Http { lookup: Lookup::new(self.lookup.site, comforts), ..self }
+    pub fn with_url_options(self, options: UrlOptions) -> HttpService {
+        HttpService { resolver: Resolver::new(self.resolver.site, options), ..self }
     }
 
-    /// Says with every response what `policy` wants said.
-    pub fn with_policy(self, policy: Policy) -> Http {
-        Http { policy, ..self }
+    /// Adds the fields of `policy` to every response.
+    pub fn with_policy(self, policy: Policy) -> HttpService {
+        HttpService { policy, ..self }
     }
 
-    /// Writes a line of each response to `log`.
-    pub fn with_log(self, log: Rc<RefCell<AccessLog>>) -> Http {
-        Http { log: Some(log), ..self }
+    /// Writes a line for each response to `log`.
+    pub fn with_log(self, log: Rc<RefCell<AccessLog>>) -> HttpService {
+        HttpService { log: Some(log), ..self }
     }
 
-    /// Who is to look first in each turn, so that a file that is kept need not be asked about: if the kernel tells of
-    /// changes.
-    pub fn watcher(self: &Rc<Http>) -> Option<Box<dyn Watcher>> {
-        let changes = self.lookup.site.watch()?;
-        Some(Box::new(ForSite { http: Rc::clone(self), changes }))
+    /// Answers requests for `hosts` only.
+    pub fn with_hosts(self, hosts: HostAllowlist) -> HttpService {
+        HttpService { hosts, ..self }
     }
 
-    /// Whether there is time for a piece of work in this turn, which is then taken.
-    fn has_time(&self, clock: &Clock) -> bool {
-        let (turn, done) = self.work.get();
-        let done = if turn == clock.turn() { done } else { 0 };
-        self.work.set((clock.turn(), done + 1));
-        done < WORK
-    }
-
-    /// The path at which the site begins, as it stands in addresses: a slash at each end.
+    /// Returns the URL path at which the site begins, with a slash at each end.
     pub fn base(&self) -> String {
-        self.lookup.comforts.base.to_string()
-    }
-
-    /// Answers to `hosts` alone.
-    pub fn for_hosts(self, hosts: Hosts) -> Http {
-        Http { hosts, ..self }
+        self.resolver.options.base.to_string()
     }
 }
 
-/// Tells a site of changes to its files.
-struct ForSite {
-    http: Rc<Http>,
-    changes: OwnedFd,
-}
-
-impl AsFd for ForSite {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.changes.as_fd()
-    }
-}
-
-impl Watcher for ForSite {
-    fn look(&mut self) {
-        self.http.lookup.site.note_changes();
-    }
-}
-
-impl Service for Rc<Http> {
-    fn welcome(&mut self, peer: SocketAddr) -> Box<dyn Protocol> {
-        let journal = self.log.as_ref().map(|log| Journal::new(Rc::clone(log), peer.ip()));
-        Box::new(Conversation::new(Rc::clone(self), journal))
+impl ProtocolFactory for Rc<HttpService> {
+    fn create(&mut self, peer: SocketAddr) -> Box<dyn Protocol> {
+        let entries = self.log.as_ref().map(|log| PendingEntries::new(Rc::clone(log), peer.ip()));
+        Box::new(HttpConnection::new(Rc::clone(self), entries))
     }
 }

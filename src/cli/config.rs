@@ -1,0 +1,71 @@
+//! From arguments to the configuration of the server.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use oneloop::{Config, Cors, LogFormat, Timeouts};
+
+use super::{
+    args::{Cli, LogFormatArg},
+    errors::Failure,
+    output,
+};
+
+/// What a client reads whose host is not allowed: on loopback that is the operator, most often.
+const HOST_REFUSAL: &str =
+    "This server does not answer to that host. Start it with --allow-host and the host's name to allow it.";
+
+/// Returns the configuration that the arguments ask for. `log_by_default`: the access log goes to standard output unless
+/// it is sent elsewhere.
+pub fn config(cli: Cli, log_by_default: bool) -> Result<Config, Failure> {
+    let Cli { dir, listen, site, responses, limits, output, .. } = cli;
+    let mut config = Config::new(dir);
+    config.hosts = listen.bind;
+    config.port = listen.port;
+    config.reuse_port = listen.reuse_port;
+    config.allow_hosts = listen.allow_host;
+    config.host_refusal = Some(HOST_REFUSAL);
+    config.index = site.index;
+    config.hidden = site.hidden;
+    config.follow_links = site.follow_links;
+    config.listing = site.listing;
+    config.spa = site.spa;
+    config.clean_urls = site.clean_urls;
+    config.base_path = site.base_path;
+    config.cache_control = responses.cache_control;
+    config.cors = cors(&responses.cors)?;
+    config.headers = responses.header.into_iter().flat_map(|lines| lines.0).collect();
+    config.inotify = !limits.no_watch;
+    config.max_connections = limits.max_connections;
+    config.timeouts = Timeouts { head: limits.head_timeout.0, idle: limits.idle_timeout.0 };
+    config.send_timeout = limits.send_timeout.0;
+    config.drain_timeout = limits.drain_timeout.0;
+    config.access_log = match output.access_log.as_deref() {
+        Some(path) => Some(output::access_log(path)?),
+        None if log_by_default => Some(output::standard_output()?),
+        None => None,
+    };
+    config.access_log_format = match output.access_log_format {
+        LogFormatArg::Common => LogFormat::Common,
+        LogFormatArg::Combined => LogFormat::Combined,
+        LogFormatArg::Json => LogFormat::Json,
+    };
+    Ok(config)
+}
+
+/// Parses the address of --udp-echo.
+pub fn udp_echo_address(address: &str) -> Result<SocketAddr, Failure> {
+    address.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(|| {
+        let advice = "give it as HOST:PORT, such as 127.0.0.1:9000";
+        Failure::Usage(format!("'{address}' is not a valid address for --udp-echo; {advice}"))
+    })
+}
+
+fn cors(origins: &[String]) -> Result<Option<Cors>, Failure> {
+    if origins.is_empty() {
+        return Ok(None);
+    }
+    let advice = "give a scheme and a host, such as http://localhost:3000, or nothing for all";
+    Cors::of(origins)
+        .map(Some)
+        .map_err(|origin| Failure::Usage(format!("'{origin}' is not a valid origin for --cors; {advice}")))
+}

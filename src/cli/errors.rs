@@ -1,0 +1,91 @@
+//! What the operator reads when something cannot be done, and the exit code that goes with it.
+
+use std::{fmt, io, net::SocketAddr, process::ExitCode};
+
+use oneloop::StartError;
+use rustix::io::Errno;
+
+/// Why the program ends; its text is one sentence that says what to do.
+#[derive(Debug)]
+pub enum Failure {
+    /// The operator asked for something that is not there.
+    Usage(String),
+    /// The system did not give what was asked for.
+    System(String),
+}
+
+impl Failure {
+    /// A failure of the system: what failed, and what the system said.
+    pub fn system(what: &str, e: &io::Error) -> Failure {
+        Failure::System(format!("{what}: {}", io_message(e)))
+    }
+
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Failure::Usage(_) => ExitCode::from(2),
+            Failure::System(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Usage(text) | Failure::System(text) => f.write_str(text),
+        }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Failure {
+        match error {
+            StartError::Directory { dir, source } => {
+                let (dir, why) = (dir.display(), io_message(&source));
+                Failure::Usage(format!("cannot serve '{dir}': {why}; name a directory that can be read"))
+            }
+            StartError::BasePath(path) => {
+                Failure::Usage(format!("'{path}' cannot be the --base-path; give a path such as /app"))
+            }
+            StartError::SpaFallback(name) => {
+                let advice = "name a file in the directory, such as index.html";
+                Failure::Usage(format!("'{name}' cannot be the file of --spa; {advice}"))
+            }
+            StartError::CacheControl { source, .. } => {
+                let advice = "give one such as no-cache or max-age=600";
+                Failure::Usage(format!("--cache-control: {source}; {advice}"))
+            }
+            StartError::AllowedHost(name) => {
+                let advice = "give a host without scheme or port, such as dev.example, or *";
+                Failure::Usage(format!("'{name}' is not a valid host for --allow-host; {advice}"))
+            }
+            StartError::Host { host, .. } => {
+                Failure::Usage(format!("'{host}' is not an address of this machine; try 127.0.0.1"))
+            }
+            StartError::Listen { address, source } => cannot_listen(address, &source),
+            StartError::Poller(source) => Failure::system("cannot make a poller", &source),
+            error => Failure::System(error.to_string()),
+        }
+    }
+}
+
+pub fn cannot_listen(address: SocketAddr, e: &io::Error) -> Failure {
+    let advice = match Errno::from_io_error(e) {
+        Some(Errno::ADDRINUSE) => "; choose another port, or 0 for any free one",
+        Some(Errno::ACCESS) => "; ports below 1024 need a privilege",
+        Some(Errno::ADDRNOTAVAIL) => "; choose an address of this machine",
+        _ => "",
+    };
+    Failure::System(format!("cannot listen on {address}: {}{advice}", io_message(e)))
+}
+
+pub fn no_signals(e: &io::Error) -> Failure {
+    Failure::system("cannot wait for signals", e)
+}
+
+/// Returns the system's message in lower case and without its number.
+pub fn io_message(e: &io::Error) -> String {
+    let text = e.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}

@@ -1,0 +1,188 @@
+//! `oneloop lesson`: a lesson on a terminal, or on paper where nobody sits at one.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use oneloop::{
+    lessons::{Bug, LESSONS, Lesson, answer_is, lines, section, side_by_side},
+    raise_open_file_limit,
+};
+use rustix::termios::tcgetwinsize;
+
+use super::errors::Failure;
+
+/// Columns where nobody says how many there are.
+const WIDTH: usize = 160;
+/// In fewer columns two plays stand one after the other, for what is cut off may be the point.
+const SIDE_BY_SIDE: usize = 120;
+/// What else is different.
+const TWIN: &str =
+    "(It has no timers and no UDP, and reads until WouldBlock. The rest of the difference is the bug.)";
+/// The longest line of text.
+const LINE: usize = 100;
+
+/// Gives lesson `number`, or lists them all; `broken` puts a bug in, by its name.
+///
+/// # Errors
+/// There is no such lesson, it has no such bug, or the system does not give what it needs.
+pub fn run_lesson(number: Option<u8>, broken: Option<&str>) -> Result<(), Failure> {
+    let Some(number) = number else {
+        return print(&list()).map_err(|e| cannot_tell(&e));
+    };
+    let lesson = LESSONS.iter().find(|lesson| lesson.number == number).ok_or_else(|| {
+        Failure::Usage(format!("there is no lesson {number}; there are 1 to {}", LESSONS.len()))
+    })?;
+    let bug = broken.map(|name| bug_of(lesson, name)).transpose()?;
+    let limit = raise_open_file_limit();
+    if limit < lesson.descriptors {
+        let needed = lesson.descriptors;
+        return Err(Failure::System(format!(
+            "lesson {number} needs {needed} descriptors, and {limit} are allowed; raise the limit with ulimit -Hn and -Sn"
+        )));
+    }
+    give(lesson, bug)
+}
+
+fn bug_of(lesson: &Lesson, name: &str) -> Result<Bug, Failure> {
+    lesson.bugs.iter().copied().find(|bug| bug.name() == name).ok_or_else(|| {
+        let number = lesson.number;
+        Failure::Usage(match names(lesson) {
+            names if names.is_empty() => format!("nothing can be broken in lesson {number}"),
+            names => format!("'{name}' cannot be broken in lesson {number}; --break one of: {names}"),
+        })
+    })
+}
+
+fn names(lesson: &Lesson) -> String {
+    lesson.bugs.iter().map(|bug| bug.name()).collect::<Vec<_>>().join(", ")
+}
+
+fn list() -> String {
+    let mut text =
+        String::from("oneloop lesson N, and then, with a bug that many a first server has: --break NAME\n\n");
+    for lesson in LESSONS {
+        let names = names(lesson);
+        let broken = if names.is_empty() { names } else { format!("   --break {names}") };
+        text.push_str(&format!("{}  {}{broken}\n", lesson.number, lesson.title));
+    }
+    text
+}
+
+fn give(lesson: &Lesson, bug: Option<Bug>) -> Result<(), Failure> {
+    let width = tcgetwinsize(io::stdout()).map_or(WIDTH, |size| usize::from(size.ws_col)).max(80);
+    let shown = match bug {
+        None => show(lesson, width),
+        Some(bug) => compare(lesson, bug, width),
+    };
+    shown.map_err(|e| Failure::system("the lesson cannot be given", &e))
+}
+
+/// The lesson as its page has it: what will be seen, a guess, what is seen, and why.
+fn show(lesson: &Lesson, width: usize) -> io::Result<()> {
+    let part = |name| wrapped(section(lesson.page, name), width);
+    print(&format!(
+        "Lesson {}: {}\n\n{}\n\n{}\n",
+        lesson.number,
+        lesson.title,
+        part("The scene"),
+        part("Predict")
+    ))?;
+    let entries = lesson.play(None)?;
+    let verdict = ask(&(lesson.answer)(&entries))?;
+    let mut text = String::new();
+    for part in [part("How to read it"), lines(&entries).join("\n"), verdict, part("Explain")] {
+        if !part.is_empty() {
+            text.push_str(&format!("\n{part}\n"));
+        }
+    }
+    text.push_str(&format!("\nTry this:\n{}\n", part("Try")));
+    if !lesson.bugs.is_empty() {
+        text.push_str("\nSee it broken:\n");
+    }
+    for bug in lesson.bugs {
+        text.push_str(&format!("  oneloop lesson {} --break {}\n", lesson.number, bug.name()));
+    }
+    print(&text)
+}
+
+/// The loop and its twin side by side, and what is wrong with that one.
+fn compare(lesson: &Lesson, bug: Bug, width: usize) -> io::Result<()> {
+    let name = bug.name();
+    let play = |title: &str, bug| {
+        let play = lines(&lesson.play(bug)?);
+        Ok::<_, io::Error>([&[title.to_owned(), String::new()][..], &play].concat())
+    };
+    let (right, broken) = (play("oneloop", None)?, play(&format!("with {name}"), Some(bug))?);
+    let rows = match width < SIDE_BY_SIDE {
+        true => [right, vec![String::new()], broken].concat(),
+        false => side_by_side(&right, &broken, width),
+    };
+    print(&format!(
+        "Lesson {}: {}\nWHAT IS \"WITH {name}\" IS WRONG ON PURPOSE, and runs in this lesson alone.\n{TWIN}\n\n{}\n\n{}\n",
+        lesson.number,
+        lesson.title,
+        rows.join("\n"),
+        wrapped(section(lesson.page, &format!("Broken: {name}")), width)
+    ))
+}
+
+/// Wraps the paragraphs of `text` at `width` columns, but not at more than can be read well.
+fn wrapped(text: &str, width: usize) -> String {
+    text.split("\n\n").map(|paragraph| wrap(paragraph, width.min(LINE))).collect::<Vec<_>>().join("\n\n")
+}
+
+/// Wraps one paragraph at `width` columns; a longer word stays whole.
+fn wrap(paragraph: &str, width: usize) -> String {
+    let mut wrapped = String::new();
+    let mut column = 0;
+    for word in paragraph.split_whitespace() {
+        let len = word.chars().count();
+        let fits = column + 1 + len <= width;
+        if column > 0 {
+            wrapped.push(if fits { ' ' } else { '\n' });
+        }
+        column = if column > 0 && fits { column + 1 + len } else { len };
+        wrapped.push_str(word);
+    }
+    wrapped
+}
+
+/// Asks whoever sits at the terminal; what the answer was worth.
+fn ask(answer: &str) -> io::Result<String> {
+    let is_asked = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if !is_asked {
+        return Ok(format!("The answer is: {answer}."));
+    }
+    print("\nYour guess (Enter skips): ")?;
+    let mut given = String::new();
+    io::stdin().lock().read_line(&mut given)?;
+    Ok(match given.trim() {
+        "" => format!("The answer is: {answer}."),
+        given if answer_is(given, answer) => format!("You said {given}, and so it is."),
+        given => format!("You said {given}. It is: {answer}."),
+    })
+}
+
+/// Whoever does not read to the end has seen enough.
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+fn cannot_tell(e: &io::Error) -> Failure {
+    Failure::system("cannot write to standard output", e)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lesson_text_is_wrapped_between_words() {
+        assert_eq!(wrapped("a bb\nccc dddd", 4), "a bb\nccc\ndddd");
+        assert_eq!(wrapped("longer than that\n\nx y", 5), "longer\nthan\nthat\n\nx y");
+        assert_eq!(wrapped("", 5), "");
+    }
+}

@@ -1,0 +1,209 @@
+//! The log, on standard error: a line each, dropped where nobody takes it.
+//!
+//! The logger is `simple_logger`. It prints with `eprintln!`, which blocks on a full pipe and panics on a failed write, so
+//! it never gets the real standard error. Descriptor 2 becomes a pipe of ours: the logger writes into it only when poll(2)
+//! says that a short line fits, and its other end is one more source on the poller, from where lines go to the real
+//! standard error as far as their reader takes them.
+
+use std::{
+    cell::RefCell,
+    fs::File,
+    io::{self, Read, Write},
+    os::fd::{AsFd, OwnedFd},
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use log::{LevelFilter, Log, Metadata, Record};
+use oneloop::{
+    HttpServer, LossyWriter,
+    protocol::{Context, PrioritySource},
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{OFlags, fcntl_setfl},
+    pipe::{PipeFlags, pipe_with},
+};
+use simple_logger::SimpleLogger;
+
+/// A message is cut here, in bytes. With its prefix it fits into PIPE_BUF (4,096 bytes), for which there is room in a pipe
+/// that is writable (pipe(7)).
+const MAX_MESSAGE: usize = 3_000;
+
+/// The reading end of the log, and where its lines go.
+pub struct LogPipe {
+    shared: Rc<RefCell<Shared>>,
+    /// `None` where the process has no standard error.
+    reader: Option<Rc<OwnedFd>>,
+}
+
+struct Shared {
+    reader: Option<File>,
+    /// The real standard error.
+    writer: Option<LossyWriter>,
+    dropped: Arc<AtomicU64>,
+    /// Dropped lines that were reported.
+    reported: u64,
+}
+
+impl LogPipe {
+    /// Logs warnings and errors; more with each `-v`, less with each `-q`.
+    pub fn install(verbose: u8, quiet: u8) -> LogPipe {
+        let level = match (verbose, quiet) {
+            (0, 0) => LevelFilter::Warn,
+            (1, 0) => LevelFilter::Info,
+            (2, 0) => LevelFilter::Debug,
+            (_, 0) => LevelFilter::Trace,
+            (_, 1) => LevelFilter::Error,
+            (_, _) => LevelFilter::Off,
+        };
+        match LogPipe::redirect(level) {
+            Ok(pipe) => pipe,
+            // Without a pipe there is no log. The operator still reads why the program ends.
+            Err(_) => {
+                let writer = io::stderr().as_fd().try_clone_to_owned().ok().map(LossyWriter::new);
+                LogPipe::new(None, writer, Arc::default())
+            }
+        }
+    }
+
+    /// Puts a pipe in the place of standard error, and the logger before it.
+    fn redirect(level: LevelFilter) -> io::Result<LogPipe> {
+        let real = io::stderr().as_fd().try_clone_to_owned()?;
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        fcntl_setfl(&reader, OFlags::NONBLOCK)?;
+        let last_words = File::from(real.try_clone()?);
+        rustix::stdio::dup2_stderr(&writer)?;
+        // A panic ends the process, and nobody would read it from the pipe.
+        std::panic::set_hook(Box::new(move |panic| {
+            let _ = writeln!(&last_words, "{panic}");
+        }));
+        let dropped = Arc::new(AtomicU64::new(0));
+        let inner = SimpleLogger::new().with_level(level).with_utc_timestamps();
+        let logger = PipeLogger { inner, writer, dropped: Arc::clone(&dropped) };
+        if log::set_boxed_logger(Box::new(logger)).is_ok() {
+            log::set_max_level(level);
+        }
+        Ok(LogPipe::new(Some(reader), Some(LossyWriter::new(real)), dropped))
+    }
+
+    fn new(reader: Option<OwnedFd>, writer: Option<LossyWriter>, dropped: Arc<AtomicU64>) -> LogPipe {
+        let polled = reader.as_ref().and_then(|reader| reader.try_clone().ok()).map(Rc::new);
+        let shared = Shared { reader: reader.map(File::from), writer, dropped, reported: 0 };
+        LogPipe { shared: Rc::new(RefCell::new(shared)), reader: polled }
+    }
+
+    /// Makes the log a source of the server's loop.
+    ///
+    /// # Errors
+    /// The poller does not take the pipe.
+    pub fn attach(&self, server: &mut HttpServer) -> io::Result<()> {
+        match &self.reader {
+            Some(reader) => {
+                server.add_priority_source("log", Rc::clone(reader), Drain(Rc::clone(&self.shared)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the real standard error, for another writer.
+    ///
+    /// # Errors
+    /// There is none, or no more descriptors.
+    pub fn standard_error(&self) -> io::Result<LossyWriter> {
+        match &self.shared.borrow().writer {
+            Some(writer) => writer.try_clone(),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Writes what was logged since the loop last looked.
+    pub fn drain(&mut self) {
+        self.shared.borrow_mut().drain();
+    }
+
+    /// Writes one line to the real standard error.
+    pub fn write_line(&self, line: &str) {
+        if let Some(writer) = &mut self.shared.borrow_mut().writer {
+            writer.write(format!("{line}\n").as_bytes());
+        }
+    }
+}
+
+impl Shared {
+    fn drain(&mut self) {
+        let (Some(reader), Some(writer)) = (&mut self.reader, &mut self.writer) else { return };
+        let mut buffer = [0; 4096];
+        let mut lines = Vec::new();
+        while let Ok(got @ 1..) = reader.read(&mut buffer) {
+            lines.extend_from_slice(&buffer[..got]);
+        }
+        let dropped = self.dropped.load(Ordering::Relaxed);
+        if dropped > self.reported {
+            lines.extend_from_slice(format!("dropped {} log lines\n", dropped - self.reported).as_bytes());
+            self.reported = dropped;
+        }
+        writer.write(&lines);
+    }
+}
+
+/// The log as a source of the loop.
+struct Drain(Rc<RefCell<Shared>>);
+
+impl PrioritySource for Drain {
+    fn on_readable(&mut self, _cx: &mut Context<'_>) {
+        self.0.borrow_mut().drain();
+    }
+}
+
+/// Hands a record to `simple_logger` if its line fits into the pipe. It never blocks and never fails: the reading end is
+/// ours, and stays open.
+struct PipeLogger {
+    inner: SimpleLogger,
+    writer: OwnedFd,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Log for PipeLogger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level() && self.inner.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let has_room = poll(&mut [PollFd::new(&self.writer, PollFlags::OUT)], Some(&now));
+        if !has_room.is_ok_and(|ready| ready > 0) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let message = record.args().to_string();
+        let message = cut(&message);
+        let args = format_args!("{message}");
+        self.inner.log(&Record::builder().args(args).metadata(record.metadata().clone()).build());
+    }
+
+    fn flush(&self) {}
+}
+
+/// Returns the beginning of `text`, [`MAX_MESSAGE`] bytes at most.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_MESSAGE)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_message_is_cut_between_characters() {
+        assert_eq!(cut("short"), "short");
+        let long = "\u{fc}".repeat(MAX_MESSAGE);
+        assert!(cut(&long).len() <= MAX_MESSAGE && long.starts_with(cut(&long)));
+    }
+}

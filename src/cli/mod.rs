@@ -1,0 +1,95 @@
+//! The command line: everything that only the `oneloop` program needs, and every sentence about its flags.
+
+pub mod args;
+mod config;
+mod errors;
+mod generate;
+mod lesson;
+mod logger;
+mod observers;
+mod output;
+
+use std::{
+    io::{self, IsTerminal, Write},
+    net::SocketAddr,
+    path::Path,
+    process::ExitCode,
+};
+
+use oneloop::{Echo, HttpServer, raise_open_file_limit};
+
+use self::{
+    args::{Cli, Command},
+    config::config,
+    errors::Failure,
+    logger::LogPipe,
+};
+
+/// Runs the program, and maps errors to exit codes: 2 for a mistake of the operator, 1 for a failure of the system.
+pub fn main() -> ExitCode {
+    let cli = Cli::read();
+    let mut log = LogPipe::install(cli.output.verbose, cli.output.quiet);
+    let result = run(cli, &log);
+    log.drain(); // what was logged last comes before the reason for the end
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            log.write_line(&format!("oneloop: {failure}"));
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
+    match cli.command.take() {
+        Some(Command::Lesson { number, broken }) => return lesson::run_lesson(number, broken.as_deref()),
+        Some(command) => {
+            return generate::print(&command)
+                .map_err(|e| Failure::system("cannot write to standard output", &e));
+        }
+        None => {}
+    }
+    raise_open_file_limit();
+    let dir = cli.dir.clone();
+    let is_interactive = io::stdout().is_terminal() && cli.output.quiet == 0;
+    let (trace, udp_echo) = (cli.trace.clone(), cli.listen.udp_echo.clone());
+    let stepper = observers::stepper(&trace)?;
+    // An access log would stand between the lines of the stepper.
+    let mut server = HttpServer::from_config(config(cli, is_interactive && stepper.is_none())?)?;
+    let udp_address = udp_echo.map(|address| add_echo(&mut server, &address)).transpose()?;
+    server.handle_signals().map_err(|e| errors::no_signals(&e))?;
+    log.attach(&mut server).map_err(|e| Failure::system("cannot poll the log", &e))?;
+    observers::attach(&mut server, udp_address, trace, stepper, log)?;
+    announce(&server, udp_address, &dir, is_interactive, log);
+    server.serve_forever().map_err(|e| Failure::system("the poller failed", &e))
+}
+
+/// Echoes datagrams on `address`, which is HOST:PORT. Returns the address of the socket.
+fn add_echo(server: &mut HttpServer, address: &str) -> Result<SocketAddr, Failure> {
+    let address = config::udp_echo_address(address)?;
+    let socket = std::net::UdpSocket::bind(address).map_err(|e| errors::cannot_listen(address, &e))?;
+    let bound = socket.local_addr().map_err(|e| errors::cannot_listen(address, &e))?;
+    server.add_udp(socket, Echo).map_err(|e| errors::cannot_listen(address, &e))?;
+    Ok(bound)
+}
+
+/// Prints where the server can be reached: one line for each socket, for people and for scripts. Nobody has to read it.
+fn announce(
+    server: &HttpServer,
+    udp_address: Option<SocketAddr>,
+    dir: &Path,
+    is_interactive: bool,
+    log: &LogPipe,
+) {
+    let mut out = io::stdout().lock();
+    for address in server.addresses() {
+        let _ = writeln!(out, "http://{address}{}", server.base_path());
+    }
+    if let Some(address) = udp_address {
+        let _ = writeln!(out, "udp://{address}");
+    }
+    let _ = out.flush();
+    if is_interactive {
+        log.write_line(&format!("serving '{}'; Ctrl-C ends it", dir.display()));
+    }
+}

@@ -1,0 +1,263 @@
+//! The write side: the only place that sends, with as few system calls as the outbox allows.
+
+use std::{
+    io::{self, ErrorKind, IoSlice, Write},
+    ops::ControlFlow::{self, Break, Continue},
+    os::fd::BorrowedFd,
+};
+
+use mio::net::TcpStream;
+use rustix::net::SendFlags;
+
+use super::{Budget, Connection};
+use crate::{
+    protocol::{CloseReason, Context, NextWrite, Outbox, Sendable},
+    source::{Readiness, Want},
+    trace::{SendCall, Step},
+};
+
+/// One sendfile(2) asks for at most this much.
+const FILE_SLICE: usize = 1024 * 1024;
+
+/// The result of one write.
+#[derive(Debug, PartialEq, Eq)]
+pub enum WriteResult {
+    /// There was nothing to send.
+    Nothing,
+    /// The socket took `got` of the bytes offered, and there may be room for more.
+    Sent { by: SendCall, offered: usize, got: usize },
+    /// The send buffer is full.
+    WouldBlock { by: SendCall, offered: usize },
+}
+
+impl Connection {
+    /// Sends until the outbox is empty, and reports to the protocol how far that went. Waits for writability only after
+    /// a write would block. `probe`: false skips the first question whether a file is in memory.
+    pub(super) fn write(
+        &mut self,
+        budget: &mut Budget,
+        probe: &mut bool,
+        ready: &mut Readiness,
+        buffer: &mut [u8],
+        cx: &mut Context<'_>,
+    ) -> ControlFlow<Want> {
+        if self.outbox.is_empty() {
+            return Continue(());
+        }
+        let before = self.outbox.sent();
+        let flow = self.write_all(budget, probe, ready, buffer, cx);
+        if self.outbox.sent() != before {
+            self.progress = true;
+            self.protocol.on_sent(self.outbox.sent(), cx.clock);
+        }
+        flow
+    }
+
+    fn write_all(
+        &mut self,
+        budget: &mut Budget,
+        probe: &mut bool,
+        ready: &mut Readiness,
+        buffer: &mut [u8],
+        cx: &mut Context<'_>,
+    ) -> ControlFlow<Want> {
+        while !self.outbox.is_empty() {
+            if !ready.writable {
+                return Break(Want::Writable);
+            }
+            if budget.bytes == 0 {
+                return Break(Want::Turn);
+            }
+            let mut at_most = budget.bytes;
+            if let Some(file) = self.outbox.next_file() {
+                let probe = std::mem::replace(probe, true);
+                match file.sendable(at_most.min(FILE_SLICE), probe, buffer, cx.clock) {
+                    Sendable::Bytes(count) => at_most = count,
+                    Sendable::Retry(after) => {
+                        cx.trace(|| Step::NotCached { sent: self.outbox.sent() });
+                        return Break(Want::Retry(after));
+                    }
+                }
+            }
+            match write_once(&mut self.outbox, &mut self.socket, at_most) {
+                Ok(WriteResult::Nothing) => {}
+                Ok(WriteResult::Sent { by, offered, got }) => {
+                    budget.bytes = budget.bytes.saturating_sub(got);
+                    cx.trace(|| {
+                        let (sent, of) = (self.outbox.sent(), self.outbox.position());
+                        Step::Wrote { by, offered, got, sent, of }
+                    });
+                }
+                Ok(WriteResult::WouldBlock { by, offered }) => {
+                    ready.writable = false;
+                    cx.trace(|| Step::Blocked { by, offered });
+                }
+                Err(reason) => return Break(Want::Close(reason)),
+            }
+        }
+        Continue(())
+    }
+}
+
+/// Writes once: as much as the socket takes, but at most `at_most` bytes of a file.
+///
+/// # Errors
+/// The reason to close: the connection, or the file that is being sent, is of no more use.
+pub fn write_once(
+    out: &mut Outbox,
+    socket: &mut TcpStream,
+    at_most: usize,
+) -> Result<WriteResult, CloseReason> {
+    let mut is_file = false;
+    let (by, offered, result) = match out.next_write() {
+        NextWrite::Nothing => return Ok(WriteResult::Nothing),
+        NextWrite::Bytes(bytes) => (SendCall::Write, bytes.len(), socket.write(bytes)),
+        NextWrite::BytesThenMemory(bytes, body) => {
+            let result = socket.write_vectored(&[IoSlice::new(bytes), IoSlice::new(body)]);
+            (SendCall::Writev, bytes.len() + body.len(), result)
+        }
+        // MSG_MORE: the head waits for the first bytes of the body and leaves in one segment with them.
+        NextWrite::BytesThenFile(bytes) => {
+            let result = rustix::net::send(&*socket, bytes, SendFlags::MORE).map_err(io::Error::from);
+            (SendCall::Send, bytes.len(), result)
+        }
+        NextWrite::File(file) => {
+            is_file = true;
+            let count = file.left().min(at_most.clamp(1, FILE_SLICE) as u64) as usize;
+            match send_file(socket, file.fd(), file.offset(), count) {
+                // The file ends before its body does. A short body and a close is all that can still be said.
+                Ok(0) => return Err(CloseReason::FileChanged),
+                result => (SendCall::Sendfile, count, result),
+            }
+        }
+    };
+    match result {
+        Ok(got) => {
+            out.advance(got);
+            Ok(WriteResult::Sent { by, offered, got })
+        }
+        Err(e) => match e.kind() {
+            ErrorKind::WouldBlock => Ok(WriteResult::WouldBlock { by, offered }),
+            ErrorKind::Interrupted => Ok(WriteResult::Sent { by, offered, got: 0 }),
+            ErrorKind::BrokenPipe => Err(CloseReason::BrokenPipe),
+            ErrorKind::ConnectionReset | ErrorKind::NotConnected | ErrorKind::TimedOut => {
+                Err(CloseReason::Reset)
+            }
+            _ if is_file => {
+                log::warn!("cannot send a file: {e}");
+                Err(CloseReason::FileChanged)
+            }
+            _ => Err(CloseReason::Reset),
+        },
+    }
+}
+
+/// Sends from the page cache to the socket without a copy through this process: sendfile(2).
+fn send_file(socket: &TcpStream, file: BorrowedFd<'_>, mut offset: u64, count: usize) -> io::Result<usize> {
+    Ok(rustix::fs::sendfile(socket, file, Some(&mut offset), count)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        io::Read,
+        net::{TcpListener, TcpStream as Peer},
+        os::{fd::AsFd, unix::fs::FileExt},
+        time::Duration,
+    };
+
+    use super::*;
+    use crate::{
+        clock::Clock,
+        protocol::{Body, FileBody},
+    };
+
+    /// A file all of which is in memory.
+    struct Cached {
+        file: File,
+        offset: u64,
+        left: u64,
+    }
+
+    impl FileBody for Cached {
+        fn fd(&self) -> BorrowedFd<'_> {
+            self.file.as_fd()
+        }
+
+        fn offset(&self) -> u64 {
+            self.offset
+        }
+
+        fn left(&self) -> u64 {
+            self.left
+        }
+
+        fn advance(&mut self, n: u64) {
+            (self.offset, self.left) = (self.offset + n, self.left - n);
+        }
+
+        fn sendable(&mut self, _: usize, _: bool, _: &mut [u8], _: &Clock) -> Sendable {
+            Sendable::Retry(Duration::ZERO) // a write does not ask
+        }
+    }
+
+    /// Both ends of a connection; ours does not block.
+    fn pair() -> (TcpStream, Peer) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let peer = Peer::connect(listener.local_addr().expect("its address")).expect("connect");
+        let (ours, _) = listener.accept().expect("accept");
+        ours.set_nonblocking(true).expect("set nonblocking");
+        (TcpStream::from_std(ours), peer)
+    }
+
+    fn sending(file: File, offset: u64, left: u64) -> Outbox {
+        let mut out = Outbox::default();
+        out.bytes().extend(b"head ");
+        out.put(Body::File(Box::new(Cached { file, offset, left })));
+        out
+    }
+
+    #[test]
+    fn a_file_is_sent_from_behind_4_gib() {
+        let file = tempfile::tempfile().expect("a file");
+        let offset = 5 << 30;
+        file.write_all_at(b"far away", offset).expect("write");
+        let (mut ours, mut peer) = pair();
+        let mut out = sending(file, offset, 8);
+        while write_once(&mut out, &mut ours, 1 << 20).expect("no error") != WriteResult::Nothing {}
+        let mut got = [0; 13];
+        peer.read_exact(&mut got).expect("read");
+        assert_eq!(&got, b"head far away");
+    }
+
+    #[test]
+    fn a_file_that_has_become_shorter_ends_the_connection() {
+        let file = tempfile::tempfile().expect("a file");
+        file.write_all_at(b"short", 0).expect("write");
+        let (mut ours, _peer) = pair();
+        let mut out = sending(file, 0, 100);
+        let mut write = || write_once(&mut out, &mut ours, 1 << 20);
+        assert_eq!(write(), Ok(WriteResult::Sent { by: SendCall::Send, offered: 5, got: 5 }));
+        assert_eq!(write(), Ok(WriteResult::Sent { by: SendCall::Sendfile, offered: 100, got: 5 }));
+        assert_eq!(write(), Err(CloseReason::FileChanged));
+    }
+
+    #[test]
+    fn a_peer_that_is_gone_is_told_from_a_full_buffer() {
+        let (mut ours, peer) = pair();
+        let mut out = Outbox::default();
+        let fill = |out: &mut Outbox| out.bytes().resize(64 * 1024, b'x');
+        fill(&mut out);
+        while !matches!(write_once(&mut out, &mut ours, 0), Ok(WriteResult::WouldBlock { .. })) {
+            if out.is_empty() {
+                fill(&mut out);
+            }
+        }
+        drop(peer);
+        assert!(matches!(
+            write_once(&mut out, &mut ours, 0),
+            Err(CloseReason::Reset | CloseReason::BrokenPipe)
+        ));
+    }
+}

@@ -1,0 +1,132 @@
+//! The orderly end: no new connections, the responses under way, and a deadline.
+
+use std::{io, sync::Arc, time::Instant};
+
+use mio::Waker;
+use signal_hook::consts::SIGUSR1;
+
+use super::{
+    EventLoop,
+    source::{Source, SourceKind},
+};
+use crate::{
+    protocol::CloseReason,
+    trace::{SourceId, Step},
+};
+
+/// A shutdown that has begun.
+#[derive(Debug, Clone, Copy)]
+pub struct Shutdown {
+    /// When the connections that are still open are closed.
+    pub deadline: Option<Instant>,
+}
+
+/// Asks an event loop to end, from any thread.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    waker: Arc<Waker>,
+}
+
+impl Handle {
+    /// Begins to [drain](EventLoop::drain) the loop. It returns at once, and may be called more than once.
+    ///
+    /// # Errors
+    /// The system does not wake the loop.
+    pub fn stop(&self) -> io::Result<()> {
+        self.waker.wake()
+    }
+
+    /// Returns a guard that calls [`Handle::stop`] when it is dropped: at the end of a test, say.
+    pub fn stop_on_drop(&self) -> StopOnDrop {
+        StopOnDrop(self.clone())
+    }
+}
+
+/// Stops an event loop when it is dropped.
+#[derive(Debug)]
+#[must_use = "to drop it stops the server"]
+pub struct StopOnDrop(Handle);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.stop(); // a loop that is gone is stopped
+    }
+}
+
+impl EventLoop {
+    /// Returns a handle by which another thread stops this loop.
+    ///
+    /// # Errors
+    /// The system gives no descriptor for it.
+    pub fn stop_handle(&mut self) -> io::Result<Handle> {
+        self.sources.waker().map(|waker| Handle { waker })
+    }
+
+    /// Begins an orderly end: stops listening, closes idle connections, and finishes the responses under way until the
+    /// drain timeout.
+    pub fn drain(&mut self) {
+        if self.shutdown.is_some() {
+            return;
+        }
+        log::info!("shutting down; {} connections are open", self.sources.open_connections());
+        let deadline =
+            self.limits.drain_timeout.and_then(|timeout| self.timers.clock.now().checked_add(timeout));
+        self.shutdown = Some(Shutdown { deadline });
+        for key in self.sources.keys(|kind| matches!(kind, SourceKind::Listener(_) | SourceKind::Udp(_))) {
+            self.drain_backlog(key);
+            self.close(key, CloseReason::Shutdown);
+        }
+        self.sources.take_paused();
+        for key in self.sources.keys(|kind| matches!(kind, SourceKind::Connection(_))) {
+            // One last look: a request that has come is answered, even if the poller has not reported it yet.
+            if let Some(source) = self.sources.get_mut(key) {
+                source.ready.readable = true;
+                self.sources.push_ready(key);
+            }
+        }
+    }
+
+    /// Accepts every peer in the backlog: to close the listener would reset them.
+    fn drain_backlog(&mut self, key: usize) {
+        loop {
+            let before = self.sources.connections();
+            self.accept(key);
+            if self.sources.connections() == before {
+                break;
+            }
+        }
+    }
+
+    /// Returns whether the loop was asked to drain and no connection is left.
+    pub fn is_drained(&self) -> bool {
+        self.shutdown.is_some() && self.sources.open_connections() == 0
+    }
+
+    /// Closes the connections that are left at the drain timeout.
+    pub(super) fn enforce_shutdown(&mut self) {
+        if self
+            .shutdown
+            .and_then(|shutdown| shutdown.deadline)
+            .is_some_and(|by| by <= self.timers.clock.now())
+        {
+            for key in self.sources.keys(|kind| matches!(kind, SourceKind::Connection(_))) {
+                self.close(key, CloseReason::Shutdown);
+            }
+        }
+    }
+
+    /// Handles signals: SIGUSR1 attaches or detaches the on-demand observer, any other one begins an orderly end.
+    pub(super) fn handle_signals(&mut self, key: usize) {
+        let Some(Source { kind: SourceKind::Signals(signals), .. }) = self.sources.get_mut(key) else {
+            return;
+        };
+        let numbers: Vec<i32> = signals.pending().collect();
+        for number in numbers {
+            self.observers.trace(SourceId::Signals, || Step::Signalled { number });
+            match number {
+                SIGUSR1 => self.toggle_observer(),
+                _ => self.drain(),
+            }
+        }
+    }
+}

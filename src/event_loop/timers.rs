@@ -1,0 +1,129 @@
+//! The timer queue: which source is to be called when, and so how long the poll may sleep.
+//!
+//! Each key has at most one entry, which may be *earlier* than its time but never later. So moving a deadline further
+//! away, as every request does, is one comparison; the entry is moved when its time has come.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use crate::clock::Clock;
+
+/// The next call of each source. Every operation costs O(log n) at most.
+pub struct Timers {
+    /// The time of the current turn.
+    pub clock: Clock,
+    queue: BTreeSet<(Instant, usize)>,
+    /// By key: the time of its entry in `queue`.
+    entries: Vec<Option<Instant>>,
+    /// When the operator was last warned.
+    warned_at: Option<Instant>,
+}
+
+impl Timers {
+    pub fn new(clock: Clock) -> Timers {
+        Timers { clock, queue: BTreeSet::new(), entries: Vec::new(), warned_at: None }
+    }
+
+    /// Sets the time of `key`. A later time, or none, keeps the earlier entry: whoever takes it out by
+    /// [`Timers::pop_due`] too early sets the rest.
+    pub fn set(&mut self, key: usize, time: Option<Instant>) {
+        if key >= self.entries.len() {
+            self.entries.resize(key + 1, None);
+        }
+        let Some(time) = time else { return };
+        if self.entries[key].is_none_or(|entry| time < entry) {
+            self.remove(key);
+            self.queue.insert((time, key));
+            self.entries[key] = Some(time);
+        }
+    }
+
+    /// Removes the entry of `key`.
+    pub fn remove(&mut self, key: usize) {
+        if let Some(entry) = self.entries.get_mut(key).and_then(Option::take) {
+            self.queue.remove(&(entry, key));
+        }
+    }
+
+    /// Returns how long a poll may sleep: until the nearest entry or until `by`, whichever is earlier. `None`: without
+    /// end.
+    pub fn timeout(&self, by: Option<Instant>) -> Option<Duration> {
+        let next = self.queue.first().map(|(at, _)| *at);
+        self.clock.until(next.into_iter().chain(by).min())
+    }
+
+    /// Takes out a key whose time has come.
+    pub fn pop_due(&mut self) -> Option<usize> {
+        let (at, key) = *self.queue.first()?;
+        if at > self.clock.now() {
+            return None;
+        }
+        self.remove(key);
+        Some(key)
+    }
+
+    /// Returns whether a warning that is repeated every `interval` is due, and counts it as given.
+    pub fn is_warning_due(&mut self, interval: Duration) -> bool {
+        let now = self.clock.now();
+        let is_due = self.warned_at.is_none_or(|last| now >= last + interval);
+        if is_due {
+            self.warned_at = Some(now);
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    /// Timers on a clock that stands still, and times in seconds from its start.
+    fn timers() -> (Timers, impl Fn(u64) -> Option<Instant>) {
+        let timers = Timers::new(Clock::frozen(SystemTime::UNIX_EPOCH));
+        let start = timers.clock.now();
+        (timers, move |s| Some(start + Duration::from_secs(s)))
+    }
+
+    #[test]
+    fn only_an_earlier_time_moves_an_entry() {
+        let (mut timers, at) = timers();
+        let in_seconds = |timers: &Timers| timers.timeout(None).map(|timeout| timeout.as_secs());
+        timers.set(7, at(10));
+        timers.set(7, at(20));
+        assert_eq!(in_seconds(&timers), Some(10), "a later one waits for the entry");
+        timers.set(7, at(5));
+        assert_eq!(in_seconds(&timers), Some(5), "an earlier one does not");
+        timers.set(7, None);
+        assert_eq!(in_seconds(&timers), Some(5));
+        assert_eq!(timers.queue.len(), 1, "one entry for each key");
+        assert_eq!(timers.timeout(at(3)), Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn the_due_come_out_in_order_and_once() {
+        let (mut timers, at) = timers();
+        assert_eq!(timers.timeout(None), None);
+        for (key, s) in [(1, 3), (2, 1), (3, 2), (4, 9)] {
+            timers.set(key, at(s));
+        }
+        timers.remove(3);
+        timers.remove(99);
+        assert_eq!(timers.pop_due(), None);
+        timers.clock.advance(Duration::from_secs(3));
+        assert_eq!([timers.pop_due(), timers.pop_due(), timers.pop_due()], [Some(2), Some(1), None]);
+        assert_eq!(timers.timeout(None), Some(Duration::from_secs(6)));
+    }
+
+    #[test]
+    fn a_warning_is_not_repeated_at_once() {
+        let (mut timers, _) = timers();
+        let minute = Duration::from_secs(60);
+        assert!(timers.is_warning_due(minute) && !timers.is_warning_due(minute));
+        timers.clock.advance(minute);
+        assert!(timers.is_warning_due(minute));
+    }
+}

@@ -1,0 +1,275 @@
+//! Content negotiation (RFC 9110 §12): which of a file's variants the peer likes best.
+
+use std::cmp::Reverse;
+
+/// A content coding (RFC 9110 §8.4.1) in which a variant of a file may lie beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// RFC 7932.
+    Brotli,
+    /// RFC 8878.
+    Zstandard,
+    /// RFC 1952.
+    Gzip,
+}
+
+impl Coding {
+    /// All of them; where a peer likes several as much, the first one is taken.
+    pub const ALL: [Coding; 3] = [Coding::Brotli, Coding::Zstandard, Coding::Gzip];
+
+    /// Its name in `Content-Encoding`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Coding::Brotli => "br",
+            Coding::Zstandard => "zstd",
+            Coding::Gzip => "gzip",
+        }
+    }
+
+    /// Returns the coding of variants whose names have `extension` behind that of the original.
+    pub fn from_extension(extension: &str) -> Option<Coding> {
+        Coding::ALL.into_iter().find(|coding| coding.extension() == extension)
+    }
+
+    /// What the name of a variant has behind that of the original.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Coding::Brotli => ".br",
+            Coding::Zstandard => ".zst",
+            Coding::Gzip => ".gz",
+        }
+    }
+}
+
+/// The request fields that had a say in a response (RFC 9110 §12.5.5).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Vary(u8);
+
+impl Vary {
+    pub const NOTHING: Vary = Vary(0);
+    pub const ACCEPT_ENCODING: Vary = Vary(1);
+    pub const ORIGIN: Vary = Vary(2);
+    pub const ACCEPT: Vary = Vary(4);
+    /// What tells navigation from the loading of a part of a page.
+    pub const NAVIGATION: Vary = Vary(4 | 8);
+
+    const NAMES: [(Vary, &str); 4] = [
+        (Vary::ACCEPT_ENCODING, "Accept-Encoding"),
+        (Vary::ORIGIN, "Origin"),
+        (Vary::ACCEPT, "Accept"),
+        (Vary(8), "Sec-Fetch-Mode"),
+    ];
+
+    pub fn and(self, other: Vary) -> Vary {
+        Vary(self.0 | other.0)
+    }
+
+    pub fn append(self, out: &mut Vec<u8>) {
+        if self == Vary::ACCEPT_ENCODING {
+            return out.extend_from_slice(b"Vary: Accept-Encoding\r\n"); // as for nearly every file
+        }
+        let mut before = "Vary: ";
+        for (vary, name) in Vary::NAMES {
+            if self.0 & vary.0 != 0 {
+                out.extend_from_slice(before.as_bytes());
+                out.extend_from_slice(name.as_bytes());
+                before = ", ";
+            }
+        }
+        if self != Vary::NOTHING {
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
+/// How much something is wanted, in thousandths; 0: not at all (§12.4.2).
+type QValue = u16;
+const MOST: QValue = 1000;
+const LEAST: QValue = 1;
+
+/// What `Accept-Encoding` says (§12.5.3).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AcceptEncoding {
+    /// In the order of [`Coding::ALL`].
+    weights: [Option<QValue>; 3],
+    identity: Option<QValue>,
+    /// Of what is not named.
+    other: Option<QValue>,
+}
+
+impl AcceptEncoding {
+    /// Takes one field line in; several are one list (§5.3).
+    pub fn apply(&mut self, value: &[u8]) {
+        for (coding, weight) in members(value) {
+            let is = |name: &str| coding.eq_ignore_ascii_case(name.as_bytes());
+            let weights = &mut self.weights;
+            match Coding::ALL.iter().position(|coding| is(coding.name())) {
+                Some(index) => weights[index] = Some(weight),
+                None if is("x-gzip") => weights[2] = Some(weight), // §8.4.1.3
+                None if is("identity") => self.identity = Some(weight),
+                None if is("*") => self.other = Some(weight),
+                None => {}
+            }
+        }
+    }
+
+    /// Whether a variant may be wanted at all.
+    pub fn want_variants(&self) -> bool {
+        *self != AcceptEncoding::default()
+    }
+
+    /// What may be sent, best first; `None` is the file without any coding. That may be sent unless it is excluded by
+    /// name or by `*;q=0`, but only where nothing better is there.
+    pub fn choices(&self) -> impl Iterator<Item = Option<Coding>> + use<> {
+        let coded = |index: usize| self.weights[index].or(self.other).unwrap_or(0);
+        let identity = match self.other {
+            Some(0) => self.identity.unwrap_or(0),
+            _ => self.identity.unwrap_or(LEAST),
+        };
+        let [br, zstd, gzip] = Coding::ALL.map(Some);
+        let mut choices = [(br, coded(0)), (zstd, coded(1)), (gzip, coded(2)), (None, identity)];
+        choices.sort_by_key(|(_, weight)| Reverse(*weight));
+        choices.into_iter().filter(|(_, weight)| *weight > 0).map(|(choice, _)| choice)
+    }
+}
+
+/// What `Accept` says of the two media types that an answer of ours can have (§12.5.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Accept {
+    html: QValue,
+    json: QValue,
+}
+
+impl Accept {
+    /// Takes one field line in.
+    pub fn apply(&mut self, value: &[u8]) {
+        for (media_type, weight) in members(value) {
+            if media_type.eq_ignore_ascii_case(b"text/html") {
+                self.html = weight;
+            } else if media_type.eq_ignore_ascii_case(b"application/json") {
+                self.json = weight;
+            }
+        }
+    }
+
+    /// HTML is wanted by name: by a person, and not by a script that takes whatever comes.
+    pub fn has_html(self) -> bool {
+        self.html > 0
+    }
+
+    /// JSON is wanted by name, and more than HTML.
+    pub fn prefers_json(self) -> bool {
+        self.json > self.html
+    }
+}
+
+/// The members of a list, each with its weight; what is malformed is passed over.
+fn members(value: &[u8]) -> impl Iterator<Item = (&[u8], QValue)> {
+    value.split(|b| *b == b',').filter_map(|member| {
+        let mut pieces = member.split(|b| *b == b';').map(<[u8]>::trim_ascii);
+        let name = pieces.next().filter(|name| !name.is_empty())?;
+        let mut weight = MOST;
+        for piece in pieces {
+            if let [b'q' | b'Q', b'=', digits @ ..] = piece {
+                weight = parse_weight(digits)?;
+            }
+        }
+        Some((name, weight))
+    })
+}
+
+/// `( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3"0" ] )`.
+fn parse_weight(text: &[u8]) -> Option<QValue> {
+    let (whole, fraction) = match text {
+        [whole] => (whole, &[][..]),
+        [whole, b'.', fraction @ ..] => (whole, fraction),
+        _ => return None,
+    };
+    if fraction.len() > 3 || !fraction.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let digit = |index: usize| fraction.get(index).map_or(0, |digit| QValue::from(digit - b'0'));
+    let thousandths = digit(0) * 100 + digit(1) * 10 + digit(2);
+    match whole {
+        b'0' => Some(thousandths),
+        b'1' if thousandths == 0 => Some(MOST),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_by_rfc_9110_12_5_3() {
+        let table = [
+            ("", "identity"),
+            ("br", "br identity"),
+            ("gzip, deflate, br, zstd", "br zstd gzip identity"),
+            ("GZip", "gzip identity"),
+            ("x-gzip", "gzip identity"),
+            ("deflate, compress", "identity"),
+            ("*", "br zstd gzip identity"),
+            ("gzip;q=1.0, br;q=0.5", "gzip br identity"),
+            ("gzip;q=0.001", "gzip identity"),
+            ("identity, gzip;q=0.5", "identity gzip"),
+            ("identity;q=0.5, gzip;q=0.8, br;q=0.2", "gzip identity br"),
+            ("identity", "identity"),
+            ("br;q=0", "identity"),
+            ("*;q=0.5, br;q=0", "zstd gzip identity"),
+            ("gzip, identity;q=0", "gzip"),
+            ("identity;q=0", ""),
+            ("*;q=0", ""),
+            ("*;q=0, identity", "identity"),
+            ("*;q=0, br", "br"),
+            ("identity;q=0, *", "br zstd gzip"),
+            (" br ; q=0.8 ,, gzip\t;\tQ=0.9", "gzip br identity"),
+            // Malformed weights make no choice.
+            ("br;q=2, gzip", "gzip identity"),
+            ("br;q=1.001, gzip", "gzip identity"),
+            ("br;q=0.1234, gzip", "gzip identity"),
+            ("br;q=, gzip", "gzip identity"),
+            ("br;q=-1, gzip;q=a", "identity"),
+            ("br;level=5;q=0.5, gzip", "gzip br identity"),
+        ];
+        for (value, expected) in table {
+            let mut codings = AcceptEncoding::default();
+            codings.apply(value.as_bytes());
+            let names: Vec<_> =
+                codings.choices().map(|choice| choice.map_or("identity", Coding::name)).collect();
+            assert_eq!(names.join(" "), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn several_lines_are_one_list() {
+        let mut codings = AcceptEncoding::default();
+        assert!(!codings.want_variants());
+        codings.apply(b"gzip");
+        codings.apply(b"identity;q=0");
+        assert!(codings.want_variants());
+        assert_eq!(codings.choices().collect::<Vec<_>>(), [Some(Coding::Gzip)]);
+    }
+
+    #[test]
+    fn html_or_json() {
+        let table = [
+            ("", false, false),
+            ("*/*", false, false),
+            ("text/html,application/xhtml+xml,*/*;q=0.8", true, false),
+            ("application/json", false, true),
+            ("application/json, text/html;q=0.9", true, true),
+            ("application/json;q=0.5, text/html", true, false),
+            ("APPLICATION/JSON", false, true),
+            ("application/json;q=0", false, false),
+            ("text/html;q=0", false, false),
+            ("text/html;level=1", true, false),
+        ];
+        for (value, html, json) in table {
+            let mut accepted = Accept::default();
+            accepted.apply(value.as_bytes());
+            assert_eq!((accepted.has_html(), accepted.prefers_json()), (html, json), "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Byte ranges (RFC 9110 §14): which parts of a file are asked for.
+
+/// At most this many parts are sent in one response; whoever asks for more gets the whole file (§14.2 allows that, and
+/// asks servers to beware of many small ranges).
+const MAX_PARTS: usize = 64;
+
+/// The bytes from `first` to `last` of a file, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByteRange {
+    pub first: u64,
+    pub last: u64,
+}
+
+impl ByteRange {
+    /// Its length in bytes, never 0.
+    pub fn length(self) -> u64 {
+        self.last - self.first + 1
+    }
+}
+
+/// What a `Range` field means for a file of a given length.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ranges {
+    /// Send the whole: there is no valid set of ranges, or its parts are not worth it.
+    Ignored,
+    /// Send one range.
+    Single(ByteRange),
+    /// Send two parts or more, in the order in which they were asked for.
+    Multiple(Vec<ByteRange>),
+    /// 416: no byte of the file is in it.
+    Unsatisfiable,
+}
+
+/// What one member of a set asks for.
+enum RangeSpec {
+    Range(ByteRange),
+    /// No byte of the file.
+    Empty,
+    /// The end of an empty file, which is the whole of it.
+    Whole,
+}
+
+impl Ranges {
+    /// Reads the value of a `Range` field for a file of `len` bytes. A set with any invalid member is ignored whole, as
+    /// are units other than bytes (§14.2), more parts than [`MAX_PARTS`], and parts that overlap so much that they are
+    /// longer than the file.
+    pub fn of(value: &[u8], len: u64) -> Ranges {
+        let Some((unit, set)) = split_once(value, b'=') else { return Ranges::Ignored };
+        if !unit.eq_ignore_ascii_case(b"bytes") || set.trim_ascii() != set {
+            return Ranges::Ignored;
+        }
+        let mut parts = Vec::new();
+        let mut left = len;
+        let mut members = 0;
+        for member in set.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty()) {
+            members += 1;
+            match RangeSpec::of(member, len) {
+                None | Some(RangeSpec::Whole) => return Ranges::Ignored,
+                Some(RangeSpec::Empty) => {}
+                Some(RangeSpec::Range(part)) => match left.checked_sub(part.length()) {
+                    Some(rest) if parts.len() < MAX_PARTS => {
+                        left = rest;
+                        parts.push(part);
+                    }
+                    _ => return Ranges::Ignored,
+                },
+            }
+        }
+        match parts[..] {
+            [] if members == 0 => Ranges::Ignored,
+            [] => Ranges::Unsatisfiable,
+            [part] => Ranges::Single(part),
+            _ => Ranges::Multiple(parts),
+        }
+    }
+}
+
+impl RangeSpec {
+    /// `first-`, `first-last` or `-suffix`, of a file of `len` bytes. `None`: it is invalid.
+    fn of(member: &[u8], len: u64) -> Option<RangeSpec> {
+        let (first, last) = split_once(member, b'-')?;
+        if first.is_empty() {
+            return Some(match number(last)? {
+                0 => RangeSpec::Empty,
+                _ if len == 0 => RangeSpec::Whole,
+                suffix => RangeSpec::Range(ByteRange { first: len.saturating_sub(suffix), last: len - 1 }),
+            });
+        }
+        let is_backwards = !last.is_empty() && size(last) < size(first);
+        let first = number(first)?;
+        let last = if last.is_empty() { u64::MAX } else { number(last)? };
+        if is_backwards {
+            return None;
+        }
+        Some(match first < len {
+            true => RangeSpec::Range(ByteRange { first, last: last.min(len - 1) }),
+            false => RangeSpec::Empty,
+        })
+    }
+}
+
+fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let index = memchr::memchr(at, bytes)?;
+    Some((&bytes[..index], &bytes[index + 1..]))
+}
+
+/// What orders numbers of any length: digits without leading zeros, by their count and then one by one.
+fn size(digits: &[u8]) -> (usize, &[u8]) {
+    let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
+    (digits.len() - zeros, &digits[zeros..])
+}
+
+/// `1*DIGIT`; what is past the end of `u64` is past the end of every file, too.
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number =
+        digits.iter().fold(0u64, |n, digit| n.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
+    Some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_ten_bytes() {
+        use Ranges::{Ignored, Unsatisfiable};
+        let part = |first, last| Ranges::Single(ByteRange { first, last });
+        let parts = |parts: &[(u64, u64)]| {
+            Ranges::Multiple(parts.iter().map(|&(first, last)| ByteRange { first, last }).collect())
+        };
+        let table = [
+            // §14.1.2
+            ("bytes=0-0", part(0, 0)),
+            ("bytes=0-1", part(0, 1)),
+            ("bytes=0-9", part(0, 9)),
+            ("bytes=9-9", part(9, 9)),
+            ("bytes=0-", part(0, 9)),
+            ("bytes=5-", part(5, 9)),
+            ("bytes=5-100", part(5, 9)),
+            ("bytes=-1", part(9, 9)),
+            ("bytes=-10", part(0, 9)),
+            ("bytes=-100", part(0, 9)),
+            ("BYTES=1-2", part(1, 2)),
+            ("bytes=00001-0002", part(1, 2)),
+            ("bytes=1-2,", part(1, 2)),
+            ("bytes=,1-2", part(1, 2)),
+            // Numbers past u64.
+            ("bytes=1-18446744073709551615", part(1, 9)),
+            ("bytes=1-99999999999999999999999999", part(1, 9)),
+            ("bytes=-99999999999999999999999999", part(0, 9)),
+            ("bytes=99999999999999999999999999-", Unsatisfiable),
+            ("bytes=99999999999999999999999998-99999999999999999999999999", Unsatisfiable),
+            // No byte of the file.
+            ("bytes=10-", Unsatisfiable),
+            ("bytes=10-20", Unsatisfiable),
+            ("bytes=-0", Unsatisfiable),
+            ("bytes=-0,10-", Unsatisfiable),
+            // One that can be had, of several.
+            ("bytes=10-,2-3", part(2, 3)),
+            ("bytes=2-3 , -0", part(2, 3)),
+            // More than one part, in the order of the request, whether they touch or overlap.
+            ("bytes=0-1,4-5", parts(&[(0, 1), (4, 5)])),
+            ("bytes=4-5,0-1", parts(&[(4, 5), (0, 1)])),
+            ("bytes=0-0,-1", parts(&[(0, 0), (9, 9)])),
+            ("bytes=0-4 ,\t5-9", parts(&[(0, 4), (5, 9)])),
+            ("bytes=0-2,1-3", parts(&[(0, 2), (1, 3)])),
+            ("bytes=0-0,20-,9-", parts(&[(0, 0), (9, 9)])),
+            // Longer together than the file is.
+            ("bytes=0-,0-", Ignored),
+            ("bytes=0-5,4-9", Ignored),
+            ("bytes=0-9,-1", Ignored),
+            // Invalid, so ignored whole.
+            ("bytes=5-2", Ignored),
+            ("bytes=18446744073709551616-18446744073709551615", Ignored),
+            ("bytes=0-4,9-5", Ignored),
+            ("bytes=9-5,0-4", Ignored),
+            ("bytes=0 - 4", Ignored),
+            ("bytes= 0-4", Ignored),
+            ("bytes=0-4 ", Ignored),
+            ("bytes=", Ignored),
+            ("bytes=,", Ignored),
+            ("bytes=-", Ignored),
+            ("bytes=a-b", Ignored),
+            ("bytes=+1-2", Ignored),
+            ("bytes=1-2-3", Ignored),
+            ("bytes=0x1-2", Ignored),
+            ("bytes:0-4", Ignored),
+            ("bytes", Ignored),
+            ("", Ignored),
+            ("lines=0-4", Ignored),
+            ("bytes =0-4", Ignored),
+        ];
+        for (value, expected) in table {
+            assert_eq!(Ranges::of(value.as_bytes(), 10), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_file_has_no_part() {
+        let table = [
+            ("bytes=0-0", Ranges::Unsatisfiable),
+            ("bytes=0-", Ranges::Unsatisfiable),
+            ("bytes=-0", Ranges::Unsatisfiable),
+            ("bytes=-5", Ranges::Ignored),
+        ];
+        for (value, expected) in table {
+            assert_eq!(Ranges::of(value.as_bytes(), 0), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn the_largest_file() {
+        let last = u64::MAX - 1;
+        assert_eq!(Ranges::of(b"bytes=-1", u64::MAX), Ranges::Single(ByteRange { first: last, last }));
+        assert_eq!(Ranges::of(b"bytes=0-", u64::MAX), Ranges::Single(ByteRange { first: 0, last }));
+    }
+
+    #[test]
+    fn only_so_many_parts() {
+        let set = |count: u64| (0..count).map(|i| format!("{i}-{i}")).collect::<Vec<_>>().join(",");
+        let of = |count: usize| Ranges::of(format!("bytes={}", set(count as u64)).as_bytes(), 1 << 20);
+        assert!(matches!(of(MAX_PARTS), Ranges::Multiple(parts) if parts.len() == MAX_PARTS));
+        assert_eq!(of(MAX_PARTS + 1), Ranges::Ignored);
+    }
+}

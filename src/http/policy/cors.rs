@@ -1,0 +1,97 @@
+//! Which pages from elsewhere may read what is served: cross-origin resource sharing, as the Fetch standard has it.
+
+use crate::http::{RequestInfo, Vary, request::authority};
+
+/// The pages that may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cors {
+    /// Every page.
+    AnyOrigin,
+    /// Pages of these origins.
+    Origins(Vec<String>),
+}
+
+impl Cors {
+    /// Pages of `origins`; `*` among them is every page.
+    ///
+    /// # Errors
+    /// The one that is no origin.
+    pub fn of(origins: &[String]) -> Result<Cors, &str> {
+        if origins.iter().any(|origin| origin == "*") {
+            return Ok(Cors::AnyOrigin);
+        }
+        match origins.iter().find(|origin| !is_origin(origin)) {
+            Some(origin) => Err(origin),
+            None => Ok(Cors::Origins(origins.iter().map(|origin| as_sent(origin)).collect())),
+        }
+    }
+
+    /// Appends what the peer's browser is to know; says what that depended on.
+    pub fn append(&self, request: &RequestInfo<'_>, out: &mut Vec<u8>) -> Vary {
+        let (allowed, vary) = match self {
+            Cors::AnyOrigin => (Some(&b"*"[..]), Vary::NOTHING),
+            Cors::Origins(origins) => {
+                let is_one = |asked: &&[u8]| origins.iter().any(|origin| origin.as_bytes() == *asked);
+                (request.origin.filter(is_one), Vary::ORIGIN)
+            }
+        };
+        if let Some(origin) = allowed {
+            out.extend_from_slice(b"Access-Control-Allow-Origin: ");
+            out.extend_from_slice(origin);
+            out.extend_from_slice(b"\r\n");
+            let more: &[u8] = if request.is_preflight { PREFLIGHT } else { EXPOSE };
+            out.extend_from_slice(more);
+        }
+        vary
+    }
+}
+
+/// `*` leaves Authorization out. A page may send what it likes: it is read by nobody here.
+const PREFLIGHT: &[u8] = b"Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n\
+    Access-Control-Allow-Headers: *, Authorization\r\nAccess-Control-Max-Age: 600\r\n";
+const EXPOSE: &[u8] = b"Access-Control-Expose-Headers: *\r\n";
+
+/// An origin as browsers send it: in lower case, and without the port that goes without saying.
+fn as_sent(origin: &str) -> String {
+    let origin = origin.to_ascii_lowercase();
+    let default_port = match origin.split_once("://") {
+        Some(("http", _)) => ":80",
+        Some(("https", _)) => ":443",
+        _ => "",
+    };
+    origin.strip_suffix(default_port).unwrap_or(&origin).to_owned()
+}
+
+/// `scheme://host[:port]`, or `null`, as browsers send it (RFC 6454 §6.2).
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else { return text == "null" };
+    let is_scheme = scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    is_scheme && !scheme.is_empty() && authority::check(host.as_bytes()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins() {
+        let of = |origin: &str| Cors::of(&[origin.to_owned()]).is_ok();
+        for origin in
+            ["*", "null", "http://localhost", "https://a.example:8443", "HTTP://[::1]:80", "app://x"]
+        {
+            assert!(of(origin), "{origin}");
+        }
+        for origin in
+            ["", "localhost", "http://", "http://a/", "http://a/b", "http://a b", "://a", "http://a\r\nX: y"]
+        {
+            assert!(!of(origin), "{origin}");
+        }
+        assert_eq!(Cors::of(&["a://B".into()]), Ok(Cors::Origins(vec!["a://b".into()])));
+        for (given, sent) in
+            [("HTTP://A:80", "http://a"), ("https://a:443", "https://a"), ("https://a:80", "https://a:80")]
+        {
+            assert_eq!(Cors::of(&[given.into()]), Ok(Cors::Origins(vec![sent.into()])));
+        }
+        assert_eq!(Cors::of(&["a://b".into(), "*".into()]), Ok(Cors::AnyOrigin));
+    }
+}

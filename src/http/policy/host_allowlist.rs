@@ -1,0 +1,162 @@
+//! The host allow-list: the defence against DNS rebinding.
+//!
+//! A page from anywhere can have its own name resolved to 127.0.0.1 and then read what a local server sends to the
+//! browser. The `Host` that the browser sends gives it away. So a server that listens on loopback only answers requests for
+//! this machine's own names only.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::http::{Refusal, Status, request::authority};
+
+const MISDIRECTED: &str = "This server does not answer to that host.";
+
+/// The hosts that requests may be for.
+#[derive(Debug)]
+pub struct HostAllowlist {
+    /// Names beside this machine's own, in lower case; `None`: any host.
+    allowed: Option<Vec<String>>,
+    /// What the client reads whose host is not allowed.
+    refusal: &'static str,
+}
+
+impl HostAllowlist {
+    /// Any host.
+    pub const ANY: HostAllowlist = HostAllowlist { allowed: None, refusal: MISDIRECTED };
+
+    /// Allows this machine's own names and addresses, and `names`, which have no port; `*` among them allows any host.
+    ///
+    /// # Errors
+    /// The name that is not a valid host.
+    pub fn local_plus<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<HostAllowlist, &'a str> {
+        let mut allowed = Vec::new();
+        for name in names {
+            match canonical(name) {
+                _ if name == "*" => return Ok(HostAllowlist::ANY),
+                Some(name) => allowed.push(name),
+                None => return Err(name),
+            }
+        }
+        Ok(HostAllowlist { allowed: Some(allowed), refusal: MISDIRECTED })
+    }
+
+    /// Allows `name` too. What is not a valid host, such as an address with a zone, adds nothing.
+    pub fn with(mut self, name: &str) -> HostAllowlist {
+        if let Some(allowed) = &mut self.allowed {
+            allowed.extend(canonical(name));
+        }
+        self
+    }
+
+    /// Sets the sentence that a client reads whose host is not allowed. It goes into a page as it is.
+    pub fn with_refusal(self, refusal: &'static str) -> HostAllowlist {
+        HostAllowlist { refusal, ..self }
+    }
+
+    /// Checks the host of a request, which may have a port. HTTP/1.0 needs none, and no browser sends HTTP/1.0.
+    ///
+    /// # Errors
+    /// 421 (RFC 9110 section 15.5.20).
+    pub fn check(&self, host: Option<&[u8]>) -> Result<(), Refusal> {
+        let (Some(allowed), Some(host)) = (&self.allowed, host) else { return Ok(()) };
+        let (name, _) = authority::split(host)?;
+        if matches!(name, b"localhost" | b"127.0.0.1") {
+            return Ok(()); // as nearly always
+        }
+        let name = std::str::from_utf8(name.strip_suffix(b".").unwrap_or(name)).unwrap_or_default();
+        if is_local(name) || canonical(name).is_some_and(|name| allowed.contains(&name)) {
+            Ok(())
+        } else {
+            Err(Refusal::new(Status::MisdirectedRequest, self.refusal))
+        }
+    }
+}
+
+/// Returns a host without a port in the spelling by which hosts are compared. An IPv6 address may lack its brackets.
+fn canonical(name: &str) -> Option<String> {
+    let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    if let Ok(address) = literal.parse::<Ipv6Addr>() {
+        return Some(format!("[{address}]"));
+    }
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    (!name.contains([':', '*']) && authority::check(name.as_bytes()).is_ok()).then_some(name)
+}
+
+/// Returns whether `name` is `localhost`, a name below it (RFC 6761 section 6.3), or a loopback address.
+fn is_local(name: &str) -> bool {
+    if let Some(literal) = name.strip_prefix('[') {
+        let address = literal.trim_end_matches(']').parse::<Ipv6Addr>();
+        return address.is_ok_and(|ip| ip.to_canonical().is_loopback());
+    }
+    if name.starts_with("127.") {
+        return name.parse::<Ipv4Addr>().is_ok();
+    }
+    let last_label = name.rsplit('.').next().unwrap_or_default();
+    last_label.eq_ignore_ascii_case("localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_names_and_those_that_were_allowed() {
+        let hosts =
+            HostAllowlist::local_plus(["Dev.Example.", "10.0.0.7", "::2", "[0:0::3]"]).expect("names");
+        let table = [
+            ("localhost", true),
+            ("LOCALHOST:8000", true),
+            ("localhost.", true),
+            ("app.localhost:8000", true),
+            ("127.0.0.1", true),
+            ("127.0.0.1:8000", true),
+            ("127.1.2.3", true),
+            ("[::1]", true),
+            ("[::1]:8000", true),
+            ("[::ffff:127.0.0.1]", true),
+            ("dev.example", true),
+            ("DEV.example.:81", true),
+            ("10.0.0.7:8000", true),
+            ("sub.dev.example", false),
+            ("10.0.0.8", false),
+            ("evil.example", false),
+            ("localhost.evil.example", false),
+            ("notlocalhost", false),
+            ("127.0.0.1.evil.example", false),
+            ("127.evil.example", false),
+            ("127.0.0.1.nip.io", false),
+            ("0.0.0.0", false),
+            ("[::2]", true),
+            ("[0::2]:8000", true),
+            ("[::3]", true),
+            ("[::4]", false),
+            ("[::]", false),
+        ];
+        for (host, expected) in table {
+            assert_eq!(hosts.check(Some(host.as_bytes())).is_ok(), expected, "{host}");
+            assert!(HostAllowlist::ANY.check(Some(host.as_bytes())).is_ok(), "{host}");
+        }
+        assert!(hosts.check(None).is_ok());
+        assert!(
+            HostAllowlist::local_plus(["a", "*"])
+                .is_ok_and(|every| every.check(Some(b"evil.example")).is_ok())
+        );
+    }
+
+    #[test]
+    fn a_name_is_added_to_those_that_there_are() {
+        let hosts = HostAllowlist::local_plus(["a"]).expect("a name").with("B").with("fe80::1%eth0");
+        for (host, expected) in [("a", true), ("b", true), ("c", false), ("localhost", true)] {
+            assert_eq!(hosts.check(Some(host.as_bytes())).is_ok(), expected, "{host}");
+        }
+        assert!(HostAllowlist::ANY.with("a").check(Some(b"c")).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for name in
+            ["", ".", "dev.example:8000", "*.example", "http://dev.example", "a b", "[::1", "user@host"]
+        {
+            assert_eq!(HostAllowlist::local_plus([name]).map(drop), Err(name));
+        }
+    }
+}

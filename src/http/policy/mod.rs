@@ -1,0 +1,198 @@
+//! What the operator adds to every response: how long copies are good, which pages may read it, and header rules.
+
+pub mod cors;
+pub mod header_rules;
+pub mod host_allowlist;
+
+use percent_encoding::percent_decode;
+
+use self::{
+    cors::Cors,
+    header_rules::{HeaderRule, HeaderScope, check_value},
+};
+use super::{RequestInfo, Vary, locate};
+
+/// The operator's choices.
+#[derive(Debug)]
+pub struct Policy {
+    /// `Cache-Control` of files and what else goes with each of them, as whole field lines.
+    file_fields: Box<[u8]>,
+    cors: Option<Cors>,
+    rules: Vec<HeaderRule>,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy { file_fields: DEFAULT_FIELDS.into(), cors: None, rules: Vec::new() }
+    }
+}
+
+/// The fields of responses that are not a file at its own URL and may be outdated at once: a missing file is written, say.
+/// Also those of files, where the operator has not chosen.
+const DEFAULT_FIELDS: &[u8] = b"Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n";
+
+impl Policy {
+    /// `cache_control` goes with every file.
+    ///
+    /// # Errors
+    /// It is not a valid field value.
+    pub fn new(
+        cache_control: &str,
+        cors: Option<Cors>,
+        rules: Vec<HeaderRule>,
+    ) -> Result<Policy, header_rules::RuleError> {
+        check_value(cache_control)?;
+        let file_fields = format!("Cache-Control: {cache_control}\r\nX-Content-Type-Options: nosniff\r\n");
+        Ok(Policy { file_fields: file_fields.into_bytes().into(), cors, rules })
+    }
+
+    /// Returns whether a header rule is about the content of the file that `request` asks for.
+    pub fn is_about_content(&self, request: &RequestInfo<'_>) -> bool {
+        !self.rules.is_empty() && {
+            let path = path_of(request.path.unwrap_or_default());
+            self.rules.iter().any(|rule| rule.is_about_content(&path))
+        }
+    }
+
+    /// Appends the operator's field lines to a head, which begins at `head` in `out` and ends there. `scope`: what rules may
+    /// be about; `vary`: what decided on the response.
+    pub fn append(
+        &self,
+        scope: HeaderScope,
+        mut vary: Vary,
+        request: &RequestInfo<'_>,
+        head: usize,
+        out: &mut Vec<u8>,
+    ) {
+        out.extend_from_slice(if scope.freshness { &self.file_fields } else { DEFAULT_FIELDS });
+        if let (Some(cors), Some(_)) = (&self.cors, request.path) {
+            vary = vary.and(cors.append(request, out));
+        }
+        vary.append(out);
+        if let (false, Some(path)) = (self.rules.is_empty(), request.path) {
+            let path = path_of(path);
+            for rule in self.rules.iter().filter(|rule| rule.applies(scope, &path)) {
+                rule.set(head, out);
+            }
+        }
+    }
+}
+
+/// Returns the path that a request means, however it is written, as far as it is a valid one.
+fn path_of(path: &[u8]) -> Vec<u8> {
+    match locate(path) {
+        Ok(path) => [b"/", path.bytes()].concat(),
+        Err(_) => percent_decode(path).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Request, parse};
+
+    fn request(line: &str, fields: &str) -> Request<'static> {
+        let input = format!("{line} HTTP/1.1\r\nHost: a\r\n{fields}\r\n").leak();
+        parse(input.as_bytes()).expect("no refusal").expect("a whole request").0
+    }
+
+    const OF_FILE: HeaderScope = HeaderScope { content: true, freshness: true, csp: true };
+    const ABOUT_FILE: HeaderScope = HeaderScope { content: false, ..OF_FILE };
+    const OF_PAGE: HeaderScope = HeaderScope { content: false, freshness: false, csp: true };
+
+    fn lines(policy: &Policy, scope: HeaderScope, vary: Vary, request: &Request<'_>) -> Vec<String> {
+        let mut out = b"before\r\n\r\nHTTP/1.1 200 OK\r\nServer: oneloop\r\nContent-Type: a\r\n".to_vec();
+        policy.append(scope, vary, &request.info, 10, &mut out);
+        let text = String::from_utf8(out).expect("text");
+        text.strip_prefix("before\r\n\r\nHTTP/1.1 200 OK\r\n")
+            .expect("the rest is untouched")
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn the_last_line_that_applies_replaces_ours_and_earlier_ones() {
+        let extra = [
+            "X-A: 1",
+            "/b* X-A: 2",
+            "Content-Type: text/x",
+            "Cache-Control: max-age=1",
+            "Link: <a>",
+            "Link: <b>",
+            "server: mine",
+        ];
+        let extra = extra.map(|line| HeaderRule::parse(line).expect(line)).to_vec();
+        let policy = Policy::new("no-store", None, extra).expect("a policy");
+        let a = request("GET /a", "");
+        let file =
+            ["X-Content-Type-Options: nosniff", "Vary: Accept-Encoding", "X-A: 1", "Content-Type: text/x"];
+        let rest = ["Cache-Control: max-age=1", "Link: <a>", "Link: <b>", "server: mine"];
+        assert_eq!(lines(&policy, OF_FILE, Vary::ACCEPT_ENCODING, &a), [&file[..], &rest].concat());
+        let b = request("GET /%62", "");
+        let page = [
+            "Content-Type: a",
+            "Cache-Control: no-cache",
+            "X-Content-Type-Options: nosniff",
+            "X-A: 2",
+            "Link: <a>",
+            "Link: <b>",
+            "server: mine",
+        ];
+        assert_eq!(lines(&policy, OF_PAGE, Vary::NOTHING, &b), page);
+        let copy =
+            ["Content-Type: a", "X-Content-Type-Options: nosniff", "X-A: 2", "Cache-Control: max-age=1"];
+        assert_eq!(lines(&policy, ABOUT_FILE, Vary::NOTHING, &b)[..4], copy);
+    }
+
+    #[test]
+    fn what_a_listing_may_load_is_not_the_operators_word() {
+        let policy = "Content-Security-Policy: default-src 'self'";
+        let extra = vec![HeaderRule::parse(policy).expect("a line")];
+        let said = Policy::new("no-cache", None, extra).expect("a policy");
+        let request = request("GET /", "");
+        let says = |scope| lines(&said, scope, Vary::NOTHING, &request).iter().any(|line| line == policy);
+        assert!(says(OF_FILE) && says(OF_PAGE));
+        assert!(!says(HeaderScope { csp: false, ..OF_PAGE }));
+    }
+
+    #[test]
+    fn who_may_read_from_elsewhere() {
+        let policy = |cors| Policy::new("no-cache", Some(cors), Vec::new()).expect("a policy");
+        let some = policy(Cors::Origins(vec!["http://localhost:3000".into(), "null".into()]));
+        let everybody = policy(Cors::AnyOrigin);
+        let start = [
+            "Server: oneloop",
+            "Content-Type: a",
+            "Cache-Control: no-cache",
+            "X-Content-Type-Options: nosniff",
+        ];
+        let check = |policy: &Policy, line: &str, fields: &str, expected: &[&str]| {
+            let request = request(line, fields);
+            let got = lines(policy, OF_PAGE, Vary::NOTHING, &request);
+            assert_eq!(got, [&start, expected].concat(), "{line} {fields:?}");
+        };
+        let preflight = [
+            "Access-Control-Allow-Methods: GET, HEAD, OPTIONS",
+            "Access-Control-Allow-Headers: *, Authorization",
+            "Access-Control-Max-Age: 600",
+        ];
+        let expose = "Access-Control-Expose-Headers: *";
+        let asks = "Origin: http://localhost:3000\r\nAccess-Control-Request-Method: GET\r\n";
+        let anybody = "Access-Control-Allow-Origin: *";
+        let one = "Access-Control-Allow-Origin: http://localhost:3000";
+        check(&everybody, "GET /", "", &[anybody, expose]);
+        check(&everybody, "OPTIONS /", asks, &[&[anybody][..], &preflight].concat());
+        check(&everybody, "GET /", asks, &[anybody, expose]);
+        check(&some, "GET /", "", &["Vary: Origin"]);
+        check(&some, "GET /", "Origin: http://localhost:3001\r\n", &["Vary: Origin"]);
+        check(&some, "GET /", "Origin: http://localhost:3000\r\n", &[one, expose, "Vary: Origin"]);
+        check(
+            &some,
+            "GET /",
+            "Origin: null\r\n",
+            &["Access-Control-Allow-Origin: null", expose, "Vary: Origin"],
+        );
+        check(&some, "OPTIONS /", asks, &[&[one][..], &preflight, &["Vary: Origin"]].concat());
+    }
+}

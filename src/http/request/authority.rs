@@ -1,0 +1,128 @@
+//! The grammar of `Host` (RFC 9110 §7.2) and of an authority in a target (RFC 3986 §3.2): host, and perhaps a port.
+
+use std::net::Ipv6Addr;
+
+use super::charset;
+use crate::http::Refusal;
+
+/// Checks `host [":" port]`: no userinfo, no empty host, nothing outside the grammar. Returns whether there is a port.
+///
+/// # Errors
+/// 400, with the reason.
+pub fn check(authority: &[u8]) -> Result<bool, Refusal> {
+    let (host, port) = split(authority)?;
+    if host.is_empty() {
+        return Err(Refusal::bad("The host is empty."));
+    }
+    if let Some(literal) = host.strip_prefix(b"[") {
+        check_ip_literal(literal.strip_suffix(b"]").unwrap_or_default())?;
+    } else if !charset::are_all(host, charset::HOST) {
+        check_name(host)?;
+    }
+    match port {
+        None => Ok(false),
+        Some(digits) => check_port(digits).map(|()| !digits.is_empty()),
+    }
+}
+
+/// Splits at the colon before the port, which is not one inside the brackets of an IPv6 address.
+pub fn split(authority: &[u8]) -> Result<(&[u8], Option<&[u8]>), Refusal> {
+    let host_end = match authority.first() {
+        Some(b'[') => match memchr::memchr(b']', authority) {
+            Some(bracket) => bracket + 1,
+            None => return Err(Refusal::bad("A bracket in the host is not closed.")),
+        },
+        _ => memchr::memchr(b':', authority).unwrap_or(authority.len()),
+    };
+    let (host, rest) = authority.split_at(host_end);
+    match rest.split_first() {
+        None => Ok((host, None)),
+        Some((b':', port)) => Ok((host, Some(port))),
+        Some(_) => Err(Refusal::bad("The host has something behind its bracket.")),
+    }
+}
+
+/// An IPv6 address; a zone or a version that is yet to come (RFC 3986 `IPvFuture`) names no host of ours.
+fn check_ip_literal(literal: &[u8]) -> Result<(), Refusal> {
+    std::str::from_utf8(literal)
+        .ok()
+        .and_then(|text| text.parse::<Ipv6Addr>().ok())
+        .map(drop)
+        .ok_or(Refusal::bad("The host in brackets is no IPv6 address."))
+}
+
+/// `reg-name`: unreserved, sub-delims and well-formed percent-encoding.
+fn check_name(name: &[u8]) -> Result<(), Refusal> {
+    let mut rest = name;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => after,
+            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b','
+            | b';' | b'=' => after,
+            b'%' if after.len() >= 2 && after[..2].iter().all(u8::is_ascii_hexdigit) => &after[2..],
+            b'@' => return Err(Refusal::bad("The host must not name a user.")),
+            _ => return Err(Refusal::bad("The host has a character that no host has.")),
+        };
+    }
+    Ok(())
+}
+
+/// `port = *DIGIT`, and a port that exists.
+fn check_port(digits: &[u8]) -> Result<(), Refusal> {
+    let only_digits = digits.iter().all(u8::is_ascii_digit);
+    let port = digits.iter().fold(0u32, |port, digit| {
+        port.saturating_mul(10).saturating_add(u32::from(digit.wrapping_sub(b'0')))
+    });
+    if only_digits && port <= u32::from(u16::MAX) {
+        Ok(())
+    } else {
+        Err(Refusal::bad("The host's port is not a port."))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts() {
+        let table: &[(&str, Option<bool>)] = &[
+            ("localhost", Some(false)),
+            ("localhost:", Some(false)),
+            ("localhost:8000", Some(true)),
+            ("127.0.0.1:65535", Some(true)),
+            ("a-b_c.example~!$&'()*+,;=", Some(false)),
+            ("%41.example", Some(false)),
+            ("[::1]", Some(false)),
+            ("[::1]:80", Some(true)),
+            ("[::ffff:1.2.3.4]", Some(false)),
+            ("", None),
+            (":80", None),
+            ("user@host", None),
+            ("user:secret@host", None),
+            ("host:port", None),
+            ("host:80a", None),
+            ("host:-1", None),
+            ("host:+80", None),
+            ("host:65536", None),
+            ("host:99999999999999999999", None),
+            ("host:80:80", None),
+            ("a b", None),
+            ("a/b", None),
+            ("a,b", Some(false)),
+            ("a\"b", None),
+            ("a<b>", None),
+            ("%4", None),
+            ("%zz", None),
+            ("h\u{f6}st", None),
+            ("[::1", None),
+            ("[]", None),
+            ("[::1]x", None),
+            ("[fe80::1%25eth0]", None),
+            ("::1", None),
+        ];
+        for (host, expected) in table {
+            assert_eq!(check(host.as_bytes()).ok(), *expected, "{host:?}");
+        }
+    }
+}

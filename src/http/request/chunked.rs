@@ -1,0 +1,161 @@
+//! The chunked transfer coding (RFC 9112 §7.1), only to find where a request body ends.
+
+use crate::http::{MAX_FIELDS, Refusal};
+
+const BAD_SIZE: Refusal = Refusal::bad("A chunk's size is not a hexadecimal number.");
+const BAD_END: Refusal = Refusal::bad("A chunk does not end where its size says.");
+const BAD_LINE: Refusal = Refusal::bad("A line of the chunked body is malformed.");
+
+/// What is known of the length of a chunked body, framing and trailers included.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Length {
+    /// It is whole.
+    Known(usize),
+    /// More must come to know it.
+    Unknown,
+    /// It is more than the bound, however much more.
+    TooLong,
+}
+
+/// How long the chunked body at the beginning of `input` is. What comes after `at_most` bytes is not looked at, so that
+/// the answer is the same however the input was cut into reads.
+///
+/// # Errors
+/// 400: where a body ends must never be a guess.
+pub fn length(input: &[u8], at_most: usize) -> Result<Length, Refusal> {
+    let is_cut = input.len() > at_most;
+    match with_base(&input[..input.len().min(at_most)], at_most)? {
+        Length::Unknown if is_cut => Ok(Length::TooLong),
+        length => Ok(length),
+    }
+}
+
+fn with_base(input: &[u8], at_most: usize) -> Result<Length, Refusal> {
+    let mut at = 0;
+    loop {
+        let Some(line) = line(&input[at..])? else { return Ok(Length::Unknown) };
+        let size = chunk_size(line)?;
+        at += line.len() + 2;
+        if size == 0 {
+            return Ok(trailers(&input[at..])?.map_or(Length::Unknown, |len| Length::Known(at + len)));
+        }
+        let Some(data_end) = at.checked_add(size) else { return Err(BAD_SIZE) };
+        if data_end >= at_most {
+            return Ok(Length::TooLong);
+        }
+        match input.get(data_end..).map(|end| &end[..end.len().min(2)]) {
+            Some(b"\r\n") => at = data_end + 2,
+            None | Some(b"" | b"\r") => return Ok(Length::Unknown),
+            Some(_) => return Err(BAD_END),
+        }
+    }
+}
+
+/// The next line without its CRLF. No control but a tab may stand in it, a bare CR or LF least of all.
+fn line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
+    let end = input.iter().position(|b| (*b < b' ' && *b != b'\t') || *b == 0x7f);
+    match end.map(|end| (end, &input[end..])) {
+        None => Ok(None),
+        Some((end, [b'\r', b'\n', ..])) => Ok(Some(&input[..end])),
+        Some((_, [b'\r'])) => Ok(None),
+        Some(_) => Err(BAD_LINE),
+    }
+}
+
+/// `1*HEXDIG [ ";" extensions ]`. Nothing else: no sign, no `0x`, no space.
+fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
+    let digits = line.split(|b| *b == b';').next().unwrap_or_default();
+    if digits.is_empty() || digits.len() > 16 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return Err(BAD_SIZE);
+    }
+    std::str::from_utf8(digits).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok()).ok_or(BAD_SIZE)
+}
+
+/// The length of the trailer section, its empty line included.
+fn trailers(input: &[u8]) -> Result<Option<usize>, Refusal> {
+    let mut none = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    // httparse forgives a line that ends in a bare LF; `line` does not.
+    let mut at = 0;
+    loop {
+        let Some(line) = line(&input[at..])? else { return Ok(None) };
+        at += line.len() + 2;
+        if line.is_empty() {
+            break;
+        }
+    }
+    match httparse::parse_headers(&input[..at], &mut none) {
+        Ok(httparse::Status::Complete(_)) => Ok(Some(at)),
+        _ => Err(BAD_LINE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_byte_by_byte_and_with_trailing_data() {
+        let bodies: &[&str] = &[
+            "0\r\n\r\n",
+            "5\r\nhello\r\n0\r\n\r\n",
+            "5\r\nhello\r\n006\r\n world\r\n00\r\n\r\n",
+            "A;name=value;other=\"a b\"\r\n0123456789\r\n0\r\n\r\n",
+            "2\r\n\r\n\r\n0\r\n\r\n",
+            "0;last\r\nX-Check: 1\r\nExpires: never\r\n\r\n",
+        ];
+        for body in bodies {
+            let whole = body.as_bytes();
+            let known = Ok(Length::Known(whole.len()));
+            assert_eq!(length(whole, 1000), known, "{body:?}");
+            assert_eq!(length(whole, whole.len()), known, "{body:?}, which just fits");
+            for cut in 0..whole.len() {
+                assert_eq!(length(&whole[..cut], 1000), Ok(Length::Unknown), "{:?}", &body[..cut]);
+            }
+            let trailing = [whole, b"GET / HTTP/1.1\r\n"].concat();
+            assert_eq!(length(&trailing, 1000), known, "{body:?} and a request");
+        }
+    }
+
+    #[test]
+    fn what_is_not_exactly_right_is_refused() {
+        let bodies: &[&str] = &[
+            "\r\n",
+            "+5\r\nhello",
+            "-5\r\n",
+            "0x5\r\nhello",
+            "5 \r\nhello",
+            " 5\r\nhello",
+            "5_0\r\n",
+            "g\r\n",
+            ";x\r\n",
+            "5\nhello",
+            "5\r5\r\nhello",
+            "5\r\nhello5\r\n",
+            "5\r\nhelloo\r\n",
+            "5\r\nhello\n",
+            "5\r\nhello\r\r\n",
+            "00000000000000005\r\nhello\r\n",
+            "FFFFFFFFFFFFFFFF\r\nx",
+            "5;\0\r\nhello\r\n",
+            "0\r\nX: y\n\r\n",
+            "0\r\nno colon\r\n\r\n",
+            "0\r\nX : y\r\n\r\n",
+            "0\r\n folded\r\n\r\n",
+            "0\r\nX: a\rb\r\n\r\n",
+        ];
+        for body in bodies {
+            assert!(length(body.as_bytes(), 1000).is_err(), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_beyond_the_bound_is_too_long_as_soon_as_that_is_known() {
+        let too_long = Ok(Length::TooLong);
+        assert_eq!(length(b"4000000000000000\r\n", 100), too_long);
+        assert_eq!(length(b"5\r\nhello\r\n64\r\n", 100), too_long);
+        assert_eq!(length(b"0;an extension without end", 10), too_long);
+        assert_eq!(length(b"0\r\nTrailer: without end", 10), too_long);
+        // What is wrong behind the bound does not change the answer.
+        assert_eq!(length(b"5\r\nhello\r\n0\r\nX: y\r\n\0", 10), too_long);
+    }
+}

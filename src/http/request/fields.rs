@@ -1,0 +1,340 @@
+//! The field lines of a head, as far as they concern every request: who is asked, where the request ends, whether the
+//! connection goes on.
+//!
+//! httparse cuts the lines. What it forgives and we do not is a line that ends in a bare LF.
+
+use std::borrow::Cow;
+
+use super::authority;
+use crate::http::{Accept, AcceptEncoding, MAX_FIELDS, Preconditions, Refusal, Status};
+
+/// Most heads have no more field lines: room for as many as may be costs more than to parse those.
+const USUAL_FIELDS: usize = 16;
+
+/// The minor version of HTTP/1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    Http10,
+    /// 1.1, or a later one of which 1.1 is understood (RFC 9110 §2.5).
+    Http11,
+}
+
+/// Whether the connection goes on after the response, and whether that is to be said (RFC 9112 §9.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    Close,
+    KeepAlive,
+    /// HTTP/1.0: only if it is said.
+    KeepAliveExplicit,
+}
+
+/// What the field lines say.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct HeaderFields<'a> {
+    pub host: Option<&'a [u8]>,
+    content_length: Option<&'a [u8]>,
+    transfer_encoding: Option<&'a [u8]>,
+    /// What `Sec-Fetch-Mode` says, if a browser says it.
+    is_navigation: Option<bool>,
+    pub accept: Accept,
+    pub accept_encoding: AcceptEncoding,
+    pub origin: Option<&'a [u8]>,
+    /// A browser says what a page from elsewhere wants to send (Fetch).
+    pub names_method: bool,
+    pub referer: Option<&'a [u8]>,
+    pub user_agent: Option<&'a [u8]>,
+    /// Most requests have none.
+    pub preconditions: Option<Box<Preconditions<'a>>>,
+    close: bool,
+    keep_alive: bool,
+    pub expects_continue: bool,
+    /// An `Expect` that nobody here can meet.
+    pub unmet_expectation: bool,
+}
+
+/// Where the request's body ends (RFC 9112 §6).
+pub enum Framing {
+    Length(u64),
+    Chunked,
+}
+
+impl<'a> HeaderFields<'a> {
+    /// Takes in the field lines at the beginning of `input`, up to the empty line, and says how long they are.
+    pub fn read(&mut self, input: &'a [u8], at_most: usize) -> Result<Option<usize>, Refusal> {
+        const TOO_LARGE: Refusal =
+            Refusal::closing(Status::RequestHeaderFieldsTooLarge, "The request's head is too large.");
+        // Nothing behind the bound is looked at, so that the answer does not depend on how the input was cut.
+        let with_base = &input[..input.len().min(at_most)];
+        let (mut few, mut many);
+        few = [httparse::EMPTY_HEADER; USUAL_FIELDS];
+        let parsed = match httparse::parse_headers(with_base, &mut few) {
+            Err(httparse::Error::TooManyHeaders) => {
+                many = [httparse::EMPTY_HEADER; MAX_FIELDS];
+                httparse::parse_headers(with_base, &mut many)
+            }
+            parsed => parsed,
+        };
+        let (len, lines) = match parsed {
+            Ok(httparse::Status::Complete(complete)) => complete,
+            Ok(httparse::Status::Partial) if with_base.len() == at_most => return Err(TOO_LARGE),
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(httparse::Error::TooManyHeaders) => return Err(TOO_LARGE),
+            Err(httparse::Error::HeaderValue) => {
+                return Err(Refusal::bad("A field has a control character."));
+            }
+            Err(_) => return Err(Refusal::bad("A field line is not a name, a colon and a value.")),
+        };
+        if has_bare_lf(&input[..len]) {
+            return Err(Refusal::bad("A line ends without a carriage return."));
+        }
+        for line in lines {
+            self.apply(line.name, line.value)?;
+        }
+        Ok(Some(len))
+    }
+
+    fn apply(&mut self, name: &str, value: &'a [u8]) -> Result<(), Refusal> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        if is("host") {
+            once(&mut self.host, value, "There is more than one Host.")
+        } else if is("content-length") {
+            once(&mut self.content_length, value, "There is more than one Content-Length.")
+        } else if is("transfer-encoding") {
+            once(&mut self.transfer_encoding, value, "There is more than one Transfer-Encoding.")
+        } else {
+            if is("connection") {
+                for option in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            } else if is("expect") {
+                let known = value.eq_ignore_ascii_case(b"100-continue");
+                self.expects_continue |= known;
+                self.unmet_expectation |= !known;
+            } else if is("accept") {
+                self.accept.apply(value);
+            } else if is("accept-encoding") {
+                self.accept_encoding.apply(value);
+            } else if is("user-agent") {
+                self.user_agent = Some(value);
+            } else if is("referer") {
+                self.referer = Some(value);
+            } else if is("origin") {
+                self.origin = Some(value);
+            } else if is("access-control-request-method") {
+                self.names_method = true;
+            } else if is("sec-fetch-mode") {
+                self.is_navigation = Some(value == b"navigate");
+            } else if Preconditions::may_have(name)
+                && let Some(field) = self.preconditions.get_or_insert_default().field(name)
+            {
+                *field = Some(match field.take() {
+                    None => Cow::Borrowed(value),
+                    Some(before) => Cow::Owned([&*before, value].join(&b", "[..])),
+                });
+            }
+            Ok(())
+        }
+    }
+
+    /// How long the body is. Two answers to that are none.
+    pub fn framing(&self, version: Version) -> Result<Framing, Refusal> {
+        match (self.transfer_encoding, self.content_length) {
+            (None, None) => Ok(Framing::Length(0)),
+            (None, Some(digits)) => content_length(digits).map(Framing::Length),
+            (Some(_), Some(_)) => {
+                Err(Refusal::bad("Both Content-Length and Transfer-Encoding say where it ends."))
+            }
+            (Some(_), None) if version == Version::Http10 => {
+                Err(Refusal::bad("HTTP/1.0 has no Transfer-Encoding."))
+            }
+            (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
+            (Some(_), None) => Err(Refusal::bad("The Transfer-Encoding is not just chunked.")),
+        }
+    }
+
+    /// HTTP/1.1 needs exactly one `Host` (RFC 9112 §3.2); where there is one, it must be valid.
+    pub fn check_host(&self, version: Version) -> Result<(), Refusal> {
+        match self.host {
+            Some(host) => authority::check(host).map(drop),
+            None if version == Version::Http10 => Ok(()),
+            None => Err(Refusal::bad("There is no Host.")),
+        }
+    }
+
+    /// Whether a person goes to the address, rather than a page loading a part of itself: browsers say so (Fetch
+    /// Metadata), and from others a wish for HTML is taken for it.
+    pub fn is_navigation(&self) -> bool {
+        self.is_navigation.unwrap_or(self.accept.has_html())
+    }
+
+    pub fn persistence(&self, version: Version) -> Persistence {
+        match version {
+            _ if self.close => Persistence::Close,
+            Version::Http11 => Persistence::KeepAlive,
+            Version::Http10 if self.keep_alive => Persistence::KeepAliveExplicit,
+            Version::Http10 => Persistence::Close,
+        }
+    }
+}
+
+/// Looks at all pairs of bytes, without an early end: many at once that way.
+fn has_bare_lf(lines: &[u8]) -> bool {
+    let pairs = lines.iter().zip(lines.iter().skip(1));
+    lines.first() == Some(&b'\n')
+        || pairs.fold(false, |is_bare, (a, b)| is_bare | (*b == b'\n' && *a != b'\r'))
+}
+
+fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8], twice: &'static str) -> Result<(), Refusal> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Refusal::bad(twice)),
+    }
+}
+
+/// `1*DIGIT` (RFC 9110 §8.6): no sign, no list, no number that does not fit.
+fn content_length(digits: &[u8]) -> Result<u64, Refusal> {
+    let only_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(digits)
+        .ok()
+        .filter(|_| only_digits)
+        .and_then(|text| text.parse().ok())
+        .ok_or(Refusal::bad("The Content-Length is not a number of bytes."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &str) -> Result<Option<(HeaderFields<'_>, usize)>, Refusal> {
+        let mut fields = HeaderFields::default();
+        Ok(fields.read(lines.as_bytes(), 1000)?.map(|len| (fields, len)))
+    }
+
+    #[test]
+    fn lines_that_are_no_field_lines() {
+        let lines = [
+            "X : y",
+            "X\t: y",
+            ": y",
+            "X",
+            "X y",
+            "X: a\0b",
+            "X: a\rb",
+            "X: a\u{7f}b",
+            "X: a\u{1b}[31m",
+            "X: a\n",
+            "X(: y",
+            "X\u{e9}: y",
+            "\"X\": y",
+            " X: y",
+            "A: b\r\n folded",
+            "A: b\r\n\tfolded",
+            "A: b\nX: y",
+        ];
+        for line in lines {
+            let refusal = read(&format!("{line}\r\n\r\n")).map(drop).expect_err(line);
+            assert_eq!(refusal.status, Status::BadRequest, "{line:?}");
+        }
+        assert!(read("A: b\r\n\n").is_err_and(|refusal| refusal.status == Status::BadRequest));
+        assert!(read("\n").is_err_and(|refusal| refusal.status == Status::BadRequest));
+    }
+
+    #[test]
+    fn lines_that_are() {
+        for lines in ["\r\n", "X:\r\n\r\n", "X:y\r\n\r\n", "!#$%&'*+-.^_`|~9: \u{e9} \t ~\r\n\r\n"] {
+            assert!(
+                read(lines).is_ok_and(|fields| fields.is_some_and(|(_, len)| len == lines.len())),
+                "{lines:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn where_the_body_ends() {
+        let table: &[(&str, Option<&str>)] = &[
+            ("", Some("0")),
+            ("Content-Length: 0", Some("0")),
+            ("Content-Length:  42 ", Some("42")),
+            ("content-length: 18446744073709551615", Some("18446744073709551615")),
+            ("Transfer-Encoding: chunked", Some("chunked")),
+            ("transfer-encoding: CHUNKED", Some("chunked")),
+            ("Content-Length: 18446744073709551616", None),
+            ("Content-Length: ", None),
+            ("Content-Length: +5", None),
+            ("Content-Length: -5", None),
+            ("Content-Length: 0x5", None),
+            ("Content-Length: 5, 5", None),
+            ("Content-Length: 5 5", None),
+            ("Content-Length: 5\r\nContent-Length: 5", None),
+            ("Content-Length: 5\r\nTransfer-Encoding: chunked", None),
+            ("Transfer-Encoding: chunked\r\nContent-Length: 5", None),
+            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", None),
+            ("Transfer-Encoding: chunked, chunked", None),
+            ("Transfer-Encoding: gzip, chunked", None),
+            ("Transfer-Encoding: identity", None),
+            ("Transfer-Encoding: xchunked", None),
+            ("Transfer-Encoding: \"chunked\"", None),
+            ("Transfer-Encoding:", None),
+        ];
+        let framing = |line: &str, version| {
+            let lines = if line.is_empty() { "\r\n".to_owned() } else { format!("{line}\r\n\r\n") };
+            let framing =
+                read(&lines).and_then(|found| found.expect("whole lines").0.framing(version)).ok()?;
+            Some(match framing {
+                Framing::Length(len) => len.to_string(),
+                Framing::Chunked => "chunked".to_owned(),
+            })
+        };
+        for (line, expected) in table {
+            assert_eq!(framing(line, Version::Http11).as_deref(), *expected, "{line:?}");
+        }
+        assert_eq!(framing("Transfer-Encoding: chunked", Version::Http10), None);
+    }
+
+    #[test]
+    fn what_lies_behind_the_bound_changes_nothing() {
+        let long = format!("X: {}", "a".repeat(1000));
+        for rest in ["", "\r\n\r\n", "\0", "\r\nX : y\r\n\r\n"] {
+            let refusal = read(&format!("{long}{rest}")).map(drop).expect_err("too large");
+            assert_eq!(refusal.status, Status::RequestHeaderFieldsTooLarge, "{rest:?}");
+        }
+    }
+
+    #[test]
+    fn who_navigates() {
+        let table = [
+            ("\r\n", false),
+            ("Accept: */*\r\n\r\n", false),
+            ("Accept: application/json\r\n\r\n", false),
+            ("Accept: text/html5\r\n\r\n", false),
+            ("Accept: application/json, TEXT/HTML ;q=0.5\r\n\r\n", true),
+            ("Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n\r\n", true),
+            ("Accept: */*\r\nSec-Fetch-Mode: navigate\r\n\r\n", true),
+            ("Accept: text/html\r\nSec-Fetch-Mode: cors\r\n\r\n", false),
+            ("Sec-Fetch-Mode: no-cors\r\nAccept: text/html\r\n\r\n", false),
+        ];
+        for (lines, expected) in table {
+            let is_navigation = read(lines).map(|found| found.expect("whole lines").0.is_navigation());
+            assert_eq!(is_navigation, Ok(expected), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn exactly_one_host() {
+        let check = |lines: &str, version| {
+            read(lines).and_then(|found| found.expect("whole lines").0.check_host(version)).is_ok()
+        };
+        let table = [
+            ("Host: a\r\n\r\n", true, true),
+            ("\r\n", false, true),
+            ("Host:\r\n\r\n", false, false),
+            ("Host: a\r\nhost: a\r\n\r\n", false, false),
+            ("Host: a b\r\n\r\n", false, false),
+        ];
+        for (lines, in_11, in_10) in table {
+            assert_eq!(check(lines, Version::Http11), in_11, "{lines:?}");
+            assert_eq!(check(lines, Version::Http10), in_10, "{lines:?} in HTTP/1.0");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What of a request its response depends on, beside what was requested: all that stays when the input is gone.
+
+use super::{
+    Method,
+    fields::{Persistence, Version},
+};
+
+/// The framing of a request, and the fields that go into the response's head and the access log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestInfo<'a> {
+    /// The request line without its CRLF.
+    pub line: &'a [u8],
+    /// The path as it was sent, empty for `*` and for CONNECT; `None`: no request was parsed.
+    pub path: Option<&'a [u8]>,
+    pub method: Method,
+    pub version: Version,
+    pub persistence: Persistence,
+    /// The request was received to its end; otherwise the client may still be sending it.
+    pub is_complete: bool,
+    /// A browser asks what pages of other origins may do (Fetch, "CORS-preflight request").
+    pub is_preflight: bool,
+    pub origin: Option<&'a [u8]>,
+    pub referer: Option<&'a [u8]>,
+    pub user_agent: Option<&'a [u8]>,
+}
+
+impl<'a> RequestInfo<'a> {
+    /// Describes input in which no request was found. What begins like a HEAD request is answered like one.
+    pub fn unparsed(input: &'a [u8]) -> RequestInfo<'a> {
+        let is_head = input.strip_prefix(b"\r\n").unwrap_or(input).starts_with(b"HEAD ");
+        let lines = || input.split(|b| matches!(b, b'\r' | b'\n'));
+        RequestInfo {
+            line: lines().find(|line| !line.is_empty()).unwrap_or_default(),
+            path: None,
+            method: if is_head { Method::Head } else { Method::Unknown },
+            version: Version::Http11,
+            persistence: Persistence::Close,
+            is_complete: false,
+            is_preflight: false,
+            origin: None,
+            referer: None,
+            user_agent: None,
+        }
+    }
+
+    /// Returns whether the connection can go on after the response.
+    pub fn persists(&self) -> bool {
+        self.persistence != Persistence::Close && self.is_complete
+    }
+
+    /// Copies what the input holds, for a response that is made later.
+    pub fn to_owned(&self) -> OwnedRequestInfo {
+        OwnedRequestInfo {
+            line: self.line.into(),
+            path: self.path.map(Box::from),
+            origin: self.origin.map(Box::from),
+            referer: self.referer.map(Box::from),
+            user_agent: self.user_agent.map(Box::from),
+            rest: RequestInfo {
+                line: b"",
+                path: None,
+                origin: None,
+                referer: None,
+                user_agent: None,
+                method: self.method,
+                version: self.version,
+                persistence: self.persistence,
+                is_complete: self.is_complete,
+                is_preflight: self.is_preflight,
+            },
+        }
+    }
+}
+
+/// A [`RequestInfo`] that borrows nothing.
+#[derive(Debug)]
+pub struct OwnedRequestInfo {
+    line: Box<[u8]>,
+    path: Option<Box<[u8]>>,
+    origin: Option<Box<[u8]>>,
+    referer: Option<Box<[u8]>>,
+    user_agent: Option<Box<[u8]>>,
+    rest: RequestInfo<'static>,
+}
+
+impl OwnedRequestInfo {
+    pub fn as_info(&self) -> RequestInfo<'_> {
+        RequestInfo {
+            line: &self.line,
+            path: self.path.as_deref(),
+            origin: self.origin.as_deref(),
+            referer: self.referer.as_deref(),
+            user_agent: self.user_agent.as_deref(),
+            ..self.rest
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::parse;
+
+    #[test]
+    fn info_outlives_its_input() {
+        let input = b"GET /a?b HTTP/1.0\r\nOrigin: o\r\nReferer: r\r\nUser-Agent: u\r\n\r\n".to_vec();
+        let info = parse(&input).expect("no refusal").expect("a whole request").0.info;
+        assert_eq!(
+            (info.line, info.path, info.origin),
+            (&b"GET /a?b HTTP/1.0"[..], Some(&b"/a"[..]), Some(&b"o"[..]))
+        );
+        assert_eq!(info.to_owned().as_info(), info);
+    }
+
+    #[test]
+    fn info_of_input_without_a_request() {
+        let table: [(&[u8], &[u8], Method); 4] = [
+            (b"", b"", Method::Unknown),
+            (b"\r\nHEAD / HTTP/9\r\nX", b"HEAD / HTTP/9", Method::Head),
+            (b"HEADER", b"HEADER", Method::Unknown),
+            (b"\n\nGET", b"GET", Method::Unknown),
+        ];
+        for (input, line, method) in table {
+            let info = RequestInfo::unparsed(input);
+            assert_eq!((info.line, info.method, info.persists()), (line, method, false), "{input:?}");
+        }
+    }
+}

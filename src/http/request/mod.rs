@@ -1,0 +1,408 @@
+//! From bytes to a request: strictly, because whatever two parsers may read in two ways is a hole (RFC 9112 section 11.2).
+//!
+//! The request line is split here, the field lines in [`fields`]. A request is taken with its body or not at all, so that
+//! no body is ever taken for the next request.
+
+pub mod authority;
+pub mod charset;
+mod chunked;
+pub mod fields;
+pub mod info;
+pub mod target;
+
+use self::{
+    fields::{Framing, HeaderFields, Version},
+    info::RequestInfo,
+    target::{Target, locate},
+};
+use super::{MAX_BODY, MAX_HEAD, MAX_LINE, Refusal, Status};
+use crate::site_path::SitePath;
+
+/// A request whose end is known, or that ends its connection.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// What the response depends on, beside what was requested.
+    pub info: RequestInfo<'a>,
+    pub target: Target<'a>,
+    pub fields: HeaderFields<'a>,
+    body: RequestBody,
+}
+
+/// What a file server makes of a method (RFC 9110 section 9, RFC 5789).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Head,
+    Options,
+    /// A method of HTTP that files do not have.
+    Unsupported,
+    /// Files do not have it either, and what follows its request is not HTTP.
+    Connect,
+    Unknown,
+}
+
+/// What became of the request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RequestBody {
+    /// There is none, or it was skipped.
+    Complete,
+    /// It is longer than what is skipped.
+    TooLarge,
+    /// The client waits for a 100 (Continue) before it sends it, and gets none.
+    AwaitingContinue,
+}
+
+/// What a valid request asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum RequestKind<'a> {
+    /// The file at this path.
+    Path(SitePath<'a>),
+    /// Which methods there are.
+    Options,
+}
+
+/// Finds the first request in `input`. Returns it and its length in bytes, body included; `None`: more input is needed.
+///
+/// # Errors
+/// The request is malformed, ambiguous or too large: a refusal that ends the connection.
+pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
+    // One empty line before a request is skipped (RFC 9112 section 2.2).
+    let skipped = if input.starts_with(b"\r\n") { 2 } else { 0 };
+    let input = &input[skipped..];
+    let Some(line) = first_line(input)? else { return Ok(None) };
+    let (method, target, version) = split_line(line)?;
+    let target = target::parse(method, target)?;
+    let fields_at = line.len() + 2;
+    let mut fields = HeaderFields::default();
+    let Some(fields_len) = fields.read(&input[fields_at..], MAX_HEAD - fields_at)? else { return Ok(None) };
+    let framing = fields.framing(version)?;
+    fields.check_host(version)?;
+    let head_len = fields_at + fields_len;
+    // HTTP/1.0 has no such expectation (RFC 9110 section 10.1.1).
+    let awaits_continue = fields.expects_continue && version == Version::Http11;
+    let Some((body, body_len)) = skip_body(framing, awaits_continue, &input[head_len..])? else {
+        return Ok(None);
+    };
+    let method = Method::of(method);
+    let info = RequestInfo {
+        line,
+        path: Some(target.path()),
+        method,
+        version,
+        persistence: fields.persistence(version),
+        is_complete: body == RequestBody::Complete,
+        is_preflight: method == Method::Options && fields.names_method,
+        origin: fields.origin,
+        referer: fields.referer,
+        user_agent: fields.user_agent,
+    };
+    Ok(Some((Request { info, target, fields, body }, skipped + head_len + body_len)))
+}
+
+/// Returns what `input` lacks, in which there is no whole request.
+pub fn missing_part(input: &[u8]) -> &'static str {
+    let has_head = memchr::memmem::find(input, b"\r\n\r\n").is_some();
+    if has_head { "body" } else { "CRLFCRLF" }
+}
+
+impl<'a> Request<'a> {
+    /// Checks that a file server answers this request at all, and returns what it asks for.
+    ///
+    /// # Errors
+    /// 405, 501, 413, 417, or the refusals of [`locate`].
+    pub fn validate(&self) -> Result<RequestKind<'a>, Refusal> {
+        match self.info.method {
+            Method::Get | Method::Head | Method::Options => {}
+            Method::Unsupported => {
+                return Err(Refusal::new(Status::MethodNotAllowed, "Files here can only be read."));
+            }
+            Method::Connect => {
+                return Err(Refusal::closing(Status::MethodNotAllowed, "This server is not a proxy."));
+            }
+            Method::Unknown => {
+                return Err(Refusal::new(Status::NotImplemented, "The server does not know this method."));
+            }
+        }
+        if self.body == RequestBody::TooLarge {
+            return Err(Refusal::closing(Status::ContentTooLarge, "The request's body is too long."));
+        }
+        if self.fields.unmet_expectation {
+            return Err(Refusal::new(Status::ExpectationFailed, "The server cannot do what is expected."));
+        }
+        match self.target {
+            Target::Path { path, .. } if self.info.method != Method::Options => {
+                locate(path).map(RequestKind::Path)
+            }
+            _ => Ok(RequestKind::Options),
+        }
+    }
+
+    /// Returns the requested host, with its port if there is one: the target's own, otherwise that of the `Host` field.
+    pub fn host(&self) -> Option<&'a [u8]> {
+        match self.target {
+            Target::Path { authority: Some(authority), .. } => Some(authority),
+            _ => self.fields.host,
+        }
+    }
+
+    /// Returns the path as it was sent; empty where there is none.
+    pub fn path(&self) -> &'a [u8] {
+        self.target.path()
+    }
+
+    /// Returns the query without its question mark.
+    pub fn query(&self) -> Option<&'a [u8]> {
+        match self.target {
+            Target::Path { query, .. } => query,
+            Target::Asterisk | Target::Authority => None,
+        }
+    }
+}
+
+impl Method {
+    fn of(method: &[u8]) -> Method {
+        match method {
+            b"GET" => Method::Get,
+            b"HEAD" => Method::Head,
+            b"OPTIONS" => Method::Options,
+            b"POST" | b"PUT" | b"DELETE" | b"PATCH" | b"TRACE" => Method::Unsupported,
+            b"CONNECT" => Method::Connect,
+            _ => Method::Unknown,
+        }
+    }
+}
+
+/// The request line, without its CRLF.
+fn first_line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
+    match memchr::memchr(b'\n', &input[..input.len().min(MAX_LINE + 2)]) {
+        Some(lf) if lf > 0 && input[lf - 1] == b'\r' => Ok(Some(&input[..lf - 1])),
+        Some(_) => Err(Refusal::bad("A line ends without a carriage return.")),
+        // What cannot become a request is refused before it is whole: a TLS greeting has no line end to wait for.
+        None if !may_begin_with_method(input) => {
+            Err(Refusal::bad("The request does not begin with a method."))
+        }
+        None if input.len() >= MAX_LINE + 2 => {
+            Err(Refusal::closing(Status::UriTooLong, "The request line is too long."))
+        }
+        None => Ok(None),
+    }
+}
+
+fn may_begin_with_method(input: &[u8]) -> bool {
+    let word = &input[..memchr::memchr(b' ', input).unwrap_or(input.len())];
+    charset::are_all(word.strip_suffix(b"\r").unwrap_or(word), charset::TOKEN)
+}
+
+/// `method SP request-target SP HTTP-version`, nothing more.
+fn split_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Refusal> {
+    // From both ends: what is between is the target's own affair.
+    let cut = |line, at: Option<usize>| at.map(|at| <[u8]>::split_at(line, at)).map(|(a, b)| (a, &b[1..]));
+    let method_and_rest = cut(line, memchr::memchr(b' ', line));
+    let parts =
+        method_and_rest.and_then(|(method, rest)| Some((method, cut(rest, memchr::memrchr(b' ', rest))?)));
+    let Some((method, (target, version))) = parts else {
+        return Err(Refusal::bad("The request line is not a method, an address and a version."));
+    };
+    if method != b"GET" && (method.is_empty() || !charset::are_all(method, charset::TOKEN)) {
+        return Err(Refusal::bad("The method is not a token."));
+    }
+    if target.is_empty() {
+        return Err(Refusal::bad("There is no address between two single spaces."));
+    }
+    let version = match version {
+        _ if version == b"HTTP/1.1" => Version::Http11, // as nearly always, in one comparison
+        b"HTTP/1.0" => Version::Http10,
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Version::Http11,
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
+            return Err(Refusal::closing(
+                Status::HttpVersionNotSupported,
+                "The server speaks HTTP/1.1 and 1.0.",
+            ));
+        }
+        _ => return Err(Refusal::bad("The request line does not end in a version of HTTP.")),
+    };
+    Ok((method, target, version))
+}
+
+/// Skips a body at the beginning of `input`. Returns what became of it and its length in bytes; `None`: it is not complete
+/// yet.
+fn skip_body(
+    framing: Framing,
+    awaits_continue: bool,
+    input: &[u8],
+) -> Result<Option<(RequestBody, usize)>, Refusal> {
+    match framing {
+        Framing::Length(0) => Ok(Some((RequestBody::Complete, 0))),
+        Framing::Length(len) if len > MAX_BODY as u64 => Ok(Some((RequestBody::TooLarge, 0))),
+        _ if awaits_continue => Ok(Some((RequestBody::AwaitingContinue, 0))),
+        Framing::Length(len) if len > input.len() as u64 => Ok(None),
+        Framing::Length(len) => Ok(Some((RequestBody::Complete, len as usize))),
+        Framing::Chunked => Ok(match chunked::length(input, MAX_BODY)? {
+            chunked::Length::Known(len) => Some((RequestBody::Complete, len)),
+            chunked::Length::TooLong => Some((RequestBody::TooLarge, 0)),
+            chunked::Length::Unknown => None,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{fields::Persistence, *};
+
+    fn parsed(input: &str) -> (Request<'_>, usize) {
+        parse(input.as_bytes()).expect("no refusal").expect("a whole request")
+    }
+
+    fn status(input: &[u8]) -> u16 {
+        parse(input).expect_err("a refusal").status.code()
+    }
+
+    #[test]
+    fn whole_byte_by_byte_and_with_trailing_data() {
+        let requests = [
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "HEAD /a?b HTTP/1.0\r\n\r\n",
+            "OPTIONS * HTTP/1.1\r\nHost:a\r\nX-Odd: \u{e9}\t\u{f6}\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nGET /",
+            "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nGET /\r\n0\r\nT: x\r\n\r\n",
+        ];
+        for text in requests {
+            let (request, len) = parsed(text);
+            assert_eq!(len, text.len(), "{text:?}");
+            for cut in 0..text.len() {
+                assert_eq!(parse(&text.as_bytes()[..cut]), Ok(None), "{text:?} until {cut}");
+            }
+            let trailing = format!("{text}\0 and whatever");
+            assert_eq!(parsed(&trailing), (request, len), "{text:?} and more");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for() {
+        let not_for_files = Err(Refusal::new(Status::MethodNotAllowed, "Files here can only be read."));
+        let table: &[(&str, Result<&str, u16>)] = &[
+            ("GET /a", Ok("a")),
+            ("HEAD /a/?q", Ok("a/")),
+            ("GET http://other/b", Ok("b")),
+            ("GET /../a", Err(404)),
+            ("GET /%", Err(400)),
+            ("OPTIONS /a", Ok("(options)")),
+            ("OPTIONS *", Ok("(options)")),
+            ("OPTIONS /..", Ok("(options)")),
+            ("POST /..", Err(405)),
+            ("TRACE /", Err(405)),
+            ("CONNECT a:1", Err(405)),
+            ("get /", Err(501)),
+            ("BREW /pot", Err(501)),
+        ];
+        for (line, expected) in table {
+            let input = format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n");
+            let (request, _) = parsed(&input);
+            let asked = request.validate().map_err(|refusal| refusal.status.code()).map(|ask| match ask {
+                RequestKind::Path(path) => String::from_utf8_lossy(path.bytes()).into_owned(),
+                RequestKind::Options => "(options)".to_owned(),
+            });
+            assert_eq!(asked.as_deref(), expected.as_ref().copied(), "{line}");
+        }
+        assert_eq!(parsed("PATCH / HTTP/1.0\r\n\r\n").0.validate(), not_for_files);
+    }
+
+    #[test]
+    fn persistence() {
+        use Persistence::{Close, KeepAlive, KeepAliveExplicit};
+        let table = [
+            ("1.1", "", KeepAlive),
+            ("1.1", "Connection: keep-alive\r\n", KeepAlive),
+            ("1.1", "Connection: close\r\n", Close),
+            ("1.1", "Connection: Upgrade , CLOSE\r\n", Close),
+            ("1.1", "Connection: keep-alive\r\nConnection: close\r\n", Close),
+            ("1.1", "Connection: closed\r\n", KeepAlive),
+            ("1.0", "", Close),
+            ("1.0", "Connection: Keep-Alive\r\n", KeepAliveExplicit),
+            ("1.0", "Connection: keep-alive, close\r\n", Close),
+            ("1.9", "", KeepAlive),
+        ];
+        for (version, field, expected) in table {
+            let input = format!("GET / HTTP/{version}\r\nHost: a\r\n{field}\r\n");
+            assert_eq!(parsed(&input).0.info.persistence, expected, "{version} {field:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_not_read_past_ends_the_connection() {
+        let table = [
+            ("Content-Length: 32768\r\n", Ok(None)),
+            ("Content-Length: 32769\r\n", Ok(Some(413))),
+            ("Transfer-Encoding: chunked\r\n", Ok(None)),
+            ("Expect: 100-Continue\r\nContent-Length: 5\r\n", Ok(Some(200))),
+            ("Expect: 100-continue\r\n", Ok(Some(200))),
+            ("Expect: the-unexpected\r\n", Ok(Some(417))),
+        ];
+        for (fields, expected) in table {
+            let input = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+            let got = parse(input.as_bytes()).map(|found| {
+                found.map(|(request, _)| {
+                    request.validate().map_or_else(|refusal| refusal.status.code(), |_| 200)
+                })
+            });
+            assert_eq!(got, expected, "{fields:?}");
+        }
+        let awaits_continue =
+            "GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+        assert!(!parsed(awaits_continue).0.info.persists());
+    }
+
+    #[test]
+    fn request_lines_that_are_refused() {
+        let table: &[(&[u8], u16)] = &[
+            (b"GET / HTTP/1.1\nHost: a\r\n\r\n", 400),
+            (b"\nGET / HTTP/1.1\r\n", 400),
+            (b"\r\n\r\nGET / HTTP/1.1\r\n", 400),
+            (b" GET / HTTP/1.1\r\n", 400),
+            (b"GET  / HTTP/1.1\r\n", 400),
+            (b"GET /  HTTP/1.1\r\n", 400),
+            (b"GET\t/ HTTP/1.1\r\n", 400),
+            (b"GET / HTTP/1.1 \r\n", 400),
+            (b"GET / HTTP/1.1\t\r\n", 400),
+            (b"GET / HTTP/1.1\r\r\n", 400),
+            (b"GET /\r\n", 400),
+            (b"GET\r\n", 400),
+            (b"\r\n\n", 400),
+            (b"G@T / HTTP/1.1\r\n", 400),
+            (b"GET / http/1.1\r\n", 400),
+            (b"GET / HTTP/1.10\r\n", 400),
+            (b"GET / HTTP/11\r\n", 400),
+            (b"GET / HTTP/1.\r\n", 400),
+            (b"GET / HTTP/2.0\r\n", 505),
+            (b"GET / HTTP/0.9\r\n", 505),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+            (&[b"G@T /".as_slice(), &[b'a'; MAX_LINE]].concat(), 400),
+            (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", 400),
+            (b"GET /\x80 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ];
+        for (input, expected) in table {
+            assert_eq!(status(input), *expected, "{:?}", String::from_utf8_lossy(input));
+        }
+    }
+
+    #[test]
+    fn bounds_of_the_head() {
+        let line = |len: usize| format!("GET /{} HTTP/1.1\r\n", "a".repeat(len - "GET / HTTP/1.1".len()));
+        let head = |len: usize| {
+            let around = "GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n".len();
+            format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "a".repeat(len - around))
+        };
+        assert!(parse(format!("{}Host: a\r\n\r\n", line(MAX_LINE)).as_bytes()).is_ok_and(|r| r.is_some()));
+        assert_eq!(status(line(MAX_LINE + 1).as_bytes()), 414);
+        assert_eq!(status(&[b'a'; MAX_LINE + 2]), 414);
+        assert!(parse(head(MAX_HEAD).as_bytes()).is_ok_and(|r| r.is_some()));
+        assert_eq!(status(head(MAX_HEAD + 1).as_bytes()), 431);
+        assert_eq!(status(&head(MAX_HEAD + 100).as_bytes()[..MAX_HEAD]), 431, "before it is whole");
+        let fields =
+            |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(count - 1));
+        assert!(parse(fields(64).as_bytes()).is_ok_and(|r| r.is_some()));
+        assert_eq!(status(fields(65).as_bytes()), 431);
+    }
+}

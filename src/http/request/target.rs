@@ -1,0 +1,218 @@
+//! From a request target (RFC 9112 §3.2) to a path in the site: the place where traversal dies.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode;
+
+use super::{authority, charset};
+use crate::{http::Refusal, site_path::SitePath};
+
+/// A request target, by its form, in visible ASCII. `query` is without its question mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// Origin form, or absolute form, which has an authority. `path` begins with a slash, or is empty where an absolute
+    /// form names no path.
+    Path { authority: Option<&'a [u8]>, path: &'a [u8], query: Option<&'a [u8]> },
+    /// `*`, for OPTIONS.
+    Asterisk,
+    /// `host:port`, for CONNECT.
+    Authority,
+}
+
+impl<'a> Target<'a> {
+    /// Returns the path as it was sent; empty where there is none.
+    pub fn path(&self) -> &'a [u8] {
+        match *self {
+            Target::Path { path, .. } => path,
+            Target::Asterisk | Target::Authority => b"",
+        }
+    }
+}
+
+/// Parses the target of a request with `method`.
+///
+/// # Errors
+/// 400 for a form that the method does not take, a fragment, and any byte that is not visible ASCII.
+pub fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Refusal> {
+    let query_at = find_query(target)?;
+    match (method, target) {
+        (b"CONNECT", _) => match authority::check(target)? {
+            true => Ok(Target::Authority),
+            false => Err(Refusal::bad("CONNECT needs a host and a port.")),
+        },
+        (b"OPTIONS", b"*") => Ok(Target::Asterisk),
+        (_, [b'/', ..]) => {
+            let (path, query) = split_query(target, query_at);
+            Ok(Target::Path { authority: None, path, query })
+        }
+        _ => absolute(target, query_at),
+    }
+}
+
+/// Where the query's question mark is, if there is one.
+fn find_query(target: &[u8]) -> Result<Option<usize>, Refusal> {
+    if charset::are_all(target, charset::TARGET) {
+        return Ok(None);
+    }
+    for byte in target {
+        match byte {
+            b'#' => return Err(Refusal::bad("The address has a fragment, which is not for servers.")),
+            b'!'..=b'~' => {}
+            _ => return Err(Refusal::bad("The address has a byte that must be percent-encoded.")),
+        }
+    }
+    Ok(memchr::memchr(b'?', target))
+}
+
+/// `http://host:port/path?query`. The authority replaces `Host` (RFC 9112 §3.2.2).
+fn absolute(target: &[u8], query_at: Option<usize>) -> Result<Target<'_>, Refusal> {
+    let (before, query) = split_query(target, query_at);
+    let scheme = before.iter().position(|b| *b == b':').unwrap_or(0);
+    let is_http =
+        before[..scheme].eq_ignore_ascii_case(b"http") || before[..scheme].eq_ignore_ascii_case(b"https");
+    let rest = before[scheme..].strip_prefix(b"://").filter(|_| is_http);
+    let rest = rest.ok_or(Refusal::bad("The address must be a path, or begin with http://."))?;
+    let (host, path) = rest.split_at(memchr::memchr(b'/', rest).unwrap_or(rest.len()));
+    authority::check(host)?;
+    Ok(Target::Path { authority: Some(host), path, query })
+}
+
+fn split_query(target: &[u8], query_at: Option<usize>) -> (&[u8], Option<&[u8]>) {
+    match query_at {
+        Some(at) => (&target[..at], Some(&target[at + 1..])),
+        None => (target, None),
+    }
+}
+
+/// Parses the path of a request target: decodes it once, splits it into names and checks each.
+///
+/// # Errors
+/// 400 for malformed percent-encoding; 404 for `..` and for what cannot name a file.
+pub fn locate(path: &[u8]) -> Result<SitePath<'_>, Refusal> {
+    // All bytes, without an early exit: that takes no branch.
+    let is_encoded = path.iter().fold(false, |is_encoded, byte| is_encoded | (*byte == b'%'));
+    let decoded = if is_encoded { decode(path)? } else { Cow::Borrowed(path) };
+    SitePath::parse(decoded).ok_or(Refusal::NOT_FOUND)
+}
+
+/// Percent-decodes once. An encoded slash would change which names there are, so that no file has it.
+fn decode(path: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
+    let mut rest = path;
+    while let Some(percent) = memchr::memchr(b'%', rest) {
+        match rest.get(percent + 1..percent + 3) {
+            Some(b"2F" | b"2f") => return Err(Refusal::NOT_FOUND),
+            Some(hex) if hex.iter().all(u8::is_ascii_hexdigit) => rest = &rest[percent + 3..],
+            _ => return Err(Refusal::bad("The address has a percent sign without two hexadecimal digits.")),
+        }
+    }
+    Ok(percent_decode(path).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site_path::DotfilePolicy;
+
+    #[test]
+    fn targets() {
+        let path = |path: &'static str, query: Option<&'static str>| {
+            Some(Target::Path { authority: None, path: path.as_bytes(), query: query.map(str::as_bytes) })
+        };
+        let at = |authority: &'static str, path: &'static str, query: Option<&'static str>| {
+            let (authority, path) = (Some(authority.as_bytes()), path.as_bytes());
+            Some(Target::Path { authority, path, query: query.map(str::as_bytes) })
+        };
+        let table: &[(&str, &str, Option<Target<'_>>)] = &[
+            ("GET", "/", path("/", None)),
+            ("GET", "/a?b=c?d", path("/a", Some("b=c?d"))),
+            ("GET", "/?", path("/", Some(""))),
+            ("GET", "//host/a", path("//host/a", None)),
+            ("GET", "http://host/a?b", at("host", "/a", Some("b"))),
+            ("GET", "HTTPS://host:443", at("host:443", "", None)),
+            ("GET", "http://host?b", at("host", "", Some("b"))),
+            ("GET", "/a:b@c\\d|e", path("/a:b@c\\d|e", None)),
+            ("OPTIONS", "*", Some(Target::Asterisk)),
+            ("OPTIONS", "/a", path("/a", None)),
+            ("CONNECT", "host:443", Some(Target::Authority)),
+            ("CONNECT", "host", None),
+            ("CONNECT", "host:", None),
+            ("CONNECT", "/", None),
+            ("GET", "*", None),
+            ("GET", "a", None),
+            ("GET", "host:80", None),
+            ("GET", "ftp://host/", None),
+            ("GET", "http:///a", None),
+            ("GET", "http://user@host/a", None),
+            ("GET", "http://ho st/", None),
+            ("GET", "/a#b", None),
+            ("GET", "/\u{e9}", None),
+            ("GET", "/a\tb", None),
+            ("GET", "/\u{7f}", None),
+        ];
+        for (method, target, expected) in table {
+            assert_eq!(parse(method.as_bytes(), target.as_bytes()).ok(), *expected, "{method} {target:?}");
+        }
+    }
+
+    #[test]
+    fn paths() {
+        let long = "a".repeat(255);
+        let table: &[(&str, Result<&[u8], u16>)] = &[
+            ("/", Ok(b"")),
+            ("", Ok(b"")),
+            ("/a", Ok(b"a")),
+            ("/a/", Ok(b"a/")),
+            ("/a/b.c", Ok(b"a/b.c")),
+            ("//", Ok(b"")),
+            ("//a", Ok(b"a")),
+            ("/a//b///c/", Ok(b"a/b/c/")),
+            ("/./a/./b", Ok(b"a/b")),
+            ("/a/.", Ok(b"a/")),
+            ("/.", Ok(b"")),
+            ("/%61%2e%62", Ok(b"a.b")),
+            ("/%2541", Ok(b"%41")),
+            ("/a%20b%0a", Ok(b"a b\n")),
+            ("/%c3%a9%ff", Ok(b"\xc3\xa9\xff")),
+            ("/a\\b%5cc", Ok(b"a\\b\\c")),
+            ("/a..b/...c", Err(404)),
+            ("/a..b/c..", Ok(b"a..b/c..")),
+            ("/.well-known/x", Ok(b".well-known/x")),
+            ("/.well-known/.x", Err(404)),
+            ("/a/.well-known/x", Err(404)),
+            ("/.git/config", Err(404)),
+            ("/%2egit/config", Err(404)),
+            ("/a/.env", Err(404)),
+            ("/..", Err(404)),
+            ("/../a", Err(404)),
+            ("/a/../b", Err(404)),
+            ("/a/..", Err(404)),
+            ("/%2e%2E/a", Err(404)),
+            ("/.%2e/a", Err(404)),
+            ("/..%2fa", Err(404)),
+            ("/a%2Fb", Err(404)),
+            ("/a%00", Err(404)),
+            ("/%", Err(400)),
+            ("/%4", Err(400)),
+            ("/%zz", Err(400)),
+            ("/%+1", Err(400)),
+        ];
+        for (path, expected) in table {
+            let visible = |path: SitePath<'static>| DotfilePolicy::Visible.allow_all(&path).then_some(path);
+            let got = locate(path.as_bytes()).and_then(|path| visible(path).ok_or(Refusal::NOT_FOUND));
+            let got = got.as_ref().map(SitePath::bytes).map_err(|refusal| refusal.status.code());
+            assert_eq!(got, *expected, "{path:?}");
+        }
+        assert!(locate(format!("/{long}").as_bytes()).is_ok());
+        assert_eq!(locate(format!("/{long}a").as_bytes()), Err(Refusal::NOT_FOUND));
+    }
+
+    #[test]
+    fn hidden_names_can_be_allowed_and_what_leads_up_never() {
+        for path in ["/.git/config", "/a/.env", "/.a", "/...", "/a/.well-known/x"] {
+            assert!(locate(path.as_bytes()).is_ok_and(|path| DotfilePolicy::All.allow_all(&path)), "{path}");
+        }
+        for path in ["/..", "/a/..", "/a/../b", "/%2e%2e/a", "/..%2fa", "/a%00"] {
+            assert_eq!(locate(path.as_bytes()), Err(Refusal::NOT_FOUND), "{path}");
+        }
+    }
+}

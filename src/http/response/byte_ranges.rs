@@ -1,0 +1,76 @@
+//! Several parts of a file in one response: the framing of `multipart/byteranges` (RFC 9110 §14.6, RFC 2046 §5.1).
+//!
+//! The parts themselves stay where they are. What stands between them is known beforehand, and so is the length.
+
+use crate::http::{ByteRange, Representation};
+
+/// The framing of a body with `parts` of the file that `facts` are about.
+#[derive(Debug, Clone, Copy)]
+pub struct ByteRanges<'a> {
+    pub file: &'a Representation,
+    pub ranges: &'a [ByteRange],
+}
+
+/// RFC 2046 §5.1.1.
+const MAX_BOUNDARY: usize = 70;
+
+impl ByteRanges<'_> {
+    /// What tells the parts apart: the tag, which no file holds by chance. One that was made to hold its own deceives
+    /// nobody but its readers.
+    fn boundary(&self) -> String {
+        let mut boundary = format!("oneloop-{}", self.file.validators.tag.trim_matches('"'));
+        boundary.truncate(MAX_BOUNDARY);
+        boundary
+    }
+
+    /// The value of `Content-Type`.
+    pub fn media_type(&self) -> String {
+        format!("multipart/byteranges; boundary={}", self.boundary())
+    }
+
+    /// The length of the whole body in bytes.
+    pub fn length(&self) -> u64 {
+        let delimiters: usize = (0..=self.ranges.len()).map(|index| self.delimiter(index).len()).sum();
+        delimiters as u64 + self.ranges.iter().map(|part| part.length()).sum::<u64>()
+    }
+
+    /// What stands before the part of number `index`, or behind the last one.
+    pub fn delimiter(&self, index: usize) -> String {
+        let (boundary, Representation { media_type, len, .. }) = (self.boundary(), self.file);
+        let line_end = if index == 0 { "" } else { "\r\n" };
+        match self.ranges.get(index) {
+            None => format!("{line_end}--{boundary}--\r\n"),
+            Some(ByteRange { first, last }) => format!(
+                "{line_end}--{boundary}\r\nContent-Type: {media_type}\r\n\
+                 Content-Range: bytes {first}-{last}/{len}\r\n\r\n"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Validators;
+
+    #[test]
+    fn the_framing_of_two_parts() {
+        let facts = Representation::new(100, "text/plain".into(), None, Validators::of_test("a-b"));
+        let parts = [ByteRange { first: 0, last: 4 }, ByteRange { first: 99, last: 99 }];
+        let body = ByteRanges { file: &facts, ranges: &parts };
+        assert_eq!(body.media_type(), "multipart/byteranges; boundary=oneloop-a-b");
+        let expected = "--oneloop-a-b\r\nContent-Type: text/plain\r\nContent-Range: bytes 0-4/100\r\n\r\n01234\
+             \r\n--oneloop-a-b\r\nContent-Type: text/plain\r\nContent-Range: bytes 99-99/100\r\n\r\n9\
+             \r\n--oneloop-a-b--\r\n";
+        let delimiters = [0, 1, 2].map(|index| body.delimiter(index));
+        assert_eq!([&delimiters[0], "01234", &delimiters[1], "9", &delimiters[2]].concat(), expected);
+        assert_eq!(body.length(), expected.len() as u64);
+    }
+
+    #[test]
+    fn a_boundary_is_at_most_as_long_as_it_may_be() {
+        let facts = Representation::new(1, "text/plain".into(), None, Validators::of_test(&"f".repeat(100)));
+        let body = ByteRanges { file: &facts, ranges: &[] };
+        assert_eq!(body.boundary().len(), MAX_BOUNDARY);
+    }
+}

@@ -1,0 +1,484 @@
+//! What to send: the one place where responses are decided. [`render`](super::render) writes their heads.
+//!
+//! An [`Answer`] is a kind of response. [`Plan::new`] turns it into a status, field lines, a body and what may be said
+//! beside them: a new kind of response is one more arm there.
+
+use std::{borrow::Cow, ops::Range};
+
+use crate::{
+    http::{
+        ByteRange, ByteRanges, Method, Policy, PreconditionResult, Refusal, Representation, Request,
+        RequestInfo, Status, Validators, Vary,
+        negotiation::range::Ranges,
+        policy::header_rules::HeaderScope,
+        request::fields::{Persistence, Version},
+    },
+    site_path::SitePath,
+};
+
+/// A response, decided and not yet sent.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    pub status: Status,
+    pub body: ResponseBody,
+    /// Field lines about the representation: made for this response, and behind them the file's own.
+    pub(super) fields: Cow<'static, str>,
+    pub(super) file_fields: &'a [u8],
+    /// Which request fields decided on it.
+    pub(super) vary: Vary,
+    /// What the operator's header rules may be about.
+    pub(super) scope: HeaderScope,
+    pub(super) persistence: Persistence,
+    /// The length of the body in bytes; `None`: it is made while it is sent.
+    len: Option<u64>,
+    is_refused: bool,
+}
+
+/// The body of a response. That of a response to HEAD is empty.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ResponseBody {
+    Empty,
+    /// These bytes of the file.
+    File(Range<u64>),
+    /// These ranges of the file, framed as [`ByteRanges`].
+    FileRanges(Vec<ByteRange>),
+    /// Our page for this refusal.
+    ErrorPage(Refusal),
+    /// What is made while it is sent.
+    Generated {
+        is_chunked: bool,
+    },
+}
+
+/// The kinds of responses.
+#[derive(Debug)]
+enum Answer<'a> {
+    /// 200 with the file.
+    File(&'a Representation),
+    /// 206 with one range of the file.
+    FileRange(&'a Representation, ByteRange),
+    /// 206 with several ranges of the file.
+    FileRanges(&'a Representation, Vec<ByteRange>),
+    /// 304: the client's copy is still good. There is no file for a listing.
+    NotModified(Option<&'a Representation>),
+    /// 416: the file has none of the ranges.
+    RangeNotSatisfiable(&'a Representation),
+    /// A refusal, with our page for it.
+    ErrorPage(Refusal),
+    /// A refusal, with the site's page for it.
+    CustomErrorPage(Refusal, &'a Representation),
+    /// 200 with a listing of this media type.
+    Listing(&'static str),
+    /// 204: which methods there are.
+    Allow,
+    /// 301 to this URL.
+    Redirect(String),
+}
+
+const CHANGED: Refusal =
+    Refusal::new(Status::PreconditionFailed, "The file is not the version that the request names.");
+const RANGE_NOT_SATISFIABLE: Refusal =
+    Refusal::new(Status::RangeNotSatisfiable, "The file does not have the requested range.");
+/// The methods of a file server.
+const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
+/// The name of a file must not become a script, whatever it is.
+const LISTING_CSP: &str = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n";
+
+/// Responses with the bytes of a file.
+const CONTENT: HeaderScope = HeaderScope { content: true, freshness: true, csp: true };
+/// Responses about a file.
+const ABOUT_FILE: HeaderScope = HeaderScope { content: false, ..CONTENT };
+/// Responses that are not about a file.
+const OTHER: HeaderScope = HeaderScope { freshness: false, ..ABOUT_FILE };
+
+impl<'a> Plan<'a> {
+    fn new(request: &RequestInfo<'_>, answer: Answer<'a>) -> Plan<'a> {
+        let persistence = if request.persists() { request.persistence } else { Persistence::Close };
+        let mut plan = Plan {
+            status: Status::Ok,
+            body: ResponseBody::Empty,
+            fields: Cow::Borrowed(""),
+            file_fields: b"",
+            vary: Vary::NOTHING,
+            scope: OTHER,
+            persistence,
+            len: Some(0),
+            is_refused: !request.is_complete,
+        };
+        match answer {
+            Answer::File(file) => {
+                plan.body = ResponseBody::File(0..file.len);
+                plan.len = Some(file.len);
+                plan.file_fields = file.fields();
+                plan.scope = CONTENT;
+            }
+            Answer::FileRange(file, range) => {
+                let ByteRange { first, last } = range;
+                let (len, total) = (range.length(), file.len);
+                plan.status = Status::PartialContent;
+                plan.body = ResponseBody::File(first..last + 1);
+                plan.len = Some(len);
+                plan.fields =
+                    format!("Content-Length: {len}\r\nContent-Range: bytes {first}-{last}/{total}\r\n")
+                        .into();
+                plan.file_fields = file.partial_fields();
+                plan.scope = CONTENT;
+            }
+            Answer::FileRanges(file, ranges) => {
+                let body = ByteRanges { file, ranges: &ranges };
+                let (len, media_type) = (body.length(), body.media_type());
+                plan.status = Status::PartialContent;
+                plan.len = Some(len);
+                plan.fields = format!("Content-Length: {len}\r\nContent-Type: {media_type}\r\n").into();
+                plan.file_fields = file.not_modified_fields();
+                plan.body = ResponseBody::FileRanges(ranges);
+                plan.scope = ABOUT_FILE;
+            }
+            Answer::NotModified(file) => {
+                plan.status = Status::NotModified;
+                plan.file_fields = file.map_or(b"", |file| file.not_modified_fields());
+                plan.scope = if file.is_some() { ABOUT_FILE } else { OTHER };
+            }
+            Answer::RangeNotSatisfiable(file) => {
+                plan.refuse_with(RANGE_NOT_SATISFIABLE, &format!("Content-Range: bytes */{}\r\n", file.len));
+            }
+            Answer::ErrorPage(refusal) => plan.refuse_with(
+                refusal,
+                match refusal.status {
+                    Status::MethodNotAllowed => ALLOW,
+                    Status::ServiceUnavailable => "Retry-After: 1\r\n",
+                    _ => "",
+                },
+            ),
+            Answer::CustomErrorPage(refusal, page) => {
+                let Representation { media_type, len, .. } = page;
+                plan.status = refusal.status;
+                plan.body = ResponseBody::File(0..*len);
+                plan.len = Some(*len);
+                plan.fields = format!("Content-Type: {media_type}\r\nContent-Length: {len}\r\n").into();
+            }
+            Answer::Listing(media_type) => {
+                // HTTP/1.0 has no chunks: there the end of the connection ends the body (RFC 9112 section 6.3).
+                let is_chunked = request.version == Version::Http11;
+                let chunked = if is_chunked { "Transfer-Encoding: chunked\r\n" } else { "" };
+                plan.body = ResponseBody::Generated { is_chunked };
+                plan.len = None;
+                plan.fields = format!("Content-Type: {media_type}\r\n{LISTING_CSP}{chunked}").into();
+                plan.scope.csp = false;
+                if !is_chunked && request.method != Method::Head {
+                    plan.persistence = Persistence::Close;
+                }
+            }
+            Answer::Allow => {
+                plan.status = Status::NoContent;
+                plan.fields = Cow::Borrowed(ALLOW);
+            }
+            Answer::Redirect(location) => {
+                plan.status = Status::MovedPermanently;
+                plan.fields = format!("Location: {location}\r\nContent-Length: 0\r\n").into();
+            }
+        }
+        if request.method == Method::Head {
+            (plan.body, plan.len) = (ResponseBody::Empty, Some(0));
+        }
+        plan
+    }
+
+    /// Makes this plan a refusal with our page for it; `fields` are whole lines.
+    fn refuse_with(&mut self, refusal: Refusal, fields: &str) {
+        let len = refusal.page_len();
+        self.status = refusal.status;
+        self.len = Some(len);
+        self.fields =
+            format!("{fields}Content-Type: text/html; charset=utf-8\r\nContent-Length: {len}\r\n").into();
+        self.body = ResponseBody::ErrorPage(refusal);
+    }
+
+    /// Plans the response to a request for a file: whole, in part, or not at all where the client's copy is still good.
+    /// The file was chosen among its variants.
+    pub fn file(request: &Request<'_>, file: &'a Representation, policy: &Policy) -> Plan<'a> {
+        Plan::file_answer(request, file, policy).varying(Vary::ACCEPT_ENCODING)
+    }
+
+    fn file_answer(request: &Request<'_>, file: &'a Representation, policy: &Policy) -> Plan<'a> {
+        let info = &request.info;
+        let Some(preconditions) = &request.fields.preconditions else {
+            return Plan::new(info, Answer::File(file));
+        };
+        match preconditions.evaluate(&file.validators) {
+            PreconditionResult::Proceed => {}
+            PreconditionResult::NotModified => return Plan::new(info, Answer::NotModified(Some(file))),
+            PreconditionResult::Failed => return Plan::refuse(info, CHANGED, None),
+        }
+        // Range is defined for GET alone (RFC 9110 section 14.2).
+        let ranges = match &preconditions.range {
+            Some(value) if info.method == Method::Get && preconditions.allows_range(&file.validators) => {
+                Ranges::of(value, file.len)
+            }
+            _ => Ranges::Ignored,
+        };
+        let answer = match ranges {
+            // Clients do not agree whether the coding is that of the ranges or of what holds them.
+            Ranges::Multiple(_) if file.coding.is_some() => Answer::File(file),
+            // Header rules about the content would have to be in each part.
+            Ranges::Multiple(_) if policy.is_about_content(info) => Answer::File(file),
+            Ranges::Ignored => Answer::File(file),
+            Ranges::Single(range) => Answer::FileRange(file, range),
+            Ranges::Multiple(ranges) => Answer::FileRanges(file, ranges),
+            Ranges::Unsatisfiable => Answer::RangeNotSatisfiable(file),
+        };
+        Plan::new(info, answer)
+    }
+
+    /// Plans a redirect to `path`. The URL is made of a path of ours, so it never leads to another host, whatever the
+    /// request's URL began with.
+    pub fn redirect(request: &Request<'_>, path: &SitePath<'_>) -> Plan<'a> {
+        let query = request.query().map(|query| format!("?{}", String::from_utf8_lossy(query)));
+        let location = format!("{path}{}", query.unwrap_or_default());
+        Plan::new(&request.info, Answer::Redirect(location))
+    }
+
+    /// Plans the response that preconditions make of a listing, which has no version that a tag could name (RFC 9110
+    /// sections 13.1.1 and 13.1.2). Returns `None` if it can be listed.
+    pub fn instead_of_listing(request: &Request<'_>) -> Option<Plan<'a>> {
+        let info = &request.info;
+        let plan = match request.fields.preconditions.as_ref()?.evaluate(&Validators::default()) {
+            PreconditionResult::Proceed => return None,
+            PreconditionResult::NotModified => Plan::new(info, Answer::NotModified(None)),
+            PreconditionResult::Failed => Plan::refuse(info, CHANGED, None),
+        };
+        Some(plan.varying(Vary::ACCEPT))
+    }
+
+    /// Plans a listing of this media type, which is made while it is sent.
+    pub fn listing(request: &RequestInfo<'_>, media_type: &'static str) -> Plan<'a> {
+        Plan::new(request, Answer::Listing(media_type)).varying(Vary::ACCEPT)
+    }
+
+    /// Plans the response to OPTIONS (RFC 9110 section 9.3.7).
+    pub fn options(request: &RequestInfo<'_>) -> Plan<'a> {
+        Plan::new(request, Answer::Allow)
+    }
+
+    /// Plans a refusal, with the site's own page if it has one.
+    pub fn refuse(request: &RequestInfo<'_>, refusal: Refusal, page: Option<&'a Representation>) -> Plan<'a> {
+        let answer = match page {
+            Some(page) => Answer::CustomErrorPage(refusal, page),
+            None => Answer::ErrorPage(refusal),
+        };
+        let mut plan = Plan::new(request, answer);
+        if refusal.status == Status::NotAcceptable {
+            plan.vary = Vary::ACCEPT_ENCODING;
+        }
+        if !refusal.persists {
+            (plan.persistence, plan.is_refused) = (Persistence::Close, true);
+        }
+        plan
+    }
+
+    /// Adds `vary` to what decided on the response.
+    pub fn varying(self, vary: Vary) -> Plan<'a> {
+        Plan { vary: self.vary.and(vary), ..self }
+    }
+
+    /// Marks the file as standing in for one that is missing: how long a copy is good does not hold for it.
+    pub fn standing_in(mut self) -> Plan<'a> {
+        self.scope.freshness = false;
+        self
+    }
+
+    /// Ends the connection with this response.
+    pub fn closing(self) -> Plan<'a> {
+        Plan { persistence: Persistence::Close, ..self }
+    }
+
+    /// Returns whether the connection goes on after this response.
+    pub fn persists(&self) -> bool {
+        self.persistence != Persistence::Close
+    }
+
+    /// Returns whether the rest of the input is not parsed, and may still be coming.
+    pub fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
+    /// Returns the length of the body in bytes; `None`: it is made while it is sent.
+    pub fn body_len(&self) -> Option<u64> {
+        self.len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{RenderContext, Validators, locate, parse};
+
+    const DATE: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
+
+    fn request(line: &str, fields: &str) -> Request<'static> {
+        let input = format!("{line}\r\nHost: a\r\n{fields}\r\n").leak();
+        parse(input.as_bytes()).expect("no refusal").expect("a whole request").0
+    }
+
+    fn rendered(plan: &Plan<'_>) -> String {
+        let mut out = Vec::new();
+        let cx =
+            RenderContext { date: DATE, policy: &Policy::default(), request: &RequestInfo::unparsed(b"") };
+        let head = plan.render(&cx, &mut out);
+        assert!(out[..head].ends_with(b"\r\n\r\n"));
+        String::from_utf8(out).expect("text")
+    }
+
+    fn representation() -> Representation {
+        Representation::new(5, "text/plain".into(), None, Validators::of_test("tag"))
+    }
+
+    #[test]
+    fn a_file() {
+        let file = representation();
+        let plan = Plan::file(&request("GET / HTTP/1.1", ""), &file, &Policy::default());
+        let expected = "HTTP/1.1 200 OK\r\nServer: oneloop\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+             Content-Length: 5\r\nContent-Type: text/plain\r\nETag: \"tag\"\r\nAccept-Ranges: bytes\r\n\
+             Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\nVary: Accept-Encoding\r\n\r\n";
+        assert_eq!(rendered(&plan), expected);
+        assert!(plan.persists());
+        assert_eq!(plan.body, ResponseBody::File(0..5));
+        let head = Plan::file(&request("HEAD / HTTP/1.1", ""), &file, &Policy::default());
+        assert_eq!(rendered(&head), expected, "HEAD has the head of GET");
+        assert_eq!(head.body, ResponseBody::Empty);
+    }
+
+    #[test]
+    fn what_is_said_of_the_connection() {
+        let table = [
+            ("GET / HTTP/1.1", "", None),
+            ("GET / HTTP/1.1", "Connection: close\r\n", Some("close")),
+            ("GET / HTTP/1.0", "", Some("close")),
+            ("GET / HTTP/1.0", "Connection: keep-alive\r\n", Some("keep-alive")),
+            ("POST / HTTP/1.1", "Content-Length: 99999\r\n", Some("close")),
+        ];
+        let file = representation();
+        for (line, fields, expected) in table {
+            let plan = Plan::file(&request(line, fields), &file, &Policy::default());
+            let text = rendered(&plan);
+            let said = text.split("\r\n").find_map(|line| line.strip_prefix("Connection: "));
+            assert_eq!(said, expected, "{line} {fields:?}");
+            assert_eq!(plan.persists(), said != Some("close"));
+            assert!(rendered(&plan.closing()).contains("\r\nConnection: close\r\n"));
+        }
+    }
+
+    #[test]
+    fn a_redirect_stays_here_and_keeps_the_query() {
+        let table = [
+            ("/docs", "/docs/"),
+            ("/docs?a=b&c", "/docs/?a=b&c"),
+            ("/docs?", "/docs/?"),
+            ("//evil.example", "/evil.example/"),
+            ("/.//evil.example", "/evil.example/"),
+            ("/\\evil.example", "/%5Cevil.example/"),
+            ("/%5cevil.example", "/%5Cevil.example/"),
+            ("/%0d%0aSet-Cookie:x", "/%0D%0ASet-Cookie%3Ax/"),
+            ("/a%20b/%c3%a9%25", "/a%20b/%C3%A9%25/"),
+            ("http://evil.example/docs?q", "/docs/?q"),
+        ];
+        for (target, expected) in table {
+            let request = request(&format!("GET {target} HTTP/1.1"), "");
+            let path = target.strip_prefix("http://evil.example").unwrap_or(target);
+            let path = path.split('?').next().unwrap_or_default();
+            let path = locate(path.as_bytes()).expect("a path").into_directory();
+            let text = rendered(&Plan::redirect(&request, &path));
+            assert!(text.contains(&format!("\r\nLocation: {expected}\r\n")), "{target}: {text}");
+            assert!(text.contains("\r\nContent-Length: 0\r\n"), "{text}");
+        }
+    }
+
+    #[test]
+    fn refusals() {
+        let get = request("GET / HTTP/1.1", "");
+        let text = rendered(&Plan::refuse(&get.info, Refusal::NOT_FOUND, None));
+        let (head, page) = text.split_once("\r\n\r\n").expect("a head");
+        assert!(head.starts_with("HTTP/1.1 404 Not Found\r\n"), "{head}");
+        assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", page.len())), "{head}");
+        assert!(page.contains("<h1>404 Not Found</h1>") && page.contains(Refusal::NOT_FOUND.why), "{page}");
+
+        let head_only =
+            rendered(&Plan::refuse(&request("HEAD / HTTP/1.1", "").info, Refusal::NOT_FOUND, None));
+        assert_eq!(head_only, format!("{head}\r\n\r\n"));
+
+        let file = representation();
+        let own = Plan::refuse(&get.info, Refusal::NOT_FOUND, Some(&file));
+        assert_eq!(own.body, ResponseBody::File(0..5));
+        let text = rendered(&own);
+        assert!(text.contains("\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n"), "{text}");
+        assert!(!text.contains("ETag"), "it is no version of what was asked for: {text}");
+
+        let post = request("POST / HTTP/1.1", "");
+        let refusal = post.validate().expect_err("a refusal");
+        assert!(
+            rendered(&Plan::refuse(&post.info, refusal, None)).contains("\r\nAllow: GET, HEAD, OPTIONS\r\n")
+        );
+        assert!(rendered(&Plan::refuse(&get.info, Refusal::BUSY, None)).contains("\r\nRetry-After: 1\r\n"));
+    }
+
+    #[test]
+    fn refused_input_ends_the_connection() {
+        let plan = Plan::refuse(&RequestInfo::unparsed(b"GET /"), Refusal::bad("Because."), None);
+        assert!(!plan.persists());
+        assert!(rendered(&plan).ends_with("<p>Because.</p>\n"));
+        for head in [&b"HEAD /"[..], b"\r\nHEAD /"] {
+            assert!(
+                rendered(&Plan::refuse(&RequestInfo::unparsed(head), Refusal::bad("Because."), None))
+                    .ends_with("\r\n\r\n")
+            );
+        }
+    }
+
+    #[test]
+    fn options() {
+        let text = rendered(&Plan::options(&request("OPTIONS * HTTP/1.1", "").info));
+        assert!(text.starts_with("HTTP/1.1 204 No Content\r\n"), "{text}");
+        assert!(
+            text.contains("\r\nAllow: GET, HEAD, OPTIONS\r\n") && !text.contains("Content-Length"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_part_a_copy_and_neither() {
+        let file = representation();
+        let render = |line: &str, fields: &str| {
+            let request = request(line, fields);
+            let plan = Plan::file(&request, &file, &Policy::default());
+            (rendered(&plan), plan.body)
+        };
+        let (part, content) = render("GET / HTTP/1.1", "Range: bytes=1-3\r\n");
+        assert!(part.starts_with("HTTP/1.1 206 Partial Content\r\n"), "{part}");
+        assert!(
+            part.contains("\r\nContent-Length: 3\r\nContent-Range: bytes 1-3/5\r\nContent-Type: "),
+            "{part}"
+        );
+        assert_eq!(content, ResponseBody::File(1..4));
+
+        let (whole, content) = render("HEAD / HTTP/1.1", "Range: bytes=1-3\r\n");
+        assert!(whole.contains("\r\nContent-Length: 5\r\n"), "HEAD ignores it: {whole}");
+        assert_eq!(content, ResponseBody::Empty);
+
+        let (copy, content) = render("GET / HTTP/1.1", "If-None-Match: \"tag\"\r\nRange: bytes=1-3\r\n");
+        assert!(copy.starts_with("HTTP/1.1 304 Not Modified\r\n"), "{copy}");
+        assert!(copy.contains("\r\nETag: \"tag\"\r\n") && copy.contains("\r\nCache-Control: "), "{copy}");
+        assert!(!copy.contains("Content-Length") && !copy.contains("Content-Type:"), "{copy}");
+        assert!(copy.ends_with("\r\n\r\n") && content == ResponseBody::Empty);
+
+        let (none, _) = render("GET / HTTP/1.1", "Range: bytes=5-\r\n");
+        assert!(none.starts_with("HTTP/1.1 416 Range Not Satisfiable\r\n"), "{none}");
+        assert!(none.contains("\r\nContent-Range: bytes */5\r\n"), "{none}");
+
+        let (failed, _) = render("GET / HTTP/1.1", "If-Match: \"other\"\r\n");
+        assert!(failed.starts_with("HTTP/1.1 412 Precondition Failed\r\n"), "{failed}");
+        let (changed, _) = render("GET / HTTP/1.1", "If-Range: \"other\"\r\nRange: bytes=1-3\r\n");
+        assert!(changed.starts_with("HTTP/1.1 200 OK\r\n"), "{changed}");
+        let (lines, _) = render("GET / HTTP/1.1", "If-None-Match: \"x\"\r\nIf-None-Match: \"tag\"\r\n");
+        assert!(lines.starts_with("HTTP/1.1 304 "), "two lines are one list: {lines}");
+    }
+}

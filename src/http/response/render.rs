@@ -1,0 +1,35 @@
+//! How a response is written: the one place where heads, and our error pages, become bytes.
+
+use crate::http::{Plan, Policy, RequestInfo, ResponseBody, request::fields::Persistence};
+
+/// What a head needs beside its plan.
+#[derive(Debug, Clone, Copy)]
+pub struct RenderContext<'a> {
+    /// The value of `Date`.
+    pub date: &'a [u8],
+    pub policy: &'a Policy,
+    pub request: &'a RequestInfo<'a>,
+}
+
+impl Plan<'_> {
+    /// Appends the head, and the body if it is an error page of ours. Returns the length of the head in bytes.
+    pub fn render(&self, cx: &RenderContext<'_>, out: &mut Vec<u8>) -> usize {
+        let head = out.len();
+        out.extend_from_slice(self.status.head().as_bytes());
+        out.extend_from_slice(cx.date);
+        out.extend_from_slice(match self.persistence {
+            Persistence::KeepAlive => b"\r\n",
+            Persistence::KeepAliveExplicit => b"\r\nConnection: keep-alive\r\n",
+            Persistence::Close => b"\r\nConnection: close\r\n",
+        });
+        out.extend_from_slice(self.fields.as_bytes());
+        out.extend_from_slice(self.file_fields);
+        cx.policy.append(self.scope, self.vary, cx.request, head, out);
+        out.extend_from_slice(b"\r\n");
+        let len = out.len() - head;
+        if let ResponseBody::ErrorPage(refusal) = &self.body {
+            refusal.page().iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
+        }
+        len
+    }
+}

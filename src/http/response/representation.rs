@@ -1,0 +1,83 @@
+//! What a response head says about a file, as field lines: made once for each reading of the file, not for each request.
+
+use std::fmt::Write;
+
+use crate::http::{Coding, Validators};
+
+/// The metadata of a file that is served (RFC 9110 section 8).
+#[derive(Debug)]
+pub struct Representation {
+    /// The length in bytes.
+    pub len: u64,
+    /// The `Content-Type`; for a variant that of its original.
+    pub media_type: String,
+    /// The content coding of a variant.
+    pub coding: Option<Coding>,
+    pub validators: Validators,
+    /// The field lines of a 200 that are about the file, in three groups: see the methods.
+    fields: Box<[u8]>,
+    type_at: usize,
+    validators_at: usize,
+}
+
+impl Representation {
+    pub fn new(
+        len: u64,
+        media_type: String,
+        coding: Option<Coding>,
+        validators: Validators,
+    ) -> Representation {
+        let mut fields = format!("Content-Length: {len}\r\n");
+        let type_at = fields.len();
+        let _ = write!(fields, "Content-Type: {media_type}\r\n");
+        if let Some(coding) = coding {
+            let _ = write!(fields, "Content-Encoding: {}\r\n", coding.name());
+        }
+        let validators_at = fields.len();
+        if let Some(modified) = validators.modified {
+            let date = httpdate::HttpDate::from(modified);
+            let _ = write!(fields, "Last-Modified: {date}\r\n");
+        }
+        let _ = write!(fields, "ETag: {}\r\nAccept-Ranges: bytes\r\n", validators.tag);
+        let fields = fields.into_bytes().into();
+        Representation { len, media_type, coding, validators, fields, type_at, validators_at }
+    }
+
+    /// Returns the field lines of a 200: length, type and validators.
+    pub fn fields(&self) -> &[u8] {
+        &self.fields
+    }
+
+    /// Returns the field lines of a 206: type and validators.
+    pub fn partial_fields(&self) -> &[u8] {
+        &self.fields[self.type_at..]
+    }
+
+    /// Returns the field lines of a 304: validators.
+    pub fn not_modified_fields(&self) -> &[u8] {
+        &self.fields[self.validators_at..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_fields_of_a_file() {
+        let validators = Validators { modified: Some(at(784_111_777)), ..Validators::of_test("a-b") };
+        let facts = Representation::new(12, "text/plain".into(), Some(Coding::Gzip), validators);
+        let copy =
+            "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nETag: \"a-b\"\r\nAccept-Ranges: bytes\r\n";
+        let part = format!("Content-Type: text/plain\r\nContent-Encoding: gzip\r\n{copy}");
+        assert_eq!(String::from_utf8_lossy(facts.fields()), format!("Content-Length: 12\r\n{part}"));
+        assert_eq!(String::from_utf8_lossy(facts.partial_fields()), part);
+        assert_eq!(String::from_utf8_lossy(facts.not_modified_fields()), copy);
+    }
+}

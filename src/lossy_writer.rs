@@ -1,0 +1,207 @@
+//! Writing to whoever reads our output, without ever waiting for them.
+//!
+//! A log is read by a person, a pipe or a disk, and any of them may stall: a paused terminal must not stop the loop. So
+//! output goes out as far as its reader takes it, and lines that nobody takes are dropped and counted. Only a file on a
+//! disk can keep us waiting, as it does when it is served.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, ErrorKind, Write},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::OpenOptionsExt,
+    },
+};
+
+use rustix::{
+    fs::{FileType, OFlags, fstat},
+    net::SendFlags,
+};
+
+/// Where lines go.
+pub struct LossyWriter {
+    output: Output,
+    /// The end of a line whose beginning was taken.
+    tail: Vec<u8>,
+    dropped: u64,
+}
+
+enum Output {
+    File(File),
+    Socket(OwnedFd),
+}
+
+impl LossyWriter {
+    /// Lines go to where `output` leads.
+    ///
+    /// A descriptor that others have too must not be made non-blocking, for it would be so for them as well: the shell
+    /// that we were started from reads the same terminal. So what it leads to is opened once more. A socket cannot be,
+    /// but is asked at each call. What can be neither (without `/proc`, or another user's terminal) is written as it is.
+    ///
+    /// A file on a disk never says that it would block, and is written as it is: who shares it shares its position, and
+    /// would write over what went in by another.
+    pub fn new(output: OwnedFd) -> LossyWriter {
+        let is_on_disk =
+            fstat(&output).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
+        let output = if is_on_disk { Output::File(File::from(output)) } else { Output::of_our_own(output) };
+        LossyWriter { output, tail: Vec::new(), dropped: 0 }
+    }
+
+    /// Returns another writer to the same place.
+    ///
+    /// # Errors
+    /// The system gives no more descriptors.
+    pub fn try_clone(&self) -> io::Result<LossyWriter> {
+        let output = match &self.output {
+            Output::File(file) => Output::File(file.try_clone()?),
+            Output::Socket(socket) => Output::Socket(socket.try_clone()?),
+        };
+        Ok(LossyWriter { output, tail: Vec::new(), dropped: 0 })
+    }
+
+    /// Writes whole lines, as many as are taken.
+    pub fn write(&mut self, lines: &[u8]) {
+        let of_tail = self.push(&self.tail.clone());
+        self.tail.drain(..of_tail);
+        let taken = if self.tail.is_empty() { self.push(lines) } else { 0 };
+        let (done, rest) = lines.split_at(taken);
+        let is_cut = done.last().is_some_and(|last| *last != b'\n');
+        let (tail, lost) = rest.split_at(if is_cut { line_len(rest) } else { 0 });
+        self.tail.extend_from_slice(tail);
+        self.dropped += memchr::memchr_iter(b'\n', lost).count() as u64;
+    }
+
+    /// How many lines nobody took.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Writes until the reader takes no more, for whatever reason; returns how much it took.
+    fn push(&mut self, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        while taken < bytes.len() {
+            match self.output.write(&bytes[taken..]) {
+                Ok(0) => break,
+                Ok(n) => taken += n,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        taken
+    }
+}
+
+impl Output {
+    /// What `output` leads to, opened once more if that can be.
+    fn of_our_own(output: OwnedFd) -> Output {
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let again = OpenOptions::new()
+            .append(true)
+            .custom_flags(flags.bits() as i32)
+            .open(format!("/proc/self/fd/{}", output.as_raw_fd()));
+        match again {
+            Ok(file) => Output::File(file),
+            Err(_) if rustix::net::sockopt::socket_type(&output).is_ok() => Output::Socket(output),
+            Err(_) => Output::File(File::from(output)),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Output::File(file) => file.write(bytes),
+            Output::Socket(socket) => {
+                Ok(rustix::net::send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
+            }
+        }
+    }
+}
+
+/// The length of the first line, its end included.
+fn line_len(lines: &[u8]) -> usize {
+    memchr::memchr(b'\n', lines).map_or(lines.len(), |end| end + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read, os::unix::net::UnixStream};
+
+    use rustix::pipe::pipe;
+
+    use super::*;
+
+    /// A sink and its reader, by socket and by pipe.
+    fn pairs() -> [(LossyWriter, File); 2] {
+        let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+        let (read, write) = pipe().expect("a pipe");
+        [(ours.into(), theirs.into()), (write, read)]
+            .map(|(output, reader): (OwnedFd, OwnedFd)| (LossyWriter::new(output), File::from(reader)))
+    }
+
+    fn read_all(mut reader: File) -> Vec<u8> {
+        let mut got = Vec::new();
+        reader.read_to_end(&mut got).expect("read");
+        got
+    }
+
+    #[test]
+    fn lines_arrive_whole_and_in_order() {
+        for (mut sink, reader) in pairs() {
+            let lines: String = (0..2000).map(|i| format!("line {i}\n")).collect();
+            sink.write(lines.as_bytes());
+            drop(sink);
+            assert_eq!(read_all(reader), lines.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_stalled_reader_loses_lines_and_stops_nobody() {
+        for (mut sink, mut reader) in pairs() {
+            // Longer than a pipe's unit, and of a length that cuts a line when the pipe is full.
+            let line = [b"x".repeat(9_998), b"\n".to_vec()].concat();
+            let mut written = 0;
+            while sink.dropped() < 3 {
+                sink.write(&line);
+                written += 1;
+            }
+            // The reader goes on: the line that was cut is completed, and then come new ones.
+            let mut buffer = vec![0; 1 << 20];
+            let mut got = reader.read(&mut buffer).expect("read");
+            sink.write(b"news\n");
+            drop(sink);
+            buffer.truncate(got);
+            buffer.extend(read_all(reader));
+            got = buffer.len();
+            assert_eq!(got, (written - 3) * line.len() + 5, "every line is whole or not there");
+            assert!(buffer.ends_with(b"x\nnews\n"));
+        }
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_is_no_failure() {
+        for (mut sink, reader) in pairs() {
+            drop(reader);
+            sink.write(b"one\ntwo\n");
+            assert_eq!(sink.dropped(), 2);
+        }
+    }
+
+    #[test]
+    fn who_shares_a_file_does_not_write_over_its_lines() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let mut theirs = file.reopen().expect("open it");
+        let mut sink = LossyWriter::new(theirs.try_clone().expect("clone").into());
+        theirs.write_all(b"theirs\n").expect("write");
+        sink.write(b"ours\n");
+        theirs.write_all(b"theirs again\n").expect("write");
+        let got = std::fs::read_to_string(file.path()).expect("read");
+        assert_eq!(got, "theirs\nours\ntheirs again\n");
+    }
+
+    #[test]
+    fn a_shared_descriptor_stays_as_it_is() {
+        let (_read, write) = pipe().expect("a pipe");
+        let theirs = write.try_clone().expect("clone");
+        let _sink = LossyWriter::new(write);
+        assert!(!rustix::fs::fcntl_getfl(&theirs).expect("flags").contains(OFlags::NONBLOCK));
+    }
+}

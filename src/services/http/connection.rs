@@ -1,0 +1,135 @@
+//! One HTTP connection: a request in, a response out, one after the other.
+//!
+//! | state | entered when | `receive` | `resume` | timeout |
+//! |---|---|---|---|---|
+//! | `New` | the connection is accepted | parses a request and [replies](Reply) | - | head |
+//! | `Idle` | a response is in the outbox | the same | - | idle; head once a request has begun |
+//! | `Gathering` | a listing was requested | - | gathers rows, then replies | - |
+//! | `Streaming` | a body is made in pieces | - | puts the next piece | - |
+//!
+//! From every state a response that ends the connection leads to [`Progress::Close`]. `Gathering` and `Streaming` yield
+//! after each piece, so `receive` is not called until they are over (send timeouts are the connection's).
+
+use std::{mem, rc::Rc};
+
+use super::{
+    HttpService,
+    reply::{Outcome, PendingListing, Reply, StreamingResponse},
+};
+use crate::{
+    clock::Clock,
+    http::{Refusal, RequestInfo, missing_part, parse},
+    protocol::{CloseReason, Context, Outbox, Progress, Protocol, Received, Timeout},
+    services::access_log::PendingEntries,
+    trace::Step,
+};
+
+/// An HTTP connection.
+pub struct HttpConnection {
+    http: Rc<HttpService>,
+    entries: Option<Box<PendingEntries>>,
+    state: State,
+}
+
+enum State {
+    New,
+    Idle,
+    Gathering(Box<PendingListing>),
+    Streaming(Box<StreamingResponse>),
+}
+
+impl HttpConnection {
+    pub fn new(http: Rc<HttpService>, entries: Option<PendingEntries>) -> HttpConnection {
+        HttpConnection { http, entries: entries.map(Box::new), state: State::New }
+    }
+
+    /// Runs `act` on a reply to `request`, and goes to the state that it leads to.
+    fn reply(
+        &mut self,
+        request: RequestInfo<'_>,
+        out: &mut Outbox,
+        cx: &mut Context<'_>,
+        act: impl FnOnce(Reply<'_, '_>) -> Outcome,
+    ) -> Progress {
+        let since = cx.clock.now();
+        let (http, entries) = (&*self.http, self.entries.as_deref_mut());
+        let outcome = act(Reply { http, entries, request, since, out, cx });
+        self.enter(outcome)
+    }
+
+    fn enter(&mut self, outcome: Outcome) -> Progress {
+        let (state, progress) = match outcome {
+            Outcome::Complete(None) => (State::Idle, Progress::Again),
+            Outcome::Complete(Some(reason)) => (State::Idle, Progress::Close(reason)),
+            Outcome::Gathering(listing) => (State::Gathering(listing), Progress::Yield),
+            Outcome::Streaming(response) => (State::Streaming(response), Progress::Yield),
+        };
+        self.state = state;
+        progress
+    }
+}
+
+impl Protocol for HttpConnection {
+    fn receive(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Received {
+        match parse(input) {
+            Ok(None) => {
+                cx.trace(|| Step::Incomplete { have: input.len(), need: missing_part(input) });
+                Received { consumed: 0, progress: Progress::NeedInput }
+            }
+            Ok(Some((request, len))) => {
+                let left = input.len() - len;
+                cx.trace(|| Step::Understood { start: request.info.line.to_vec(), len, left });
+                let progress = self.reply(request.info, out, cx, |reply| reply.respond(&request));
+                Received { consumed: len, progress }
+            }
+            Err(refusal) => {
+                cx.trace(|| Step::Refused { reason: refusal.why });
+                let request = RequestInfo::unparsed(input);
+                let progress = self.reply(request, out, cx, |reply| reply.refuse(refusal));
+                Received { consumed: input.len(), progress }
+            }
+        }
+    }
+
+    fn resume(&mut self, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
+        match mem::replace(&mut self.state, State::Idle) {
+            State::Gathering(listing) => {
+                let (http, entries) = (&*self.http, self.entries.as_deref_mut());
+                let outcome = listing.resume(http, entries, out, cx);
+                self.enter(outcome)
+            }
+            State::Streaming(response) => {
+                let outcome = response.put(self.entries.as_deref_mut(), out, cx);
+                self.enter(outcome)
+            }
+            State::New | State::Idle => Progress::Again,
+        }
+    }
+
+    fn timeout(&self, partial: bool) -> Timeout {
+        let timeouts = &self.http.timeouts;
+        match self.state {
+            State::Idle if !partial => Timeout { limit: timeouts.idle, reason: CloseReason::IdleTimeout },
+            _ => Timeout { limit: timeouts.head, reason: CloseReason::HeadTimeout },
+        }
+    }
+
+    fn on_timeout(&mut self, partial: &[u8], out: &mut Outbox, cx: &mut Context<'_>) {
+        // An empty line does not begin a request: old clients send one behind a body (RFC 9112 section 2.2).
+        if partial != b"\r\n" {
+            self.reply(RequestInfo::unparsed(partial), out, cx, |reply| reply.refuse(Refusal::LATE));
+        }
+    }
+
+    fn on_sent(&mut self, sent: u64, clock: &Clock) {
+        if let Some(entries) = &mut self.entries {
+            entries.on_sent(sent, clock);
+        }
+    }
+
+    fn on_closed(&mut self, sent: u64, clock: &Clock) {
+        if let Some(entries) = &mut self.entries {
+            entries.on_closed(sent, clock);
+        }
+    }
+}

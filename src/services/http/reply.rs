@@ -1,0 +1,239 @@
+//! One reply: from a request to a response in the outbox, or to what is left to make of it.
+
+use std::{rc::Rc, time::Instant};
+
+use super::{
+    HttpService,
+    representation::StaticFile,
+    resolve::Destination,
+    stream::{ListingBuilder, StreamBody, put_content},
+};
+use crate::{
+    http::{
+        Method, OwnedRequestInfo, Plan, Refusal, RenderContext, Request, RequestInfo, RequestKind,
+        ResponseBody, Status, Vary,
+    },
+    listing::{Listing, Order},
+    protocol::{CloseReason, Context, Outbox},
+    services::access_log::PendingEntries,
+    site_path::SitePath,
+    trace::Step,
+};
+
+/// What a reply leads to.
+pub enum Outcome {
+    /// The response is in the outbox; the connection ends with it for this reason.
+    Complete(Option<CloseReason>),
+    Gathering(Box<PendingListing>),
+    Streaming(Box<StreamingResponse>),
+}
+
+/// What a validated request asks for.
+enum Asked<'a> {
+    For(Destination<'a>),
+    Options,
+}
+
+/// Everything that the steps of one reply need.
+pub struct Reply<'c, 'x> {
+    pub http: &'c HttpService,
+    pub entries: Option<&'c mut PendingEntries>,
+    pub request: RequestInfo<'c>,
+    /// When the request had come.
+    pub since: Instant,
+    pub out: &'c mut Outbox,
+    pub cx: &'c mut Context<'x>,
+}
+
+impl<'c> Reply<'c, '_> {
+    /// Responds to a request that was parsed.
+    pub fn respond(mut self, request: &Request<'_>) -> Outcome {
+        let policy = &self.http.policy;
+        match self.look_up(request) {
+            Ok(Asked::For(Destination::File(file))) => {
+                let plan = Plan::file(request, &file.description, policy);
+                self.send(plan, Some(&file))
+            }
+            Ok(Asked::For(Destination::SpaFallback(file))) => {
+                let plan = Plan::file(request, &file.description, policy);
+                self.send(plan.standing_in().varying(Vary::NAVIGATION), Some(&file))
+            }
+            Ok(Asked::For(Destination::Redirect(path))) => self.send(Plan::redirect(request, &path), None),
+            Ok(Asked::For(Destination::Directory(path))) => self.list(request, path),
+            Ok(Asked::Options) => {
+                let plan = Plan::options(&self.request);
+                self.send(plan, None)
+            }
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    /// Resolves the request, and traces how long the file system took.
+    fn look_up<'a>(&mut self, request: &Request<'a>) -> Result<Asked<'a>, Refusal> {
+        let since = self.cx.is_traced().then(|| self.cx.clock.precise_now());
+        let found = self.resolve(request);
+        if let Some(since) = since {
+            let took = self.cx.clock.precise_now().saturating_duration_since(since);
+            self.cx.trace(|| Step::FileLookup { path: request.path().to_vec(), took });
+        }
+        found
+    }
+
+    fn resolve<'a>(&self, request: &Request<'a>) -> Result<Asked<'a>, Refusal> {
+        let (http, clock) = (self.http, self.cx.clock);
+        http.hosts.check(request.host())?;
+        let destination = match request.validate() {
+            Ok(RequestKind::Options) => return Ok(Asked::Options),
+            Ok(RequestKind::Path(path)) => http.resolver.resolve(path, request, clock)?,
+            // No file can be there, but an application may have a URL such as /item/a%2Fb.
+            Err(Refusal::NOT_FOUND) if request.path().starts_with(http.base().as_bytes()) => {
+                http.resolver.spa_fallback(request, clock)?
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        Ok(Asked::For(destination))
+    }
+
+    /// Refuses the request, with the site's own page for a missing file if it has one.
+    pub fn refuse(self, refusal: Refusal) -> Outcome {
+        let resolver = &self.http.resolver;
+        let is_missing = refusal.status == Status::NotFound;
+        let page = if is_missing { resolver.not_found_page(self.cx.clock) } else { None };
+        let mut plan = Plan::refuse(&self.request, refusal, page.as_deref().map(|page| &page.description));
+        if is_missing && resolver.options.spa.is_some() {
+            plan = plan.varying(Vary::NAVIGATION);
+        }
+        self.send(plan, page.as_ref())
+    }
+
+    /// Puts the response into the outbox, or its beginning.
+    fn send(mut self, plan: Plan<'_>, file: Option<&Rc<StaticFile>>) -> Outcome {
+        let (plan, ends) = self.write_head(plan);
+        match (plan.body, file) {
+            (ResponseBody::File(range), Some(file)) => put_content(file, range, self.out),
+            (ResponseBody::FileRanges(ranges), Some(file)) => {
+                let body = StreamBody::Ranges { file: Rc::clone(file), ranges, next: 0 };
+                return Box::new(StreamingResponse { body, ends }).put(self.entries, self.out, self.cx);
+            }
+            _ => {}
+        }
+        finish(self.entries, ends, self.out)
+    }
+
+    /// Begins to list the directory at `path`.
+    fn list(self, request: &Request<'_>, path: SitePath<'_>) -> Outcome {
+        if let Some(plan) = Plan::instead_of_listing(request) {
+            return self.send(plan, None);
+        }
+        let resolver = &self.http.resolver;
+        let (directory, quota) = match resolver.site.read_directory(&path) {
+            Ok(started) => started,
+            Err(error) => return self.refuse(error.into()),
+        };
+        let listing = Listing {
+            path: path.into_owned(),
+            base: resolver.options.base.clone(),
+            order: Order::of(request.query()),
+            is_json: request.fields.accept.prefers_json(),
+        };
+        let builder = Box::new(ListingBuilder::new(listing, directory, quota));
+        let pending = PendingListing { builder, request: self.request.to_owned(), since: self.since };
+        Box::new(pending).resume(self.http, self.entries, self.out, self.cx)
+    }
+
+    /// Sends a listing whose rows are gathered.
+    fn send_listing(mut self, builder: Box<ListingBuilder>) -> Outcome {
+        let (plan, ends) = self.write_head(Plan::listing(&self.request, builder.media_type()));
+        let ResponseBody::Generated { is_chunked } = plan.body else {
+            return finish(self.entries, ends, self.out);
+        };
+        let body = StreamBody::Listing { builder, is_chunked };
+        Box::new(StreamingResponse { body, ends }).put(self.entries, self.out, self.cx)
+    }
+
+    /// Puts the head into the outbox, and the body if it is an error page of ours. Returns the plan, and why the
+    /// connection ends with this response.
+    fn write_head<'a>(&mut self, plan: Plan<'a>) -> (Plan<'a>, Option<CloseReason>) {
+        let (plan, ends) = match plan.persists() {
+            true if self.cx.draining => (plan.closing(), Some(CloseReason::Shutdown)),
+            true => (plan, None),
+            // What follows the request is not parsed, and may still be coming.
+            false if plan.is_refused() => (plan, Some(CloseReason::BadRequest)),
+            false => (plan, Some(CloseReason::Done)),
+        };
+        let (position, at) = (self.out.position(), self.out.bytes().len());
+        let (date, policy) = (self.cx.clock.date(), &self.http.policy);
+        let len = plan.render(&RenderContext { date, policy, request: &self.request }, self.out.bytes());
+        if let Some(entries) = &mut self.entries {
+            entries.begin(&self.request, self.since, plan.status, position + len as u64, self.cx.clock);
+        }
+        self.cx.trace(|| {
+            let head = self.out.bytes()[at..at + len].to_vec();
+            Step::Planned { status: plan.status.code(), head, body: plan.body_len() }
+        });
+        (plan, ends)
+    }
+}
+
+/// Notes that the response is in the outbox, down to its last byte.
+fn finish(entries: Option<&mut PendingEntries>, ends: Option<CloseReason>, out: &Outbox) -> Outcome {
+    if let Some(entries) = entries {
+        entries.end(out.position());
+    }
+    Outcome::Complete(ends)
+}
+
+/// A listing whose rows are not all gathered. The request it answers is gone from the input.
+pub struct PendingListing {
+    builder: Box<ListingBuilder>,
+    request: OwnedRequestInfo,
+    since: Instant,
+}
+
+impl PendingListing {
+    /// Gathers rows while the turn has room for that, and sends the listing when all are there.
+    pub fn resume(
+        mut self: Box<Self>,
+        http: &HttpService,
+        entries: Option<&mut PendingEntries>,
+        out: &mut Outbox,
+        cx: &mut Context<'_>,
+    ) -> Outcome {
+        let request = self.request.as_info();
+        // The response to HEAD has nothing to wait for.
+        while request.method != Method::Head && !self.builder.is_complete() {
+            if !cx.work.take() {
+                return Outcome::Gathering(self);
+            }
+            match self.builder.gather(&http.resolver.site, cx.clock) {
+                Ok(names) => cx.trace(|| Step::EntriesRead { names }),
+                Err(error) => {
+                    return Reply { http, entries, request, since: self.since, out, cx }.refuse(error.into());
+                }
+            }
+        }
+        Reply { http, entries, request, since: self.since, out, cx }.send_listing(self.builder)
+    }
+}
+
+/// A response whose body is made in pieces.
+pub struct StreamingResponse {
+    body: StreamBody,
+    ends: Option<CloseReason>,
+}
+
+impl StreamingResponse {
+    /// Puts the next piece into the outbox, if the turn has room for the work.
+    pub fn put(
+        mut self: Box<Self>,
+        entries: Option<&mut PendingEntries>,
+        out: &mut Outbox,
+        cx: &mut Context<'_>,
+    ) -> Outcome {
+        let must_wait = self.body.is_work() && !cx.work.take();
+        if must_wait || self.body.put(out) {
+            return Outcome::Streaming(self);
+        }
+        finish(entries, self.ends, out)
+    }
+}

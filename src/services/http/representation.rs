@@ -1,0 +1,78 @@
+//! From the site to HTTP: a file's metadata becomes a representation, a site error a refusal.
+
+use crate::{
+    http::{Coding, DateStrength, Refusal, Representation, Status, Validators, media_type},
+    site::{Describe, Error, Metadata, Version},
+};
+
+/// A file of the site with its field lines.
+pub type StaticFile = crate::site::StaticFile<Representation>;
+
+impl Describe for Representation {
+    fn describe(name: &[u8], extension: Option<&'static str>, metadata: &Metadata) -> Representation {
+        let coding = extension.and_then(Coding::from_extension);
+        let date_strength = match (metadata.is_mtime_settled, metadata.is_mtime_genuine) {
+            (_, true) => DateStrength::Strong,
+            (true, false) => DateStrength::Weak,
+            (false, false) => DateStrength::None,
+        };
+        let tag = entity_tag(metadata, coding);
+        let validators = Validators { tag, modified: metadata.modified, date_strength };
+        Representation::new(metadata.len, media_type(name), coding, validators)
+    }
+
+    fn size(&self) -> usize {
+        self.fields().len()
+    }
+}
+
+/// Returns a strong entity tag, in quotes: no two versions of a file share one (RFC 9110 section 8.8.3), nor do two codings
+/// of one version.
+fn entity_tag(metadata: &Metadata, coding: Option<Coding>) -> String {
+    let len = metadata.len;
+    match metadata.version {
+        Version::Hash(hash) => format!("\"{len:x}-{hash:x}{}\"", coding.map_or("", Coding::name)),
+        Version::Status { changed, inode, read: None } => format!("\"{len:x}-{changed:x}-{inode:x}\""),
+        Version::Status { changed, inode, read: Some(read) } => {
+            format!("\"{len:x}-{changed:x}-{inode:x}-{read:x}\"")
+        }
+    }
+}
+
+/// The one place where an error of the site becomes a response.
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        match error {
+            Error::NotFound => Refusal::NOT_FOUND,
+            Error::Forbidden => Refusal::FORBIDDEN,
+            Error::Busy => Refusal::BUSY,
+            Error::TooLarge => {
+                Refusal::new(Status::InternalServerError, "This directory holds too many files to be listed.")
+            }
+            Error::Io(_) => Refusal::BROKEN,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entity_tags_differ_by_version_and_coding() {
+        let of = |version| Metadata {
+            len: 255,
+            modified: None,
+            is_mtime_settled: true,
+            is_mtime_genuine: false,
+            version,
+        };
+        let tag = |version, coding| entity_tag(&of(version), coding);
+        let hash = Version::Hash(0xabc);
+        let status = |read| Version::Status { changed: 16, inode: 10, read };
+        assert_eq!(tag(hash, None), "\"ff-abc\"");
+        assert_eq!(tag(hash, Some(Coding::Gzip)), "\"ff-abcgzip\"");
+        assert_eq!(tag(status(None), None), "\"ff-10-a\"");
+        assert_eq!(tag(status(Some(17)), None), "\"ff-10-a-11\"");
+    }
+}

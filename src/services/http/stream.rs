@@ -1,0 +1,148 @@
+//! Bodies: a part of a file, several ranges of one, and the listing of a directory.
+//!
+//! The last two are made in pieces. A piece is small enough to keep no connection waiting, and the next one is made when
+//! there is room for it. What such a response holds is bounded: a list of ranges, or the rows of a directory.
+
+use std::{ops::Range, rc::Rc};
+
+use super::representation::StaticFile;
+use crate::{
+    clock::Clock,
+    http::{ByteRange, ByteRanges, Representation},
+    listing::{Listing, Row, Rows},
+    protocol::{Body, Outbox},
+    site::{Content, DirectoryReader, Error, RowQuota, Site},
+};
+
+/// Up to this length in bytes a body is copied behind its head, so that several responses can leave in one write.
+const COPIED: usize = 8 * 1024;
+/// Entries of a directory that are read in one piece of work: some tenths of a millisecond.
+const ENTRIES: usize = 128;
+/// The length of a piece of a listing, about.
+const PIECE: usize = 16 * 1024;
+
+/// Puts the bytes in `range` of `file` behind what is in `out`.
+pub fn put_content(file: &StaticFile, range: Range<u64>, out: &mut Outbox) {
+    match &file.content {
+        Content::Memory(content) => {
+            let range = range.start as usize..range.end as usize; // of what is in memory
+            if range.len() <= COPIED {
+                out.bytes().extend_from_slice(&content[range]);
+            } else {
+                out.put(Body::Memory { content: Rc::clone(content), range });
+            }
+        }
+        Content::Disk(file) => out.put(Body::File(file.body(range))),
+    }
+}
+
+/// What is left of a body that is made in pieces.
+pub enum StreamBody {
+    Ranges { file: Rc<StaticFile>, ranges: Vec<ByteRange>, next: usize },
+    Listing { builder: Box<ListingBuilder>, is_chunked: bool },
+}
+
+impl StreamBody {
+    /// Returns whether a piece takes time to make.
+    pub fn is_work(&self) -> bool {
+        matches!(self, StreamBody::Listing { .. })
+    }
+
+    /// Puts the next piece into `out`, which has room. Returns whether there is more.
+    pub fn put(&mut self, out: &mut Outbox) -> bool {
+        match self {
+            StreamBody::Ranges { file, ranges, next } => {
+                let body = ByteRanges { file: &file.description, ranges };
+                while out.has_room() {
+                    out.bytes().extend_from_slice(body.delimiter(*next).as_bytes());
+                    let Some(range) = ranges.get(*next) else { return false };
+                    put_content(file, range.first..range.last + 1, out);
+                    *next += 1;
+                }
+                true
+            }
+            StreamBody::Listing { builder, is_chunked } => {
+                let (piece, is_last) = builder.piece();
+                if *is_chunked {
+                    put_chunk(&piece, is_last, out.bytes());
+                } else {
+                    out.bytes().extend_from_slice(piece.as_bytes());
+                }
+                !is_last
+            }
+        }
+    }
+}
+
+/// Appends one chunk (RFC 9112 section 7.1), and the last chunk behind it if there is no more.
+fn put_chunk(piece: &str, is_last: bool, out: &mut Vec<u8>) {
+    let size = format!("{:x}\r\n", piece.len());
+    let end = if is_last { "\r\n0\r\n\r\n" } else { "\r\n" };
+    for bytes in [&size, piece, end] {
+        out.extend_from_slice(bytes.as_bytes());
+    }
+}
+
+/// A listing: its rows come in no order, so all are gathered before the first is written.
+pub struct ListingBuilder {
+    listing: Listing,
+    /// `None` when it was read to its end.
+    directory: Option<DirectoryReader>,
+    rows: Rows,
+    quota: RowQuota,
+    has_started: bool,
+    has_row: bool,
+}
+
+impl ListingBuilder {
+    pub fn new(listing: Listing, directory: DirectoryReader, quota: RowQuota) -> ListingBuilder {
+        let (rows, directory) = (Rows::new(listing.order), Some(directory));
+        ListingBuilder { listing, directory, rows, quota, has_started: false, has_row: false }
+    }
+
+    /// Returns whether all rows are gathered.
+    pub fn is_complete(&self) -> bool {
+        self.directory.is_none()
+    }
+
+    /// The value of `Content-Type`.
+    pub fn media_type(&self) -> &'static str {
+        self.listing.media_type()
+    }
+
+    /// Reads some entries. Returns how many rows there are now.
+    ///
+    /// # Errors
+    /// The directory cannot be read, or holds too much.
+    pub fn gather(&mut self, site: &Site<Representation>, clock: &Clock) -> Result<usize, Error> {
+        let ListingBuilder { directory, rows, quota, .. } = self;
+        if let Some(reader) = directory {
+            let has_more = reader.read(ENTRIES, site, clock.wall(), |entry| {
+                quota.take_one()?;
+                let (name, is_directory) = (entry.name, entry.is_directory);
+                rows.put(Row { name, is_directory, len: entry.len, modified: entry.modified });
+                Ok(())
+            })?;
+            if !has_more {
+                *directory = None;
+            }
+        }
+        Ok(self.quota.taken())
+    }
+
+    /// Returns the next piece of the text, never empty, and whether it is the last one.
+    fn piece(&mut self) -> (String, bool) {
+        let mut text = if self.has_started { String::new() } else { self.listing.begin() };
+        self.has_started = true;
+        let ListingBuilder { listing, rows, quota, has_row, .. } = self;
+        while text.len() < PIECE {
+            if !rows.take(|row| text.push_str(&listing.row(row, !*has_row))) {
+                text.push_str(listing.end());
+                return (text, true);
+            }
+            *has_row = true;
+            quota.release_one();
+        }
+        (text, false)
+    }
+}

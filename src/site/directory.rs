@@ -1,0 +1,139 @@
+//! Reading a directory a few entries at a time: it may hold any number, and no connection is to wait for all of them.
+//!
+//! Entries that could not be requested are left out: hidden names, links that lead nowhere or out of the site, and what is
+//! neither file nor directory.
+
+use std::{cell::Cell, os::fd::OwnedFd, rc::Rc, time::SystemTime};
+
+use rustix::{
+    fs::{AtFlags, Dir, FileType, Stat, statat},
+    io::Errno,
+};
+
+use super::{Site, error::Error, file::plausible_mtime};
+use crate::site_path::{DotfilePolicy, SitePath};
+
+/// Rows of all listings together, while they are made and sent: about 30 MB.
+const MAX_ROWS: usize = 400_000;
+
+/// A directory that is being read.
+pub struct DirectoryReader {
+    dir: Dir,
+    path: SitePath<'static>,
+    dotfiles: DotfilePolicy,
+    /// How many names come before an entry of this directory in its path.
+    depth: usize,
+}
+
+/// One entry of a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DirectoryEntry<'a> {
+    /// Any bytes but NUL and slash.
+    pub name: &'a [u8],
+    pub is_directory: bool,
+    /// The length in bytes; 0 for a directory.
+    pub len: u64,
+    pub modified: Option<SystemTime>,
+}
+
+/// One listing's share of the rows that all listings together may hold.
+pub struct RowQuota {
+    total: Rc<Cell<usize>>,
+    taken: usize,
+}
+
+impl RowQuota {
+    pub(super) fn new(total: Rc<Cell<usize>>) -> RowQuota {
+        RowQuota { total, taken: 0 }
+    }
+
+    /// Takes one row.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] where this listing alone has all rows, [`Error::Busy`] where all listings together have them.
+    pub fn take_one(&mut self) -> Result<(), Error> {
+        if self.total.get() >= MAX_ROWS {
+            return Err(if self.taken >= MAX_ROWS { Error::TooLarge } else { Error::Busy });
+        }
+        self.total.set(self.total.get() + 1);
+        self.taken += 1;
+        Ok(())
+    }
+
+    /// Returns how many rows are taken.
+    pub fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// Gives one row back.
+    pub fn release_one(&mut self) {
+        if self.taken > 0 {
+            self.total.set(self.total.get() - 1);
+            self.taken -= 1;
+        }
+    }
+}
+
+impl Drop for RowQuota {
+    fn drop(&mut self) {
+        self.total.set(self.total.get() - self.taken);
+    }
+}
+
+impl DirectoryReader {
+    pub(super) fn new(
+        fd: OwnedFd,
+        path: &SitePath<'_>,
+        dotfiles: DotfilePolicy,
+    ) -> Result<DirectoryReader, Error> {
+        let dir = Dir::new(fd)?;
+        let (path, depth) = (path.clone().into_owned(), path.names().count());
+        Ok(DirectoryReader { dir, path, dotfiles, depth })
+    }
+
+    /// Reads the next `count` entries and hands those that are shown to `put`. Returns whether there may be more.
+    ///
+    /// # Errors
+    /// The directory cannot be read, or an error of `put`.
+    pub fn read<D>(
+        &mut self,
+        count: usize,
+        site: &Site<D>,
+        now: SystemTime,
+        mut put: impl FnMut(DirectoryEntry<'_>) -> Result<(), Error>,
+    ) -> Result<bool, Error> {
+        for _ in 0..count {
+            let Some(entry) = self.dir.read() else { return Ok(false) };
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") || !self.dotfiles.allow(name, self.depth) {
+                continue;
+            }
+            if let Some(entry) = self.entry(name, site, now) {
+                put(entry)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Returns the entry called `name`, if it is shown.
+    fn entry<'a, D>(&self, name: &'a [u8], site: &Site<D>, now: SystemTime) -> Option<DirectoryEntry<'a>> {
+        let stat = self.status(name, site).ok()?;
+        let is_directory = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => true,
+            FileType::RegularFile => false,
+            _ => return None,
+        };
+        let len = if is_directory { 0 } else { u64::try_from(stat.st_size).unwrap_or(0) };
+        Some(DirectoryEntry { name, is_directory, len, modified: plausible_mtime(stat.st_mtime, now) })
+    }
+
+    /// Returns the status of what `name` leads to. A link is resolved as if it were requested.
+    fn status<D>(&self, name: &[u8], site: &Site<D>) -> Result<Stat, Errno> {
+        let stat = statat(self.dir.fd()?, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Symlink => site.status(&[self.path.bytes(), name].concat()),
+            _ => Ok(stat),
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! Sending files that are not in memory without blocking the loop.
+//!
+//! epoll reports regular files as always ready, so sendfile(2) on a file outside the page cache blocks the whole loop. So
+//! before each large slice both its ends are probed with preadv2(2), `RWF_NOWAIT`: two short calls for each half megabyte.
+//! If the kernel would have to wait, it is asked to read ahead, and the slice is tried again in a millisecond. From then on
+//! every byte of the file is probed before it is sent, by reading it.
+//!
+//! [`ReadAhead`] is the policy and does no I/O; the functions below it probe.
+
+use std::{
+    cell::Cell,
+    fs::File,
+    io::IoSliceMut,
+    num::NonZeroU64,
+    ops::Range,
+    os::fd::{AsFd, BorrowedFd},
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    fs::{Advice, fadvise},
+    io::{Errno, ReadWriteFlags, preadv2},
+};
+
+use crate::{
+    clock::Clock,
+    protocol::{FileBody, Sendable},
+};
+
+/// A slice of this size is sent without a probe: to wait for it takes no longer than to open a file. Kernels cut larger
+/// reads to about this size.
+const SMALL_SLICE: usize = 128 * 1024;
+/// How much is read ahead at first; twice as much each time when something has come.
+const FIRST_REQUEST: u64 = 512 * 1024;
+/// How far read-ahead runs in front of what is sent.
+const MAX_AHEAD: u64 = 4 * 1024 * 1024;
+/// After this long without a byte, the slice is sent without a probe: only then does a disk report its faults.
+const GIVE_UP: Duration = Duration::from_secs(5);
+/// A probe takes some tenths of a millisecond, unless it had to wait for a place in the disk's queue.
+const SLOW_PROBE: Duration = Duration::from_millis(5);
+/// How long to wait before the next probe.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// A file on disk, and the queue that it shares with the other files of its site.
+#[derive(Debug)]
+pub struct DiskFile {
+    file: Rc<File>,
+    queue: Rc<DiskQueue>,
+}
+
+impl DiskFile {
+    pub fn new(file: Rc<File>, queue: Rc<DiskQueue>) -> DiskFile {
+        DiskFile { file, queue }
+    }
+
+    /// Returns the bytes in `range` as the body of a response.
+    pub fn body(&self, range: Range<u64>) -> Box<dyn FileBody> {
+        Box::new(DiskBody {
+            file: Rc::clone(&self.file),
+            queue: Rc::clone(&self.queue),
+            offset: range.start,
+            end: range.end,
+            read_ahead: ReadAhead::default(),
+        })
+    }
+}
+
+/// The disk's request queue, as far as it was noticed. While it is full, even a probe blocks.
+#[derive(Debug, Default)]
+pub struct DiskQueue {
+    full_until: Cell<Option<Instant>>,
+}
+
+impl DiskQueue {
+    fn is_full(&self, now: Instant) -> bool {
+        self.full_until.get().is_some_and(|until| now < until)
+    }
+
+    /// Notes how long a probe took. A queue that was full is left alone for twice that time.
+    fn note(&self, took: Duration, now: Instant) {
+        if took > SLOW_PROBE {
+            self.full_until.set(Some(now + 2 * took));
+        }
+    }
+}
+
+/// A part of a file that is being sent.
+struct DiskBody {
+    file: Rc<File>,
+    queue: Rc<DiskQueue>,
+    offset: u64,
+    end: u64,
+    read_ahead: ReadAhead,
+}
+
+impl FileBody for DiskBody {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    fn left(&self) -> u64 {
+        self.end - self.offset
+    }
+
+    fn advance(&mut self, n: u64) {
+        self.offset += n;
+    }
+
+    fn sendable(&mut self, at_most: usize, probe: bool, buffer: &mut [u8], clock: &Clock) -> Sendable {
+        let slice =
+            Slice { offset: self.offset, end: self.end, len: self.left().min(at_most as u64) as usize };
+        if !probe || slice.len <= SMALL_SLICE && !self.read_ahead.is_cold(slice) {
+            self.read_ahead.waiting_since = None;
+            return Sendable::Bytes(slice.len.min(SMALL_SLICE));
+        }
+        let begun = clock.precise_now();
+        if self.queue.is_full(begun) {
+            self.read_ahead.waiting_since.get_or_insert(begun);
+            return Sendable::Retry(RETRY);
+        }
+        let file = &self.file;
+        let probe = |is_cold| {
+            if is_cold { probe_all(file, slice, buffer) } else { probe_ends(file, slice) }
+        };
+        let found = self.read_ahead.plan(slice, begun, probe, |range| request(file, range));
+        let now = clock.precise_now();
+        self.queue.note(now.saturating_duration_since(begun), now);
+        if found == 0 { Sendable::Retry(RETRY) } else { Sendable::Bytes(found) }
+    }
+}
+
+/// The next bytes to send: `len` from `offset`, of a body that ends at `end`.
+#[derive(Debug, Clone, Copy)]
+struct Slice {
+    offset: u64,
+    end: u64,
+    len: usize,
+}
+
+/// What is known of a body that is being sent, and what follows from it.
+#[derive(Debug, Default)]
+struct ReadAhead {
+    /// The disk was asked to read up to this offset. The file was not in memory if this is ahead of what is sent.
+    requested: u64,
+    /// When a probe first found nothing.
+    waiting_since: Option<Instant>,
+}
+
+impl ReadAhead {
+    /// Returns whether some of the file was not in memory so far.
+    fn is_cold(&self, slice: Slice) -> bool {
+        self.requested > slice.offset
+    }
+
+    /// Returns how many bytes of `slice` to send now; 0: try again later. `probe` is given whether the file is cold and
+    /// returns how many bytes are in memory; `request` asks the disk for a range.
+    fn plan(
+        &mut self,
+        slice: Slice,
+        now: Instant,
+        probe: impl FnOnce(bool) -> usize,
+        request: impl FnOnce(Range<u64>),
+    ) -> usize {
+        let Slice { offset, end, len } = slice;
+        let is_cold = self.is_cold(slice);
+        let found = probe(is_cold);
+        if found == len && !is_cold {
+            self.waiting_since = None;
+            return len;
+        }
+        let from = self.requested.max(offset);
+        let more = match (found, is_cold) {
+            (0, false) => FIRST_REQUEST,
+            // A busy disk is not asked for more. What it dropped again, the probe has asked for.
+            (0, true) => 0,
+            _ => 2 * FIRST_REQUEST,
+        };
+        let to = (from + more).min(offset + MAX_AHEAD).min(end);
+        if from < to {
+            request(from..to);
+            self.requested = to;
+        }
+        if found == 0 && now < *self.waiting_since.get_or_insert(now) + GIVE_UP {
+            return 0;
+        }
+        self.waiting_since = None;
+        if found == 0 { len } else { found }
+    }
+}
+
+/// Returns the length of `slice` if both its ends are in memory, otherwise 0.
+fn probe_ends(file: &File, slice: Slice) -> usize {
+    let is_cached = |at| read_cached(file, at, &mut [0]) != Err(Errno::AGAIN);
+    let last = slice.offset + slice.len as u64 - 1;
+    if is_cached(slice.offset) && is_cached(last) { slice.len } else { 0 }
+}
+
+/// Returns how many bytes of `slice` are in memory, from its start. The kernel begins to read the first that are not.
+fn probe_all(file: &File, slice: Slice, buffer: &mut [u8]) -> usize {
+    let mut found = 0;
+    while found < slice.len {
+        let wanted = buffer.len().min(slice.len - found);
+        match read_cached(file, slice.offset + found as u64, &mut buffer[..wanted]) {
+            Ok(got) if got == wanted => found += got,
+            Ok(0) => return slice.len, // the file was truncated, as the write will find
+            Ok(got) => return found + got,
+            Err(Errno::AGAIN) => return found,
+            Err(_) => return slice.len,
+        }
+    }
+    found
+}
+
+/// Reads without waiting: preadv2(2), `RWF_NOWAIT`. `EAGAIN`: nothing is in memory. Other errors: the file system cannot
+/// tell, or the file is of no use.
+fn read_cached(file: &File, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+    preadv2(file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT)
+}
+
+/// Asks the kernel to read `range`: posix_fadvise(2). A hint, whose failure shows only in time.
+fn request(file: &File, range: Range<u64>) {
+    for at in range.step_by(SMALL_SLICE) {
+        let _ = fadvise(file, at, NonZeroU64::new(SMALL_SLICE as u64), Advice::WillNeed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::fs::FileExt, thread::sleep};
+
+    use super::*;
+
+    const LEN: usize = 512 * 1024;
+    const END: u64 = 64 << 20;
+
+    fn slice(offset: u64) -> Slice {
+        Slice { offset, end: END, len: LEN.min((END - offset) as usize) }
+    }
+
+    /// A body of `file` in which a probe found nothing the last time.
+    fn body(file: File, queue: &Rc<DiskQueue>, left: u64, now: Instant) -> DiskBody {
+        let read_ahead = ReadAhead { waiting_since: Some(now), ..ReadAhead::default() };
+        DiskBody { file: Rc::new(file), queue: Rc::clone(queue), offset: 0, end: left, read_ahead }
+    }
+
+    #[test]
+    fn read_ahead_asks_nothing_of_a_file_in_memory() {
+        // It waits because the queue was full.
+        let mut policy = ReadAhead { waiting_since: Some(Instant::now()), ..ReadAhead::default() };
+        for offset in (0..END).step_by(LEN) {
+            let request = |_| panic!("asked at {offset}");
+            assert_eq!(policy.plan(slice(offset), Instant::now(), |_| LEN, request), LEN);
+            assert_eq!(policy.waiting_since, None);
+        }
+    }
+
+    #[test]
+    fn read_ahead_with_a_full_queue_probes_nothing_but_sends_small_slices() {
+        let clock = Clock::system();
+        let queue = Rc::new(DiskQueue::default());
+        queue.note(SLOW_PROBE, clock.now());
+        assert!(!queue.is_full(clock.now()), "it was quick");
+        queue.note(Duration::from_secs(60), clock.now());
+        let now = Sendable::Bytes(SMALL_SLICE);
+        let table = [
+            (SMALL_SLICE, true, now),
+            (SMALL_SLICE + 1, true, Sendable::Retry(RETRY)),
+            (SMALL_SLICE + 1, false, now),
+        ];
+        for (left, probe, expected) in table {
+            let mut body = body(tempfile::tempfile().expect("a file"), &queue, left as u64, clock.now());
+            assert_eq!(body.sendable(LEN, probe, &mut [], &clock), expected);
+            assert_eq!(body.read_ahead.waiting_since.is_some(), expected == Sendable::Retry(RETRY));
+        }
+        assert!(!queue.is_full(clock.now() + Duration::from_secs(120)));
+    }
+
+    #[test]
+    fn read_ahead_stays_in_front_of_what_is_sent_and_no_further() {
+        let (mut policy, requested, mut offset) = (ReadAhead::default(), Cell::new(0), 0);
+        let mut furthest = 0;
+        while offset < END {
+            // The disk is 300 KiB behind what it was asked for, except at the end, and late with the first.
+            let read =
+                if requested.get() < END { u64::saturating_sub(requested.get(), 300 << 10) } else { END };
+            let probe = |is_cold| {
+                assert_eq!(is_cold, offset < requested.get(), "at {offset}");
+                slice(offset).len.min(u64::saturating_sub(read, offset) as usize)
+            };
+            let request = |range: Range<u64>| {
+                assert_eq!(range.start, requested.get().max(offset), "nothing twice, and without a gap");
+                requested.set(range.end);
+            };
+            let len = policy.plan(slice(offset), Instant::now(), probe, request);
+            assert_eq!(policy.waiting_since.is_some(), len == 0);
+            furthest = furthest.max(requested.get() - offset);
+            offset += len as u64;
+        }
+        assert_eq!(furthest, MAX_AHEAD);
+    }
+
+    #[test]
+    fn read_ahead_asks_a_stuck_disk_once_and_then_sends_without_a_probe() {
+        let (mut policy, start, requests) = (ReadAhead::default(), Instant::now(), Cell::new(0));
+        for offset in [0, LEN as u64] {
+            for ms in 0..5000 {
+                let now = start + Duration::from_millis(ms);
+                let len = policy.plan(slice(offset), now, |_| 0, |_| requests.set(requests.get() + 1));
+                assert_eq!((len, policy.waiting_since.is_some()), (0, true), "at {offset} after {ms} ms");
+            }
+            let len = policy.plan(slice(offset), start + GIVE_UP, |_| 0, |_| panic!("asked again"));
+            assert_eq!((len, policy.waiting_since), (LEN, None));
+        }
+        assert_eq!(requests.get(), 2, "once for each slice");
+    }
+
+    /// What the kernel says of a real file; on some file systems all files are in memory.
+    #[test]
+    fn read_ahead_of_a_real_file_sends_all_of_it() {
+        const LEN: u64 = 3 << 20;
+        let file = tempfile::tempfile().expect("a file");
+        file.write_all_at(&vec![b'x'; LEN as usize], 0).expect("write");
+        file.sync_all().expect("sync");
+        fadvise(&file, 0, None, Advice::DontNeed).expect("advice");
+        let (clock, mut buffer) = (Clock::system(), [0; 10_000]);
+        let mut body = body(file, &Rc::default(), LEN, clock.now());
+        while body.left() > 0 {
+            match body.sendable(512 * 1024, true, &mut buffer, &clock) {
+                Sendable::Bytes(count) => body.advance(count as u64),
+                Sendable::Retry(after) => sleep(after),
+            }
+        }
+        assert_eq!(body.offset(), LEN);
+    }
+
+    /// The last page alone is in memory, as after a seek.
+    #[test]
+    fn read_ahead_does_not_take_a_slice_for_cached_because_its_last_byte_is() {
+        let file = tempfile::tempfile().expect("a file");
+        file.write_all_at(&vec![b'x'; LEN], 0).expect("write");
+        file.sync_all().expect("sync");
+        let slice = Slice { offset: 0, end: LEN as u64, len: LEN };
+        let is_cached = |is_cold, file: &File| {
+            let found =
+                if is_cold { probe_all(file, slice, &mut [0; 10_000]) } else { probe_ends(file, slice) };
+            found == LEN
+        };
+        for is_cold in [true, false] {
+            fadvise(&file, 0, None, Advice::DontNeed).expect("advice");
+            if read_cached(&file, LEN as u64 / 2, &mut [0]) != Err(Errno::AGAIN) {
+                return crate::testing::skip("all files are in memory on this file system");
+            }
+            file.read_exact_at(&mut [0], LEN as u64 - 1).expect("read");
+            assert!(!is_cached(is_cold, &file));
+            file.read_exact_at(&mut vec![0; LEN], 0).expect("read");
+            assert!(is_cached(is_cold, &file));
+        }
+    }
+}

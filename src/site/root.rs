@@ -1,0 +1,215 @@
+//! Opening files beneath a root directory, wherever links and `..` would lead.
+//!
+//! The kernel resolves the path where it can (openat2(2), `RESOLVE_BENEATH`). Elsewhere a walk does, component by
+//! component, with the same results.
+
+use std::{collections::VecDeque, os::fd::OwnedFd};
+
+use rustix::{
+    fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat, statat},
+    io::Errno,
+};
+
+/// A root directory that no path leads out of, unless its links are trusted.
+pub struct RootDir {
+    fd: OwnedFd,
+    resolve: fn(&OwnedFd, &[u8], OFlags) -> Result<OwnedFd, Errno>,
+}
+
+/// Links followed before a path counts as a loop, as in the kernel (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+
+impl RootDir {
+    /// Follows links wherever they lead, out of `root` too. (The paths themselves have no `..`.)
+    pub fn following_links(root: OwnedFd) -> RootDir {
+        RootDir { fd: root, resolve: open_following }
+    }
+
+    /// Stays beneath `root`. Kernels before 5.6 have no `openat2`, and some sandboxes forbid it: there a walk is used.
+    pub fn new(root: OwnedFd) -> RootDir {
+        let missing = matches!(open_beneath(&root, b".", OFlags::PATH), Err(Errno::NOSYS | Errno::PERM));
+        if missing {
+            log::info!("openat2 is not available; resolving paths component by component");
+        }
+        RootDir { fd: root, resolve: if missing { walk_beneath } else { open_beneath } }
+    }
+
+    /// The root directory itself, opened with `O_PATH`.
+    pub fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
+    /// Opens `path` with `O_PATH` if no link is on the way; a path that has one is an `ELOOP`. Needs `openat2`.
+    pub fn open_without_links(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        openat2(&self.fd, or_root(path), OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+    }
+
+    /// Opens `path`, which is relative to the root; the empty path is the root itself. A path that leads out of the root
+    /// is an `EXDEV`, a link that the kernel makes up (`/proc/*/fd`) an `ELOOP`.
+    pub fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+        (self.resolve)(&self.fd, or_root(path), flags | OFlags::CLOEXEC)
+    }
+}
+
+/// Replaces the empty path by a dot, the system's name for a directory itself.
+fn or_root(path: &[u8]) -> &[u8] {
+    if path.is_empty() { b"." } else { path }
+}
+
+fn open_following(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    openat(root, path, flags, Mode::empty())
+}
+
+fn open_beneath(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    // EAGAIN: something was renamed while the kernel looked, so that it cannot be sure. Rare, and worth another try.
+    let mut tries = 0;
+    loop {
+        match openat2(root, path, flags, Mode::empty(), resolve) {
+            Err(Errno::AGAIN) if tries < 16 => tries += 1,
+            result => return result,
+        }
+    }
+}
+
+fn walk_beneath(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    let mut todo: VecDeque<Vec<u8>> = components(path).collect();
+    let mut walked: Vec<OwnedFd> = Vec::new();
+    let mut links = 0;
+    while let Some(name) = todo.pop_front() {
+        let here = walked.last().unwrap_or(root);
+        match &name[..] {
+            b"." => continue,
+            b".." => {
+                walked.pop().ok_or(Errno::XDEV)?;
+                continue;
+            }
+            _ => {}
+        }
+        let kind = FileType::from_raw_mode(statat(here, &name[..], AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
+        if kind == FileType::Symlink {
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(Errno::LOOP);
+            }
+            let target = readlinkat(here, &name[..], Vec::new())?.into_bytes();
+            if target.first() == Some(&b'/') {
+                return Err(Errno::XDEV);
+            }
+            if todo.is_empty() && wants_directory(&target) {
+                todo.push_front(b".".to_vec());
+            }
+            components(&target).rev().for_each(|component| todo.push_front(component));
+        } else if todo.is_empty() && kind != FileType::Directory {
+            // NOFOLLOW: a link that has taken its place meanwhile is not followed.
+            return openat(here, &name[..], flags | OFlags::NOFOLLOW, Mode::empty());
+        } else {
+            let step = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let next = openat(here, &name[..], step, Mode::empty())?;
+            walked.push(next);
+        }
+    }
+    openat(walked.last().unwrap_or(root), ".", flags, Mode::empty())
+}
+
+/// Returns whether `path` must lead to a directory: it ends in a slash, or in a dot behind one.
+fn wants_directory(path: &[u8]) -> bool {
+    path.ends_with(b"/") || path.ends_with(b"/.")
+}
+
+/// Returns the names of a path.
+fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> + '_ {
+    path.split(|b| *b == b'/').filter(|name| !matches!(*name, b"" | b".")).map(<[u8]>::to_vec)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use rustix::fs::fstat;
+
+    use super::*;
+
+    #[test]
+    fn the_walk_answers_as_the_kernel_does() {
+        let outside = tempfile::tempdir().expect("a directory");
+        let dir = outside.path().join("root");
+        fs::create_dir_all(dir.join("a/b")).expect("folders");
+        fs::write(dir.join("file"), "f").expect("a file");
+        fs::write(dir.join("a/b/deep"), "d").expect("a file");
+        fs::write(outside.path().join("secret"), "s").expect("a file");
+        for (target, link) in [
+            ("file", "to-file"),
+            ("a/b", "to-dir"),
+            ("../file", "a/up"),
+            ("../../file", "a/b/up-twice"),
+            ("to-dir/deep", "chain"),
+            ("to-dir/../up", "chain-up"),
+            ("../secret", "out"),
+            ("a/../../secret", "out-by-detour"),
+            ("..", "out-dir"),
+            ("/etc", "absolute"),
+            ("loop-b", "loop-a"),
+            ("loop-a", "loop-b"),
+            ("nowhere", "dangling"),
+            (".", "self"),
+            ("/proc/self/root", "magic"),
+            ("file/", "file-as-dir"),
+            ("file/.", "file-as-dot"),
+            ("a/", "dir-as-dir"),
+            ("to-file/", "link-as-dir"),
+        ] {
+            symlink(target, dir.join(link)).expect("a link");
+        }
+        let root = openat(rustix::fs::CWD, &dir, OFlags::PATH, Mode::empty()).expect("the root");
+        if matches!(open_beneath(&root, b".", OFlags::PATH), Err(Errno::NOSYS | Errno::PERM)) {
+            return crate::testing::skip("no openat2 to compare with");
+        }
+        let paths = [
+            "file",
+            "to-file",
+            "a",
+            "a/b",
+            "a/b/deep",
+            "to-dir",
+            "to-dir/deep",
+            "a/up",
+            "a/b/up-twice",
+            "chain",
+            "chain-up",
+            "out",
+            "out-by-detour",
+            "out-dir",
+            "out-dir/secret",
+            "absolute",
+            "absolute/passwd",
+            "loop-a",
+            "dangling",
+            "missing",
+            "file/x",
+            "a/missing/x",
+            "self",
+            "self/self/file",
+            "magic",
+            "..",
+            "../secret",
+            "a/../file",
+            "a/b/../../..",
+            ".",
+            "a/./b",
+            "to-file/x",
+            "file-as-dir",
+            "file-as-dot",
+            "dir-as-dir",
+            "dir-as-dir/b/deep",
+            "link-as-dir",
+        ];
+        for path in paths {
+            let stamp = |result: Result<OwnedFd, Errno>| result.and_then(fstat).map(|stat| stat.st_ino);
+            let kernel = stamp(open_beneath(&root, path.as_bytes(), OFlags::PATH));
+            let walk = stamp(walk_beneath(&root, path.as_bytes(), OFlags::PATH));
+            assert_eq!(walk, kernel, "{path}");
+        }
+    }
+}

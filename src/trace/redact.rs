@@ -1,0 +1,117 @@
+//! Bytes of a peer on a person's screen: nothing that a terminal obeys, and no secrets.
+
+/// Fields whose values are shown. Any other one may hold a secret, under whatever name.
+const HARMLESS: [&str; 26] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "accept-ranges",
+    "allow",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "date",
+    "etag",
+    "expect",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "last-modified",
+    "range",
+    "server",
+    "transfer-encoding",
+    "user-agent",
+    "vary",
+];
+
+/// `bytes` in visible ASCII.
+pub fn escaped(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}
+
+/// `input` with a star for each byte that may be a secret: of what is not the first line of a message, nor the field of a
+/// harmless name. It must begin where a message begins. Where it is cut, no more is shown than of the whole.
+pub fn redacted(input: &[u8]) -> Vec<u8> {
+    let mut output = Vec::with_capacity(input.len());
+    let mut is_behind_head = true;
+    for (at, line) in input.split_inclusive(|b| *b == b'\n').enumerate() {
+        let end = line.len() - line.iter().rev().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+        let (text, line_end) = line.split_at(end);
+        let is_first = at == 0 || (is_behind_head && is_request_line(text));
+        is_behind_head = text.is_empty() || (is_behind_head && !is_first);
+        let shown = if is_first { text.len() } else { shown_of_field(text) };
+        output.extend_from_slice(&text[..shown]);
+        output.extend(text[shown..].iter().map(|b| if *b == b' ' { b' ' } else { b'*' }));
+        output.extend_from_slice(line_end);
+    }
+    output
+}
+
+/// How much of a field line is shown: all of it, its name, or nothing.
+fn shown_of_field(line: &[u8]) -> usize {
+    let Some(colon) = memchr::memchr(b':', line) else { return 0 };
+    let (name, value) = line.split_at(colon);
+    let is_token = name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
+    let is_harmless = HARMLESS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+    match (is_token, is_harmless) {
+        (false, _) => 0,
+        // Behind a bare CR begins what some would take for the next line.
+        (true, true) => colon + memchr::memchr(b'\r', value).unwrap_or(value.len()),
+        (true, false) => colon + 1,
+    }
+}
+
+/// Whether a line behind an empty one begins the next request: it may be a body as well.
+fn is_request_line(line: &[u8]) -> bool {
+    let mut words = line.split(|b| *b == b' ');
+    let is_method = words.next().is_some_and(|doc| !doc.is_empty() && doc.iter().all(u8::is_ascii_uppercase));
+    let is_path = words.next().is_some_and(|doc| doc.starts_with(b"/"));
+    is_method && is_path && words.next().is_some_and(|doc| doc.starts_with(b"HTTP/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_left() {
+        let every: Vec<u8> = (0..=u8::MAX).collect();
+        assert!(escaped(&every).bytes().all(|b| (b' '..=b'~').contains(&b)));
+        assert_eq!(escaped(b"GET /\x1b[2J\r\n\"\\"), r#"GET /\x1b[2J\r\n\"\\"#);
+    }
+
+    #[test]
+    fn secrets_are_stars_whole_and_cut_anywhere() {
+        let table: &[(&str, &str)] = &[
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+            ("G\r\nCookie: id=1; x\r\nHOST: c\r\n", "G\r\nCookie: ***** *\r\nHOST: c\r\n"),
+            ("G\r\nX-Api-Key:abc d\r\n", "G\r\nX-Api-Key:*** *\r\n"),
+            ("G\r\nHost : a\r\n", "G\r\n**** * *\r\n"),
+            ("G\r\nHost: a\r\n b\r\nRange: d\r\n", "G\r\nHost: a\r\n *\r\nRange: d\r\n"),
+            ("G\r\nHost: a\rCookie: b\r\n", "G\r\nHost: a******** *\r\n"),
+            ("G\r\nCookie secret\r\n", "G\r\n****** ******\r\n"),
+            ("G\r\n\r\npassword=1\r\n", "G\r\n\r\n**********\r\n"),
+            ("G\r\n\r\nGET /b HTTP/1.1\r\nA: b\r\n\r\n", "G\r\n\r\nGET /b HTTP/1.1\r\nA: *\r\n\r\n"),
+            ("G\nCookie: a\n", "G\nCookie: *\n"),
+        ];
+        for (input, expected) in table {
+            let whole = redacted(input.as_bytes());
+            assert_eq!(escaped(&whole), escaped(expected.as_bytes()), "{input:?}");
+            for cut in 0..input.len() {
+                let now = redacted(&input.as_bytes()[..cut]);
+                let is_hidden = |at: usize| now[at] == whole[at] || now[at] == b'*';
+                assert!((0..cut).all(|at| is_hidden(at) || is_line_end(input, at)), "{input:?} until {cut}");
+            }
+        }
+    }
+
+    fn is_line_end(input: &str, at: usize) -> bool {
+        matches!(input.as_bytes()[at], b'\r' | b'\n')
+    }
+}

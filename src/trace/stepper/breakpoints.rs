@@ -1,0 +1,65 @@
+//! Where the loop shall stop by itself.
+
+use super::command::Condition;
+use crate::trace::{SourceId, Step};
+
+/// Conditions, by numbers that are never used again.
+#[derive(Debug, Default)]
+pub struct Breakpoints {
+    all: Vec<(usize, Condition)>,
+    /// How many there have ever been.
+    made: usize,
+}
+
+impl Breakpoints {
+    /// The first that `id` meets by `step`.
+    pub fn met(&self, id: SourceId, step: &Step) -> Option<(usize, Condition)> {
+        self.all.iter().find(|(_, condition)| condition.is_met(id, step)).copied()
+    }
+
+    /// Adds one in that `turn`, and says its number.
+    pub fn add(&mut self, condition: Condition, turn: u64) -> String {
+        if matches!(condition, Condition::Number(number) if number <= turn) {
+            return format!("this is turn {turn}, and none comes twice");
+        }
+        self.made += 1;
+        self.all.push((self.made, condition));
+        format!("breakpoint {}: {condition}; c goes on until then", self.made)
+    }
+
+    pub fn delete(&mut self, number: usize) -> String {
+        match self.all.iter().position(|(n, _)| *n == number) {
+            Some(at) => format!("gone: {}", self.all.remove(at).1),
+            None => format!("there is no breakpoint {number}; b lists them"),
+        }
+    }
+
+    pub fn list(&self) -> String {
+        if self.all.is_empty() {
+            return "no breakpoints; b close makes one".into();
+        }
+        let line = |(number, condition): &(usize, Condition)| format!("{number}: {condition}");
+        self.all.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_stands_for_one_breakpoint_for_ever() {
+        let mut breakpoints = Breakpoints::default();
+        assert!(breakpoints.list().starts_with("no breakpoints"));
+        breakpoints.add(Condition::Eof, 7);
+        breakpoints.add(Condition::Close, 7);
+        assert_eq!(breakpoints.delete(1), "gone: eof");
+        assert!(breakpoints.delete(1).contains("no breakpoint 1"));
+        assert!(breakpoints.add(Condition::Number(7), 7).contains("turn 7"));
+        breakpoints.add(Condition::Number(8), 7);
+        assert_eq!(breakpoints.list(), "2: close\n3: turn=8");
+        let woke = Step::Woke { turn: 8, ready: Vec::new(), carried: Vec::new() };
+        assert_eq!(breakpoints.met(SourceId::Loop, &woke), Some((3, Condition::Number(8))));
+        assert_eq!(breakpoints.met(SourceId::Loop, &Step::EndOfInput), None);
+    }
+}

@@ -1,0 +1,253 @@
+//! What a person can say at the prompt, and where the loop shall stop.
+
+use crate::{
+    trace::source_id,
+    trace::{SourceId, Step},
+};
+
+/// What is asked at the prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// The loop goes on, that far.
+    RunUntil(RunUntil),
+    /// How a source stands, or every one.
+    State(Option<SourceId>),
+    /// What a source holds.
+    Buffers(SourceId),
+    /// What the system knows of a source's socket.
+    Socket(SourceId),
+    Break(Condition),
+    Breakpoints,
+    /// Takes away the breakpoint of that number.
+    Delete(usize),
+    Quiz(bool),
+    Help,
+    Quit,
+}
+
+/// How far the loop goes until it stops again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunUntil {
+    /// To the next wake.
+    Turn,
+    /// To the next source's turn.
+    Event,
+    /// Over one call or decision.
+    Io,
+    /// To a breakpoint.
+    On,
+}
+
+/// What a breakpoint waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// A source's turn begins.
+    Turn(SourceId),
+    /// A connection is accepted.
+    Accept,
+    /// A write takes a part of what it is offered.
+    Partial,
+    /// A call would block.
+    WouldBlock,
+    /// A peer sends no more.
+    Eof,
+    /// Patience runs out.
+    Deadline,
+    /// A source is closed.
+    Close,
+    /// A datagram comes or goes.
+    Udp,
+    /// The loop wakes for that turn.
+    Number(u64),
+}
+
+/// Said of each command by `h`.
+pub const HELP: &str = "\
+t            turn: on to the next wake              (Enter repeats the last of t e i c)
+e            event: on to the next source's turn
+i            one I/O call or decision
+c            continue, to a breakpoint; Enter stops at the next wake
+p, p c3      how all sources stand, or one
+x c3         its buffers: what is received and not understood, the head planned last
+s c3         its socket: descriptor, addresses, options
+b COND       breakpoint: c3 accept partial wouldblock eof deadline close udp turn=40
+b, d N       list the breakpoints, delete one
+quiz on|off  predict what a call will do, then see
+q            quit: the responses under way are finished first";
+
+const COMMANDS: &str = "say t, e, i or c to go on; p, x c3 or s c3 to look; b, d, quiz, h or q";
+const CONDITIONS: &str =
+    "stop at a source such as c3, at accept, partial, wouldblock, eof, deadline, close, udp, or turn=40";
+
+impl Command {
+    /// Reads a line. `None`: an empty one, which asks for the last step again.
+    ///
+    /// # Errors
+    /// It is no command: a sentence that says what is.
+    pub fn parse(line: &str) -> Result<Option<Command>, String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        Ok(Some(match words[..] {
+            [] => return Ok(None),
+            ["t" | "turn"] => Command::RunUntil(RunUntil::Turn),
+            ["e" | "event"] => Command::RunUntil(RunUntil::Event),
+            ["i" | "io"] => Command::RunUntil(RunUntil::Io),
+            ["c" | "continue"] => Command::RunUntil(RunUntil::On),
+            ["p"] => Command::State(None),
+            ["p", name] => Command::State(Some(source_id(name)?)),
+            ["x", name] => Command::Buffers(source_id(name)?),
+            ["x"] => return Err("whose buffers? x c3".into()),
+            ["s", name] => Command::Socket(source_id(name)?),
+            ["s"] => return Err("whose socket? s c3".into()),
+            ["b"] => Command::Breakpoints,
+            ["b", condition] => Command::Break(Condition::parse(condition)?),
+            ["d", number] => Command::Delete(number.parse().map_err(|_| "give a number that b lists")?),
+            ["d"] => return Err("which one? d 1; b lists them".into()),
+            ["quiz", "on"] => Command::Quiz(true),
+            ["quiz", "off"] => Command::Quiz(false),
+            ["quiz", ..] => return Err("say quiz on, or quiz off".into()),
+            ["h" | "help" | "?"] => Command::Help,
+            ["q" | "quit" | "exit"] => Command::Quit,
+            _ => return Err(format!("'{}' is no command: {COMMANDS}", line.trim().escape_debug())),
+        }))
+    }
+}
+
+impl Condition {
+    fn parse(text: &str) -> Result<Condition, String> {
+        if let Some(number) = text.strip_prefix("turn=") {
+            return number.parse().map(Condition::Number).map_err(|_| "give a number: turn=40".into());
+        }
+        Ok(match text {
+            "accept" => Condition::Accept,
+            "partial" => Condition::Partial,
+            "wouldblock" => Condition::WouldBlock,
+            "eof" => Condition::Eof,
+            "deadline" => Condition::Deadline,
+            "close" => Condition::Close,
+            "udp" => Condition::Udp,
+            name => Condition::Turn(source_id(name).map_err(|_| CONDITIONS)?),
+        })
+    }
+
+    /// Whether `id` meets it by `step`.
+    pub fn is_met(self, id: SourceId, step: &Step) -> bool {
+        match self {
+            Condition::Turn(awaited) => matches!(step, Step::TurnBegan) && id == awaited,
+            Condition::Accept => matches!(step, Step::Accepted { .. }),
+            Condition::Partial => matches!(step, Step::Wrote { offered, got, .. } if got < offered),
+            Condition::WouldBlock => {
+                matches!(step, Step::Blocked { .. } | Step::Drained | Step::BacklogEmpty)
+            }
+            Condition::Eof => matches!(step, Step::EndOfInput),
+            Condition::Deadline => matches!(step, Step::Deadline { .. }),
+            Condition::Close => matches!(step, Step::Closed { .. }),
+            Condition::Udp => matches!(step, Step::Received { .. } | Step::Sent { .. }),
+            Condition::Number(number) => matches!(step, Step::Woke { turn, .. } if *turn == number),
+        }
+    }
+}
+
+/// As it is given.
+impl std::fmt::Display for Condition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Condition::Turn(id) => id.fmt(f),
+            Condition::Accept => f.write_str("accept"),
+            Condition::Partial => f.write_str("partial"),
+            Condition::WouldBlock => f.write_str("wouldblock"),
+            Condition::Eof => f.write_str("eof"),
+            Condition::Deadline => f.write_str("deadline"),
+            Condition::Close => f.write_str("close"),
+            Condition::Udp => f.write_str("udp"),
+            Condition::Number(number) => write!(f, "turn={number}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::close_reason::CloseReason;
+    use crate::trace::SendCall;
+
+    #[test]
+    fn commands() {
+        let c3 = SourceId::Connection(3);
+        let table = [
+            ("", None),
+            ("  \n", None),
+            ("t", Some(Command::RunUntil(RunUntil::Turn))),
+            (" t \r\n", Some(Command::RunUntil(RunUntil::Turn))),
+            ("e", Some(Command::RunUntil(RunUntil::Event))),
+            ("i", Some(Command::RunUntil(RunUntil::Io))),
+            ("c", Some(Command::RunUntil(RunUntil::On))),
+            ("p", Some(Command::State(None))),
+            ("p c3", Some(Command::State(Some(c3)))),
+            ("p  L1", Some(Command::State(Some(SourceId::Listener(1))))),
+            ("x c3", Some(Command::Buffers(c3))),
+            ("s u1", Some(Command::Socket(SourceId::Udp(1)))),
+            ("b", Some(Command::Breakpoints)),
+            ("d 12", Some(Command::Delete(12))),
+            ("quiz on", Some(Command::Quiz(true))),
+            ("quiz off", Some(Command::Quiz(false))),
+            ("h", Some(Command::Help)),
+            ("q", Some(Command::Quit)),
+        ];
+        for (line, expected) in table {
+            assert_eq!(Command::parse(line), Ok(expected), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_gets_one_line_that_says_what_is() {
+        let table = [
+            ("T", "no command"),
+            ("tt", "no command"),
+            ("t 3", "no command"),
+            ("c3", "no command"),
+            ("\x1b[A", r"\u{1b}"),
+            ("p 3", "c3"),
+            ("p c3 c4", "no command"),
+            ("x", "x c3"),
+            ("x c", "c3"),
+            ("s", "s c3"),
+            ("b read", "wouldblock"),
+            ("b turn=", "turn=40"),
+            ("b turn=-1", "turn=40"),
+            ("d", "d 1"),
+            ("d one", "number"),
+            ("d 99999999999999999999999", "number"),
+            ("quiz", "quiz on"),
+            ("quiz maybe", "quiz on"),
+        ];
+        for (line, doc) in table {
+            let mistake = Command::parse(line).expect_err(line);
+            assert!(mistake.contains(doc), "{line:?}: {mistake}");
+            assert!(mistake.chars().all(|c| (' '..='~').contains(&c)), "{line:?}: {mistake:?}");
+        }
+    }
+
+    #[test]
+    fn a_condition_is_met_by_its_own_step_alone() {
+        let c3 = SourceId::Connection(3);
+        let wrote = |got| Step::Wrote { by: SendCall::Write, offered: 9, got, sent: 0, of: 9 };
+        let woke = |turn| Step::Woke { turn, ready: Vec::new(), carried: Vec::new() };
+        let table = [
+            ("c3", Step::TurnBegan, Step::Drained),
+            ("partial", wrote(8), wrote(9)),
+            ("wouldblock", Step::Drained, wrote(8)),
+            ("wouldblock", Step::BacklogEmpty, Step::AcceptPaused { out_of_fds: false }),
+            ("wouldblock", Step::Blocked { by: SendCall::Write, offered: 1 }, Step::Armed),
+            ("eof", Step::EndOfInput, Step::Drained),
+            ("close", Step::Closed { reason: CloseReason::Eof, unread: 0 }, Step::EndOfInput),
+            ("turn=40", woke(40), woke(41)),
+        ];
+        for (text, met, unmet) in table {
+            let condition = Condition::parse(text).expect(text);
+            assert_eq!(condition.to_string(), text);
+            assert!(condition.is_met(c3, &met), "{text} by {met:?}");
+            assert!(!condition.is_met(c3, &unmet), "{text} by {unmet:?}");
+        }
+        assert!(!Condition::Turn(c3).is_met(SourceId::Connection(4), &Step::TurnBegan));
+    }
+}

@@ -1,0 +1,163 @@
+//! The access log: one line in the Common Log Format for each request, in which no byte of a peer's can do
+//! harm.
+
+use crate::common::*;
+use rustix::process::Signal;
+
+/// A line of the log, taken apart.
+#[derive(Debug)]
+struct Line {
+    request: String,
+    status: u16,
+    bytes: String,
+}
+
+/// Reads `127.0.0.1 - - [10/Oct/2000:13:55:36 +0000] "GET / HTTP/1.1" 200 5 0.000123` strictly.
+fn parse(line: &str) -> Line {
+    let text = line.strip_suffix('\n').unwrap_or_else(|| panic!("not a whole line: {line:?}"));
+    assert!(text.bytes().all(|b| (b' '..=b'~').contains(&b)), "not printable ASCII: {text:?}");
+    let rest = text.strip_prefix("127.0.0.1 - - [").unwrap_or_else(|| panic!("the start of {text:?}"));
+    let (time, rest) = rest.split_once("] \"").unwrap_or_else(|| panic!("the time of {text:?}"));
+    let shape: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    let month = time.get(3..6).expect("a month");
+    assert!("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(' ').any(|m| m == month), "{time}");
+    assert_eq!(shape, format!("00/{month}/0000:00:00:00 +0000"), "{text:?}");
+    let (request, rest) = rest.rsplit_once("\" ").unwrap_or_else(|| panic!("the request of {text:?}"));
+    assert!(!request.replace("\\\\", "").replace("\\\"", "").contains('"'), "an open quote in {text:?}");
+    let [status, bytes, seconds, ..] = rest.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("the end of {text:?}")
+    };
+    assert!(seconds.parse::<f64>().is_ok_and(|s| s >= 0.0), "the time taken in {text:?}");
+    assert!(bytes == "-" || bytes.parse::<u64>().is_ok(), "the size in {text:?}");
+    Line { request: request.to_owned(), status: status.parse().expect("a status"), bytes: bytes.to_owned() }
+}
+
+/// Requests, and what their lines say: the request, the status, and the length of the body ("" where that is
+/// not told here).
+fn rows() -> Vec<(&'static [u8], &'static str, u16, &'static str)> {
+    vec![
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "GET / HTTP/1.1", 200, "5"),
+        (b"GET /hello.txt?a=%22b HTTP/1.0\r\n\r\n", "GET /hello.txt?a=%22b HTTP/1.0", 200, "6"),
+        (b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n", "GET /docs HTTP/1.1", 301, ""),
+        (b"GET /missing HTTP/1.1\r\nHost: x\r\n\r\n", "GET /missing HTTP/1.1", 404, ""),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", "POST / HTTP/1.1", 405, ""),
+        (b"GET /large.bin HTTP/1.1\r\nHost: x\r\n\r\n", "GET /large.bin HTTP/1.1", 200, "300000"),
+    ]
+}
+
+fn site() -> Site {
+    let site = Site::new();
+    site.write("large.bin", pattern(300_000));
+    site
+}
+
+fn assert_says(line: &str, (_, request, status, bytes): (&[u8], &str, u16, &str)) {
+    let line = parse(line);
+    assert_eq!((line.request.as_str(), line.status), (request, status), "{line:?}");
+    assert!(bytes.is_empty() || line.bytes == bytes, "{bytes} bytes, not {line:?}");
+}
+
+#[test]
+fn each_request_is_one_line_on_standard_output() {
+    let site = site();
+    let mut server = Server::with(&site, &["--access-log"]);
+    let mut kept = server.connect();
+    for row in rows() {
+        server.ask(row.0);
+        assert_says(&server.stdout_line(), row);
+    }
+    // Three in one write, on a kept connection.
+    kept.send([get("/"), get("/missing"), get("/hello.txt")].concat());
+    let statuses = [(); 3].map(|()| kept.response().status);
+    assert_eq!(statuses, [(); 3].map(|()| parse(&server.stdout_line()).status));
+    server.signal(Signal::TERM);
+    server.exit();
+    assert_eq!(server.stdout_line(), "", "nothing more");
+}
+
+#[test]
+fn each_request_is_one_line_in_a_file_that_grows() {
+    let (site, folder) = (site(), Site::empty());
+    let log = folder.at("access.log");
+    let flag = format!("--access-log={}", log.display());
+    let read = || std::fs::read_to_string(&log).expect("the log");
+    for round in 1..=2 {
+        let server = Server::with(&site, &[&flag]);
+        for row in rows() {
+            server.ask(row.0);
+        }
+        let whole = || read().lines().count() == round * rows().len();
+        eventually("all lines of this start behind those of the last", whole);
+        drop(server);
+    }
+    for (line, row) in read().split_inclusive('\n').zip(rows().into_iter().cycle()) {
+        assert_says(line, row);
+    }
+}
+
+#[test]
+fn a_head_request_sends_no_bytes() {
+    let site = site();
+    let mut server = Server::with(&site, &["--access-log"]);
+    let response = server.ask("HEAD /hello.txt HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(response.status, 200);
+    let line = parse(&server.stdout_line());
+    assert_eq!((line.request.as_str(), line.status), ("HEAD /hello.txt HTTP/1.1", 200));
+    assert!(["0", "-"].contains(&line.bytes.as_str()), "{line:?}");
+}
+
+#[test]
+fn a_peers_bytes_are_escaped_and_a_refused_request_has_its_line() {
+    let site = site();
+    let mut server = Server::with(&site, &["--access-log"]);
+    let hostile: &[&[u8]] = &[
+        b"GET /\"\\\" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /x\" 200 1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /\x1B[31mred HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /\xFF\xC3\xA4\x7F HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /a\nb HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /a\rb HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /a\0b HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
+        b"GET /a%0A%0D%1B HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"G\x1B[2JET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/3.0\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ];
+    for request in hostile {
+        let status = server.ask(request).status;
+        let line = parse(&server.stdout_line());
+        assert_eq!(line.status, status, "{line:?} for {}", request.escape_ascii());
+    }
+    // A request line as long as it may be, and longer, is one line as well.
+    for (len, status) in [(8000, 200), (20_000, 414)] {
+        server.ask(get(&format!("/?{}", "a".repeat(len))));
+        assert_eq!(parse(&server.stdout_line()).status, status);
+    }
+}
+
+#[test]
+fn a_pipe_gets_no_lines_unless_asked() {
+    let site = site();
+    let mut server = Server::start(&site);
+    server.get("/");
+    server.signal(Signal::TERM);
+    server.exit();
+    assert_eq!(server.stdout_line(), "");
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nobody() {
+    let site = site();
+    let mut server = Server::with(&site, &["--access-log"]);
+    let mut client = server.connect();
+    // Far more than a pipe holds, in lines that are longer than its unit when they are escaped.
+    let request = format!("GET /{} HTTP/1.1\r\n\r\n", "\u{1}".repeat(5000));
+    for _ in 0..200 {
+        assert_eq!(server.ask(&request).status, 400);
+    }
+    client.send(get("/hello.txt"));
+    assert_eq!(client.response().status, 200);
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.exit().code(), Some(0));
+}

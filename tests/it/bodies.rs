@@ -1,0 +1,224 @@
+//! Request bodies are never taken for the next request: read past within a bound (32,768 bytes with their
+//! framing), else answered and closed so that the answer survives. `Expect` is part of that bargain.
+
+use crate::common::*;
+use After::{Closes, Stays};
+
+/// What a body holds in these tests: the request that must never be answered.
+const BAIT: &str = "GET /docs/ HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const BOUND: usize = 32_768;
+
+/// A request line's start ("POST /hello.txt"), field lines each with its CRLF, and a body.
+fn request(what: &str, fields: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let head = format!("{what} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+    [head.as_bytes(), body.as_ref()].concat()
+}
+
+fn sized(what: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    request(what, &format!("Content-Length: {}\r\n", body.as_ref().len()), body)
+}
+
+fn chunked(what: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    request(what, "Transfer-Encoding: chunked\r\n", body)
+}
+
+/// [`BAIT`] as one chunk, whose size is written by `size`, and what follows its data.
+fn bait_chunk(size: impl Fn(usize) -> String, end: &str) -> String {
+    format!("{}\r\n{BAIT}\r\n{end}", size(BAIT.len()))
+}
+
+/// Sends `stream`, which holds one request and its body, then a request for `/` and a last one, all in pieces
+/// of `piece` bytes. Asserts that exactly these three are answered, the first with `status`.
+fn assert_one_request(server: &Server, stream: &[u8], status: u16, piece: usize) {
+    let last = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let all = [stream, get("/").as_bytes(), last.as_bytes()].concat();
+    let mut client = server.connect();
+    client.send_apart(&mut server.connect(), all.chunks(piece));
+    let response = client.response_to(stream);
+    assert_eq!((response.status, response.closes()), (status, false), "{}", lossy(stream));
+    assert_eq!(client.response().text(), "home\n", "behind {} in pieces of {piece}", lossy(stream));
+    assert_eq!(client.response().text(), "hello\n");
+    client.expect_close();
+}
+
+/// What a framing is called, and the request with it that begins as it is told.
+type Framing = (&'static str, fn(&str) -> Vec<u8>);
+
+/// Bodies in every correct framing.
+fn framings() -> Vec<Framing> {
+    vec![
+        ("a length", |what| sized(what, BAIT)),
+        ("a length of 0", |what| sized(what, "")),
+        ("a length amid blanks", |what| request(what, "Content-Length: \t 5 \t\r\n", "GET /")),
+        ("one chunk", |what| chunked(what, bait_chunk(|n| format!("{n:x}"), "0\r\n\r\n"))),
+        ("a large digit and zeros", |what| chunked(what, bait_chunk(|n| format!("00{n:X}"), "000\r\n\r\n"))),
+        ("no chunk", |what| chunked(what, "0\r\n\r\n")),
+        ("two chunks", |what| chunked(what, bait_chunk(|n| format!("{n:x}"), "5\r\nGET /\r\n0\r\n\r\n"))),
+        ("a chunk of line ends", |what| chunked(what, "7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n")),
+        ("extensions", |what| {
+            chunked(what, bait_chunk(|n| format!("{n:x};a;b=c;d=\"e;\\\"0\""), "0;last=1\r\n\r\n"))
+        }),
+        ("trailers", |what| {
+            let trailers = "0\r\nX-Sum: 1\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n";
+            chunked(what, bait_chunk(|n| format!("{n:x}"), trailers))
+        }),
+        ("a coding in capitals", |what| {
+            request(what, "transfer-encoding: CHUNKED\r\n", "1\r\nG\r\n0\r\n\r\n")
+        }),
+    ]
+}
+
+#[test]
+fn a_body_is_read_past_whatever_the_method() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let methods = [
+        ("GET /hello.txt", 200),
+        ("HEAD /hello.txt", 200),
+        ("GET /missing", 404),
+        ("OPTIONS *", 204),
+        ("POST /hello.txt", 405),
+        ("TRACE /", 405),
+        ("BREW /pot", 501),
+    ];
+    let rows =
+        methods.iter().flat_map(|method| framings().into_iter().map(move |framing| (*method, framing)));
+    each(rows, |((what, status), (_, stream))| {
+        for piece in [usize::MAX, 7, 1] {
+            assert_one_request(&server, &stream(what), *status, piece);
+        }
+    });
+}
+
+#[test]
+fn a_body_cut_anywhere_is_read_past() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let last = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    each(framings(), |(_, stream)| {
+        let stream = [&stream("POST /"), last.as_bytes()].concat();
+        let mut beside = server.connect();
+        for cut in 0..=stream.len() {
+            let (a, b) = stream.split_at(cut);
+            let mut client = server.connect();
+            client.send_apart(&mut beside, [a, b]);
+            assert_eq!(client.response().status, 405, "cut at {cut}");
+            assert_eq!(client.response().text(), "home\n", "cut at {cut}");
+            client.expect_close();
+        }
+    });
+}
+
+#[test]
+fn a_body_up_to_the_bound_is_read_past_and_the_connection_kept() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let bait = BAIT.repeat(BOUND / BAIT.len() + 1);
+    let chunks = "1\r\nG\r\n".repeat(BOUND / 6 - 1) + "0\r\n\r\n";
+    for (what, status) in [("GET /hello.txt", 200), ("POST /hello.txt", 405), ("BREW /pot", 501)] {
+        for stream in [sized(what, &bait[..BOUND]), chunked(what, &chunks)] {
+            for piece in [usize::MAX, 1000] {
+                assert_one_request(&server, &stream, status, piece);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_body_over_the_bound_is_refused_and_the_connection_closed() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let bait = BAIT.repeat(2 * BOUND / BAIT.len());
+    type Body = fn(&str, &str) -> Vec<u8>;
+    let bodies: [(&str, Body); 8] = [
+        ("a length one over", |what, bait| sized(what, &bait[..BOUND + 1])),
+        ("a length of which nothing comes", |what, _| request(what, "Content-Length: 32769\r\n", "")),
+        ("a length past 2^63", |what, _| request(what, "Content-Length: 9223372036854775808\r\n", BAIT)),
+        ("one large chunk", |what, bait| chunked(what, format!("{:x}\r\n{bait}\r\n0\r\n\r\n", bait.len()))),
+        ("a chunk of 2^62", |what, _| chunked(what, format!("4000000000000000\r\n{BAIT}"))),
+        ("many small chunks", |what, _| chunked(what, "1\r\nG\r\n".repeat(BOUND / 6 + 2) + "0\r\n\r\n")),
+        ("a long extension", |what, _| chunked(what, format!("1;{}\r\nG\r\n0\r\n\r\n", "a".repeat(BOUND)))),
+        ("long trailers", |what, _| {
+            chunked(what, format!("0\r\n{}\r\n", format!("X: {}\r\n", "a".repeat(1000)).repeat(40)))
+        }),
+    ];
+    let methods = [
+        ("GET /hello.txt", 413),
+        ("HEAD /hello.txt", 413),
+        ("OPTIONS *", 413),
+        ("POST /", 405),
+        ("PUT /", 405),
+        ("BREW /", 501),
+    ];
+    let rows = methods.iter().flat_map(|method| bodies.iter().map(move |body| (*method, *body)));
+    each(rows, |((what, status), (_, stream))| {
+        assert_refused(&server, &stream(what, &bait), *status, Closes);
+    });
+}
+
+#[test]
+fn the_answer_survives_a_body_that_nobody_reads() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let body = pattern(5_000_000);
+    let chunk = [b"4c4b40\r\n", &body[..], b"\r\n0\r\n\r\n"].concat();
+    for (stream, status) in [
+        (sized("POST /hello.txt", &body), 405),
+        (sized("GET /hello.txt", &body), 413),
+        (chunked("PUT /hello.txt", &chunk), 405),
+        (chunked("BREW /hello.txt", &chunk), 501),
+    ] {
+        let mut client = server.connect();
+        client.send(&stream);
+        let response = client.response();
+        assert_eq!((response.status, response.closes()), (status, true));
+        assert_our_page(&response, false);
+        client.expect_close();
+    }
+}
+
+#[test]
+fn an_expectation_of_100_is_answered_at_once() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let expect = |fields: &str| format!("Expect: 100-Continue\r\n{fields}");
+    // The body is announced but not sent: the client waits for a word. What comes later is not a request.
+    each(
+        [
+            ("POST /", "Content-Length: 40\r\n", 405),
+            ("GET /hello.txt", "Content-Length: 40\r\n", 200),
+            ("HEAD /hello.txt", "Content-Length: 40\r\n", 200),
+            ("GET /hello.txt", "Transfer-Encoding: chunked\r\n", 200),
+            ("PUT /", "Transfer-Encoding: chunked\r\n", 405),
+        ],
+        |(what, fields, status)| {
+            let mut client = server.connect();
+            let stream = request(what, &expect(fields), "");
+            client.send(&stream);
+            let response = client.response_to(&stream);
+            assert_eq!((response.status, response.closes()), (*status, true));
+            client.send(BAIT);
+            client.expect_close();
+        },
+    );
+    for case in ["100-continue", "100-CONTINUE"] {
+        assert_one_request(
+            &server,
+            &request("GET /hello.txt", &format!("Expect: {case}\r\n"), ""),
+            200,
+            usize::MAX,
+        );
+    }
+}
+
+#[test]
+fn any_other_expectation_is_417() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    each(["pay-me", "100-continued", "100", "100-continue, pay-me", "\"100-continue\""], |expect| {
+        let fields = format!("Expect: {expect}\r\n");
+        assert_refused(&server, &request("GET /hello.txt", &fields, ""), 417, Stays);
+        let with_body = request("GET /", &format!("{fields}Content-Length: {}\r\n", BAIT.len()), BAIT);
+        assert_refused(&server, &with_body, 417, Stays);
+    });
+}

@@ -1,0 +1,175 @@
+//! Conditional requests and ranges, as clients use them: a browser that asks again, a download that goes on, a player
+//! that seeks (RFC 9110 §13, §14). The tables of every case stand in `src/http`; here is what comes over the wire.
+use std::time::{Duration, SystemTime};
+
+use crate::common::*;
+
+/// Files whose bodies are sent in three ways: behind the head, from memory, from the disk.
+fn site_of_three() -> Site {
+    let site = Site::new();
+    site.write("small.bin", pattern(1000));
+    site.write("middle.bin", pattern(40_000));
+    site.write("large.bin", pattern(3 << 20));
+    site
+}
+
+/// Waits until the tag of `path` is the same twice: the file counts as being at rest.
+fn tag_of(client: &mut Client, path: &str) -> String {
+    let mut ask = || {
+        client.send(format!("HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        client.head().header("etag").expect("a tag").to_owned()
+    };
+    let mut tag = ask();
+    eventually("a settled tag", || {
+        let before = std::mem::replace(&mut tag, ask());
+        before == tag
+    });
+    tag
+}
+
+fn get_with(path: &str, fields: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
+}
+
+#[test]
+fn a_copy_that_is_still_good_is_not_sent_again() {
+    let site = site_of_three();
+    let server = Server::start(&site);
+    let mut client = server.connect();
+    for path in ["/small.bin", "/large.bin", "/"] {
+        let tag = tag_of(&mut client, path);
+        client.send(get_with(path, &format!("If-None-Match: {tag}\r\n")) + &get("/hello.txt"));
+        let response = client.response();
+        assert_eq!(response.status, 304, "{path}");
+        assert_eq!(response.header("etag"), Some(&*tag));
+        assert!(response.header("date").is_some() && response.header("cache-control").is_some());
+        assert_eq!(response.header("content-length"), None);
+        assert_eq!(client.response().text(), "hello\n", "and nothing stands between");
+        client.send(get_with(path, "If-None-Match: \"another\"\r\n"));
+        assert_eq!(client.response().status, 200, "{path}");
+    }
+}
+
+#[test]
+fn a_copy_of_yesterdays_file_is_replaced_at_once() {
+    let site = site_of_three();
+    let server = Server::start(&site);
+    let mut client = server.connect();
+    let tag = tag_of(&mut client, "/hello.txt");
+    for round in 0..100 {
+        let content = format!("{round:05}\n");
+        site.write("hello.txt", &content);
+        client.send(get_with("/hello.txt", &format!("If-None-Match: {tag}\r\n")));
+        let response = client.response();
+        assert_eq!((response.status, response.text()), (200, content));
+    }
+}
+
+#[test]
+fn dates_are_good_enough_for_clients_without_tags() {
+    let site = site_of_three();
+    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+    std::fs::File::options()
+        .write(true)
+        .open(site.at("hello.txt"))
+        .and_then(|file| file.set_modified(old))
+        .expect("set its time");
+    let server = Server::start(&site);
+    let mut client = server.connect();
+    tag_of(&mut client, "/hello.txt");
+    for (field, status) in [
+        ("If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT", 304),
+        ("If-Modified-Since: Sun, 06 Nov 1994 08:49:36 GMT", 200),
+        ("If-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT", 412),
+        ("If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT", 200),
+        ("If-Match: \"another\"", 412),
+        ("If-Match: *", 200),
+    ] {
+        client.send(get_with("/hello.txt", &format!("{field}\r\n")));
+        assert_eq!(client.response().status, status, "{field}");
+    }
+}
+
+#[test]
+fn a_part_is_the_slice_that_it_claims_to_be() {
+    let site = site_of_three();
+    let server = Server::start(&site);
+    let mut client = server.connect();
+    // From bytes behind the head, from memory, and from the disk.
+    for (path, len) in [("/small.bin", 1000), ("/middle.bin", 40_000), ("/large.bin", 3 << 20)] {
+        let whole = pattern(len);
+        for (range, first, last) in [
+            ("0-0".to_owned(), 0, 0),
+            ("0-1".to_owned(), 0, 1),
+            ("0-".to_owned(), 0, len - 1),
+            ("-1".to_owned(), len - 1, len - 1),
+            (format!("{}-{}", len / 3, len / 2), len / 3, len / 2),
+            (format!("{}-", len / 2), len / 2, len - 1),
+            (format!("-{}", len * 2), 0, len - 1),
+        ] {
+            client.send(get_with(path, &format!("Range: bytes={range}\r\n")));
+            let response = client.response();
+            assert_eq!(response.status, 206, "{path} {range}");
+            let said = format!("bytes {first}-{last}/{len}");
+            assert_eq!(response.header("content-range"), Some(&*said));
+            assert!(response.body == whole[first..=last], "{path} {range}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_range_is_the_whole_and_what_is_not_there_is_a_416() {
+    let site = site_of_three();
+    site.write("empty", "");
+    let server = Server::start(&site);
+    let mut client = server.connect();
+    for (range, status) in
+        [("bytes=5-2", 200), ("bytes=0-4,9-5", 200), ("lines=0-1", 200), ("bytes=0-,0-", 200)]
+    {
+        client.send(get_with("/small.bin", &format!("Range: {range}\r\n")));
+        let response = client.response();
+        assert_eq!((response.status, response.body.len()), (status, 1000), "{range}");
+    }
+    for (path, range, said) in [
+        ("/small.bin", "bytes=1000-", "bytes */1000"),
+        ("/small.bin", "bytes=-0", "bytes */1000"),
+        ("/empty", "bytes=0-0", "bytes */0"),
+    ] {
+        client.send(get_with(path, &format!("Range: {range}\r\n")));
+        let response = client.response();
+        assert_eq!((response.status, response.header("content-range")), (416, Some(said)), "{path} {range}");
+    }
+    client.send("HEAD /small.bin HTTP/1.1\r\nHost: a\r\nRange: bytes=0-0\r\n\r\n");
+    let head = client.head();
+    assert_eq!((head.status, head.header("content-length")), (200, Some("1000")));
+}
+
+#[test]
+fn a_download_goes_on_where_it_broke_off_unless_the_file_has_changed() {
+    let site = site_of_three();
+    let server = Server::start(&site);
+    let mut client = server.connect();
+    let tag = tag_of(&mut client, "/large.bin");
+    let resume = |tag: &str| get_with("/large.bin", &format!("Range: bytes=1000000-\r\nIf-Range: {tag}\r\n"));
+    client.send(resume(&tag));
+    let response = client.response();
+    assert_eq!(response.status, 206);
+    assert!(response.body == pattern(3 << 20)[1_000_000..]);
+    site.write("large.bin", pattern(2 << 20));
+    client.send(resume(&tag));
+    let response = client.response();
+    assert_eq!((response.status, response.body.len()), (200, 2 << 20));
+}
+
+#[test]
+fn a_file_past_4_gib_is_read_at_its_end() {
+    let site = Site::new();
+    let len: u64 = 5 << 30;
+    site.sparse("huge.bin", len);
+    let file = std::fs::File::options().write(true).open(site.at("huge.bin")).expect("open");
+    std::os::unix::fs::FileExt::write_all_at(&file, b"the end", len - 7).expect("write");
+    let server = Server::start(&site);
+    let response = server.ask(get_with("/huge.bin", "Range: bytes=-7\r\n"));
+    assert_eq!((response.status, response.text()), (206, "the end".to_owned()));
+    assert_eq!(response.header("content-range"), Some("bytes 5368709113-5368709119/5368709120"));
+}

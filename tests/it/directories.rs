@@ -1,0 +1,196 @@
+//! Directories: their index, the redirect to their slash, which never leaves this host, and the pages for
+//! what is missing.
+
+use std::os::unix::fs::symlink;
+
+use crate::common::*;
+
+#[test]
+fn a_directory_is_its_index() {
+    let site = Site::new();
+    site.write("docs/other.htm", "other\n");
+    site.write("other.htm", "home other\n");
+    let server = Server::start(&site);
+    each(
+        [("/", "home\n"), ("/?q", "home\n"), ("/docs/", "docs\n"), ("/docs/?a=b", "docs\n")],
+        |(path, body)| {
+            let response = server.get(path);
+            assert_eq!((response.status, response.text().as_str()), (200, *body));
+            assert_eq!(response.header("content-type"), Some("text/html; charset=utf-8"));
+        },
+    );
+    let server = Server::with(&site, &["--index", "other.htm"]);
+    let rows = [("/", "home other\n"), ("/docs/", "other\n"), ("/docs/index.html", "docs\n")];
+    each(rows, |(path, body)| assert_eq!(server.get(path).text(), *body));
+}
+
+#[test]
+fn a_directory_without_its_index_is_404() {
+    let site = Site::new();
+    site.write("bare/file.txt", "x");
+    site.write("nested/index.html/file.txt", "x");
+    site.write("hidden/.index.html", "x");
+    let outside = Site::new();
+    std::fs::create_dir(site.at("leads-out")).expect("make a folder");
+    symlink(outside.at("index.html"), site.at("leads-out/index.html")).expect("make a link");
+    std::fs::create_dir(site.at("leads-in")).expect("make a folder");
+    symlink("../hello.txt", site.at("leads-in/index.html")).expect("make a link");
+    let server = Server::start(&site);
+    each(["/bare/", "/nested/", "/hidden/", "/leads-out/"], |path| {
+        let response = server.get(path);
+        assert_eq!(response.status, 404);
+        assert_our_page(&response, false);
+    });
+    assert_eq!(server.get("/leads-in/").text(), "hello\n");
+    let server = Server::with(&site, &["--index", "none.html"]);
+    assert_eq!(server.get("/").status, 404);
+}
+
+#[test]
+fn a_directory_without_its_slash_is_redirected_and_keeps_its_query() {
+    let site = Site::new();
+    site.write("a b/index.html", "x");
+    site.write("docs/deep/file.txt", "x");
+    site.write("q?#%/file.txt", "x");
+    site.write("two\r\nSet-Cookie: a=b/index.html", "x");
+    site.write("\u{e4}/index.html", "x");
+    let server = Server::start(&site);
+    let rows = [
+        ("/docs", "/docs/"),
+        ("/docs?a=b", "/docs/?a=b"),
+        ("/docs?a=b?c=/d", "/docs/?a=b?c=/d"),
+        ("/docs?x=%0d%0aSet-Cookie:%20a", "/docs/?x=%0d%0aSet-Cookie:%20a"),
+        ("/docs?//evil.example", "/docs/?//evil.example"),
+        ("/docs/deep", "/docs/deep/"),
+        ("/a%20b", "/a%20b/"),
+        ("/q%3F%23%25?q", "/q%3F%23%25/?q"),
+        ("/%C3%A4", "/%C3%A4/"),
+        ("http://evil.example/docs", "/docs/"),
+        ("http://evil.example/docs?a", "/docs/?a"),
+    ];
+    each(rows, |(path, location)| {
+        let response = server.get(path);
+        assert_eq!(response.status, 301);
+        assert_eq!(response.header("location"), Some(*location));
+        assert!(!response.closes());
+    });
+    let response = server.get("/two%0D%0ASet-Cookie:%20a=b");
+    assert_eq!((response.status, response.header("set-cookie")), (301, None));
+    let back = response.header("location").expect("Location");
+    assert_eq!(server.get(back).text(), "x", "{back} leads there");
+}
+
+#[test]
+fn a_redirect_never_leads_to_another_host() {
+    let site = Site::new();
+    let directories = [
+        "evil.example",
+        "evil.example/deep",
+        "\\evil.example",
+        "\\\\evil.example",
+        "@evil.example",
+        "\tevil.example",
+        "http:",
+        "http:/evil.example",
+        "javascript:alert(1)",
+    ];
+    directories.iter().for_each(|name| site.write(format!("{name}/index.html"), "inside\n"));
+    let server = Server::start(&site);
+    let paths = [
+        "//evil.example",
+        "///evil.example",
+        "////evil.example",
+        "/./evil.example",
+        "/.//evil.example",
+        "//./evil.example",
+        "//evil.example/deep",
+        "//evil.example?q",
+        "/%5Cevil.example",
+        "//%5Cevil.example",
+        "/\\evil.example",
+        "/%5C%5Cevil.example",
+        "/@evil.example",
+        "//@evil.example",
+        "/%09evil.example",
+        "//%09evil.example",
+        "/http:",
+        "/http://evil.example",
+        "//http:/evil.example",
+        "/javascript:alert(1)",
+        "http://evil.example//evil.example",
+    ];
+    each(paths, |path| {
+        let response = server.get(path);
+        assert_eq!(response.status, 301);
+        let location = response.header("location").expect("Location");
+        let rest = location.strip_prefix('/').expect("an absolute path");
+        // Browsers read a backslash as a slash, and skip tabs.
+        assert!(!rest.starts_with(['/', '\\', '\t']), "{location}");
+        assert!(location.bytes().all(|b| b.is_ascii_graphic() && b != b'\\'), "{location}");
+        assert_eq!(server.get(location).text(), "inside\n", "{location} leads there");
+    });
+    // What looks like another host and is no directory here is not there.
+    each(
+        [
+            "//evil.example/..",
+            "//other.example",
+            "//other.example/",
+            "//evil.example/%2e%2e",
+            "/\\other.example",
+        ],
+        |path| {
+            let response = server.get(path);
+            assert_eq!((response.status, response.header("location")), (404, None));
+        },
+    );
+}
+
+#[test]
+fn a_missing_page_is_ours_and_reflects_nothing() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    each(["/missing", "/docs/missing", "/hello.txt/", "/hello.txt/x", "/404.html"], |path| {
+        assert_refused(&server, get(path).as_bytes(), 404, After::Stays);
+        assert_refused(&server, get(path).replacen("GET", "HEAD", 1).as_bytes(), 404, After::Stays);
+    });
+    let hostile = [
+        "/%3Cscript%3Ealert(1)%3C/script%3E",
+        "/<script>alert(1)</script>",
+        "/?<script>",
+        "/x?<script>",
+        "/%22%3E%3Cscript%3E",
+    ];
+    each(hostile, |path| {
+        let page = server.get(path).text();
+        assert!(!page.contains("<script"), "{page}");
+    });
+}
+
+#[test]
+fn the_sites_own_404_page_is_used_as_long_as_it_is_there() {
+    let (site, outside) = (Site::new(), Site::new());
+    let server = Server::start(&site);
+    let mut client = server.connect();
+    let mut missing = || {
+        client.send(get("/missing") + &get("/missing").replacen("GET", "HEAD", 1));
+        let (response, head) = (client.response(), client.head());
+        assert_eq!((response.status, head.status), (404, 404));
+        assert_eq!(response.header("content-length"), head.header("content-length"));
+        response
+    };
+    assert_our_page(&missing(), false);
+    for page in [b"<p>lost\n".to_vec(), b"<p>gone\n".to_vec(), pattern(200_000)] {
+        site.write("404.html", &page);
+        let response = missing();
+        assert!(response.body == page, "a page of {} bytes", page.len());
+        assert_eq!(response.header("content-type"), Some("text/html; charset=utf-8"));
+        assert_eq!(server.get("/404.html").status, 200, "asked for by its name");
+    }
+    std::fs::remove_file(site.at("404.html")).expect("remove it");
+    assert_our_page(&missing(), false);
+    symlink(outside.at("hello.txt"), site.at("404.html")).expect("make a link");
+    assert_our_page(&missing(), false);
+    std::fs::remove_file(site.at("404.html")).expect("remove it");
+    std::fs::create_dir(site.at("404.html")).expect("make a folder");
+    assert_our_page(&missing(), false);
+}

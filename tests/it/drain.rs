@@ -1,0 +1,210 @@
+//! The end: SIGTERM or SIGINT lets what is under way finish, within bounds, and then the process exits with 0; a second
+//! signal ends it at once.
+use std::{
+    io::ErrorKind,
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+
+use crate::common::*;
+use rustix::process::Signal;
+
+const SIGNALS: [Signal; 2] = [Signal::TERM, Signal::INT];
+
+/// More than the socket buffers of both sides hold together.
+const BIG: usize = 48 << 20;
+
+/// No test ends because one of these has passed.
+const PATIENT: [&str; 4] = ["--drain-timeout", "5m", "--idle-timeout", "5m"];
+
+fn site_with_big() -> Site {
+    let site = Site::new();
+    site.write("big", pattern(1 << 20).repeat(BIG >> 20));
+    site
+}
+
+/// A connection on which a download of `big` is under way: its head, and more to come than the buffers hold.
+fn downloading(server: &Server) -> Client {
+    let mut client = server.connect();
+    client.send(get("/big"));
+    let head = client.head();
+    assert!(head.status == 200 && !head.closes(), "{head:?}");
+    client
+}
+
+fn is_refused(addr: SocketAddr) -> bool {
+    TcpStream::connect(addr).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused)
+}
+
+/// Asserts that the process ends by itself, with 0, and soon.
+fn assert_ends_well(server: &mut Server) {
+    let begun = Instant::now();
+    let status = server.exit();
+    assert_eq!(status.code(), Some(0), "{status}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?} to end", begun.elapsed());
+}
+
+#[test]
+fn without_connections_it_ends_at_once() {
+    let site = Site::new();
+    for signal in SIGNALS {
+        let mut server = Server::with(&site, &[&PATIENT[..], &["--udp-echo", "127.0.0.1:0"]].concat());
+        server.signal(signal);
+        assert_ends_well(&mut server);
+        assert!(is_refused(server.addr()));
+    }
+}
+
+/// A connection that has asked for nothing yet, and one that is kept after an answer; both are accepted.
+fn two_idle(server: &Server) -> (Client, Client) {
+    let newcomer = server.connect();
+    let mut kept = server.connect();
+    kept.send(get("/hello.txt"));
+    assert_eq!(kept.response().text(), "hello\n");
+    (newcomer, kept)
+}
+
+#[test]
+fn idle_connections_are_closed_without_a_word() {
+    let site = Site::new();
+    for signal in SIGNALS {
+        let mut server = Server::with(&site, &PATIENT);
+        let (mut newcomer, mut kept) = two_idle(&server);
+        server.signal(signal);
+        newcomer.expect_close();
+        kept.expect_close();
+        assert_ends_well(&mut server);
+    }
+}
+
+#[test]
+fn a_download_under_way_is_finished_while_new_peers_are_refused() {
+    let site = site_with_big();
+    let expected = pattern(1 << 20).repeat(BIG >> 20);
+    for signal in SIGNALS {
+        let mut server = Server::with(&site, &PATIENT);
+        let mut downloads = [downloading(&server), downloading(&server)];
+        server.signal(signal);
+        eventually("new peers are refused", || is_refused(server.addr()));
+        assert!(server.is_running());
+        for client in &mut downloads {
+            assert!(client.take(BIG) == expected, "a whole file");
+            client.expect_close();
+        }
+        assert_ends_well(&mut server);
+    }
+}
+
+#[test]
+fn a_download_that_nobody_reads_is_cut_at_the_drain_time_out() {
+    let site = site_with_big();
+    let mut server = Server::with(&site, &["--drain-timeout", "300ms", "--send-timeout", "5m"]);
+    let mut client = downloading(&server);
+    let begun = Instant::now();
+    server.signal(Signal::TERM);
+    assert_ends_well(&mut server);
+    assert!(begun.elapsed() >= Duration::from_millis(250), "cut after {:?}", begun.elapsed());
+    assert!(client.is_gone_soon());
+}
+
+#[test]
+fn half_a_request_does_not_outlast_the_drain_time_out() {
+    let site = Site::new();
+    for half in ["GET /hel", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nfour"] {
+        let mut server = Server::with(&site, &["--drain-timeout", "300ms", "--head-timeout", "5m"]);
+        let before = server.sockets();
+        let mut client = server.connect();
+        client.send(half);
+        eventually("it is accepted", || server.sockets() > before);
+        server.signal(Signal::TERM);
+        assert_ends_well(&mut server);
+        assert!(client.is_gone_soon());
+    }
+}
+
+#[test]
+fn a_request_that_was_sent_before_the_signal_is_answered() {
+    let site = Site::new();
+    for signal in SIGNALS {
+        let mut server = Server::with(&site, &PATIENT);
+        let (mut newcomer, mut kept) = two_idle(&server);
+        server.while_stopped(|| {
+            newcomer.send(get("/hello.txt"));
+            kept.send(get("/docs/"));
+            server.signal(signal);
+        });
+        for (client, text) in [(&mut newcomer, "hello\n"), (&mut kept, "docs\n")] {
+            assert_eq!(client.response().text(), text);
+            client.expect_close();
+        }
+        assert_ends_well(&mut server);
+    }
+}
+
+#[test]
+fn a_request_behind_a_download_under_way_is_answered_as_the_last_one() {
+    let site = site_with_big();
+    let mut server = Server::with(&site, &PATIENT);
+    let mut client = downloading(&server);
+    client.send(get("/hello.txt"));
+    server.signal(Signal::TERM);
+    eventually("new peers are refused", || is_refused(server.addr()));
+    client.take(BIG);
+    let last = client.response();
+    assert!(last.text() == "hello\n" && last.closes(), "{last:?}");
+    client.expect_close();
+    assert_ends_well(&mut server);
+}
+
+#[test]
+fn of_pipelined_requests_none_is_lost_unless_a_response_said_that_it_is_the_last() {
+    let site = Site::new();
+    for signal in SIGNALS {
+        let mut server = Server::with(&site, &PATIENT);
+        let mut client = server.connect();
+        client.send(get("/hello.txt"));
+        client.response();
+        server.while_stopped(|| {
+            client.send(get("/hello.txt").repeat(50));
+            server.signal(signal);
+        });
+        for _ in 0..50 {
+            let response = client.response();
+            assert_eq!(response.text(), "hello\n");
+            if response.closes() {
+                break;
+            }
+        }
+        client.expect_close();
+        assert_ends_well(&mut server);
+    }
+}
+
+#[test]
+fn the_second_signal_ends_it_at_once_and_says_which() {
+    let site = site_with_big();
+    for first in SIGNALS {
+        for second in SIGNALS {
+            let mut server = Server::with(&site, &PATIENT);
+            let _stalled = downloading(&server);
+            server.signal(first);
+            eventually("the first is seen", || is_refused(server.addr()));
+            server.signal(second);
+            let begun = Instant::now();
+            assert_eq!(server.exit().code(), Some(128 + second.as_raw()));
+            assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?} to end", begun.elapsed());
+        }
+    }
+}
+
+#[test]
+fn a_drain_costs_no_cpu_while_it_waits() {
+    let site = site_with_big();
+    let server = Server::with(&site, &PATIENT);
+    let _stalled = downloading(&server);
+    server.signal(Signal::TERM);
+    eventually("new peers are refused", || is_refused(server.addr()));
+    eventually("the server is stuck", || server.cpu_during(Duration::from_millis(50)).is_zero());
+    let cpu = server.cpu_during(Duration::from_millis(300));
+    assert!(cpu < Duration::from_millis(30), "{cpu:?} in 300 ms");
+}

@@ -1,0 +1,263 @@
+//! Fairness and backpressure: whatever one peer does, a small request of another is answered soon; and a peer that takes
+//! nothing is not listened to either, so that it costs a bounded amount of memory.
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{Shutdown, SocketAddr},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::common::*;
+
+/// The most that a small request may take beside a load. A starved one would take for ever.
+const QUICK: Duration = Duration::from_secs(2);
+
+/// A file that no test reads to its end; it takes no room.
+const ENDLESS: u64 = 1 << 40;
+
+/// What a load and the test beside it share.
+struct Meter {
+    addr: SocketAddr,
+    has_ended: AtomicBool,
+    moved: AtomicU64,
+}
+
+impl Meter {
+    fn runs(&self) -> bool {
+        !self.has_ended.load(Relaxed)
+    }
+
+    fn add(&self, bytes: usize) {
+        self.moved.fetch_add(bytes as u64, Relaxed);
+    }
+}
+
+/// Ends the loads however the test ends.
+struct EndsLoad<'a>(&'a Meter);
+
+impl Drop for EndsLoad<'_> {
+    fn drop(&mut self) {
+        self.0.has_ended.store(true, Relaxed);
+    }
+}
+
+/// Asks for a small file 50 times, on new connections and on a kept one, while `threads` threads run `load`.
+fn stays_quick_beside(threads: usize, load: impl Fn(&Meter) + Sync) {
+    let site = Site::new();
+    site.sparse("endless", ENDLESS);
+    let server = Server::start(&site);
+    let meter = Meter { addr: server.addr(), has_ended: false.into(), moved: 0.into() };
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| load(&meter));
+        }
+        let _ends = EndsLoad(&meter);
+        eventually("the load is on", || meter.moved.load(Relaxed) > 0);
+        let before = meter.moved.load(Relaxed);
+        let mut kept = server.connect();
+        for i in 0..50 {
+            let begun = Instant::now();
+            let response = if i % 2 == 0 {
+                server.get("/hello.txt")
+            } else {
+                kept.send(get("/hello.txt"));
+                kept.response()
+            };
+            assert!(begun.elapsed() < QUICK, "request {i} took {:?}", begun.elapsed());
+            assert_eq!(response.text(), "hello\n");
+        }
+        eventually("the load goes on", || meter.moved.load(Relaxed) > before);
+    });
+}
+
+/// Reads an endless file at full speed.
+fn download(meter: &Meter) {
+    let mut client = Client::connect(meter.addr);
+    client.send(get("/endless"));
+    let mut buffer = vec![0; 1 << 20];
+    while meter.runs() {
+        let n = client.socket.read(&mut buffer).expect("more of the file");
+        assert!(n > 0, "the endless file ended");
+        meter.add(n);
+    }
+}
+
+/// Sends `bytes` again and again, as often as they are taken, and never reads. Only being pushed back counts here.
+fn pour(meter: &Meter, bytes: &[u8]) {
+    let mut client = Client::connect(meter.addr);
+    client.socket.set_nonblocking(true).expect("set non-blocking");
+    let mut written = 0;
+    while meter.runs() {
+        match client.socket.write(&bytes[written % bytes.len()..]) {
+            Ok(n) => written += n,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                meter.add(1);
+                thread::sleep(Duration::from_millis(1));
+            }
+            Err(e) => panic!("a peer that only fails to read is not cut so soon: {e}"),
+        }
+    }
+}
+
+/// Sends `requests` again and again and reads all the answers.
+fn pipeline(meter: &Meter, requests: &str) {
+    let mut client = Client::connect(meter.addr);
+    let mut socket = client.socket.try_clone().expect("a second handle");
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while meter.runs() {
+                socket.write_all(requests.as_bytes()).expect("send");
+            }
+            socket.shutdown(Shutdown::Write).expect("half-close");
+        });
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match client.socket.read(&mut buffer).expect("answers to the end") {
+                0 => return,
+                n => meter.add(n),
+            }
+        }
+    });
+}
+
+/// Floods a request body that the server has refused, for as long as it lingers; then again.
+fn flood_refused_bodies(meter: &Meter) {
+    while meter.runs() {
+        let mut client = Client::connect(meter.addr);
+        client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999999\r\n\r\n");
+        while meter.runs()
+            && let Ok(n) = client.socket.write(&[b'x'; 1 << 16])
+        {
+            meter.add(n);
+        }
+    }
+}
+
+/// Comes and goes without end. The reset spares the system a wait for each port.
+fn come_and_go(meter: &Meter) {
+    while meter.runs() {
+        let mut client = Client::connect(meter.addr);
+        client.send(get("/hello.txt"));
+        client.reset();
+        meter.add(1 << 10);
+    }
+}
+
+#[test]
+fn a_small_request_is_quick_beside_an_endless_download() {
+    stays_quick_beside(1, download);
+}
+
+#[test]
+fn a_small_request_is_quick_beside_four_endless_downloads() {
+    stays_quick_beside(4, download);
+}
+
+#[test]
+fn a_small_request_is_quick_beside_peers_that_ask_for_much_and_never_read() {
+    stays_quick_beside(4, |meter| pour(meter, get("/endless").repeat(1000).as_bytes()));
+}
+
+#[test]
+fn a_small_request_is_quick_beside_peers_that_pipeline_without_end_and_never_read() {
+    stays_quick_beside(4, |meter| pour(meter, get("/hello.txt").repeat(1000).as_bytes()));
+}
+
+#[test]
+fn a_small_request_is_quick_beside_a_peer_that_pipelines_without_end_and_reads() {
+    stays_quick_beside(1, |meter| pipeline(meter, &get("/hello.txt").repeat(100)));
+}
+
+#[test]
+fn a_small_request_is_quick_beside_peers_that_flood_refused_bodies() {
+    stays_quick_beside(2, flood_refused_bodies);
+}
+
+#[test]
+fn a_small_request_is_quick_beside_a_peer_that_pipelines_bodies_in_small_chunks() {
+    let head = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let request = format!("{head}{}0\r\n\r\n", "1\r\nx\r\n".repeat(4000));
+    stays_quick_beside(1, |meter| pipeline(meter, &request));
+}
+
+#[test]
+fn a_small_request_is_quick_beside_connections_that_come_and_go() {
+    stays_quick_beside(2, come_and_go);
+}
+
+/// Writes `requests` again and again until the socket has taken nothing for 300 ms; returns how many bytes it took.
+fn write_until_pushed_back(client: &mut Client, requests: &[u8], at_most: usize) -> usize {
+    client.socket.set_nonblocking(true).expect("set non-blocking");
+    let mut written = 0;
+    let mut last = Instant::now();
+    while last.elapsed() < Duration::from_millis(300) {
+        match client.socket.write(&requests[written % requests.len()..]) {
+            Ok(n) => {
+                written += n;
+                last = Instant::now();
+                assert!(written < at_most, "{written} bytes were taken from a peer that never reads");
+            }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => thread::sleep(Duration::from_millis(2)),
+            Err(e) => panic!("the connection broke: {e}"),
+        }
+    }
+    client.socket.set_nonblocking(false).expect("set blocking");
+    written
+}
+
+#[test]
+fn a_peer_that_pipelines_and_never_reads_is_pushed_back_and_loses_nothing() {
+    let site = Site::new();
+    site.write("page", pattern(1000));
+    let server = Server::with(&site, &["--send-timeout", "5m"]);
+    server.get("/page");
+    let before = server.resident();
+    let mut client = server.connect();
+    let request = format!("GET /page HTTP/1.1\r\nHost: localhost\r\nX-Long: {}\r\n\r\n", "x".repeat(1000));
+    let written = write_until_pushed_back(&mut client, request.as_bytes(), 64 << 20);
+    let grown = server.resident().saturating_sub(before);
+    assert!(grown < 8 << 20, "{grown} bytes of memory for one peer");
+    let cpu = server.cpu_during(Duration::from_millis(200));
+    assert!(cpu < Duration::from_millis(30), "{cpu:?} in 200 ms beside a peer that is pushed back");
+
+    // Then it reads after all: every request is answered, in full and with nothing between.
+    let mut socket = client.socket.try_clone().expect("a second handle");
+    let tail = request.as_bytes()[written % request.len()..].to_vec();
+    let has_tail = tail.len() < request.len();
+    let writer = thread::spawn(move || {
+        if has_tail {
+            socket.write_all(&tail).expect("the rest of the last request");
+        }
+        socket.shutdown(Shutdown::Write).expect("half-close");
+    });
+    let first = client.response();
+    assert_eq!(first.body, pattern(1000));
+    for _ in 1..written.div_ceil(request.len()) {
+        let next = client.response();
+        assert!(next.status == 200 && next.body == first.body, "{next:?}");
+    }
+    client.expect_close();
+    writer.join().expect("the writer");
+    let grown = server.resident().saturating_sub(before);
+    assert!(grown < 8 << 20, "{grown} bytes of memory after it all");
+}
+
+#[test]
+fn many_peers_that_never_read_take_little_memory_each() {
+    const PEERS: usize = 50;
+    let site = Site::new();
+    site.sparse("endless", ENDLESS);
+    let server = Server::with(&site, &["--send-timeout", "5m"]);
+    server.get("/hello.txt");
+    let before = server.resident();
+    let mut clients: Vec<Client> = (0..PEERS).map(|_| server.connect()).collect();
+    let requests = (get("/hello.txt").repeat(200) + &get("/endless")).into_bytes();
+    for client in &mut clients {
+        client.send(&requests);
+        client.socket.peek(&mut [0]).expect("an answer begins");
+    }
+    eventually("all are stuck", || server.cpu_during(Duration::from_millis(100)).is_zero());
+    let each = server.resident().saturating_sub(before) / PEERS as u64;
+    assert!(each < 256 << 10, "{each} bytes of memory a peer");
+}

@@ -1,0 +1,98 @@
+//! The Host check: a server that only this machine can reach answers to this machine's names, so that no page from
+//! elsewhere can read it through a name of its own (DNS rebinding).
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+};
+
+use crate::common::*;
+
+/// The program as users start it: the harness allows every host.
+struct Plain(Child, SocketAddr);
+
+impl Plain {
+    fn with(site: &Site, args: &[&str]) -> Plain {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_oneloop"))
+            .args(["-p", "0"])
+            .args(args)
+            .arg(site.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("start oneloop");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        let port =
+            line.trim_end().trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse().ok());
+        Plain(child, SocketAddr::from(([127, 0, 0, 1], port.expect("a port"))))
+    }
+
+    fn ask(&self, target: &str, host: &str) -> Response {
+        let mut client = Client::connect(self.1);
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        client.response()
+    }
+}
+
+impl Drop for Plain {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_server_for_this_machine_answers_to_its_own_names() {
+    let site = Site::new();
+    let server = Plain::with(&site, &[]);
+    for (target, host, status) in [
+        ("/", "localhost", 200),
+        ("/", "127.0.0.1:8000", 200),
+        ("/", "[::1]:8000", 200),
+        ("/", "app.localhost", 200),
+        ("/", "evil.example", 421),
+        ("/missing", "evil.example", 421),
+        ("/", "localhost.evil.example", 421),
+        ("http://evil.example/", "localhost", 421),
+        ("http://localhost/", "evil.example", 200),
+    ] {
+        let response = server.ask(target, host);
+        assert_eq!(response.status, status, "{target} at {host}");
+        if status == 421 {
+            assert!(response.text().contains("--allow-host"), "it says what to do: {}", response.text());
+            assert!(!response.text().contains("home"), "and nothing of the site");
+        }
+    }
+    let mut client = Client::connect(server.1);
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    assert_eq!(client.response().status, 200, "HTTP/1.0 needs no Host");
+}
+
+#[test]
+fn more_hosts_can_be_allowed_and_a_wider_address_lifts_the_check() {
+    let site = Site::new();
+    for (args, host, status) in [
+        (&["--allow-host", "dev.example"][..], "dev.example:8000", 200),
+        (&["--allow-host", "dev.example"], "evil.example", 421),
+        (&["--allow-host", "dev.example", "--allow-host", "b.example"], "b.example", 200),
+        (&["--allow-host", "*"], "evil.example", 200),
+        (&["--bind", "0.0.0.0"], "evil.example", 200),
+        (&["--bind", "127.0.0.1", "--bind", "localhost"], "evil.example", 421),
+    ] {
+        assert_eq!(Plain::with(&site, args).ask("/", host).status, status, "{args:?} {host}");
+    }
+}
+
+#[test]
+fn what_is_no_host_is_the_operators_mistake() {
+    let site = Site::new();
+    for name in ["dev.example:8000", "http://dev.example", "*.example", ""] {
+        let output = Command::new(env!("CARGO_BIN_EXE_oneloop"))
+            .args(["-p", "0", "--allow-host", name])
+            .arg(site.path())
+            .output()
+            .expect("run oneloop");
+        assert_eq!(output.status.code(), Some(2), "{name:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("--allow-host"), "{name:?}");
+    }
+}

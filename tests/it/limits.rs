@@ -1,0 +1,171 @@
+//! A full house: at the limit of connections, or out of descriptors, the rest waits in the backlog, costs no CPU, and is
+//! served as soon as there is room.
+use std::{io::ErrorKind, net::SocketAddr, thread, time::Duration};
+
+use crate::common::*;
+
+/// A connection that was accepted: its first request is answered.
+fn settled(addr: SocketAddr) -> Client {
+    let mut client = Client::connect(addr);
+    client.send(get("/hello.txt"));
+    assert_eq!(client.response().text(), "hello\n");
+    client
+}
+
+/// A connection with a request that nobody has answered yet.
+fn waiting(addr: SocketAddr) -> Client {
+    let mut client = Client::connect(addr);
+    client.send(get("/hello.txt"));
+    client
+}
+
+/// True where no byte and no end of `client` comes within a short while.
+fn stays_silent(client: &Client) -> bool {
+    client.socket.set_read_timeout(Some(Duration::from_millis(200))).expect("set a time-out");
+    let read = client.socket.peek(&mut [0]);
+    client.socket.set_read_timeout(Some(SOON)).expect("set a time-out");
+    read.is_err_and(|e| matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+}
+
+/// Asserts that `client`'s request of [`waiting`] is answered.
+fn is_served(client: &mut Client) {
+    assert_eq!(client.response().text(), "hello\n");
+}
+
+#[test]
+fn beyond_the_limit_peers_wait_and_each_that_leaves_lets_one_in() {
+    let site = Site::new();
+    let server = Server::with(&site, &["--max-connections", "4"]);
+    let mut inside: Vec<Client> = (0..4).map(|_| settled(server.addr())).collect();
+    let outside: Vec<Client> = (0..8).map(|_| waiting(server.addr())).collect();
+    for (i, mut client) in outside.into_iter().enumerate() {
+        if i % 4 == 0 {
+            assert!(stays_silent(&client), "peer {i} was let in too soon");
+        }
+        let leaver = inside.remove(0);
+        if i % 2 == 0 {
+            drop(leaver)
+        } else {
+            leaver.reset()
+        }
+        is_served(&mut client);
+        inside.push(client);
+    }
+    for client in &mut inside {
+        client.send(get("/hello.txt"));
+        is_served(client);
+    }
+}
+
+#[test]
+fn connections_that_sent_nothing_count_too_and_their_expiry_makes_room() {
+    let site = Site::new();
+    let server = Server::with(&site, &["--max-connections", "4", "--head-timeout", "500ms"]);
+    let _silent: Vec<Client> = (0..4).map(|_| server.connect()).collect();
+    let mut fifth = waiting(server.addr());
+    assert!(stays_silent(&fifth), "let in beyond the limit");
+    is_served(&mut fifth);
+}
+
+#[test]
+fn a_parked_listener_costs_no_cpu() {
+    let site = Site::new();
+    let server = Server::with(&site, &["--max-connections", "4"]);
+    let _inside: Vec<Client> = (0..4).map(|_| settled(server.addr())).collect();
+    let mut outside: Vec<Client> = (0..10).map(|_| waiting(server.addr())).collect();
+    outside.drain(..5).for_each(Client::reset);
+    let cpu = server.cpu_during(Duration::from_millis(500));
+    assert!(cpu < Duration::from_millis(20), "{cpu:?} in 500 ms");
+}
+
+#[test]
+fn one_limit_holds_for_all_listeners_and_none_is_forgotten() {
+    let site = Site::new();
+    let server = Server::with(&site, &["--bind", "127.0.0.1", "--bind", "::1", "--max-connections", "2"]);
+    let addrs: Vec<SocketAddr> = server
+        .lines
+        .iter()
+        .map(|l| l.trim_start_matches("http://").trim_end_matches('/').parse().expect("an address"))
+        .collect();
+    let inside = [settled(addrs[0]), settled(addrs[1])];
+    let mut outside = [waiting(addrs[0]), waiting(addrs[1])];
+    assert!(outside.iter().all(stays_silent), "let in beyond the limit");
+    drop(inside);
+    outside.iter_mut().for_each(is_served);
+}
+
+#[test]
+fn a_limit_of_one_serves_a_row_of_peers() {
+    let site = Site::new();
+    let server = Server::with(&site, &["--max-connections", "1"]);
+    let request = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| assert_eq!(server.ask(request).text(), "hello\n"));
+        }
+    });
+}
+
+#[test]
+fn out_of_descriptors_the_server_stays_calm_and_recovers() {
+    let site = Site::new();
+    for name in 0..40 {
+        site.write(format!("{name}.txt"), name.to_string());
+    }
+    let mut server = Server::with_nofile(&site, 32, &["--max-connections", "1000"]);
+    for round in 0..2 {
+        let flood: Vec<Client> = (0..60).map(|_| server.connect()).collect();
+        let cpu = server.cpu_during(Duration::from_secs(1));
+        assert!(cpu < Duration::from_millis(200), "{cpu:?} in 1 s with no descriptor left");
+        assert!(server.is_running());
+        drop(flood);
+        for name in round * 20..round * 20 + 20 {
+            let response = server.get(&format!("/{name}.txt"));
+            assert!(response.status == 200 && response.text() == name.to_string(), "{response:?}");
+        }
+    }
+}
+
+#[test]
+fn peers_left_out_for_want_of_descriptors_are_served_in_the_end() {
+    let site = Site::new();
+    let server = Server::with_nofile(&site, 32, &["--max-connections", "1000"]);
+    assert_eq!(server.get("/hello.txt").text(), "hello\n");
+    let flood: Vec<Client> = (0..40).map(|_| server.connect()).collect();
+    let mut left_out: Vec<Client> = (0..16).map(|_| waiting(server.addr())).collect();
+    assert!(left_out.iter().rev().take(1).all(stays_silent), "there are more descriptors than was meant");
+    drop(flood);
+    for client in &mut left_out {
+        is_served(client);
+    }
+}
+
+#[test]
+fn the_default_limit_leaves_a_descriptor_for_the_file_of_each_connection() {
+    let site = Site::new();
+    for name in 0..60 {
+        site.sparse(&format!("{name}.bin"), 16 << 20); // more than the socket buffers hold
+    }
+    let server = Server::with_nofile(&site, 32, &[]);
+    let mut clients: Vec<Client> = (0..60).map(|_| server.connect()).collect();
+    for (name, client) in clients.iter_mut().enumerate() {
+        client.send(get(&format!("/{name}.bin")));
+    }
+    eventually("as much as fits is under way", || server.cpu_during(Duration::from_millis(100)).is_zero());
+    for (name, mut client) in clients.into_iter().enumerate() {
+        assert_eq!(client.head().status, 200, "download {name}"); // then it goes, and lets another one in
+    }
+}
+
+#[test]
+fn many_connects_at_once_are_all_served() {
+    allow_many_descriptors();
+    let site = Site::new();
+    let server = Server::start(&site);
+    for peers in [20, 300] {
+        // With the server stopped, all of them wait in the backlog and make one event.
+        let connect_all = || (0..peers).map(|_| waiting(server.addr())).collect::<Vec<_>>();
+        let mut clients = server.while_stopped(connect_all);
+        clients.iter_mut().for_each(is_served);
+    }
+}

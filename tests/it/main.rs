@@ -1,0 +1,37 @@
+//! The whole server, from outside: real processes, real sockets, raw bytes. One module for each theme.
+
+mod common;
+
+mod access_log;
+mod bodies;
+mod comforts;
+mod conditional;
+mod configuration;
+mod directories;
+mod drain;
+mod fairness;
+mod files;
+mod freshness;
+mod hosts;
+mod lessons;
+mod limits;
+mod listings;
+mod log_formats;
+mod paths;
+mod peers;
+mod pipelining;
+mod process;
+mod properties;
+mod ranges;
+mod recording;
+mod refusals;
+mod requests;
+mod responses;
+mod smuggling;
+mod spa;
+mod stepping;
+mod trace;
+mod transfers;
+mod turn;
+mod udp;
+mod variants;

@@ -1,0 +1,346 @@
+//! From a target to a file, and never out of the root: traversal in every disguise, links, hidden names, odd
+//! names, and things that are no files.
+
+use std::{
+    fs,
+    os::unix::fs::{self as unix, PermissionsExt},
+};
+
+use crate::common::*;
+
+/// What stands in files that nobody may see.
+const SECRET: &str = "SECRET-7f3a\n";
+
+/// A site, and a folder beside it with a secret file and a secret page.
+fn with_outside() -> (Site, Site, String) {
+    let (site, outside) = (Site::new(), Site::empty());
+    outside.write("secret.txt", SECRET);
+    outside.write("index.html", SECRET);
+    let name = outside.path().file_name().expect("a name").to_str().expect("ASCII").to_owned();
+    assert_eq!(site.path().parent(), outside.path().parent(), "they stand side by side");
+    (site, outside, name)
+}
+
+fn assert_hidden(server: &Server, path: &str) {
+    let response = server.get(path);
+    assert_eq!(response.status, 404, "{path}");
+    assert!(!response.text().contains(SECRET.trim()), "{path} shows {}", response.text());
+}
+
+/// `name` with every byte percent-encoded.
+fn encoded(name: impl AsRef<[u8]>) -> String {
+    name.as_ref().iter().map(|b| format!("%{b:02X}")).collect()
+}
+
+#[test]
+fn no_disguise_of_a_parent_leads_out() {
+    let (site, _outside, beside) = with_outside();
+    let server = Server::start(&site);
+    let ups = [
+        "..",
+        "%2e%2e",
+        "%2E.",
+        ".%2e",
+        "%2e%2E",
+        "..%2f..",
+        "..%2F",
+        "%2e%2e%2f",
+        "..%5c",
+        "..%5C..",
+        "..\\",
+        "..\\..",
+        "%252e%252e",
+        "%25%32%65%25%32%65",
+        "..%252f",
+        "%c0%ae%c0%ae",
+        "%c0%2e%c0%2e",
+        "%e0%80%ae%e0%80%ae",
+        "%f0%80%80%ae%f0%80%80%ae",
+        "..%c0%af",
+        "..%e0%80%af",
+        "..%ef%bc%8f",
+        "%ef%bc%8e%ef%bc%8e",
+        "..;",
+        "..;a=b",
+        "..%3b",
+        "..%00",
+        "%00..",
+        "..%20",
+        "..%09",
+        "...",
+        "....",
+        "..%0a",
+        "..%0d%0a",
+        ".%00.",
+        "..%2500",
+    ];
+    let prefixes = ["", "/", "//", "/.", "/./", "/docs/..", "/docs/../..", "/missing/.."];
+    let tails = [format!("{beside}/secret.txt"), format!("%2f{beside}%2fsecret.txt"), format!("{beside}/")];
+    for prefix in prefixes {
+        each(ups, |up| {
+            tails.iter().for_each(|tail| assert_hidden(&server, &format!("{prefix}/{up}/{tail}")))
+        });
+    }
+    let many = "/..".repeat(20);
+    let root = site.path().display();
+    each(
+        [
+            format!("{many}/etc/passwd"),
+            format!("{many}/tmp/{beside}/secret.txt"),
+            format!("http://localhost/../{beside}/secret.txt"),
+            format!("http://localhost/%2e%2e/{beside}/secret.txt"),
+            format!("{root}/../{beside}/secret.txt"),
+            format!("/{root}/hello.txt"),
+            format!("//tmp/{beside}/secret.txt"),
+            format!("/%2ftmp%2f{beside}%2fsecret.txt"),
+            format!("/.//..//{beside}//secret.txt"),
+            "/..".to_owned(),
+            "/../".to_owned(),
+            "/docs/..".to_owned(),
+            "/docs/../".to_owned(),
+            "/docs/../hello.txt".to_owned(),
+            "/docs/%2e%2e/hello.txt".to_owned(),
+            "/hello.txt/../hello.txt".to_owned(),
+            "/docs%2findex.html".to_owned(),
+            "/hello.txt%00".to_owned(),
+            "/hello.txt%00.html".to_owned(),
+            "/%00".to_owned(),
+        ],
+        |path| assert_hidden(&server, path),
+    );
+}
+
+#[test]
+fn empty_segments_and_single_dots_are_skipped() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let rows = [
+        ("//", "home\n"),
+        ("/./", "home\n"),
+        ("/.", "home\n"),
+        ("//hello.txt", "hello\n"),
+        ("///hello.txt", "hello\n"),
+        ("/./hello.txt", "hello\n"),
+        ("/././/./hello.txt", "hello\n"),
+        ("/docs//index.html", "docs\n"),
+        ("/docs/./index.html", "docs\n"),
+        ("/docs//", "docs\n"),
+        ("//docs/.//", "docs\n"),
+    ];
+    each(rows, |(path, body)| assert_eq!(server.get(path).text(), *body));
+}
+
+#[test]
+fn links_are_followed_within_the_root_alone() {
+    let (site, outside, beside) = with_outside();
+    let own = site.path().file_name().expect("a name").to_str().expect("ASCII");
+    let links = [
+        ("link.txt", "hello.txt".to_owned(), Some("hello\n")),
+        ("docs/up.txt", "../hello.txt".to_owned(), Some("hello\n")),
+        ("chain1", "chain2".to_owned(), Some("hello\n")),
+        ("chain2", "docs/chain3".to_owned(), Some("hello\n")),
+        ("docs/chain3", "../link.txt".to_owned(), Some("hello\n")),
+        ("linked", "docs".to_owned(), Some("docs\n")),
+        ("out.txt", format!("../{beside}/secret.txt"), None),
+        ("out-absolute.txt", outside.at("secret.txt").display().to_string(), None),
+        ("out-chain.txt", "out.txt".to_owned(), None),
+        ("docs/out.txt", format!("../../{beside}/secret.txt"), None),
+        ("outdir", format!("../{beside}"), None),
+        ("outdir-absolute", outside.path().display().to_string(), None),
+        ("there-and-back", format!("../{own}/hello.txt"), None),
+        ("passwd", "/etc/passwd".to_owned(), None),
+        ("environ", "/proc/self/environ".to_owned(), None),
+        ("own-root", "/proc/self/root/etc/passwd".to_owned(), None),
+        ("null", "/dev/null".to_owned(), None),
+        ("dangling", "missing.txt".to_owned(), None),
+        ("self", "self".to_owned(), None),
+        ("loop1", "loop2".to_owned(), None),
+        ("loop2", "loop1".to_owned(), None),
+        ("parent", "..".to_owned(), None),
+    ];
+    for (name, target, _) in &links {
+        unix::symlink(target, site.at(name)).expect("make a link");
+    }
+    let server = Server::start(&site);
+    each(&links, |(name, _, body)| match body {
+        Some(body) if *name == "linked" => {
+            assert_eq!(server.get("/linked").header("location"), Some("/linked/"));
+            assert_eq!(server.get("/linked/").text(), **body);
+        }
+        Some(body) => assert_eq!(server.get(&format!("/{name}")).text(), **body),
+        None => {
+            for behind in ["", "/", "/secret.txt", "/index.html", "/hello.txt"] {
+                assert_hidden(&server, &format!("/{name}{behind}"));
+            }
+        }
+    });
+}
+
+#[test]
+fn hidden_names_are_not_there_but_well_known_is() {
+    let site = Site::new();
+    let hidden = [
+        ".env",
+        ".git/config",
+        ".htaccess",
+        "docs/.secret",
+        "docs/.git/HEAD",
+        "...",
+        ".well-known/.hidden",
+        ".well-knownx",
+        ".well-known/a/.b/c",
+        ".well-know",
+    ];
+    hidden.iter().for_each(|name| site.write(name, SECRET));
+    site.write(".well-known/x", "known\n");
+    site.write(".well-known/acme-challenge/token", "known\n");
+    let server = Server::start(&site);
+    each(hidden, |name| {
+        assert_hidden(&server, &format!("/{name}"));
+        assert_hidden(&server, &format!("/{}", name.replace('.', "%2e")));
+        assert_hidden(&server, &format!("/./{name}"));
+    });
+    each(["/.git", "/.git/", "/.env/", "/docs/.git"], |path| assert_hidden(&server, path));
+    each(
+        ["/.well-known/x", "/%2ewell-known/x", "//.well-known//x", "/.well-known/acme-challenge/token"],
+        |path| {
+            assert_eq!(server.get(path).text(), "known\n");
+        },
+    );
+}
+
+#[test]
+fn what_is_no_file_is_404_at_once_and_the_server_goes_on() {
+    let site = Site::new();
+    rustix::fs::mkfifoat(rustix::fs::CWD, site.at("fifo"), rustix::fs::Mode::RWXU).expect("make a FIFO");
+    let _socket = std::os::unix::net::UnixListener::bind(site.at("socket")).expect("make a socket");
+    unix::symlink("fifo", site.at("link-to-fifo")).expect("make a link");
+    rustix::fs::mkfifoat(rustix::fs::CWD, site.at("docs/index.htm"), rustix::fs::Mode::RWXU)
+        .expect("make a FIFO");
+    let server = Server::with(&site, &["--index", "index.htm"]);
+    let before = server.cpu();
+    for _ in 0..3 {
+        // A FIFO without a writer blocks whoever opens it naively, and this connection would wait in vain.
+        each(["/fifo", "/fifo/", "/socket", "/socket/", "/link-to-fifo", "/docs/"], |path| {
+            assert_hidden(&server, path);
+            assert_eq!(server.get("/hello.txt").text(), "hello\n");
+        });
+    }
+    // Nor does it read what somebody writes to it.
+    let _writer = fs::File::options().read(true).write(true).open(site.at("fifo")).map(|mut fifo| {
+        std::io::Write::write_all(&mut fifo, SECRET.as_bytes()).expect("write");
+        fifo
+    });
+    assert_hidden(&server, "/fifo");
+    assert!(server.cpu() - before < std::time::Duration::from_secs(1), "it does not spin");
+}
+
+#[test]
+fn every_name_that_a_file_may_have_can_be_asked_for() {
+    let site = Site::empty();
+    let server = Server::start(&site);
+    let longest = "n".repeat(255);
+    let names: Vec<&[u8]> = vec![
+        b"a b",
+        b" a",
+        b"a ",
+        "\u{e4}\u{1F600}".as_bytes(),
+        b"line\nbreak",
+        b"\r\n",
+        b"100%",
+        b"%41",
+        b"a%20b",
+        b"%2e%2e",
+        b"what?",
+        b"a?b=c",
+        b"#1",
+        b"a#b",
+        b"a+b",
+        b"a&b;c=d",
+        b"\"quoted\"",
+        b"'",
+        b"<b>",
+        b"back\\slash",
+        b"\x01\x1B[31m",
+        b"\xFF\xFE",
+        b"\xC0\xAE\xC0\xAE",
+        b"a:b",
+        b"~",
+        b"-",
+        b"*",
+        b"[x]",
+        b"{x}|^`",
+        b"x.",
+        b"x..",
+        longest.as_bytes(),
+    ];
+    each(names.iter().map(|name| Raw(name)), |name| {
+        site.write(name.0, "here\n");
+        assert_eq!(server.get(&format!("/{}", encoded(name.0))).text(), "here\n");
+        site.write([b"folder/", name.0, b"/file"].concat(), "there\n");
+        assert_eq!(server.get(&format!("/folder/{}/file", encoded(name.0))).text(), "there\n");
+    });
+    // A query is cut off, a plus is no blank, and decoding happens once.
+    each(
+        [
+            ("/a%20b?c", 200),
+            ("/a+b", 200),
+            ("/a%2Bb", 200),
+            ("/what%3F?", 200),
+            ("/what?", 404),
+            ("/100%25", 200),
+        ],
+        |row| {
+            assert_eq!(server.get(row.0).status, row.1);
+        },
+    );
+    each([("/%2541", 200), ("/a%2520b", 200), ("/A", 404), ("/%252541", 404)], |row| {
+        assert_eq!(server.get(row.0).status, row.1);
+    });
+}
+
+#[test]
+fn names_and_paths_that_cannot_be_are_404() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    each(
+        [
+            "n".repeat(256),
+            "n".repeat(5000),
+            encoded("n".repeat(256)),
+            format!("docs/{}", "n".repeat(256)),
+            format!("{}/x", "n".repeat(256)),
+            format!("docs/{}/index.html", "n".repeat(256)),
+            "d/".repeat(3000),
+            "d/".repeat(2500) + "x",
+            "hello.txt/x".to_owned(),
+            "hello.txt/".to_owned(),
+            "HELLO.TXT".to_owned(),
+        ],
+        |path| assert_hidden(&server, &format!("/{path}")),
+    );
+    assert_eq!(server.get("/hello.txt").text(), "hello\n");
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_refused() {
+    if rustix::process::geteuid().is_root() {
+        return; // who may read everything
+    }
+    let site = Site::new();
+    site.write("private.txt", SECRET);
+    site.write("closed/file.txt", SECRET);
+    let set_mode = |name: &str, mode| {
+        fs::set_permissions(site.at(name), PermissionsExt::from_mode(mode)).expect("set the mode");
+    };
+    set_mode("private.txt", 0o000);
+    set_mode("closed", 0o000);
+    let server = Server::start(&site);
+    for path in ["/private.txt", "/closed/file.txt", "/closed/"] {
+        let response = server.get(path);
+        assert!([403, 404].contains(&response.status), "{path}: {response:?}");
+        assert_our_page(&response, false);
+    }
+    // The temporary directory can be removed again.
+    set_mode("closed", 0o700);
+}

@@ -1,0 +1,336 @@
+//! The process as its operator sees it: one thread, no CPU while idle, lines that say where it listens, and a sentence
+//! with an exit code where it cannot start.
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::{SocketAddr, TcpListener, UdpSocket},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::common::*;
+use rustix::process::Signal;
+
+/// The program with `args`, run in `dir`, its output captured.
+fn oneloop(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+    command.current_dir(dir).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Kills a process that a test started by itself when the test ends.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs the program to its end, which must come by itself.
+fn run(dir: &Path, args: &[&str]) -> Output {
+    let mut child = oneloop(dir, args).spawn().expect("start oneloop");
+    let end = Instant::now() + SOON;
+    while child.try_wait().expect("ask about it").is_none() {
+        if Instant::now() > end {
+            drop(Killed(child));
+            panic!("oneloop {args:?} started, or hangs, instead of refusing");
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    child.wait_with_output().expect("its output")
+}
+
+/// Asserts that `output` is a refusal to start: `code`, nothing on stdout, and on stderr one sentence for a person, or
+/// clap's report, that names each of `named`.
+fn assert_refusal(output: &Output, code: i32, named: &[&str]) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    assert_eq!(lossy(&output.stdout), "", "on stdout");
+    let is_of_clap = stderr.starts_with("error: ") && stderr.contains("--help");
+    assert!(
+        is_of_clap || stderr.trim_end().lines().count() == 1,
+        "more or less than one sentence: {stderr:?}"
+    );
+    for word in named {
+        assert!(stderr.contains(word), "{stderr:?} does not say {word:?}");
+    }
+    for trace in ["Os {", "Custom {", "Error {", "Err(", "Some(", "panicked", "RUST_BACKTRACE"] {
+        assert!(!stderr.contains(trace), "debug output in {stderr:?}");
+    }
+}
+
+#[test]
+fn it_has_one_thread_under_load_too() {
+    let site = Site::new();
+    site.sparse("endless", 1 << 40);
+    let server = Server::with(&site, &["--udp-echo", "127.0.0.1:0"]);
+    assert_eq!(server.threads(), 1, "at the start");
+    let mut downloads: Vec<Client> = (0..8).map(|_| server.connect()).collect();
+    for client in &mut downloads {
+        client.send(get("/endless"));
+    }
+    for _ in 0..50 {
+        for client in &mut downloads {
+            client.take(10_000);
+        }
+        assert_eq!(server.get("/hello.txt").text(), "hello\n");
+        assert_eq!(server.threads(), 1, "under load");
+    }
+}
+
+#[test]
+fn idle_it_uses_no_cpu_and_wakes_for_no_reason() {
+    let site = Site::new();
+    let server = Server::with(&site, &["--udp-echo", "127.0.0.1:0"]);
+    let mut idle: Vec<Client> = (0..100).map(|_| server.connect()).collect();
+    for client in idle.iter_mut().take(50) {
+        client.send(get("/hello.txt"));
+        assert_eq!(client.response().text(), "hello\n");
+    }
+    assert_eq!(server.get("/hello.txt").text(), "hello\n"); // by now all are accepted
+    let cpu = server.cpu_during(Duration::from_secs(1));
+    assert!(cpu < Duration::from_millis(20), "{cpu:?} in 1 s with 100 idle connections");
+}
+
+#[test]
+fn each_listening_socket_is_announced_and_answers() {
+    let site = Site::new();
+    let starts: [(&[&str], &[&str]); 5] = [
+        (&[], &["http://127.0.0.1:"]),
+        (&["--bind", "::1"], &["http://[::1]:"]),
+        (
+            &["--bind", "127.0.0.1", "-b", "::1", "-b", "127.0.0.2"],
+            &["http://127.0.0.1:", "http://[::1]:", "http://127.0.0.2:"],
+        ),
+        (&["--udp-echo", "127.0.0.1:0"], &["http://127.0.0.1:", "udp://127.0.0.1:"]),
+        (&["--bind", "::1", "--udp-echo", "[::1]:0"], &["http://[::1]:", "udp://[::1]:"]),
+    ];
+    each(starts, |(args, expected)| {
+        let server = Server::with(&site, args);
+        assert_eq!(server.lines.len(), expected.len(), "{:?}", server.lines);
+        for (line, prefix) in server.lines.iter().zip(*expected) {
+            assert!(line.starts_with(prefix), "{line} for {prefix}");
+            if let Some(rest) = line.strip_prefix("http://") {
+                let addr: SocketAddr = rest.strip_suffix('/').expect("a slash").parse().expect("an address");
+                let mut client = Client::connect(addr);
+                client.send(get("/hello.txt"));
+                assert_eq!(client.response().text(), "hello\n");
+            } else {
+                let udp = UdpSocket::bind(SocketAddr::new(server.udp_addr().ip(), 0)).expect("a UDP socket");
+                udp.set_read_timeout(Some(SOON)).expect("set a time-out");
+                udp.send_to(b"hello", server.udp_addr()).expect("send");
+                assert_eq!(udp.recv(&mut [0; 9]).expect("an echo"), 5);
+            }
+        }
+    });
+}
+
+#[test]
+fn help_names_every_option_and_goes_to_stdout() {
+    let site = Site::new();
+    let output = run(site.path(), &["--help"]);
+    assert!(output.status.success() && output.stderr.is_empty());
+    let help = String::from_utf8(output.stdout).expect("UTF-8");
+    let flags = [
+        "--port",
+        "--bind",
+        "--udp-echo",
+        "--index",
+        "--max-connections",
+        "--head-timeout",
+        "--idle-timeout",
+        "--send-timeout",
+        "--drain-timeout",
+        "--access-log",
+        "--verbose",
+        "--quiet",
+        "[DIR]",
+        "8000",
+        "127.0.0.1",
+    ];
+    for flag in flags {
+        assert!(help.contains(flag), "no {flag} in {help}");
+    }
+}
+
+#[test]
+fn a_mistake_of_the_operator_is_refused_with_one_sentence() {
+    let site = Site::new();
+    let file = site.at("hello.txt");
+    let file = file.to_str().expect("UTF-8");
+    let mistakes: [(&[&str], &[&str]); 19] = [
+        (&["--prot", "80", "."], &["--prot"]),
+        (&["no-such-dir"], &["no-such-dir"]),
+        (&[file], &[file]),
+        (&[], &["static"]), // the default, which is not here
+        (&[".", "docs"], &["docs"]),
+        (&["--port", "99999", "."], &["99999"]),
+        (&["--port", "-1", "."], &["-1"]),
+        (&["--port", "http", "."], &["http"]),
+        (&["--bind", "localhost:80", "."], &["localhost:80"]),
+        (&["--bind", "300.0.0.1", "."], &["300.0.0.1"]),
+        (&["--udp-echo", "nonsense", "."], &["nonsense"]),
+        (&["--udp-echo", "127.0.0.1", "."], &["127.0.0.1"]),
+        (&["--udp-echo", "127.0.0.1:99999", "."], &["127.0.0.1:99999"]),
+        (&["--idle-timeout", "soon", "."], &["soon", "--idle-timeout"]),
+        (&["--head-timeout", "10", "."], &["10", "--head-timeout"]),
+        (&["--send-timeout", "-1s", "."], &["-1"]),
+        (&["--drain-timeout", "", "."], &["--drain-timeout"]),
+        (&["--max-connections", "many", "."], &["many"]),
+        (&["--access-log=no-such-dir/log", "."], &["no-such-dir/log"]),
+    ];
+    each(mistakes, |(args, named)| {
+        // A right port first, so that nothing else can be what is wrong.
+        let port: &[&str] = if args.contains(&"--port") { &[] } else { &["--port", "0"] };
+        assert_refusal(&run(site.path(), &[port, args].concat()), 2, named);
+    });
+}
+
+#[test]
+fn what_the_system_refuses_is_a_sentence_and_code_1() {
+    let site = Site::new();
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let tcp_port = tcp.local_addr().expect("its address").port().to_string();
+    let udp = UdpSocket::bind("127.0.0.1:0").expect("a socket").local_addr();
+    let held = UdpSocket::bind(udp.expect("its address")).expect("a socket that stays");
+    let udp_addr = held.local_addr().expect("its address").to_string();
+    let failures: [(&[&str], &str); 3] = [
+        (&["--port", &tcp_port, "."], &tcp_port),
+        (&["--port", "0", "--udp-echo", &udp_addr, "."], &udp_addr),
+        (&["--port", "0", "--bind", "192.0.2.1", "."], "192.0.2.1"), // an address of no machine (RFC 5737)
+    ];
+    each(failures, |(args, named)| assert_refusal(&run(site.path(), args), 1, &[named]));
+}
+
+#[test]
+fn without_a_directory_it_serves_static() {
+    let site = Site::empty();
+    site.write("static/index.html", "the default\n");
+    let mut child = Killed(oneloop(site.path(), &["--port", "0"]).spawn().expect("start oneloop"));
+    let mut line = String::new();
+    BufReader::new(child.0.stdout.as_mut().expect("piped")).read_line(&mut line).expect("its first line");
+    let addr = line.trim_end().strip_prefix("http://").and_then(|l| l.strip_suffix('/')).expect("a URL");
+    let mut client = Client::connect(addr.parse().expect("an address"));
+    client.send(get("/"));
+    assert_eq!(client.response().text(), "the default\n");
+}
+
+#[test]
+fn a_reader_of_stdout_that_goes_away_does_no_harm() {
+    let site = Site::new();
+    let mut child =
+        Killed(oneloop(site.path(), &["--port", "0", "--access-log", "."]).spawn().expect("start"));
+    let mut stdout = BufReader::new(child.0.stdout.take().expect("piped"));
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("its first line");
+    let addr = line.trim_end().strip_prefix("http://").and_then(|l| l.strip_suffix('/')).expect("a URL");
+    drop(stdout);
+    for _ in 0..5 {
+        let mut client = Client::connect(addr.parse().expect("an address"));
+        client.send(get("/hello.txt"));
+        assert_eq!(client.response().text(), "hello\n");
+    }
+    assert!(child.0.try_wait().expect("ask about it").is_none(), "it ended");
+}
+
+#[test]
+fn a_closed_stdout_from_the_start_is_no_panic() {
+    let site = Site::new();
+    for args in [&["--help"][..], &["--port", "0", "."]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut child = Killed(oneloop(site.path(), args).stdout(writer).spawn().expect("start oneloop"));
+        // It may end or serve where nobody can read: either is fine, as long as it is no crash.
+        let end = Instant::now() + Duration::from_millis(500);
+        while child.0.try_wait().expect("ask about it").is_none() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let _ = child.0.kill();
+        let status = child.0.wait().expect("its end");
+        let mut stderr = String::new();
+        child.0.stderr.take().expect("piped").read_to_string(&mut stderr).expect("UTF-8");
+        assert_ne!(status.code(), Some(101), "{stderr}");
+        assert!(!stderr.contains("panicked"), "{stderr}");
+    }
+}
+
+#[test]
+fn in_normal_use_q_leaves_stderr_empty() {
+    let site = Site::new();
+    let mut server = Server::with(&site, &["-q"]);
+    let requests =
+        [get("/hello.txt"), get("/nowhere"), get("/../x"), get("/docs"), "nonsense\r\n\r\n".into()];
+    for request in requests {
+        server.ask(request);
+    }
+    for leave in [drop as fn(Client), Client::reset] {
+        let mut client = server.connect();
+        client.send("GET /hel");
+        leave(client);
+    }
+    server.connect().finish();
+    assert_eq!(server.get("/hello.txt").text(), "hello\n");
+    let mut stderr = server.stderr();
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit().code(), Some(0));
+    let mut said = String::new();
+    stderr.read_to_string(&mut said).expect("UTF-8");
+    assert_eq!(said, "");
+}
+
+#[test]
+fn diagnostics_that_nobody_takes_stop_nobody() {
+    let site = Site::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("open /dev/full");
+    let mut child =
+        Killed(oneloop(site.path(), &["-vv", "-p", "0", "."]).stderr(full).spawn().expect("start oneloop"));
+    let mut line = String::new();
+    BufReader::new(child.0.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    let address =
+        line.trim().trim_start_matches("http://").trim_end_matches('/').parse().expect("an address");
+    for _ in 0..5 {
+        let mut client = Client::connect(address);
+        client.send(get("/hello.txt"));
+        assert_eq!(client.response().text(), "hello\n");
+    }
+    let pid = rustix::process::Pid::from_child(&child.0);
+    rustix::process::kill_process(pid, Signal::TERM).expect("signal it");
+    assert_eq!(child.0.wait().expect("its end").code(), Some(0));
+}
+
+#[test]
+fn a_time_limit_beyond_the_end_of_time_is_for_ever() {
+    let site = Site::new();
+    let long = "500000000000y";
+    let mut args = Vec::new();
+    for option in ["--head-timeout", "--idle-timeout", "--send-timeout", "--drain-timeout"] {
+        args.extend([option, long]);
+    }
+    let mut server = Server::with(&site, &args);
+    assert_eq!(server.get("/hello.txt").text(), "hello\n");
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit().code(), Some(0));
+}
+
+#[test]
+fn processes_can_share_a_port_if_each_says_so() {
+    let site = Site::new();
+    let first = Server::with(&site, &["--reuse-port"]);
+    let port = first.addr().port().to_string();
+    let refused = Command::new(env!("CARGO_BIN_EXE_oneloop")).args(["-p", &port]).arg(site.path()).output();
+    assert_eq!(refused.expect("run oneloop").status.code(), Some(1), "who does not say so is refused");
+
+    let second = Server::at(&site, &port, &["--reuse-port"]);
+    let before = [&first, &second].map(Server::sockets);
+    let mut clients: Vec<_> = (0..64).map(|_| first.connect()).collect();
+    for client in &mut clients {
+        client.send(get("/hello.txt"));
+        assert_eq!(client.response().text(), "hello\n");
+    }
+    let here = [&first, &second].map(Server::sockets);
+    assert_eq!(here.iter().sum::<usize>(), before.iter().sum::<usize>() + 64);
+    assert!(here[0] > before[0] && here[1] > before[1], "the kernel deals them out: {before:?} {here:?}");
+}

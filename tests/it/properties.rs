@@ -1,0 +1,331 @@
+//! What holds for every stream of requests, and not only for those that somebody thought of: the protocol is driven
+//! without sockets, so that thousands of cases take no time.
+
+use std::{
+    cell::OnceCell,
+    os::unix::fs::FileExt,
+    rc::Rc,
+    time::{Duration, SystemTime},
+};
+
+use crate::common::{Site, lossy, pattern};
+use oneloop::{
+    Timeouts,
+    clock::Clock,
+    internals::{DotfilePolicy, HttpService, Site as OpenSite, SiteOptions, UrlOptions, locate},
+    protocol::{Context, NextWrite, Outbox, Progress, ProtocolFactory, Received, WorkBudget},
+    trace::{Observers, SourceId},
+};
+use proptest::{collection::vec, prelude::*, sample::select};
+
+/// Lengths of files that are sent as bytes behind their head, from memory, and from the disk.
+const LENS: [usize; 4] = [0, 1000, 40_000, 200_000];
+
+struct Rig {
+    http: Rc<HttpService>,
+    now: SystemTime,
+    _site: Site,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        let site = Site::new();
+        for len in LENS {
+            site.write(format!("{len}.bin"), pattern(len));
+        }
+        site.write("list/a<b.txt", "a");
+        site.write("hello.txt.gz", "not really gzip");
+        let opened = OpenSite::open(site.path(), SiteOptions::default()).expect("open it");
+        let timeouts = Timeouts { head: None, idle: None };
+        let options = UrlOptions { listing: true, clean_urls: true, ..UrlOptions::default() };
+        // A minute ahead, so that files written just now count as settled, and a tag is the same twice.
+        let now = SystemTime::now() + Duration::from_secs(60);
+        let http = HttpService::new(Rc::new(opened), timeouts).with_url_options(options);
+        Rig { http: Rc::new(http), now, _site: site }
+    }
+
+    /// All that is answered to `pieces`, one after the other, and whether the connection was ended.
+    fn answer<'a>(&self, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, bool) {
+        let mut protocol = Rc::clone(&self.http).create(([127, 0, 0, 1], 1).into());
+        let (mut observers, mut work) = (Observers::default(), WorkBudget::default());
+        let (mut out, mut got) = (Outbox::default(), Vec::new());
+        let mut clock = Clock::frozen(self.now);
+        let (mut input, mut has_yielded) = (Vec::new(), false);
+        for piece in pieces {
+            input.extend_from_slice(piece);
+            loop {
+                work.refill();
+                let mut cx = Context {
+                    clock: &clock,
+                    draining: false,
+                    source: SourceId::Connection(1),
+                    observers: &mut observers,
+                    work: &mut work,
+                };
+                let Received { consumed, progress } = if has_yielded {
+                    Received { consumed: 0, progress: protocol.resume(&mut out, &mut cx) }
+                } else {
+                    protocol.receive(&input, &mut out, &mut cx)
+                };
+                input.drain(..consumed);
+                take(&mut out, &mut got);
+                has_yielded = progress == Progress::Yield;
+                match progress {
+                    Progress::Close(_) => return (got, true),
+                    Progress::NeedInput => break,
+                    Progress::Again if input.is_empty() => break,
+                    Progress::Again => {}
+                    Progress::Yield => clock.tick(),
+                }
+            }
+        }
+        (got, false)
+    }
+}
+
+/// Takes all that is in `out`, as a socket would.
+fn take(out: &mut Outbox, got: &mut Vec<u8>) {
+    loop {
+        let before = got.len();
+        match out.next_write() {
+            NextWrite::Nothing => return,
+            NextWrite::Bytes(bytes) | NextWrite::BytesThenFile(bytes) => got.extend_from_slice(bytes),
+            NextWrite::BytesThenMemory(bytes, body) => got.extend([bytes, body].concat()),
+            NextWrite::File(file) => {
+                got.resize(before + file.left() as usize, 0);
+                let open = std::fs::File::from(file.fd().try_clone_to_owned().expect("duplicate it"));
+                open.read_exact_at(&mut got[before..], file.offset()).expect("read the file");
+            }
+        }
+        out.advance(got.len() - before);
+    }
+}
+
+thread_local! {
+    static RIG: OnceCell<Rig> = const { OnceCell::new() };
+}
+
+fn with_rig<T>(test: impl FnOnce(&Rig) -> T) -> T {
+    RIG.with(|rig| test(rig.get_or_init(Rig::new)))
+}
+
+/// A whole request, right or not so right.
+fn request() -> impl Strategy<Value = Vec<u8>> {
+    let method = select(vec!["GET", "GET", "GET", "HEAD", "OPTIONS", "POST", "PUT", "BREW", "get"]);
+    let target = select(vec![
+        "/",
+        "/hello.txt",
+        "/0.bin",
+        "/1000.bin",
+        "/40000.bin",
+        "/200000.bin",
+        "/missing",
+        "/docs",
+        "/docs/index.html",
+        "/list/",
+        "/list/?sort=size",
+        "/../etc",
+        "/%",
+        "/%2e%2e",
+        "*",
+        "http://localhost/hello.txt",
+    ]);
+    let version = select(vec!["HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2.0"]);
+    let field = select(vec![
+        "",
+        "Range: bytes=1-5\r\n",
+        "Range: bytes=0-0,-1,3-5\r\n",
+        "Range: bytes=0-30000,500-\r\n",
+        "If-None-Match: *\r\n",
+        "If-Match: \"other\"\r\n",
+        "Accept: application/json\r\n",
+        "Accept-Encoding: gzip, br;q=0.5\r\n",
+        "Accept-Encoding: identity;q=0\r\n",
+        "Connection: keep-alive\r\n",
+        "Connection: close\r\n",
+        "X-Odd: \u{e9}\t:\r\n",
+        "X : y\r\n",
+        "Host: twice\r\n",
+        "X: bare\n",
+    ]);
+    let body = select(vec![
+        "\r\n",
+        "\r\n",
+        "\r\n",
+        "Content-Length: 5\r\n\r\nGET /",
+        "Transfer-Encoding: chunked\r\n\r\n5;x=y\r\nGET /\r\n0\r\nT: x\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nGET /1\r\n",
+        "Content-Length: 99999\r\n\r\n",
+        "Expect: 100-continue\r\nContent-Length: 2\r\n\r\nab",
+        "Content-Length: 5\r\nContent-Length: 6\r\n\r\nGET /",
+    ]);
+    (method, target, version, vec(field, 0..3), body, select(vec!["", "", "", "\r\n"])).prop_map(
+        |(method, target, version, fields, body, before)| {
+            format!("{before}{method} {target} {version}\r\nHost: localhost\r\n{}{body}", fields.concat())
+                .into_bytes()
+        },
+    )
+}
+
+/// Cuts `stream` at each of `cuts`, taken as parts of 65536 of its length.
+fn cut<'a>(stream: &'a [u8], cuts: &[u16]) -> Vec<&'a [u8]> {
+    let mut at: Vec<usize> = cuts.iter().map(|cut| stream.len() * usize::from(*cut) / 65536).collect();
+    at.extend([0, stream.len()]);
+    at.sort_unstable();
+    at.windows(2).map(|pair| &stream[pair[0]..pair[1]]).collect()
+}
+
+/// The first response in `bytes`, and what is behind it; strict, and panics where the framing is wrong. `to_head`: it
+/// answers HEAD.
+fn split_response(bytes: &[u8], to_head: bool) -> (String, Vec<u8>, &[u8]) {
+    let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("a whole head") + 4;
+    let head = std::str::from_utf8(&bytes[..end]).expect("ASCII").to_owned();
+    assert!(head.starts_with("HTTP/1.1 "), "{head}");
+    let rest = &bytes[end..];
+    let status = &head[9..12];
+    if to_head || matches!(status, "204" | "304") {
+        return (head, Vec::new(), rest);
+    }
+    if let Some(len) = field(&head, "Content-Length") {
+        let (body, rest) = rest.split_at(len.parse().expect("a number"));
+        return (head, body.to_vec(), rest);
+    }
+    if field(&head, "Transfer-Encoding") != Some("chunked") {
+        return (head, rest.to_vec(), b"");
+    }
+    let (mut body, mut rest) = (Vec::new(), rest);
+    loop {
+        let end = rest.windows(2).position(|w| w == b"\r\n").expect("a chunk's size");
+        let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).expect("ASCII"), 16).expect("hex");
+        body.extend_from_slice(&rest[end + 2..end + 2 + size]);
+        assert_eq!(&rest[end + 2 + size..end + 4 + size], b"\r\n");
+        rest = &rest[end + 4 + size..];
+        if size == 0 {
+            return (head, body, rest);
+        }
+    }
+}
+
+fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.split("\r\n").find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+/// A member of a set of ranges: mostly near the ends of a file of `len` bytes, sometimes no range at all.
+fn member(len: u64) -> impl Strategy<Value = String> {
+    let number = prop_oneof![0..len + 3, Just(len.saturating_sub(1)), Just(u64::MAX)];
+    let other =
+        select(vec!["", "-", "5-2", "a-b", "0 - 4", "99999999999999999999999-"]).prop_map(str::to_owned);
+    prop_oneof![
+        4 => (number.clone(), number.clone()).prop_map(|(a, b)| format!("{}-{}", a.min(b), a.max(b))),
+        2 => number.clone().prop_map(|first| format!("{first}-")),
+        2 => number.prop_map(|suffix| format!("-{suffix}")),
+        1 => other,
+    ]
+}
+
+/// Asserts that `said`, the value of a Content-Range, is true of `part`.
+fn assert_slice(said: &str, part: &[u8], whole: &[u8]) {
+    let (range, len) = said.strip_prefix("bytes ").and_then(|said| said.split_once('/')).expect(said);
+    let (first, last) = range.split_once('-').expect(said);
+    let (first, last): (usize, usize) = (first.parse().expect(said), last.parse().expect(said));
+    assert_eq!(len, whole.len().to_string());
+    assert!(first <= last && part == &whole[first..=last], "{said} is not what was sent");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
+
+    /// RFC 9112 §2.2, §9.3.2: how a stream is cut into reads, and how much of it comes at once, changes nothing.
+    #[test]
+    fn any_split_of_any_stream_gets_the_same_responses(
+        requests in vec(request(), 1..6),
+        cuts in vec(any::<u16>(), 0..12),
+    ) {
+        with_rig(|rig| {
+            let stream = requests.concat();
+            let whole = rig.answer([&stream[..]]);
+            for pieces in [cut(&stream, &cuts), stream.chunks(1).collect()] {
+                let (got, is_over) = rig.answer(pieces.iter().copied());
+                assert_eq!((lossy(&got), is_over), (lossy(&whole.0), whole.1), "cut: {pieces:?}");
+                assert!(got == whole.0);
+            }
+        });
+    }
+
+    /// Every response ends where it says, so that the next one is found; one request gets one response.
+    #[test]
+    fn every_response_ends_where_it_says(requests in vec(request(), 1..6)) {
+        with_rig(|rig| {
+            let (got, is_over) = rig.answer([&requests.concat()[..]]);
+            let mut rest = &got[..];
+            let mut answered = requests.iter();
+            while !rest.is_empty() {
+                let request = answered.next().expect("a request for each response");
+                let to_head = request.strip_prefix(b"\r\n").unwrap_or(request).starts_with(b"HEAD ");
+                let (head, _, behind) = split_response(rest, to_head);
+                let closes = field(&head, "Connection") == Some("close");
+                assert!(!closes || (is_over && behind.is_empty()), "nothing behind a close: {head}");
+                rest = behind;
+            }
+        });
+    }
+
+    /// RFC 9110 §14: a part is the slice that it claims to be, whatever was asked for.
+    #[test]
+    fn a_range_response_is_the_slice_that_it_claims(
+        (len, members) in select(LENS.to_vec()).prop_flat_map(|len| (Just(len), vec(member(len as u64), 0..6))),
+    ) {
+        with_rig(|rig| {
+            let set = members.join(",");
+            let request = format!("GET /{len}.bin HTTP/1.1\r\nHost: localhost\r\nRange: bytes={set}\r\n\r\n");
+            let (got, _) = rig.answer([request.as_bytes()]);
+            let (head, body, behind) = split_response(&got, false);
+            assert!(behind.is_empty());
+            let whole = pattern(len);
+            match (&head[9..12], field(&head, "Content-Range")) {
+                ("200", None) => assert!(body == whole, "{set}"),
+                ("206", Some(said)) => assert_slice(said, &body, &whole),
+                ("206", None) => {
+                    let media_type = field(&head, "Content-Type").expect("a type");
+                    let boundary = media_type.strip_prefix("multipart/byteranges; boundary=").expect(media_type);
+                    assert_parts(&body, boundary, &whole);
+                }
+                ("416", Some(said)) => assert_eq!(said, format!("bytes */{len}")),
+                _ => panic!("{set}: {head}"),
+            }
+        });
+    }
+
+    /// Whatever is asked for, the path that comes of it stays in the site.
+    #[test]
+    fn no_path_leads_up(target in "(/|\\.|%2e|%2F|a|%00|\\\\|%25|%zz|//){0,12}") {
+        if let Ok(path) = locate(format!("/{target}").as_bytes()) {
+            let bytes = path.bytes();
+            assert!(!bytes.starts_with(b"/") && !bytes.contains(&0), "{path}");
+            assert!(bytes.split(|b| *b == b'/').all(|name| !matches!(name, b"." | b"..")), "{path}");
+            assert!(!bytes.windows(2).any(|pair| pair == b"//"), "{path}");
+            assert!(!DotfilePolicy::Visible.allow_all(&path) || !bytes.starts_with(b".") || bytes.starts_with(b".well-known"));
+        }
+    }
+}
+
+/// Takes a multipart body apart (RFC 2046 §5.1.1), and asserts that each part is the slice that it claims to be.
+fn assert_parts(body: &[u8], boundary: &str, whole: &[u8]) {
+    let mut rest = body;
+    let mut parts = 0;
+    loop {
+        rest = rest.strip_prefix(format!("--{boundary}").as_bytes()).expect("a delimiter");
+        if rest == b"--\r\n" {
+            break;
+        }
+        let end = rest.windows(4).position(|w| w == b"\r\n\r\n").expect("the part's head") + 4;
+        let head = std::str::from_utf8(&rest[..end]).expect("ASCII");
+        let delimiter = format!("\r\n--{boundary}");
+        let content = &rest[end..];
+        let len = memchr::memmem::find(content, delimiter.as_bytes()).expect("its end");
+        assert_slice(field(head, "Content-Range").expect("its range"), &content[..len], whole);
+        rest = &content[len + 2..];
+        parts += 1;
+    }
+    assert!(parts > 1, "one part is no multipart");
+}

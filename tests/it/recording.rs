@@ -1,0 +1,400 @@
+//! The recording: a file that viewers open, with slices that lie one in the other, whole and when it was cut.
+use std::{
+    collections::BTreeMap,
+    io::Read,
+    net::UdpSocket,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::common::*;
+use rustix::process::Signal;
+use serde_json::Value;
+
+/// A slice, and the names of those that it lies in, from the outermost.
+#[derive(Debug)]
+struct Slice {
+    track: u64,
+    within: Vec<String>,
+    name: String,
+    args: Value,
+}
+
+/// A recording, read as a viewer reads it.
+struct Recorded {
+    slices: Vec<Slice>,
+    /// Of instants: track, name, arguments.
+    instants: Vec<(u64, String, Value)>,
+    counters: BTreeMap<String, Vec<u64>>,
+    tracks: BTreeMap<u64, String>,
+    /// How many slices have not ended.
+    open: usize,
+}
+
+/// A time of the file, in nanoseconds.
+fn nanos(time: &Value) -> u64 {
+    (time.as_f64().expect("a time") * 1000.0).round() as u64
+}
+
+/// What is open on a track, and until when it is told of.
+#[derive(Default)]
+struct Told {
+    open: Vec<(String, Value)>,
+    until: u64,
+}
+
+impl Recorded {
+    fn read(path: &Path) -> Recorded {
+        let text = std::fs::read_to_string(path).expect("the recording");
+        let recorded = Recorded::of(&text);
+        assert_eq!(recorded.open, 0, "each slice has its end");
+        recorded
+    }
+
+    /// Reads `text`, and asserts that on each track time goes on and slices lie one in the other or behind it.
+    fn of(text: &str) -> Recorded {
+        let events: Vec<Value> = serde_json::from_str(text).expect("an array");
+        assert_eq!(events.len() + 1 + usize::from(text.ends_with("\n]\n")), text.lines().count(), "lines");
+        let mut recorded = Recorded {
+            slices: Vec::new(),
+            instants: Vec::new(),
+            counters: BTreeMap::new(),
+            tracks: BTreeMap::new(),
+            open: 0,
+        };
+        let mut tracks: BTreeMap<u64, Told> = BTreeMap::new();
+        for event in &events {
+            recorded.take(event, &mut tracks);
+        }
+        recorded.open = tracks.values().map(|track| track.open.len()).sum();
+        let known = tracks.keys().all(|tid| recorded.tracks.contains_key(tid));
+        assert!(known, "each track has a name: {:?}", recorded.tracks);
+        recorded
+    }
+
+    fn take(&mut self, event: &Value, tracks: &mut BTreeMap<u64, Told>) {
+        let name = event["name"].as_str().unwrap_or_default().to_owned();
+        let args = event["args"].clone();
+        assert!(args.is_object() && event["pid"] == 1, "{event}");
+        let kind = event["ph"].as_str().expect("a phase");
+        if kind == "C" {
+            let value = args[&name].as_u64().expect("a number");
+            return self.counters.entry(name).or_default().push(value);
+        }
+        let tid = event["tid"].as_u64().expect("a track");
+        if kind == "M" {
+            if name == "thread_name" {
+                let name = args["name"].as_str().expect("a name").to_owned();
+                assert_eq!(self.tracks.insert(tid, name), None, "{event}");
+            }
+            return;
+        }
+        let track = tracks.entry(tid).or_default();
+        let at = nanos(&event["ts"]);
+        assert!(at >= track.until, "time goes on until {}: {event}", track.until);
+        track.until = at;
+        let within = |open: &[(String, Value)]| open.iter().map(|(name, _)| name.clone()).collect();
+        match kind {
+            "B" => track.open.push((name, args)),
+            "E" => {
+                let (name, args) = track.open.pop().expect("an end has a beginning");
+                self.slices.push(Slice { track: tid, within: within(&track.open), name, args });
+            }
+            "X" => {
+                track.until += nanos(&event["dur"]);
+                self.slices.push(Slice { track: tid, within: within(&track.open), name, args });
+            }
+            "i" => self.instants.push((tid, name, args)),
+            _ => panic!("{event}"),
+        }
+    }
+
+    /// The slices of that name on the track of that number.
+    fn on(&self, track: u64, name: &str) -> Vec<&Slice> {
+        self.slices.iter().filter(|slice| slice.track == track && slice.name == name).collect()
+    }
+
+    /// The arguments of each instant of that name on that track.
+    fn marks(&self, track: u64, name: &str) -> Vec<&Value> {
+        let are = self.instants.iter().filter(|(on, of, _)| *on == track && of == name);
+        are.map(|(_, _, args)| args).collect()
+    }
+}
+
+/// A slice that begins with `name` lies in one that begins with `above`.
+fn lies_in(slice: &Slice, above: &str) -> bool {
+    slice.within.last().is_some_and(|name| name.starts_with(above))
+}
+
+const LOOP: u64 = 1;
+
+fn lane(connection: u64) -> u64 {
+    1000 + connection
+}
+
+/// Where the recording goes: not into the site.
+fn place() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("run.json");
+    (dir, path)
+}
+
+fn recording_to(site: &Site, path: &Path, args: &[&str]) -> Server {
+    let path = path.to_str().expect("UTF-8");
+    Server::with(site, &[&["--trace-file", path], args].concat())
+}
+
+fn end(mut server: Server) {
+    server.signal(Signal::TERM);
+    assert!(server.exit().success());
+}
+
+const BIG: u64 = 24 << 20;
+
+/// What c1 to c4 do, as it is recorded: two requests, the second for what is missing; a pair; a download that stalls.
+fn a_run(path: &Path) {
+    let site = Site::new();
+    site.sparse("big.bin", BIG);
+    let server = recording_to(&site, path, &["--udp-echo", "127.0.0.1:0"]);
+    let mut kept = server.connect();
+    kept.send("GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nCookie: secret\r\n\r\n");
+    assert_eq!(kept.response().status, 200);
+    kept.send(get("/missing\"?a"));
+    kept.response();
+    let mut pair = server.connect();
+    pair.send([get("/hello.txt"), get("/docs/")].concat());
+    assert_eq!([pair.response().text(), pair.response().text()], ["hello\n", "docs\n"]);
+    let mut slow = Client::narrow(server.addr());
+    slow.send(get("/big.bin"));
+    assert_eq!(slow.head().status, 200);
+    let udp = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    udp.set_read_timeout(Some(SOON)).expect("set a time-out");
+    udp.send_to(b"one", server.udp_addr()).expect("send");
+    udp.recv(&mut [0; 9]).expect("an answer");
+    // The turn that blocks is over when the next is served.
+    assert_eq!(server.get("/hello.txt").status, 200);
+    slow.skip(BIG);
+    pair.finish();
+    pair.expect_close();
+    end(server);
+}
+
+#[test]
+fn a_run_is_recorded_in_slices() {
+    let (_dir, path) = place();
+    a_run(&path);
+    let recorded = Recorded::read(&path);
+    assert_eq!(recorded.tracks[&LOOP], "loop");
+    for n in 1..=4 {
+        assert!(recorded.tracks[&lane(n)].starts_with(&format!("c{n} 127.0.0.1:")), "{:?}", recorded.tracks);
+    }
+    assert!(recorded.slices.iter().any(|s| s.track == LOOP && s.name == "wait" && s.within.is_empty()));
+    let turns: Vec<_> = recorded.slices.iter().filter(|s| s.name.starts_with("turn ")).collect();
+    assert!(
+        turns.len() > 8 && turns.iter().all(|turn| turn.within.is_empty() && turn.args["kernel"].is_u64())
+    );
+    for who in ["L1 R", "c1 R", "c3 +", "c3 W", "u1 R", "signals R"] {
+        let slices = recorded.on(LOOP, who);
+        assert!(!slices.is_empty() && slices.iter().all(|slice| lies_in(slice, "turn ")), "{who}");
+    }
+    for (name, who) in [("accept", "L1"), ("read", "c1"), ("parse", "c1"), ("plan", "c2"), ("recv", "u1")] {
+        assert!(recorded.on(LOOP, name).iter().any(|slice| lies_in(slice, who)), "{name} of {who}");
+    }
+    let read = recorded.on(LOOP, "read")[0];
+    assert!(read.args["offered"] == 65536 && read.args["got"] == 60, "{read:?}");
+    let file = recorded.on(LOOP, "file")[1];
+    assert!(file.args["path"] == r#"/missing\""# && file.args["took_us"].is_u64(), "{file:?}");
+    let writes = recorded.on(LOOP, "write");
+    let partial = |slice: &&&Slice| slice.args["got"].as_u64() < slice.args["offered"].as_u64();
+    assert!(writes.iter().filter(partial).all(|slice| lies_in(slice, "c3")), "{writes:?}");
+    assert!(writes.iter().any(|slice| slice.args["got"] == "WouldBlock" && slice.args["by"] == "sendfile"));
+    let text = std::fs::read_to_string(&path).expect("the recording");
+    assert!(!text.contains("secret") && !text.contains("Cookie"), "{text}");
+}
+
+#[test]
+fn each_connection_has_a_track_of_its_requests() {
+    let (_dir, path) = place();
+    a_run(&path);
+    let recorded = Recorded::read(&path);
+    for (n, requests) in [(1, 2), (2, 1), (3, 1), (4, 1)] {
+        let (found, heads) = (recorded.on(lane(n), "request"), recorded.on(lane(n), "HEAD"));
+        assert_eq!((found.len(), heads.len()), (requests, requests), "c{n}");
+        let sends = recorded.on(lane(n), "SEND");
+        assert!(sends.len() >= requests, "c{n}");
+        assert!(heads.iter().chain(&sends).all(|slice| slice.within == ["request"]), "c{n}");
+        assert!(recorded.on(lane(n), "IDLE").iter().all(|slice| slice.within.is_empty()), "c{n}");
+        assert_eq!(recorded.marks(lane(n), "accept").len(), 1, "c{n}");
+    }
+    let blocked = recorded.on(lane(3), "BLOCKED");
+    assert!(!blocked.is_empty() && blocked.iter().all(|slice| slice.within == ["request"]), "{blocked:?}");
+    assert!(!recorded.marks(lane(3), "wouldblock").is_empty());
+    let planned = |n| -> Vec<u64> {
+        let plans = recorded.marks(lane(n), "plan");
+        plans.iter().map(|args| args["status"].as_u64().expect("a status")).collect()
+    };
+    assert_eq!([planned(1), planned(2), planned(3)], [vec![200, 404], vec![200, 200], vec![200]]);
+    let asked = recorded.marks(lane(1), "parse")[1];
+    assert_eq!(asked["message"], r#"GET /missing\"?a HTTP/1.1"#);
+    assert_eq!(recorded.marks(lane(2), "eof").len(), 1);
+    let reason = |n| recorded.marks(lane(n), "close")[0]["reason"].as_str().expect("a reason").to_owned();
+    assert_eq!([reason(1), reason(2)], ["shutdown", "eof"]);
+    let counters = &recorded.counters;
+    let (open, unsent) = (&counters["open"], &counters["unsent"]);
+    assert!(open.contains(&4) && open.last() == Some(&0), "{open:?}");
+    assert!(unsent.iter().any(|n| *n > BIG / 2) && unsent.last() == Some(&0), "{unsent:?}");
+    assert!(counters["ready"].contains(&1) && counters["carried"].contains(&1), "{counters:?}");
+}
+
+#[test]
+fn a_deadline_is_a_slice_and_an_instant() {
+    let (_dir, path) = place();
+    let site = Site::new();
+    let server = recording_to(&site, &path, &["--head-timeout", "100ms"]);
+    let mut client = server.connect();
+    client.send("GET / HT");
+    assert_eq!(client.response().status, 408);
+    drop(client);
+    end(server);
+    let recorded = Recorded::read(&path);
+    let deadline = recorded.marks(lane(1), "deadline")[0];
+    assert!(deadline["reason"] == "head-timeout" && deadline["got"] == 8, "{deadline}");
+    assert!(lies_in(recorded.on(LOOP, "deadline")[0], "c1 late"));
+    assert_eq!(recorded.on(lane(1), "request").len(), 1);
+    assert!(recorded.on(lane(1), "LINGER").iter().all(|slice| slice.within.is_empty()));
+}
+
+#[test]
+fn each_pipelined_request_has_a_slice_and_what_comes_behind_the_last_one_has_none() {
+    let (_dir, path) = place();
+    let site = Site::new();
+    site.sparse("big.bin", BIG);
+    let server = recording_to(&site, &path, &[]);
+    let mut client = server.connect();
+    let last = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    client.send([&get("/big.bin"), last, "GET /never"].concat());
+    client.head();
+    client.skip(BIG);
+    assert_eq!(client.response().text(), "hello\n");
+    client.expect_close();
+    drop(client);
+    end(server);
+    let recorded = Recorded::read(&path);
+    let count = |name| recorded.on(lane(1), name).len();
+    assert_eq!([count("request"), count("HEAD"), count("LINGER")], [2, 2, 1]);
+    assert_eq!(recorded.marks(lane(1), "close")[0]["reason"], "done");
+}
+
+#[test]
+fn a_recording_that_was_cut_anywhere_is_read() {
+    let (_dir, path) = place();
+    a_run(&path);
+    let text = std::fs::read_to_string(&path).expect("the recording");
+    // What is left of the last line is dropped, and a comma behind the last event: so do the viewers.
+    for cut in (1..=20).map(|n| text.len() * n / 21).chain([text.len() - 1, text.len() - 3]) {
+        let whole = text[..cut].rfind('\n').expect("a line");
+        let repaired = format!("{}]", text[..whole].trim_end().trim_end_matches(','));
+        Recorded::of(&repaired);
+    }
+}
+
+#[test]
+fn a_server_that_was_killed_leaves_a_recording_without_its_bracket() {
+    let (_dir, path) = place();
+    let site = Site::new();
+    let mut server = recording_to(&site, &path, &[]);
+    assert_eq!(server.get("/hello.txt").status, 200);
+    let mut client = server.connect();
+    client.send("GET /hello");
+    let text = || std::fs::read_to_string(&path).expect("the recording");
+    eventually("the half request is recorded", || text().contains("CRLFCRLF"));
+    server.signal(Signal::KILL);
+    server.exit();
+    let recorded = Recorded::of(&(text() + "]"));
+    assert_eq!(recorded.open, 2, "c2 is in the HEAD of a request, and the loop waits");
+    assert_eq!(recorded.marks(lane(1), "close").len(), 1);
+}
+
+#[test]
+fn no_more_than_200_connections_have_a_track() {
+    allow_many_descriptors();
+    let (_dir, path) = place();
+    let site = Site::new();
+    let server = recording_to(&site, &path, &[]);
+    let mut clients: Vec<Client> = (0..300).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(get("/hello.txt"));
+        assert_eq!(client.response().status, 200);
+    }
+    drop(clients);
+    end(server);
+    let recorded = Recorded::read(&path);
+    let lanes: Vec<_> = recorded.tracks.keys().filter(|track| **track > 1000).collect();
+    assert_eq!(lanes.len(), 200);
+    assert_eq!(recorded.marks(LOOP, "no more tracks").len(), 1);
+    assert!(recorded.counters["open"].contains(&300), "{:?}", recorded.counters["open"]);
+    assert_eq!(recorded.counters["open"].last(), Some(&0));
+    assert_eq!(recorded.on(LOOP, "file").len(), 300, "the loop's own track goes on");
+}
+
+#[test]
+fn what_cannot_be_created_is_one_sentence() {
+    let site = Site::new();
+    let fifo = site.at("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+        .expect("make a FIFO");
+    let nobody_reads = fifo.to_str().expect("UTF-8");
+    for path in ["/no-such-dir/run.json", "/", nobody_reads] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+        command.args(["--port", "0", "--trace-file", path]).arg(site.path());
+        let output = command.output().expect("run oneloop");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), told.lines().count()), (Some(2), 1), "{told}");
+        assert!(told.starts_with(&format!("oneloop: cannot record to '{path}': ")), "{told}");
+        assert!(output.stdout.is_empty(), "it does not serve");
+    }
+}
+
+#[test]
+fn what_cannot_be_written_ends_the_recording_and_not_the_server() {
+    let site = Site::new();
+    let mut server = recording_to(&site, Path::new("/dev/full"), &[]);
+    for _ in 0..3 {
+        assert_eq!(server.get("/hello.txt").status, 200);
+    }
+    server.signal(Signal::TERM);
+    assert!(server.exit().success());
+    let mut told = String::new();
+    server.stderr().read_to_string(&mut told).expect("its standard error");
+    assert_eq!(told.matches("the recording ends").count(), 1, "{told}");
+}
+
+#[test]
+fn it_goes_together_with_the_narration_and_what_was_in_the_file_is_lost() {
+    let site = Site::new();
+    let (_dir, path) = place();
+    std::fs::write(&path, "?".repeat(1 << 20)).expect("write");
+    let mut server = recording_to(&site, &path, &["--trace"]);
+    let mut stderr = server.stderr();
+    assert_eq!(server.get("/hello.txt").status, 200);
+    end(server);
+    let mut told = String::new();
+    stderr.read_to_string(&mut told).expect("its standard error");
+    assert!(told.contains("c1 parse GET /hello.txt HTTP/1.1"), "{told}");
+    assert_eq!(Recorded::read(&path).on(lane(1), "request").len(), 1);
+}
+
+#[test]
+fn a_recording_that_is_served_does_not_keep_the_loop_awake() {
+    let site = Site::new();
+    let path = site.at("run.json");
+    let server = recording_to(&site, &path, &[]);
+    for _ in 0..3 {
+        assert_eq!(server.get("/run.json").status, 200);
+    }
+    let turns = || std::fs::read_to_string(&path).expect("the recording").matches("\"turn ").count();
+    let before = turns();
+    assert_eq!(server.get("/hello.txt").status, 200);
+    end(server);
+    assert!(turns() < before + 20, "{before} turns and then {}", turns());
+}

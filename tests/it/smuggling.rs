@@ -1,0 +1,199 @@
+//! Where two readers could disagree about where a request ends, this one answers 400 and closes: lengths,
+//! codings, chunks.
+
+use crate::common::*;
+
+/// What hides behind a wrong framing, and must never be answered.
+const HIDDEN: &str = "GET /docs/ HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// Asserts that each of `framings` is a 400 for a method with a body's meaning, and for one without.
+fn all_400(version: &str, framings: &[&[u8]], body: impl Fn(&[u8]) -> Vec<u8>) {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let methods = ["GET", "POST"].iter().flat_map(|m| framings.iter().map(move |f| (*m, Raw(f))));
+    each(methods, |(method, framing)| {
+        let line = format!("{method} /hello.txt HTTP/{version}\r\nHost: localhost\r\n");
+        assert_refused(&server, &[line.as_bytes(), &body(framing.0)].concat(), 400, After::Closes);
+    });
+}
+
+/// The framing stands in the fields, and a body of five bytes follows.
+fn in_fields(fields: &[u8]) -> Vec<u8> {
+    [fields, b"\r\n\r\nhello", HIDDEN.as_bytes()].concat()
+}
+
+/// The framing stands in a chunked body.
+fn in_chunks(chunks: &[u8]) -> Vec<u8> {
+    [b"Transfer-Encoding: chunked\r\n\r\n", chunks, HIDDEN.as_bytes()].concat()
+}
+
+#[test]
+fn lengths_that_are_not_one_plain_number() {
+    let rows: &[&[u8]] = &[
+        b"Content-Length: 5\r\nContent-Length: 5",
+        b"Content-Length: 5\r\nContent-Length: 6",
+        b"Content-Length: 0\r\nX: y\r\ncontent-length: 5",
+        b"Content-Length: 5\r\nContent-Length:",
+        b"Content-Length: 5, 5",
+        b"Content-Length: 5,5",
+        b"Content-Length: 5, 6",
+        b"Content-Length: 5,",
+        b"Content-Length: ,5",
+        b"Content-Length:",
+        b"Content-Length: \t ",
+        b"Content-Length: +5",
+        b"Content-Length: -5",
+        b"Content-Length: -0",
+        b"Content-Length: 0x5",
+        b"Content-Length: 5h",
+        b"Content-Length: 5 5",
+        b"Content-Length: 5 ;",
+        b"Content-Length: 5.0",
+        b"Content-Length: 5e0",
+        b"Content-Length: 5_0",
+        b"Content-Length: \"5\"",
+        b"Content-Length: five",
+        b"Content-Length: \xB2",
+        b"Content-Length: \xEF\xBC\x95",
+        b"Content-Length: \x0B5",
+        b"Content-Length: 5\x0C",
+        b"Content-Length: 5\0",
+        // 2^64, 2^64 + 5, and more digits than any counter.
+        b"Content-Length: 18446744073709551616",
+        b"Content-Length: 18446744073709551621",
+        b"Content-Length: 99999999999999999999",
+        b"Content-Length: 9999999999999999999999999999999999999999",
+        b"Content-Length : 5",
+        b" Content-Length: 5",
+        b"Content-Length: 5\r\n 5",
+    ];
+    all_400("1.1", rows, in_fields);
+}
+
+#[test]
+fn a_length_and_a_coding_together_and_any_coding_but_chunked() {
+    let rows: &[&[u8]] = &[
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 5",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 0",
+        b"Content-Length: 5\r\nTransfer-Encoding: identity",
+        b"Content-Length: 5\r\nTransfer-Encoding:",
+        b"Transfer-Encoding: identity",
+        b"Transfer-Encoding: gzip",
+        b"Transfer-Encoding: gzip, chunked",
+        b"Transfer-Encoding: chunked, gzip",
+        b"Transfer-Encoding: chunked, chunked",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+        b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: identity, chunked",
+        b"Transfer-Encoding: xchunked",
+        b"Transfer-Encoding: chunkedx",
+        b"Transfer-Encoding: chunke",
+        b"Transfer-Encoding: chun ked",
+        b"Transfer-Encoding: chunked;q=1",
+        b"Transfer-Encoding: \"chunked\"",
+        b"Transfer-Encoding: 'chunked'",
+        b"Transfer-Encoding: \x0Bchunked",
+        b"Transfer-Encoding: chunked\x0C",
+        b"Transfer-Encoding: chunked\0",
+        b"Transfer-Encoding: \x80chunked",
+        b"Transfer-Encoding:",
+        b"Transfer-Encoding: \t ",
+        b"Transfer-Encoding : chunked",
+        b"Transfer-Encoding\t: chunked",
+        b" Transfer-Encoding: chunked",
+        b"Transfer-Encoding:\r\n chunked",
+        b"X: y\nTransfer-Encoding: chunked",
+        b"X: y\rTransfer-Encoding: chunked",
+    ];
+    all_400("1.1", rows, in_fields);
+    // HTTP/1.0 knows no codings: a peer that sends one does not know what it speaks (RFC 9112, 6.1).
+    all_400("1.0", &[b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity"], in_fields);
+}
+
+#[test]
+fn chunk_sizes_with_anything_but_hex_digits() {
+    let rows: &[&[u8]] = &[
+        b"+5",
+        b"-5",
+        b"0x5",
+        b"5 ",
+        b" 5",
+        b"5\t",
+        b"\t5",
+        b"",
+        b" ",
+        b"g",
+        b"5g",
+        b"5h",
+        b"5.",
+        b"5,",
+        b"5_",
+        b"\"5\"",
+        b"\x0B5",
+        b"5\0",
+        b"\xB2",
+        b"\xEF\xBC\x95",
+        b";",
+        b";a",
+        b" ;a",
+        // Sixteen hex digits are all that a length can need.
+        b"00000000000000005",
+        b"FFFFFFFFFFFFFFFFF",
+        b"10000000000000005",
+        // The end of such a chunk has no number.
+        b"FFFFFFFFFFFFFFFF",
+        // A line end that is not CRLF, and controls in an extension.
+        b"5\n",
+        b"5\r",
+        b"5\r\r",
+        b"5;a\n",
+        b"5;a\rb",
+        b"5;a\0b",
+        b"5;a=\x01",
+        b"5;a\x7F",
+    ];
+    all_400("1.1", rows, |size| in_chunks(&[size, b"\r\nhello\r\n0\r\n\r\n"].concat()));
+}
+
+#[test]
+fn line_ends_in_chunks_that_are_not_crlf() {
+    let rows: &[&[u8]] = &[
+        b"5\nhello\r\n0\r\n\r\n",
+        b"5\r\nhello\n0\r\n\r\n",
+        b"5\r\nhello\r0\r\n\r\n",
+        b"5\r\nhello0\r\n\r\n",
+        b"5\r\nhelloXX0\r\n\r\n",
+        b"5\r\nhello \r\n0\r\n\r\n",
+        b"5\r\nhell\r\n0\r\n\r\n",
+        b"5\r\nhello!\r\n0\r\n\r\n",
+        b"5\r\nhello\r\n\r\n0\r\n\r\n",
+        b"5\r\nhello\n\r0\r\n\r\n",
+        b"5\r\nhello\r\n0\n\r\n",
+        b"5\r\nhello\r\n0\n\n",
+        b"5\r\nhello\r\n0\r\n\n",
+        b"5\r\nhello\r\n0\r\n\rX",
+        b"5;a\nb\r\nhello\r\n0\r\n\r\n",
+        b"2;\nxx\r\n4c\r\n0\r\n\r\n",
+    ];
+    all_400("1.1", rows, in_chunks);
+}
+
+#[test]
+fn trailers_are_held_to_the_rules_of_fields() {
+    let rows: &[&[u8]] = &[
+        b"no colon",
+        b"X : y",
+        b" X: y",
+        b"X: a\r\n folded",
+        b"X: a\nY: b",
+        b"X: a\rb",
+        b"X: a\0b",
+        b"X(Y): z",
+        b": y",
+        b"X\x80: y",
+    ];
+    all_400("1.1", rows, |trailer| in_chunks(&[b"0\r\n", trailer, b"\r\n\r\n"].concat()));
+}

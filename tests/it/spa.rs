@@ -1,0 +1,91 @@
+//! `--spa`: a single-page application is shown wherever a person goes, and its missing assets stay missing.
+use crate::common::*;
+
+const NAVIGATES: &str = "Sec-Fetch-Mode: navigate\r\nAccept: text/html,*/*\r\n";
+const LOADS: &str = "Sec-Fetch-Mode: no-cors\r\nAccept: */*\r\n";
+
+fn ask(server: &Server, method: &str, path: &str, fields: &str) -> Response {
+    server.ask(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"))
+}
+
+#[test]
+fn navigation_to_what_is_missing_gets_the_application_and_assets_do_not() {
+    let site = Site::new();
+    let server = Server::with(&site, &["--spa"]);
+    for (path, fields, status, body) in [
+        ("/users/7", NAVIGATES, 200, Some("home\n")),
+        ("/users/7?tab=1", "Accept: text/html\r\n", 200, Some("home\n")),
+        ("/deep/er/", NAVIGATES, 200, Some("home\n")),
+        ("/missing.js", LOADS, 404, None),
+        ("/missing.js", "", 404, None),
+        ("/api/users", "Accept: application/json\r\n", 404, None),
+        ("/hello.txt", NAVIGATES, 200, Some("hello\n")),
+        ("/docs/", NAVIGATES, 200, Some("docs\n")),
+        ("/docs", NAVIGATES, 301, None),
+        ("/%zz", NAVIGATES, 400, None),
+        // No file can be there, and still an application may have such an address.
+        ("/item/a%2Fb", NAVIGATES, 200, Some("home\n")),
+        ("/users/.me", NAVIGATES, 200, Some("home\n")),
+        ("/../secret", NAVIGATES, 200, Some("home\n")),
+        ("/../secret", LOADS, 404, None),
+        ("/.git/config", LOADS, 404, None),
+    ] {
+        let response = ask(&server, "GET", path, fields);
+        assert_eq!(response.status, status, "{path} {fields:?}");
+        if let Some(body) = body {
+            assert_eq!(response.text(), body, "{path} {fields:?}");
+        }
+    }
+    let head = ask(&server, "HEAD", "/users/7", NAVIGATES);
+    assert_eq!((head.status, head.header("content-length")), (200, Some("5")));
+    assert_eq!(head.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(ask(&server, "POST", "/users/7", NAVIGATES).status, 405);
+}
+
+#[test]
+fn the_application_can_be_another_file_and_without_it_a_404_stays() {
+    let site = Site::new();
+    site.write("app/100%41 shell.html", "shell\n");
+    site.write("404.html", "nothing here\n");
+    let server = Server::with(&site, &["--spa=app/100%41 shell.html"]);
+    assert_eq!(ask(&server, "GET", "/anywhere", NAVIGATES).text(), "shell\n");
+    assert_eq!(ask(&server, "GET", "/asset.png", LOADS).text(), "nothing here\n");
+    std::fs::remove_file(site.at("app/100%41 shell.html")).expect("remove it");
+    let response = ask(&server, "GET", "/anywhere", NAVIGATES);
+    assert_eq!((response.status, response.text()), (404, "nothing here\n".into()));
+    let without = Server::start(&site);
+    assert_eq!(ask(&without, "GET", "/anywhere", NAVIGATES).status, 404);
+}
+
+#[test]
+fn what_is_said_of_an_address_does_not_hold_for_the_application_that_stands_in() {
+    let site = Site::new();
+    site.write("assets/here.js", "here");
+    let long = ["--cache-control", "max-age=60", "--header", "/assets/* Cache-Control: immutable"];
+    let server = Server::with(&site, &[&["--spa"], &long[..]].concat());
+    for (path, fields, expected) in [
+        ("/", NAVIGATES, "max-age=60"),
+        ("/assets/here.js", LOADS, "immutable"),
+        ("/assets/gone.js", NAVIGATES, "no-cache"),
+        ("/assets/gone.js", LOADS, "no-cache"),
+        ("/users/7", NAVIGATES, "no-cache"),
+        ("/users/7", "If-None-Match: *\r\nAccept: text/html\r\n", "no-cache"),
+    ] {
+        let response = ask(&server, "GET", path, fields);
+        assert_eq!(response.header("cache-control"), Some(expected), "{path} {fields:?}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_one_is_the_operators_mistake() {
+    let site = Site::new();
+    for name in ["--spa=../secret", "--spa=docs/", "--spa=", "--spa=.env"] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_oneloop"))
+            .args(["-p", "0", name])
+            .arg(site.path())
+            .output()
+            .expect("run oneloop");
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("--spa"), "{name}");
+    }
+}

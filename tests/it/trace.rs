@@ -1,0 +1,333 @@
+//! The narration: stable words, true numbers, no secrets, and a spin that is caught.
+//!
+//! `UPDATE=1 cargo test --test trace` writes what is made from the definitions.
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, UdpSocket},
+    process::ChildStderr,
+    time::{Duration, SystemTime},
+};
+
+use crate::common::*;
+use oneloop::{
+    LossyWriter,
+    clock::Clock,
+    event_loop::{EventLoop, Limits},
+    protocol::{CloseReason, Context, Outbox, Progress, Protocol, ProtocolFactory, Received, Timeout},
+    trace::{EventFlags, Narrator, Observer, SourceId, Step, TraceLevel, glossary, source_id},
+};
+use rustix::process::Signal;
+
+/// A line as it stands in a golden text: without time and turn, and without what differs from run to run.
+fn masked(line: &str) -> String {
+    let line = line.trim_start().split_once(' ').map_or(line, |(_, rest)| rest);
+    let line = line.strip_prefix('#').and_then(|rest| rest.split_once(' ')).map_or(line, |(_, rest)| rest);
+    line.split(' ').map(masked_fact).collect::<Vec<_>>().join(" ")
+}
+
+/// The lines of the narration, as they come.
+struct Lines(BufReader<ChildStderr>);
+
+impl Lines {
+    fn of(server: &mut Server) -> Lines {
+        Lines(BufReader::new(server.stderr()))
+    }
+
+    fn next(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).expect("a line");
+        assert!(!line.is_empty(), "the narration ended");
+        line.trim_end().to_owned()
+    }
+
+    /// The lines until one that has all of `words`, masked, that one included.
+    fn until(&mut self, words: &[&str]) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let line = masked(&self.next());
+            let is_last = words.iter().all(|doc| line.contains(doc));
+            lines.push(line);
+            if is_last {
+                return lines;
+            }
+        }
+    }
+}
+
+fn site() -> Site {
+    let site = Site::empty();
+    site.write("hello.txt", "hello\n");
+    site
+}
+
+#[test]
+fn the_glossary_is_made_from_the_definitions() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/TRACE.md");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(path, glossary::page()).expect("write the page");
+    }
+    let page = std::fs::read_to_string(path).expect("docs/TRACE.md");
+    assert!(page == glossary::page(), "docs/TRACE.md is old: UPDATE=1 cargo test --test trace");
+}
+
+#[test]
+fn a_request_in_two_pieces() {
+    let site = site();
+    let mut server = Server::with(&site, &["--trace"]);
+    let mut lines = Lines::of(&mut server);
+    lines.until(&["wait"]);
+    let mut client = server.connect();
+    let mut told = lines.until(&["wait"]);
+    let request = get("/hello.txt");
+    let (first, second) = request.as_bytes().split_at(20);
+    client.send(first);
+    told.extend(lines.until(&["wait"]));
+    client.send(second);
+    let response = client.response();
+    told.extend(lines.until(&["wait"]));
+    client.finish();
+    told.extend(lines.until(&["wait"]));
+    let (len, head, sent) = (request.len(), response.head_len(), response.head_len() + 6);
+    let left = len - 20;
+    let golden = format!(
+        "\
+loop wake slept=_ kernel=1 carried=0 L1[R] trace=_
+L1 accept -> c1 ADDR fd=_ open=1
+L1 accept -> WouldBlock -- queue empty, safe to sleep
+loop wait timeout=_ carried=0
+loop wake slept=_ kernel=1 carried=0 c1[R] trace=_
+c1 read 65536 -> 20 buf=20
+c1 parse incomplete have=20 need=CRLFCRLF -- readable is not \"request ready\"
+loop wait timeout=_ carried=0
+loop wake slept=_ kernel=1 carried=0 c1[R] trace=_
+c1 read 65516 -> {left} buf={len}
+c1 parse GET /hello.txt HTTP/1.1 len={len} leftover=0
+c1 file /hello.txt took=_
+c1 plan 200 head={head} body=6
+c1 write {sent} -> {sent} by=write sent={sent}/{sent}
+loop wait timeout=_ carried=0
+loop wake slept=_ kernel=1 carried=0 c1[R rc] trace=_
+c1 eof -- the peer sends no more; what is owed to it still goes out
+c1 close reason=eof unread=0 life=_
+loop wait timeout=never carried=0"
+    );
+    assert_eq!(told.join("\n"), golden);
+}
+
+#[test]
+fn only_of_some_and_only_of_wakes() {
+    let site = site();
+    let mut server = Server::with(&site, &["--trace=wakes", "--trace-only", "c2,L1"]);
+    let mut lines = Lines::of(&mut server);
+    for _ in 0..2 {
+        server.get("/hello.txt");
+    }
+    let told = lines.until(&["c2 close"]);
+    let verbs: Vec<&str> = told.iter().map(|line| line.split(' ').nth(1).expect("a verb")).collect();
+    assert!(verbs.iter().all(|verb| ["bind", "wake", "accept", "close"].contains(verb)), "{told:?}");
+    assert!(told.iter().any(|line| line.starts_with("L1 accept -> c1 ")), "of L1: {told:?}");
+    assert!(!told.iter().any(|line| line.starts_with("c1 ")), "not of c1: {told:?}");
+    let mistake = source_id("x9").expect_err("nobody");
+    assert!(mistake.contains("c3"), "{mistake}");
+}
+
+#[test]
+fn bytes_are_escaped_and_secrets_are_not_shown_even_if_they_are_cut() {
+    let site = site();
+    let mut server = Server::with(&site, &["--trace=bytes"]);
+    let mut lines = Lines::of(&mut server);
+    let mut client = server.connect();
+    client.send("GET /hello.txt HTTP/1.1\r\nCookie: sec");
+    let mut told = lines.until(&["incomplete"]);
+    client.send(
+        "ret1; b=secret2\r\nAccept: \u{1b}[2J\r\nHost: localhost\r\nAuthorization: Basic secret3\r\n\r\n",
+    );
+    told.extend(lines.until(&["c1 parse refused"]));
+    client.rest();
+    let told = told.join("\n");
+    assert!(told.contains(r"\x1b[2J"), "{told}");
+    assert!(told.contains("Cookie: ***"), "{told}");
+    for secret in ["secret", "sec\"", "ret1"] {
+        assert!(!told.contains(secret), "{secret} in {told}");
+    }
+    assert!(told.bytes().all(|b| b == b'\n' || (b' '..=b'~').contains(&b)), "{told:?}");
+}
+
+#[test]
+fn what_nobody_will_understand_or_began_unseen_is_not_shown() {
+    let site = site();
+    let mut server = Server::with(&site, &["--trace=bytes"]);
+    let mut lines = Lines::of(&mut server);
+    // The second half of a value comes when the connection only waits for its end.
+    let large = format!("GET / HTTP/1.1\r\nCookie: {}", "x".repeat(20_000));
+    let close =
+        "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\nCookie: a";
+    let mut told = Vec::new();
+    for (number, first) in [(1, &*large), (2, close)] {
+        let mut client = server.connect();
+        client.send(first);
+        told.extend(lines.until(&[&format!("c{number} shutdown")]));
+        client.send("SECRET\r\n");
+        told.extend(lines.until(&[&format!("c{number} read")]));
+        client.rest();
+    }
+    // It came while nobody watched, and its beginning is not known now.
+    let mut client = server.connect();
+    client.send("GET /hello.txt HTTP/1.1\r\nCookie: a");
+    told.extend(lines.until(&["c3 parse incomplete"]));
+    server.signal(Signal::USR1);
+    told.extend(lines.until(&["signal 10"]));
+    server.signal(Signal::USR1);
+    told.extend(lines.until(&["L1 bind"]));
+    client.send("SECRET\r\nHost: localhost\r\n\r\n");
+    told.extend(lines.until(&["plan 200"]));
+    assert_eq!(client.response().status, 200);
+    let told = told.join("\n");
+    assert!(!told.contains("SECRET") && !told.contains("xxx"), "{told}");
+}
+
+#[test]
+fn datagrams_are_told_one_by_one() {
+    let site = site();
+    let mut server = Server::with(&site, &["--trace", "--udp-echo", "127.0.0.1:0"]);
+    let mut lines = Lines::of(&mut server);
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    socket.send_to(b"one two", server.udp_addr()).expect("send");
+    lines.until(&["u1[R]"]);
+    let told = lines.until(&["u1 recv -> WouldBlock"]);
+    assert_eq!(
+        told,
+        [
+            "u1 recv 65536 -> 7 from=_ -- one recv, one datagram",
+            "u1 send -> 7 to=_",
+            "u1 recv -> WouldBlock -- drained"
+        ]
+    );
+}
+
+#[test]
+fn sigusr1_turns_it_on_and_off() {
+    let site = site();
+    let mut server = Server::start(&site);
+    let mut lines = Lines::of(&mut server);
+    server.get("/hello.txt");
+    for _ in 0..2 {
+        server.signal(Signal::USR1);
+        lines.until(&["L1 bind"]);
+        server.get("/hello.txt");
+        lines.until(&["plan 200"]);
+        server.signal(Signal::USR1);
+        lines.until(&["signals signal 10"]);
+    }
+    // Whatever is told after the signal would be told before the server ends.
+    server.get("/hello.txt");
+    server.signal(Signal::TERM);
+    assert!(server.exit().success());
+    let mut rest = String::new();
+    lines.0.read_to_string(&mut rest).expect("the rest");
+    assert!(!rest.contains("plan") && !rest.contains("wait"), "{rest}");
+}
+
+/// What never has enough and says so in a way that makes the loop come back: the spin of a protocol that is wrong.
+struct Stuck;
+
+impl Protocol for Stuck {
+    fn receive(&mut self, _: &[u8], _: &mut Outbox, _: &mut Context<'_>) -> Received {
+        Received { consumed: 0, progress: Progress::Yield }
+    }
+
+    fn timeout(&self, _: bool) -> Timeout {
+        Timeout { limit: None, reason: CloseReason::IdleTimeout }
+    }
+}
+
+#[test]
+fn a_spin_is_a_fault() {
+    let limits = Limits { max_connections: 10, send_timeout: None, drain_timeout: None };
+    let mut event_loop = EventLoop::new(limits, Clock::frozen(SystemTime::now())).expect("a loop");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    listener.set_nonblocking(true).expect("not blocking");
+    let address = listener.local_addr().expect("its address");
+    let service: Box<dyn ProtocolFactory> = Box::new(|_| -> Box<dyn Protocol> { Box::new(Stuck) });
+    event_loop.add_listener(listener, service).expect("listen");
+    let (read, write) = rustix::pipe::pipe().expect("a pipe");
+    event_loop.add_observer(Box::new(Narrator::new(TraceLevel::Wakes, Vec::new(), LossyWriter::new(write))));
+    let mut client = std::net::TcpStream::connect(address).expect("connect");
+    client.write_all(b"?").expect("send");
+    for _ in 0..40 {
+        event_loop.turn().expect("turn");
+    }
+    drop(event_loop);
+    let mut told = String::new();
+    File::from(read).read_to_string(&mut told).expect("read");
+    let faults: Vec<&str> = told.lines().filter(|line| line.contains("fault no-progress")).collect();
+    assert!(faults.len() >= 4, "{told}");
+    assert!(faults[0].contains("wakes=2") && faults[1].contains("wakes=4"), "{told}");
+}
+
+/// What is told of a thousand turns, each with these steps.
+fn told_of(steps: &[(SourceId, Step)], ready: &[SourceId], carried: &[SourceId]) -> String {
+    let (read, write) = rustix::pipe::pipe().expect("a pipe");
+    let mut narrator = Narrator::new(TraceLevel::Wakes, Vec::new(), LossyWriter::new(write));
+    let flags = EventFlags { readable: true, ..Default::default() };
+    for turn in 0..100 {
+        let ready = ready.iter().map(|who| (*who, flags)).collect();
+        narrator.see(SourceId::Loop, &Step::Woke { turn, ready, carried: carried.to_vec() });
+        steps.iter().for_each(|(who, step)| narrator.see(*who, step));
+        narrator.see(SourceId::Loop, &Step::Waiting { turn, timeout: Some(Duration::ZERO), carried: 0 });
+    }
+    drop(narrator);
+    let mut told = String::new();
+    File::from(read).read_to_string(&mut told).expect("read");
+    told
+}
+
+#[test]
+fn every_kind_of_spin_is_a_fault_and_work_is_none() {
+    let (c1, c2) = (SourceId::Connection(1), SourceId::Connection(2));
+    let l1 = SourceId::Listener(1);
+    let got_one = || Step::Read { offered: 9, bytes: vec![b'x'], kept: 0 };
+    let planned = || Step::Planned { status: 200, head: Vec::new(), body: None };
+    // The steps of each turn, who was ready, who was carried over, and who spins.
+    type Row<'a> = (&'a [(SourceId, Step)], &'a [SourceId], &'a [SourceId], Option<SourceId>);
+    let table: [Row<'_>; 10] = [
+        (&[(c1, Step::TurnBegan)], &[], &[c1], Some(c1)),
+        (&[], &[], &[], Some(SourceId::Loop)),
+        (&[(c1, Step::Armed), (c1, Step::Disarmed)], &[c1], &[], Some(c1)),
+        (&[(l1, Step::AcceptPaused { out_of_fds: true })], &[l1], &[], Some(l1)),
+        (&[(c1, planned())], &[], &[c1], Some(c1)),
+        (&[(c1, got_one()), (c2, Step::Drained)], &[c1, c2], &[], Some(c2)),
+        (&[(c1, got_one())], &[c1], &[], None),
+        (&[(c1, Step::EntriesRead { names: 128 })], &[], &[c1], None),
+        (&[(c1, Step::EntriesRead { names: 128 }), (c2, Step::CarriedOver)], &[], &[c1, c2], None),
+        (&[(SourceId::Signals, Step::Signalled { number: 10 })], &[SourceId::Signals], &[], None),
+    ];
+    for (steps, ready, carried, spins) in table {
+        let told = told_of(steps, ready, carried);
+        let fault = told.lines().find(|line| line.contains(" fault no-progress "));
+        assert_eq!(fault.is_some(), spins.is_some(), "{steps:?}: {fault:?}");
+        let who = spins.map(|who| format!(" {who} fault"));
+        assert!(who.is_none_or(|who| fault.is_some_and(|fault| fault.contains(&who))), "{fault:?}");
+    }
+}
+
+#[test]
+fn who_is_sent_more_while_it_takes_nothing_is_no_fault() {
+    let (read, write) = rustix::pipe::pipe().expect("a pipe");
+    let mut narrator = Narrator::new(TraceLevel::Wakes, Vec::new(), LossyWriter::new(write));
+    let c1 = SourceId::Connection(1);
+    let readable = EventFlags { readable: true, ..Default::default() };
+    narrator.see(c1, &Step::Armed);
+    for turn in 0..10 {
+        narrator.see(SourceId::Loop, &Step::Woke { turn, ready: vec![(c1, readable)], carried: Vec::new() });
+        narrator.see(c1, &Step::TurnBegan);
+        narrator
+            .see(SourceId::Loop, &Step::Waiting { turn, timeout: Some(Duration::from_secs(1)), carried: 0 });
+    }
+    drop(narrator);
+    let mut told = String::new();
+    File::from(read).read_to_string(&mut told).expect("read");
+    assert!(!told.contains("fault"), "{told}");
+    assert!(told.contains("c1[R]"), "{told}");
+}

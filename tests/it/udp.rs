@@ -1,0 +1,219 @@
+//! UDP echo on the same poller: every datagram comes back whole or is dropped by the system's own full queue, and the
+//! drops are counted; it goes on beside HTTP, and neither holds up the other.
+use std::{
+    collections::BTreeSet,
+    io::ErrorKind,
+    net::{IpAddr, SocketAddr, UdpSocket},
+    thread,
+    time::Duration,
+};
+
+use crate::common::*;
+
+/// A site, and a server with an echo on a free port of `host`.
+fn echo_on(host: &str) -> (Site, Server) {
+    let site = Site::new();
+    let server = Server::with(&site, &["--udp-echo", &format!("{host}:0")]);
+    (site, server)
+}
+
+/// A socket that talks to the server's echo alone.
+fn client_of(server: &Server) -> UdpSocket {
+    let echo = server.udp_addr();
+    let socket = UdpSocket::bind(SocketAddr::new(echo.ip(), 0)).expect("a UDP socket");
+    socket.connect(echo).expect("connect");
+    socket.set_read_timeout(Some(SOON)).expect("set a time-out");
+    socket
+}
+
+/// Asserts that `datagram` comes back as it was sent.
+fn assert_echo(socket: &UdpSocket, datagram: &[u8]) {
+    let mut buffer = vec![0; 70_000];
+    assert_eq!(socket.send(datagram).expect("send"), datagram.len());
+    let len = socket.recv(&mut buffer).expect("an echo");
+    assert!(buffer[..len] == *datagram, "{len} bytes came back for {}", datagram.len());
+}
+
+/// How many datagrams the system dropped because the queue of the socket bound to `addr` was full.
+fn drops(addr: SocketAddr) -> u64 {
+    let (table, ip) = match addr.ip() {
+        IpAddr::V4(ip) => ("/proc/net/udp", format!("{:08X}", u32::from_ne_bytes(ip.octets()))),
+        IpAddr::V6(ip) => {
+            let words = ip.octets();
+            let words = words.chunks_exact(4).map(|w| u32::from_ne_bytes(w.try_into().expect("four bytes")));
+            ("/proc/net/udp6", words.map(|w| format!("{w:08X}")).collect())
+        }
+    };
+    let local = format!("{ip}:{:04X}", addr.port());
+    // A row can be missed while other sockets come and go under the reader.
+    let mut row = None;
+    eventually("the socket's row", || {
+        let table = std::fs::read_to_string(table).expect("the system's table of UDP sockets");
+        row = table.lines().find(|l| l.split_whitespace().nth(1) == Some(&local)).map(str::to_owned);
+        row.is_some()
+    });
+    row.and_then(|row| row.split_whitespace().last()?.parse().ok()).expect("its drops")
+}
+
+/// Sends `count` numbered datagrams of `len` bytes as fast as it can.
+fn burst(socket: &UdpSocket, count: usize, len: usize) {
+    for number in 0..count as u32 {
+        let mut datagram = vec![number as u8; len];
+        datagram[..4].copy_from_slice(&number.to_be_bytes());
+        assert_eq!(socket.send(&datagram).expect("send"), len);
+    }
+}
+
+/// The numbers of all echoes of [`burst`] that wait to be read; each is asserted to be as it was sent.
+fn echoes(socket: &UdpSocket, len: usize) -> Vec<u32> {
+    let mut buffer = vec![0; 70_000];
+    let mut numbers = Vec::new();
+    socket.set_nonblocking(true).expect("set non-blocking");
+    loop {
+        match socket.recv(&mut buffer) {
+            Ok(n) => {
+                assert_eq!(n, len, "the length of an echo");
+                let number = u32::from_be_bytes(buffer[..4].try_into().expect("four bytes"));
+                assert!(buffer[4..n].iter().all(|&b| b == number as u8), "{number} came back changed");
+                numbers.push(number);
+            }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+            Err(e) => panic!("{e}"),
+        }
+    }
+    socket.set_nonblocking(false).expect("set blocking");
+    numbers
+}
+
+/// Sends a burst, all of it before the server reads any where `is_stopped`, and asserts that the echoes, none of them
+/// twice, and the drops that the system counted at both sockets make up what was sent; then one more is echoed.
+fn assert_burst_is_accounted(server: &Server, count: usize, len: usize, is_stopped: bool) {
+    let socket = client_of(server);
+    let dropped = || (drops(server.udp_addr()) + drops(socket.local_addr().expect("its address"))) as usize;
+    let before = dropped();
+    let send = || burst(&socket, count, len);
+    if is_stopped {
+        server.while_stopped(send)
+    } else {
+        send()
+    }
+    let mut seen = BTreeSet::new();
+    eventually("echoes and drops make up what was sent", || {
+        for number in echoes(&socket, len) {
+            assert!((number as usize) < count && seen.insert(number), "{number} was not sent, or came twice");
+        }
+        seen.len() + dropped() - before == count
+    });
+    assert!(!seen.is_empty(), "every datagram was dropped");
+    assert_echo(&socket, b"one more");
+}
+
+#[test]
+fn datagrams_of_every_size_come_back() {
+    for host in ["127.0.0.1", "[::1]"] {
+        let (_site, server) = echo_on(host);
+        let socket = client_of(&server);
+        for len in [0, 1, 2, 1472, 1473, 9000, 65_506, 65_507, 0, 5] {
+            assert_echo(&socket, &pattern(len));
+        }
+    }
+}
+
+#[test]
+fn each_peer_gets_its_own_datagrams() {
+    let (_site, server) = echo_on("127.0.0.1");
+    let peers: Vec<UdpSocket> = (0..20).map(|_| client_of(&server)).collect();
+    server.while_stopped(|| {
+        for (i, peer) in peers.iter().enumerate() {
+            peer.send(&[i as u8; 10]).expect("send");
+        }
+    });
+    for (i, peer) in peers.iter().enumerate() {
+        let mut buffer = [0; 100];
+        assert_eq!(peer.recv(&mut buffer).expect("an echo"), 10);
+        assert_eq!(buffer[..10], [i as u8; 10]);
+    }
+}
+
+#[test]
+fn of_a_burst_every_datagram_is_answered_or_counted_as_dropped() {
+    for host in ["127.0.0.1", "[::1]"] {
+        let (_site, server) = echo_on(host);
+        for (len, is_stopped) in [(64, false), (64, true), (1400, false), (1400, true)] {
+            assert_burst_is_accounted(&server, 1000, len, is_stopped);
+        }
+        assert_burst_is_accounted(&server, 200, 30_000, false); // more than the queues hold
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_read_holds_up_nobody() {
+    let (_site, server) = echo_on("127.0.0.1");
+    let deaf = client_of(&server);
+    for _ in 0..500 {
+        deaf.send(&[7; 60_000]).expect("send");
+    }
+    assert_eq!(server.get("/hello.txt").text(), "hello\n");
+    let other = client_of(&server);
+    eventually("the queue is empty again", || {
+        other.set_read_timeout(Some(Duration::from_millis(50))).expect("set a time-out");
+        other.send(b"is there room?").expect("send");
+        other.recv(&mut [0; 100]).is_ok()
+    });
+    let fresh = client_of(&server);
+    assert_echo(&fresh, b"here");
+    let cpu = server.cpu_during(Duration::from_millis(200));
+    assert!(cpu < Duration::from_millis(30), "{cpu:?} in 200 ms after it all");
+}
+
+#[test]
+fn peers_that_are_gone_before_the_echo_harm_nobody() {
+    let (_site, server) = echo_on("127.0.0.1");
+    for _ in 0..200 {
+        client_of(&server).send(b"farewell").expect("send");
+    }
+    assert_echo(&client_of(&server), b"still here");
+    assert_eq!(server.get("/hello.txt").text(), "hello\n");
+}
+
+#[test]
+fn datagrams_and_requests_are_answered_side_by_side() {
+    let (site, server) = echo_on("127.0.0.1");
+    site.sparse("big", 32 << 20);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let socket = client_of(&server);
+            for i in 0..500 {
+                assert_echo(&socket, &pattern(i));
+            }
+        });
+        scope.spawn(|| assert_eq!(server.get("/big").body.len(), 32 << 20));
+        let mut client = server.connect();
+        for _ in 0..500 {
+            client.send(get("/hello.txt"));
+            assert_eq!(client.response().text(), "hello\n");
+        }
+    });
+}
+
+#[test]
+fn a_flood_of_datagrams_does_not_starve_requests() {
+    let (_site, server) = echo_on("127.0.0.1");
+    let socket = client_of(&server);
+    thread::scope(|scope| {
+        let flood = scope.spawn(|| burst(&socket, 50_000, 1000));
+        let mut answered = 0;
+        while !flood.is_finished() || answered < 20 {
+            assert_eq!(server.get("/hello.txt").text(), "hello\n");
+            answered += 1;
+        }
+    });
+}
+
+#[test]
+fn an_idle_echo_costs_no_cpu() {
+    let (_site, server) = echo_on("127.0.0.1");
+    assert_echo(&client_of(&server), b"once");
+    let cpu = server.cpu_during(Duration::from_millis(300));
+    assert!(cpu < Duration::from_millis(20), "{cpu:?} in 300 ms");
+}
