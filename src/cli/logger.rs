@@ -193,7 +193,8 @@ impl Log for PipeLogger {
 
 /// Returns the beginning of `text`, [`MAX_MESSAGE`] bytes at most.
 fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(MAX_MESSAGE)]
+    let end = (0..=MAX_MESSAGE.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    &text[..end.unwrap_or(0)]
 }
 
 #[cfg(test)]

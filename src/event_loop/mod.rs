@@ -24,6 +24,7 @@ use std::{
 use signal_hook_mio::v1_0::Signals;
 
 pub use self::shutdown::{Handle, StopOnDrop};
+#[cfg(feature = "lessons")]
 pub(crate) use self::tracing::flags;
 use self::{
     shutdown::Shutdown,

@@ -1,7 +1,8 @@
-//! The rows of a listing: they come in any order and go in one, however many there are, without one long sort.
+//! The rows of a listing: they are put in in any order and taken out in one, without one long sort.
 //!
-//! Rows that come one after the other are sorted together, as a run; the runs are merged as the rows go. The names of a
-//! run lie in one piece of memory, so that a million of them is given back as fast as it was taken.
+//! Rows that are put in one after the other are sorted together, as a run; the runs are merged as
+//! rows are taken. The names of a run share one allocation, so that a million of them is freed as
+//! fast as it was allocated.
 
 use std::{
     cmp::Ordering,
@@ -37,7 +38,7 @@ pub struct Order {
 }
 
 impl Order {
-    /// Reads `sort=name|size|modified&order=asc|desc`. What is unknown is passed over.
+    /// Parses `sort=name|size|modified&order=asc|desc`. Unknown parameters are ignored.
     pub fn of(query: Option<&[u8]>) -> Order {
         let mut order = Order::default();
         for parameter in query.unwrap_or_default().split(|b| *b == b'&') {
@@ -53,7 +54,7 @@ impl Order {
         order
     }
 
-    /// Which of two rows comes first: what is equal goes by its name, without regard to case and then with it.
+    /// Compares two rows. Equal ones are compared by name, first without regard to case.
     fn compare(self, a: &Row<'_>, b: &Row<'_>) -> Ordering {
         let ascending = match self.by {
             SortKey::Name => Ordering::Equal,
@@ -71,16 +72,16 @@ fn folded(name: &[u8]) -> impl Iterator<Item = u8> {
     name.iter().map(u8::to_ascii_lowercase)
 }
 
-/// So many rows are sorted together.
+/// Rows that are sorted together.
 const RUN: usize = 256;
 
-/// All rows of a listing that have come and not gone.
+/// The rows of a listing that were put in and not taken out.
 #[derive(Debug, Default)]
 pub struct Rows {
     order: Order,
     /// The run that rows are put into.
     open: Run,
-    /// Those that are sorted, the one with the next row on top.
+    /// The sorted runs, the one with the next row on top.
     sorted: BinaryHeap<Run>,
 }
 
@@ -96,7 +97,7 @@ impl Rows {
         }
     }
 
-    /// Takes the next row out and hands it to `then`; says whether there was one.
+    /// Takes the next row out and hands it to `then`. Returns whether there was one.
     pub fn take(&mut self, then: impl FnOnce(&Row<'_>)) -> bool {
         self.seal();
         let Some(mut run) = self.sorted.peek_mut() else { return false };
@@ -109,7 +110,7 @@ impl Rows {
         true
     }
 
-    /// Sorts the open run, and opens another one.
+    /// Sorts the open run and opens another one.
     fn seal(&mut self) {
         if self.open.places.is_empty() {
             return;
@@ -130,7 +131,7 @@ struct Run {
     places: Vec<StoredRow>,
 }
 
-/// A row whose name stands in its run.
+/// A row whose name is in the `names` of its run.
 #[derive(Debug, Clone, Copy)]
 struct StoredRow {
     name: (u32, u32),
@@ -158,7 +159,7 @@ impl Run {
     }
 }
 
-/// The heap has the greatest on top: that is the run whose next row comes first.
+/// The heap has the greatest run on top: the one whose next row comes first.
 impl Ord for Run {
     fn cmp(&self, other: &Run) -> Ordering {
         match (self.next(), other.next()) {

@@ -19,8 +19,10 @@ use self::sockets::{bind_host, connections_by_open_files, is_local};
 pub use self::{
     config::Config,
     error::StartError,
-    sockets::{bind_tcp, raise_open_file_limit},
+    sockets::raise_open_file_limit,
 };
+#[cfg(feature = "lessons")]
+pub(crate) use self::sockets::bind_tcp;
 use crate::{
     clock::Clock,
     event_loop::{EventLoop, Handle, Limits},

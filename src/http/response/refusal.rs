@@ -1,6 +1,8 @@
 //! A refusal: a request that gets no file, and the sentence that says why. It travels by `?` and is rendered in one
 //! place, [`render`](super::render).
 
+use std::sync::LazyLock;
+
 use super::status::Status;
 
 /// Why a request is not answered with what it asked for.
@@ -41,24 +43,53 @@ impl Refusal {
     /// The rest of a request did not come in time.
     pub const LATE: Refusal = Refusal::closing(Status::RequestTimeout, "The request did not arrive in time.");
 
-    /// Our page for it, in pieces. Nothing that a peer sent stands in it.
-    pub fn page(&self) -> [&'static str; 7] {
-        let line = self.status.line();
-        [PAGE[0], line, PAGE[1], line, PAGE[2], self.why, PAGE[3]]
+    /// Returns our page for the refusal, in pieces. Nothing that a client sent is in it.
+    pub fn page(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let (status, why) = (self.status.line(), self.why);
+        PAGE.iter().map(move |piece| match *piece {
+            Piece::Text(text) => text,
+            Piece::Status => status,
+            Piece::Why => why,
+        })
     }
 
-    /// The length of that page in bytes.
+    /// Returns the length of that page in bytes.
     pub fn page_len(&self) -> u64 {
-        self.page().iter().map(|piece| piece.len() as u64).sum()
+        self.page().map(|piece| piece.len() as u64).sum()
     }
 }
 
-/// What stands before, between and behind its status line, status line and sentence.
-const PAGE: [&str; 4] = [
-    "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-     <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<title>",
-    "</title>\n<style>body{font:1.1rem/1.6 system-ui,sans-serif;max-width:34rem;margin:16vh auto;padding:0 1.5rem}\
-     h1{font-size:1.5rem}p{opacity:.8}</style>\n<h1>",
-    "</h1>\n<p>",
-    "</p>\n",
-];
+/// A part of the page.
+enum Piece {
+    Text(&'static str),
+    Status,
+    Why,
+}
+
+/// The page, split at its marks once.
+static PAGE: LazyLock<Vec<Piece>> = LazyLock::new(|| {
+    let mut pieces = Vec::new();
+    for text in include_str!("error.html").split("{{") {
+        let (mark, rest) = text.split_once("}}").unwrap_or(("", text));
+        pieces.extend(match mark {
+            "status" => Some(Piece::Status),
+            "why" => Some(Piece::Why),
+            _ => None,
+        });
+        pieces.push(Piece::Text(rest));
+    }
+    pieces
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_page_has_status_and_reason() {
+        let page: String = Refusal::NOT_FOUND.page().collect();
+        assert_eq!(page.matches("404 Not Found").count(), 2, "{page}");
+        assert!(page.contains(Refusal::NOT_FOUND.why) && !page.contains("{{"), "{page}");
+        assert_eq!(page.len() as u64, Refusal::NOT_FOUND.page_len());
+    }
+}

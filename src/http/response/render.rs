@@ -28,7 +28,7 @@ impl Plan<'_> {
         out.extend_from_slice(b"\r\n");
         let len = out.len() - head;
         if let ResponseBody::ErrorPage(refusal) = &self.body {
-            refusal.page().iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
+            refusal.page().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
         }
         len
     }

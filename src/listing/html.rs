@@ -1,0 +1,237 @@
+//! A listing as an HTML page.
+//!
+//! It works without script: to sort is to follow a link. Nothing in a name can end its place.
+
+use std::fmt::{self, Write};
+
+use percent_encoding::percent_encode;
+
+use super::{
+    Listing, Row,
+    rows::{Order, SortKey},
+};
+use crate::site_path::PATH;
+
+/// The page up to its rows. `{{name}}` marks a place.
+const PAGE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("style.css");
+pub const END: &str = "</table>\n";
+
+/// Names of the path that are shown at most, from its end.
+const MAX_CRUMBS: usize = 16;
+
+/// Returns the page up to its rows.
+pub fn begin(listing: &Listing) -> String {
+    let headings = [
+        heading(listing.order, SortKey::Name, "name", "Name"),
+        heading(listing.order, SortKey::Size, "size", "Size"),
+        heading(listing.order, SortKey::Modified, "modified", "Modified (UTC)"),
+    ];
+    let is_root = listing.path.bytes().is_empty();
+    fill(PAGE, |place| match place {
+        "title" => Shown(listing.path.bytes()).to_string(),
+        "style" => STYLE.to_owned(),
+        "crumbs" => crumbs(listing),
+        "headings" => headings.concat(),
+        "parent" if !is_root => "<tr><td><a href=\"../\">../</a><td><td>\n".to_owned(),
+        _ => String::new(),
+    })
+}
+
+/// Returns one row.
+pub fn row(row: &Row<'_>) -> String {
+    let slash = if row.is_directory { "/" } else { "" };
+    let href = percent_encode(row.name, PATH);
+    let name = Shown(row.name);
+    let size = if row.is_directory { String::new() } else { Size(row.len).to_string() };
+    let modified = row.modified.map(|time| {
+        let time = humantime::format_rfc3339_seconds(time).to_string();
+        let (day, clock) = time.split_at_checked(10).unwrap_or_default();
+        format!("<time datetime=\"{time}\">{day} {}</time>", clock.get(1..6).unwrap_or_default())
+    });
+    let modified = modified.unwrap_or_default();
+    format!("<tr><td><a href=\"{href}{slash}\">{name}{slash}</a><td>{size}<td>{modified}\n")
+}
+
+/// Replaces each `{{name}}` of `template`. What is put in is not looked at again.
+fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
+    let mut filled = String::new();
+    for (at, piece) in template.split("{{").enumerate() {
+        match piece.split_once("}}") {
+            Some((name, text)) if at > 0 => {
+                filled.push_str(&value(name));
+                filled.push_str(text);
+            }
+            _ => filled.push_str(piece),
+        }
+    }
+    filled
+}
+
+/// Returns the path from the root of the site, each directory a link; of a long path only the end.
+fn crumbs(listing: &Listing) -> String {
+    let mut href = listing.base.to_string();
+    let mut crumbs = format!("<a href=\"{href}\">/</a>");
+    let skipped = listing.path.names().count().saturating_sub(MAX_CRUMBS);
+    if skipped > 0 {
+        crumbs.push_str("\u{2026}/");
+    }
+    for (depth, name) in listing.path.names().enumerate() {
+        // Writing to a string cannot fail.
+        let _ = write!(href, "{}/", percent_encode(name, PATH));
+        if depth >= skipped {
+            let _ = write!(crumbs, "<a href=\"{href}\">{}/</a>", Shown(name));
+        }
+    }
+    crumbs
+}
+
+/// Returns the heading of a column: a link that sorts by it, or reverses the order.
+fn heading(order: Order, by: SortKey, key: &str, text: &str) -> String {
+    let is_by_this = order.by == by;
+    let (sorted, mark) = match (is_by_this, order.is_descending) {
+        (false, _) => ("", ""),
+        (true, false) => (" aria-sort=\"ascending\"", " \u{25b4}"),
+        (true, true) => (" aria-sort=\"descending\"", " \u{25be}"),
+    };
+    // Large and new come first when they are asked for.
+    let turned = if is_by_this { !order.is_descending } else { by != SortKey::Name };
+    let order = if turned { "desc" } else { "asc" };
+    format!("<th{sorted}><a href=\"?sort={key}&amp;order={order}\">{text}{mark}</a>")
+}
+
+/// A name as it is shown in HTML: escaped, with replacement characters for bytes that are not text.
+struct Shown<'a>(&'a [u8]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for char in String::from_utf8_lossy(self.0).chars() {
+            match char {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                // Controls, and characters that change the direction of the text around them.
+                _ if char.is_control()
+                    || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+                {
+                    f.write_char(char::REPLACEMENT_CHARACTER)?
+                }
+                _ => f.write_char(char)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A length in bytes, for people.
+struct Size(u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+        let mut size = self.0 as f64;
+        let mut unit = 0;
+        // What would be shown as 1024.0 is 1.0 of the next unit.
+        while size >= 1023.95 && unit + 1 < UNITS.len() {
+            size /= 1024.0;
+            unit += 1;
+        }
+        match unit {
+            0 => write!(f, "{} B", self.0),
+            _ => write!(f, "{size:.1} {}", UNITS[unit]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use std::borrow::Cow;
+    use crate::site_path::SitePath;
+
+    fn entry(name: &[u8], is_directory: bool, len: u64, seconds: u64) -> Row<'_> {
+        let modified = (seconds > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        Row { name, is_directory, len, modified }
+    }
+
+    fn listing(path: &str) -> Listing {
+        let at = |path: &str| SitePath::parse(Cow::Borrowed(path.as_bytes())).expect("a path").into_owned();
+        Listing { path: at(path), base: at("/app/"), order: Order::default(), is_json: false }
+    }
+
+    #[test]
+    fn names_are_escaped_for_html_and_for_addresses() {
+        let table: &[(&[u8], &str, &str)] = &[
+            (b"plain.txt", "plain.txt", "plain.txt"),
+            (b"a b", "a%20b", "a b"),
+            (
+                b"<script>alert(1)</script>",
+                "%3Cscript%3Ealert%281%29%3C/script%3E",
+                "&lt;script&gt;alert(1)&lt;/script&gt;",
+            ),
+            (b"\"onclick='x'&amp;", "%22onclick%3D%27x%27%26amp%3B", "&quot;onclick=&#39;x&#39;&amp;amp;"),
+            (b"javascript:alert(1)", "javascript%3Aalert%281%29", "javascript:alert(1)"),
+            (b"50%#?.txt", "50%25%23%3F.txt", "50%#?.txt"),
+            (b"new\nline\x1b", "new%0Aline%1B", "new\u{fffd}line\u{fffd}"),
+            ("\u{202e}txt.exe".as_bytes(), "%E2%80%AEtxt.exe", "\u{fffd}txt.exe"),
+            ("\u{e9}".as_bytes(), "%C3%A9", "\u{e9}"),
+            (b"\xff", "%FF", "\u{fffd}"),
+        ];
+        for (name, href, shown) in table {
+            let html = row(&entry(name, false, 5, 784_111_777));
+            let time = "<time datetime=\"1994-11-06T08:49:37Z\">1994-11-06 08:49</time>";
+            assert_eq!(html, format!("<tr><td><a href=\"{href}\">{shown}</a><td>5 B<td>{time}\n"));
+        }
+        let directory = row(&entry(b"a&b", true, 0, 0));
+        assert_eq!(directory, "<tr><td><a href=\"a%26b/\">a&amp;b/</a><td><td>\n");
+    }
+
+    #[test]
+    fn the_way_back_and_the_links_that_sort() {
+        let page = begin(&listing("/a<b/c/"));
+        assert!(page.contains("<title>/a&lt;b/c/</title>"), "{page}");
+        let crumbs = "<h1><a href=\"/app/\">/</a><a href=\"/app/a%3Cb/\">a&lt;b/</a><a href=\"/app/a%3Cb/c/\">c/</a></h1>";
+        assert!(page.contains(crumbs), "{page}");
+        assert!(page.contains("<a href=\"../\">"), "{page}");
+        assert!(!begin(&listing("/")).contains("<a href=\"../\">"), "the root has no parent");
+        let by_size =
+            Listing { order: Order { by: SortKey::Size, is_descending: true }, ..listing("/") }
+                .begin();
+        for heading in [
+            "<th><a href=\"?sort=name&amp;order=asc\">Name</a>",
+            "<th aria-sort=\"descending\"><a href=\"?sort=size&amp;order=asc\">Size \u{25be}</a>",
+            "<th><a href=\"?sort=modified&amp;order=desc\">Modified (UTC)</a>",
+        ] {
+            assert!(by_size.contains(heading), "{by_size}");
+        }
+    }
+
+    #[test]
+    fn the_way_back_is_not_longer_than_it_helps() {
+        let page = begin(&listing(&format!("/{}", "deep/".repeat(2000))));
+        let deepest = format!("<a href=\"/app/{}\">deep/</a></h1>", "deep/".repeat(2000));
+        assert!(page.contains("<a href=\"/app/\">/</a>\u{2026}/<a ") && page.contains(&deepest));
+        assert_eq!(page.matches(">deep/</a>").count(), MAX_CRUMBS);
+    }
+
+    #[test]
+    fn sizes() {
+        let table = [
+            (0, "0 B"),
+            (1, "1 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (1_048_575, "1.0 MiB"),
+            (5 << 30, "5.0 GiB"),
+            (u64::MAX, "16.0 EiB"),
+        ];
+        for (len, expected) in table {
+            assert_eq!(Size(len).to_string(), expected);
+        }
+    }
+}
