@@ -13,7 +13,7 @@ import argparse, json, os, pathlib, re, resource, shutil, signal, socket, statis
 HERE = pathlib.Path(__file__).resolve().parent
 TMP = pathlib.Path(tempfile.mkdtemp(prefix="versus"))
 WWW = TMP / "www"
-SERVERS = ["ours", "limit", "nginx", "lighttpd", "h2o", "darkhttpd", "lwan", "static-web-server", "miniserve"]
+SERVERS = ["ours", "before", "limit", "nginx", "lighttpd", "h2o", "darkhttpd", "lwan", "static-web-server", "miniserve"]
 WORK = {  # name: (arguments of wrk, path, what is counted)
     "1k": (["-c64"], "/1k.html", "req"),
     "1k-c1": (["-c1"], "/1k.html", "req"),
@@ -61,6 +61,8 @@ def command(name, port, options):
     """How to start a server for WWW; a function of the path that is asked for where that matters. None: it is not here."""
     if name == "ours":
         return [options.ours, str(WWW), "--port", str(port)] + options.ours_args.split()
+    if name == "before":
+        return options.before and [options.before, str(WWW), "--port", str(port)] + options.ours_args.split()
     if name == "limit":
         if not (TMP / "limit").exists():
             subprocess.run(["gcc", "-O2", "-o", TMP / "limit", HERE / "limit.c"], check=True)
@@ -234,6 +236,7 @@ def main():
     parser.add_argument("--work", default=",".join(WORK))
     parser.add_argument("--only", default=",".join(SERVERS))
     parser.add_argument("--ours", default=str(HERE.parent / "target/release/oneloop"))
+    parser.add_argument("--before", metavar="PROGRAM", help="another build of oneloop, to be compared in the same run")
     parser.add_argument("--ours-args", default="")
     parser.add_argument("--peers", default="peers", metavar="DIR")
     parser.add_argument("--json", metavar="FILE", help="what was measured, round by round; an existing one is drawn with --rounds 0")

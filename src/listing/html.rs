@@ -150,8 +150,8 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use std::borrow::Cow;
     use crate::site_path::SitePath;
+    use std::borrow::Cow;
 
     fn entry(name: &[u8], is_directory: bool, len: u64, seconds: u64) -> Row<'_> {
         let modified = (seconds > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
@@ -199,8 +199,7 @@ mod tests {
         assert!(page.contains("<a href=\"../\">"), "{page}");
         assert!(!begin(&listing("/")).contains("<a href=\"../\">"), "the root has no parent");
         let by_size =
-            Listing { order: Order { by: SortKey::Size, is_descending: true }, ..listing("/") }
-                .begin();
+            Listing { order: Order { by: SortKey::Size, is_descending: true }, ..listing("/") }.begin();
         for heading in [
             "<th><a href=\"?sort=name&amp;order=asc\">Name</a>",
             "<th aria-sort=\"descending\"><a href=\"?sort=size&amp;order=asc\">Size \u{25be}</a>",

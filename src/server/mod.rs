@@ -15,14 +15,10 @@ use std::{
 
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
-use self::sockets::{bind_host, connections_by_open_files, is_local};
-pub use self::{
-    config::Config,
-    error::StartError,
-    sockets::raise_open_file_limit,
-};
 #[cfg(feature = "lessons")]
 pub(crate) use self::sockets::bind_tcp;
+use self::sockets::{bind_host, connections_by_open_files, is_local};
+pub use self::{config::Config, error::StartError, sockets::raise_open_file_limit};
 use crate::{
     clock::Clock,
     event_loop::{EventLoop, Handle, Limits},

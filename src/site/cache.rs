@@ -96,8 +96,8 @@ impl<D: Describe> Cache<D> {
         let freshness = entry.freshness(clock);
         let is_current = match (freshness, &entry.found) {
             (Freshness::Checked | Freshness::Watched, _) => true,
-            // The lack of a file has no stat to compare.
-            (_, None) => false,
+            // The lack of a file has no stat to compare. The entry stays for `insert_absent`.
+            (_, None) => return Cached::Unknown,
             (Freshness::CheckEachTurn, Some(file)) => {
                 if let (Watch::Pending, Some(inotify)) = (entry.watch, &mut self.inotify) {
                     let wd = inotify.add(&entry.path, key, file, root);
@@ -134,11 +134,17 @@ impl<D: Describe> Cache<D> {
 
     /// Remembers that nothing was at `path` in this turn, under `key`.
     pub fn insert_absent(&mut self, key: &[u8], path: &[u8], root: &RootDir, clock: &Clock) {
+        let is_watched = self.inotify.as_mut().is_some_and(|inotify| inotify.watch_missing(path, root));
+        let watch = if is_watched { Watch::Active(None) } else { Watch::Unavailable };
+        if let Some(entry) = self.entries.get_mut(key)
+            && entry.found.is_none()
+        {
+            (entry.checked, entry.due, entry.watch) = (clock.turn(), due(clock.now(), self.jitter), watch);
+            return;
+        }
         if self.absent.len() >= MAX_ABSENT {
             self.remove_absent();
         }
-        let is_watched = self.inotify.as_mut().is_some_and(|inotify| inotify.watch_missing(path, root));
-        let watch = if is_watched { Watch::Active(None) } else { Watch::Unavailable };
         self.put(key, path, None, watch, clock);
         self.absent.push(key.into());
     }

@@ -66,6 +66,8 @@ pub struct Inotify {
     by_wd: HashMap<i32, Watched>,
     /// The watch descriptors of the directories.
     directories: HashMap<Box<[u8]>, i32>,
+    /// Whether the root is on one of the [`LOCAL`] file systems, once that was asked.
+    is_local: Option<bool>,
 }
 
 impl Inotify {
@@ -75,7 +77,7 @@ impl Inotify {
     /// The system gives no inotify instance.
     pub fn new() -> Result<Inotify, Errno> {
         let fd = Rc::new(inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?);
-        Ok(Inotify { fd, by_wd: HashMap::new(), directories: HashMap::new() })
+        Ok(Inotify { fd, by_wd: HashMap::new(), directories: HashMap::new(), is_local: None })
     }
 
     /// The descriptor that is readable when something has changed.
@@ -116,10 +118,8 @@ impl Inotify {
 
     /// Watches every directory on the way to `path`.
     fn watch_ancestors(&mut self, path: &[u8], root: &RootDir) -> Option<()> {
-        if self.directories.is_empty() {
-            let is_local = fstatfs(root.fd()).is_ok_and(|stat| LOCAL.contains(&stat.f_type));
-            is_local.then_some(())?;
-        }
+        let is_local = || fstatfs(root.fd()).is_ok_and(|stat| LOCAL.contains(&stat.f_type));
+        self.is_local.get_or_insert_with(is_local).then_some(())?;
         let slashes = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
         std::iter::once(0).chain(slashes).try_for_each(|end| self.watch_directory(&path[..end], root))
     }
@@ -155,8 +155,9 @@ impl Inotify {
         }
     }
 
-    /// Stops watching everything.
+    /// Stops watching everything; the root may be another directory from now on.
     pub fn clear(&mut self) {
+        self.is_local = None;
         self.directories.clear();
         for (wd, _) in self.by_wd.drain() {
             let _ = inotify::remove_watch(&*self.fd, wd);

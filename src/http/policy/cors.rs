@@ -1,6 +1,6 @@
 //! Which pages from elsewhere may read what is served: cross-origin resource sharing, as the Fetch standard has it.
 
-use crate::http::{RequestInfo, Vary, request::authority};
+use crate::http::{RequestInfo, Vary, request::authority::Authority};
 
 /// The pages that may.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ fn as_sent(origin: &str) -> String {
 fn is_origin(text: &str) -> bool {
     let Some((scheme, host)) = text.split_once("://") else { return text == "null" };
     let is_scheme = scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
-    is_scheme && !scheme.is_empty() && authority::check(host.as_bytes()).is_ok()
+    is_scheme && !scheme.is_empty() && Authority::parse(host.as_bytes()).is_ok()
 }
 
 #[cfg(test)]

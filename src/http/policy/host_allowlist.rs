@@ -6,7 +6,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::http::{Refusal, Status, request::authority};
+use crate::http::{Refusal, Status, request::authority::Authority};
 
 const MISDIRECTED: &str = "This server does not answer to that host.";
 
@@ -52,13 +52,13 @@ impl HostAllowlist {
         HostAllowlist { refusal, ..self }
     }
 
-    /// Checks the host of a request, which may have a port. HTTP/1.0 needs none, and no browser sends HTTP/1.0.
+    /// Checks the host of a request. HTTP/1.0 needs none, and no browser sends HTTP/1.0.
     ///
     /// # Errors
     /// 421 (RFC 9110 section 15.5.20).
-    pub fn check(&self, host: Option<&[u8]>) -> Result<(), Refusal> {
+    pub fn check(&self, host: Option<Authority<'_>>) -> Result<(), Refusal> {
         let (Some(allowed), Some(host)) = (&self.allowed, host) else { return Ok(()) };
-        let (name, _) = authority::split(host)?;
+        let name = host.host;
         if matches!(name, b"localhost" | b"127.0.0.1") {
             return Ok(()); // as nearly always
         }
@@ -78,7 +78,7 @@ fn canonical(name: &str) -> Option<String> {
         return Some(format!("[{address}]"));
     }
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-    (!name.contains([':', '*']) && authority::check(name.as_bytes()).is_ok()).then_some(name)
+    (!name.contains([':', '*']) && Authority::parse(name.as_bytes()).is_ok()).then_some(name)
 }
 
 /// Returns whether `name` is `localhost`, a name below it (RFC 6761 section 6.3), or a loopback address.
@@ -132,13 +132,13 @@ mod tests {
             ("[::]", false),
         ];
         for (host, expected) in table {
-            assert_eq!(hosts.check(Some(host.as_bytes())).is_ok(), expected, "{host}");
-            assert!(HostAllowlist::ANY.check(Some(host.as_bytes())).is_ok(), "{host}");
+            assert_eq!(hosts.check(Authority::parse(host.as_bytes()).ok()).is_ok(), expected, "{host}");
+            assert!(HostAllowlist::ANY.check(Authority::parse(host.as_bytes()).ok()).is_ok(), "{host}");
         }
         assert!(hosts.check(None).is_ok());
         assert!(
             HostAllowlist::local_plus(["a", "*"])
-                .is_ok_and(|every| every.check(Some(b"evil.example")).is_ok())
+                .is_ok_and(|every| every.check(Authority::parse(b"evil.example").ok()).is_ok())
         );
     }
 
@@ -146,9 +146,9 @@ mod tests {
     fn a_name_is_added_to_those_that_there_are() {
         let hosts = HostAllowlist::local_plus(["a"]).expect("a name").with("B").with("fe80::1%eth0");
         for (host, expected) in [("a", true), ("b", true), ("c", false), ("localhost", true)] {
-            assert_eq!(hosts.check(Some(host.as_bytes())).is_ok(), expected, "{host}");
+            assert_eq!(hosts.check(Authority::parse(host.as_bytes()).ok()).is_ok(), expected, "{host}");
         }
-        assert!(HostAllowlist::ANY.with("a").check(Some(b"c")).is_ok());
+        assert!(HostAllowlist::ANY.with("a").check(Authority::parse(b"c").ok()).is_ok());
     }
 
     #[test]

@@ -5,44 +5,54 @@ use std::net::Ipv6Addr;
 use super::charset;
 use crate::http::Refusal;
 
-/// Checks `host [":" port]`: no userinfo, no empty host, nothing outside the grammar. Returns whether there is a port.
-///
-/// # Errors
-/// 400, with the reason.
-pub fn check(authority: &[u8]) -> Result<bool, Refusal> {
-    let (host, port) = split(authority)?;
-    if host.is_empty() {
-        return Err(Refusal::bad("The host is empty."));
+/// A host, and the port behind it if there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Authority<'a> {
+    /// A name, an IPv4 address, or an IPv6 address in brackets.
+    pub host: &'a [u8],
+    /// Digits; there may be none behind the colon.
+    pub port: Option<&'a [u8]>,
+}
+
+impl<'a> Authority<'a> {
+    /// Parses `host [":" port]`: no userinfo, no empty host, nothing outside the grammar.
+    ///
+    /// # Errors
+    /// 400, with the reason.
+    pub fn parse(text: &'a [u8]) -> Result<Authority<'a>, Refusal> {
+        let authority = Authority::split(text)?;
+        let Authority { host, port } = authority;
+        if host.is_empty() {
+            return Err(Refusal::bad("The host is empty."));
+        }
+        if let Some(literal) = host.strip_prefix(b"[") {
+            check_ip_literal(literal.strip_suffix(b"]").unwrap_or_default())?;
+        } else if !charset::are_all(host, charset::HOST) {
+            check_name(host)?;
+        }
+        port.map_or(Ok(()), check_port)?;
+        Ok(authority)
     }
-    if let Some(literal) = host.strip_prefix(b"[") {
-        check_ip_literal(literal.strip_suffix(b"]").unwrap_or_default())?;
-    } else if !charset::are_all(host, charset::HOST) {
-        check_name(host)?;
-    }
-    match port {
-        None => Ok(false),
-        Some(digits) => check_port(digits).map(|()| !digits.is_empty()),
+
+    /// Splits at the colon before the port, which is not one inside the brackets of an IPv6 address.
+    fn split(text: &'a [u8]) -> Result<Authority<'a>, Refusal> {
+        let host_end = match text.first() {
+            Some(b'[') => match text.iter().position(|b| *b == b']') {
+                Some(bracket) => bracket + 1,
+                None => return Err(Refusal::bad("A bracket in the host is not closed.")),
+            },
+            _ => text.iter().position(|b| *b == b':').unwrap_or(text.len()),
+        };
+        let (host, rest) = text.split_at(host_end);
+        match rest.split_first() {
+            None => Ok(Authority { host, port: None }),
+            Some((b':', port)) => Ok(Authority { host, port: Some(port) }),
+            Some(_) => Err(Refusal::bad("The host has something behind its bracket.")),
+        }
     }
 }
 
-/// Splits at the colon before the port, which is not one inside the brackets of an IPv6 address.
-pub fn split(authority: &[u8]) -> Result<(&[u8], Option<&[u8]>), Refusal> {
-    let host_end = match authority.first() {
-        Some(b'[') => match memchr::memchr(b']', authority) {
-            Some(bracket) => bracket + 1,
-            None => return Err(Refusal::bad("A bracket in the host is not closed.")),
-        },
-        _ => memchr::memchr(b':', authority).unwrap_or(authority.len()),
-    };
-    let (host, rest) = authority.split_at(host_end);
-    match rest.split_first() {
-        None => Ok((host, None)),
-        Some((b':', port)) => Ok((host, Some(port))),
-        Some(_) => Err(Refusal::bad("The host has something behind its bracket.")),
-    }
-}
-
-/// An IPv6 address; a zone or a version that is yet to come (RFC 3986 `IPvFuture`) names no host of ours.
+/// Checks an IPv6 address. A zone, or a later version of addresses (RFC 3986, `IPvFuture`), names no host of ours.
 fn check_ip_literal(literal: &[u8]) -> Result<(), Refusal> {
     std::str::from_utf8(literal)
         .ok()
@@ -51,7 +61,7 @@ fn check_ip_literal(literal: &[u8]) -> Result<(), Refusal> {
         .ok_or(Refusal::bad("The host in brackets is no IPv6 address."))
 }
 
-/// `reg-name`: unreserved, sub-delims and well-formed percent-encoding.
+/// Checks a `reg-name`: unreserved characters, sub-delims and well-formed percent-encoding.
 fn check_name(name: &[u8]) -> Result<(), Refusal> {
     let mut rest = name;
     while let Some((&byte, after)) = rest.split_first() {
@@ -67,7 +77,7 @@ fn check_name(name: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// `port = *DIGIT`, and a port that exists.
+/// Checks that a port is of digits, and exists.
 fn check_port(digits: &[u8]) -> Result<(), Refusal> {
     let only_digits = digits.iter().all(u8::is_ascii_digit);
     let port = digits.iter().fold(0u32, |port, digit| {
@@ -86,6 +96,7 @@ mod tests {
 
     #[test]
     fn hosts() {
+        // Whether it has a port, if it is valid.
         let table: &[(&str, Option<bool>)] = &[
             ("localhost", Some(false)),
             ("localhost:", Some(false)),
@@ -122,7 +133,9 @@ mod tests {
             ("::1", None),
         ];
         for (host, expected) in table {
-            assert_eq!(check(host.as_bytes()).ok(), *expected, "{host:?}");
+            let has_port = |authority: Authority<'_>| authority.port.is_some_and(|port| !port.is_empty());
+            let parsed = Authority::parse(host.as_bytes()).ok();
+            assert_eq!(parsed.map(has_port), *expected, "{host:?}");
         }
     }
 }

@@ -24,13 +24,13 @@ pub enum Length {
 /// 400: where a body ends must never be a guess.
 pub fn length(input: &[u8], at_most: usize) -> Result<Length, Refusal> {
     let is_cut = input.len() > at_most;
-    match with_base(&input[..input.len().min(at_most)], at_most)? {
+    match within(&input[..input.len().min(at_most)], at_most)? {
         Length::Unknown if is_cut => Ok(Length::TooLong),
         length => Ok(length),
     }
 }
 
-fn with_base(input: &[u8], at_most: usize) -> Result<Length, Refusal> {
+fn within(input: &[u8], at_most: usize) -> Result<Length, Refusal> {
     let mut at = 0;
     loop {
         let Some(line) = line(&input[at..])? else { return Ok(Length::Unknown) };

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::authority;
+use super::authority::Authority;
 use crate::http::{Accept, AcceptEncoding, MAX_FIELDS, Preconditions, Refusal, Status};
 
 /// Most heads have no more field lines: room for as many as may be costs more than to parse those.
@@ -31,7 +31,7 @@ pub enum Persistence {
 /// What the field lines say.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct HeaderFields<'a> {
-    pub host: Option<&'a [u8]>,
+    host: Option<&'a [u8]>,
     content_length: Option<&'a [u8]>,
     transfer_encoding: Option<&'a [u8]>,
     /// What `Sec-Fetch-Mode` says, if a browser says it.
@@ -64,19 +64,19 @@ impl<'a> HeaderFields<'a> {
         const TOO_LARGE: Refusal =
             Refusal::closing(Status::RequestHeaderFieldsTooLarge, "The request's head is too large.");
         // Nothing behind the bound is looked at, so that the answer does not depend on how the input was cut.
-        let with_base = &input[..input.len().min(at_most)];
+        let within = &input[..input.len().min(at_most)];
         let (mut few, mut many);
         few = [httparse::EMPTY_HEADER; USUAL_FIELDS];
-        let parsed = match httparse::parse_headers(with_base, &mut few) {
+        let parsed = match httparse::parse_headers(within, &mut few) {
             Err(httparse::Error::TooManyHeaders) => {
                 many = [httparse::EMPTY_HEADER; MAX_FIELDS];
-                httparse::parse_headers(with_base, &mut many)
+                httparse::parse_headers(within, &mut many)
             }
             parsed => parsed,
         };
         let (len, lines) = match parsed {
             Ok(httparse::Status::Complete(complete)) => complete,
-            Ok(httparse::Status::Partial) if with_base.len() == at_most => return Err(TOO_LARGE),
+            Ok(httparse::Status::Partial) if within.len() == at_most => return Err(TOO_LARGE),
             Ok(httparse::Status::Partial) => return Ok(None),
             Err(httparse::Error::TooManyHeaders) => return Err(TOO_LARGE),
             Err(httparse::Error::HeaderValue) => {
@@ -153,11 +153,14 @@ impl<'a> HeaderFields<'a> {
         }
     }
 
-    /// HTTP/1.1 needs exactly one `Host` (RFC 9112 §3.2); where there is one, it must be valid.
-    pub fn check_host(&self, version: Version) -> Result<(), Refusal> {
+    /// Returns the `Host`, of which HTTP/1.1 needs exactly one (RFC 9112 section 3.2).
+    ///
+    /// # Errors
+    /// 400 if it is missing or not valid.
+    pub fn host(&self, version: Version) -> Result<Option<Authority<'a>>, Refusal> {
         match self.host {
-            Some(host) => authority::check(host).map(drop),
-            None if version == Version::Http10 => Ok(()),
+            Some(host) => Authority::parse(host).map(Some),
+            None if version == Version::Http10 => Ok(None),
             None => Err(Refusal::bad("There is no Host.")),
         }
     }
@@ -323,7 +326,7 @@ mod tests {
     #[test]
     fn exactly_one_host() {
         let check = |lines: &str, version| {
-            read(lines).and_then(|found| found.expect("whole lines").0.check_host(version)).is_ok()
+            read(lines).and_then(|found| found.expect("whole lines").0.host(version).map(drop)).is_ok()
         };
         let table = [
             ("Host: a\r\n\r\n", true, true),

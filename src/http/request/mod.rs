@@ -11,6 +11,7 @@ pub mod info;
 pub mod target;
 
 use self::{
+    authority::Authority,
     fields::{Framing, HeaderFields, Version},
     info::RequestInfo,
     target::{Target, locate},
@@ -24,6 +25,8 @@ pub struct Request<'a> {
     /// What the response depends on, beside what was requested.
     pub info: RequestInfo<'a>,
     pub target: Target<'a>,
+    /// The requested host: the target's own, otherwise that of the `Host` field.
+    pub host: Option<Authority<'a>>,
     pub fields: HeaderFields<'a>,
     body: RequestBody,
 }
@@ -76,7 +79,9 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
     let mut fields = HeaderFields::default();
     let Some(fields_len) = fields.read(&input[fields_at..], MAX_HEAD - fields_at)? else { return Ok(None) };
     let framing = fields.framing(version)?;
-    fields.check_host(version)?;
+    let host = fields.host(version)?;
+    let host =
+        if let Target::Path { authority: Some(authority), .. } = target { Some(authority) } else { host };
     let head_len = fields_at + fields_len;
     // HTTP/1.0 has no such expectation (RFC 9110 section 10.1.1).
     let awaits_continue = fields.expects_continue && version == Version::Http11;
@@ -96,7 +101,7 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
         referer: fields.referer,
         user_agent: fields.user_agent,
     };
-    Ok(Some((Request { info, target, fields, body }, skipped + head_len + body_len)))
+    Ok(Some((Request { info, target, host, fields, body }, skipped + head_len + body_len)))
 }
 
 /// Returns what `input` lacks, in which there is no whole request.
@@ -134,14 +139,6 @@ impl<'a> Request<'a> {
                 locate(path).map(RequestKind::Path)
             }
             _ => Ok(RequestKind::Options),
-        }
-    }
-
-    /// Returns the requested host, with its port if there is one: the target's own, otherwise that of the `Host` field.
-    pub fn host(&self) -> Option<&'a [u8]> {
-        match self.target {
-            Target::Path { authority: Some(authority), .. } => Some(authority),
-            _ => self.fields.host,
         }
     }
 
@@ -195,14 +192,18 @@ fn may_begin_with_method(input: &[u8]) -> bool {
 
 /// `method SP request-target SP HTTP-version`, nothing more.
 fn split_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Refusal> {
-    // From both ends: what is between is the target's own affair.
-    let cut = |line, at: Option<usize>| at.map(|at| <[u8]>::split_at(line, at)).map(|(a, b)| (a, &b[1..]));
-    let method_and_rest = cut(line, memchr::memchr(b' ', line));
-    let parts =
-        method_and_rest.and_then(|(method, rest)| Some((method, cut(rest, memchr::memrchr(b' ', rest))?)));
-    let Some((method, (target, version))) = parts else {
+    // Split at both ends: what is between is checked as the target.
+    let is_space = |b: &u8| *b == b' ';
+    let method_end = line.iter().position(is_space);
+    let version_at = line.iter().rposition(is_space);
+    let (Some(method_end), Some(version_at)) = (method_end, version_at) else {
         return Err(Refusal::bad("The request line is not a method, an address and a version."));
     };
+    if method_end == version_at {
+        return Err(Refusal::bad("The request line is not a method, an address and a version."));
+    }
+    let (method, target) = (&line[..method_end], &line[method_end + 1..version_at]);
+    let version = &line[version_at + 1..];
     if method != b"GET" && (method.is_empty() || !charset::are_all(method, charset::TOKEN)) {
         return Err(Refusal::bad("The method is not a token."));
     }

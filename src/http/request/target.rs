@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-use super::{authority, charset};
+use super::{authority::Authority, charset};
 use crate::{http::Refusal, site_path::SitePath};
 
 /// A request target, by its form, in visible ASCII. `query` is without its question mark.
@@ -12,7 +12,7 @@ use crate::{http::Refusal, site_path::SitePath};
 pub enum Target<'a> {
     /// Origin form, or absolute form, which has an authority. `path` begins with a slash, or is empty where an absolute
     /// form names no path.
-    Path { authority: Option<&'a [u8]>, path: &'a [u8], query: Option<&'a [u8]> },
+    Path { authority: Option<Authority<'a>>, path: &'a [u8], query: Option<&'a [u8]> },
     /// `*`, for OPTIONS.
     Asterisk,
     /// `host:port`, for CONNECT.
@@ -36,9 +36,9 @@ impl<'a> Target<'a> {
 pub fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Refusal> {
     let query_at = find_query(target)?;
     match (method, target) {
-        (b"CONNECT", _) => match authority::check(target)? {
-            true => Ok(Target::Authority),
-            false => Err(Refusal::bad("CONNECT needs a host and a port.")),
+        (b"CONNECT", _) => match Authority::parse(target)?.port {
+            Some([_, ..]) => Ok(Target::Authority),
+            _ => Err(Refusal::bad("CONNECT needs a host and a port.")),
         },
         (b"OPTIONS", b"*") => Ok(Target::Asterisk),
         (_, [b'/', ..]) => {
@@ -73,8 +73,7 @@ fn absolute(target: &[u8], query_at: Option<usize>) -> Result<Target<'_>, Refusa
     let rest = before[scheme..].strip_prefix(b"://").filter(|_| is_http);
     let rest = rest.ok_or(Refusal::bad("The address must be a path, or begin with http://."))?;
     let (host, path) = rest.split_at(memchr::memchr(b'/', rest).unwrap_or(rest.len()));
-    authority::check(host)?;
-    Ok(Target::Path { authority: Some(host), path, query })
+    Ok(Target::Path { authority: Some(Authority::parse(host)?), path, query })
 }
 
 fn split_query(target: &[u8], query_at: Option<usize>) -> (&[u8], Option<&[u8]>) {
@@ -119,7 +118,8 @@ mod tests {
             Some(Target::Path { authority: None, path: path.as_bytes(), query: query.map(str::as_bytes) })
         };
         let at = |authority: &'static str, path: &'static str, query: Option<&'static str>| {
-            let (authority, path) = (Some(authority.as_bytes()), path.as_bytes());
+            let authority = Authority::parse(authority.as_bytes()).ok();
+            let path = path.as_bytes();
             Some(Target::Path { authority, path, query: query.map(str::as_bytes) })
         };
         let table: &[(&str, &str, Option<Target<'_>>)] = &[

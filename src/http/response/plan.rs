@@ -7,8 +7,8 @@ use std::{borrow::Cow, ops::Range};
 
 use crate::{
     http::{
-        ByteRange, ByteRanges, Method, Policy, PreconditionResult, Refusal, Representation, Request,
-        RequestInfo, Status, Validators, Vary,
+        ByteRange, ByteRanges, Method, Policy, PreconditionResult, Preconditions, Refusal, Representation,
+        Request, RequestInfo, Status, Validators, Vary,
         negotiation::range::Ranges,
         policy::header_rules::HeaderScope,
         request::fields::{Persistence, Version},
@@ -197,14 +197,21 @@ impl<'a> Plan<'a> {
     /// Plans the response to a request for a file: whole, in part, or not at all where the client's copy is still good.
     /// The file was chosen among its variants.
     pub fn file(request: &Request<'_>, file: &'a Representation, policy: &Policy) -> Plan<'a> {
-        Plan::file_answer(request, file, policy).varying(Vary::ACCEPT_ENCODING)
+        let mut plan = match &request.fields.preconditions {
+            None => Plan::new(&request.info, Answer::File(file)),
+            Some(preconditions) => Plan::conditional_file(request, preconditions, file, policy),
+        };
+        plan.vary = plan.vary.and(Vary::ACCEPT_ENCODING);
+        plan
     }
 
-    fn file_answer(request: &Request<'_>, file: &'a Representation, policy: &Policy) -> Plan<'a> {
+    fn conditional_file(
+        request: &Request<'_>,
+        preconditions: &Preconditions<'_>,
+        file: &'a Representation,
+        policy: &Policy,
+    ) -> Plan<'a> {
         let info = &request.info;
-        let Some(preconditions) = &request.fields.preconditions else {
-            return Plan::new(info, Answer::File(file));
-        };
         match preconditions.evaluate(&file.validators) {
             PreconditionResult::Proceed => {}
             PreconditionResult::NotModified => return Plan::new(info, Answer::NotModified(Some(file))),
@@ -288,8 +295,8 @@ impl<'a> Plan<'a> {
     }
 
     /// Ends the connection with this response.
-    pub fn closing(self) -> Plan<'a> {
-        Plan { persistence: Persistence::Close, ..self }
+    pub fn close(&mut self) {
+        self.persistence = Persistence::Close;
     }
 
     /// Returns whether the connection goes on after this response.
@@ -364,7 +371,9 @@ mod tests {
             let said = text.split("\r\n").find_map(|line| line.strip_prefix("Connection: "));
             assert_eq!(said, expected, "{line} {fields:?}");
             assert_eq!(plan.persists(), said != Some("close"));
-            assert!(rendered(&plan.closing()).contains("\r\nConnection: close\r\n"));
+            let mut plan = plan;
+            plan.close();
+            assert!(rendered(&plan).contains("\r\nConnection: close\r\n"));
         }
     }
 

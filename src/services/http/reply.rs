@@ -81,7 +81,7 @@ impl<'c> Reply<'c, '_> {
 
     fn resolve<'a>(&self, request: &Request<'a>) -> Result<Asked<'a>, Refusal> {
         let (http, clock) = (self.http, self.cx.clock);
-        http.hosts.check(request.host())?;
+        http.hosts.check(request.host)?;
         let destination = match request.validate() {
             Ok(RequestKind::Options) => return Ok(Asked::Options),
             Ok(RequestKind::Path(path)) => http.resolver.resolve(path, request, clock)?,
@@ -107,8 +107,8 @@ impl<'c> Reply<'c, '_> {
     }
 
     /// Puts the response into the outbox, or its beginning.
-    fn send(mut self, plan: Plan<'_>, file: Option<&Rc<StaticFile>>) -> Outcome {
-        let (plan, ends) = self.write_head(plan);
+    fn send(mut self, mut plan: Plan<'_>, file: Option<&Rc<StaticFile>>) -> Outcome {
+        let ends = self.write_head(&mut plan);
         match (plan.body, file) {
             (ResponseBody::File(range), Some(file)) => put_content(file, range, self.out),
             (ResponseBody::FileRanges(ranges), Some(file)) => {
@@ -143,7 +143,8 @@ impl<'c> Reply<'c, '_> {
 
     /// Sends a listing whose rows are gathered.
     fn send_listing(mut self, builder: Box<ListingBuilder>) -> Outcome {
-        let (plan, ends) = self.write_head(Plan::listing(&self.request, builder.media_type()));
+        let mut plan = Plan::listing(&self.request, builder.media_type());
+        let ends = self.write_head(&mut plan);
         let ResponseBody::Generated { is_chunked } = plan.body else {
             return finish(self.entries, ends, self.out);
         };
@@ -151,16 +152,19 @@ impl<'c> Reply<'c, '_> {
         Box::new(StreamingResponse { body, ends }).put(self.entries, self.out, self.cx)
     }
 
-    /// Puts the head into the outbox, and the body if it is an error page of ours. Returns the plan, and why the
-    /// connection ends with this response.
-    fn write_head<'a>(&mut self, plan: Plan<'a>) -> (Plan<'a>, Option<CloseReason>) {
-        let (plan, ends) = match plan.persists() {
-            true if self.cx.draining => (plan.closing(), Some(CloseReason::Shutdown)),
-            true => (plan, None),
+    /// Puts the head into the outbox, and the body if it is an error page of ours. Returns why the
+    /// connection ends with this response, if it does; `plan` says so then.
+    fn write_head(&mut self, plan: &mut Plan<'_>) -> Option<CloseReason> {
+        let ends = match plan.persists() {
+            true if self.cx.draining => Some(CloseReason::Shutdown),
+            true => None,
             // What follows the request is not parsed, and may still be coming.
-            false if plan.is_refused() => (plan, Some(CloseReason::BadRequest)),
-            false => (plan, Some(CloseReason::Done)),
+            false if plan.is_refused() => Some(CloseReason::BadRequest),
+            false => Some(CloseReason::Done),
         };
+        if ends == Some(CloseReason::Shutdown) {
+            plan.close();
+        }
         let (position, at) = (self.out.position(), self.out.bytes().len());
         let (date, policy) = (self.cx.clock.date(), &self.http.policy);
         let len = plan.render(&RenderContext { date, policy, request: &self.request }, self.out.bytes());
@@ -171,7 +175,7 @@ impl<'c> Reply<'c, '_> {
             let head = self.out.bytes()[at..at + len].to_vec();
             Step::Planned { status: plan.status.code(), head, body: plan.body_len() }
         });
-        (plan, ends)
+        ends
     }
 }
 
