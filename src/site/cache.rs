@@ -5,14 +5,13 @@
 //! path still leads there *beneath the root*, and read again: a store through a shared memory map, into a page that was
 //! written to before, leaves no trace in a file's status. Every entry is due within a second.
 
-use std::{rc::Rc, time::Instant};
+use std::rc::Rc;
 
 use lru::LruCache;
-use rustix::fs::AtFlags;
 
 use super::{
-    FOR_READING, RECHECK_AFTER,
-    file::{Describe, Reading, StaticFile},
+    entry::{Entry, Freshness, Watch, due},
+    file::{Describe, StaticFile},
     inotify::Inotify,
     readahead::DiskQueue,
     root::RootDir,
@@ -21,8 +20,6 @@ use crate::clock::Clock;
 
 /// The cache holds at most this many bytes of content, names and descriptions.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
-/// An entry counts for this much on top of that.
-const OVERHEAD: usize = 512;
 /// At most this many paths are remembered where nothing is.
 const MAX_ABSENT: usize = 256;
 
@@ -35,43 +32,6 @@ pub struct Cache<D> {
     inotify: Option<Inotify>,
     queue: Rc<DiskQueue>,
     jitter: u32,
-}
-
-/// What is known of one path.
-struct Entry<D> {
-    /// `None`: nothing is there.
-    found: Option<Rc<StaticFile<D>>>,
-    /// The path of the file itself: that of an index file is not the requested one.
-    path: Box<[u8]>,
-    /// The turn in which it was last read or checked.
-    checked: u64,
-    /// When the path has to be opened again. Checks do not move it.
-    due: Instant,
-    watch: Watch,
-}
-
-/// Whether inotify reports changes of an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Watch {
-    /// Not asked for yet: it was not requested again since it was read.
-    Pending,
-    /// It does; for a file, by this watch descriptor.
-    Active(Option<i32>),
-    /// It does not.
-    Unavailable,
-}
-
-/// How an entry can be trusted in a turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Freshness {
-    /// It was read or checked in this turn.
-    Checked,
-    /// inotify would have reported a change.
-    Watched,
-    /// One `stat` in each turn tells.
-    CheckEachTurn,
-    /// Its path has to be opened again.
-    Due,
 }
 
 /// What [`Cache::get`] knows of a path.
@@ -218,48 +178,6 @@ impl<D: Describe> Cache<D> {
     }
 }
 
-impl<D: Describe> Entry<D> {
-    fn freshness(&self, clock: &Clock) -> Freshness {
-        if self.checked == clock.turn() {
-            Freshness::Checked
-        } else if clock.now() >= self.due {
-            Freshness::Due
-        } else if matches!(self.watch, Watch::Active(_)) {
-            Freshness::Watched
-        } else {
-            Freshness::CheckEachTurn
-        }
-    }
-
-    /// Returns whether the path leads to a file with the status of the one that was read.
-    fn matches_stat(&self, root: &RootDir) -> bool {
-        self.found.as_ref().is_some_and(|file| file.matches_stat(&self.path, root.fd(), AtFlags::empty()))
-    }
-
-    /// Returns whether the path still leads to the file beneath the root, and reading it gives the same.
-    fn is_found_again(&self, root: &RootDir, queue: &Rc<DiskQueue>, clock: &Clock) -> bool {
-        let read_again = || {
-            let fd = root.open(&self.path, FOR_READING).ok()?;
-            Reading::read(fd, queue, clock.wall()).ok()?
-        };
-        // The stat comes first: to open something else could have effects.
-        self.matches_stat(root)
-            && self.found.as_ref().zip(read_again()).is_some_and(|(file, later)| file.matches(&later))
-    }
-
-    fn weight(&self, key: &[u8]) -> usize {
-        let file = self.found.as_ref().map_or(0, |file| file.description.size() + file.metadata.len as usize);
-        key.len() + self.path.len() + file + OVERHEAD
-    }
-}
-
-/// Returns when an entry is due that is read now: after three quarters of a second at least, and a second at most. Files
-/// that were opened together, as those of a page are, are not all opened again in one turn.
-fn due(now: Instant, jitter: u32) -> Instant {
-    let part = jitter.wrapping_mul(0x9e37_79b9) >> 24; // by the golden ratio, neighbours are far apart
-    now + RECHECK_AFTER - RECHECK_AFTER / 4 * part / 256
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, SystemTime};
@@ -267,7 +185,11 @@ mod tests {
     use rustix::fs::{CWD, Mode, OFlags, openat};
 
     use super::*;
-    use crate::site::file::Metadata;
+    use crate::site::{
+        RECHECK_AFTER,
+        entry::OVERHEAD,
+        file::{Metadata, Reading},
+    };
 
     impl Describe for () {
         fn describe(_: &[u8], _: Option<&'static str>, _: &Metadata) {}
@@ -358,18 +280,6 @@ mod tests {
             assert!(cache.absent.len() <= MAX_ABSENT);
         }
         assert!(cache.entries.len() <= MAX_ABSENT, "{}", cache.entries.len());
-    }
-
-    #[test]
-    fn cache_does_not_reopen_files_together_that_were_opened_together() {
-        let now = Instant::now();
-        let due: Vec<Duration> = (0..1000).map(|i| due(now, i) - now).collect();
-        assert!(due.iter().all(|due| (RECHECK_AFTER * 3 / 4..=RECHECK_AFTER).contains(due)));
-        for ms in 750..1000 {
-            let (from, to) = (Duration::from_millis(ms), Duration::from_millis(ms + 10));
-            let together = due.iter().filter(|due| (from..to).contains(*due)).count();
-            assert!(together <= 50, "{together} in the 10 ms from {from:?}");
-        }
     }
 
     #[test]

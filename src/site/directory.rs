@@ -10,7 +10,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Site, error::Error, file::plausible_mtime};
+use super::{Site, error::Error, stamp::plausible_mtime};
 use crate::site_path::{DotfilePolicy, SitePath};
 
 /// Rows of all listings together, while they are made and sent: about 30 MB.

@@ -5,22 +5,20 @@ use std::{
     io::{self, ErrorKind},
     os::{fd::OwnedFd, unix::fs::FileExt},
     rc::Rc,
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use rustix::fs::{AtFlags, FileType, Stat, fstat, statat};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::readahead::{DiskFile, DiskQueue};
+use super::{
+    readahead::{DiskFile, DiskQueue},
+    stamp::{COARSE_CLOCK, FileStamp, has_settled, is_older, is_past, plausible_mtime},
+};
 
 /// Up to this length, in bytes, a file is read into memory; a longer one is sent by sendfile(2). A socket takes only a part
 /// at once of what is longer than about 124 KiB, and then a copy costs twice as much.
 pub const SMALL: u64 = 120 * 1024;
-
-/// Clocks of file systems tick, and two changes between two ticks show one time. Most clocks tick every few milliseconds.
-const FINE_CLOCK: Duration = Duration::from_millis(100);
-/// Clocks that show whole seconds tick every two seconds at worst (FAT).
-const COARSE_CLOCK: Duration = Duration::from_millis(2100);
 
 /// What a service makes of a file once for each reading, and keeps beside it.
 pub trait Describe {
@@ -74,29 +72,6 @@ pub enum Version {
     /// The status of a large file. The change time moves with every change. `read`: when a file was read, in nanoseconds
     /// since the epoch, that was changed a moment ago and may be changed again without a new change time.
     Status { changed: i128, inode: u64, read: Option<u128> },
-}
-
-/// The parts of a file's status that change with the file (inode(7)). Nobody can set the change time, so it shows a change
-/// even where the modification time was put back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileStamp {
-    device: u64,
-    inode: u64,
-    len: i64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl FileStamp {
-    pub fn of(stat: &Stat) -> FileStamp {
-        FileStamp {
-            device: stat.st_dev,
-            inode: stat.st_ino,
-            len: stat.st_size,
-            modified: (stat.st_mtime, stat.st_mtime_nsec as i64),
-            changed: (stat.st_ctime, stat.st_ctime_nsec as i64),
-        }
-    }
 }
 
 /// One reading of a file, before it is described.
@@ -192,35 +167,6 @@ impl<D> StaticFile<D> {
     }
 }
 
-/// Returns the modification time of `seconds` since the epoch, if it can be believed. Several packers write 0 and 1 for an
-/// unknown time, and an earlier one cannot be shown. A time after `now` counts as `now`. Whole seconds.
-pub fn plausible_mtime(seconds: i64, now: SystemTime) -> Option<SystemTime> {
-    let seconds = u64::try_from(seconds).ok().filter(|s| *s > 1)?;
-    let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
-    Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(now)))
-}
-
-/// Returns whether the variant is older than its original. Compressors often copy the time truncated to seconds, so a time
-/// without a fraction is compared at that precision.
-fn is_older(variant: (i64, i64), original: (i64, i64)) -> bool {
-    match variant {
-        (seconds, 0) => seconds < original.0,
-        exact => exact < original,
-    }
-}
-
-/// Returns whether a file that was changed at `time` cannot be changed again under the same time.
-fn has_settled(time: (i64, i64), now: SystemTime) -> bool {
-    // A time without a fraction comes from a coarse clock.
-    is_past(time, if time.1 == 0 { COARSE_CLOCK } else { FINE_CLOCK }, now)
-}
-
-/// Returns whether `time`, in seconds and nanoseconds since the epoch, was more than `ago` before `now`.
-fn is_past(time: (i64, i64), ago: Duration, now: SystemTime) -> bool {
-    let time = Duration::new(time.0.max(0) as u64, time.1.clamp(0, 999_999_999) as u32);
-    SystemTime::UNIX_EPOCH.checked_add(time + ago).is_some_and(|past| past < now)
-}
-
 fn version_by_status(stamp: &FileStamp, is_racy: bool, now: SystemTime) -> Version {
     let (seconds, nanoseconds) = stamp.changed;
     let changed = i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
@@ -266,7 +212,7 @@ impl Reading {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{path::Path, time::Duration};
 
     use super::*;
 
@@ -376,59 +322,5 @@ mod tests {
         let later = now + Duration::from_secs(60);
         assert_ne!(version(now), version(now + Duration::from_nanos(1)), "two readings, two versions");
         assert_eq!(version(later), version(later + Duration::from_secs(1)), "one version");
-    }
-
-    #[test]
-    fn mtime_that_cannot_be_believed_is_not_shown() {
-        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        let now = at(1_000_000) + Duration::from_millis(999);
-        let table = [
-            (i64::MIN, None),
-            (-1, None),
-            (0, None),
-            (1, None),
-            (2, Some(at(2))),
-            (999_999, Some(at(999_999))),
-            (1_000_001, Some(at(1_000_000))),
-            (253_402_300_800, Some(at(1_000_000))), // the year 10000
-            (i64::MAX, Some(at(1_000_000))),
-        ];
-        for (seconds, expected) in table {
-            assert_eq!(plausible_mtime(seconds, now), expected, "{seconds}");
-        }
-    }
-
-    #[test]
-    fn which_variant_is_older() {
-        let table = [
-            ((10, 500), (10, 500), false),
-            ((10, 501), (10, 500), false),
-            ((10, 499), (10, 500), true),
-            ((10, 0), (10, 500), false),
-            ((9, 0), (10, 0), true),
-            ((9, 999), (10, 0), true),
-            ((11, 0), (10, 500), false),
-        ];
-        for (variant, original, expected) in table {
-            assert_eq!(is_older(variant, original), expected, "{variant:?} {original:?}");
-        }
-    }
-
-    #[test]
-    fn when_a_time_has_settled() {
-        let at = |seconds, nanoseconds| SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
-        let table = [
-            ((1000, 500), at(1000, 500), false),
-            ((1000, 500), at(1000, 100_000_500), false),
-            ((1000, 500), at(1000, 100_000_501), true),
-            ((1000, 0), at(1001, 0), false),
-            ((1000, 0), at(1002, 100_000_001), true),
-            ((2000, 500), at(1000, 0), false),
-            ((-5, 500), at(1000, 0), true),
-            ((i64::MAX, 0), at(1000, 0), false),
-        ];
-        for (time, now, expected) in table {
-            assert_eq!(has_settled(time, now), expected, "{time:?} {now:?}");
-        }
     }
 }

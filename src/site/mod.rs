@@ -10,11 +10,13 @@
 
 mod cache;
 mod directory;
+mod entry;
 mod error;
 mod file;
 mod inotify;
 mod readahead;
 mod root;
+mod stamp;
 
 use std::{
     cell::{Cell, RefCell},

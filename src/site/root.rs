@@ -131,81 +131,86 @@ mod tests {
 
     use super::*;
 
+    /// Links of the site: target and name.
+    const LINKS: [(&str, &str); 19] = [
+        ("file", "to-file"),
+        ("a/b", "to-dir"),
+        ("../file", "a/up"),
+        ("../../file", "a/b/up-twice"),
+        ("to-dir/deep", "chain"),
+        ("to-dir/../up", "chain-up"),
+        ("../secret", "out"),
+        ("a/../../secret", "out-by-detour"),
+        ("..", "out-dir"),
+        ("/etc", "absolute"),
+        ("loop-b", "loop-a"),
+        ("loop-a", "loop-b"),
+        ("nowhere", "dangling"),
+        (".", "self"),
+        ("/proc/self/root", "magic"),
+        ("file/", "file-as-dir"),
+        ("file/.", "file-as-dot"),
+        ("a/", "dir-as-dir"),
+        ("to-file/", "link-as-dir"),
+    ];
+
+    /// Paths that the walk and the kernel must resolve alike.
+    const PATHS: [&str; 37] = [
+        "file",
+        "to-file",
+        "a",
+        "a/b",
+        "a/b/deep",
+        "to-dir",
+        "to-dir/deep",
+        "a/up",
+        "a/b/up-twice",
+        "chain",
+        "chain-up",
+        "out",
+        "out-by-detour",
+        "out-dir",
+        "out-dir/secret",
+        "absolute",
+        "absolute/passwd",
+        "loop-a",
+        "dangling",
+        "missing",
+        "file/x",
+        "a/missing/x",
+        "self",
+        "self/self/file",
+        "magic",
+        "..",
+        "../secret",
+        "a/../file",
+        "a/b/../../..",
+        ".",
+        "a/./b",
+        "to-file/x",
+        "file-as-dir",
+        "file-as-dot",
+        "dir-as-dir",
+        "dir-as-dir/b/deep",
+        "link-as-dir",
+    ];
+
     #[test]
-    fn the_walk_answers_as_the_kernel_does() {
+    fn root_walk_resolves_as_the_kernel_does() {
         let outside = tempfile::tempdir().expect("a directory");
         let dir = outside.path().join("root");
         fs::create_dir_all(dir.join("a/b")).expect("folders");
         fs::write(dir.join("file"), "f").expect("a file");
         fs::write(dir.join("a/b/deep"), "d").expect("a file");
         fs::write(outside.path().join("secret"), "s").expect("a file");
-        for (target, link) in [
-            ("file", "to-file"),
-            ("a/b", "to-dir"),
-            ("../file", "a/up"),
-            ("../../file", "a/b/up-twice"),
-            ("to-dir/deep", "chain"),
-            ("to-dir/../up", "chain-up"),
-            ("../secret", "out"),
-            ("a/../../secret", "out-by-detour"),
-            ("..", "out-dir"),
-            ("/etc", "absolute"),
-            ("loop-b", "loop-a"),
-            ("loop-a", "loop-b"),
-            ("nowhere", "dangling"),
-            (".", "self"),
-            ("/proc/self/root", "magic"),
-            ("file/", "file-as-dir"),
-            ("file/.", "file-as-dot"),
-            ("a/", "dir-as-dir"),
-            ("to-file/", "link-as-dir"),
-        ] {
+        for (target, link) in LINKS {
             symlink(target, dir.join(link)).expect("a link");
         }
         let root = openat(rustix::fs::CWD, &dir, OFlags::PATH, Mode::empty()).expect("the root");
         if matches!(open_beneath(&root, b".", OFlags::PATH), Err(Errno::NOSYS | Errno::PERM)) {
             return crate::testing::skip("no openat2 to compare with");
         }
-        let paths = [
-            "file",
-            "to-file",
-            "a",
-            "a/b",
-            "a/b/deep",
-            "to-dir",
-            "to-dir/deep",
-            "a/up",
-            "a/b/up-twice",
-            "chain",
-            "chain-up",
-            "out",
-            "out-by-detour",
-            "out-dir",
-            "out-dir/secret",
-            "absolute",
-            "absolute/passwd",
-            "loop-a",
-            "dangling",
-            "missing",
-            "file/x",
-            "a/missing/x",
-            "self",
-            "self/self/file",
-            "magic",
-            "..",
-            "../secret",
-            "a/../file",
-            "a/b/../../..",
-            ".",
-            "a/./b",
-            "to-file/x",
-            "file-as-dir",
-            "file-as-dot",
-            "dir-as-dir",
-            "dir-as-dir/b/deep",
-            "link-as-dir",
-        ];
-        for path in paths {
+        for path in PATHS {
             let stamp = |result: Result<OwnedFd, Errno>| result.and_then(fstat).map(|stat| stat.st_ino);
             let kernel = stamp(open_beneath(&root, path.as_bytes(), OFlags::PATH));
             let walk = stamp(walk_beneath(&root, path.as_bytes(), OFlags::PATH));

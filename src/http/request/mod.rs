@@ -1,6 +1,6 @@
 //! From bytes to a request: strictly, because whatever two parsers may read in two ways is a hole (RFC 9112 section 11.2).
 //!
-//! The request line is split here, the field lines in [`fields`]. A request is taken with its body or not at all, so that
+//! The request line is split in [`line`], the field lines in [`fields`]. A request is taken with its body or not at all, so that
 //! no body is ever taken for the next request.
 
 pub mod authority;
@@ -8,15 +8,17 @@ pub mod charset;
 mod chunked;
 pub mod fields;
 pub mod info;
+mod line;
 pub mod target;
 
 use self::{
     authority::Authority,
     fields::{Framing, HeaderFields, Version},
     info::RequestInfo,
+    line::{first_line, split_line},
     target::{Target, locate},
 };
-use super::{MAX_BODY, MAX_HEAD, MAX_LINE, Refusal, Status};
+use super::{MAX_BODY, MAX_HEAD, Refusal, Status};
 use crate::site_path::SitePath;
 
 /// A request whose end is known, or that ends its connection.
@@ -169,62 +171,6 @@ impl Method {
     }
 }
 
-/// The request line, without its CRLF.
-fn first_line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
-    match memchr::memchr(b'\n', &input[..input.len().min(MAX_LINE + 2)]) {
-        Some(lf) if lf > 0 && input[lf - 1] == b'\r' => Ok(Some(&input[..lf - 1])),
-        Some(_) => Err(Refusal::bad("A line ends without a carriage return.")),
-        // What cannot become a request is refused before it is whole: a TLS greeting has no line end to wait for.
-        None if !may_begin_with_method(input) => {
-            Err(Refusal::bad("The request does not begin with a method."))
-        }
-        None if input.len() >= MAX_LINE + 2 => {
-            Err(Refusal::closing(Status::UriTooLong, "The request line is too long."))
-        }
-        None => Ok(None),
-    }
-}
-
-fn may_begin_with_method(input: &[u8]) -> bool {
-    let word = &input[..memchr::memchr(b' ', input).unwrap_or(input.len())];
-    charset::are_all(word.strip_suffix(b"\r").unwrap_or(word), charset::TOKEN)
-}
-
-/// `method SP request-target SP HTTP-version`, nothing more.
-fn split_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Refusal> {
-    // Split at both ends: what is between is checked as the target.
-    let is_space = |b: &u8| *b == b' ';
-    let method_end = line.iter().position(is_space);
-    let version_at = line.iter().rposition(is_space);
-    let (Some(method_end), Some(version_at)) = (method_end, version_at) else {
-        return Err(Refusal::bad("The request line is not a method, an address and a version."));
-    };
-    if method_end == version_at {
-        return Err(Refusal::bad("The request line is not a method, an address and a version."));
-    }
-    let (method, target) = (&line[..method_end], &line[method_end + 1..version_at]);
-    let version = &line[version_at + 1..];
-    if method != b"GET" && (method.is_empty() || !charset::are_all(method, charset::TOKEN)) {
-        return Err(Refusal::bad("The method is not a token."));
-    }
-    if target.is_empty() {
-        return Err(Refusal::bad("There is no address between two single spaces."));
-    }
-    let version = match version {
-        _ if version == b"HTTP/1.1" => Version::Http11, // as nearly always, in one comparison
-        b"HTTP/1.0" => Version::Http10,
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Version::Http11,
-        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
-            return Err(Refusal::closing(
-                Status::HttpVersionNotSupported,
-                "The server speaks HTTP/1.1 and 1.0.",
-            ));
-        }
-        _ => return Err(Refusal::bad("The request line does not end in a version of HTTP.")),
-    };
-    Ok((method, target, version))
-}
-
 /// Skips a body at the beginning of `input`. Returns what became of it and its length in bytes; `None`: it is not complete
 /// yet.
 fn skip_body(
@@ -248,7 +194,7 @@ fn skip_body(
 
 #[cfg(test)]
 mod tests {
-    use super::{fields::Persistence, *};
+    use super::{super::MAX_LINE, fields::Persistence, *};
 
     fn parsed(input: &str) -> (Request<'_>, usize) {
         parse(input.as_bytes()).expect("no refusal").expect("a whole request")
@@ -352,40 +298,6 @@ mod tests {
         let awaits_continue =
             "GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
         assert!(!parsed(awaits_continue).0.info.persists());
-    }
-
-    #[test]
-    fn request_lines_that_are_refused() {
-        let table: &[(&[u8], u16)] = &[
-            (b"GET / HTTP/1.1\nHost: a\r\n\r\n", 400),
-            (b"\nGET / HTTP/1.1\r\n", 400),
-            (b"\r\n\r\nGET / HTTP/1.1\r\n", 400),
-            (b" GET / HTTP/1.1\r\n", 400),
-            (b"GET  / HTTP/1.1\r\n", 400),
-            (b"GET /  HTTP/1.1\r\n", 400),
-            (b"GET\t/ HTTP/1.1\r\n", 400),
-            (b"GET / HTTP/1.1 \r\n", 400),
-            (b"GET / HTTP/1.1\t\r\n", 400),
-            (b"GET / HTTP/1.1\r\r\n", 400),
-            (b"GET /\r\n", 400),
-            (b"GET\r\n", 400),
-            (b"\r\n\n", 400),
-            (b"G@T / HTTP/1.1\r\n", 400),
-            (b"GET / http/1.1\r\n", 400),
-            (b"GET / HTTP/1.10\r\n", 400),
-            (b"GET / HTTP/11\r\n", 400),
-            (b"GET / HTTP/1.\r\n", 400),
-            (b"GET / HTTP/2.0\r\n", 505),
-            (b"GET / HTTP/0.9\r\n", 505),
-            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
-            (&[b"G@T /".as_slice(), &[b'a'; MAX_LINE]].concat(), 400),
-            (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", 400),
-            (b"GET /\x80 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-            (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-        ];
-        for (input, expected) in table {
-            assert_eq!(status(input), *expected, "{:?}", String::from_utf8_lossy(input));
-        }
     }
 
     #[test]

@@ -1,17 +1,17 @@
-//! What to send: the one place where responses are decided. [`render`](super::render) writes their heads.
+//! What to send: the one place where responses are decided. [`render`](super::render) writes their
+//! heads.
 //!
-//! An [`Answer`] is a kind of response. [`Plan::new`] turns it into a status, field lines, a body and what may be said
-//! beside them: a new kind of response is one more arm there.
+//! The functions here choose the kind of response, an [`Answer`]; what each kind consists of is
+//! decided [there](super::answer).
 
 use std::{borrow::Cow, ops::Range};
 
+use super::answer::Answer;
 use crate::{
     http::{
-        ByteRange, ByteRanges, Method, Policy, PreconditionResult, Preconditions, Refusal, Representation,
-        Request, RequestInfo, Status, Validators, Vary,
-        negotiation::range::Ranges,
-        policy::header_rules::HeaderScope,
-        request::fields::{Persistence, Version},
+        ByteRange, Method, Policy, PreconditionResult, Preconditions, Refusal, Representation, Request,
+        RequestInfo, Status, Validators, Vary, negotiation::range::Ranges, policy::header_rules::HeaderScope,
+        request::fields::Persistence,
     },
     site_path::SitePath,
 };
@@ -30,8 +30,8 @@ pub struct Plan<'a> {
     pub(super) scope: HeaderScope,
     pub(super) persistence: Persistence,
     /// The length of the body in bytes; `None`: it is made while it is sent.
-    len: Option<u64>,
-    is_refused: bool,
+    pub(super) len: Option<u64>,
+    pub(super) is_refused: bool,
 }
 
 /// The body of a response. That of a response to HEAD is empty.
@@ -50,150 +50,10 @@ pub enum ResponseBody {
     },
 }
 
-/// The kinds of responses.
-#[derive(Debug)]
-enum Answer<'a> {
-    /// 200 with the file.
-    File(&'a Representation),
-    /// 206 with one range of the file.
-    FileRange(&'a Representation, ByteRange),
-    /// 206 with several ranges of the file.
-    FileRanges(&'a Representation, Vec<ByteRange>),
-    /// 304: the client's copy is still good. There is no file for a listing.
-    NotModified(Option<&'a Representation>),
-    /// 416: the file has none of the ranges.
-    RangeNotSatisfiable(&'a Representation),
-    /// A refusal, with our page for it.
-    ErrorPage(Refusal),
-    /// A refusal, with the site's page for it.
-    CustomErrorPage(Refusal, &'a Representation),
-    /// 200 with a listing of this media type.
-    Listing(&'static str),
-    /// 204: which methods there are.
-    Allow,
-    /// 301 to this URL.
-    Redirect(String),
-}
-
 const CHANGED: Refusal =
     Refusal::new(Status::PreconditionFailed, "The file is not the version that the request names.");
-const RANGE_NOT_SATISFIABLE: Refusal =
-    Refusal::new(Status::RangeNotSatisfiable, "The file does not have the requested range.");
-/// The methods of a file server.
-const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
-/// The name of a file must not become a script, whatever it is.
-const LISTING_CSP: &str = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n";
-
-/// Responses with the bytes of a file.
-const CONTENT: HeaderScope = HeaderScope { content: true, freshness: true, csp: true };
-/// Responses about a file.
-const ABOUT_FILE: HeaderScope = HeaderScope { content: false, ..CONTENT };
-/// Responses that are not about a file.
-const OTHER: HeaderScope = HeaderScope { freshness: false, ..ABOUT_FILE };
 
 impl<'a> Plan<'a> {
-    fn new(request: &RequestInfo<'_>, answer: Answer<'a>) -> Plan<'a> {
-        let persistence = if request.persists() { request.persistence } else { Persistence::Close };
-        let mut plan = Plan {
-            status: Status::Ok,
-            body: ResponseBody::Empty,
-            fields: Cow::Borrowed(""),
-            file_fields: b"",
-            vary: Vary::NOTHING,
-            scope: OTHER,
-            persistence,
-            len: Some(0),
-            is_refused: !request.is_complete,
-        };
-        match answer {
-            Answer::File(file) => {
-                plan.body = ResponseBody::File(0..file.len);
-                plan.len = Some(file.len);
-                plan.file_fields = file.fields();
-                plan.scope = CONTENT;
-            }
-            Answer::FileRange(file, range) => {
-                let ByteRange { first, last } = range;
-                let (len, total) = (range.length(), file.len);
-                plan.status = Status::PartialContent;
-                plan.body = ResponseBody::File(first..last + 1);
-                plan.len = Some(len);
-                plan.fields =
-                    format!("Content-Length: {len}\r\nContent-Range: bytes {first}-{last}/{total}\r\n")
-                        .into();
-                plan.file_fields = file.partial_fields();
-                plan.scope = CONTENT;
-            }
-            Answer::FileRanges(file, ranges) => {
-                let body = ByteRanges { file, ranges: &ranges };
-                let (len, media_type) = (body.length(), body.media_type());
-                plan.status = Status::PartialContent;
-                plan.len = Some(len);
-                plan.fields = format!("Content-Length: {len}\r\nContent-Type: {media_type}\r\n").into();
-                plan.file_fields = file.not_modified_fields();
-                plan.body = ResponseBody::FileRanges(ranges);
-                plan.scope = ABOUT_FILE;
-            }
-            Answer::NotModified(file) => {
-                plan.status = Status::NotModified;
-                plan.file_fields = file.map_or(b"", |file| file.not_modified_fields());
-                plan.scope = if file.is_some() { ABOUT_FILE } else { OTHER };
-            }
-            Answer::RangeNotSatisfiable(file) => {
-                plan.refuse_with(RANGE_NOT_SATISFIABLE, &format!("Content-Range: bytes */{}\r\n", file.len));
-            }
-            Answer::ErrorPage(refusal) => plan.refuse_with(
-                refusal,
-                match refusal.status {
-                    Status::MethodNotAllowed => ALLOW,
-                    Status::ServiceUnavailable => "Retry-After: 1\r\n",
-                    _ => "",
-                },
-            ),
-            Answer::CustomErrorPage(refusal, page) => {
-                let Representation { media_type, len, .. } = page;
-                plan.status = refusal.status;
-                plan.body = ResponseBody::File(0..*len);
-                plan.len = Some(*len);
-                plan.fields = format!("Content-Type: {media_type}\r\nContent-Length: {len}\r\n").into();
-            }
-            Answer::Listing(media_type) => {
-                // HTTP/1.0 has no chunks: there the end of the connection ends the body (RFC 9112 section 6.3).
-                let is_chunked = request.version == Version::Http11;
-                let chunked = if is_chunked { "Transfer-Encoding: chunked\r\n" } else { "" };
-                plan.body = ResponseBody::Generated { is_chunked };
-                plan.len = None;
-                plan.fields = format!("Content-Type: {media_type}\r\n{LISTING_CSP}{chunked}").into();
-                plan.scope.csp = false;
-                if !is_chunked && request.method != Method::Head {
-                    plan.persistence = Persistence::Close;
-                }
-            }
-            Answer::Allow => {
-                plan.status = Status::NoContent;
-                plan.fields = Cow::Borrowed(ALLOW);
-            }
-            Answer::Redirect(location) => {
-                plan.status = Status::MovedPermanently;
-                plan.fields = format!("Location: {location}\r\nContent-Length: 0\r\n").into();
-            }
-        }
-        if request.method == Method::Head {
-            (plan.body, plan.len) = (ResponseBody::Empty, Some(0));
-        }
-        plan
-    }
-
-    /// Makes this plan a refusal with our page for it; `fields` are whole lines.
-    fn refuse_with(&mut self, refusal: Refusal, fields: &str) {
-        let len = refusal.page_len();
-        self.status = refusal.status;
-        self.len = Some(len);
-        self.fields =
-            format!("{fields}Content-Type: text/html; charset=utf-8\r\nContent-Length: {len}\r\n").into();
-        self.body = ResponseBody::ErrorPage(refusal);
-    }
-
     /// Plans the response to a request for a file: whole, in part, or not at all where the client's copy is still good.
     /// The file was chosen among its variants.
     pub fn file(request: &Request<'_>, file: &'a Representation, policy: &Policy) -> Plan<'a> {

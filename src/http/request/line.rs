@@ -1,0 +1,111 @@
+//! The request line (RFC 9112 section 3).
+
+use super::{charset, fields::Version};
+use crate::http::{MAX_LINE, Refusal, Status};
+
+/// Returns the request line without its CRLF; `None`: it is not complete yet.
+///
+/// # Errors
+/// 400, or 414 for a line of more than [`MAX_LINE`] bytes.
+pub fn first_line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
+    match memchr::memchr(b'\n', &input[..input.len().min(MAX_LINE + 2)]) {
+        Some(lf) if lf > 0 && input[lf - 1] == b'\r' => Ok(Some(&input[..lf - 1])),
+        Some(_) => Err(Refusal::bad("A line ends without a carriage return.")),
+        // What cannot become a request is refused before it is whole: a TLS greeting has no line end to wait for.
+        None if !may_begin_with_method(input) => {
+            Err(Refusal::bad("The request does not begin with a method."))
+        }
+        None if input.len() >= MAX_LINE + 2 => {
+            Err(Refusal::closing(Status::UriTooLong, "The request line is too long."))
+        }
+        None => Ok(None),
+    }
+}
+
+/// Returns whether `input` may be the beginning of a request.
+fn may_begin_with_method(input: &[u8]) -> bool {
+    let word = &input[..memchr::memchr(b' ', input).unwrap_or(input.len())];
+    charset::are_all(word.strip_suffix(b"\r").unwrap_or(word), charset::TOKEN)
+}
+
+/// Splits `method SP request-target SP HTTP-version`, and nothing more.
+///
+/// # Errors
+/// 400, or 505 for a version that is not HTTP/1.
+pub fn split_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Refusal> {
+    // Split at both ends: what is between is checked as the target.
+    let is_space = |b: &u8| *b == b' ';
+    let method_end = line.iter().position(is_space);
+    let version_at = line.iter().rposition(is_space);
+    let (Some(method_end), Some(version_at)) = (method_end, version_at) else {
+        return Err(Refusal::bad("The request line is not a method, an address and a version."));
+    };
+    if method_end == version_at {
+        return Err(Refusal::bad("The request line is not a method, an address and a version."));
+    }
+    let (method, target) = (&line[..method_end], &line[method_end + 1..version_at]);
+    let version = &line[version_at + 1..];
+    if method != b"GET" && (method.is_empty() || !charset::are_all(method, charset::TOKEN)) {
+        return Err(Refusal::bad("The method is not a token."));
+    }
+    if target.is_empty() {
+        return Err(Refusal::bad("There is no address between two single spaces."));
+    }
+    let version = match version {
+        _ if version == b"HTTP/1.1" => Version::Http11, // as nearly always, in one comparison
+        b"HTTP/1.0" => Version::Http10,
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Version::Http11,
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
+            return Err(Refusal::closing(
+                Status::HttpVersionNotSupported,
+                "The server speaks HTTP/1.1 and 1.0.",
+            ));
+        }
+        _ => return Err(Refusal::bad("The request line does not end in a version of HTTP.")),
+    };
+    Ok((method, target, version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::parse;
+
+    fn status(input: &[u8]) -> u16 {
+        parse(input).expect_err("a refusal").status.code()
+    }
+
+    #[test]
+    fn request_lines_that_are_refused() {
+        let table: &[(&[u8], u16)] = &[
+            (b"GET / HTTP/1.1\nHost: a\r\n\r\n", 400),
+            (b"\nGET / HTTP/1.1\r\n", 400),
+            (b"\r\n\r\nGET / HTTP/1.1\r\n", 400),
+            (b" GET / HTTP/1.1\r\n", 400),
+            (b"GET  / HTTP/1.1\r\n", 400),
+            (b"GET /  HTTP/1.1\r\n", 400),
+            (b"GET\t/ HTTP/1.1\r\n", 400),
+            (b"GET / HTTP/1.1 \r\n", 400),
+            (b"GET / HTTP/1.1\t\r\n", 400),
+            (b"GET / HTTP/1.1\r\r\n", 400),
+            (b"GET /\r\n", 400),
+            (b"GET\r\n", 400),
+            (b"\r\n\n", 400),
+            (b"G@T / HTTP/1.1\r\n", 400),
+            (b"GET / http/1.1\r\n", 400),
+            (b"GET / HTTP/1.10\r\n", 400),
+            (b"GET / HTTP/11\r\n", 400),
+            (b"GET / HTTP/1.\r\n", 400),
+            (b"GET / HTTP/2.0\r\n", 505),
+            (b"GET / HTTP/0.9\r\n", 505),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+            (&[b"G@T /".as_slice(), &[b'a'; MAX_LINE]].concat(), 400),
+            (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", 400),
+            (b"GET /\x80 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ];
+        for (input, expected) in table {
+            assert_eq!(status(input), *expected, "{:?}", String::from_utf8_lossy(input));
+        }
+    }
+}

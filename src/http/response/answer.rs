@@ -1,0 +1,156 @@
+//! The kinds of responses, and what each consists of: status, field lines, body, and what may be said
+//! beside them. A new kind is one more arm of [`Plan::new`].
+
+use std::borrow::Cow;
+
+use super::plan::{Plan, ResponseBody};
+use crate::http::{
+    ByteRange, ByteRanges, Method, Refusal, Representation, RequestInfo, Status, Vary,
+    policy::header_rules::HeaderScope,
+    request::fields::{Persistence, Version},
+};
+
+/// The kinds of responses.
+#[derive(Debug)]
+pub enum Answer<'a> {
+    /// 200 with the file.
+    File(&'a Representation),
+    /// 206 with one range of the file.
+    FileRange(&'a Representation, ByteRange),
+    /// 206 with several ranges of the file.
+    FileRanges(&'a Representation, Vec<ByteRange>),
+    /// 304: the client's copy is still good. There is no file for a listing.
+    NotModified(Option<&'a Representation>),
+    /// 416: the file has none of the ranges.
+    RangeNotSatisfiable(&'a Representation),
+    /// A refusal, with our page for it.
+    ErrorPage(Refusal),
+    /// A refusal, with the site's page for it.
+    CustomErrorPage(Refusal, &'a Representation),
+    /// 200 with a listing of this media type.
+    Listing(&'static str),
+    /// 204: which methods there are.
+    Allow,
+    /// 301 to this URL.
+    Redirect(String),
+}
+
+const RANGE_NOT_SATISFIABLE: Refusal =
+    Refusal::new(Status::RangeNotSatisfiable, "The file does not have the requested range.");
+/// The methods of a file server.
+const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
+/// The name of a file must not become a script, whatever it is.
+const LISTING_CSP: &str = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n";
+
+/// Responses with the bytes of a file.
+const CONTENT: HeaderScope = HeaderScope { content: true, freshness: true, csp: true };
+/// Responses about a file.
+const ABOUT_FILE: HeaderScope = HeaderScope { content: false, ..CONTENT };
+/// Responses that are not about a file.
+const OTHER: HeaderScope = HeaderScope { freshness: false, ..ABOUT_FILE };
+
+impl<'a> Plan<'a> {
+    /// Makes the response to `request` that `answer` is.
+    pub(super) fn new(request: &RequestInfo<'_>, answer: Answer<'a>) -> Plan<'a> {
+        let mut plan = match answer {
+            Answer::File(file) => Plan::with_body(Status::Ok, ResponseBody::File(0..file.len), file.len)
+                .file_fields(file.fields(), CONTENT),
+            Answer::FileRange(file, range) => file_range(file, range),
+            Answer::FileRanges(file, ranges) => file_ranges(file, ranges),
+            Answer::NotModified(Some(file)) => {
+                Plan::empty(Status::NotModified).file_fields(file.not_modified_fields(), ABOUT_FILE)
+            }
+            Answer::NotModified(None) => Plan::empty(Status::NotModified),
+            Answer::RangeNotSatisfiable(file) => {
+                error_page(RANGE_NOT_SATISFIABLE, &format!("Content-Range: bytes */{}\r\n", file.len))
+            }
+            Answer::ErrorPage(refusal) => match refusal.status {
+                Status::MethodNotAllowed => error_page(refusal, ALLOW),
+                Status::ServiceUnavailable => error_page(refusal, "Retry-After: 1\r\n"),
+                _ => error_page(refusal, ""),
+            },
+            Answer::CustomErrorPage(refusal, page) => {
+                let Representation { media_type, len, .. } = page;
+                Plan::with_body(refusal.status, ResponseBody::File(0..*len), *len)
+                    .fields(format!("Content-Type: {media_type}\r\nContent-Length: {len}\r\n"))
+            }
+            Answer::Listing(media_type) => listing(media_type, request.version),
+            Answer::Allow => Plan::empty(Status::NoContent).fields(ALLOW),
+            Answer::Redirect(location) => Plan::empty(Status::MovedPermanently)
+                .fields(format!("Location: {location}\r\nContent-Length: 0\r\n")),
+        };
+        if request.method == Method::Head {
+            (plan.body, plan.len) = (ResponseBody::Empty, Some(0));
+        }
+        plan.is_refused = !request.is_complete;
+        // Only the end of the connection ends a body of unknown length that is not chunked.
+        let ends_body = plan.body == ResponseBody::Generated { is_chunked: false };
+        if request.persists() && !ends_body {
+            plan.persistence = request.persistence;
+        }
+        plan
+    }
+
+    /// A response without a body.
+    fn empty(status: Status) -> Plan<'a> {
+        Plan::with_body(status, ResponseBody::Empty, 0)
+    }
+
+    /// A response with a body of `len` bytes. It ends the connection until something else is decided.
+    fn with_body(status: Status, body: ResponseBody, len: u64) -> Plan<'a> {
+        Plan {
+            status,
+            body,
+            fields: Cow::Borrowed(""),
+            file_fields: b"",
+            vary: Vary::NOTHING,
+            scope: OTHER,
+            persistence: Persistence::Close,
+            len: Some(len),
+            is_refused: false,
+        }
+    }
+
+    /// Adds whole field lines.
+    fn fields(self, fields: impl Into<Cow<'static, str>>) -> Plan<'a> {
+        Plan { fields: fields.into(), ..self }
+    }
+
+    /// Adds field lines of a file, of which header rules may be about `scope`.
+    fn file_fields(self, file_fields: &'a [u8], scope: HeaderScope) -> Plan<'a> {
+        Plan { file_fields, scope, ..self }
+    }
+}
+
+fn file_range(file: &Representation, range: ByteRange) -> Plan<'_> {
+    let ByteRange { first, last } = range;
+    let (len, total) = (range.length(), file.len);
+    Plan::with_body(Status::PartialContent, ResponseBody::File(first..last + 1), len)
+        .fields(format!("Content-Length: {len}\r\nContent-Range: bytes {first}-{last}/{total}\r\n"))
+        .file_fields(file.partial_fields(), CONTENT)
+}
+
+fn file_ranges(file: &Representation, ranges: Vec<ByteRange>) -> Plan<'_> {
+    let body = ByteRanges { file, ranges: &ranges };
+    let (len, media_type) = (body.length(), body.media_type());
+    Plan::with_body(Status::PartialContent, ResponseBody::FileRanges(ranges), len)
+        .fields(format!("Content-Length: {len}\r\nContent-Type: {media_type}\r\n"))
+        .file_fields(file.not_modified_fields(), ABOUT_FILE)
+}
+
+/// A refusal with our page for it, and `fields` before those of the page.
+fn error_page(refusal: Refusal, fields: &str) -> Plan<'static> {
+    let len = refusal.page_len();
+    Plan::with_body(refusal.status, ResponseBody::ErrorPage(refusal), len)
+        .fields(format!("{fields}Content-Type: text/html; charset=utf-8\r\nContent-Length: {len}\r\n"))
+}
+
+/// A listing, whose length is not known when it begins.
+fn listing(media_type: &str, version: Version) -> Plan<'static> {
+    // HTTP/1.0 has no chunks (RFC 9112 section 6.3).
+    let is_chunked = version == Version::Http11;
+    let chunked = if is_chunked { "Transfer-Encoding: chunked\r\n" } else { "" };
+    let plan = Plan::with_body(Status::Ok, ResponseBody::Generated { is_chunked }, 0)
+        .fields(format!("Content-Type: {media_type}\r\n{LISTING_CSP}{chunked}"));
+    Plan { len: None, scope: HeaderScope { csp: false, ..OTHER }, ..plan }
+}
