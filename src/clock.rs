@@ -133,6 +133,7 @@ impl Stopwatch {
         Stopwatch { start: Instant::now() }
     }
 
+    /// Returns the time since it was started.
     pub fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }

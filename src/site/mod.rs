@@ -93,6 +93,7 @@ impl Default for SiteOptions {
 
 /// What a path leads to.
 pub enum Resolved<D> {
+    /// A regular file.
     File(Rc<StaticFile<D>>),
     /// A directory that was requested without its slash.
     Directory,
@@ -128,6 +129,7 @@ impl<D: Describe> Site<D> {
         Ok(Site { dir, options, state: RefCell::new(state), changes, rows: Rc::default() })
     }
 
+    /// The options that the site was opened with.
     pub fn options(&self) -> &SiteOptions {
         &self.options
     }

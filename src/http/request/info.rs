@@ -12,15 +12,21 @@ pub struct RequestInfo<'a> {
     pub line: &'a [u8],
     /// The path as it was sent, empty for `*` and for CONNECT; `None`: no request was parsed.
     pub path: Option<&'a [u8]>,
+    /// The method.
     pub method: Method,
+    /// The version of HTTP.
     pub version: Version,
+    /// Whether the client wants the connection to go on.
     pub persistence: Persistence,
     /// The request was received to its end; otherwise the client may still be sending it.
     pub is_complete: bool,
     /// A browser asks what pages of other origins may do (Fetch, "CORS-preflight request").
     pub is_preflight: bool,
+    /// The value of `Origin`.
     pub origin: Option<&'a [u8]>,
+    /// The value of `Referer`.
     pub referer: Option<&'a [u8]>,
+    /// The value of `User-Agent`.
     pub user_agent: Option<&'a [u8]>,
 }
 

@@ -26,9 +26,11 @@ use crate::site_path::SitePath;
 pub struct Request<'a> {
     /// What the response depends on, beside what was requested.
     pub info: RequestInfo<'a>,
+    /// The request target, by its form.
     pub target: Target<'a>,
     /// The requested host: the target's own, otherwise that of the `Host` field.
     pub host: Option<Authority<'a>>,
+    /// The field lines.
     pub fields: HeaderFields<'a>,
     body: RequestBody,
 }

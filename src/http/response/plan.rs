@@ -19,7 +19,9 @@ use crate::{
 /// A response, decided and not yet sent.
 #[derive(Debug)]
 pub struct Plan<'a> {
+    /// The status code.
     pub status: Status,
+    /// What is sent behind the head.
     pub body: ResponseBody,
     /// Field lines about the representation: made for this response, and behind them the file's own.
     pub(super) fields: Cow<'static, str>,
@@ -37,6 +39,7 @@ pub struct Plan<'a> {
 /// The body of a response. That of a response to HEAD is empty.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ResponseBody {
+    /// Nothing.
     Empty,
     /// These bytes of the file.
     File(Range<u64>),

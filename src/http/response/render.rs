@@ -7,7 +7,9 @@ use crate::http::{Plan, Policy, RequestInfo, ResponseBody, request::fields::Pers
 pub struct RenderContext<'a> {
     /// The value of `Date`.
     pub date: &'a [u8],
+    /// The operator's fields.
     pub policy: &'a Policy,
+    /// The request.
     pub request: &'a RequestInfo<'a>,
 }
 

@@ -13,6 +13,7 @@ pub struct Representation {
     pub media_type: String,
     /// The content coding of a variant.
     pub coding: Option<Coding>,
+    /// What tells this version of the file from others.
     pub validators: Validators,
     /// The field lines of a 200 that are about the file, in three groups: see the methods.
     fields: Box<[u8]>,
@@ -21,6 +22,7 @@ pub struct Representation {
 }
 
 impl Representation {
+    /// Makes the field lines.
     pub fn new(
         len: u64,
         media_type: String,

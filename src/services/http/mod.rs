@@ -54,6 +54,7 @@ impl HttpService {
         }
     }
 
+    /// Maps URLs to files by `options`.
     pub fn with_url_options(self, options: UrlOptions) -> HttpService {
         HttpService { resolver: Resolver::new(self.resolver.site, options), ..self }
     }
