@@ -25,6 +25,7 @@ impl Readiness {
 }
 
 /// What a source waits for after its turn.
+#[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
     /// Input.

@@ -20,6 +20,7 @@ use crate::{
 const FILE_SLICE: usize = 1024 * 1024;
 
 /// The result of one write.
+#[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub enum WriteResult {
     /// There was nothing to send.

@@ -7,6 +7,7 @@
 mod accept;
 mod ready;
 mod shutdown;
+mod signals;
 mod source;
 mod sources;
 mod timers;
@@ -20,8 +21,6 @@ use std::{
     rc::Rc,
     time::Duration,
 };
-
-use signal_hook_mio::v1_0::Signals;
 
 pub use self::shutdown::{Handle, StopOnDrop};
 #[cfg(feature = "lessons")]
@@ -110,7 +109,7 @@ impl EventLoop {
                 Some(SourceKind::Connection(_)) => self.handle(key),
                 Some(SourceKind::Udp(_)) => self.handle_datagrams(key),
                 Some(SourceKind::Priority(_)) => self.handle_priority(key),
-                Some(SourceKind::Signals(_)) => self.handle_signals(key),
+                Some(SourceKind::Signals(_)) => self.on_signals(key),
                 Some(SourceKind::Waker) => self.drain(),
                 // It was closed earlier in this turn.
                 None => {}
@@ -287,15 +286,6 @@ impl EventLoop {
         self.sources.insert(SourceKind::Udp(Box::new(UdpSource::new(socket, address, protocol))), id)?;
         self.observers.trace(id, || Step::Bound { address, fd });
         Ok(())
-    }
-
-    /// Begins to [drain](EventLoop::drain) when one of `signals` arrives; SIGUSR1 attaches or detaches the
-    /// [on-demand observer](EventLoop::set_on_demand_observer).
-    ///
-    /// # Errors
-    /// The poller does not take them.
-    pub fn add_signals(&mut self, signals: Signals) -> io::Result<()> {
-        self.sources.insert(SourceKind::Signals(Box::new(signals)), SourceId::Signals).map(drop)
     }
 
     /// Calls `source` before anything is served, in each turn in which `fd` has become readable. Traces call it `name`.

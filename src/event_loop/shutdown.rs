@@ -2,17 +2,9 @@
 
 use std::{io, sync::Arc, time::Instant};
 
+use super::{EventLoop, source::SourceKind};
+use crate::protocol::CloseReason;
 use mio::Waker;
-use signal_hook::consts::SIGUSR1;
-
-use super::{
-    EventLoop,
-    source::{Source, SourceKind},
-};
-use crate::{
-    protocol::CloseReason,
-    trace::{SourceId, Step},
-};
 
 /// A shutdown that has begun.
 #[derive(Debug, Clone, Copy)]
@@ -111,21 +103,6 @@ impl EventLoop {
         {
             for key in self.sources.keys(|kind| matches!(kind, SourceKind::Connection(_))) {
                 self.close(key, CloseReason::Shutdown);
-            }
-        }
-    }
-
-    /// Handles signals: SIGUSR1 attaches or detaches the on-demand observer, any other one begins an orderly end.
-    pub(super) fn handle_signals(&mut self, key: usize) {
-        let Some(Source { kind: SourceKind::Signals(signals), .. }) = self.sources.get_mut(key) else {
-            return;
-        };
-        let numbers: Vec<i32> = signals.pending().collect();
-        for number in numbers {
-            self.observers.trace(SourceId::Signals, || Step::Signalled { number });
-            match number {
-                SIGUSR1 => self.toggle_observer(),
-                _ => self.drain(),
             }
         }
     }

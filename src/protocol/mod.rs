@@ -47,6 +47,7 @@ pub trait Protocol {
 }
 
 /// The result of [`Protocol::receive`].
+#[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Received {
     /// How many bytes were parsed, from the beginning of the input. More than the input's length is a fault of the
@@ -57,6 +58,7 @@ pub struct Received {
 }
 
 /// How a connection goes on.
+#[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// Nothing more can be parsed until more input has come.

@@ -55,6 +55,7 @@ pub trait FileBody {
 }
 
 /// What can be sent of a file.
+#[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sendable {
     /// So many bytes, never 0.

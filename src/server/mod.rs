@@ -13,8 +13,6 @@ use std::{
     rc::Rc,
 };
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
-
 #[cfg(feature = "lessons")]
 pub(crate) use self::sockets::bind_tcp;
 use self::sockets::{bind_host, connections_by_open_files, is_local};
@@ -173,13 +171,7 @@ impl HttpServer {
     /// # Errors
     /// The system does not install the handlers: sigaction(2).
     pub fn handle_signals(&mut self) -> io::Result<()> {
-        let is_second = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // In this order: a signal ends the process if one came before it.
-            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, is_second.clone())?;
-            signal_hook::flag::register(signal, is_second.clone())?;
-        }
-        self.event_loop.add_signals(signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM, SIGUSR1])?)
+        self.event_loop.handle_signals()
     }
 
     /// Returns a handle by which another thread, or a guard in a test, stops this server.

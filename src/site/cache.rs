@@ -35,6 +35,7 @@ pub struct Cache<D> {
 }
 
 /// What [`Cache::get`] knows of a path.
+#[must_use]
 pub enum Cached<D> {
     File(Rc<StaticFile<D>>),
     /// Nothing is there.

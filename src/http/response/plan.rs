@@ -17,6 +17,7 @@ use crate::{
 };
 
 /// A response, decided and not yet sent.
+#[must_use]
 #[derive(Debug)]
 pub struct Plan<'a> {
     /// The status code.
@@ -48,9 +49,7 @@ pub enum ResponseBody {
     /// Our page for this refusal.
     ErrorPage(Refusal),
     /// What is made while it is sent.
-    Generated {
-        is_chunked: bool,
-    },
+    Generated { is_chunked: bool },
 }
 
 const CHANGED: Refusal =

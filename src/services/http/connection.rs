@@ -117,7 +117,8 @@ impl Protocol for HttpConnection {
     fn on_timeout(&mut self, partial: &[u8], out: &mut Outbox, cx: &mut Context<'_>) {
         // An empty line does not begin a request: old clients send one behind a body (RFC 9112 section 2.2).
         if partial != b"\r\n" {
-            self.reply(RequestInfo::unparsed(partial), out, cx, |reply| reply.refuse(Refusal::LATE));
+            // The connection closes, whatever the reply would have it do.
+            let _ = self.reply(RequestInfo::unparsed(partial), out, cx, |reply| reply.refuse(Refusal::LATE));
         }
     }
 

@@ -21,6 +21,7 @@ use crate::{
 };
 
 /// What a reply leads to.
+#[must_use]
 pub enum Outcome {
     /// The response is in the outbox; the connection ends with it for this reason.
     Complete(Option<CloseReason>),
