@@ -1,14 +1,16 @@
 //! Time, read once a turn.
 //!
-//! Whoever needs the time asks the [`Clock`] of the turn; nobody else calls `now()`. So every deadline, `Date` and log
-//! line of one turn agree, a warm request costs no clock call, and a test can hand the loop a clock that stands still.
+//! Everything that needs the time takes it from the [`Clock`] of the turn; nothing else calls
+//! `now()`. So every deadline, `Date` and log line of one turn agree, a warm request makes no clock
+//! call, and a test can hand the loop a clock that stands still.
 
 use std::{
     io::Write,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// The time of the current turn, monotonic and wall, with the `Date` value rendered once a second.
+/// The time of the current turn: monotonic, wall-clock, and as a `Date` value that is rendered once
+/// a second.
 pub struct Clock {
     now: Instant,
     wall: SystemTime,
@@ -21,17 +23,17 @@ pub struct Clock {
     paused: Duration,
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7, IMF-fixdate).
+/// The length of `Sun, 06 Nov 1994 08:49:37 GMT`, an IMF-fixdate (RFC 9110 section 5.6.7).
 const DATE_LEN: usize = 29;
 
 impl Clock {
-    /// The system's time.
+    /// A clock that follows the system's time.
     pub fn system() -> Clock {
         Clock::at(SystemTime::now(), false)
     }
 
-    /// A clock that stands still until [`Clock::advance`]: time passes only when the test says so, and a loop that
-    /// runs on it never sleeps in its poll.
+    /// A clock that stands still until [`Clock::advance`]. A loop on such a clock never sleeps in
+    /// its poll.
     pub fn frozen(wall: SystemTime) -> Clock {
         Clock::at(wall, true)
     }
@@ -50,7 +52,7 @@ impl Clock {
         clock
     }
 
-    /// Begins a turn: reads the time.
+    /// Begins a turn: reads the system's time.
     pub fn tick(&mut self) {
         self.turn += 1;
         if !self.frozen {
@@ -60,12 +62,13 @@ impl Clock {
         }
     }
 
-    /// The loop stood still for `time`, because somebody looked at it: no deadline comes nearer by that.
+    /// Leaves `time` out of the monotonic time: an observer paused the loop that long, and no
+    /// deadline is to come nearer by it.
     pub fn pause_for(&mut self, time: Duration) {
         self.paused += time;
     }
 
-    /// Moves a frozen clock on; a running one is moved by the system.
+    /// Moves a frozen clock forward. A running clock is left alone.
     pub fn advance(&mut self, by: Duration) {
         if self.frozen {
             self.now += by;
@@ -74,38 +77,41 @@ impl Clock {
         }
     }
 
-    /// Monotonic time, for deadlines.
+    /// Returns the monotonic time of the turn, for deadlines.
     pub fn now(&self) -> Instant {
         self.now
     }
 
-    /// Monotonic time at this very moment, for those who measure what a turn does: everybody else has [`Clock::now`].
+    /// Returns the monotonic time at this moment, to measure what happens within a turn. Everything
+    /// else uses [`Clock::now`].
     pub fn precise_now(&self) -> Instant {
         if self.frozen { self.now } else { Instant::now().checked_sub(self.paused).unwrap_or(self.now) }
     }
 
-    /// Wall-clock time, for validators and logs.
+    /// Returns the wall-clock time of the turn, for validators and logs.
     pub fn wall(&self) -> SystemTime {
         self.wall
     }
 
-    /// The number of the current turn, from 1.
+    /// Returns the number of the current turn, counted from 1.
     pub fn turn(&self) -> u64 {
         self.turn
     }
 
-    /// The value of a `Date` field: 29 ASCII bytes.
+    /// Returns the value of a `Date` field: 29 ASCII bytes.
     pub fn date(&self) -> &[u8; DATE_LEN] {
         &self.date
     }
 
-    /// How long it is until `deadline`; `None`: for ever. Counted from the beginning of the turn, so a poll that sleeps that
-    /// long may be late by the work of one turn, and never early.
+    /// Returns the time until `deadline`; `None`: without end. It counts from the beginning of the
+    /// turn, so a poll that sleeps that long may be late by the work of one turn, and is never
+    /// early.
     pub fn until(&self, deadline: Option<Instant>) -> Option<Duration> {
         deadline.map(|at| at.saturating_duration_since(self.now))
     }
 
-    /// How long a poll really sleeps that may sleep for `timeout`: not at all while time stands still.
+    /// Returns how long a poll with this timeout really sleeps: not at all while the clock is
+    /// frozen.
     pub fn sleep(&self, timeout: Option<Duration>) -> Option<Duration> {
         if self.frozen { Some(Duration::ZERO) } else { timeout }
     }
@@ -115,13 +121,13 @@ impl Clock {
         if second != self.date_shows {
             self.date_shows = second;
             let date = httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(second));
-            // Cannot fail: an IMF-fixdate of a year up to 9999 fills exactly these 29 bytes.
+            // It cannot fail: an IMF-fixdate of a year up to 9999 fills exactly these 29 bytes.
             let _ = write!(&mut self.date[..], "{date}");
         }
     }
 }
 
-/// Measures time for those who watch the loop, which has its [`Clock`].
+/// Measures time for observers. The loop has its [`Clock`].
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch {
     start: Instant,
@@ -139,7 +145,7 @@ impl Stopwatch {
     }
 }
 
-/// 9999-12-31T23:59:59Z: the last moment that an IMF-fixdate can show.
+/// 9999-12-31T23:59:59Z, the last second that an IMF-fixdate can show.
 const LAST_SECOND: u64 = 253_402_300_799;
 
 #[cfg(test)]

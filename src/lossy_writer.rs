@@ -1,8 +1,9 @@
-//! Writing to whoever reads our output, without ever waiting for them.
+//! Writing lines without ever waiting for their reader.
 //!
-//! A log is read by a person, a pipe or a disk, and any of them may stall: a paused terminal must not stop the loop. So
-//! output goes out as far as its reader takes it, and lines that nobody takes are dropped and counted. Only a file on a
-//! disk can keep us waiting, as it does when it is served.
+//! A log is read by a person, a pipe or a disk, and any of them may stall: a paused terminal must
+//! not stop the loop. So output is written as far as its reader takes it, and the rest is dropped
+//! by whole lines and counted. Only a file on a disk can make the writer wait, as it does when it
+//! is served.
 
 use std::{
     fs::{File, OpenOptions},
@@ -18,10 +19,10 @@ use rustix::{
     net::SendFlags,
 };
 
-/// Where lines go.
+/// A non-blocking writer of lines.
 pub struct LossyWriter {
     output: Output,
-    /// The end of a line whose beginning was taken.
+    /// The rest of a line of which the beginning was written.
     tail: Vec<u8>,
     dropped: u64,
 }
@@ -32,14 +33,15 @@ enum Output {
 }
 
 impl LossyWriter {
-    /// Lines go to where `output` leads.
+    /// Writes to what `output` refers to.
     ///
-    /// A descriptor that others have too must not be made non-blocking, for it would be so for them as well: the shell
-    /// that we were started from reads the same terminal. So what it leads to is opened once more. A socket cannot be,
-    /// but is asked at each call. What can be neither (without `/proc`, or another user's terminal) is written as it is.
+    /// `O_NONBLOCK` belongs to the open file description, which is shared with the shell that
+    /// started this process. So what `output` refers to is reopened through `/proc`. A socket
+    /// cannot be reopened, and is written to with `MSG_DONTWAIT`. Where neither works (without
+    /// `/proc`, or on the terminal of another user) `output` is written to as it is.
     ///
-    /// A file on a disk never says that it would block, and is written as it is: who shares it shares its position, and
-    /// would write over what went in by another.
+    /// A regular file never blocks in this sense, and is written to as it is: its position is
+    /// shared with other writers, and a reopened file would write over their lines.
     pub fn new(output: OwnedFd) -> LossyWriter {
         let is_on_disk =
             fstat(&output).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
@@ -59,7 +61,7 @@ impl LossyWriter {
         Ok(LossyWriter { output, tail: Vec::new(), dropped: 0 })
     }
 
-    /// Writes whole lines, as many as are taken.
+    /// Writes whole lines, as many as the reader takes.
     pub fn write(&mut self, lines: &[u8]) {
         let of_tail = self.push(&self.tail.clone());
         self.tail.drain(..of_tail);
@@ -71,12 +73,12 @@ impl LossyWriter {
         self.dropped += memchr::memchr_iter(b'\n', lost).count() as u64;
     }
 
-    /// How many lines nobody took.
+    /// Returns how many lines were dropped.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Writes until the reader takes no more, for whatever reason; returns how much it took.
+    /// Writes until the reader takes no more, for whatever reason. Returns how many bytes it took.
     fn push(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
         while taken < bytes.len() {
@@ -92,7 +94,7 @@ impl LossyWriter {
 }
 
 impl Output {
-    /// What `output` leads to, opened once more if that can be.
+    /// Reopens what `output` refers to, if possible.
     fn of_our_own(output: OwnedFd) -> Output {
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
         let again = OpenOptions::new()
@@ -116,7 +118,7 @@ impl Output {
     }
 }
 
-/// The length of the first line, its end included.
+/// Returns the length of the first line, its end included.
 fn line_len(lines: &[u8]) -> usize {
     memchr::memchr(b'\n', lines).map_or(lines.len(), |end| end + 1)
 }
@@ -129,7 +131,7 @@ mod tests {
 
     use super::*;
 
-    /// A sink and its reader, by socket and by pipe.
+    /// A writer and its reader, by socket and by pipe.
     fn pairs() -> [(LossyWriter, File); 2] {
         let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
         let (read, write) = pipe().expect("a pipe");
@@ -156,14 +158,15 @@ mod tests {
     #[test]
     fn a_stalled_reader_loses_lines_and_stops_nobody() {
         for (mut sink, mut reader) in pairs() {
-            // Longer than a pipe's unit, and of a length that cuts a line when the pipe is full.
+            // Longer than a page of a pipe, and of a length that splits a line when the pipe is
+            // full.
             let line = [b"x".repeat(9_998), b"\n".to_vec()].concat();
             let mut written = 0;
             while sink.dropped() < 3 {
                 sink.write(&line);
                 written += 1;
             }
-            // The reader goes on: the line that was cut is completed, and then come new ones.
+            // The reader goes on: the line that was split is completed before new ones come.
             let mut buffer = vec![0; 1 << 20];
             let mut got = reader.read(&mut buffer).expect("read");
             sink.write(b"news\n");

@@ -1,6 +1,6 @@
 //! A path in the site: decoded, normalized and checked, so that it never leads out of the root.
 //!
-//! HTTP makes one out of a request target, the site opens it. It belongs to neither: it knows no percent-encoding of
+//! HTTP makes one of a request target, and the site opens it. It belongs to neither: it knows no
 //! requests and no file system.
 
 use std::{borrow::Cow, fmt};
@@ -9,23 +9,23 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 /// The longest file name of the file systems that we serve from (`NAME_MAX`, limits.h(0p)).
 const NAME_MAX: usize = 255;
-/// The one dotfile that is meant to be seen (RFC 8615).
+/// The one dotfile that is meant to be public (RFC 8615).
 const WELL_KNOWN: &[u8] = b".well-known";
 
-/// The bytes that are percent-encoded in a URL path: all but unreserved characters (RFC 3986 section 2.3) and the
-/// slashes between names.
+/// The bytes that are percent-encoded in a URL path: all but unreserved characters (RFC 3986
+/// section 2.3) and the slashes between names.
 pub const PATH: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// A path below the root of the site: names joined by single slashes, none of them `.` or `..`. No slash begins it; one
-/// ends it where a directory is meant. The root is the empty path.
+/// A path below the root of the site: names joined by single slashes, none of them `.` or `..`. It
+/// begins without a slash, and ends in one if it means a directory. The root is the empty path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SitePath<'a>(Cow<'a, [u8]>);
 
-/// Which names in the site may be asked for.
+/// Which names that begin with a dot may be requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DotfilePolicy {
-    /// Those without a leading dot, and `.well-known`.
+    /// None but `.well-known`.
     #[default]
     Visible,
     /// All but `.` and `..`.
@@ -33,12 +33,12 @@ pub enum DotfilePolicy {
 }
 
 impl DotfilePolicy {
-    /// Whether `name`, which has `depth` names before it in its path, is one of them.
+    /// Returns whether `name` may be requested; `depth` names come before it in its path.
     pub fn allow(self, name: &[u8], depth: usize) -> bool {
         self == DotfilePolicy::All || !name.starts_with(b".") || (name == WELL_KNOWN && depth == 0)
     }
 
-    /// Whether all names of `path` are among them.
+    /// Returns whether all names of `path` may be requested.
     pub fn allow_all(self, path: &SitePath<'_>) -> bool {
         let pairs = path.0.iter().zip(path.0.iter().skip(1));
         let has_dots = path.0.first() == Some(&b'.')
@@ -47,12 +47,12 @@ impl DotfilePolicy {
     }
 }
 
-/// Whether something can have that name: not what leads up, nor stays, nor is longer than any name.
+/// Returns whether a file can have this name.
 fn is_valid_name(name: &[u8]) -> bool {
     !matches!(name, b"." | b"..") && name.len() <= NAME_MAX && !name.contains(&0)
 }
 
-/// The path as it stands in an address, from its slash on.
+/// The path as a URL path, percent-encoded, from its leading slash on.
 impl fmt::Display for SitePath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "/{}", percent_encode(self.bytes(), PATH))
@@ -63,10 +63,11 @@ impl<'a> SitePath<'a> {
     /// The root of the site.
     pub const ROOT: SitePath<'static> = SitePath(Cow::Borrowed(b""));
 
-    /// Normalizes `path`, which is decoded and begins with a slash or is empty: joins its names by single slashes,
-    /// without the empty ones and `.`.
+    /// Normalizes `path`, which is decoded and begins with a slash or is empty: joins its names by
+    /// single slashes, without the empty ones and `.`.
     ///
-    /// Returns `None` for a path with a name that no file can have: `..`, a name with a NUL, or one that is too long.
+    /// Returns `None` for a path with a name that no file can have: `..`, a name with a NUL, or one
+    /// that is too long.
     pub fn parse(path: Cow<'a, [u8]>) -> Option<SitePath<'a>> {
         if let Cow::Borrowed(path) = path
             && is_normalized(path)
@@ -85,40 +86,41 @@ impl<'a> SitePath<'a> {
         &self.0
     }
 
-    /// The same path, for keeps.
+    /// Returns the path without borrowing from the request.
     pub fn into_owned(self) -> SitePath<'static> {
         SitePath(Cow::Owned(self.0.into_owned()))
     }
 
-    /// Whether a directory is meant: the root, or a path that ends in a slash.
+    /// Returns whether the path means a directory: it is the root, or ends in a slash.
     pub fn is_directory(&self) -> bool {
         matches!(self.0.last(), None | Some(b'/'))
     }
 
-    /// The same path, meaning a directory.
+    /// Returns the path with a slash at its end.
     pub fn into_directory(self) -> SitePath<'a> {
         if self.is_directory() { self } else { self.with_extension("/") }
     }
 
-    /// The same path with `extension` behind its last name, whether that can be or not.
+    /// Returns the path with `extension` behind its last name. The result may not be a valid name.
     pub fn with_extension(&self, extension: &str) -> SitePath<'a> {
         SitePath(Cow::Owned([self.bytes(), extension.as_bytes()].concat()))
     }
 
-    /// The same path without `extension` behind its last name, if that has it, and a name before it.
+    /// Returns the path without `extension` at its end; `None` if it does not end so, or nothing
+    /// valid is left of the name.
     pub fn without_extension(&self, extension: &str) -> Option<SitePath<'a>> {
         let stem = self.0.strip_suffix(extension.as_bytes())?;
         let name = stem.rsplit(|b| *b == b'/').next().filter(|name| !name.is_empty())?;
         is_valid_name(name).then(|| SitePath(Cow::Owned(stem.to_vec())))
     }
 
-    /// The directory in which the last name is, if that is `name`.
+    /// Returns the directory of the path, if its last name is `name`.
     pub fn strip_index(&self, name: &str) -> Option<SitePath<'a>> {
         let parent = self.0.strip_suffix(name.as_bytes())?;
         matches!(parent.last(), None | Some(b'/')).then(|| SitePath(Cow::Owned(parent.to_vec())))
     }
 
-    /// The path as it is seen from the directory `base`, if it is in there.
+    /// Returns the path relative to the directory `base`; `None` if it is not below it.
     pub fn strip_base(&self, base: &SitePath<'_>) -> Option<SitePath<'a>> {
         let strip_base = self.0.strip_prefix(base.bytes())?.len();
         Some(SitePath(match &self.0 {
@@ -127,18 +129,19 @@ impl<'a> SitePath<'a> {
         }))
     }
 
-    /// The path of what this one is in the directory `base`.
+    /// Returns this path below the directory `base`.
     pub fn with_base(&self, base: &SitePath<'_>) -> SitePath<'static> {
         SitePath(Cow::Owned([base.bytes(), self.bytes()].concat()))
     }
 
-    /// The names of the path.
+    /// Returns the names of the path.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.0.split(|b| *b == b'/').filter(|name| !name.is_empty())
     }
 }
 
-/// Returns whether `path` needs no work, as most do not: no name is empty, begins with a dot or may be too long.
+/// Returns whether `path` needs no work, as most do not: no name is empty, begins with a dot or may
+/// be too long.
 fn is_normalized(path: &[u8]) -> bool {
     let pairs = path.iter().zip(path.iter().skip(1));
     // All pairs, without an early exit: that takes no branch.

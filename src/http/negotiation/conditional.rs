@@ -1,4 +1,5 @@
-//! Preconditions (RFC 9110 §13): whether the peer's copy is still good, and whether the file is still the one it means.
+//! Preconditions (RFC 9110 section 13): whether the client's copy is still good, and whether the
+//! file is still the version that the request names.
 
 use std::{borrow::Cow, time::SystemTime};
 
@@ -14,19 +15,21 @@ pub enum DateStrength {
     Strong,
 }
 
-/// What tells one version of a file from another (RFC 9110 §8.8). By default nothing does.
+/// What tells one version of a file from another (RFC 9110 section 8.8). By default nothing does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Validators {
     /// A strong entity tag, in quotes: two versions never share one.
     pub tag: String,
-    /// When the file was last changed, to the second, if that is known; not later than the `Date` of any response.
+    /// When the file was last modified, in whole seconds, if that is known. It is not later than
+    /// the `Date` of any response.
     pub modified: Option<SystemTime>,
     /// How well `modified` tells this version from others.
     pub date_strength: DateStrength,
 }
 
-/// The field values of a request that make it conditional, and those that ask for a part. Lines of one name are joined
-/// by a comma (§5.3), which makes an invalid value of what may stand only once.
+/// The values of the fields that make a request conditional, and of those that ask for a range.
+/// Lines of one name are joined by a comma (section 5.3), which makes an invalid value of a field
+/// that may occur only once.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Preconditions<'a> {
     pub if_match: Option<Cow<'a, [u8]>>,
@@ -37,26 +40,26 @@ pub struct Preconditions<'a> {
     pub range: Option<Cow<'a, [u8]>>,
 }
 
-/// What the preconditions say of a GET or HEAD that would be answered with a file.
+/// The result of evaluating the preconditions of a GET or HEAD request for a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PreconditionResult {
     /// Answer as if there were none.
     Proceed,
-    /// 304: the peer's copy is still good.
+    /// 304: the client's copy is still good.
     NotModified,
-    /// 412: the file is not the one that the peer means.
+    /// 412: the file is not the version that the request names.
     Failed,
 }
 
 impl<'a> Preconditions<'a> {
-    /// Whether `name` looks like one of theirs: a cheap question, asked of every field.
+    /// Returns whether `name` may be one of these fields: a cheap check, made for every field.
     pub fn may_have(name: &str) -> bool {
         let name = name.as_bytes();
         name.eq_ignore_ascii_case(b"range")
             || name.first_chunk().is_some_and(|start: &[u8; 3]| start.eq_ignore_ascii_case(b"if-"))
     }
 
-    /// Where the value of the field `name` is kept, if it is one of these.
+    /// Returns where the value of the field `name` is stored, if it is one of these.
     pub fn field(&mut self, name: &str) -> Option<&mut Option<Cow<'a, [u8]>>> {
         let fields = [
             ("if-match", &mut self.if_match),
@@ -69,7 +72,7 @@ impl<'a> Preconditions<'a> {
         fields.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, field)| field)
     }
 
-    /// Evaluates the preconditions in the order of §13.2.2, for a file that is there.
+    /// Evaluates the preconditions for a file that exists, in the order of section 13.2.2.
     pub fn evaluate(&self, file: &Validators) -> PreconditionResult {
         if let Some(tags) = &self.if_match {
             if !any_tag(tags, |tag| is_strong_match(tag, file)) {
@@ -93,8 +96,9 @@ impl<'a> Preconditions<'a> {
         PreconditionResult::Proceed
     }
 
-    /// Whether a part may be sent (§13.1.5): there is no `If-Range`, or it names this very version. A date does so only
-    /// if it is exactly the file's, and a strong one (§8.8.2.2).
+    /// Returns whether a range may be sent (section 13.1.5): there is no `If-Range`, or it names
+    /// this very version. A date names it only if it equals the file's and is strong (section
+    /// 8.8.2.2).
     pub fn allows_range(&self, file: &Validators) -> bool {
         let Some(value) = &self.if_range else { return true };
         let is_same_date = || date(&self.if_range).is_some_and(|date| file.modified == Some(date));
@@ -102,14 +106,15 @@ impl<'a> Preconditions<'a> {
     }
 }
 
-/// Any of the three forms of an HTTP-date (§5.6.7). What is none is ignored (§13.1.3, §13.1.4).
+/// Parses any of the three forms of an HTTP-date (section 5.6.7). Anything else is ignored
+/// (sections 13.1.3 and 13.1.4).
 fn date(value: &Option<Cow<'_, [u8]>>) -> Option<SystemTime> {
     let text = std::str::from_utf8(value.as_deref()?).ok()?;
     httpdate::parse_http_date(text).ok()
 }
 
-/// Whether `value` is `*`, or a list with a tag of which `matches` holds. What follows something malformed does not
-/// count.
+/// Returns whether `value` is `*`, or a list with a tag for which `matches` holds. The rest of a
+/// list is ignored from its first malformed member on.
 fn any_tag(value: &[u8], matches: impl Fn(&[u8]) -> bool) -> bool {
     if value == b"*" {
         return true;
@@ -130,7 +135,8 @@ fn any_tag(value: &[u8], matches: impl Fn(&[u8]) -> bool) -> bool {
     }
 }
 
-/// The length of the entity tag at the beginning: `[ "W/" ] DQUOTE *etagc DQUOTE` (§8.8.3).
+/// Returns the length of the entity tag at the beginning of `input`: `[ "W/" ] DQUOTE *etagc
+/// DQUOTE` (section 8.8.3).
 fn tag_len(input: &[u8]) -> Option<usize> {
     let prefix = if input.starts_with(b"W/\"") { 3 } else { 1 };
     if input.get(prefix - 1) != Some(&b'"') {
@@ -141,7 +147,8 @@ fn tag_len(input: &[u8]) -> Option<usize> {
     is_valid.then_some(prefix + end + 1)
 }
 
-/// §8.8.3.2; a weak tag never matches strongly, and ours are strong.
+/// Compares strongly (section 8.8.3.2). A weak tag never matches, and the server's own tags are
+/// strong.
 fn is_strong_match(tag: &[u8], file: &Validators) -> bool {
     tag == file.tag.as_bytes()
 }
@@ -152,7 +159,7 @@ fn is_weak_match(tag: &[u8], file: &Validators) -> bool {
 
 #[cfg(test)]
 impl Validators {
-    /// Those of a file of long ago without a date.
+    /// The validators of an old file without a date.
     pub fn of_test(tag: &str) -> Validators {
         Validators { tag: format!("\"{tag}\""), modified: None, date_strength: DateStrength::Strong }
     }
@@ -190,7 +197,7 @@ mod tests {
         let (ims, ius) = ("If-Modified-Since", "If-Unmodified-Since");
         let table: &[(&[(&str, &str)], PreconditionResult)] = &[
             (&[], Proceed),
-            // §13.1.1: strong comparison.
+            // Section 13.1.1: strong comparison.
             (&[(im, "\"a\"")], Proceed),
             (&[(im, "*")], Proceed),
             (&[(im, "\"b\", \"a\"")], Proceed),
@@ -200,7 +207,7 @@ mod tests {
             (&[(im, "a")], Failed),
             (&[(im, "")], Failed),
             (&[(im, "\"b\", *")], Failed),
-            // §13.1.2: weak comparison.
+            // Section 13.1.2: weak comparison.
             (&[(inm, "\"a\"")], NotModified),
             (&[(inm, "W/\"a\"")], NotModified),
             (&[(inm, "*")], NotModified),
@@ -210,7 +217,7 @@ mod tests {
             (&[(inm, "a")], Proceed),
             (&[(inm, "\"a")], Proceed),
             (&[(inm, "w/\"a\"")], Proceed),
-            // §13.1.3, and all forms of §5.6.7.
+            // Section 13.1.3, and all forms of section 5.6.7.
             (&[(ims, MODIFIED)], NotModified),
             (&[(ims, LATER)], NotModified),
             (&[(ims, EARLIER)], Proceed),
@@ -218,12 +225,12 @@ mod tests {
             (&[(ims, "Sun Nov  6 08:49:37 1994")], NotModified),
             (&[(ims, "yesterday")], Proceed),
             (&[(ims, "")], Proceed),
-            // §13.1.4.
+            // Section 13.1.4.
             (&[(ius, MODIFIED)], Proceed),
             (&[(ius, LATER)], Proceed),
             (&[(ius, EARLIER)], Failed),
             (&[(ius, "yesterday")], Proceed),
-            // §13.2.2: tags before dates, the file's state before the copy's.
+            // Section 13.2.2: tags before dates, the file's state before the copy's.
             (&[(im, "\"a\""), (ius, EARLIER)], Proceed),
             (&[(im, "\"b\""), (inm, "\"a\"")], Failed),
             (&[(inm, "\"b\""), (ims, LATER)], Proceed),

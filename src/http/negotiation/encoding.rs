@@ -1,8 +1,9 @@
-//! Content negotiation (RFC 9110 §12): which of a file's variants the peer likes best.
+//! Content negotiation (RFC 9110 section 12): which compressed variant of a file, and which kind of
+//! listing, the client prefers.
 
 use std::cmp::Reverse;
 
-/// A content coding (RFC 9110 §8.4.1) in which a variant of a file may lie beside it.
+/// A content coding (RFC 9110 section 8.4.1) in which a variant of a file may be stored beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coding {
     /// RFC 7932.
@@ -14,10 +15,10 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// All of them; where a peer likes several as much, the first one is taken.
+    /// All codings. Where a client prefers several equally, the first one is sent.
     pub const ALL: [Coding; 3] = [Coding::Brotli, Coding::Zstandard, Coding::Gzip];
 
-    /// Its name in `Content-Encoding`.
+    /// Returns the name in `Content-Encoding`.
     pub fn name(self) -> &'static str {
         match self {
             Coding::Brotli => "br",
@@ -26,12 +27,12 @@ impl Coding {
         }
     }
 
-    /// Returns the coding of variants whose names have `extension` behind that of the original.
+    /// Returns the coding of the variants whose names end in `extension`.
     pub fn from_extension(extension: &str) -> Option<Coding> {
         Coding::ALL.into_iter().find(|coding| coding.extension() == extension)
     }
 
-    /// What the name of a variant has behind that of the original.
+    /// Returns the extension that a variant's name has behind the name of its original.
     pub fn extension(self) -> &'static str {
         match self {
             Coding::Brotli => ".br",
@@ -41,7 +42,7 @@ impl Coding {
     }
 }
 
-/// The request fields that had a say in a response (RFC 9110 §12.5.5).
+/// The request fields that decided on a response (RFC 9110 section 12.5.5).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Vary(u8);
 
@@ -50,7 +51,7 @@ impl Vary {
     pub const ACCEPT_ENCODING: Vary = Vary(1);
     pub const ORIGIN: Vary = Vary(2);
     pub const ACCEPT: Vary = Vary(4);
-    /// What tells navigation from the loading of a part of a page.
+    /// The fields that tell navigation from the loading of a subresource.
     pub const NAVIGATION: Vary = Vary(4 | 8);
 
     const NAMES: [(Vary, &str); 4] = [
@@ -82,23 +83,23 @@ impl Vary {
     }
 }
 
-/// How much something is wanted, in thousandths; 0: not at all (§12.4.2).
+/// A quality value in thousandths; 0: not acceptable (section 12.4.2).
 type QValue = u16;
 const MOST: QValue = 1000;
 const LEAST: QValue = 1;
 
-/// What `Accept-Encoding` says (§12.5.3).
+/// The value of `Accept-Encoding` (section 12.5.3).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AcceptEncoding {
-    /// In the order of [`Coding::ALL`].
+    /// The quality of each coding, in the order of [`Coding::ALL`].
     weights: [Option<QValue>; 3],
     identity: Option<QValue>,
-    /// Of what is not named.
+    /// The quality of codings that are not named: that of `*`.
     other: Option<QValue>,
 }
 
 impl AcceptEncoding {
-    /// Takes one field line in; several are one list (§5.3).
+    /// Adds one field line. Several lines are one list (section 5.3).
     pub fn apply(&mut self, value: &[u8]) {
         for (coding, weight) in members(value) {
             let is = |name: &str| coding.eq_ignore_ascii_case(name.as_bytes());
@@ -113,13 +114,14 @@ impl AcceptEncoding {
         }
     }
 
-    /// Whether a variant may be wanted at all.
+    /// Returns whether the client may accept a variant at all.
     pub fn want_variants(&self) -> bool {
         *self != AcceptEncoding::default()
     }
 
-    /// What may be sent, best first; `None` is the file without any coding. That may be sent unless it is excluded by
-    /// name or by `*;q=0`, but only where nothing better is there.
+    /// Returns what may be sent, best first; `None` is the file itself. The file itself is
+    /// acceptable unless it is excluded by name or by `*;q=0`, but only where nothing better
+    /// exists.
     pub fn choices(&self) -> impl Iterator<Item = Option<Coding>> + use<> {
         let coded = |index: usize| self.weights[index].or(self.other).unwrap_or(0);
         let identity = match self.other {
@@ -133,7 +135,7 @@ impl AcceptEncoding {
     }
 }
 
-/// What `Accept` says of the two media types that an answer of ours can have (§12.5.1).
+/// What `Accept` says about HTML and JSON, the two media types of listings (section 12.5.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Accept {
     html: QValue,
@@ -141,7 +143,7 @@ pub struct Accept {
 }
 
 impl Accept {
-    /// Takes one field line in.
+    /// Adds one field line.
     pub fn apply(&mut self, value: &[u8]) {
         for (media_type, weight) in members(value) {
             if media_type.eq_ignore_ascii_case(b"text/html") {
@@ -152,18 +154,19 @@ impl Accept {
         }
     }
 
-    /// HTML is wanted by name: by a person, and not by a script that takes whatever comes.
+    /// Returns whether HTML is accepted by name. Browsers do that; scripts that take anything do
+    /// not.
     pub fn has_html(self) -> bool {
         self.html > 0
     }
 
-    /// JSON is wanted by name, and more than HTML.
+    /// Returns whether JSON is accepted by name, and preferred to HTML.
     pub fn prefers_json(self) -> bool {
         self.json > self.html
     }
 }
 
-/// The members of a list, each with its weight; what is malformed is passed over.
+/// Returns the members of a list with their quality values, without the malformed ones.
 fn members(value: &[u8]) -> impl Iterator<Item = (&[u8], QValue)> {
     value.split(|b| *b == b',').filter_map(|member| {
         let mut pieces = member.split(|b| *b == b';').map(<[u8]>::trim_ascii);
@@ -178,7 +181,7 @@ fn members(value: &[u8]) -> impl Iterator<Item = (&[u8], QValue)> {
     })
 }
 
-/// `( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3"0" ] )`.
+/// Parses `( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3"0" ] )`.
 fn parse_weight(text: &[u8]) -> Option<QValue> {
     let (whole, fraction) = match text {
         [whole] => (whole, &[][..]),
@@ -225,7 +228,7 @@ mod tests {
             ("*;q=0, br", "br"),
             ("identity;q=0, *", "br zstd gzip"),
             (" br ; q=0.8 ,, gzip\t;\tQ=0.9", "gzip br identity"),
-            // Malformed weights make no choice.
+            // Members with a malformed quality value are ignored.
             ("br;q=2, gzip", "gzip identity"),
             ("br;q=1.001, gzip", "gzip identity"),
             ("br;q=0.1234, gzip", "gzip identity"),

@@ -1,7 +1,7 @@
-//! Byte ranges (RFC 9110 §14): which parts of a file are asked for.
+//! Byte ranges (RFC 9110 section 14): which parts of a file a request asks for.
 
-/// At most this many parts are sent in one response; whoever asks for more gets the whole file (§14.2 allows that, and
-/// asks servers to beware of many small ranges).
+/// At most this many ranges are sent in one response; a request for more gets the whole file.
+/// Section 14.2 allows that, and warns of requests for many small ranges.
 const MAX_PARTS: usize = 64;
 
 /// The bytes from `first` to `last` of a file, both included.
@@ -12,38 +12,38 @@ pub struct ByteRange {
 }
 
 impl ByteRange {
-    /// Its length in bytes, never 0.
+    /// Returns the length in bytes, which is never 0.
     pub fn length(self) -> u64 {
         self.last - self.first + 1
     }
 }
 
-/// What a `Range` field means for a file of a given length.
+/// The meaning of a `Range` field for a file of a given length.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ranges {
-    /// Send the whole: there is no valid set of ranges, or its parts are not worth it.
+    /// Send the whole file: the set is not valid, or is not worth it.
     Ignored,
     /// Send one range.
     Single(ByteRange),
-    /// Send two parts or more, in the order in which they were asked for.
+    /// Send two or more ranges, in the order of the request.
     Multiple(Vec<ByteRange>),
-    /// 416: no byte of the file is in it.
+    /// 416: the file has no byte of any range.
     Unsatisfiable,
 }
 
-/// What one member of a set asks for.
+/// One member of the set, for a file of a given length.
 enum RangeSpec {
     Range(ByteRange),
-    /// No byte of the file.
+    /// The file has no byte of it.
     Empty,
     /// The end of an empty file, which is the whole of it.
     Whole,
 }
 
 impl Ranges {
-    /// Reads the value of a `Range` field for a file of `len` bytes. A set with any invalid member is ignored whole, as
-    /// are units other than bytes (§14.2), more parts than [`MAX_PARTS`], and parts that overlap so much that they are
-    /// longer than the file.
+    /// Parses the value of a `Range` field for a file of `len` bytes. The whole set is ignored if a
+    /// member is not valid, if its unit is not bytes (section 14.2), if it has more than
+    /// [`MAX_PARTS`] ranges, or if the ranges overlap so much that they are longer than the file.
     pub fn of(value: &[u8], len: u64) -> Ranges {
         let Some((unit, set)) = split_once(value, b'=') else { return Ranges::Ignored };
         if !unit.eq_ignore_ascii_case(b"bytes") || set.trim_ascii() != set {
@@ -76,7 +76,7 @@ impl Ranges {
 }
 
 impl RangeSpec {
-    /// `first-`, `first-last` or `-suffix`, of a file of `len` bytes. `None`: it is invalid.
+    /// Parses `first-`, `first-last` or `-suffix`. Returns `None` if the member is not valid.
     fn of(member: &[u8], len: u64) -> Option<RangeSpec> {
         let (first, last) = split_once(member, b'-')?;
         if first.is_empty() {
@@ -104,13 +104,15 @@ fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..index], &bytes[index + 1..]))
 }
 
-/// What orders numbers of any length: digits without leading zeros, by their count and then one by one.
+/// Returns a key that orders decimal numbers of any length: first the count of digits without
+/// leading zeros, then the digits.
 fn size(digits: &[u8]) -> (usize, &[u8]) {
     let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
     (digits.len() - zeros, &digits[zeros..])
 }
 
-/// `1*DIGIT`; what is past the end of `u64` is past the end of every file, too.
+/// Parses `1*DIGIT`. A number beyond `u64` counts as its maximum: both are beyond the end of every
+/// file.
 fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -132,7 +134,7 @@ mod tests {
             Ranges::Multiple(parts.iter().map(|&(first, last)| ByteRange { first, last }).collect())
         };
         let table = [
-            // §14.1.2
+            // Section 14.1.2.
             ("bytes=0-0", part(0, 0)),
             ("bytes=0-1", part(0, 1)),
             ("bytes=0-9", part(0, 9)),
@@ -153,15 +155,15 @@ mod tests {
             ("bytes=-99999999999999999999999999", part(0, 9)),
             ("bytes=99999999999999999999999999-", Unsatisfiable),
             ("bytes=99999999999999999999999998-99999999999999999999999999", Unsatisfiable),
-            // No byte of the file.
+            // The file has no byte of it.
             ("bytes=10-", Unsatisfiable),
             ("bytes=10-20", Unsatisfiable),
             ("bytes=-0", Unsatisfiable),
             ("bytes=-0,10-", Unsatisfiable),
-            // One that can be had, of several.
+            // One satisfiable range of several.
             ("bytes=10-,2-3", part(2, 3)),
             ("bytes=2-3 , -0", part(2, 3)),
-            // More than one part, in the order of the request, whether they touch or overlap.
+            // More than one range, in the order of the request, whether they touch or overlap.
             ("bytes=0-1,4-5", parts(&[(0, 1), (4, 5)])),
             ("bytes=4-5,0-1", parts(&[(4, 5), (0, 1)])),
             ("bytes=0-0,-1", parts(&[(0, 0), (9, 9)])),
@@ -181,7 +183,7 @@ mod tests {
             "bytes=0-,0-",
             "bytes=0-5,4-9",
             "bytes=0-9,-1",
-            // Invalid, so ignored whole.
+            // Not valid, so ignored.
             "bytes=5-2",
             "bytes=18446744073709551616-18446744073709551615",
             "bytes=0-4,9-5",

@@ -1,21 +1,22 @@
-//! Which pages from elsewhere may read what is served: cross-origin resource sharing, as the Fetch standard has it.
+//! Which pages of other origins may read responses: cross-origin resource sharing (the Fetch
+//! standard).
 
 use crate::http::{RequestInfo, Vary, request::authority::Authority};
 
-/// The pages that may.
+/// The origins whose pages may read responses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cors {
-    /// Every page.
+    /// Any origin.
     AnyOrigin,
-    /// Pages of these origins.
+    /// These origins.
     Origins(Vec<String>),
 }
 
 impl Cors {
-    /// Pages of `origins`; `*` among them is every page.
+    /// Allows `origins`; `*` among them allows any.
     ///
     /// # Errors
-    /// The one that is no origin.
+    /// The text that is not a valid origin.
     pub fn of(origins: &[String]) -> Result<Cors, &str> {
         if origins.iter().any(|origin| origin == "*") {
             return Ok(Cors::AnyOrigin);
@@ -26,7 +27,7 @@ impl Cors {
         }
     }
 
-    /// Appends what the peer's browser is to know; says what that depended on.
+    /// Appends the fields that the browser needs. Returns which request fields decided on them.
     pub fn append(&self, request: &RequestInfo<'_>, out: &mut Vec<u8>) -> Vary {
         let (allowed, vary) = match self {
             Cors::AnyOrigin => (Some(&b"*"[..]), Vary::NOTHING),
@@ -46,12 +47,12 @@ impl Cors {
     }
 }
 
-/// `*` leaves Authorization out. A page may send what it likes: it is read by nobody here.
+/// `*` does not include Authorization. A page may send any field: the server reads none of them.
 const PREFLIGHT: &[u8] = b"Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n\
     Access-Control-Allow-Headers: *, Authorization\r\nAccess-Control-Max-Age: 600\r\n";
 const EXPOSE: &[u8] = b"Access-Control-Expose-Headers: *\r\n";
 
-/// An origin as browsers send it: in lower case, and without the port that goes without saying.
+/// Returns an origin as browsers send it: in lower case, and without the default port.
 fn as_sent(origin: &str) -> String {
     let origin = origin.to_ascii_lowercase();
     let default_port = match origin.split_once("://") {
@@ -62,7 +63,8 @@ fn as_sent(origin: &str) -> String {
     origin.strip_suffix(default_port).unwrap_or(&origin).to_owned()
 }
 
-/// `scheme://host[:port]`, or `null`, as browsers send it (RFC 6454 §6.2).
+/// Returns whether `text` is `scheme://host[:port]` or `null`, as browsers send it (RFC 6454
+/// section 6.2).
 fn is_origin(text: &str) -> bool {
     let Some((scheme, host)) = text.split_once("://") else { return text == "null" };
     let is_scheme = scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));

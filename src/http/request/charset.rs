@@ -1,10 +1,10 @@
-//! What a byte can be part of: one look into a table instead of comparisons for each byte.
+//! Character classes: one table look-up instead of comparisons for each byte.
 
-/// `tchar` (RFC 9110 §5.6.2).
+/// `tchar` (RFC 9110 section 5.6.2).
 pub const TOKEN: u8 = 1;
-/// What nearly all hosts are made of: names of letters, digits and hyphens, IPv4 addresses.
+/// The characters of nearly all hosts: names of letters, digits and hyphens, and IPv4 addresses.
 pub const HOST: u8 = 2;
-/// Visible ASCII that cuts no request target: neither a query nor a fragment begins with it.
+/// Visible ASCII without `?` and `#`, which begin a query and a fragment.
 pub const TARGET: u8 = 4;
 
 static CLASSES: [u8; 256] = classes();
@@ -26,7 +26,7 @@ const fn classes() -> [u8; 256] {
     classes
 }
 
-/// Whether all of `bytes` are in `class`. None is skipped, whatever the first is: that takes no branch.
+/// Returns whether all of `bytes` are in `class`. It has no early exit, and so no branch.
 pub fn are_all(bytes: &[u8], class: u8) -> bool {
     bytes.iter().fold(class, |all, byte| all & CLASSES[usize::from(*byte)]) == class
 }

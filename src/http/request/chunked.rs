@@ -1,4 +1,6 @@
-//! The chunked transfer coding (RFC 9112 §7.1), only to find where a request body ends.
+//! The chunked transfer coding (RFC 9112 section 7.1), only to find where a request body ends.
+//! httparse has a parser of chunk sizes, but it accepts spaces behind the size and any octet in
+//! extensions: two parsers that disagree about the end of a body are a request-smuggling hole.
 
 use crate::http::{MAX_FIELDS, Refusal};
 
@@ -6,22 +8,22 @@ const BAD_SIZE: Refusal = Refusal::bad("A chunk's size is not a hexadecimal numb
 const BAD_END: Refusal = Refusal::bad("A chunk does not end where its size says.");
 const BAD_LINE: Refusal = Refusal::bad("A line of the chunked body is malformed.");
 
-/// What is known of the length of a chunked body, framing and trailers included.
+/// The length of a chunked body in bytes, framing and trailers included.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Length {
-    /// It is whole.
+    /// The body is complete, and this long.
     Known(usize),
-    /// More must come to know it.
+    /// More input is needed.
     Unknown,
-    /// It is more than the bound, however much more.
+    /// The body is longer than the bound.
     TooLong,
 }
 
-/// How long the chunked body at the beginning of `input` is. What comes after `at_most` bytes is not looked at, so that
-/// the answer is the same however the input was cut into reads.
+/// Returns the length of the chunked body at the beginning of `input`. Nothing beyond `at_most`
+/// bytes is parsed, so that the answer does not depend on how the input was split into reads.
 ///
 /// # Errors
-/// 400: where a body ends must never be a guess.
+/// 400: the end of a body must never be a guess.
 pub fn length(input: &[u8], at_most: usize) -> Result<Length, Refusal> {
     let is_cut = input.len() > at_most;
     match within(&input[..input.len().min(at_most)], at_most)? {
@@ -51,7 +53,8 @@ fn within(input: &[u8], at_most: usize) -> Result<Length, Refusal> {
     }
 }
 
-/// The next line without its CRLF. No control but a tab may stand in it, a bare CR or LF least of all.
+/// Returns the next line without its CRLF. It has no control character but tabs, and above all no
+/// bare CR or LF.
 fn line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
     let end = input.iter().position(|b| (*b < b' ' && *b != b'\t') || *b == 0x7f);
     match end.map(|end| (end, &input[end..])) {
@@ -62,7 +65,7 @@ fn line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
     }
 }
 
-/// `1*HEXDIG [ ";" extensions ]`. Nothing else: no sign, no `0x`, no space.
+/// Parses `1*HEXDIG [ ";" extensions ]`, and nothing else: no sign, no `0x`, no space.
 fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
     let digits = line.split(|b| *b == b';').next().unwrap_or_default();
     if digits.is_empty() || digits.len() > 16 || !digits.iter().all(u8::is_ascii_hexdigit) {
@@ -71,10 +74,10 @@ fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
     std::str::from_utf8(digits).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok()).ok_or(BAD_SIZE)
 }
 
-/// The length of the trailer section, its empty line included.
+/// Returns the length of the trailer section, its empty line included.
 fn trailers(input: &[u8]) -> Result<Option<usize>, Refusal> {
     let mut none = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    // httparse forgives a line that ends in a bare LF; `line` does not.
+    // httparse accepts a line that ends in a bare LF; `line` does not.
     let mut at = 0;
     loop {
         let Some(line) = line(&input[at..])? else { return Ok(None) };
@@ -155,7 +158,7 @@ mod tests {
         assert_eq!(length(b"5\r\nhello\r\n64\r\n", 100), too_long);
         assert_eq!(length(b"0;an extension without end", 10), too_long);
         assert_eq!(length(b"0\r\nTrailer: without end", 10), too_long);
-        // What is wrong behind the bound does not change the answer.
+        // Faults beyond the bound do not change the answer.
         assert_eq!(length(b"5\r\nhello\r\n0\r\nX: y\r\n\0", 10), too_long);
     }
 }

@@ -1,69 +1,74 @@
-//! The field lines of a head, as far as they concern every request: who is asked, where the request ends, whether the
-//! connection goes on.
+//! The field lines of a head, as far as they concern every request: its host, the framing of its
+//! body, the connection, and what decides on the response.
 //!
-//! httparse cuts the lines. What it forgives and we do not is a line that ends in a bare LF.
+//! httparse splits the lines. It accepts lines that end in a bare LF; this module does not.
 
 use std::borrow::Cow;
 
 use super::authority::Authority;
 use crate::http::{Accept, AcceptEncoding, MAX_FIELDS, Preconditions, Refusal, Status};
 
-/// Most heads have no more field lines: room for as many as may be costs more than to parse those.
+/// Most heads have no more field lines. An array for as many as are allowed costs more than to
+/// parse these.
 const USUAL_FIELDS: usize = 16;
 
 /// The minor version of HTTP/1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
     Http10,
-    /// 1.1, or a later one of which 1.1 is understood (RFC 9110 §2.5).
+    /// 1.1, or a later minor version, which 1.1 understands (RFC 9110 section 2.5).
     Http11,
 }
 
-/// Whether the connection goes on after the response, and whether that is to be said (RFC 9112 §9.3).
+/// Whether the connection goes on after the response, and whether the response says so (RFC 9112
+/// section 9.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Persistence {
     Close,
     KeepAlive,
-    /// HTTP/1.0: only if it is said.
+    /// HTTP/1.0, where the response has to say so.
     KeepAliveExplicit,
 }
 
-/// What the field lines say.
+/// The field lines of a request.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct HeaderFields<'a> {
     host: Option<&'a [u8]>,
     content_length: Option<&'a [u8]>,
     transfer_encoding: Option<&'a [u8]>,
-    /// What `Sec-Fetch-Mode` says, if a browser says it.
+    /// Whether `Sec-Fetch-Mode` is `navigate`, if a browser sent the field.
     is_navigation: Option<bool>,
     pub accept: Accept,
     pub accept_encoding: AcceptEncoding,
     pub origin: Option<&'a [u8]>,
-    /// A browser says what a page from elsewhere wants to send (Fetch).
+    /// `Access-Control-Request-Method` is there: a browser asks what a page of another origin may
+    /// send (Fetch).
     pub names_method: bool,
     pub referer: Option<&'a [u8]>,
     pub user_agent: Option<&'a [u8]>,
-    /// Most requests have none.
+    /// Boxed, because most requests have none.
     pub preconditions: Option<Box<Preconditions<'a>>>,
     close: bool,
     keep_alive: bool,
     pub expects_continue: bool,
-    /// An `Expect` that nobody here can meet.
+    /// There is an `Expect` that the server cannot meet.
     pub unmet_expectation: bool,
 }
 
-/// Where the request's body ends (RFC 9112 §6).
+/// How the end of the request's body is found (RFC 9112 section 6).
 pub enum Framing {
     Length(u64),
     Chunked,
 }
 
 impl<'a> HeaderFields<'a> {
-    /// Takes in the field lines at the beginning of `input`, up to the empty line, and says how long they are.
+    /// Parses the field lines at the beginning of `input`, up to the empty line. Returns their
+    /// length in bytes; `None`: they are not complete.
     pub fn read(&mut self, input: &'a [u8], at_most: usize) -> Result<Option<usize>, Refusal> {
         const TOO_LARGE: Refusal =
             Refusal::closing(Status::RequestHeaderFieldsTooLarge, "The request's head is too large.");
-        // Nothing behind the bound is looked at, so that the answer does not depend on how the input was cut.
+        // Nothing beyond the bound is parsed, so that the answer does not depend on how the input
+        // was split into reads.
         let within = &input[..input.len().min(at_most)];
         let (mut few, mut many);
         few = [httparse::EMPTY_HEADER; USUAL_FIELDS];
@@ -137,7 +142,7 @@ impl<'a> HeaderFields<'a> {
         }
     }
 
-    /// How long the body is. Two answers to that are none.
+    /// Returns how the end of the body is found. Two ways at once are refused.
     pub fn framing(&self, version: Version) -> Result<Framing, Refusal> {
         match (self.transfer_encoding, self.content_length) {
             (None, None) => Ok(Framing::Length(0)),
@@ -165,8 +170,8 @@ impl<'a> HeaderFields<'a> {
         }
     }
 
-    /// Whether a person goes to the address, rather than a page loading a part of itself: browsers say so (Fetch
-    /// Metadata), and from others a wish for HTML is taken for it.
+    /// Returns whether the request is a navigation and not for a subresource. Browsers say so
+    /// (Fetch Metadata); from other clients, accepting HTML by name counts.
     pub fn is_navigation(&self) -> bool {
         self.is_navigation.unwrap_or(self.accept.has_html())
     }
@@ -181,7 +186,7 @@ impl<'a> HeaderFields<'a> {
     }
 }
 
-/// Looks at all pairs of bytes, without an early end: many at once that way.
+/// Compares all pairs of bytes without an early exit, so that several are compared at once.
 fn has_bare_lf(lines: &[u8]) -> bool {
     let pairs = lines.iter().zip(lines.iter().skip(1));
     lines.first() == Some(&b'\n')
@@ -195,7 +200,7 @@ fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8], twice: &'static str) 
     }
 }
 
-/// `1*DIGIT` (RFC 9110 §8.6): no sign, no list, no number that does not fit.
+/// Parses `1*DIGIT` (RFC 9110 section 8.6): no sign, no list, no number that does not fit.
 fn content_length(digits: &[u8]) -> Result<u64, Refusal> {
     let only_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(digits)

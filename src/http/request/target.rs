@@ -1,4 +1,5 @@
-//! From a request target (RFC 9112 §3.2) to a path in the site: the place where traversal dies.
+//! From a request target (RFC 9112 section 3.2) to a path in the site: the place where path
+//! traversal is stopped.
 
 use std::borrow::Cow;
 
@@ -10,8 +11,8 @@ use crate::{http::Refusal, site_path::SitePath};
 /// A request target, by its form, in visible ASCII. `query` is without its question mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target<'a> {
-    /// Origin form, or absolute form, which has an authority. `path` begins with a slash, or is empty where an absolute
-    /// form names no path.
+    /// Origin form, or absolute form, which has an authority. `path` begins with a slash, or is
+    /// empty where an absolute form names no path.
     Path { authority: Option<Authority<'a>>, path: &'a [u8], query: Option<&'a [u8]> },
     /// `*`, for OPTIONS.
     Asterisk,
@@ -32,7 +33,8 @@ impl<'a> Target<'a> {
 /// Parses the target of a request with `method`.
 ///
 /// # Errors
-/// 400 for a form that the method does not take, a fragment, and any byte that is not visible ASCII.
+/// 400 for a form that the method does not take, a fragment, and any byte that is not visible
+/// ASCII.
 pub fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Refusal> {
     let query_at = find_query(target)?;
     match (method, target) {
@@ -49,7 +51,7 @@ pub fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Refusal>
     }
 }
 
-/// Where the query's question mark is, if there is one.
+/// Returns where the question mark of the query is, if there is one.
 fn find_query(target: &[u8]) -> Result<Option<usize>, Refusal> {
     if charset::are_all(target, charset::TARGET) {
         return Ok(None);
@@ -94,7 +96,7 @@ pub fn locate(path: &[u8]) -> Result<SitePath<'_>, Refusal> {
     SitePath::parse(decoded).ok_or(Refusal::NOT_FOUND)
 }
 
-/// Percent-decodes once. An encoded slash would change which names there are, so that no file has it.
+/// Percent-decodes once. An encoded slash would change the names of the path, so it names no file.
 fn decode(path: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     let mut rest = path;
     while let Some(percent) = memchr::memchr(b'%', rest) {

@@ -1,40 +1,42 @@
-//! Several parts of a file in one response: the framing of `multipart/byteranges` (RFC 9110 §14.6, RFC 2046 §5.1).
+//! Several ranges of a file in one response: the framing of `multipart/byteranges` (RFC 9110
+//! section 14.6, RFC 2046 section 5.1).
 //!
-//! The parts themselves stay where they are. What stands between them is known beforehand, and so is the length.
+//! The ranges themselves stay in the file. The framing between them is known beforehand, and so is
+//! the length.
 
 use crate::http::{ByteRange, Representation};
 
-/// The framing of a body with `parts` of the file that `facts` are about.
+/// The framing of a body with `ranges` of `file`.
 #[derive(Debug, Clone, Copy)]
 pub struct ByteRanges<'a> {
     pub file: &'a Representation,
     pub ranges: &'a [ByteRange],
 }
 
-/// RFC 2046 §5.1.1.
+/// RFC 2046 section 5.1.1.
 const MAX_BOUNDARY: usize = 70;
 
 impl ByteRanges<'_> {
-    /// What tells the parts apart: the tag, which no file holds by chance. One that was made to hold its own deceives
-    /// nobody but its readers.
+    /// Returns the boundary, derived from the entity tag. A file would have to contain its own hash
+    /// to collide with it.
     fn boundary(&self) -> String {
         let mut boundary = format!("oneloop-{}", self.file.validators.tag.trim_matches('"'));
         boundary.truncate(MAX_BOUNDARY);
         boundary
     }
 
-    /// The value of `Content-Type`.
+    /// Returns the value of `Content-Type`.
     pub fn media_type(&self) -> String {
         format!("multipart/byteranges; boundary={}", self.boundary())
     }
 
-    /// The length of the whole body in bytes.
+    /// Returns the length of the whole body in bytes.
     pub fn length(&self) -> u64 {
         let delimiters: usize = (0..=self.ranges.len()).map(|index| self.delimiter(index).len()).sum();
         delimiters as u64 + self.ranges.iter().map(|part| part.length()).sum::<u64>()
     }
 
-    /// What stands before the part of number `index`, or behind the last one.
+    /// Returns what comes before the range of number `index`, or behind the last one.
     pub fn delimiter(&self, index: usize) -> String {
         let (boundary, Representation { media_type, len, .. }) = (self.boundary(), self.file);
         let line_end = if index == 0 { "" } else { "\r\n" };

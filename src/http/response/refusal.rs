@@ -1,37 +1,39 @@
-//! A refusal: a request that gets no file, and the sentence that says why. It travels by `?` and is rendered in one
-//! place, [`render`](super::render).
+//! A refusal: why a request does not get what it asked for. It is an error value that travels by
+//! `?`, and becomes a response in [`answer`](super::answer).
 
 use std::sync::LazyLock;
 
 use super::status::Status;
 
-/// Why a request is not answered with what it asked for.
+/// Why a request does not get what it asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
     pub status: Status,
-    /// A sentence for the person on the other side; HTML-safe, as it is ours.
+    /// A sentence for the person who reads the page. It goes into HTML as it is.
     pub why: &'static str,
-    /// Whether the connection can go on: false where the end of the request is not known for certain.
+    /// Whether the connection can go on. It cannot if the end of the request is not known for
+    /// certain.
     pub persists: bool,
 }
 
 impl Refusal {
-    /// A request that is malformed or ambiguous: 400, and nothing after it can be trusted (RFC 9112 §9.3, §11.2).
+    /// Refuses a malformed or ambiguous request: 400, and nothing behind it can be trusted (RFC
+    /// 9112 sections 9.3 and 11.2).
     pub const fn bad(why: &'static str) -> Refusal {
         Refusal::closing(Status::BadRequest, why)
     }
 
-    /// A refusal of a request whose end is known.
+    /// Refuses a request whose end is known.
     pub const fn new(status: Status, why: &'static str) -> Refusal {
         Refusal { status, why, persists: true }
     }
 
-    /// A refusal after which the connection is closed.
+    /// Refuses a request and closes the connection.
     pub const fn closing(status: Status, why: &'static str) -> Refusal {
         Refusal { status, why, persists: false }
     }
 
-    /// What is missing is a 404; so is what must not be seen.
+    /// Nothing is there, or nothing that may be seen.
     pub const NOT_FOUND: Refusal = Refusal::new(Status::NotFound, "There is nothing at this address.");
     pub const FORBIDDEN: Refusal = Refusal::new(Status::Forbidden, "The server may not read this file.");
     pub const NOT_ACCEPTABLE: Refusal =

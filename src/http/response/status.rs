@@ -1,4 +1,4 @@
-//! The status codes that this server sends (RFC 9110 §15).
+//! The status codes that this server sends (RFC 9110 section 15).
 
 macro_rules! statuses {
     ($($name:ident = $code:literal, $reason:literal;)*) => {
@@ -7,19 +7,20 @@ macro_rules! statuses {
         pub enum Status { $(#[doc = concat!($code, " ", $reason)] $name),* }
 
         impl Status {
-            /// The three digits.
+            /// Returns the three digits as a number.
             pub fn code(self) -> u16 {
                 match self { $(Status::$name => $code),* }
             }
 
-            /// The beginning of a head: the status line, and the next line up to the value of `Date`.
+            /// Returns the beginning of a head: the status line, `Server`, and `Date` up to its
+            /// value.
             pub fn head(self) -> &'static str {
                 match self {
                     $(Status::$name => concat!("HTTP/1.1 ", $code, " ", $reason, "\r\nServer: oneloop\r\nDate: ")),*
                 }
             }
 
-            /// The code and its reason phrase: `404 Not Found`.
+            /// Returns the code and its reason phrase: `404 Not Found`.
             pub fn line(self) -> &'static str {
                 match self { $(Status::$name => concat!($code, " ", $reason)),* }
             }
