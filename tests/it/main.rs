@@ -8,6 +8,7 @@ mod comforts;
 mod conditional;
 mod configuration;
 mod directories;
+mod docs;
 mod drain;
 mod fairness;
 mod files;
