@@ -1,4 +1,5 @@
-//! The command line: definitions and nothing else. Completions and the man page are made from them.
+//! The definitions of the command line, and nothing else. Help, completions and the man page are
+//! made from them.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -12,24 +13,24 @@ use oneloop::{
     trace::{SourceId, source_id},
 };
 
-/// Serves a directory over HTTP from one thread and one poller.
+/// Serve a directory over HTTP from one thread and one poller
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, args_conflicts_with_subcommands = true, disable_help_subcommand = true, after_help = ENVIRONMENT)]
+#[command(version, max_term_width = 100, args_conflicts_with_subcommands = true, disable_help_subcommand = true, after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// The directory to serve
+    /// Directory to serve
     #[arg(default_value = "static", env = "ONELOOP_DIR", hide_env = true)]
     pub dir: PathBuf,
 
-    #[command(flatten, next_help_heading = "Where to listen")]
+    #[command(flatten, next_help_heading = "Listening")]
     pub listen: ListenArgs,
 
-    #[command(flatten, next_help_heading = "The site")]
+    #[command(flatten, next_help_heading = "Site")]
     pub site: SiteArgs,
 
-    #[command(flatten, next_help_heading = "What responses say")]
+    #[command(flatten, next_help_heading = "Responses")]
     pub responses: ResponseArgs,
 
     #[command(flatten, next_help_heading = "Limits")]
@@ -38,85 +39,98 @@ pub struct Cli {
     #[command(flatten, next_help_heading = "Output")]
     pub output: OutputArgs,
 
-    #[command(flatten, next_help_heading = "Watching the loop")]
+    #[command(flatten, next_help_heading = "Tracing")]
     pub trace: TraceArgs,
 }
 
-const ENVIRONMENT: &str = "\
-DIR and every option with a long name but --verbose and --quiet can be set by an environment variable, too: \
---idle-timeout by ONELOOP_IDLE_TIMEOUT, DIR by ONELOOP_DIR. Where an option can be given again, commas part the values of its variable, and line ends those of \
-ONELOOP_HEADER. A directory that is called like a command is served as ./NAME.";
+const AFTER_HELP: &str = "\
+Environment:
+  DIR and every option except --verbose and --quiet can also be set in the environment:
+  ONELOOP_DIR, ONELOOP_IDLE_TIMEOUT for --idle-timeout. Repeatable options take a
+  comma-separated list; ONELOOP_HEADER takes one header per line.
+
+Examples:
+  oneloop                            serve ./static on http://127.0.0.1:8000/
+  oneloop dist --spa --port 3000     serve a single-page application
+  oneloop . --listing -b 0.0.0.0     share the current directory with the network
+  oneloop site --access-log=log      log every response to a file
+  oneloop --trace                    show what the loop does, step by step
+  oneloop lesson 1                   learn how an event loop works
+  oneloop ./lesson                   serve a directory named like a command";
 
 #[derive(Debug, Args)]
 pub struct ListenArgs {
-    /// The port to listen on; 0 takes any free one
+    /// Port to listen on; 0 takes any free one
     #[arg(short, long, default_value_t = 8000, env = "ONELOOP_PORT", hide_env = true)]
     pub port: u16,
 
-    /// An address or name to listen on; can be given again (0.0.0.0 and :: are everybody)
+    /// Address or host name to listen on; repeatable (0.0.0.0 and :: accept connections from
+    /// anywhere)
     #[arg(short, long, value_name = "ADDR", default_value = "127.0.0.1")]
     #[arg(value_delimiter = ',', env = "ONELOOP_BIND", hide_env = true)]
     pub bind: Vec<String>,
 
-    /// Let other processes of this user listen on the same port, too: one for each core
+    /// Let other processes of this user listen on the same port (SO_REUSEPORT): one for each core
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_REUSE_PORT", hide_env = true)]
     pub reuse_port: bool,
 
-    /// Answer to this host, too, while only this machine can connect; * is every host; can be given again
+    /// Also accept this Host header when listening on loopback only (* for any); repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',', env = "ONELOOP_ALLOW_HOST", hide_env = true)]
     pub allow_host: Vec<String>,
 
-    /// Answer every datagram on this host:port with itself, on the same poller
+    /// Echo UDP datagrams on HOST:PORT
     #[arg(long, value_name = "ADDR", env = "ONELOOP_UDP_ECHO", hide_env = true)]
     pub udp_echo: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub struct SiteArgs {
-    /// The file that stands for its directory
+    /// Name of the index file of a directory
     #[arg(long, value_name = "NAME", default_value = "index.html", value_parser = file_name)]
     #[arg(env = "ONELOOP_INDEX", hide_env = true)]
     pub index: String,
 
-    /// List a directory without an index file: as a page, or as JSON for who accepts that rather
+    /// List directories that have no index file, as HTML or (if the client prefers it) JSON
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_LISTING", hide_env = true)]
     pub listing: bool,
 
-    /// Answer navigation to what is missing with FILE [index.html], for a single-page application; assets stay a 404
+    /// Answer navigation to missing paths with FILE [index.html], for a single-page application;
+    /// missing assets stay a 404
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "index.html")]
     #[arg(env = "ONELOOP_SPA", hide_env = true)]
     pub spa: Option<String>,
 
-    /// Answer /about with about.html, and send there who asks for /about.html
+    /// Serve about.html at /about and redirect /about.html to it
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_CLEAN_URLS", hide_env = true)]
     pub clean_urls: bool,
 
-    /// Serve the site at PATH, such as /app
+    /// Serve the site below this URL path, such as /app
     #[arg(long, value_name = "PATH", default_value = "/", env = "ONELOOP_BASE_PATH", hide_env = true)]
     pub base_path: String,
 
-    /// Serve and list hidden files, too: names that begin with a dot
+    /// Serve and list hidden files (names that begin with a dot)
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_HIDDEN", hide_env = true)]
     pub hidden: bool,
 
-    /// Follow symbolic links wherever they lead, out of the directory, too
+    /// Follow symbolic links that lead out of the directory
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_FOLLOW_LINKS", hide_env = true)]
     pub follow_links: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct ResponseArgs {
-    /// How long copies of files are good; no-cache means that the server is asked each time
+    /// Cache-Control for files; no-cache makes clients revalidate every time
     #[arg(long, value_name = "VALUE", default_value = "no-cache")]
     #[arg(env = "ONELOOP_CACHE_CONTROL", hide_env = true)]
     pub cache_control: String,
 
-    /// Say 'NAME: VALUE' with every response; '/assets/* NAME: VALUE' on paths of that form only; can be given again
+    /// Add 'NAME: VALUE' to every response, or '/assets/* NAME: VALUE' to responses for matching
+    /// paths; repeatable
     #[arg(long, value_name = "LINE", value_parser = header_lines)]
     #[arg(env = "ONELOOP_HEADER", hide_env = true)]
     pub header: Vec<HeaderLines>,
 
-    /// Let pages of ORIGIN, or of any, read what is served (CORS); can be given again
+    /// Allow pages of ORIGIN, or of any origin, to read responses (CORS); repeatable
     #[arg(long, value_name = "ORIGIN", num_args = 0..=1, require_equals = true, default_missing_value = "*")]
     #[arg(value_delimiter = ',', env = "ONELOOP_CORS", hide_env = true)]
     pub cors: Vec<String>,
@@ -124,96 +138,98 @@ pub struct ResponseArgs {
 
 #[derive(Debug, Args)]
 pub struct LimitArgs {
-    /// Connections open at once, further peers wait [default: what the limit of descriptors allows]
+    /// Maximum concurrent connections; others wait in the backlog [default: from the open-file
+    /// limit]
     #[arg(long, value_name = "N", value_parser = positive, env = "ONELOOP_MAX_CONNECTIONS", hide_env = true)]
     pub max_connections: Option<usize>,
 
-    /// How long a request may take to arrive, from its first byte; 0 is for ever
+    /// Close a connection that does not send a complete request in this time; 0 disables
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_limit)]
     #[arg(env = "ONELOOP_HEAD_TIMEOUT", hide_env = true)]
     pub head_timeout: TimeLimit,
 
-    /// How long a connection may be silent between two requests; 0 is for ever
+    /// Close a connection that is idle between requests for this long; 0 disables
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = time_limit)]
     #[arg(env = "ONELOOP_IDLE_TIMEOUT", hide_env = true)]
     pub idle_timeout: TimeLimit,
 
-    /// How long a peer may take nothing of what is sent to it; 0 is for ever
+    /// Close a connection that accepts no data for this long; 0 disables
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time_limit)]
     #[arg(env = "ONELOOP_SEND_TIMEOUT", hide_env = true)]
     pub send_timeout: TimeLimit,
 
-    /// How long the responses under way may take after Ctrl-C or SIGTERM; 0 is for ever
+    /// Let responses in progress take this long after Ctrl-C or SIGTERM; 0 is without limit
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_limit)]
     #[arg(env = "ONELOOP_DRAIN_TIMEOUT", hide_env = true)]
     pub drain_timeout: TimeLimit,
 
-    /// Ask about each file in every turn of the loop, even where the kernel tells of changes
+    /// Do not use inotify; stat cached files on every turn instead
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_NO_WATCH", hide_env = true)]
     pub no_watch: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct OutputArgs {
-    /// Write one line a response to FILE, or to standard output (there by default if it is a terminal)
+    /// Write an access log to FILE, or to standard output (the default on a terminal)
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
     #[arg(env = "ONELOOP_ACCESS_LOG", hide_env = true)]
     pub access_log: Option<PathBuf>,
 
-    /// How the lines of the access log look
+    /// Format of the access log
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormatArg::Common)]
     #[arg(env = "ONELOOP_ACCESS_LOG_FORMAT", hide_env = true)]
     pub access_log_format: LogFormatArg,
 
-    /// More diagnostics on standard error; can be given again
+    /// Log more to standard error; repeatable
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
 
-    /// Errors only; given twice, nothing at all
+    /// Log errors only; twice: log nothing
     #[arg(short, long, action = ArgAction::Count)]
     pub quiet: u8,
 }
 
 #[derive(Debug, Clone, Args)]
 pub struct TraceArgs {
-    /// Tell on standard error what the loop does, a line a step; SIGUSR1 turns that on and off, too
+    /// Trace the loop to standard error, one line per step; SIGUSR1 toggles it
     #[arg(long, value_name = "LEVEL", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "io")]
     #[arg(env = "ONELOOP_TRACE", hide_env = true)]
     pub trace: Option<TraceLevelArg>,
 
-    /// Tell of these alone: connections such as c3, listeners such as L1, u1, loop; can be given again
+    /// Trace only these sources (c3, L1, u1, loop); repeatable
     #[arg(long, value_name = "WHO", value_delimiter = ',', value_parser = source_id)]
     #[arg(env = "ONELOOP_TRACE_ONLY", hide_env = true)]
     pub trace_only: Vec<SourceId>,
 
-    /// Record what the loop does in FILE, for a viewer such as ui.perfetto.dev; what was in FILE is lost
+    /// Record the loop in FILE for ui.perfetto.dev; overwrites FILE
     #[arg(long, value_name = "FILE", env = "ONELOOP_TRACE_FILE", hide_env = true)]
     pub trace_file: Option<PathBuf>,
 
-    /// Stand still at each wake-up, and ask what to do: only while this machine alone can connect
+    /// Stop at every wake-up and prompt for a command (loopback only)
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_STEP", hide_env = true)]
     pub step: bool,
 
-    /// Step by the commands in FILE instead of asking
+    /// Read the commands of --step from FILE
     #[arg(long, value_name = "FILE", env = "ONELOOP_STEP_SCRIPT", hide_env = true)]
     pub step_script: Option<PathBuf>,
 }
 
-/// How much is told of the loop.
+/// How much of the loop is traced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TraceLevelArg {
-    /// When it wakes, and who comes and goes
+    /// Wake-ups, and connections that open and close
     Wakes,
     /// Every call and decision
     Io,
-    /// The first bytes of what comes and goes, too
+    /// The first bytes of input and output too
     Bytes,
 }
 
 impl Cli {
-    /// Reads the command line and the environment; what is wrong with them ends the process.
+    /// Parses the command line and the environment. A mistake in them ends the process.
     pub fn read() -> Cli {
-        // A variable that is empty counts as not set, and none counts for a command that serves nothing.
+        // An empty variable counts as not set. Subcommands, which serve nothing, ignore all
+        // variables.
         let is_command = std::env::args_os()
             .nth(1)
             .is_some_and(|first| ["lesson", "completions", "man"].iter().any(|name| first == *name));
@@ -225,23 +241,23 @@ impl Cli {
     }
 }
 
-/// What can be asked for instead of serving.
+/// Commands other than serving a directory.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Watch the loop in eight small plays, or list them: oneloop lesson 1
+    /// Run one of eight lessons about the loop, or list them
     Lesson {
         number: Option<u8>,
-        /// Put a bug in that many a first server has, and show both side by side
+        /// Inject a classic bug and show both runs side by side
         #[arg(long = "break", value_name = "NAME", requires = "number")]
         broken: Option<String>,
     },
     /// Print completions for a shell
     Completions { shell: Shell },
-    /// Print the man page: oneloop man | man -l -
+    /// Print the man page (oneloop man | man -l -)
     Man,
 }
 
-/// How a line of the access log looks.
+/// The format of an access-log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormatArg {
     /// host - - [time] "request line" status bytes seconds
@@ -252,7 +268,8 @@ pub enum LogFormatArg {
     Json,
 }
 
-/// What one --header says: usually a line; its variable can hold several, and an empty one at its end.
+/// The header rules of one --header: usually one line. A variable can hold several, and end with an
+/// empty one.
 #[derive(Debug, Clone)]
 pub struct HeaderLines(pub Vec<HeaderRule>);
 
@@ -264,7 +281,7 @@ fn header_lines(text: &str) -> Result<HeaderLines, String> {
     })
 }
 
-/// A span of time, or none for "for ever".
+/// A time limit; `None`: no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeLimit(pub Option<Duration>);
 

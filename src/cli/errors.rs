@@ -10,7 +10,7 @@ use rustix::io::Errno;
 pub enum Failure {
     /// The operator asked for something that is not there.
     Usage(String),
-    /// The system did not give what was asked for.
+    /// A system call failed.
     System(String),
 }
 

@@ -1,4 +1,4 @@
-//! `oneloop lesson`: a lesson on a terminal, or on paper where nobody sits at one.
+//! `oneloop lesson`: a lesson on a terminal or, where standard output is not one, as plain text.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -10,20 +10,21 @@ use rustix::termios::tcgetwinsize;
 
 use super::errors::Failure;
 
-/// Columns where nobody says how many there are.
+/// Columns where the terminal does not report its width.
 const WIDTH: usize = 160;
-/// In fewer columns two plays stand one after the other, for what is cut off may be the point.
+/// With fewer columns two runs are printed one below the other: what would be cut off may be the
+/// point.
 const SIDE_BY_SIDE: usize = 120;
-/// What else is different.
+/// How else the broken loop differs.
 const TWIN: &str =
     "(It has no timers and no UDP, and reads until WouldBlock. The rest of the difference is the bug.)";
-/// The longest line of text.
+/// The longest line of prose, in columns.
 const LINE: usize = 100;
 
-/// Gives lesson `number`, or lists them all; `broken` puts a bug in, by its name.
+/// Runs lesson `number`, or lists all lessons; `broken` is the name of a bug to inject.
 ///
 /// # Errors
-/// There is no such lesson, it has no such bug, or the system does not give what it needs.
+/// There is no such lesson, the lesson has no such bug, or the system lacks a resource.
 pub fn run_lesson(number: Option<u8>, broken: Option<&str>) -> Result<(), Failure> {
     let Some(number) = number else {
         return print(&list()).map_err(|e| cannot_tell(&e));
@@ -76,7 +77,7 @@ fn give(lesson: &Lesson, bug: Option<Bug>) -> Result<(), Failure> {
     shown.map_err(|e| Failure::system("the lesson cannot be given", &e))
 }
 
-/// The lesson as its page has it: what will be seen, a guess, what is seen, and why.
+/// Prints a lesson: what to expect, a question, what happens, and why.
 fn show(lesson: &Lesson, width: usize) -> io::Result<()> {
     let part = |name| wrapped(section(lesson.page, name), width);
     print(&format!(
@@ -104,7 +105,8 @@ fn show(lesson: &Lesson, width: usize) -> io::Result<()> {
     print(&text)
 }
 
-/// The loop and its twin side by side, and what is wrong with that one.
+/// Prints the runs of the loop and of the broken loop side by side, and what is wrong with the
+/// second.
 fn compare(lesson: &Lesson, bug: Bug, width: usize) -> io::Result<()> {
     let name = bug.name();
     let play = |title: &str, bug| {
@@ -146,7 +148,7 @@ fn wrap(paragraph: &str, width: usize) -> String {
     wrapped
 }
 
-/// Asks whoever sits at the terminal; what the answer was worth.
+/// Asks for a prediction on a terminal. Returns a sentence about the answer.
 fn ask(answer: &str) -> io::Result<String> {
     let is_asked = io::stdin().is_terminal() && io::stdout().is_terminal();
     if !is_asked {
@@ -162,7 +164,7 @@ fn ask(answer: &str) -> io::Result<String> {
     })
 }
 
-/// Whoever does not read to the end has seen enough.
+/// Prints `text`. A reader that stops reading is not an error.
 fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -1,9 +1,10 @@
-//! The log, on standard error: a line each, dropped where nobody takes it.
+//! The log, on standard error: one line a record, dropped if its reader is too slow.
 //!
-//! The logger is `simple_logger`. It prints with `eprintln!`, which blocks on a full pipe and panics on a failed write, so
-//! it never gets the real standard error. Descriptor 2 becomes a pipe of ours: the logger writes into it only when poll(2)
-//! says that a short line fits, and its other end is one more source on the poller, from where lines go to the real
-//! standard error as far as their reader takes them.
+//! The logger is `simple_logger`. It prints with `eprintln!`, which blocks on a full pipe and
+//! panics on a failed write, so it never gets the real standard error. Descriptor 2 becomes a pipe
+//! of ours: the logger writes into it only when poll(2) says that a short line fits, and its other
+//! end is one more source on the poller, from where lines go to the real standard error as far as
+//! their reader takes them.
 
 use std::{
     cell::RefCell,
@@ -29,8 +30,8 @@ use rustix::{
 };
 use simple_logger::SimpleLogger;
 
-/// A message is cut here, in bytes. With its prefix it fits into PIPE_BUF (4,096 bytes), for which there is room in a pipe
-/// that is writable (pipe(7)).
+/// A message is cut here, in bytes. With its prefix it fits into PIPE_BUF (4,096 bytes), for which
+/// there is room in a pipe that is writable (pipe(7)).
 const MAX_MESSAGE: usize = 3_000;
 
 /// The reading end of the log, and where its lines go.
@@ -159,8 +160,8 @@ impl PrioritySource for Drain {
     }
 }
 
-/// Hands a record to `simple_logger` if its line fits into the pipe. It never blocks and never fails: the reading end is
-/// ours, and stays open.
+/// Hands a record to `simple_logger` if its line fits into the pipe. It never blocks and never
+/// fails, because the reading end is ours and stays open.
 struct PipeLogger {
     inner: SimpleLogger,
     writer: OwnedFd,

@@ -35,7 +35,8 @@ pub fn trace_file(path: &Path) -> Result<File, Failure> {
     })
 }
 
-/// Opens a file to write to. A FIFO that nobody reads must not keep us waiting: fifo(7).
+/// Opens a file to write to. `O_NONBLOCK`: a FIFO without a reader must not block the start
+/// (fifo(7)).
 fn open(how: &mut OpenOptions, path: &Path) -> io::Result<File> {
     how.create(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path)
 }
