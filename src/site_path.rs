@@ -19,8 +19,20 @@ pub const PATH: &AsciiSet =
 
 /// A path below the root of the site: names joined by single slashes, none of them `.` or `..`. It
 /// begins without a slash, and ends in one if it means a directory. The root is the empty path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SitePath<'a>(Cow<'a, [u8]>);
+#[derive(Debug, Clone)]
+pub struct SitePath<'a> {
+    path: Cow<'a, [u8]>,
+    /// False: no name begins with a dot, as was seen when the path was parsed.
+    may_have_dotfile: bool,
+}
+
+impl PartialEq for SitePath<'_> {
+    fn eq(&self, other: &SitePath<'_>) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Eq for SitePath<'_> {}
 
 /// Which names that begin with a dot may be requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,10 +52,7 @@ impl DotfilePolicy {
 
     /// Returns whether all names of `path` may be requested.
     pub fn allow_all(self, path: &SitePath<'_>) -> bool {
-        let pairs = path.0.iter().zip(path.0.iter().skip(1));
-        let has_dots = path.0.first() == Some(&b'.')
-            || pairs.fold(false, |has, (before, byte)| has | ((*before == b'/') & (*byte == b'.')));
-        !has_dots || path.names().enumerate().all(|(depth, name)| self.allow(name, depth))
+        !path.may_have_dotfile || path.names().enumerate().all(|(depth, name)| self.allow(name, depth))
     }
 }
 
@@ -61,7 +70,7 @@ impl fmt::Display for SitePath<'_> {
 
 impl<'a> SitePath<'a> {
     /// The root of the site.
-    pub const ROOT: SitePath<'static> = SitePath(Cow::Borrowed(b""));
+    pub const ROOT: SitePath<'static> = SitePath { path: Cow::Borrowed(b""), may_have_dotfile: false };
 
     /// Normalizes `path`, which is decoded and begins with a slash or is empty: joins its names by
     /// single slashes, without the empty ones and `.`.
@@ -72,28 +81,34 @@ impl<'a> SitePath<'a> {
         if let Cow::Borrowed(path) = path
             && is_normalized(path)
         {
-            return Some(SitePath(Cow::Borrowed(path.get(1..).unwrap_or_default())));
+            let path = Cow::Borrowed(path.get(1..).unwrap_or_default());
+            return Some(SitePath { path, may_have_dotfile: false });
         }
         let names = path.split(|b| *b == b'/').skip(1);
         if !names.filter(|name| !matches!(*name, b"" | b".")).all(is_valid_name) {
             return None;
         }
-        Some(SitePath(Cow::Owned(normalize(&path))))
+        Some(SitePath::owned(normalize(&path)))
+    }
+
+    fn owned(path: Vec<u8>) -> SitePath<'static> {
+        SitePath { path: Cow::Owned(path), may_have_dotfile: true }
     }
 
     /// The bytes of the path: any but NUL, as in the file system.
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.path
     }
 
     /// Returns the path without borrowing from the request.
     pub fn into_owned(self) -> SitePath<'static> {
-        SitePath(Cow::Owned(self.0.into_owned()))
+        let SitePath { path, may_have_dotfile } = self;
+        SitePath { path: Cow::Owned(path.into_owned()), may_have_dotfile }
     }
 
     /// Returns whether the path means a directory: it is the root, or ends in a slash.
     pub fn is_directory(&self) -> bool {
-        matches!(self.0.last(), None | Some(b'/'))
+        matches!(self.path.last(), None | Some(b'/'))
     }
 
     /// Returns the path with a slash at its end.
@@ -103,40 +118,41 @@ impl<'a> SitePath<'a> {
 
     /// Returns the path with `extension` behind its last name. The result may not be a valid name.
     pub fn with_extension(&self, extension: &str) -> SitePath<'a> {
-        SitePath(Cow::Owned([self.bytes(), extension.as_bytes()].concat()))
+        SitePath::owned([self.bytes(), extension.as_bytes()].concat())
     }
 
     /// Returns the path without `extension` at its end; `None` if it does not end so, or nothing
     /// valid is left of the name.
     pub fn without_extension(&self, extension: &str) -> Option<SitePath<'a>> {
-        let stem = self.0.strip_suffix(extension.as_bytes())?;
+        let stem = self.path.strip_suffix(extension.as_bytes())?;
         let name = stem.rsplit(|b| *b == b'/').next().filter(|name| !name.is_empty())?;
-        is_valid_name(name).then(|| SitePath(Cow::Owned(stem.to_vec())))
+        is_valid_name(name).then(|| SitePath::owned(stem.to_vec()))
     }
 
     /// Returns the directory of the path, if its last name is `name`.
     pub fn strip_index(&self, name: &str) -> Option<SitePath<'a>> {
-        let parent = self.0.strip_suffix(name.as_bytes())?;
-        matches!(parent.last(), None | Some(b'/')).then(|| SitePath(Cow::Owned(parent.to_vec())))
+        let parent = self.path.strip_suffix(name.as_bytes())?;
+        matches!(parent.last(), None | Some(b'/')).then(|| SitePath::owned(parent.to_vec()))
     }
 
     /// Returns the path relative to the directory `base`; `None` if it is not below it.
     pub fn strip_base(&self, base: &SitePath<'_>) -> Option<SitePath<'a>> {
-        let strip_base = self.0.strip_prefix(base.bytes())?.len();
-        Some(SitePath(match &self.0 {
-            Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[bytes.len() - strip_base..]),
-            Cow::Owned(bytes) => Cow::Owned(bytes[bytes.len() - strip_base..].to_vec()),
-        }))
+        let rest_at = self.path.strip_prefix(base.bytes()).map(|rest| self.path.len() - rest.len())?;
+        let path = match &self.path {
+            Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[rest_at..]),
+            Cow::Owned(bytes) => Cow::Owned(bytes[rest_at..].to_vec()),
+        };
+        Some(SitePath { path, may_have_dotfile: self.may_have_dotfile })
     }
 
     /// Returns this path below the directory `base`.
     pub fn with_base(&self, base: &SitePath<'_>) -> SitePath<'static> {
-        SitePath(Cow::Owned([base.bytes(), self.bytes()].concat()))
+        SitePath::owned([base.bytes(), self.bytes()].concat())
     }
 
     /// Returns the names of the path.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.split(|b| *b == b'/').filter(|name| !name.is_empty())
+        self.path.split(|b| *b == b'/').filter(|name| !name.is_empty())
     }
 }
 
@@ -202,10 +218,10 @@ mod tests {
     #[test]
     fn path_that_needs_no_work_is_borrowed() {
         for path in ["/", "/a", "/a/b.html", "/a/"] {
-            assert!(matches!(at(path), SitePath(Cow::Borrowed(_))), "{path}");
+            assert!(matches!(at(path).path, Cow::Borrowed(_)), "{path}");
         }
         for path in ["//a", "/./a", "/.a"] {
-            assert!(matches!(at(path), SitePath(Cow::Owned(_))), "{path}");
+            assert!(matches!(at(path).path, Cow::Owned(_)), "{path}");
         }
     }
 }

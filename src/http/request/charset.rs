@@ -6,6 +6,8 @@ pub const TOKEN: u8 = 1;
 pub const HOST: u8 = 2;
 /// Visible ASCII without `?` and `#`, which begin a query and a fragment.
 pub const TARGET: u8 = 4;
+/// The same without `%`: characters that mean themselves in a path.
+pub const LITERAL: u8 = 8;
 
 static CLASSES: [u8; 256] = classes();
 
@@ -19,16 +21,24 @@ const fn classes() -> [u8; 256] {
             || matches!(byte, b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
         let is_host = is_alphanumeric || matches!(byte, b'-' | b'.');
         let is_target = !matches!(byte, b'?' | b'#');
-        classes[byte as usize] =
-            (is_token as u8 * TOKEN) | (is_host as u8 * HOST) | (is_target as u8 * TARGET);
+        let is_literal = is_target && byte != b'%';
+        classes[byte as usize] = (is_token as u8 * TOKEN)
+            | (is_host as u8 * HOST)
+            | (is_target as u8 * TARGET)
+            | (is_literal as u8 * LITERAL);
         byte += 1;
     }
     classes
 }
 
-/// Returns whether all of `bytes` are in `class`. It has no early exit, and so no branch.
+/// Returns whether all of `bytes` are in `class`.
 pub fn are_all(bytes: &[u8], class: u8) -> bool {
-    bytes.iter().fold(class, |all, byte| all & CLASSES[usize::from(*byte)]) == class
+    common(bytes) & class == class
+}
+
+/// Returns the classes that all of `bytes` are in. It has no early exit, and so no branch.
+pub fn common(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(u8::MAX, |all, byte| all & CLASSES[usize::from(*byte)])
 }
 
 #[cfg(test)]
@@ -42,6 +52,7 @@ mod tests {
             let is_alphanumeric = byte.is_ascii_alphanumeric();
             assert_eq!(is(TOKEN), is_alphanumeric || b"!#$%&'*+-.^_`|~".contains(&byte), "{byte}");
             assert_eq!(is(HOST), is_alphanumeric || b"-.".contains(&byte), "{byte}");
+            assert_eq!(is(LITERAL), byte.is_ascii_graphic() && !b"?#%".contains(&byte), "{byte}");
             assert_eq!(is(TARGET), byte.is_ascii_graphic() && !b"?#".contains(&byte), "{byte}");
         }
         assert!(are_all(b"", TOKEN));

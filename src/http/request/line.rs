@@ -33,37 +33,35 @@ fn may_begin_with_method(input: &[u8]) -> bool {
 /// # Errors
 /// 400, or 505 for a version that is not HTTP/1.
 pub fn split_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Refusal> {
-    // Split at both ends: what is between is checked as the target.
-    let is_space = |b: &u8| *b == b' ';
-    let method_end = line.iter().position(is_space);
-    let version_at = line.iter().rposition(is_space);
-    let (Some(method_end), Some(version_at)) = (method_end, version_at) else {
-        return Err(Refusal::bad("The request line is not a method, an address and a version."));
+    const BAD: Refusal = Refusal::bad("The request line is not a method, an address and a version.");
+    // Split at both ends: what is between is checked as the target. The first arm is the usual one.
+    let (rest, other_version) = match line.strip_suffix(b" HTTP/1.1") {
+        Some(rest) => (rest, None),
+        None => {
+            let space = line.iter().rposition(|b| *b == b' ').ok_or(BAD)?;
+            (&line[..space], Some(&line[space + 1..]))
+        }
     };
-    if method_end == version_at {
-        return Err(Refusal::bad("The request line is not a method, an address and a version."));
-    }
-    let (method, target) = (&line[..method_end], &line[method_end + 1..version_at]);
-    let version = &line[version_at + 1..];
+    let method_end = rest.iter().position(|b| *b == b' ').ok_or(BAD)?;
+    let (method, target) = (&rest[..method_end], &rest[method_end + 1..]);
     if method != b"GET" && (method.is_empty() || !charset::are_all(method, charset::TOKEN)) {
         return Err(Refusal::bad("The method is not a token."));
     }
     if target.is_empty() {
         return Err(Refusal::bad("There is no address between two single spaces."));
     }
-    let version = match version {
-        _ if version == b"HTTP/1.1" => Version::Http11, // as nearly always, in one comparison
-        b"HTTP/1.0" => Version::Http10,
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Version::Http11,
+    Ok((method, target, other_version.map_or(Ok(Version::Http11), parse_version)?))
+}
+
+fn parse_version(version: &[u8]) -> Result<Version, Refusal> {
+    match version {
+        b"HTTP/1.0" => Ok(Version::Http10),
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Ok(Version::Http11),
         [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
-            return Err(Refusal::closing(
-                Status::HttpVersionNotSupported,
-                "The server speaks HTTP/1.1 and 1.0.",
-            ));
+            Err(Refusal::closing(Status::HttpVersionNotSupported, "The server speaks HTTP/1.1 and 1.0."))
         }
-        _ => return Err(Refusal::bad("The request line does not end in a version of HTTP.")),
-    };
-    Ok((method, target, version))
+        _ => Err(Refusal::bad("The request line does not end in a version of HTTP.")),
+    }
 }
 
 #[cfg(test)]

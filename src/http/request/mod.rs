@@ -16,7 +16,7 @@ use self::{
     fields::{Framing, HeaderFields, Version},
     info::RequestInfo,
     line::{first_line, split_line},
-    target::{Target, locate},
+    target::{Target, locate_if_encoded},
 };
 use super::{MAX_BODY, MAX_HEAD, Refusal, Status};
 use crate::site_path::SitePath;
@@ -118,7 +118,7 @@ impl<'a> Request<'a> {
     /// Checks that a file server answers this request at all, and returns what it asks for.
     ///
     /// # Errors
-    /// 405, 501, 413, 417, or the refusals of [`locate`].
+    /// 405, 501, 413, 417, or the refusals of [`locate`](target::locate).
     pub fn validate(&self) -> Result<RequestKind<'a>, Refusal> {
         match self.info.method {
             Method::Get | Method::Head | Method::Options => {}
@@ -139,8 +139,8 @@ impl<'a> Request<'a> {
             return Err(Refusal::new(Status::ExpectationFailed, "The server cannot do what is expected."));
         }
         match self.target {
-            Target::Path { path, .. } if self.info.method != Method::Options => {
-                locate(path).map(RequestKind::Path)
+            Target::Path { path, is_encoded, .. } if self.info.method != Method::Options => {
+                locate_if_encoded(path, is_encoded).map(RequestKind::Path)
             }
             _ => Ok(RequestKind::Options),
         }

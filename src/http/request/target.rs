@@ -13,7 +13,13 @@ use crate::{http::Refusal, site_path::SitePath};
 pub enum Target<'a> {
     /// Origin form, or absolute form, which has an authority. `path` begins with a slash, or is
     /// empty where an absolute form names no path.
-    Path { authority: Option<Authority<'a>>, path: &'a [u8], query: Option<&'a [u8]> },
+    Path {
+        authority: Option<Authority<'a>>,
+        path: &'a [u8],
+        query: Option<&'a [u8]>,
+        /// The path has percent signs.
+        is_encoded: bool,
+    },
     /// `*`, for OPTIONS.
     Asterisk,
     /// `host:port`, for CONNECT.
@@ -36,7 +42,7 @@ impl<'a> Target<'a> {
 /// 400 for a form that the method does not take, a fragment, and any byte that is not visible
 /// ASCII.
 pub fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Refusal> {
-    let query_at = find_query(target)?;
+    let (query_at, is_encoded) = scan(target)?;
     match (method, target) {
         (b"CONNECT", _) => match Authority::parse(target)?.port {
             Some([_, ..]) => Ok(Target::Authority),
@@ -45,16 +51,19 @@ pub fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Refusal>
         (b"OPTIONS", b"*") => Ok(Target::Asterisk),
         (_, [b'/', ..]) => {
             let (path, query) = split_query(target, query_at);
-            Ok(Target::Path { authority: None, path, query })
+            Ok(Target::Path { authority: None, path, query, is_encoded })
         }
-        _ => absolute(target, query_at),
+        _ => absolute(target, query_at, is_encoded),
     }
 }
 
-/// Returns where the question mark of the query is, if there is one.
-fn find_query(target: &[u8]) -> Result<Option<usize>, Refusal> {
-    if charset::are_all(target, charset::TARGET) {
-        return Ok(None);
+/// Returns where the question mark of the query is, if there is one, and whether there may be percent
+/// signs.
+fn scan(target: &[u8]) -> Result<(Option<usize>, bool), Refusal> {
+    let classes = charset::common(target);
+    let is_encoded = classes & charset::LITERAL == 0;
+    if classes & charset::TARGET != 0 {
+        return Ok((None, is_encoded)); // as nearly always
     }
     for byte in target {
         match byte {
@@ -63,11 +72,11 @@ fn find_query(target: &[u8]) -> Result<Option<usize>, Refusal> {
             _ => return Err(Refusal::bad("The address has a byte that must be percent-encoded.")),
         }
     }
-    Ok(memchr::memchr(b'?', target))
+    Ok((memchr::memchr(b'?', target), is_encoded))
 }
 
 /// `http://host:port/path?query`. The authority replaces `Host` (RFC 9112 §3.2.2).
-fn absolute(target: &[u8], query_at: Option<usize>) -> Result<Target<'_>, Refusal> {
+fn absolute(target: &[u8], query_at: Option<usize>, is_encoded: bool) -> Result<Target<'_>, Refusal> {
     let (before, query) = split_query(target, query_at);
     let scheme = before.iter().position(|b| *b == b':').unwrap_or(0);
     let is_http =
@@ -75,7 +84,8 @@ fn absolute(target: &[u8], query_at: Option<usize>) -> Result<Target<'_>, Refusa
     let rest = before[scheme..].strip_prefix(b"://").filter(|_| is_http);
     let rest = rest.ok_or(Refusal::bad("The address must be a path, or begin with http://."))?;
     let (host, path) = rest.split_at(memchr::memchr(b'/', rest).unwrap_or(rest.len()));
-    Ok(Target::Path { authority: Some(Authority::parse(host)?), path, query })
+    let authority = Some(Authority::parse(host)?);
+    Ok(Target::Path { authority, path, query, is_encoded })
 }
 
 fn split_query(target: &[u8], query_at: Option<usize>) -> (&[u8], Option<&[u8]>) {
@@ -90,8 +100,11 @@ fn split_query(target: &[u8], query_at: Option<usize>) -> (&[u8], Option<&[u8]>)
 /// # Errors
 /// 400 for malformed percent-encoding; 404 for `..` and for what cannot name a file.
 pub fn locate(path: &[u8]) -> Result<SitePath<'_>, Refusal> {
-    // All bytes, without an early exit: that takes no branch.
-    let is_encoded = path.iter().fold(false, |is_encoded, byte| is_encoded | (*byte == b'%'));
+    locate_if_encoded(path, path.contains(&b'%'))
+}
+
+/// Does the same for a path of which it is known whether it may have percent signs.
+pub(super) fn locate_if_encoded(path: &[u8], is_encoded: bool) -> Result<SitePath<'_>, Refusal> {
     let decoded = if is_encoded { decode(path)? } else { Cow::Borrowed(path) };
     SitePath::parse(decoded).ok_or(Refusal::NOT_FOUND)
 }
@@ -117,12 +130,22 @@ mod tests {
     #[test]
     fn targets() {
         let path = |path: &'static str, query: Option<&'static str>| {
-            Some(Target::Path { authority: None, path: path.as_bytes(), query: query.map(str::as_bytes) })
+            Some(Target::Path {
+                authority: None,
+                path: path.as_bytes(),
+                query: query.map(str::as_bytes),
+                is_encoded: query.is_some(), // it was not asked
+            })
         };
         let at = |authority: &'static str, path: &'static str, query: Option<&'static str>| {
             let authority = Authority::parse(authority.as_bytes()).ok();
             let path = path.as_bytes();
-            Some(Target::Path { authority, path, query: query.map(str::as_bytes) })
+            Some(Target::Path {
+                authority,
+                path,
+                query: query.map(str::as_bytes),
+                is_encoded: query.is_some(),
+            })
         };
         let table: &[(&str, &str, Option<Target<'_>>)] = &[
             ("GET", "/", path("/", None)),

@@ -71,21 +71,21 @@ impl HttpConnection {
 
 impl Protocol for HttpConnection {
     fn receive(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Received {
-        match parse(input) {
+        match &parse(input) {
             Ok(None) => {
                 cx.trace(|| Step::Incomplete { have: input.len(), need: missing_part(input) });
                 Received { consumed: 0, progress: Progress::NeedInput }
             }
             Ok(Some((request, len))) => {
-                let left = input.len() - len;
+                let (len, left) = (*len, input.len() - len);
                 cx.trace(|| Step::Understood { start: request.info.line.to_vec(), len, left });
-                let progress = self.reply(request.info, out, cx, |reply| reply.respond(&request));
+                let progress = self.reply(request.info, out, cx, |reply| reply.respond(request));
                 Received { consumed: len, progress }
             }
             Err(refusal) => {
                 cx.trace(|| Step::Refused { reason: refusal.why });
                 let request = RequestInfo::unparsed(input);
-                let progress = self.reply(request, out, cx, |reply| reply.refuse(refusal));
+                let progress = self.reply(request, out, cx, |reply| reply.refuse(*refusal));
                 Received { consumed: input.len(), progress }
             }
         }
