@@ -7,10 +7,7 @@ use clap::{
     builder::BoolishValueParser,
 };
 use clap_complete::Shell;
-use oneloop::{
-    HeaderRule, RuleError,
-    trace::{SourceId, source_id},
-};
+use oneloop::{HeaderRule, RuleError, trace::SourceId};
 
 /// Serves a directory over HTTP from one thread and one poller.
 #[derive(Debug, Parser)]
@@ -182,7 +179,7 @@ pub struct TraceArgs {
     pub trace: Option<TraceLevelArg>,
 
     /// Tell of these alone: connections such as c3, listeners such as L1, u1, loop; can be given again
-    #[arg(long, value_name = "WHO", value_delimiter = ',', value_parser = source_id)]
+    #[arg(long, value_name = "WHO", value_delimiter = ',')]
     #[arg(env = "ONELOOP_TRACE_ONLY", hide_env = true)]
     pub trace_only: Vec<SourceId>,
 

@@ -15,6 +15,7 @@ mod file;
 mod inotify;
 mod readahead;
 mod root;
+mod steps;
 
 use std::{
     cell::{Cell, RefCell},
@@ -40,6 +41,7 @@ pub use self::{
     directory::{DirectoryReader, RowQuota},
     error::Error,
     file::{Content, Describe, Metadata, StaticFile, Version},
+    steps::STEP_DOCS,
 };
 use crate::{
     clock::Clock,
@@ -206,8 +208,9 @@ impl<D> Site<D> {
 }
 
 impl<D: Describe> PrioritySource for Rc<Site<D>> {
-    fn on_readable(&mut self, _cx: &mut Context<'_>) {
+    fn on_readable(&mut self, cx: &mut Context<'_>) {
         self.state.borrow_mut().cache.apply_changes();
+        cx.trace(steps::changed);
     }
 }
 
