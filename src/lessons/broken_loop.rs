@@ -1,7 +1,8 @@
 //! A loop with one bug that a first `epoll` server often has.
 //!
-//! It runs the same protocol and traces the same steps as the real loop, so that their transcripts can be
-//! read side by side. It has neither budgets nor deadlines. It is for lessons on loopback only.
+//! It runs the same protocol and traces the same steps as the real loop, so that their transcripts
+//! can be read side by side. It has neither budgets nor deadlines. It is for lessons on loopback
+//! only.
 
 use std::{
     cell::RefCell,

@@ -1,7 +1,8 @@
 //! The harness of a lesson: a loop, scripted clients, and a transcript of both.
 //!
-//! Everything happens in one thread and in order. Each client waits for the loop's turn before it acts,
-//! buffers have fixed sizes, and the script moves the loop's clock. So a lesson runs the same every time.
+//! Everything happens in one thread and in order. Each client waits for the loop's turn before it
+//! acts, buffers have fixed sizes, and the script moves the loop's clock. So a lesson runs the same
+//! every time.
 
 use std::{
     cell::RefCell,
@@ -14,7 +15,7 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::trace::{Model, Observer, SourceId, Step, TraceLevel, TraceLine, escaped};
+use crate::trace::{Observer, SourceId, Step, TraceLevel, TraceLine, model::Model, redact::escaped};
 
 /// A loop that a lesson runs: the real one, or one with a bug.
 pub trait LoopUnderTest {
@@ -132,12 +133,13 @@ pub struct Harness {
     clients: Vec<Client>,
 }
 
-/// Turns without a step after which the loop counts as idle. On loopback, bytes that were sent are there at
-/// once.
+/// Turns without a step after which the loop counts as idle. On loopback, bytes that were sent are
+/// there at once.
 const IDLE_TURNS: usize = 20;
 
 impl Harness {
-    /// Makes a harness for a loop that listens on `address` and receives datagrams on `udp_address`.
+    /// Makes a harness for a loop that listens on `address` and receives datagrams on
+    /// `udp_address`.
     pub fn new(
         event_loop: Box<dyn LoopUnderTest>,
         transcript: Rc<RefCell<Transcript>>,
@@ -158,8 +160,8 @@ impl Harness {
         self.transcript.borrow_mut().note(text);
     }
 
-    /// Connects a client, and runs the loop until it is idle. `is_narrow`: the client has a small receive
-    /// buffer.
+    /// Connects a client, and runs the loop until it is idle. `is_narrow`: the client has a small
+    /// receive buffer.
     ///
     /// # Errors
     /// The socket cannot be made or connected, or the poller failed.

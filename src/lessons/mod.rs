@@ -1,4 +1,5 @@
-//! `oneloop lesson N`: scripted clients on the real loop, beside a loop with a bug that students often write.
+//! `oneloop lesson N`: scripted clients on the real loop, beside a loop with a bug that students
+//! often write.
 //!
 //! A lesson runs the same every time. Its clients and its page are part of the program.
 
@@ -83,7 +84,8 @@ impl LoopUnderTest for EventLoop {
     }
 }
 
-/// Returns a clock that is a minute ahead, so that the files of the lesson are old enough to be cached.
+/// Returns a clock that is a minute ahead, so that the files of the lesson are old enough to be
+/// cached.
 fn clock() -> Clock {
     Clock::frozen(Clock::system().wall() + Duration::from_secs(60))
 }

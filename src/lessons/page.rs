@@ -12,7 +12,8 @@ pub fn section<'a>(page: &'a str, name: &str) -> &'a str {
     body.split("\n## ").next().unwrap_or_default().split("\n```").next().unwrap_or_default().trim()
 }
 
-/// Returns whether the answer `given` is the `right` one. `y` and `n` are enough for `yes` and `no`.
+/// Returns whether the answer `given` is the `right` one. `y` and `n` are enough for `yes` and
+/// `no`.
 pub fn answer_is(given: &str, right: &str) -> bool {
     let given = given.trim().to_lowercase();
     given == right || (given.len() == 1 && matches!(right, "yes" | "no") && right.starts_with(&given))
@@ -34,8 +35,8 @@ pub fn lines(entries: &[TranscriptEntry]) -> Vec<String> {
     lines
 }
 
-/// Returns how often the first `pattern` entries repeat at the beginning of `entries`, whatever their fields
-/// are.
+/// Returns how often the first `pattern` entries repeat at the beginning of `entries`, whatever
+/// their fields are.
 fn repetitions(entries: &[TranscriptEntry], pattern: usize) -> usize {
     let Some(first) = entries.get(..pattern) else { return 0 };
     let is_alike = |entries: &[TranscriptEntry]| entries.iter().zip(first).all(|(a, b)| are_alike(a, b));
@@ -54,8 +55,8 @@ fn are_alike(a: &TranscriptEntry, b: &TranscriptEntry) -> bool {
     }
 }
 
-/// Returns two transcripts of one script side by side, `width` columns in all. An action of a client stands
-/// in one row.
+/// Returns two transcripts of one script side by side, `width` columns in all. An action of a
+/// client stands in one row.
 pub fn side_by_side(left: &[String], right: &[String], width: usize) -> Vec<String> {
     let column = width.saturating_sub(3) / 2;
     let mut rows = Vec::new();

@@ -14,7 +14,8 @@ const MAX_PEER_BYTES: usize = 128;
 /// A list names at most this many sources.
 const MAX_NAMED_SOURCES: usize = 16;
 
-/// One field of a step. A name that ends in `_us` belongs to a time, which JSON has in microseconds.
+/// One field of a step. A name that ends in `_us` belongs to a time, which JSON has in
+/// microseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
     /// The name: the placeholder in the [form](super::StepDoc::form), and the key in JSON.

@@ -7,18 +7,18 @@ use super::{
 };
 
 /// The verbs of a trace, a closed set, in the order in which a connection meets them.
-const VERBS: [&str; 21] = [
+pub(super) const VERBS: [&str; 22] = [
     "bind", "wait", "wake", "signal", "file", "accept", "park", "read", "eof", "parse", "plan", "write",
-    "arm", "disarm", "carry", "deadline", "recv", "send", "shutdown", "close", "fault",
+    "arm", "disarm", "carry", "deadline", "recv", "send", "shutdown", "close", "fault", "lost",
 ];
 
 /// Returns the page. `service_steps` are the descriptions of the services' steps.
 pub fn page(service_steps: &[&StepDoc]) -> String {
     let docs = || service_steps.iter().chain(LOOP_STEPS).chain(OBSERVER_LINES);
     let mut page = String::from(INTRODUCTION);
-    for verb in VERBS.iter().chain(&["lost"]) {
+    for verb in VERBS {
         page.push_str(&format!("\n## {verb}\n"));
-        docs().filter(|doc| doc.verb == *verb).for_each(|doc| page.push_str(&entry(doc)));
+        docs().filter(|doc| doc.verb == verb).for_each(|doc| page.push_str(&entry(doc)));
     }
     page
 }
@@ -52,15 +52,15 @@ fn wrap(paragraph: &str) -> String {
 const INTRODUCTION: &str = "\
 # The words of the trace
 
-<!-- Made from the descriptions of the steps, such as src/trace/loop_steps.rs. Change them there, then
-     run `UPDATE=1 cargo test --test it trace`. -->
+<!-- Made from the descriptions of the steps (src/trace/loop_steps.rs and others). Change them
+     there, then run `UPDATE=1 cargo test --test it trace`. -->
 
 `oneloop --trace` writes to standard error what the loop does, one line a step:
 
     time #turn source verb fields [-- gloss]
 
-`time` is in seconds since the start, and `#turn` counts the turns of the loop. `source` is `loop`, a
-listening socket `L1`, a connection `c3` (numbers are never used again), a datagram socket `u1`,
+`time` is in seconds since the start, and `#turn` counts the turns of the loop. `source` is `loop`,
+a listening socket `L1`, a connection `c3` (numbers are never used again), a datagram socket `u1`,
 `signals`, `files`, or the `terminal` of `--step`. Everything before ` -- ` is stable and ASCII, for
 `grep` and for tests. The gloss behind it is for people and may change.
 

@@ -1,6 +1,7 @@
 //! The descriptions of the loop's steps: what each is called, which fields it has, what it means.
 //!
-//! A service describes its own steps beside its code. A step that is not described here is not shown.
+//! A service describes its own steps beside its code. A step that is not described here is not
+//! shown.
 
 use super::{
     field::{Field, SourceList, Value},
@@ -23,65 +24,68 @@ step_docs! {
     BIND Wakes "bind" "{address:ADDR} fd={fd:N}" ""
         "A socket was bound and registered with the poller."
     WAIT Io "wait" "timeout={timeout_us:TIME|never} carried={carried:N}" ""
-        "The poll begins: the only place where the process sleeps. The timeout is never later than the \
-         nearest deadline. It is a millisecond at most while the disk is awaited, and 0 while work is left \
-         over from the last turn. (A deadline that was moved may leave its old entry, which costs one empty \
-         wake-up.)"
+        "The poll begins: the only place where the process sleeps. The timeout is never later than \
+         the nearest deadline. It is a millisecond at most while the disk is awaited, and 0 while \
+         work is left over from the last turn. (A deadline that was moved may leave its old entry, \
+         which costs one empty wake-up.)"
     WAKE Wakes "wake"
         "slept={slept_us:TIME} kernel={kernel:N} carried={carried:N} \
          {sources:WHO[FLAGS] ... +WHO ... and N more} trace={trace_us:TIME}" ""
-        "The poll returned, and nothing is done yet. `kernel` sources became ready, each with its flags: \
-         `R` readable, `W` writable, `rc` the peer sends no more, `wc` neither side sends any more, `e` \
-         error. `carried` sources, each with a `+`, have work left over from the last turn. That is our own \
-         work; the kernel did not report it. The line names 16 sources. If it names none, a deadline or a \
-         signal ended the sleep. `trace` is the time that tracing the last turn took."
+        "The poll returned, and nothing is done yet. `kernel` sources became ready, each with its \
+         flags: `R` readable, `W` writable, `rc` the peer sends no more, `wc` neither side sends \
+         any more, `e` error. `carried` sources, each with a `+`, have work left over from the \
+         last turn. That is our own work; the kernel did not report it. The line names 16 sources. \
+         If it names none, a deadline or a signal ended the sleep. `trace` is the time that \
+         tracing the last turn took."
     SIGNAL Wakes "signal" "{number:N}" ""
         "A signal arrived: its number, see signal(7)."
     ACCEPT Wakes "accept" "-> {connection:WHO} {address:ADDR} fd={fd:N} open={open:N}" ""
         "A connection was taken out of the backlog. The trace calls it WHO from now on."
     ACCEPT_EMPTY Io "accept" "-> {got:WouldBlock}" "queue empty, safe to sleep"
-        "The backlog is empty. Under edge triggers only this answer makes it safe to sleep: no event would \
-         report a peer that was left in the backlog."
+        "The backlog is empty. Under edge triggers only this answer makes it safe to sleep: no \
+         event would report a peer that was left in the backlog."
     PARK Wakes "park" "{limit:limit|descriptors}" "peers wait in the backlog"
-        "The connection limit is reached, or the system gives no more descriptors. The listener accepts \
-         again when a connection closes or a delay is over."
+        "The connection limit is reached, or the system gives no more descriptors. The listener \
+         accepts again when a connection closes or a delay is over."
     READ Io "read" "{offered} -> {got} buf={buf:N}" ""
-        "One `read`: the room offered, the bytes it returned, and how many bytes wait to be parsed now."
+        "One `read`: the room offered, the bytes it returned, and how many bytes wait to be parsed \
+         now."
     READ_EMPTY Io "read" "-> {got:WouldBlock}" "drained"
         "There is nothing more to read now."
     EOF Io "eof" "" "the peer sends no more; what is owed to it still goes out"
         "`read` returned 0: the peer closed its side."
     INCOMPLETE Io "parse" "incomplete have={have:N} need={need:WHAT}" "readable is not \"request ready\""
-        "The bytes that arrived are not a whole message yet. `need` is the missing part: the empty line that \
-         ends the head, or the rest of the body."
+        "The bytes that arrived are not a whole message yet. `need` is the missing part: the empty \
+         line that ends the head, or the rest of the body."
     PARSE Io "parse" "{message} len={len:N} leftover={leftover:N}" ""
-        "A message was parsed: its first line, its length, and how many bytes are left behind it. They may be \
-         the next message."
+        "A message was parsed: its first line, its length, and how many bytes are left behind it. \
+         They may be the next message."
     REFUSED Io "parse" "refused \"{reason}\"" "the connection ends with the answer"
-        "The bytes that arrived are not a message that this server accepts. A response says why, and the \
-         connection ends."
+        "The bytes that arrived are not a message that this server accepts. A response says why, \
+         and the connection ends."
     NOT_CACHED Io "file" "sent={sent:N} not in memory" "the disk reads; others are served meanwhile"
-        "The next slice of a large file is not in the page cache. To send it now would block the whole loop, \
-         and no event reports when it is in memory. So the kernel was asked to read it ahead, and the loop \
-         tries again in a millisecond."
+        "The next slice of a large file is not in the page cache. To send it now would block the \
+         whole loop, and no event reports when it is in memory. So the kernel was asked to read it \
+         ahead, and the loop tries again in a millisecond."
     WRITE Io "write" "{offered} -> {got} by={by:CALL} sent={sent:N}/{of:N}" ""
-        "One call that sends took all the bytes offered. `by` is the system call. `sent` counts since the \
-         connection began: the bytes sent, and the bytes put into the outbox."
+        "One call that sends took all the bytes offered. `by` is the system call. `sent` counts \
+         since the connection began: the bytes sent, and the bytes put into the outbox."
     WRITE_PARTLY Io "write" "{offered} -> {got} by={by:CALL} sent={sent:N}/{of:N}" "partial"
         "The send buffer took some of the bytes. The rest waits, and its offset is kept."
     WRITE_BLOCKED Io "write" "{offered} -> {got:WouldBlock} by={by:CALL}" "send buffer full; keep the offset"
         "The send buffer takes nothing now. Other connections are served meanwhile."
     ARM Io "arm" "W" "wait for room, too (wlist.append)"
-        "The poller reports writability too from now on. The loop asks for that only after a write would \
-         block."
+        "The poller reports writability too from now on. The loop asks for that only after a write \
+         would block."
     DISARM Io "disarm" "W" "nothing is owed (wlist.remove)"
         "The poller reports readability alone again."
     CARRY Io "carry" "" "the rest is for the next turn, behind the others"
-        "Work is left over although nothing blocks: a budget is used up, or the last response to a late \
-         client waits. The next poll does not sleep."
+        "Work is left over although nothing blocks: a budget is used up, or the last response to a \
+         late client waits. The next poll does not sleep."
     DEADLINE Wakes "deadline" "{reason:REASON|linger} late={late_us:TIME} got={got:N}" ""
-        "The deadline of a connection passed. `late` is how long ago, `got` how many bytes of an incomplete \
-         message had arrived. `linger`: our side was shut down, and the peer did not close its side."
+        "The deadline of a connection passed. `late` is how long ago, `got` how many bytes of an \
+         incomplete message had arrived. `linger`: our side was shut down, and the peer did not \
+         close its side."
     RECV Io "recv" "{offered} -> {got} from={from:ADDR}" "one recv, one datagram"
         "A whole datagram was received. Datagrams have bounds, streams have none."
     RECV_EMPTY Io "recv" "-> {got:WouldBlock}" "drained"
@@ -93,12 +97,12 @@ step_docs! {
         "A datagram was sent."
     SHUTDOWN Io "shutdown" ""
         "all is said; what the peer still sends is read and dropped until it closes, too"
-        "Our side of the connection was shut down. To close with unread input would send a reset, which can \
-         destroy the response on its way."
+        "Our side of the connection was shut down. To close with unread input would send a reset, \
+         which can destroy the response on its way."
     CLOSE Wakes "close" "reason={reason} unread={unread:N} life={life_us:TIME|?}" ""
-        "The source was closed after that time and removed from the poller. (`?`: it was accepted before the \
-         trace began.) The reason is one of: done eof head-timeout idle-timeout send-timeout reset \
-         broken-pipe bad-request limit shutdown file-changed."
+        "The source was closed after that time and removed from the poller. (`?`: it was accepted \
+         before the trace began.) The reason is one of: done eof head-timeout idle-timeout \
+         send-timeout reset broken-pipe bad-request limit shutdown file-changed."
 }
 
 /// Makes a list of fields: `fields! { got: bytes.len() }`.
@@ -142,8 +146,8 @@ impl Step {
         })
     }
 
-    /// Returns the fields that the form of the description names. What follows from earlier steps, an
-    /// observer adds: how long the poll slept, how long a source lived.
+    /// Returns the fields that the form of the description names. What follows from earlier steps,
+    /// an observer adds: how long the poll slept, how long a source lived.
     pub fn fields(&self) -> Vec<Field> {
         match self {
             Step::Bound { address, fd } => fields! { address: *address, fd: *fd },
@@ -216,7 +220,8 @@ mod tests {
     /// Fields of a form that no step has: an observer adds them.
     const ADDED_BY_OBSERVERS: [&str; 3] = ["slept_us", "trace_us", "life_us"];
 
-    /// A step of each kind that is described here. What a peer chose has a secret or an escape in it.
+    /// A step of each kind that is described here. What a peer chose has a secret or an escape in
+    /// it.
     fn samples() -> Vec<(SourceId, Step)> {
         let (c1, u1) = (SourceId::Connection(1), SourceId::Udp(1));
         let address = "[::1]:80".parse().expect("an address");

@@ -1,17 +1,18 @@
 //! Tracing: the steps that the loop takes, and the observers that show them.
 //!
-//! A [`Step`] is described once: [`Step::doc`] names and explains it, [`Step::fields`] has its values.
-//! The text trace, the recording, the stepper, the lessons and `docs/TRACE.md` are all made from that.
-//! A service adds [its own steps](ServiceStep) beside its own code.
+//! A [`Step`] is described once: [`Step::doc`] names and explains it, [`Step::fields`] has its
+//! values. The text trace, the recording, the stepper, the lessons and `docs/TRACE.md` are all made
+//! from that. A service adds [its own steps](ServiceStep) beside its own code.
 //!
-//! Two layers share this folder. The steps and the [`Observer`] trait stand below the protocol boundary
-//! and know nothing above them. The observers know the steps, and neither the loop nor any service.
+//! Two layers share this folder. The steps and the [`Observer`] trait stand below the protocol
+//! boundary and know nothing above them. The observers know the steps, and neither the loop nor any
+//! service.
 
 // Below the protocol boundary:
 mod field;
 mod loop_steps;
 mod observer;
-mod redact;
+pub(crate) mod redact;
 mod source_id;
 mod step;
 mod step_doc;
@@ -19,7 +20,7 @@ mod step_doc;
 // Observers:
 mod chrome;
 pub mod glossary;
-mod model;
+pub(crate) mod model;
 mod narrator;
 mod stepper;
 #[cfg(test)]
@@ -39,4 +40,3 @@ pub use self::{
     stepper::Stepper,
     text::TraceLine,
 };
-pub(crate) use self::{model::Model, redact::escaped};

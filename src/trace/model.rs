@@ -114,8 +114,8 @@ impl Unparsed {
         }
     }
 
-    /// Returns the bytes without secrets. `None`: the bytes before them are not known, so nothing can be
-    /// shown.
+    /// Returns the bytes without secrets. `None`: the bytes before them are not known, so nothing
+    /// can be shown.
     pub fn visible(&self) -> Option<Vec<u8>> {
         self.bytes.as_deref().map(redacted)
     }
@@ -173,8 +173,8 @@ impl Model {
         deadlines.min_by_key(|(_, _, at)| *at)
     }
 
-    /// Updates the model by a step that was taken at `at`. A source that is closed stays known until
-    /// [`Model::forget`].
+    /// Updates the model by a step that was taken at `at`. A source that is closed stays known
+    /// until [`Model::forget`].
     pub fn apply(&mut self, source: SourceId, step: &Step, at: Duration) {
         if step.is_progress() {
             self.moved.insert(source);
@@ -209,8 +209,9 @@ impl Model {
         }
     }
 
-    /// Returns the fields of `step`, which was applied already, with those that follow from earlier steps:
-    /// how long the poll slept, how long the source lived, and whether a late peer only had to close.
+    /// Returns the fields of `step`, which was applied already, with those that follow from earlier
+    /// steps: how long the poll slept, how long the source lived, and whether a late peer only had
+    /// to close.
     pub fn fields(&self, source: SourceId, step: &Step, at: Duration) -> Vec<Field> {
         let mut fields = step.fields();
         let state = self.sources.get(&source);
@@ -241,9 +242,9 @@ impl Model {
         self.sources.remove(&source);
     }
 
-    /// Counts the wake-ups in which a source moved nothing. A single one is not a spin, because an event is
-    /// a hint. Nor is one that the loop slept before. A source that is blocked does not read what its peer
-    /// sends, so an event for that does not count.
+    /// Counts the wake-ups in which a source moved nothing. A single one is not a spin, because an
+    /// event is a hint. Nor is one that the loop slept before. A source that is blocked does not
+    /// read what its peer sends, so an event for that does not count.
     fn count_idle_wakes(&mut self) {
         self.spin = None;
         let has_slept = self.slept >= SLEEP;
@@ -253,7 +254,8 @@ impl Model {
         if self.empty_wakes > 1 {
             self.spin = Some((SourceId::Loop, self.empty_wakes));
         }
-        // Work that is left over may wait for other such work, as a listing waits for its share of the turn.
+        // Work that is left over may wait for other such work, as a listing waits for its share of
+        // the turn.
         let has_worked = self.carried.iter().any(|source| self.moved.contains(source));
         let carried = self.carried.iter().filter(|_| !has_worked).map(|source| (*source, true));
         let ready = self.ready.iter().map(|(source, flags)| (*source, flags.writable));
@@ -288,8 +290,8 @@ impl SourceState {
             }
             Step::Understood { len, left, .. } => self.input.remove(*len, *left),
             Step::Refused { .. } => self.input = Unparsed::ENDED,
-            // The rest of a message that is late is never parsed. A peer that accepts no data may have sent
-            // its next message.
+            // The rest of a message that is late is never parsed. A peer that accepts no data may
+            // have sent its next message.
             Step::Deadline { reason, .. } if *reason != CloseReason::SendTimeout => {
                 self.input.is_ended = true;
             }

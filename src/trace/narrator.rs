@@ -23,8 +23,8 @@ pub struct Narrator {
 }
 
 impl Narrator {
-    /// Makes a narrator that writes the steps of the sources in `only`, or of all if `only` is empty, to
-    /// `writer`.
+    /// Makes a narrator that writes the steps of the sources in `only`, or of all if `only` is
+    /// empty, to `writer`.
     pub fn new(level: TraceLevel, only: Vec<SourceId>, writer: LossyWriter) -> Narrator {
         Narrator {
             level,

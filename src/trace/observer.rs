@@ -1,7 +1,7 @@
 //! Observers see the steps of the loop.
 //!
-//! An observer never changes what the loop does. With none attached a step costs one branch, because
-//! the step is made only for observers.
+//! An observer never changes what the loop does. With none attached a step costs one branch,
+//! because the step is made only for observers.
 
 use std::time::Duration;
 
@@ -12,11 +12,12 @@ pub trait Observer {
     /// Sees one step of `source`. Steps come in the order in which they are taken.
     fn see(&mut self, source: SourceId, step: &Step);
 
-    /// Called when the observer is detached: it sees no steps for now, and writes what it has gathered.
+    /// Called when the observer is detached: it sees no steps for now, and writes what it has
+    /// gathered.
     fn detach(&mut self) {}
 
-    /// Returns how long the observer has stopped the loop since the last call. That time does not count:
-    /// no deadline passes meanwhile.
+    /// Returns how long the observer has stopped the loop since the last call. That time does not
+    /// count: no deadline passes meanwhile.
     fn paused(&mut self) -> Duration {
         Duration::ZERO
     }
@@ -61,14 +62,15 @@ impl Observers {
         }
     }
 
-    /// Returns whether no observer is attached. What a step gathers across several calls is gathered only
-    /// for observers.
+    /// Returns whether no observer is attached. What a step gathers across several calls is
+    /// gathered only for observers.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.attached.is_empty()
     }
 
-    /// Makes a step of `source` and shows it to the observers. Without observers, `step` is not called.
+    /// Makes a step of `source` and shows it to the observers. Without observers, `step` is not
+    /// called.
     #[inline]
     pub fn trace(&mut self, source: SourceId, step: impl FnOnce() -> Step) {
         if !self.is_empty() {

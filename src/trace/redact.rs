@@ -35,9 +35,9 @@ pub fn escaped(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }
 
-/// Returns `input` with a star for each byte that may be a secret: everything but the first line of a
-/// message and the fields with harmless names. `input` must begin where a message begins. If it is cut
-/// anywhere, the result shows no more than that of the whole input.
+/// Returns `input` with a star for each byte that may be a secret: everything but the first line of
+/// a message and the fields with harmless names. `input` must begin where a message begins. If it
+/// is cut anywhere, the result shows no more than it does for the whole input.
 pub fn redacted(input: &[u8]) -> Vec<u8> {
     let mut output = Vec::with_capacity(input.len());
     let mut is_behind_head = true;
@@ -68,7 +68,8 @@ fn visible_len(line: &[u8]) -> usize {
     }
 }
 
-/// Returns whether a line behind an empty one begins the next request. It may belong to a body instead.
+/// Returns whether a line behind an empty one begins the next request. It may belong to a body
+/// instead.
 fn is_request_line(line: &[u8]) -> bool {
     let mut words = line.split(|b| *b == b' ');
     let is_method =

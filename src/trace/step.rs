@@ -1,7 +1,8 @@
-//! The steps of the loop and of the protocol boundary, and the form of the steps that a service adds.
+//! The steps of the loop and of the protocol boundary, and the form of the steps that a service
+//! adds.
 //!
-//! A step is made only while an observer is attached, so it may own copies of what it describes. How
-//! each kind of step is written and explained is in [`loop_steps`](super::loop_steps).
+//! A step is made only while an observer is attached, so it may own copies of what it describes.
+//! How each kind of step is written and explained is in [`loop_steps`](super::loop_steps).
 
 use std::{fmt, net::SocketAddr, os::fd::RawFd, time::Duration};
 
@@ -26,7 +27,8 @@ pub enum Step {
     Waiting {
         /// The number of the turn that is over.
         turn: u64,
-        /// How long the poll may sleep: until the nearest deadline at most. Zero while work is left over.
+        /// How long the poll may sleep: until the nearest deadline at most. Zero while work is left
+        /// over.
         timeout: Option<Duration>,
         /// How many sources have work left over.
         carried: usize,
@@ -177,8 +179,8 @@ pub enum Step {
     Service(ServiceStep),
 }
 
-/// A step that a service adds beside its own code. Observers know no service: they show the fields as
-/// the description says, and act on the effect.
+/// A step that a service adds beside its own code. Observers know no service: they show the fields
+/// as the description says, and act on the effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceStep {
     /// The description.
@@ -218,8 +220,8 @@ impl Step {
         }
     }
 
-    /// Returns whether the step moves anything: a byte, a connection, a deadline. To parse, to decide on a
-    /// response and to arm does not.
+    /// Returns whether the step moves anything: a byte, a connection, a deadline. To parse, to
+    /// decide on a response and to arm does not.
     pub fn is_progress(&self) -> bool {
         match self {
             Step::Wrote { got, .. } => *got > 0,

@@ -1,4 +1,5 @@
-//! How a kind of step is named, written and explained. Each output is made from this one description.
+//! How a kind of step is named, written and explained. Each output is made from this one
+//! description.
 
 use std::fmt::Write as _;
 
@@ -20,9 +21,9 @@ pub enum TraceLevel {
 pub struct StepDoc {
     /// The verb: the second word of the line in a text trace, the name of the slice in a recording.
     pub verb: &'static str,
-    /// A template of the words behind the verb. `{name}` stands for the field of that name; behind a
-    /// colon, `{name:TEXT}`, stands what the documentation shows for it. A word whose field is missing
-    /// is left out.
+    /// A template of the words behind the verb. `{name}` stands for the field of that name; behind
+    /// a colon, `{name:TEXT}`, stands what the documentation shows for it. A word whose field is
+    /// missing is left out.
     pub form: &'static str,
     /// A short remark for people, which a text trace shows behind ` -- `; empty: none.
     pub gloss: &'static str,

@@ -1,6 +1,7 @@
 //! Steps for the tests of observers.
 
 use super::{
+    glossary::VERBS,
     step::{Effect, Step},
     step_doc::{StepDoc, TraceLevel},
 };
@@ -13,8 +14,8 @@ pub fn response(head: Vec<u8>) -> Step {
     Step::service(&RESPONSE, Vec::new(), Effect::Response { head })
 }
 
-/// Asserts that there is one of `steps` for each of `docs`, in their order, and that each is shown as the
-/// text beside it.
+/// Asserts that there is one of `steps` for each of `docs`, in their order, and that each is shown
+/// as the text beside it.
 pub fn assert_described<const N: usize>(docs: &[&StepDoc], steps: [(Step, &str); N]) {
     assert_eq!(docs.len(), N, "one step of each kind");
     for (doc, (step, text)) in docs.iter().zip(steps) {
@@ -22,6 +23,7 @@ pub fn assert_described<const N: usize>(docs: &[&StepDoc], steps: [(Step, &str);
         assert_eq!(&step.doc, doc);
         assert!(doc.has_fields(step.fields.iter().map(|field| field.name)), "{doc:?}: {step:?}");
         assert_eq!(doc.fill(&step.fields), text);
+        assert!(VERBS.contains(&doc.verb), "the page has a section for {doc:?}");
         assert!(doc.form.is_ascii() && !doc.form.contains(" -- ") && !doc.meaning.is_empty(), "{doc:?}");
     }
 }

@@ -53,8 +53,8 @@ pub struct TraceLine {
 }
 
 impl TraceLine {
-    /// Makes the line of `step`, which was applied to `model` already. Returns `None` if `level` does not
-    /// show it.
+    /// Makes the line of `step`, which was applied to `model` already. Returns `None` if `level`
+    /// does not show it.
     pub(crate) fn new(
         source: SourceId,
         step: &Step,

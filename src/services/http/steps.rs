@@ -44,8 +44,8 @@ pub fn entries_read(names: usize) -> Step {
     Step::service(&ENTRIES_READ, vec![Field::new("names", names)], Effect::Progress)
 }
 
-/// Makes the step of deciding on a response: its status, its head as it is sent, and the length of its
-/// body. `None`: the body is generated while it is sent.
+/// Makes the step of deciding on a response: its status, its head as it is sent, and the length of
+/// its body. `None`: the body is generated while it is sent.
 pub fn planned(status: u16, head: Vec<u8>, body: Option<u64>) -> Step {
     let fields = vec![
         Field::new("status", status),

@@ -1,9 +1,9 @@
 //! A recording of the loop for a viewer: Perfetto, or the one in Chrome.
 //!
-//! The track `loop` has a slice `wait` for each poll and a slice for each turn. A turn contains a slice
-//! for each source that had its turn, and that contains one for each call and decision. Each connection
-//! has a track of its own. The time that the recording itself takes lies between the calls, and is
-//! recorded. Events are written once a turn, and a closed connection is forgotten.
+//! The track `loop` has a slice `wait` for each poll and a slice for each turn. A turn contains a
+//! slice for each source that had its turn, and that contains one for each call and decision. Each
+//! connection has a track of its own. The time that the recording itself takes lies between the
+//! calls, and is recorded. Events are written once a turn, and a closed connection is forgotten.
 
 mod tracks;
 mod writer;

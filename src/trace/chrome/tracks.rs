@@ -67,8 +67,8 @@ struct Track {
 impl Track {
     fn enter(&mut self, activity: Activity, at: Duration, writer: &mut TraceWriter) {
         let was_request = self.activity.is_some_and(is_request);
-        // A response is sent, and more input is there. The next step shows whether it is a request or is
-        // never parsed.
+        // A response is sent, and more input is there. The next step shows whether it is a request
+        // or is never parsed.
         let is_answered = was_request && self.activity != Some(Activity::Head) && activity == Activity::Head;
         let activity = if is_answered { Activity::Idle } else { activity };
         if self.activity == Some(activity) {

@@ -1,7 +1,7 @@
 //! The file of a recording: Chrome Trace Event JSON as a bare array, one event a line.
 //!
-//! The comma stands before the event that follows. So a file that was cut behind an event lacks only its
-//! `]`, which viewers forgive.
+//! The comma stands before the event that follows. So a file that was cut behind an event lacks
+//! only its `]`, which viewers forgive.
 
 use std::{
     fmt::Display,
@@ -197,7 +197,7 @@ impl TraceWriter {
     fn write(&mut self, act: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) {
         let Some(file) = &mut self.file else { return };
         if let Err(e) = act(file) {
-            log::warn!("the recording ends, for it cannot be written: {e}");
+            log::warn!("the recording ends: cannot write it: {e}");
             // A writer that is dropped whole would try to write once more.
             drop(self.file.take().map(BufWriter::into_parts));
         }

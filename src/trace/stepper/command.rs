@@ -69,8 +69,8 @@ t            turn: on to the next wake              (Enter repeats the last of t
 e            event: on to the next source's turn
 i            one I/O call or decision
 c            continue, to a breakpoint; Enter stops at the next wake
-p, p c3      how all sources stand, or one
-x c3         its buffers: what is received and not understood, the head planned last
+p, p c3      the state of all sources, or of one
+x c3         its buffers: input that is not parsed yet, the head of the last response
 s c3         its socket: descriptor, addresses, options
 b COND       breakpoint: c3 accept partial wouldblock eof deadline close udp turn=40
 b, d N       list the breakpoints, delete one
@@ -97,13 +97,13 @@ impl Command {
             ["p"] => Command::State(None),
             ["p", name] => Command::State(Some(name.parse()?)),
             ["x", name] => Command::Buffers(name.parse()?),
-            ["x"] => return Err("whose buffers? x c3".into()),
+            ["x"] => return Err("name a source: x c3".into()),
             ["s", name] => Command::Socket(name.parse()?),
-            ["s"] => return Err("whose socket? s c3".into()),
+            ["s"] => return Err("name a source: s c3".into()),
             ["b"] => Command::Breakpoints,
             ["b", condition] => Command::Break(Condition::parse(condition)?),
             ["d", number] => Command::Delete(number.parse().map_err(|_| "give a number that b lists")?),
-            ["d"] => return Err("which one? d 1; b lists them".into()),
+            ["d"] => return Err("name a breakpoint: d 1; b lists them".into()),
             ["quiz", "on"] => Command::Quiz(true),
             ["quiz", "off"] => Command::Quiz(false),
             ["quiz", ..] => return Err("say quiz on, or quiz off".into()),

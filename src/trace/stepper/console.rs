@@ -99,7 +99,8 @@ impl Console {
     }
 }
 
-/// Reads a line that is typed. It polls first, because a signal interrupts a poll and restarts a read.
+/// Reads a line that is typed. It polls first, because a signal interrupts a poll and restarts a
+/// read.
 fn read_typed_line(
     terminal: &mut BufReader<File>,
     prompt: &str,
@@ -110,7 +111,9 @@ fn read_typed_line(
         let mut fds = [PollFd::new(terminal.get_ref(), PollFlags::IN)];
         match poll(&mut fds, None) {
             Err(Errno::INTR) if is_end_requested.load(Ordering::SeqCst) && !was_requested => {
-                say("\na signal came: the loop heeds it when it turns (t); Ctrl-C again ends it at once");
+                say(
+                    "\na signal came: the loop handles it in its next turn (t); Ctrl-C again ends it at once",
+                );
                 show(prompt);
             }
             Err(Errno::INTR) => {}

@@ -1,7 +1,8 @@
 //! The stepper stops the loop at a prompt, and runs it as far as the user says.
 //!
-//! It is an [`Observer`] that takes its time in [`Observer::see`] and reports how long that was, so no
-//! deadline comes nearer meanwhile. It stops where the poll has returned and nothing is done yet.
+//! It is an [`Observer`] that takes its time in [`Observer::see`] and reports how long that was, so
+//! no deadline comes nearer meanwhile. It stops where the poll has returned and nothing is done
+//! yet.
 
 mod breakpoints;
 mod command;
@@ -69,8 +70,8 @@ struct Hints {
 }
 
 impl Stepper {
-    /// Makes a stepper that prompts at `terminal`. The server must handle signals: the stepper ends it with
-    /// SIGTERM.
+    /// Makes a stepper that prompts at `terminal`. The server must handle signals: the stepper ends
+    /// it with SIGTERM.
     ///
     /// # Errors
     /// The signals cannot be handled: sigaction(2).
@@ -86,8 +87,8 @@ impl Stepper {
         Console::from_script(script).map(Stepper::new)
     }
 
-    /// Returns a descriptor of the terminal, which must wake the loop when a line is typed. `None`: commands
-    /// come from a script.
+    /// Returns a descriptor of the terminal, which must wake the loop when a line is typed. `None`:
+    /// commands come from a script.
     ///
     /// # Errors
     /// The system gives no more descriptors.
@@ -237,12 +238,12 @@ impl Stepper {
 
     /// Returns what `view` shows of a source.
     fn view(&self, source: SourceId, view: impl Fn(&SourceState) -> String) -> String {
-        let unknown = || format!("{source} is not there; p lists who is");
+        let unknown = || format!("{source} is not there; p lists the sources");
         self.model.sources.get(&source).map_or_else(unknown, view)
     }
 
-    /// Asks what the first call of `source` will do, if one is certain. Asks again after a command that
-    /// only looks.
+    /// Asks what the first call of `source` will do, if one is certain. Asks again after a command
+    /// that only looks.
     fn ask(&mut self, source: SourceId, at: Duration) {
         let Some(call) = NextCall::predictable(source, &self.model) else { return };
         while self.has_quiz {
@@ -281,7 +282,8 @@ impl Stepper {
         self.predicted = None;
     }
 
-    /// Ends the server with SIGTERM, unless a signal has asked for that: a second one would end it at once.
+    /// Ends the server with SIGTERM, unless a signal has asked for that: a second one would end it
+    /// at once.
     fn quit(&mut self) {
         self.is_over = true;
         self.show_score();

@@ -47,8 +47,8 @@ pub struct Score {
 }
 
 impl NextCall {
-    /// Returns the first call of `source`, whose turn begins, if the model makes it certain. A source
-    /// writes unsent bytes first, and reads nothing before they are sent.
+    /// Returns the first call of `source`, whose turn begins, if the model makes it certain. A
+    /// source writes unsent bytes first, and reads nothing before they are sent.
     pub fn predictable(source: SourceId, model: &Model) -> Option<NextCall> {
         let state = model.sources.get(&source)?;
         let flags = model.ready.iter().find(|(ready, _)| *ready == source).map(|(_, flags)| *flags);

@@ -1,7 +1,7 @@
 //! A socket as the system knows it: getsockopt(2) and related calls.
 //!
-//! A step has the number of a descriptor only. pidfd_getfd(2) gives a duplicate of the descriptor for the
-//! moment of looking. The loop's own descriptor is not touched.
+//! A step has the number of a descriptor only. pidfd_getfd(2) gives a duplicate of the descriptor
+//! for the moment of looking. The loop's own descriptor is not touched.
 
 use std::{fmt::Display, io, os::fd::RawFd};
 

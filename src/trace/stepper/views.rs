@@ -12,8 +12,8 @@ use crate::trace::{
 /// At most this many bytes of a buffer are shown.
 const MAX_SHOWN: usize = 1024;
 
-/// Formats `#3 woke after 214.0ms: c3[R] c7[W]  carried over: +c5`. What the kernel reported and our own
-/// carried-over work stand apart.
+/// Formats `#3 woke after 214.0ms: c3[R] c7[W]  carried over: +c5`. What the kernel reported and
+/// our own carried-over work stand apart.
 pub fn wake(model: &Model, at: Duration) -> String {
     let (turn, slept) = (model.turn, format_time(model.slept));
     let mut line = match &model.ready[..] {
@@ -66,8 +66,8 @@ pub fn state(source: SourceId, state: &SourceState, at: Duration) -> String {
     words.join(" ")
 }
 
-/// Formats the input that is not parsed, the head of the last response, and how much of the output is
-/// sent.
+/// Formats the input that is not parsed, the head of the last response, and how much of the output
+/// is sent.
 pub fn buffers(source: SourceId, state: &SourceState) -> String {
     let mut text = match (state.input.len, state.input.visible()) {
         (0, _) => format!("{source} in: nothing is left to parse"),
