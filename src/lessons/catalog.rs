@@ -44,21 +44,25 @@ macro_rules! lessons {
     };
 }
 
+const L1: SourceId = SourceId::Listener(1);
+const C1: SourceId = SourceId::Connection(1);
+const C2: SourceId = SourceId::Connection(2);
+
 lessons! {
-    1 "Readable is not \"request ready\"" [], dripped (None, 64), |entries| reads(entries, SourceId::Connection(1));
-    2 "A stream has no messages" [Bug::OneReadOneMessage], pipelined (None, 64), |entries| reads(entries, SourceId::Connection(1));
-    3 "A peer that does not read" [Bug::WriteAll], stalled (Some(16 * 1024), 64), |entries| has_response(entries, SourceId::Connection(2));
-    4 "An edge is told once" [Bug::NoDrain, Bug::AcceptOnce], edges (None, 64), |entries| wakes(entries, SourceId::Listener(1));
-    5 "The end of input is not the end" [Bug::CloseOnEof], half_closed (None, 64), |entries| has_response(entries, SourceId::Connection(1));
-    6 "Patience" [Bug::NoDeadline], late (None, 64), timeout_while_time_passes;
-    7 "Nobody waits for a hog" [Bug::NoBudget], hog (None, 64), |entries| responses_before(entries, SourceId::Connection(1), SourceId::Connection(2));
-    8 "A thousand silent peers cost nothing" [Bug::ScanAll], connect_many (None, 2100), ready_at_last_wake;
+    1 "Readable is not \"request ready\"" [], drip_request (None, 64), |entries| count_reads(entries, C1);
+    2 "A stream has no messages" [Bug::OneReadOneMessage], pipeline_requests (None, 64), |entries| count_reads(entries, C1);
+    3 "A peer that does not read" [Bug::WriteAll], stop_reading (Some(16 * 1024), 64), |entries| yes_if_response(entries, C2);
+    4 "An edge is told once" [Bug::NoDrain, Bug::AcceptOnce], leave_input_unread (None, 64), |entries| count_wakes(entries, L1);
+    5 "The end of input is not the end" [Bug::CloseOnEof], half_close_client (None, 64), |entries| yes_if_response(entries, C1);
+    6 "Patience" [Bug::NoDeadline], miss_deadlines (None, 64), timeout_while_time_passes;
+    7 "Nobody waits for a hog" [Bug::NoBudget], send_many_requests (None, 64), |entries| count_responses_before(entries, C1, C2);
+    8 "A thousand silent peers cost nothing" [Bug::ScanAll], connect_silent_clients (None, 2100), ready_at_last_wake;
 }
 
 const HELLO: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const BIG: &[u8] = b"GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-fn dripped(harness: &mut Harness) -> io::Result<()> {
+fn drip_request(harness: &mut Harness) -> io::Result<()> {
     harness.connect('A', false)?;
     for piece in HELLO.chunks(HELLO.len().div_ceil(5)) {
         harness.send('A', piece)?;
@@ -66,14 +70,14 @@ fn dripped(harness: &mut Harness) -> io::Result<()> {
     harness.receive('A')
 }
 
-fn pipelined(harness: &mut Harness) -> io::Result<()> {
+fn pipeline_requests(harness: &mut Harness) -> io::Result<()> {
     harness.connect('A', false)?;
     harness.send('A', &[HELLO, HELLO].concat())?;
     harness.receive('A')?;
     harness.send_datagrams(&[b"one", b"two"])
 }
 
-fn stalled(harness: &mut Harness) -> io::Result<()> {
+fn stop_reading(harness: &mut Harness) -> io::Result<()> {
     harness.connect('A', true)?;
     harness.connect('B', false)?;
     harness.send_only('A', BIG)?;
@@ -84,7 +88,7 @@ fn stalled(harness: &mut Harness) -> io::Result<()> {
     harness.run_until_idle()
 }
 
-fn edges(harness: &mut Harness) -> io::Result<()> {
+fn leave_input_unread(harness: &mut Harness) -> io::Result<()> {
     for name in ['A', 'B', 'C'] {
         harness.connect_only(name, false)?;
     }
@@ -98,7 +102,7 @@ fn edges(harness: &mut Harness) -> io::Result<()> {
     harness.receive('C')
 }
 
-fn half_closed(harness: &mut Harness) -> io::Result<()> {
+fn half_close_client(harness: &mut Harness) -> io::Result<()> {
     harness.connect('A', false)?;
     harness.send_only('A', HELLO)?;
     harness.half_close('A')?;
@@ -106,7 +110,7 @@ fn half_closed(harness: &mut Harness) -> io::Result<()> {
     harness.receive('A')
 }
 
-fn late(harness: &mut Harness) -> io::Result<()> {
+fn miss_deadlines(harness: &mut Harness) -> io::Result<()> {
     harness.connect('A', false)?;
     harness.connect('B', false)?;
     harness.send('B', HELLO)?;
@@ -119,7 +123,7 @@ fn late(harness: &mut Harness) -> io::Result<()> {
     harness.receive('B')
 }
 
-fn hog(harness: &mut Harness) -> io::Result<()> {
+fn send_many_requests(harness: &mut Harness) -> io::Result<()> {
     harness.connect('A', false)?;
     harness.connect('B', false)?;
     harness.send_only('A', &HELLO.repeat(150))?;
@@ -129,7 +133,7 @@ fn hog(harness: &mut Harness) -> io::Result<()> {
     harness.receive('A')
 }
 
-fn connect_many(harness: &mut Harness) -> io::Result<()> {
+fn connect_silent_clients(harness: &mut Harness) -> io::Result<()> {
     harness.connect_many(1000)?;
     harness.connect('A', false)?;
     harness.send('A', HELLO)?;
@@ -137,18 +141,18 @@ fn connect_many(harness: &mut Harness) -> io::Result<()> {
 }
 
 /// Returns how many reads of `source` returned bytes.
-fn reads(entries: &[TranscriptEntry], source: SourceId) -> String {
+fn count_reads(entries: &[TranscriptEntry], source: SourceId) -> String {
     let is_read = |(by, step): &(SourceId, &Step)| *by == source && matches!(step, Step::Read { .. });
     steps(entries).filter(is_read).count().to_string()
 }
 
-/// Returns `yes` if `source` got a response.
-fn has_response(entries: &[TranscriptEntry], source: SourceId) -> String {
+/// Returns `yes` if `source` got a response, otherwise `no`.
+fn yes_if_response(entries: &[TranscriptEntry], source: SourceId) -> String {
     if steps(entries).any(|step| is_response(step, source)) { "yes".into() } else { "no".into() }
 }
 
 /// Returns how many wake-ups the kernel reported `source` in.
-fn wakes(entries: &[TranscriptEntry], source: SourceId) -> String {
+fn count_wakes(entries: &[TranscriptEntry], source: SourceId) -> String {
     let is_reported = |(_, step): &(SourceId, &Step)| match step {
         Step::Woke { ready, .. } => ready.iter().any(|(reported, _)| *reported == source),
         _ => false,
@@ -169,7 +173,7 @@ fn timeout_while_time_passes(entries: &[TranscriptEntry]) -> String {
 }
 
 /// Returns how many responses `hog` got before `other` got its first.
-fn responses_before(entries: &[TranscriptEntry], hog: SourceId, other: SourceId) -> String {
+fn count_responses_before(entries: &[TranscriptEntry], hog: SourceId, other: SourceId) -> String {
     let before = steps(entries).take_while(|step| !is_response(*step, other));
     before.filter(|step| is_response(*step, hog)).count().to_string()
 }

@@ -12,7 +12,8 @@ pub(super) const VERBS: [&str; 22] = [
     "arm", "disarm", "carry", "deadline", "recv", "send", "shutdown", "close", "fault", "lost",
 ];
 
-/// Returns the page. `service_steps` are the descriptions of the services' steps.
+/// Returns the page. `service_steps` are the descriptions of the services' steps. It has a section
+/// for each verb of the closed set, and none for other verbs.
 pub fn page(service_steps: &[&StepDoc]) -> String {
     let docs = || service_steps.iter().chain(LOOP_STEPS).chain(OBSERVER_LINES);
     let mut page = String::from(INTRODUCTION);
