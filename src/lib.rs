@@ -35,8 +35,8 @@
 //! ```
 //!
 //! An arrow never points up. Below everything are [`clock`], `close_reason`, `site_path` (a checked path, of which HTTP makes
-//! one and which the site opens), `lossy_writer`, and of [`trace`] the steps and the observers. The rest of `trace` are
-//! observers: they know nothing but the steps. `lessons` puts the whole on a stage.
+//! one and which the site opens), `lossy_writer`, and of [`trace`] the steps. The rest of `trace`
+//! are observers: they know nothing but the steps. `lessons` runs scripted clients against the whole.
 //!
 //! # What always holds
 //!
@@ -91,7 +91,7 @@ pub mod internals {
         http::{
             Plan, Policy, RenderContext, Representation, Request, RequestInfo, Validators, locate, parse,
         },
-        services::{HttpService, UrlOptions},
+        services::{HttpService, UrlOptions, http_steps, step_docs},
         site::{Resolved, Site, SiteOptions},
         site_path::{DotfilePolicy, SitePath},
     };

@@ -8,10 +8,7 @@ use clap::{
     builder::BoolishValueParser,
 };
 use clap_complete::Shell;
-use oneloop::{
-    HeaderRule, RuleError,
-    trace::{SourceId, source_id},
-};
+use oneloop::{HeaderRule, RuleError, trace::SourceId};
 
 /// Serve a directory over HTTP from one thread and one poller
 #[derive(Debug, Parser)]
@@ -197,7 +194,7 @@ pub struct TraceArgs {
     pub trace: Option<TraceLevelArg>,
 
     /// Trace only these sources (c3, L1, u1, loop); repeatable
-    #[arg(long, value_name = "WHO", value_delimiter = ',', value_parser = source_id)]
+    #[arg(long, value_name = "WHO", value_delimiter = ',')]
     #[arg(env = "ONELOOP_TRACE_ONLY", hide_env = true)]
     pub trace_only: Vec<SourceId>,
 

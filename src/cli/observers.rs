@@ -26,7 +26,7 @@ pub fn stepper(trace: &TraceArgs) -> Result<Option<Stepper>, Failure> {
             let (path, why) = (path.display(), io_message(&e));
             Failure::Usage(format!("cannot read '{path}' for --step-script: {why}; name a file of commands"))
         })?;
-        return Stepper::by(&script).map(Some).map_err(|e| no_signals(&e));
+        return Stepper::from_script(&script).map(Some).map_err(|e| no_signals(&e));
     }
     if !trace.step {
         return Ok(None);
@@ -34,7 +34,7 @@ pub fn stepper(trace: &TraceArgs) -> Result<Option<Stepper>, Failure> {
     let advice = "--step asks at a terminal, and standard input is none; try --step-script FILE";
     let terminal = io::stdin().as_fd().try_clone_to_owned().ok().filter(|stdin| stdin.is_terminal());
     let terminal = terminal.ok_or_else(|| Failure::Usage(advice.into()))?;
-    Stepper::at(terminal).map(Some).map_err(|e| no_signals(&e))
+    Stepper::from_terminal(terminal).map(Some).map_err(|e| no_signals(&e))
 }
 
 /// Attaches the observers to the loop.

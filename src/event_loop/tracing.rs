@@ -48,7 +48,7 @@ impl EventLoop {
         self.observers.trace(*id, || connection.deadline_step(now));
     }
 
-    /// Returns the sources with work left over from the last turn, if anybody observes.
+    /// Returns the sources with work left over from the last turn. Without observers, returns none.
     pub(super) fn carried_sources(&self) -> Vec<SourceId> {
         if self.observers.is_empty() {
             return Vec::new();

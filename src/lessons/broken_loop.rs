@@ -1,7 +1,8 @@
-//! The loop's twin with a bug: what a first `epoll` server often gets wrong, one thing at a time.
+//! A loop with one bug that a first `epoll` server often has.
 //!
-//! It speaks the same protocol and tells its steps in the same words, so that the two can be read side by side. It has neither
-//! budgets nor deadlines. It is for lessons, on loopback, and for nothing else.
+//! It runs the same protocol and traces the same steps as the real loop, so that their transcripts
+//! can be read side by side. It has neither budgets nor deadlines. It is for lessons on loopback
+//! only.
 
 use std::{
     cell::RefCell,
@@ -27,28 +28,29 @@ use crate::{
     trace::{Observer, Observers, SourceId, Step},
 };
 
-/// What is wrong.
+/// A bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bug {
-    /// What one read brings is taken for one message, and nothing is kept for the next read.
+    /// Takes the bytes of one read for one message, and keeps nothing for the next read.
     OneReadOneMessage,
-    /// What does not fit into the send buffer is waited for on the spot.
+    /// Waits on the spot until the send buffer has taken everything.
     WriteAll,
-    /// One read an event, with a small buffer, although an edge is told once.
+    /// Reads once for each event, into a small buffer, although an edge is reported once.
     NoDrain,
-    /// One accept an event.
+    /// Accepts once for each event.
     AcceptOnce,
-    /// The end of input is the end of the conversation.
+    /// Closes at the end of input, although a response is owed.
     CloseOnEof,
-    /// Nobody is ever late.
+    /// Has no deadlines.
     NoDeadline,
-    /// Whoever has work is served until it has none.
+    /// Serves a connection until it has no more work.
     NoBudget,
-    /// Everybody is asked in each turn, as select(2) does.
+    /// Looks at every connection in each turn, as select(2) does.
     ScanAll,
 }
 
 impl Bug {
+    /// Returns the name that `--break` takes.
     pub fn name(self) -> &'static str {
         match self {
             Bug::OneReadOneMessage => "one-read-one-message",
@@ -64,10 +66,10 @@ impl Bug {
 }
 
 const LISTENER: Token = Token(usize::MAX);
-/// How long a lesson looks at a loop that stands still.
-const STANDSTILL: Duration = Duration::from_millis(200);
+/// How long a lesson lets the loop block.
+const MAX_BLOCK: Duration = Duration::from_millis(200);
 
-struct SourceState {
+struct BrokenConnection {
     id: SourceId,
     socket: TcpStream,
     protocol: Box<dyn Protocol>,
@@ -84,8 +86,9 @@ pub struct BrokenLoop {
     events: Events,
     listener: TcpListener,
     factory: Box<dyn ProtocolFactory>,
-    sources: Slab<SourceState>,
-    connections: u64,
+    open: Slab<BrokenConnection>,
+    /// How many connections were accepted.
+    accepted: u64,
     clock: Clock,
     observers: Observers,
     work: WorkBudget,
@@ -93,10 +96,10 @@ pub struct BrokenLoop {
 }
 
 impl BrokenLoop {
-    /// Listens on `listener` and has `observer` watch.
+    /// Makes a loop that accepts from `listener` and shows its steps to `observer`.
     ///
     /// # Errors
-    /// The system gives no poller.
+    /// The system gives no poller: epoll_create1(2).
     pub fn new(
         bug: Bug,
         listener: std::net::TcpListener,
@@ -111,15 +114,15 @@ impl BrokenLoop {
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let mut observers = Observers::default();
         observers.add(observer);
-        let (events, sources) = (Events::with_capacity(1024), Slab::new());
+        let (events, open) = (Events::with_capacity(1024), Slab::new());
         Ok(BrokenLoop {
             bug,
             poll,
             events,
             listener,
             factory,
-            sources,
-            connections: 0,
+            open,
+            accepted: 0,
             clock,
             observers,
             work: WorkBudget::default(),
@@ -134,11 +137,11 @@ impl BrokenLoop {
                 self.observers.trace(L1, || Step::BacklogEmpty);
                 return Ok(());
             };
-            self.connections += 1;
-            let (connection, fd) = (self.connections, socket.as_raw_fd());
-            let open = self.sources.len() + 1;
+            self.accepted += 1;
+            let (connection, fd) = (self.accepted, socket.as_raw_fd());
+            let open = self.open.len() + 1;
             self.observers.trace(L1, || Step::Accepted { connection, peer, fd, open });
-            let key = self.sources.insert(SourceState {
+            let key = self.open.insert(BrokenConnection {
                 id: SourceId::Connection(connection),
                 socket,
                 protocol: self.factory.create(peer),
@@ -147,7 +150,7 @@ impl BrokenLoop {
                 has_ended: false,
                 is_armed: false,
             });
-            let socket = &mut self.sources[key].socket;
+            let socket = &mut self.open[key].socket;
             self.poll.registry().register(socket, Token(key), Interest::READABLE)?;
             if self.bug == Bug::AcceptOnce {
                 return Ok(());
@@ -155,10 +158,10 @@ impl BrokenLoop {
         }
     }
 
-    /// Reads, understands, writes; and closes where there is no more to come.
+    /// Gives one connection its turn: reads, parses, writes, and closes it after the end of input.
     fn handle(&mut self, key: usize) -> io::Result<()> {
-        let Some(peer) = self.sources.get_mut(key) else { return Ok(()) };
-        let id = peer.id;
+        let Some(connection) = self.open.get_mut(key) else { return Ok(()) };
+        let id = connection.id;
         self.work.refill();
         let mut cx = Context {
             clock: &self.clock,
@@ -167,14 +170,14 @@ impl BrokenLoop {
             observers: &mut self.observers,
             work: &mut self.work,
         };
-        let reason = match peer.converse(self.bug, &mut cx, &self.transcript) {
-            Ok(()) if peer.has_ended && peer.outbox.is_empty() => CloseReason::Eof,
-            Ok(()) => return peer.arm(key, &self.poll, &mut self.observers),
+        let reason = match connection.handle(self.bug, &mut cx, &self.transcript) {
+            Ok(()) if connection.has_ended && connection.outbox.is_empty() => CloseReason::Eof,
+            Ok(()) => return connection.arm(key, &self.poll, &mut self.observers),
             Err(reason) => reason,
         };
-        let unread = peer.inbox.len();
+        let unread = connection.inbox.len();
         self.observers.trace(id, || Step::Closed { reason, unread });
-        self.sources.remove(key);
+        self.open.remove(key);
         Ok(())
     }
 }
@@ -191,7 +194,7 @@ impl LoopUnderTest for BrokenLoop {
         let events: Vec<_> = self.events.iter().map(|event| (event.token(), flags(event))).collect();
         let id = |token: Token| match token {
             LISTENER => Some(SourceId::Listener(1)),
-            Token(key) => self.sources.get(key).map(|peer| peer.id),
+            Token(key) => self.open.get(key).map(|connection| connection.id),
         };
         let ready = events.iter().filter_map(|(token, flags)| Some((id(*token)?, *flags))).collect();
         self.observers.trace(SourceId::Loop, || Step::Woke {
@@ -202,9 +205,9 @@ impl LoopUnderTest for BrokenLoop {
         if events.iter().any(|(token, _)| *token == LISTENER) {
             self.accept()?;
         }
-        let everybody = self.bug == Bug::ScanAll && events.iter().any(|(token, _)| *token != LISTENER);
-        let keys: Vec<usize> = match everybody {
-            true => self.sources.iter().map(|(key, _)| key).collect(),
+        let scans_all = self.bug == Bug::ScanAll && events.iter().any(|(token, _)| *token != LISTENER);
+        let keys: Vec<usize> = match scans_all {
+            true => self.open.iter().map(|(key, _)| key).collect(),
             false => events.iter().map(|(token, _)| token.0).collect(),
         };
         keys.into_iter().try_for_each(|key| self.handle(key))
@@ -215,8 +218,8 @@ impl LoopUnderTest for BrokenLoop {
     }
 }
 
-impl SourceState {
-    fn converse(
+impl BrokenConnection {
+    fn handle(
         &mut self,
         bug: Bug,
         cx: &mut Context<'_>,
@@ -229,7 +232,7 @@ impl SourceState {
             }
         }
         loop {
-            self.understand(bug, cx);
+            self.parse(bug, cx);
             let is_empty = self.outbox.is_empty();
             self.flush(bug, cx, transcript)?;
             if is_empty || !self.outbox.is_empty() {
@@ -265,14 +268,14 @@ impl SourceState {
         }
     }
 
-    fn understand(&mut self, bug: Bug, cx: &mut Context<'_>) {
+    fn parse(&mut self, bug: Bug, cx: &mut Context<'_>) {
         while self.outbox.has_room() && !self.inbox.is_empty() {
-            let got = self.protocol.receive(&self.inbox, &mut self.outbox, cx);
-            self.inbox.drain(..got.consumed.min(self.inbox.len()));
+            let received = self.protocol.receive(&self.inbox, &mut self.outbox, cx);
+            self.inbox.drain(..received.consumed.min(self.inbox.len()));
             if bug == Bug::OneReadOneMessage {
                 self.inbox.clear();
             }
-            if got.progress != Progress::Again || got.consumed == 0 {
+            if received.progress != Progress::Again || received.consumed == 0 {
                 return;
             }
         }
@@ -297,10 +300,10 @@ impl SourceState {
                         return Ok(());
                     }
                     if !self.wait_for_room() {
+                        let mut transcript = transcript.borrow_mut();
                         transcript
-                            .borrow_mut()
-                            .say("(the loop stands still in here until this peer reads, and serves nobody)");
-                        transcript.borrow_mut().say("(after 200 ms the lesson ends that)");
+                            .note("(the loop stands still in here until this peer reads, and serves nobody)");
+                        transcript.note("(after 200 ms the lesson ends that)");
                         return Err(CloseReason::SendTimeout);
                     }
                 }
@@ -308,19 +311,19 @@ impl SourceState {
         }
     }
 
-    /// What no loop must ever do.
+    /// Blocks until the socket is writable, which a loop must never do.
     fn wait_for_room(&self) -> bool {
-        let timeout = Timespec { tv_sec: 0, tv_nsec: STANDSTILL.as_nanos() as i64 };
+        let timeout = Timespec { tv_sec: 0, tv_nsec: MAX_BLOCK.as_nanos() as i64 };
         poll(&mut [PollFd::new(&self.socket, PollFlags::OUT)], Some(&timeout)).is_ok_and(|ready| ready > 0)
     }
 
-    fn arm(&mut self, key: usize, poll: &Poll, steps: &mut Observers) -> io::Result<()> {
+    fn arm(&mut self, key: usize, poll: &Poll, observers: &mut Observers) -> io::Result<()> {
         let writable = !self.outbox.is_empty();
         if writable == self.is_armed {
             return Ok(());
         }
         self.is_armed = writable;
-        steps.trace(self.id, || if writable { Step::Armed } else { Step::Disarmed });
+        observers.trace(self.id, || if writable { Step::Armed } else { Step::Disarmed });
         let interest = if writable { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
         poll.registry().reregister(&mut self.socket, Token(key), interest)
     }

@@ -1,4 +1,4 @@
-//! The lessons: what the clients do, what is asked before it is shown, and which bugs belong to it.
+//! The lessons: their scripts, the answers to their questions, and their bugs.
 
 use std::{io, time::Duration};
 
@@ -6,25 +6,31 @@ use super::{
     broken_loop::Bug,
     harness::{Harness, TranscriptEntry},
 };
-use crate::trace::SourceId;
+use crate::trace::{SourceId, Step};
 
-/// One lesson. Its text is a page of its own, in `docs/lessons`.
+/// One lesson.
 pub struct Lesson {
+    /// The number by which a lesson is started.
     pub number: u8,
+    /// The title.
     pub title: &'static str,
+    /// The text: a page of `docs/lessons`.
     pub page: &'static str,
+    /// The bugs that the lesson can show.
     pub bugs: &'static [Bug],
-    /// The size of each connection's send buffer; what the kernel makes of it is twice that.
+    /// The size of each connection's send buffer in bytes; the kernel doubles it.
     pub send_buffer: Option<usize>,
-    /// How many descriptors it takes.
+    /// How many descriptors the lesson needs.
     pub descriptors: u64,
-    pub catalog: fn(&mut Harness) -> io::Result<()>,
-    /// Finds the answer to the page's question in what happened.
+    /// Runs the clients.
+    pub script: fn(&mut Harness) -> io::Result<()>,
+    /// Returns the answer to the page's question, from the transcript.
     pub answer: fn(&[TranscriptEntry]) -> String,
 }
 
 macro_rules! lessons {
-    ($($number:literal $title:literal $bugs:expr, $catalog:ident ($send_buffer:expr, $descriptors:expr), $answer:expr;)*) => {
+    ($($number:literal $title:literal $bugs:expr, $script:ident ($send_buffer:expr, $descriptors:expr), $answer:expr;)*) => {
+        /// All lessons, in order.
         pub const LESSONS: &[Lesson] = &[$(Lesson {
             number: $number,
             title: $title,
@@ -32,154 +38,163 @@ macro_rules! lessons {
             bugs: &$bugs,
             send_buffer: $send_buffer,
             descriptors: $descriptors,
-            catalog: $catalog,
+            script: $script,
             answer: $answer,
         }),*];
     };
 }
 
+const L1: SourceId = SourceId::Listener(1);
+const C1: SourceId = SourceId::Connection(1);
+const C2: SourceId = SourceId::Connection(2);
+
 lessons! {
-    1 "Readable is not \"request ready\"" [], dripped (None, 64), |entries| count(entries, SourceId::Connection(1), "read");
-    2 "A stream has no messages" [Bug::OneReadOneMessage], pipelined (None, 64), |entries| count(entries, SourceId::Connection(1), "read");
-    3 "A peer that does not read" [Bug::WriteAll], stalled (Some(16 * 1024), 64), |entries| yes_no(tells(entries, SourceId::Connection(2), "plan"));
-    4 "An edge is told once" [Bug::NoDrain, Bug::AcceptOnce], edges (None, 64), |entries| wakes_of(entries, SourceId::Listener(1));
-    5 "The end of input is not the end" [Bug::CloseOnEof], half_closed (None, 64), |entries| yes_no(tells(entries, SourceId::Connection(1), "plan"));
-    6 "Patience" [Bug::NoDeadline], late (None, 64), |entries| timeout_of_last_wait_before_time_passes(entries);
-    7 "Nobody waits for a hog" [Bug::NoBudget], hog (None, 64), |entries| answers_before(entries, SourceId::Connection(1), SourceId::Connection(2));
-    8 "A thousand silent peers cost nothing" [Bug::ScanAll], connect_many (None, 2100), |entries| named_by_last_wake(entries);
+    1 "Readable is not \"request ready\"" [], drip_request (None, 64), |entries| count_reads(entries, C1);
+    2 "A stream has no messages" [Bug::OneReadOneMessage], pipeline_requests (None, 64), |entries| count_reads(entries, C1);
+    3 "A peer that does not read" [Bug::WriteAll], stop_reading (Some(16 * 1024), 64), |entries| yes_if_response(entries, C2);
+    4 "An edge is told once" [Bug::NoDrain, Bug::AcceptOnce], leave_input_unread (None, 64), |entries| count_wakes(entries, L1);
+    5 "The end of input is not the end" [Bug::CloseOnEof], half_close_client (None, 64), |entries| yes_if_response(entries, C1);
+    6 "Patience" [Bug::NoDeadline], miss_deadlines (None, 64), timeout_while_time_passes;
+    7 "Nobody waits for a hog" [Bug::NoBudget], send_many_requests (None, 64), |entries| count_responses_before(entries, C1, C2);
+    8 "A thousand silent peers cost nothing" [Bug::ScanAll], connect_silent_clients (None, 2100), ready_at_last_wake;
 }
 
 const HELLO: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const BIG: &[u8] = b"GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-fn dripped(harness: &mut Harness) -> io::Result<()> {
+fn drip_request(harness: &mut Harness) -> io::Result<()> {
     harness.connect('A', false)?;
     for piece in HELLO.chunks(HELLO.len().div_ceil(5)) {
         harness.send('A', piece)?;
     }
-    harness.take('A')
+    harness.receive('A')
 }
 
-fn pipelined(harness: &mut Harness) -> io::Result<()> {
+fn pipeline_requests(harness: &mut Harness) -> io::Result<()> {
     harness.connect('A', false)?;
     harness.send('A', &[HELLO, HELLO].concat())?;
-    harness.take('A')?;
-    harness.datagrams(&[b"one", b"two"])
+    harness.receive('A')?;
+    harness.send_datagrams(&[b"one", b"two"])
 }
 
-fn stalled(harness: &mut Harness) -> io::Result<()> {
+fn stop_reading(harness: &mut Harness) -> io::Result<()> {
     harness.connect('A', true)?;
     harness.connect('B', false)?;
     harness.send_only('A', BIG)?;
     harness.send_only('B', HELLO)?;
     harness.run_until_idle()?;
-    harness.take('B')?;
-    harness.take('A')?;
+    harness.receive('B')?;
+    harness.receive('A')?;
     harness.run_until_idle()
 }
 
-fn edges(harness: &mut Harness) -> io::Result<()> {
+fn leave_input_unread(harness: &mut Harness) -> io::Result<()> {
     for name in ['A', 'B', 'C'] {
         harness.connect_only(name, false)?;
     }
     harness.run_until_idle()?;
     harness.send('A', HELLO)?;
-    harness.take('A')?;
+    harness.receive('A')?;
     // An empty line before a request is allowed, and one more edge.
     harness.send('A', b"\r\n")?;
-    harness.take('A')?;
+    harness.receive('A')?;
     harness.send('C', HELLO)?;
-    harness.take('C')
+    harness.receive('C')
 }
 
-fn half_closed(harness: &mut Harness) -> io::Result<()> {
+fn half_close_client(harness: &mut Harness) -> io::Result<()> {
     harness.connect('A', false)?;
     harness.send_only('A', HELLO)?;
     harness.half_close('A')?;
     harness.run_until_idle()?;
-    harness.take('A')
+    harness.receive('A')
 }
 
-fn late(harness: &mut Harness) -> io::Result<()> {
+fn miss_deadlines(harness: &mut Harness) -> io::Result<()> {
     harness.connect('A', false)?;
     harness.connect('B', false)?;
     harness.send('B', HELLO)?;
-    harness.take('B')?;
+    harness.receive('B')?;
     harness.send('A', &HELLO[..20])?;
     harness.advance(Duration::from_secs(10))?;
-    harness.take('A')?;
+    harness.receive('A')?;
     harness.advance(Duration::from_secs(2))?;
     harness.advance(Duration::from_secs(48))?;
-    harness.take('B')
+    harness.receive('B')
 }
 
-fn hog(harness: &mut Harness) -> io::Result<()> {
+fn send_many_requests(harness: &mut Harness) -> io::Result<()> {
     harness.connect('A', false)?;
     harness.connect('B', false)?;
     harness.send_only('A', &HELLO.repeat(150))?;
     harness.send_only('B', HELLO)?;
     harness.run_until_idle()?;
-    harness.take('B')?;
-    harness.take('A')
+    harness.receive('B')?;
+    harness.receive('A')
 }
 
-fn connect_many(harness: &mut Harness) -> io::Result<()> {
+fn connect_silent_clients(harness: &mut Harness) -> io::Result<()> {
     harness.connect_many(1000)?;
     harness.connect('A', false)?;
     harness.send('A', HELLO)?;
-    harness.take('A')
+    harness.receive('A')
 }
 
-/// How often `id` did what `verb` says, with something to show for it.
-fn count(entries: &[TranscriptEntry], id: SourceId, verb: &str) -> String {
-    let lines = entries.iter().filter_map(transcript);
-    lines.filter(|(by, of, facts)| *by == id && *of == verb && !facts.starts_with("->")).count().to_string()
+/// Returns how many reads of `source` returned bytes.
+fn count_reads(entries: &[TranscriptEntry], source: SourceId) -> String {
+    let is_read = |(by, step): &(SourceId, &Step)| *by == source && matches!(step, Step::Read { .. });
+    steps(entries).filter(is_read).count().to_string()
 }
 
-fn tells(entries: &[TranscriptEntry], id: SourceId, verb: &str) -> bool {
-    entries.iter().filter_map(transcript).any(|(by, of, _)| by == id && of == verb)
+/// Returns `yes` if `source` got a response, otherwise `no`.
+fn yes_if_response(entries: &[TranscriptEntry], source: SourceId) -> String {
+    if steps(entries).any(|step| is_response(step, source)) { "yes".into() } else { "no".into() }
 }
 
-fn yes_no(is_so: bool) -> String {
-    if is_so { "yes" } else { "no" }.into()
+/// Returns how many wake-ups the kernel reported `source` in.
+fn count_wakes(entries: &[TranscriptEntry], source: SourceId) -> String {
+    let is_reported = |(_, step): &(SourceId, &Step)| match step {
+        Step::Woke { ready, .. } => ready.iter().any(|(reported, _)| *reported == source),
+        _ => false,
+    };
+    steps(entries).filter(is_reported).count().to_string()
 }
 
-/// How many wakes the kernel had for `id`.
-fn wakes_of(entries: &[TranscriptEntry], id: SourceId) -> String {
-    let name = format!(" {id}[");
-    let wakes = entries
-        .iter()
-        .filter_map(transcript)
-        .filter(|(_, verb, facts)| *verb == "wake" && facts.contains(&name));
-    wakes.count().to_string()
+/// Returns the timeout of the first wait after the clock was moved, in seconds.
+fn timeout_while_time_passes(entries: &[TranscriptEntry]) -> String {
+    let is_pause =
+        |entry: &TranscriptEntry| matches!(entry, TranscriptEntry::Note(text) if text.ends_with(" s pass"));
+    let pause = entries.iter().position(is_pause).unwrap_or(0);
+    let timeout = steps(&entries[pause..]).find_map(|(_, step)| match step {
+        Step::Waiting { timeout, .. } => Some(*timeout),
+        _ => None,
+    });
+    timeout.flatten().map_or("never".into(), |timeout| timeout.as_secs().to_string())
 }
 
-/// In seconds.
-fn timeout_of_last_wait_before_time_passes(entries: &[TranscriptEntry]) -> String {
-    let at = entries
-        .iter()
-        .position(|entry| matches!(entry, TranscriptEntry::Note(text) if text.ends_with(" s pass")));
-    let mut waits =
-        entries[at.unwrap_or(0)..].iter().filter_map(transcript).filter(|(_, verb, _)| *verb == "wait");
-    let timeout = waits.next().and_then(|(_, _, facts)| facts.strip_prefix("timeout="));
-    timeout.and_then(|timeout| timeout.split(['.', ' ']).next()).unwrap_or("never").into()
+/// Returns how many responses `hog` got before `other` got its first.
+fn count_responses_before(entries: &[TranscriptEntry], hog: SourceId, other: SourceId) -> String {
+    let before = steps(entries).take_while(|step| !is_response(*step, other));
+    before.filter(|step| is_response(*step, hog)).count().to_string()
 }
 
-fn answers_before(entries: &[TranscriptEntry], hog: SourceId, other: SourceId) -> String {
-    let plans = entries.iter().filter_map(transcript).filter(|(_, verb, _)| *verb == "plan");
-    plans.take_while(|(id, _, _)| *id != other).filter(|(id, _, _)| *id == hog).count().to_string()
+/// Returns how many sources the kernel reported in the last wake-up.
+fn ready_at_last_wake(entries: &[TranscriptEntry]) -> String {
+    let ready = steps(entries).filter_map(|(_, step)| match step {
+        Step::Woke { ready, .. } => Some(ready.len()),
+        _ => None,
+    });
+    ready.last().unwrap_or(0).to_string()
 }
 
-fn named_by_last_wake(entries: &[TranscriptEntry]) -> String {
-    let wake = entries.iter().rev().filter_map(transcript).find(|(_, verb, _)| *verb == "wake");
-    let kernel =
-        wake.and_then(|(_, _, facts)| facts.split(' ').find_map(|fact| fact.strip_prefix("kernel=")));
-    kernel.unwrap_or("0").into()
+fn is_response((by, step): (SourceId, &Step), source: SourceId) -> bool {
+    by == source && step.response_head().is_some()
 }
 
-fn transcript(entry: &TranscriptEntry) -> Option<(SourceId, &'static str, &str)> {
-    match entry {
-        TranscriptEntry::Step(line) => Some((line.id, line.doc.verb, &line.facts)),
+/// Returns the steps of a transcript with their sources.
+fn steps(entries: &[TranscriptEntry]) -> impl Iterator<Item = (SourceId, &Step)> {
+    entries.iter().filter_map(|entry| match entry {
+        TranscriptEntry::Step(traced) => Some((traced.line.source, &traced.step)),
         TranscriptEntry::Note(_) => None,
-    }
+    })
 }

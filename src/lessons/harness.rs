@@ -1,7 +1,8 @@
-//! The stage of a lesson: a loop, clients that follow a script, and all that is told of both.
+//! The harness of a lesson: a loop, scripted clients, and a transcript of both.
 //!
-//! Everything happens in one thread and in order: each client waits for the loop's turn before it acts, buffers have fixed
-//! sizes, and the loop runs on a clock that moves when the script says so. So a lesson plays the same every time.
+//! Everything happens in one thread and in order. Each client waits for the loop's turn before it
+//! acts, buffers have fixed sizes, and the script moves the loop's clock. So a lesson runs the same
+//! every time.
 
 use std::{
     cell::RefCell,
@@ -14,48 +15,56 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::{
-    trace::{Model, TraceLevel, TraceLine, escaped},
-    trace::{Observer, SourceId, Step},
-};
+use crate::trace::{Observer, SourceId, Step, TraceLevel, TraceLine, model::Model, redact::escaped};
 
-/// What turns: the loop itself, or one with a student's bug in it.
+/// A loop that a lesson runs: the real one, or one with a bug.
 pub trait LoopUnderTest {
-    /// One turn; it never sleeps.
+    /// Takes one turn. It never sleeps.
     ///
     /// # Errors
-    /// The poller failed.
+    /// The poller failed: epoll_wait(2).
     fn turn(&mut self) -> io::Result<()>;
-    /// Time passes.
+    /// Moves the clock.
     fn advance(&mut self, by: Duration);
 }
 
-/// What happened, in order.
+/// One entry of a transcript.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TranscriptEntry {
-    /// A client acted, or something is to be remarked.
+    /// A client acted, or a remark.
     Note(String),
     /// A step of the loop.
-    Step(TraceLine),
+    Step(TracedStep),
 }
 
+/// A step, with its line in a text trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TracedStep {
+    /// The line.
+    pub line: TraceLine,
+    /// The step.
+    pub step: Step,
+}
+
+/// Writes the entry on a line. Notes are indented.
 impl fmt::Display for TranscriptEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TranscriptEntry::Note(text) => write!(f, "   {text}"),
-            TranscriptEntry::Step(line) => line.fmt(f),
+            TranscriptEntry::Step(traced) => traced.line.fmt(f),
         }
     }
 }
 
-/// Gathers what is told. Turns in which nothing happens are left out, and not counted.
+/// A transcript of a lesson. Turns in which nothing happens are left out and not counted.
 #[derive(Default)]
 pub struct Transcript {
+    /// What happened, in order.
     pub entries: Vec<TranscriptEntry>,
-    /// The last wait and wake, told when something follows.
-    wait: Option<TraceLine>,
-    wake: Option<TraceLine>,
-    /// The wait is the one that was asked about, however often the stage looks meanwhile.
+    /// The last wait and wake-up. They are added when something follows.
+    wait: Option<TracedStep>,
+    wake: Option<TracedStep>,
+    /// Keep the wait that is there, however often the harness turns the loop meanwhile.
     is_waiting: bool,
     turns: u64,
     model: Model,
@@ -63,46 +72,52 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    pub fn say(&mut self, text: impl Into<String>) {
+    /// Adds a note.
+    pub fn note(&mut self, text: impl Into<String>) {
         self.entries.push(TranscriptEntry::Note(text.into()));
     }
-}
 
-/// Sees what the loop does, for a [`Transcript`] that the stage has, too.
-pub struct TranscriptObserver(pub Rc<RefCell<Transcript>>);
+    fn add(&mut self, mut traced: TracedStep) {
+        traced.line.turn = self.turns;
+        self.entries.push(TranscriptEntry::Step(traced));
+    }
 
-impl Observer for TranscriptObserver {
-    fn see(&mut self, id: SourceId, step: &Step) {
-        let transcript = &mut *self.0.borrow_mut();
-        if transcript.is_waiting && matches!(step, Step::Waiting { .. }) {
+    fn see(&mut self, source: SourceId, step: &Step) {
+        if self.is_waiting && matches!(step, Step::Waiting { .. }) {
             return;
         }
-        transcript.model.trace(id, step, transcript.now);
-        let line = TraceLine::of(id, step, &transcript.model, transcript.now, TraceLevel::Io);
+        self.model.apply(source, step, self.now);
+        let Some(line) = TraceLine::new(source, step, &self.model, self.now, TraceLevel::Io) else { return };
+        let traced = TracedStep { line, step: step.clone() };
         match step {
-            Step::Waiting { .. } => transcript.wait = line,
-            Step::Woke { .. } => transcript.wake = line,
+            Step::Waiting { .. } => self.wait = Some(traced),
+            Step::Woke { .. } => self.wake = Some(traced),
             _ => {
-                let Some(line) = line else { return };
-                if let Some(wake) = transcript.wake.take() {
-                    transcript.turns += 1;
-                    transcript.is_waiting = false;
-                    let before = transcript.wait.take().into_iter().chain([wake]);
-                    transcript.entries.extend(
-                        before
-                            .map(|line| TranscriptEntry::Step(TraceLine { turn: transcript.turns, ..line })),
-                    );
+                if let Some(wake) = self.wake.take() {
+                    self.turns += 1;
+                    self.is_waiting = false;
+                    let wait = self.wait.take();
+                    wait.into_iter().chain([wake]).for_each(|traced| self.add(traced));
                 }
-                transcript.entries.push(TranscriptEntry::Step(TraceLine { turn: transcript.turns, ..line }));
+                self.add(traced);
                 if matches!(step, Step::Closed { .. }) {
-                    transcript.model.forget(id);
+                    self.model.forget(source);
                 }
             }
         }
     }
 }
 
-/// A client of the script.
+/// Adds the steps of a loop to a [`Transcript`] that the harness shares.
+pub struct TranscriptObserver(pub Rc<RefCell<Transcript>>);
+
+impl Observer for TranscriptObserver {
+    fn see(&mut self, source: SourceId, step: &Step) {
+        self.0.borrow_mut().see(source, step);
+    }
+}
+
+/// A scripted client.
 struct Client {
     name: char,
     socket: TcpStream,
@@ -110,51 +125,55 @@ struct Client {
 
 /// A loop with its clients.
 pub struct Harness {
-    turns: Box<dyn LoopUnderTest>,
+    event_loop: Box<dyn LoopUnderTest>,
     transcript: Rc<RefCell<Transcript>>,
     address: SocketAddr,
-    /// None: datagrams are not received here.
-    datagrams: Option<SocketAddr>,
+    /// `None`: the loop has no datagram socket.
+    udp_address: Option<SocketAddr>,
     clients: Vec<Client>,
 }
 
-/// How often the stage looks before it believes that nothing comes; on loopback, what was sent is there at once.
-const LOOKS: usize = 20;
+/// Turns without a step after which the loop counts as idle. On loopback, bytes that were sent are
+/// there at once.
+const IDLE_TURNS: usize = 20;
 
 impl Harness {
-    /// A stage around what listens on `address` and receives on `datagrams`.
+    /// Makes a harness for a loop that listens on `address` and receives datagrams on
+    /// `udp_address`.
     pub fn new(
-        turns: Box<dyn LoopUnderTest>,
+        event_loop: Box<dyn LoopUnderTest>,
         transcript: Rc<RefCell<Transcript>>,
         address: SocketAddr,
-        datagrams: Option<SocketAddr>,
+        udp_address: Option<SocketAddr>,
     ) -> Harness {
-        Harness { turns, transcript, address, datagrams, clients: Vec::new() }
+        Harness { event_loop, transcript, address, udp_address, clients: Vec::new() }
     }
 
-    /// All that happened.
+    /// Ends the lesson and returns its transcript.
     pub fn into_entries(self) -> Vec<TranscriptEntry> {
-        drop(self.turns);
+        drop(self.event_loop);
         std::mem::take(&mut self.transcript.borrow_mut().entries)
     }
 
-    pub fn say(&self, text: impl Into<String>) {
-        self.transcript.borrow_mut().say(text);
+    /// Adds a note to the transcript.
+    pub fn note(&self, text: impl Into<String>) {
+        self.transcript.borrow_mut().note(text);
     }
 
-    /// A client connects, and the loop takes its turns. Its receive buffer is small if it is `narrow`.
+    /// Connects a client, and runs the loop until it is idle. `is_narrow`: the client has a small
+    /// receive buffer.
     ///
     /// # Errors
-    /// The system gives no socket, or the loop does not turn.
+    /// The socket cannot be made or connected, or the poller failed.
     pub fn connect(&mut self, name: char, is_narrow: bool) -> io::Result<()> {
         self.connect_only(name, is_narrow)?;
         self.run_until_idle()
     }
 
-    /// A client connects; the loop does not turn.
+    /// Connects a client. The loop does not turn.
     ///
     /// # Errors
-    /// The system gives no socket.
+    /// The socket cannot be made or connected.
     pub fn connect_only(&mut self, name: char, is_narrow: bool) -> io::Result<()> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
         if is_narrow {
@@ -162,15 +181,15 @@ impl Harness {
         }
         socket.connect(&self.address.into())?;
         socket.set_nonblocking(true)?;
-        self.say(format!("{name} connects"));
+        self.note(format!("{name} connects"));
         self.clients.push(Client { name, socket: socket.into() });
         Ok(())
     }
 
-    /// `count` clients connect and stay silent. Of that nothing is told.
+    /// Connects `count` clients that stay silent. The transcript has a single note about them.
     ///
     /// # Errors
-    /// The system gives no sockets.
+    /// A socket cannot be made or connected, or the poller failed.
     pub fn connect_many(&mut self, count: usize) -> io::Result<()> {
         let before = self.transcript.borrow().entries.len();
         for _ in 0..count {
@@ -185,42 +204,42 @@ impl Harness {
             transcript.entries.truncate(before);
             transcript.turns = 0;
         }
-        self.say(format!("{count} clients connect and say nothing"));
+        self.note(format!("{count} clients connect and say nothing"));
         Ok(())
     }
 
-    /// `name` sends `bytes`, and the loop takes its turns.
+    /// Sends `bytes` from the client `name`, and runs the loop until it is idle.
     ///
     /// # Errors
-    /// It cannot, or the loop does not turn.
+    /// There is no such client, the send failed, or the poller failed.
     pub fn send(&mut self, name: char, bytes: &[u8]) -> io::Result<()> {
         self.send_only(name, bytes)?;
         self.run_until_idle()
     }
 
-    /// `name` sends `bytes`; the loop does not turn.
+    /// Sends `bytes` from the client `name`. The loop does not turn.
     ///
     /// # Errors
-    /// It cannot.
+    /// There is no such client, or the send failed.
     pub fn send_only(&mut self, name: char, bytes: &[u8]) -> io::Result<()> {
-        self.say(format!("{name} sends {} bytes {}", bytes.len(), preview(bytes)));
+        self.note(format!("{name} sends {} bytes {}", bytes.len(), preview(bytes)));
         self.client(name)?.write_all(bytes)
     }
 
-    /// `name` sends no more; the loop does not turn.
+    /// Shuts down the sending side of the client `name`. The loop does not turn.
     ///
     /// # Errors
-    /// It cannot.
+    /// There is no such client, or its socket is closed.
     pub fn half_close(&mut self, name: char) -> io::Result<()> {
-        self.say(format!("{name} shuts its sending side down"));
+        self.note(format!("{name} shuts its sending side down"));
         self.client(name)?.shutdown(Shutdown::Write)
     }
 
-    /// `name` takes all that has come.
+    /// Reads everything that has arrived at the client `name`.
     ///
     /// # Errors
     /// There is no such client.
-    pub fn take(&mut self, name: char) -> io::Result<()> {
+    pub fn receive(&mut self, name: char) -> io::Result<()> {
         let mut got = Vec::new();
         let end = match self.client(name)?.read_to_end(&mut got) {
             Ok(_) => ", and the end",
@@ -228,65 +247,65 @@ impl Harness {
             Err(_) => ", and a reset",
         };
         let answers = memchr::memmem::find_iter(&got, b"HTTP/1.1 ").count();
-        let answers = match (answers, is_whole(&got)) {
+        let answers = match (answers, ends_complete(&got)) {
             (0, _) => "no answer".to_owned(),
             (1, true) => "1 answer".to_owned(),
             (1, false) => "the beginning of 1 answer".to_owned(),
             (more, _) => format!("{more} answers"),
         };
-        self.say(format!("{name} takes {} bytes: {answers}{end}", got.len()));
+        self.note(format!("{name} takes {} bytes: {answers}{end}", got.len()));
         Ok(())
     }
 
-    /// Each text is sent as a datagram, and the loop takes its turns; then the answers are counted.
+    /// Sends each text as a datagram, runs the loop until it is idle, and counts the answers.
     ///
     /// # Errors
-    /// The system gives no socket.
-    pub fn datagrams(&mut self, texts: &[&[u8]]) -> io::Result<()> {
-        let Some(address) = self.datagrams else { return Ok(()) };
+    /// The socket cannot be made, a send failed, or the poller failed.
+    pub fn send_datagrams(&mut self, texts: &[&[u8]]) -> io::Result<()> {
+        let Some(address) = self.udp_address else { return Ok(()) };
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.set_nonblocking(true)?;
         for text in texts {
-            self.say(format!("D sends a datagram of {} bytes {}", text.len(), preview(text)));
+            self.note(format!("D sends a datagram of {} bytes {}", text.len(), preview(text)));
             socket.send_to(text, address)?;
         }
         self.run_until_idle()?;
         let mut buffer = [0; 2048];
         let answers = std::iter::from_fn(|| socket.recv(&mut buffer).ok()).count();
-        self.say(format!("D takes {answers} datagrams"));
+        self.note(format!("D takes {answers} datagrams"));
         Ok(())
     }
 
-    /// Turns until nothing happens any more.
+    /// Runs the loop until nothing happens.
     ///
     /// # Errors
-    /// The poller failed.
+    /// The poller failed: epoll_wait(2).
     pub fn run_until_idle(&mut self) -> io::Result<()> {
-        let mut looks = 0;
-        while looks < LOOKS {
-            looks = if self.look()? { 0 } else { looks + 1 };
+        let mut idle_turns = 0;
+        while idle_turns < IDLE_TURNS {
+            idle_turns = if self.turn()? { 0 } else { idle_turns + 1 };
             std::thread::sleep(Duration::from_millis(1));
         }
         Ok(())
     }
 
-    /// The loop sleeps for `time`, unless something happens.
+    /// Lets `time` pass on the loop's clock, and runs the loop until it is idle.
     ///
     /// # Errors
-    /// The poller failed.
+    /// The poller failed: epoll_wait(2).
     pub fn advance(&mut self, time: Duration) -> io::Result<()> {
         self.run_until_idle()?;
-        self.say(format!("{} s pass", time.as_secs()));
+        self.note(format!("{} s pass", time.as_secs()));
         self.transcript.borrow_mut().is_waiting = true;
         self.transcript.borrow_mut().now += time;
-        self.turns.advance(time);
+        self.event_loop.advance(time);
         self.run_until_idle()
     }
 
-    /// Turns once; whether something happened.
-    fn look(&mut self) -> io::Result<bool> {
+    /// Takes one turn. Returns whether something happened.
+    fn turn(&mut self) -> io::Result<bool> {
         let before = self.transcript.borrow().turns;
-        self.turns.turn()?;
+        self.event_loop.turn()?;
         Ok(self.transcript.borrow().turns != before)
     }
 
@@ -296,8 +315,8 @@ impl Harness {
     }
 }
 
-/// Whether `got` ends with a whole answer.
-fn is_whole(got: &[u8]) -> bool {
+/// Returns whether `got` ends with a complete response.
+fn ends_complete(got: &[u8]) -> bool {
     let Some(last) = memchr::memmem::rfind(got, b"HTTP/1.1 ").map(|at| &got[at..]) else { return false };
     let Some(head) = memchr::memmem::find(last, b"\r\n\r\n") else { return false };
     let lines = String::from_utf8_lossy(&last[..head]);
@@ -305,9 +324,9 @@ fn is_whole(got: &[u8]) -> bool {
     len.is_some_and(|len| last.len() >= head + 4 + len)
 }
 
-/// The beginning of `bytes`, for people.
+/// Returns the beginning of `bytes`, escaped.
 fn preview(bytes: &[u8]) -> String {
-    const SHOWN: usize = 28;
-    let dots = if bytes.len() > SHOWN { "…" } else { "" };
-    format!("\"{}{dots}\"", escaped(&bytes[..bytes.len().min(SHOWN)]))
+    const MAX_SHOWN: usize = 28;
+    let dots = if bytes.len() > MAX_SHOWN { "\u{2026}" } else { "" };
+    format!("\"{}{dots}\"", escaped(&bytes[..bytes.len().min(MAX_SHOWN)]))
 }

@@ -1,6 +1,7 @@
-//! `oneloop lesson N`: the loop shown on small plays that are the same every time, beside its twin with a student's bug.
+//! `oneloop lesson N`: scripted clients on the real loop, beside a loop with a bug that students
+//! often write.
 //!
-//! The clients of a lesson are in the program, and so is its page. The loop is the real one.
+//! A lesson runs the same every time. Its clients and its page are part of the program.
 
 mod broken_loop;
 mod catalog;
@@ -20,12 +21,12 @@ use socket2::SockRef;
 
 use self::{
     broken_loop::BrokenLoop,
-    harness::{Harness, LoopUnderTest, Transcript, TranscriptObserver},
+    harness::{LoopUnderTest, Transcript, TranscriptObserver},
 };
 pub use self::{
     broken_loop::Bug,
     catalog::{LESSONS, Lesson},
-    harness::TranscriptEntry,
+    harness::{Harness, TracedStep, TranscriptEntry},
     page::{answer_is, lines, section, side_by_side},
 };
 use crate::{
@@ -36,16 +37,17 @@ use crate::{
     site::{Site, SiteOptions},
 };
 
-/// The largest file of the lessons: more than any buffer here takes.
+/// The size of the largest file in bytes: more than the send buffer of any lesson takes.
 const BIG: usize = 1024 * 1024;
 /// A listening socket and its address.
 type Bound = (TcpListener, SocketAddr);
 
 impl Lesson {
-    /// Plays the lesson, with the loop or with its twin that has `bug`, and tells what happened.
+    /// Runs the lesson on the real loop, or on a loop with `bug`, and returns the transcript.
     ///
     /// # Errors
-    /// The system gives no sockets, no directory for the lesson's two files, or no more descriptors.
+    /// The system gives no sockets, no temporary directory for the lesson's two files, or no more
+    /// descriptors.
     pub fn play(&self, bug: Option<Bug>) -> io::Result<Vec<TranscriptEntry>> {
         let site = tempfile::tempdir().map_err(|e| {
             let place = std::env::temp_dir();
@@ -56,9 +58,9 @@ impl Lesson {
         let transcript = Rc::<RefCell<Transcript>>::default();
         let mut harness = match bug {
             None => with_loop(self.listener()?, site.path(), &transcript)?,
-            Some(bug) => with_twin(bug, self.listener()?, site.path(), &transcript)?,
+            Some(bug) => with_broken_loop(bug, self.listener()?, site.path(), &transcript)?,
         };
-        (self.catalog)(&mut harness)?;
+        (self.script)(&mut harness)?;
         Ok(harness.into_entries())
     }
 
@@ -82,13 +84,14 @@ impl LoopUnderTest for EventLoop {
     }
 }
 
-/// A minute ahead, so that the files of the lesson count as settled.
+/// Returns a clock that is a minute ahead, so that the files of the lesson are old enough to be
+/// cached.
 fn clock() -> Clock {
     Clock::frozen(Clock::system().wall() + Duration::from_secs(60))
 }
 
 fn http(dir: &Path) -> io::Result<Rc<HttpService>> {
-    // Without inotify, so that nothing but the script makes the loop wake.
+    // Without inotify, so that only the script wakes the loop.
     let options = SiteOptions { inotify: false, ..SiteOptions::default() };
     Ok(Rc::new(HttpService::new(Rc::new(Site::open(dir, options)?), Timeouts::default())))
 }
@@ -102,22 +105,22 @@ fn with_loop(
         Limits { max_connections: 10_000, send_timeout: Some(Duration::from_secs(30)), drain_timeout: None };
     let mut event_loop = EventLoop::new(limits, clock())?;
     event_loop.add_listener(listener, Box::new(http(dir)?))?;
-    let datagrams = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let for_datagrams = datagrams.local_addr()?;
-    event_loop.add_udp(datagrams, Box::new(Echo))?;
+    let udp_socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let udp_address = udp_socket.local_addr()?;
+    event_loop.add_udp(udp_socket, Box::new(Echo))?;
     event_loop.add_observer(Box::new(TranscriptObserver(Rc::clone(transcript))));
-    transcript.borrow_mut().entries.clear(); // that sockets are bound is no part of the play
-    Ok(Harness::new(Box::new(event_loop), Rc::clone(transcript), address, Some(for_datagrams)))
+    transcript.borrow_mut().entries.clear(); // the sockets that were bound are not part of the lesson
+    Ok(Harness::new(Box::new(event_loop), Rc::clone(transcript), address, Some(udp_address)))
 }
 
-fn with_twin(
+fn with_broken_loop(
     bug: Bug,
     (listener, address): Bound,
     dir: &Path,
     transcript: &Rc<RefCell<Transcript>>,
 ) -> io::Result<Harness> {
-    let ear = Box::new(TranscriptObserver(Rc::clone(transcript)));
+    let observer = Box::new(TranscriptObserver(Rc::clone(transcript)));
     let broken_loop =
-        BrokenLoop::new(bug, listener, Box::new(http(dir)?), clock(), ear, Rc::clone(transcript))?;
+        BrokenLoop::new(bug, listener, Box::new(http(dir)?), clock(), observer, Rc::clone(transcript))?;
     Ok(Harness::new(Box::new(broken_loop), Rc::clone(transcript), address, None))
 }

@@ -1,65 +1,68 @@
-//! A lesson on paper: the sections of its page, and what happened as lines, alone or beside each other.
+//! The text of a lesson: the sections of its page, and its transcripts, alone or side by side.
 
 use super::harness::TranscriptEntry;
 
-/// How many lines of one pattern may follow each other before they are drawn together.
-const PATTERN: usize = 3;
+/// The longest pattern, in lines, whose repetitions are folded.
+const MAX_PATTERN: usize = 3;
 
-/// The section of `page` under the heading `name`, without the heading and without code.
+/// Returns the section of `page` under the heading `name`, without the heading and without code.
 pub fn section<'a>(page: &'a str, name: &str) -> &'a str {
     let from = page.find(&format!("\n## {name}")).map_or("", |at| &page[at + 1..]);
     let body = from.split_once('\n').map_or("", |(_, body)| body);
     body.split("\n## ").next().unwrap_or_default().split("\n```").next().unwrap_or_default().trim()
 }
 
-/// Whether a person's answer is the right one.
+/// Returns whether the answer `given` is the `right` one. `y` and `n` are enough for `yes` and
+/// `no`.
 pub fn answer_is(given: &str, right: &str) -> bool {
     let given = given.trim().to_lowercase();
     given == right || (given.len() == 1 && matches!(right, "yes" | "no") && right.starts_with(&given))
 }
 
-/// What happened, a line an entry; what repeats itself is drawn together.
+/// Returns a transcript with a line for each entry. Repetitions are folded into one line.
 pub fn lines(entries: &[TranscriptEntry]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut at = 0;
     while at < entries.len() {
-        let patterns = (1..=PATTERN).map(|pattern| (pattern, repetitions(&entries[at..], pattern)));
+        let patterns = (1..=MAX_PATTERN).map(|pattern| (pattern, repetitions(&entries[at..], pattern)));
         let (pattern, times) = patterns.into_iter().find(|(_, times)| *times > 3).unwrap_or((1, 1));
         lines.extend(entries[at..at + pattern].iter().map(TranscriptEntry::to_string));
         if times > 1 {
-            lines.push(format!("   … and so on, {times} times in all"));
+            lines.push(format!("   \u{2026} and so on, {times} times in all"));
         }
         at += pattern * times;
     }
     lines
 }
 
-/// How often the first `pattern` entries stand at the beginning of `entries`, one after the other, but for numbers.
+/// Returns how often the first `pattern` entries repeat at the beginning of `entries`, whatever
+/// their fields are.
 fn repetitions(entries: &[TranscriptEntry], pattern: usize) -> usize {
     let Some(first) = entries.get(..pattern) else { return 0 };
     let is_alike = |entries: &[TranscriptEntry]| entries.iter().zip(first).all(|(a, b)| are_alike(a, b));
     entries.chunks_exact(pattern).take_while(|entries| is_alike(entries)).count()
 }
 
-/// Whether the same kind of source did the same thing.
+/// Returns whether the same kind of source took the same kind of step in the same turn.
 fn are_alike(a: &TranscriptEntry, b: &TranscriptEntry) -> bool {
     match (a, b) {
         (TranscriptEntry::Step(a), TranscriptEntry::Step(b)) => {
-            a.doc == b.doc
-                && a.turn == b.turn
-                && std::mem::discriminant(&a.id) == std::mem::discriminant(&b.id)
+            let (a, b) = (&a.line, &b.line);
+            let are_same_kind = std::mem::discriminant(&a.source) == std::mem::discriminant(&b.source);
+            a.doc == b.doc && a.turn == b.turn && are_same_kind
         }
         _ => false,
     }
 }
 
-/// Two plays of one script beside each other, `width` columns in all: what a client does stands in one row.
+/// Returns two transcripts of one script side by side, `width` columns in all. An action of a
+/// client stands in one row.
 pub fn side_by_side(left: &[String], right: &[String], width: usize) -> Vec<String> {
     let column = width.saturating_sub(3) / 2;
     let mut rows = Vec::new();
     let (mut left, mut right) = (left, right);
     while !left.is_empty() || !right.is_empty() {
-        let [a, b] = [&mut left, &mut right].map(take_act);
+        let [a, b] = [&mut left, &mut right].map(take_action);
         for at in 0..a.len().max(b.len()) {
             let [a, b] = [a, b].map(|lines| cut(lines.get(at).map_or("", String::as_str), column));
             rows.push(format!("{a:column$} | {b}").trim_end().to_owned());
@@ -68,23 +71,24 @@ pub fn side_by_side(left: &[String], right: &[String], width: usize) -> Vec<Stri
     rows
 }
 
-/// The first line of `lines`, and what follows until a client acts.
-fn take_act<'a>(lines: &mut &'a [String]) -> &'a [String] {
-    let is_action =
-        |line: &String| line.starts_with("   ") && !line.starts_with("   …") && !line.starts_with("   (");
+/// Removes and returns the first line of `lines`, and the lines that follow until a client acts.
+fn take_action<'a>(lines: &mut &'a [String]) -> &'a [String] {
+    let is_action = |line: &String| {
+        line.starts_with("   ") && !line.starts_with("   \u{2026}") && !line.starts_with("   (")
+    };
     let len = lines.iter().skip(1).position(is_action).map_or(lines.len(), |at| at + 1);
-    let (act, rest) = lines.split_at(len.min(lines.len()));
+    let (action, rest) = lines.split_at(len.min(lines.len()));
     *lines = rest;
-    act
+    action
 }
 
-/// `line` without its gloss, in `width` columns.
+/// Returns `line` without its gloss, cut at `width` columns.
 fn cut(line: &str, width: usize) -> String {
     let line = line.split(" -- ").next().unwrap_or_default();
     if line.chars().count() <= width {
         return line.to_owned();
     }
-    line.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+    line.chars().take(width.saturating_sub(1)).chain(['\u{2026}']).collect()
 }
 
 #[cfg(test)]
@@ -92,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sections_of_a_page() {
+    fn section_of_a_page_is_found() {
         let page = "# Title\n\nBefore.\n\n## Predict\n\nHow many?\n\n## Run\n\nSo.\n\n```trace\na\n```\n\n## Explain\n\nBecause.\n";
         assert_eq!(section(page, "Predict"), "How many?");
         assert_eq!(section(page, "Run"), "So.");
@@ -101,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn answers() {
+    fn answer_is_compared() {
         let table = [
             ("5", "5", true),
             (" 5 \n", "5", true),
@@ -116,13 +120,13 @@ mod tests {
     }
 
     #[test]
-    fn beside_each_other() {
+    fn side_by_side_aligns_the_actions_of_clients() {
         let [left, right] = [["one -- gloss", "two"].as_slice(), &["a line that is long"]].map(owned);
-        assert_eq!(side_by_side(&left, &right, 23), ["one        | a line th…", "two        |"]);
+        assert_eq!(side_by_side(&left, &right, 23), ["one        | a line th\u{2026}", "two        |"]);
         let left = owned(&["   A asks", "one", "two", "   A takes"]);
         let right = owned(&["   A asks", "one", "   A takes", "three"]);
         let rows = ["   A asks  |    A asks", "one        | one", "two        |", "   A takes |    A takes"];
-        assert_eq!(side_by_side(&left, &right, 23)[..4], rows, "what a client does stands in one row");
+        assert_eq!(side_by_side(&left, &right, 23)[..4], rows, "an action of a client stands in one row");
     }
 
     fn owned(lines: &[&str]) -> Vec<String> {

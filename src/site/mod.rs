@@ -17,6 +17,7 @@ mod inotify;
 mod readahead;
 mod root;
 mod stamp;
+mod steps;
 
 use std::{
     cell::{Cell, RefCell},
@@ -42,6 +43,7 @@ pub use self::{
     directory::{DirectoryReader, RowQuota},
     error::Error,
     file::{Content, Describe, Metadata, StaticFile, Version},
+    steps::STEP_DOCS,
 };
 use crate::{
     clock::Clock,
@@ -210,8 +212,9 @@ impl<D> Site<D> {
 }
 
 impl<D: Describe> PrioritySource for Rc<Site<D>> {
-    fn on_readable(&mut self, _cx: &mut Context<'_>) {
+    fn on_readable(&mut self, cx: &mut Context<'_>) {
         self.state.borrow_mut().cache.apply_changes();
+        cx.trace(steps::changed);
     }
 }
 

@@ -7,76 +7,95 @@ use std::{
     time::Duration,
 };
 
-use super::redact::redacted;
+use super::{
+    field::{Field, Value},
+    redact::redacted,
+    source_id::{EventFlags, SourceId},
+    step::Step,
+};
 use crate::close_reason::CloseReason;
-use crate::trace::{EventFlags, SourceId, Step};
 
-/// The loop, as far as it was seen. Times are since the watching began.
+/// A loop that slept for so long did not spin.
+const SLEEP: Duration = Duration::from_millis(1);
+
+/// The state of the loop. Times are since the trace began.
 #[derive(Debug, Default)]
 pub struct Model {
+    /// The number of the turn.
     pub turn: u64,
-    /// When the last poll began, and how long it slept.
-    waited_since: Duration,
+    /// When the last poll began.
+    waiting_since: Duration,
+    /// How long the last poll slept.
     pub slept: Duration,
+    /// The sources that the last poll reported.
     pub ready: Vec<(SourceId, EventFlags)>,
+    /// The sources that had work left over at the last wake-up.
     pub carried: Vec<SourceId>,
+    /// The sources that were seen and are not [forgotten](Model::forget).
     pub sources: BTreeMap<SourceId, SourceState>,
-    /// What is received is kept until it is understood.
+    /// Keep the bytes that are received until they are parsed.
     keeps_bytes: bool,
-    /// Who moved something since the last wake.
+    /// The sources that moved something since the last wake-up.
     moved: BTreeSet<SourceId>,
-    /// Wakes in a row for nobody.
+    /// Wake-ups in a row that reported nothing.
     empty_wakes: u64,
-    /// Who spins, and for how many wakes.
+    /// The source that spins, and for how many wake-ups in a row.
     pub spin: Option<(SourceId, u64)>,
 }
 
-/// One source.
+/// The state of one source.
 #[derive(Debug, Default)]
 pub struct SourceState {
-    pub state: Activity,
+    /// What it does.
+    pub activity: Activity,
+    /// The address of the peer, or the local address of a socket that is bound.
     pub address: Option<SocketAddr>,
+    /// The descriptor.
     pub fd: Option<RawFd>,
-    /// When it was accepted; `None`: before the watching began.
+    /// When it was accepted. `None`: before the trace began.
     pub since: Option<Duration>,
-    pub inbox: Inbox,
-    /// The head that was planned last.
+    /// The bytes that were received and not parsed.
+    pub input: Unparsed,
+    /// The head of the last response.
     pub head: Vec<u8>,
-    /// Bytes sent, and put in, since the beginning.
+    /// How many bytes were sent since the connection began.
     pub sent: u64,
+    /// How many bytes were put into the outbox since the connection began.
     pub of: u64,
-    /// Writability is waited for, too.
+    /// It waits for writability too.
     pub is_armed: bool,
-    /// When patience ends, and why it will be closed then.
+    /// The next deadline, and the reason to close with when it passes.
     pub deadline: Option<(CloseReason, Duration)>,
-    /// Turns that it has had.
+    /// How many turns it has had.
     pub turns: u64,
-    /// Wakes in a row for it in which nothing moved.
+    /// Wake-ups in a row for this source in which it moved nothing.
     idle_wakes: u64,
 }
 
-/// What a source has received and not yet understood.
+/// The bytes that a source has received and its protocol has not parsed.
 #[derive(Debug)]
-pub struct Inbox {
+pub struct Unparsed {
+    /// How many bytes there are.
     pub len: usize,
-    /// The bytes, if they are kept, and known from the beginning of their message.
+    /// The bytes, if they are kept and are known from the beginning of their message.
     bytes: Option<Vec<u8>>,
-    /// Nothing more is understood.
-    is_over: bool,
+    /// The protocol parses no more.
+    is_ended: bool,
 }
 
-impl Default for Inbox {
-    fn default() -> Inbox {
-        Inbox { len: 0, bytes: Some(Vec::new()), is_over: false }
+impl Default for Unparsed {
+    fn default() -> Unparsed {
+        Unparsed { len: 0, bytes: Some(Vec::new()), is_ended: false }
     }
 }
 
-impl Inbox {
-    const OVER: Inbox = Inbox { len: 0, bytes: None, is_over: true };
-    const UNKNOWN: Inbox = Inbox { len: 0, bytes: None, is_over: false };
+impl Unparsed {
+    const ENDED: Unparsed = Unparsed { len: 0, bytes: None, is_ended: true };
+    const UNKNOWN: Unparsed = Unparsed { len: 0, bytes: None, is_ended: false };
 
-    fn read(&mut self, bytes: &[u8], kept: usize, keeps_bytes: bool) {
-        if self.is_over || !keeps_bytes || kept != self.len {
+    /// Appends `bytes` behind the `kept` ones that were there.
+    fn append(&mut self, bytes: &[u8], kept: usize, keeps_bytes: bool) {
+        if self.is_ended || !keeps_bytes || kept != self.len {
             self.bytes = None;
         } else if let Some(known) = &mut self.bytes {
             known.extend_from_slice(bytes);
@@ -84,41 +103,44 @@ impl Inbox {
         self.len = kept + bytes.len();
     }
 
-    fn understood(&mut self, len: usize, left: usize) {
+    /// Removes a message of `len` bytes that was parsed, with `left` bytes behind it.
+    fn remove(&mut self, len: usize, left: usize) {
         self.len = left;
         match &mut self.bytes {
-            // Whatever comes now begins a message.
-            _ if left == 0 && !self.is_over => *self = Inbox::default(),
+            // The next byte begins a message.
+            _ if left == 0 && !self.is_ended => *self = Unparsed::default(),
             Some(bytes) => drop(bytes.drain(..len.min(bytes.len()))),
             None => {}
         }
     }
 
-    /// The bytes, without secrets; `None`: what was before them is not known, so that nothing can be shown.
+    /// Returns the bytes without secrets. `None`: the bytes before them are not known, so nothing
+    /// can be shown.
     pub fn visible(&self) -> Option<Vec<u8>> {
         self.bytes.as_deref().map(redacted)
     }
 }
 
-/// How far a source is.
+/// What a source does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Activity {
-    /// Nothing is asked.
+    /// It waits for a request.
     #[default]
     Idle,
-    /// A part of a request has come.
+    /// A part of a request has arrived.
     Head,
-    /// A response is on its way.
+    /// It sends a response.
     Send,
-    /// The send buffer is full.
+    /// It has a response to send, and its send buffer is full.
     Blocked,
-    /// All is said; the peer's end is waited for.
+    /// It has sent everything, and waits for the peer to close.
     Linger,
-    /// A socket that is bound.
+    /// It is a socket that is bound.
     Bound,
 }
 
 impl Activity {
+    /// Returns the name that traces show.
     pub fn name(self) -> &'static str {
         match self {
             Activity::Idle => "IDLE",
@@ -132,71 +154,97 @@ impl Activity {
 }
 
 impl Model {
-    /// A model that keeps what is received until it is understood, for those who show it.
+    /// Makes a model that keeps the bytes that are received until they are parsed, to show them.
     pub fn with_bytes() -> Model {
         Model { keeps_bytes: true, ..Model::default() }
     }
 
-    /// How many connections are open.
-    pub fn open(&self) -> usize {
-        self.sources.keys().filter(|id| matches!(id, SourceId::Connection(_))).count()
+    /// Returns how many connections are open.
+    pub fn open_connections(&self) -> usize {
+        self.sources.keys().filter(|source| matches!(source, SourceId::Connection(_))).count()
     }
 
-    /// The nearest deadline, and whose it is.
+    /// Returns the nearest deadline, with its source and the reason to close with.
     pub fn next_deadline(&self) -> Option<(SourceId, CloseReason, Duration)> {
-        let deadlines =
-            self.sources.iter().filter_map(|(id, peer)| peer.deadline.map(|(reason, at)| (*id, reason, at)));
+        let deadlines = self
+            .sources
+            .iter()
+            .filter_map(|(source, state)| state.deadline.map(|(reason, at)| (*source, reason, at)));
         deadlines.min_by_key(|(_, _, at)| *at)
     }
 
-    /// Takes note of a step that was taken `at` that time. A source that is closed is known until
-    /// [`Model::forget`].
-    pub fn trace(&mut self, id: SourceId, step: &Step, at: Duration) {
-        if is_progress(step) {
-            self.moved.insert(id);
+    /// Updates the model by a step that was taken at `at`. A source that is closed stays known
+    /// until [`Model::forget`].
+    pub fn apply(&mut self, source: SourceId, step: &Step, at: Duration) {
+        if step.is_progress() {
+            self.moved.insert(source);
         }
         match step {
             Step::Waiting { turn, .. } => {
                 self.turn = *turn;
-                self.waited_since = at;
+                self.waiting_since = at;
                 self.count_idle_wakes();
             }
             Step::Woke { turn, ready, carried } => {
                 self.turn = *turn;
-                self.slept = at.saturating_sub(self.waited_since);
+                self.slept = at.saturating_sub(self.waiting_since);
                 self.ready.clone_from(ready);
                 self.carried.clone_from(carried);
                 self.moved.clear();
             }
             Step::Accepted { connection, peer, fd, .. } => {
-                let new = SourceState {
+                let accepted = SourceState {
                     address: Some(*peer),
                     fd: Some(*fd),
                     since: Some(at),
                     ..SourceState::default()
                 };
-                self.sources.insert(SourceId::Connection(*connection), new);
+                self.sources.insert(SourceId::Connection(*connection), accepted);
             }
-            _ if matches!(id, SourceId::Loop | SourceId::Signals | SourceId::Named(_)) => {}
+            _ if matches!(source, SourceId::Loop | SourceId::Signals | SourceId::Named(_)) => {}
             _ => {
-                let unknown = || SourceState { inbox: Inbox::UNKNOWN, ..SourceState::default() };
-                self.sources.entry(id).or_insert_with(unknown).trace(step, at, self.keeps_bytes);
+                let unknown = || SourceState { input: Unparsed::UNKNOWN, ..SourceState::default() };
+                self.sources.entry(source).or_insert_with(unknown).apply(step, at, self.keeps_bytes);
             }
         }
     }
 
-    /// The poll begins now: what was done since it was announced is not its sleep.
+    /// Returns the fields of `step`, which was applied already, with those that follow from earlier
+    /// steps: how long the poll slept, how long the source lived, and whether a late peer only had
+    /// to close.
+    pub fn fields(&self, source: SourceId, step: &Step, at: Duration) -> Vec<Field> {
+        let mut fields = step.fields();
+        let state = self.sources.get(&source);
+        match step {
+            Step::Woke { .. } => fields.push(Field::new("slept_us", self.slept)),
+            Step::Closed { .. } => {
+                let since = state.and_then(|state| state.since);
+                let life = since.map(|since| at.saturating_sub(since));
+                fields.push(Field::new("life_us", Value::or(life, "?")));
+            }
+            Step::Deadline { .. } if state.is_some_and(|state| state.activity == Activity::Linger) => {
+                for reason in fields.iter_mut().filter(|field| field.name == "reason") {
+                    reason.value = "linger".into();
+                }
+            }
+            _ => {}
+        }
+        fields
+    }
+
+    /// Sets the beginning of the poll: what an observer did since [`Step::Waiting`] is not sleep.
     pub fn wait_from(&mut self, at: Duration) {
-        self.waited_since = at;
+        self.waiting_since = at;
     }
 
-    /// A source that was closed is no longer known.
-    pub fn forget(&mut self, id: SourceId) {
-        self.sources.remove(&id);
+    /// Removes a source that was closed.
+    pub fn forget(&mut self, source: SourceId) {
+        self.sources.remove(&source);
     }
 
-    /// A wake for a source is in vain if nothing moved there. One alone is no spin, for an event is a hint; nor is one that was slept
-    /// for. Whoever is blocked and sends more is not read from while it takes nothing.
+    /// Counts the wake-ups in which a source moved nothing. A single one is not a spin, because an
+    /// event is a hint. Nor is one that the loop slept before. A source that is blocked does not
+    /// read what its peer sends, so an event for that does not count.
     fn count_idle_wakes(&mut self) {
         self.spin = None;
         let has_slept = self.slept >= SLEEP;
@@ -206,82 +254,61 @@ impl Model {
         if self.empty_wakes > 1 {
             self.spin = Some((SourceId::Loop, self.empty_wakes));
         }
-        // Work that is left over may wait for other such work, as a listing does for its share of the turn.
-        let has_worked = self.carried.iter().any(|id| self.moved.contains(id));
-        let carried = self.carried.iter().filter(|_| !has_worked).map(|id| (*id, OURS));
-        for (id, flags) in self.ready.iter().copied().chain(carried) {
-            let Some(peer) = self.sources.get_mut(&id) else { continue };
-            let is_held_back = peer.is_armed && !flags.writable;
-            let is_idle = !has_slept && !is_held_back && !self.moved.contains(&id);
-            peer.idle_wakes = if is_idle { peer.idle_wakes + 1 } else { 0 };
-            if peer.idle_wakes > 1 && self.spin.is_none_or(|(_, wakes)| wakes < peer.idle_wakes) {
-                self.spin = Some((id, peer.idle_wakes));
+        // Work that is left over may wait for other such work, as a listing waits for its share of
+        // the turn.
+        let has_worked = self.carried.iter().any(|source| self.moved.contains(source));
+        let carried = self.carried.iter().filter(|_| !has_worked).map(|source| (*source, true));
+        let ready = self.ready.iter().map(|(source, flags)| (*source, flags.writable));
+        for (source, may_write) in ready.chain(carried) {
+            let Some(state) = self.sources.get_mut(&source) else { continue };
+            let is_blocked = state.is_armed && !may_write;
+            let is_idle = !has_slept && !is_blocked && !self.moved.contains(&source);
+            state.idle_wakes = if is_idle { state.idle_wakes + 1 } else { 0 };
+            if state.idle_wakes > 1 && self.spin.is_none_or(|(_, wakes)| wakes < state.idle_wakes) {
+                self.spin = Some((source, state.idle_wakes));
             }
         }
     }
 }
 
-/// Of work that was left over, which may be to write.
-const OURS: EventFlags =
-    EventFlags { readable: true, writable: true, read_closed: false, write_closed: false, error: false };
-/// A loop that slept for so long did not spin.
-const SLEEP: Duration = Duration::from_millis(1);
-
-/// Whether `step` moves something. To understand, to plan and to arm does not.
-fn is_progress(step: &Step) -> bool {
-    match step {
-        Step::Wrote { got, .. } => *got > 0,
-        Step::Accepted { .. }
-        | Step::Read { .. }
-        | Step::EndOfInput
-        | Step::EntriesRead { .. }
-        | Step::NotCached { .. }
-        | Step::Deadline { .. }
-        | Step::Received { .. }
-        | Step::Sent { .. }
-        | Step::ShutDown
-        | Step::Closed { .. }
-        | Step::Signalled { .. }
-        | Step::Polled => true,
-        _ => false,
-    }
-}
-
 impl SourceState {
-    fn trace(&mut self, step: &Step, at: Duration, keeps_bytes: bool) {
+    fn apply(&mut self, step: &Step, at: Duration, keeps_bytes: bool) {
+        if let Some(head) = step.response_head() {
+            self.activity = Activity::Send;
+            self.head = head.to_vec();
+        }
         match step {
             Step::Bound { address, fd } => {
-                (self.state, self.address, self.fd) = (Activity::Bound, Some(*address), Some(*fd));
+                (self.activity, self.address, self.fd) = (Activity::Bound, Some(*address), Some(*fd));
             }
             Step::TurnBegan => self.turns += 1,
             Step::Read { bytes, kept, .. } => {
-                self.inbox.read(bytes, *kept, keeps_bytes);
-                if self.state == Activity::Idle {
-                    self.state = Activity::Head;
+                self.input.append(bytes, *kept, keeps_bytes);
+                if self.activity == Activity::Idle {
+                    self.activity = Activity::Head;
                 }
             }
-            Step::Understood { len, left, .. } => self.inbox.understood(*len, *left),
-            Step::Refused { .. } => self.inbox = Inbox::OVER,
-            // What has come of a message that is late is never understood. Who is late in taking may have sent the next.
-            Step::Deadline { reason, .. } if *reason != CloseReason::SendTimeout => self.inbox.is_over = true,
-            Step::Planned { head, .. } => {
-                self.state = Activity::Send;
-                self.head.clone_from(head);
+            Step::Understood { len, left, .. } => self.input.remove(*len, *left),
+            Step::Refused { .. } => self.input = Unparsed::ENDED,
+            // The rest of a message that is late is never parsed. A peer that accepts no data may
+            // have sent its next message.
+            Step::Deadline { reason, .. } if *reason != CloseReason::SendTimeout => {
+                self.input.is_ended = true;
             }
             Step::Wrote { sent, of, .. } => {
                 (self.sent, self.of) = (*sent, *of);
-                self.state = match sent == of {
-                    true if self.inbox.len == 0 => Activity::Idle,
+                self.activity = match sent == of {
+                    true if self.input.len == 0 => Activity::Idle,
                     true => Activity::Head,
                     false => Activity::Send,
                 };
             }
-            Step::Blocked { .. } => self.state = Activity::Blocked,
+            Step::Blocked { .. } => self.activity = Activity::Blocked,
             Step::Armed => self.is_armed = true,
             Step::Disarmed => self.is_armed = false,
             Step::ShutDown => {
-                self.state = Activity::Linger;
-                self.inbox = Inbox::OVER;
+                self.activity = Activity::Linger;
+                self.input = Unparsed::ENDED;
             }
             Step::DeadlineSet { reason, within } => {
                 self.deadline = within.map(|within| (*reason, at + within))

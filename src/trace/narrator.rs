@@ -1,44 +1,39 @@
-//! The narration: one line a step.
+//! The narrator writes a text trace: one line a step.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use super::{
-    glossary::{self, TraceLevel},
-    line::{TraceLine, span},
-    model::Model,
+    model::Model, observer::Observer, source_id::SourceId, step::Step, step_doc::TraceLevel, text::TraceLine,
 };
-use crate::{
-    clock::Stopwatch,
-    lossy_writer::LossyWriter,
-    trace::{Observer, SourceId, Step},
-};
+use crate::{clock::Stopwatch, lossy_writer::LossyWriter};
 
-/// Tells of each step on a line, and writes the lines once a turn.
+/// Writes each step on a line. Lines are gathered and written once a turn.
 pub struct Narrator {
     level: TraceLevel,
-    /// Of whom alone is told; empty: of everybody.
+    /// The sources to show; empty: all.
     only: Vec<SourceId>,
     stopwatch: Stopwatch,
     model: Model,
     lines: String,
-    sink: LossyWriter,
-    /// Lines that nobody took, as far as that was told.
-    lost: u64,
-    /// What it cost to tell of this turn.
+    writer: LossyWriter,
+    /// How many lost lines were reported.
+    reported_lost: u64,
+    /// The time that tracing this turn took.
     cost: Duration,
 }
 
 impl Narrator {
-    /// Tells `sink` of `only`, or of everybody where that is empty.
-    pub fn new(level: TraceLevel, only: Vec<SourceId>, sink: LossyWriter) -> Narrator {
+    /// Makes a narrator that writes the steps of the sources in `only`, or of all if `only` is
+    /// empty, to `writer`.
+    pub fn new(level: TraceLevel, only: Vec<SourceId>, writer: LossyWriter) -> Narrator {
         Narrator {
             level,
             only,
             stopwatch: Stopwatch::start(),
             model: Narrator::model(level),
             lines: String::new(),
-            sink,
-            lost: 0,
+            writer,
+            reported_lost: 0,
             cost: Duration::ZERO,
         }
     }
@@ -47,63 +42,59 @@ impl Narrator {
         if level == TraceLevel::Bytes { Model::with_bytes() } else { Model::default() }
     }
 
-    /// Writes what was gathered, and first of all tells what was lost.
+    /// Writes the lines that were gathered, behind a line that reports lost ones.
     fn write_out(&mut self) {
-        let lost = self.sink.dropped() - self.lost;
+        let lost = self.writer.dropped() - self.reported_lost;
         if lost > 0 {
-            self.lost += lost;
-            let line = TraceLine {
-                turn: self.model.turn,
-                id: SourceId::Loop,
-                doc: &glossary::LOST,
-                facts: format!("lines={lost}"),
-            };
+            self.reported_lost += lost;
+            let line = TraceLine::lost(self.model.turn, lost);
             self.lines.insert_str(0, &stamped(&line, self.stopwatch.elapsed()));
         }
-        self.sink.write(self.lines.as_bytes());
+        self.writer.write(self.lines.as_bytes());
         self.lines.clear();
     }
 
-    fn concerns(&self, id: SourceId, step: &Step) -> bool {
-        let is_among = |id: &SourceId| self.only.is_empty() || self.only.contains(id);
-        is_among(&id)
+    /// Returns whether the step concerns a source that is shown.
+    fn is_selected(&self, source: SourceId, step: &Step) -> bool {
+        let is_shown = |source: &SourceId| self.only.is_empty() || self.only.contains(source);
+        is_shown(&source)
             || match step {
                 Step::Woke { ready, carried, .. } => {
-                    ready.iter().map(|(id, _)| id).chain(carried).any(is_among)
+                    ready.iter().map(|(source, _)| source).chain(carried).any(is_shown)
                 }
-                Step::Accepted { connection, .. } => is_among(&SourceId::Connection(*connection)),
+                Step::Accepted { connection, .. } => is_shown(&SourceId::Connection(*connection)),
                 _ => false,
             }
     }
 
-    fn tell(&mut self, line: &TraceLine, at: Duration) {
+    fn add_line(&mut self, line: &TraceLine, at: Duration) {
         self.lines.push_str(&stamped(line, at));
     }
 }
 
-/// `line` with its time, in seconds.
+/// Returns `line` behind its time in seconds.
 fn stamped(line: &TraceLine, at: Duration) -> String {
     format!("{:>9.6} {line}\n", at.as_secs_f64())
 }
 
 impl Observer for Narrator {
-    fn see(&mut self, id: SourceId, step: &Step) {
+    fn see(&mut self, source: SourceId, step: &Step) {
         let at = self.stopwatch.elapsed();
-        self.model.trace(id, step, at);
-        if let (Step::Waiting { .. }, Some(line)) = (step, TraceLine::of_fault(&self.model)) {
-            self.tell(&line, at);
+        self.model.apply(source, step, at);
+        if let (Step::Waiting { .. }, Some(line)) = (step, TraceLine::fault(&self.model)) {
+            self.add_line(&line, at);
         }
-        if self.concerns(id, step)
-            && let Some(mut line) = TraceLine::of(id, step, &self.model, at, self.level)
+        if self.is_selected(source, step)
+            && let Some(mut line) = TraceLine::new(source, step, &self.model, at, self.level)
         {
             if matches!(step, Step::Woke { .. }) && !self.cost.is_zero() {
-                let _ = write!(line.facts, " trace={}", span(self.cost));
+                line.push("trace_us", self.cost);
             }
-            self.tell(&line, at);
+            self.add_line(&line, at);
         }
         match step {
             Step::Woke { .. } => self.cost = Duration::ZERO,
-            Step::Closed { .. } => self.model.forget(id),
+            Step::Closed { .. } => self.model.forget(source),
             Step::Waiting { .. } => {
                 self.write_out();
                 self.model.wait_from(self.stopwatch.elapsed());
@@ -113,35 +104,16 @@ impl Observer for Narrator {
         self.cost += self.stopwatch.elapsed().saturating_sub(at);
     }
 
-    /// What happens meanwhile is not known when it comes again.
+    /// Forgets the sources: what happens to them meanwhile is not seen.
     fn detach(&mut self) {
         self.write_out();
         self.model = Narrator::model(self.level);
     }
 }
 
-/// What is gathered of a turn that does not end is told, too.
+/// Writes the lines of a turn that does not end.
 impl Drop for Narrator {
     fn drop(&mut self) {
         self.write_out();
     }
-}
-
-/// Reads `c3`, `L1`, `u1`, `loop`.
-///
-/// # Errors
-/// It is nobody's name: a sentence that says what is.
-pub fn source_id(name: &str) -> Result<SourceId, String> {
-    let number = |prefix: char| name.strip_prefix(prefix).and_then(|digits| digits.parse().ok());
-    let named = match name {
-        "loop" => Some(SourceId::Loop),
-        "signals" => Some(SourceId::Signals),
-        "files" => Some(SourceId::Named("files")),
-        "terminal" => Some(SourceId::Named("terminal")),
-        _ => number('c')
-            .map(SourceId::Connection)
-            .or_else(|| number('L').map(SourceId::Listener))
-            .or_else(|| number('u').map(SourceId::Udp)),
-    };
-    named.ok_or_else(|| "give a name such as c3, L1, u1 or loop".into())
 }

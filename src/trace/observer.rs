@@ -1,59 +1,60 @@
-//! Observers: who sees the steps of the loop.
+//! Observers see the steps of the loop.
 //!
-//! An observer sees; it never changes what the loop does. With none attached a step costs one branch, because its
-//! details are gathered only when somebody sees them.
+//! An observer never changes what the loop does. With none attached a step costs one branch,
+//! because the step is made only for observers.
 
 use std::time::Duration;
 
-use super::step::{SourceId, Step};
+use super::{source_id::SourceId, step::Step};
 
-/// Somebody who watches the loop turn.
+/// Sees the steps of the loop.
 pub trait Observer {
-    /// Sees one step, in the order in which they are taken.
-    fn see(&mut self, id: SourceId, step: &Step);
+    /// Sees one step of `source`. Steps come in the order in which they are taken.
+    fn see(&mut self, source: SourceId, step: &Step);
 
-    /// It is sent away, and sees no more for now: what it has gathered is to be told.
+    /// Called when the observer is detached: it sees no steps for now, and writes what it has
+    /// gathered.
     fn detach(&mut self) {}
 
-    /// How long the loop has stood still since this was last asked, because a person looked at it: time that does not
-    /// count, so that no deadline passes meanwhile.
+    /// Returns how long the observer has stopped the loop since the last call. That time does not
+    /// count: no deadline passes meanwhile.
     fn paused(&mut self) -> Duration {
         Duration::ZERO
     }
 }
 
-/// The loop's side of watching.
+/// The observers of one loop.
 #[derive(Default)]
 pub struct Observers {
-    observers: Vec<Box<dyn Observer>>,
-    /// Watches when somebody asks for it: see [`Observers::toggle`].
+    attached: Vec<Box<dyn Observer>>,
+    /// The on-demand observer while it is detached.
     on_demand: Option<Box<dyn Observer>>,
-    /// It is the last of `observers` now.
-    is_demanded: bool,
+    /// The on-demand observer is the last of `attached`.
+    is_on_demand_attached: bool,
 }
 
 impl Observers {
-    /// From now on `observer` sees every step.
+    /// Attaches `observer`.
     pub fn add(&mut self, observer: Box<dyn Observer>) {
-        self.observers.insert(0, observer);
+        self.attached.insert(0, observer);
     }
 
-    /// `observer` is the one whom [`Observers::toggle`] calls and sends away.
+    /// Sets the observer that [`Observers::toggle`] attaches and detaches.
     pub fn set_on_demand(&mut self, observer: Box<dyn Observer>) {
         self.on_demand = Some(observer);
     }
 
-    /// Calls the observer that was kept for this, and returns it; or sends it away.
+    /// Attaches the on-demand observer and returns it, or detaches it.
     pub fn toggle(&mut self) -> Option<&mut dyn Observer> {
         match self.on_demand.take() {
             Some(observer) => {
-                self.observers.push(observer);
-                self.is_demanded = true;
-                self.observers.last_mut().map(|observer| &mut **observer as &mut dyn Observer)
+                self.attached.push(observer);
+                self.is_on_demand_attached = true;
+                self.attached.last_mut().map(|observer| &mut **observer as &mut dyn Observer)
             }
-            None if self.is_demanded => {
-                self.on_demand = self.observers.pop();
-                self.is_demanded = false;
+            None if self.is_on_demand_attached => {
+                self.on_demand = self.attached.pop();
+                self.is_on_demand_attached = false;
                 self.on_demand.iter_mut().for_each(|observer| observer.detach());
                 None
             }
@@ -61,30 +62,32 @@ impl Observers {
         }
     }
 
-    /// Returns whether nobody observes: what is gathered for a step across several calls is gathered only for observers.
+    /// Returns whether no observer is attached. What a step gathers across several calls is
+    /// gathered only for observers.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.observers.is_empty()
+        self.attached.is_empty()
     }
 
-    /// Tells whoever watches of the step that `facts` describes.
+    /// Makes a step of `source` and shows it to the observers. Without observers, `step` is not
+    /// called.
     #[inline]
-    pub fn trace(&mut self, id: SourceId, step: impl FnOnce() -> Step) {
+    pub fn trace(&mut self, source: SourceId, step: impl FnOnce() -> Step) {
         if !self.is_empty() {
-            self.emit(id, step);
+            self.show(source, step);
         }
     }
 
-    /// Out of line, so that what is gathered for those who watch does not stand in the way of the others.
+    /// Out of line, so that the code that makes a step does not slow down a loop without observers.
     #[cold]
     #[inline(never)]
-    fn emit(&mut self, id: SourceId, step: impl FnOnce() -> Step) {
+    fn show(&mut self, source: SourceId, step: impl FnOnce() -> Step) {
         let step = step();
-        self.observers.iter_mut().for_each(|observer| observer.see(id, &step));
+        self.attached.iter_mut().for_each(|observer| observer.see(source, &step));
     }
 
-    /// How long the loop has stood still: see [`Observer::held`].
+    /// Returns how long observers have stopped the loop, see [`Observer::paused`].
     pub fn paused(&mut self) -> Duration {
-        self.observers.iter_mut().map(|observer| observer.paused()).sum()
+        self.attached.iter_mut().map(|observer| observer.paused()).sum()
     }
 }

@@ -1,6 +1,6 @@
-//! Bytes of a peer on a person's screen: nothing that a terminal obeys, and no secrets.
+//! Makes the bytes of a peer safe to show: no terminal control sequences, and no secrets.
 
-/// Fields whose values are shown. Any other one may hold a secret, under whatever name.
+/// The fields whose values are shown. Any other field may hold a secret.
 const HARMLESS: [&str; 26] = [
     "accept",
     "accept-encoding",
@@ -30,13 +30,14 @@ const HARMLESS: [&str; 26] = [
     "vary",
 ];
 
-/// `bytes` in visible ASCII.
+/// Returns `bytes` in visible ASCII.
 pub fn escaped(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }
 
-/// `input` with a star for each byte that may be a secret: of what is not the first line of a message, nor the field of a
-/// harmless name. It must begin where a message begins. Where it is cut, no more is shown than of the whole.
+/// Returns `input` with a star for each byte that may be a secret: everything but the first line of
+/// a message and the fields with harmless names. `input` must begin where a message begins. If it
+/// is cut anywhere, the result shows no more than it does for the whole input.
 pub fn redacted(input: &[u8]) -> Vec<u8> {
     let mut output = Vec::with_capacity(input.len());
     let mut is_behind_head = true;
@@ -45,7 +46,7 @@ pub fn redacted(input: &[u8]) -> Vec<u8> {
         let (text, line_end) = line.split_at(end);
         let is_first = at == 0 || (is_behind_head && is_request_line(text));
         is_behind_head = text.is_empty() || (is_behind_head && !is_first);
-        let shown = if is_first { text.len() } else { shown_of_field(text) };
+        let shown = if is_first { text.len() } else { visible_len(text) };
         output.extend_from_slice(&text[..shown]);
         output.extend(text[shown..].iter().map(|b| if *b == b' ' { b' ' } else { b'*' }));
         output.extend_from_slice(line_end);
@@ -53,26 +54,28 @@ pub fn redacted(input: &[u8]) -> Vec<u8> {
     output
 }
 
-/// How much of a field line is shown: all of it, its name, or nothing.
-fn shown_of_field(line: &[u8]) -> usize {
+/// Returns how many bytes of a field line are shown: all of it, its name, or nothing.
+fn visible_len(line: &[u8]) -> usize {
     let Some(colon) = memchr::memchr(b':', line) else { return 0 };
     let (name, value) = line.split_at(colon);
     let is_token = name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
     let is_harmless = HARMLESS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
     match (is_token, is_harmless) {
         (false, _) => 0,
-        // Behind a bare CR begins what some would take for the next line.
+        // Some parsers take a bare CR for the end of the line.
         (true, true) => colon + memchr::memchr(b'\r', value).unwrap_or(value.len()),
         (true, false) => colon + 1,
     }
 }
 
-/// Whether a line behind an empty one begins the next request: it may be a body as well.
+/// Returns whether a line behind an empty one begins the next request. It may belong to a body
+/// instead.
 fn is_request_line(line: &[u8]) -> bool {
     let mut words = line.split(|b| *b == b' ');
-    let is_method = words.next().is_some_and(|doc| !doc.is_empty() && doc.iter().all(u8::is_ascii_uppercase));
-    let is_path = words.next().is_some_and(|doc| doc.starts_with(b"/"));
-    is_method && is_path && words.next().is_some_and(|doc| doc.starts_with(b"HTTP/"))
+    let is_method =
+        words.next().is_some_and(|word| !word.is_empty() && word.iter().all(u8::is_ascii_uppercase));
+    let is_path = words.next().is_some_and(|word| word.starts_with(b"/"));
+    is_method && is_path && words.next().is_some_and(|word| word.starts_with(b"HTTP/"))
 }
 
 #[cfg(test)]
@@ -80,14 +83,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_a_terminal_obeys_is_left() {
+    fn escaped_has_no_terminal_controls() {
         let every: Vec<u8> = (0..=u8::MAX).collect();
         assert!(escaped(&every).bytes().all(|b| (b' '..=b'~').contains(&b)));
         assert_eq!(escaped(b"GET /\x1b[2J\r\n\"\\"), r#"GET /\x1b[2J\r\n\"\\"#);
     }
 
     #[test]
-    fn secrets_are_stars_whole_and_cut_anywhere() {
+    fn redacted_hides_secrets_wherever_the_input_is_cut() {
         let table: &[(&str, &str)] = &[
             ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
             ("G\r\nCookie: id=1; x\r\nHOST: c\r\n", "G\r\nCookie: ***** *\r\nHOST: c\r\n"),

@@ -1,163 +1,274 @@
-//! The steps of the loop, and the sources that take them.
+//! The steps of the loop and of the protocol boundary, and the form of the steps that a service
+//! adds.
 //!
-//! A step is made only while somebody observes, so it may own copies of what it describes.
+//! A step is made only while an observer is attached, so it may own copies of what it describes.
+//! How each kind of step is written and explained is in [`loop_steps`](super::loop_steps).
 
 use std::{fmt, net::SocketAddr, os::fd::RawFd, time::Duration};
 
+use super::{
+    field::Field,
+    source_id::{EventFlags, SourceId},
+    step_doc::StepDoc,
+};
 use crate::close_reason::CloseReason;
 
-/// Which source takes a step. Numbers are never used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum SourceId {
-    /// The loop itself.
-    Loop,
-    /// Signals to the process.
-    Signals,
-    /// A source that is read before anything is served, by its name: `files`, `terminal`.
-    Named(&'static str),
-    /// A listening socket, `L1`.
-    Listener(u64),
-    /// A connection, `c3`.
-    Connection(u64),
-    /// A datagram socket, `u1`.
-    Udp(u64),
-}
-
-impl fmt::Display for SourceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SourceId::Loop => f.write_str("loop"),
-            SourceId::Signals => f.write_str("signals"),
-            SourceId::Named(name) => f.write_str(name),
-            SourceId::Listener(n) => write!(f, "L{n}"),
-            SourceId::Connection(n) => write!(f, "c{n}"),
-            SourceId::Udp(n) => write!(f, "u{n}"),
-        }
-    }
-}
-
-/// What the kernel said of a source: epoll(7) by its own names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct EventFlags {
-    /// `EPOLLIN`.
-    pub readable: bool,
-    /// `EPOLLOUT`.
-    pub writable: bool,
-    /// `EPOLLRDHUP`, or `EPOLLHUP` with `EPOLLIN`: the peer sends no more.
-    pub read_closed: bool,
-    /// `EPOLLHUP`, or an error alone: neither side sends.
-    pub write_closed: bool,
-    /// `EPOLLERR`.
-    pub error: bool,
-}
-
-/// `R`, `W`, `rc`, `wc`, `e`.
-impl fmt::Display for EventFlags {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let flags = [
-            (self.readable, "R"),
-            (self.writable, "W"),
-            (self.read_closed, "rc"),
-            (self.write_closed, "wc"),
-            (self.error, "e"),
-        ];
-        let mut is_first = true;
-        for (_, letters) in flags.iter().filter(|(is_set, _)| *is_set) {
-            f.write_str(if is_first { "" } else { " " })?;
-            f.write_str(letters)?;
-            is_first = false;
-        }
-        Ok(())
-    }
-}
-
-/// One step of the loop. Lengths are in bytes.
+/// One step. Lengths are in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// A socket was bound and registered.
-    Bound { address: SocketAddr, fd: RawFd },
-    /// The poll begins, and with it the end of `turn`; `timeout` is not later than the nearest deadline, and zero when
-    /// `carried` sources have work left over.
-    Waiting { turn: u64, timeout: Option<Duration>, carried: usize },
-    /// The poll returned: who became ready, and who has work left over from the last turn. Nothing is done yet.
-    Woke { turn: u64, ready: Vec<(SourceId, EventFlags)>, carried: Vec<SourceId> },
+    Bound {
+        /// The local address.
+        address: SocketAddr,
+        /// The descriptor.
+        fd: RawFd,
+    },
+    /// The turn is over and the poll begins.
+    Waiting {
+        /// The number of the turn that is over.
+        turn: u64,
+        /// How long the poll may sleep: until the nearest deadline at most. Zero while work is left
+        /// over.
+        timeout: Option<Duration>,
+        /// How many sources have work left over.
+        carried: usize,
+    },
+    /// The poll returned. Nothing is done yet.
+    Woke {
+        /// The number of the turn that begins.
+        turn: u64,
+        /// The sources that became ready.
+        ready: Vec<(SourceId, EventFlags)>,
+        /// The sources with work left over from the last turn.
+        carried: Vec<SourceId>,
+    },
     /// A source's turn begins.
     TurnBegan,
-    /// A signal came.
-    Signalled { number: i32 },
-    /// What is looked at first was looked at: the kernel told of changes to files, or somebody typed.
+    /// A signal arrived.
+    Signalled {
+        /// The number of the signal, see signal(7).
+        number: i32,
+    },
+    /// A source was read that is read before anything is served: changes to files, a terminal.
     Polled,
-    /// `accept` gave a connection; `open` counts it.
-    Accepted { connection: u64, peer: SocketAddr, fd: RawFd, open: usize },
+    /// `accept` returned a connection.
+    Accepted {
+        /// The number of its [`SourceId::Connection`].
+        connection: u64,
+        /// The address of the peer.
+        peer: SocketAddr,
+        /// The descriptor.
+        fd: RawFd,
+        /// How many connections are open now.
+        open: usize,
+    },
     /// `accept` would block: the backlog is empty.
     BacklogEmpty,
-    /// The house is full, by the bound on connections or because the system gives no more `descriptors`: the listener
-    /// waits until something closes, or soon.
-    AcceptPaused { out_of_fds: bool },
-    /// `read` got some of the room offered; `kept` bytes were there before.
-    Read { offered: usize, bytes: Vec<u8>, kept: usize },
-    /// `read` would block: everything that had come was taken.
+    /// The listener accepts nothing until a connection closes or a delay is over.
+    AcceptPaused {
+        /// The system gives no more descriptors. Otherwise the connection limit is reached.
+        out_of_fds: bool,
+    },
+    /// `read` returned bytes.
+    Read {
+        /// The room in the buffer.
+        offered: usize,
+        /// The bytes that were read.
+        bytes: Vec<u8>,
+        /// How many bytes were received before and are not parsed yet.
+        kept: usize,
+    },
+    /// `read` would block: everything that had arrived was read.
     Drained,
     /// `read` returned 0: the peer sends no more.
     EndOfInput,
-    /// The protocol has not enough to understand anything: of `have` bytes it waits for `need`.
-    Incomplete { have: usize, need: &'static str },
-    /// The protocol understood a message that begins with `start`, `len` bytes long, and left `left`.
-    Understood { start: Vec<u8>, len: usize, left: usize },
+    /// The protocol needs more input before it can parse a message.
+    Incomplete {
+        /// How many bytes there are.
+        have: usize,
+        /// The part that is missing.
+        need: &'static str,
+    },
+    /// The protocol parsed a message.
+    Understood {
+        /// The first line of the message, or nothing if the protocol has no lines.
+        start: Vec<u8>,
+        /// The length of the message.
+        len: usize,
+        /// How many bytes are left behind it.
+        left: usize,
+    },
     /// The protocol refused the input.
-    Refused { reason: &'static str },
-    /// The file system was asked about `path`.
-    FileLookup { path: Vec<u8>, took: Duration },
-    /// Names of a directory were read, for a listing: so many until now.
-    EntriesRead { names: usize },
-    /// A response was decided on: its head as it is sent, and how long its body is; `None`: it is made on the way.
-    Planned { status: u16, head: Vec<u8>, body: Option<u64> },
-    /// A call took `got` of the bytes offered; `sent` of `of` bytes that were put in until now are gone.
-    Wrote { by: SendCall, offered: usize, got: usize, sent: u64, of: u64 },
+    Refused {
+        /// What is wrong with the input.
+        reason: &'static str,
+    },
+    /// A call took some of the bytes offered.
+    Wrote {
+        /// The system call.
+        by: SendCall,
+        /// How many bytes were offered.
+        offered: usize,
+        /// How many bytes the call took.
+        got: usize,
+        /// How many bytes were sent since the connection began.
+        sent: u64,
+        /// How many bytes were put into the outbox since the connection began.
+        of: u64,
+    },
     /// A write would block: the send buffer is full.
-    Blocked { by: SendCall, offered: usize },
-    /// What is to be sent next, behind `sent` bytes, is not in memory: the disk was asked for it.
-    NotCached { sent: u64 },
-    /// The source now waits for writability, too (`wlist.append`).
+    Blocked {
+        /// The system call.
+        by: SendCall,
+        /// How many bytes were offered.
+        offered: usize,
+    },
+    /// The next bytes of the body are not in memory: they were requested from the disk.
+    NotCached {
+        /// How many bytes were sent since the connection began.
+        sent: u64,
+    },
+    /// The source waits for writability too (`wlist.append`).
     Armed,
     /// The source waits for readability alone again (`wlist.remove`).
     Disarmed,
-    /// The budget is used up; the rest is left for the next turn.
+    /// The budget is used up: the rest of the work is for the next turn.
     CarriedOver,
-    /// The peer may take that long from now on, else it is closed, and why; `None`: for ever.
-    DeadlineSet { reason: CloseReason, within: Option<Duration> },
-    /// Patience ran out `late` ago; `got` bytes of a message had come.
-    Deadline { reason: CloseReason, late: Duration, got: usize },
-    /// A datagram came.
-    Received { offered: usize, bytes: Vec<u8>, from: SocketAddr },
+    /// The deadline of a connection was set or removed.
+    DeadlineSet {
+        /// The reason to close the connection with when the deadline passes.
+        reason: CloseReason,
+        /// The time until the deadline. `None`: there is none.
+        within: Option<Duration>,
+    },
+    /// The deadline of a connection passed.
+    Deadline {
+        /// The reason to close the connection with.
+        reason: CloseReason,
+        /// How long ago it passed.
+        late: Duration,
+        /// How many bytes of an incomplete message had arrived.
+        got: usize,
+    },
+    /// A datagram was received.
+    Received {
+        /// The room in the buffer.
+        offered: usize,
+        /// The datagram.
+        bytes: Vec<u8>,
+        /// The address of the sender.
+        from: SocketAddr,
+    },
     /// A datagram was sent.
-    Sent { got: usize, to: SocketAddr },
-    /// Our side is shut down, and the peer's end is waited for.
+    Sent {
+        /// The length of the datagram.
+        got: usize,
+        /// The address of the receiver.
+        to: SocketAddr,
+    },
+    /// Our side of the connection was shut down, and the peer is expected to close.
     ShutDown,
-    /// The source is closed; `unread` bytes of a message were kept.
-    Closed { reason: CloseReason, unread: usize },
+    /// The source was closed.
+    Closed {
+        /// The reason.
+        reason: CloseReason,
+        /// How many bytes were received and not parsed.
+        unread: usize,
+    },
+    /// A service took a step of its own.
+    Service(ServiceStep),
+}
+
+/// A step that a service adds beside its own code. Observers know no service: they show the fields
+/// as the description says, and act on the effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceStep {
+    /// The description.
+    pub doc: &'static StepDoc,
+    /// A value for each placeholder of the description's [form](StepDoc::form).
+    pub fields: Vec<Field>,
+    /// What the step means to an observer.
+    pub effect: Effect,
+}
+
+/// What the step of a service means to an observer that does not know the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing more than that the step was taken.
+    None,
+    /// Work was done, so the wake-up was not in vain.
+    Progress,
+    /// The response to a request was decided.
+    Response {
+        /// The beginning of the response as it is sent.
+        head: Vec<u8>,
+    },
+}
+
+impl Step {
+    /// Makes a step of a service. The fields must be those that the form of `doc` names.
+    pub fn service(doc: &'static StepDoc, fields: Vec<Field>, effect: Effect) -> Step {
+        debug_assert!(doc.has_fields(fields.iter().map(|field| field.name)), "{doc:?}: {fields:?}");
+        Step::Service(ServiceStep { doc, fields, effect })
+    }
+
+    /// Returns the head of the response that the step decided on, if it did.
+    pub fn response_head(&self) -> Option<&[u8]> {
+        match self {
+            Step::Service(ServiceStep { effect: Effect::Response { head }, .. }) => Some(head),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the step moves anything: a byte, a connection, a deadline. To parse, to
+    /// decide on a response and to arm does not.
+    pub fn is_progress(&self) -> bool {
+        match self {
+            Step::Wrote { got, .. } => *got > 0,
+            Step::Service(step) => step.effect == Effect::Progress,
+            Step::Accepted { .. }
+            | Step::Read { .. }
+            | Step::EndOfInput
+            | Step::NotCached { .. }
+            | Step::Deadline { .. }
+            | Step::Received { .. }
+            | Step::Sent { .. }
+            | Step::ShutDown
+            | Step::Closed { .. }
+            | Step::Signalled { .. }
+            | Step::Polled => true,
+            _ => false,
+        }
+    }
 }
 
 /// A system call that sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendCall {
-    /// Bytes from one buffer.
+    /// write(2): bytes from one buffer.
     Write,
-    /// A head, and a body from where it lies in memory.
+    /// writev(2): a head, and a body from where it lies in memory.
     Writev,
-    /// A head that waits for the body behind it: send(2) with `MSG_MORE`.
+    /// send(2) with `MSG_MORE`: a head, to leave together with the body behind it.
     Send,
-    /// A body from the page cache.
+    /// sendfile(2): a body from the page cache.
     Sendfile,
 }
 
-impl fmt::Display for SendCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl SendCall {
+    /// Returns the name of the system call.
+    pub fn name(self) -> &'static str {
+        match self {
             SendCall::Write => "write",
             SendCall::Writev => "writev",
             SendCall::Send => "send",
             SendCall::Sendfile => "sendfile",
-        })
+        }
+    }
+}
+
+impl fmt::Display for SendCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }

@@ -1,6 +1,6 @@
 //! The lessons: each plays as its page says, with and without its bugs, and the program tells them.
 //!
-//! `UPDATE=1 cargo test --test lessons` writes what happened into the pages.
+//! `UPDATE=1 cargo test --test it lessons` writes what happened into the pages.
 use std::process::{Command, Output, Stdio};
 
 use crate::common::*;

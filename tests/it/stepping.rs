@@ -178,7 +178,7 @@ fn a_person_steps_through_a_request_while_a_browser_waits() {
     assert!(!said.contains("secret"), "{said}");
     // Enter repeats.
     assert_says(&terminal.ask(""), &[&format!("#2 c1 parse GET /hello.txt HTTP/1.1 len={len} ")]);
-    assert_says(&terminal.ask("what"), &["'what' is no command"]);
+    assert_says(&terminal.ask("what"), &["'what' is not a command"]);
     assert_says(&terminal.ask("p c9"), &["c9 is not there"]);
     assert_says(&terminal.ask(""), &["#2 c1 file /hello.txt"]);
 

@@ -1,6 +1,6 @@
 //! The narration: stable words, true numbers, no secrets, and a spin that is caught.
 //!
-//! `UPDATE=1 cargo test --test trace` writes what is made from the definitions.
+//! `UPDATE=1 cargo test --test it trace` writes docs/TRACE.md from the descriptions of the steps.
 use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Write},
@@ -14,8 +14,9 @@ use oneloop::{
     LossyWriter,
     clock::Clock,
     event_loop::{EventLoop, Limits},
+    internals::{http_steps, step_docs},
     protocol::{CloseReason, Context, Outbox, Progress, Protocol, ProtocolFactory, Received, Timeout},
-    trace::{EventFlags, Narrator, Observer, SourceId, Step, TraceLevel, glossary, source_id},
+    trace::{EventFlags, Narrator, Observer, SourceId, Step, TraceLevel, glossary},
 };
 use rustix::process::Signal;
 
@@ -65,10 +66,13 @@ fn site() -> Site {
 fn the_glossary_is_made_from_the_definitions() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/TRACE.md");
     if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(path, glossary::page()).expect("write the page");
+        std::fs::write(path, glossary::page(&step_docs())).expect("write the page");
     }
     let page = std::fs::read_to_string(path).expect("docs/TRACE.md");
-    assert!(page == glossary::page(), "docs/TRACE.md is old: UPDATE=1 cargo test --test trace");
+    assert!(
+        page == glossary::page(&step_docs()),
+        "docs/TRACE.md is old: UPDATE=1 cargo test --test it trace"
+    );
 }
 
 #[test]
@@ -128,7 +132,7 @@ fn only_of_some_and_only_of_wakes() {
     assert!(verbs.iter().all(|verb| ["bind", "wake", "accept", "close"].contains(verb)), "{told:?}");
     assert!(told.iter().any(|line| line.starts_with("L1 accept -> c1 ")), "of L1: {told:?}");
     assert!(!told.iter().any(|line| line.starts_with("c1 ")), "not of c1: {told:?}");
-    let mistake = source_id("x9").expect_err("nobody");
+    let mistake = "x9".parse::<SourceId>().expect_err("nobody");
     assert!(mistake.contains("c3"), "{mistake}");
 }
 
@@ -288,7 +292,7 @@ fn every_kind_of_spin_is_a_fault_and_work_is_none() {
     let (c1, c2) = (SourceId::Connection(1), SourceId::Connection(2));
     let l1 = SourceId::Listener(1);
     let got_one = || Step::Read { offered: 9, bytes: vec![b'x'], kept: 0 };
-    let planned = || Step::Planned { status: 200, head: Vec::new(), body: None };
+    let planned = || http_steps::planned(200, Vec::new(), None);
     // The steps of each turn, who was ready, who was carried over, and who spins.
     type Row<'a> = (&'a [(SourceId, Step)], &'a [SourceId], &'a [SourceId], Option<SourceId>);
     let table: [Row<'_>; 10] = [
@@ -299,8 +303,8 @@ fn every_kind_of_spin_is_a_fault_and_work_is_none() {
         (&[(c1, planned())], &[], &[c1], Some(c1)),
         (&[(c1, got_one()), (c2, Step::Drained)], &[c1, c2], &[], Some(c2)),
         (&[(c1, got_one())], &[c1], &[], None),
-        (&[(c1, Step::EntriesRead { names: 128 })], &[], &[c1], None),
-        (&[(c1, Step::EntriesRead { names: 128 }), (c2, Step::CarriedOver)], &[], &[c1, c2], None),
+        (&[(c1, http_steps::entries_read(128))], &[], &[c1], None),
+        (&[(c1, http_steps::entries_read(128)), (c2, Step::CarriedOver)], &[], &[c1, c2], None),
         (&[(SourceId::Signals, Step::Signalled { number: 10 })], &[SourceId::Signals], &[], None),
     ];
     for (steps, ready, carried, spins) in table {

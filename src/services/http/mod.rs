@@ -4,6 +4,7 @@ mod connection;
 mod reply;
 mod representation;
 mod resolve;
+pub mod steps;
 mod stream;
 
 use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Duration};

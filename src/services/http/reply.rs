@@ -6,6 +6,7 @@ use super::{
     HttpService,
     representation::StaticFile,
     resolve::Destination,
+    steps,
     stream::{ListingBuilder, StreamBody, put_content},
 };
 use crate::{
@@ -17,7 +18,6 @@ use crate::{
     protocol::{CloseReason, Context, Outbox},
     services::access_log::PendingEntries,
     site_path::SitePath,
-    trace::Step,
 };
 
 /// What a reply leads to.
@@ -75,7 +75,7 @@ impl<'c> Reply<'c, '_> {
         let found = self.resolve(request);
         if let Some(since) = since {
             let took = self.cx.clock.precise_now().saturating_duration_since(since);
-            self.cx.trace(|| Step::FileLookup { path: request.path().to_vec(), took });
+            self.cx.trace(|| steps::file_lookup(request.path(), took));
         }
         found
     }
@@ -174,7 +174,7 @@ impl<'c> Reply<'c, '_> {
         }
         self.cx.trace(|| {
             let head = self.out.bytes()[at..at + len].to_vec();
-            Step::Planned { status: plan.status.code(), head, body: plan.body_len() }
+            steps::planned(plan.status.code(), head, plan.body_len())
         });
         ends
     }
@@ -211,7 +211,7 @@ impl PendingListing {
                 return Outcome::Gathering(self);
             }
             match self.builder.gather(&http.resolver.site, cx.clock) {
-                Ok(names) => cx.trace(|| Step::EntriesRead { names }),
+                Ok(names) => cx.trace(|| steps::entries_read(names)),
                 Err(error) => {
                     return Reply { http, entries, request, since: self.since, out, cx }.refuse(error.into());
                 }

@@ -1,10 +1,10 @@
-//! A recording of the loop for a viewer: Perfetto, or Chrome's own.
+//! A recording of the loop for a viewer: Perfetto, or the one in Chrome.
 //!
-//! The track `loop` has a slice `wait` for each poll and one for each turn; in that, one for each source that has its turn;
-//! and in that, one for each call and decision. Each connection has a track of its own. What the recording itself costs lies
-//! between the calls, and is told. It is written once a turn, and what is closed is forgotten.
+//! The track `loop` has a slice `wait` for each poll and a slice for each turn. A turn contains a
+//! slice for each source that had its turn, and that contains one for each call and decision. Each
+//! connection has a track of its own. The time that the recording itself takes lies between the
+//! calls, and is recorded. Events are written once a turn, and a closed connection is forgotten.
 
-mod args;
 mod tracks;
 mod writer;
 
@@ -16,48 +16,51 @@ use std::{
 };
 
 use self::{
-    args::args,
     tracks::Tracks,
     writer::{TraceWriter, TrackId},
 };
-use super::{glossary, line::TraceLine, model::Model};
-use crate::{
-    clock::Stopwatch,
-    trace::{EventFlags, Observer, SourceId, Step},
+use super::{
+    field::Field,
+    model::Model,
+    observer::Observer,
+    source_id::{EventFlags, SourceId},
+    step::Step,
+    text::TraceLine,
 };
+use crate::clock::Stopwatch;
 
 /// Records each step in a file.
 pub struct ChromeTrace {
     stopwatch: Stopwatch,
     model: Model,
     writer: TraceWriter,
-    /// When the last step was recorded: what the next one tells of began then.
+    /// When the last step was recorded, which is when the next one began.
     since: Duration,
     is_in_turn: bool,
-    /// Whose turn it is.
+    /// The source whose slice is open.
     current: Option<SourceId>,
     causes: HashMap<SourceId, Cause>,
     tracks: Tracks,
-    /// Connections that are open.
+    /// How many connections are open.
     open: u64,
-    /// Bytes that were put in and are not sent, of everybody.
+    /// How many bytes all connections have in their outboxes.
     unsent: u64,
-    /// What the poll was asked for.
-    poll: String,
-    /// The numbers that were told last.
-    told: BTreeMap<&'static str, u64>,
-    /// What it cost to record this turn.
+    /// The fields of the last [`Step::Waiting`].
+    wait_fields: Vec<Field>,
+    /// The values of the counters.
+    counters: BTreeMap<&'static str, u64>,
+    /// The time that recording this turn took.
     cost: Duration,
 }
 
-/// Why a source has its turn: what the kernel said of it, and that it had work left over.
+/// Why a source has its turn: the kernel reported it, or it had work left over.
 #[derive(Default)]
 struct Cause {
     flags: Option<EventFlags>,
     is_carried: bool,
 }
 
-/// ` R W`, ` +`.
+/// Writes ` R W` and ` +`.
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(flags) = self.flags {
@@ -68,11 +71,11 @@ impl fmt::Display for Cause {
 }
 
 impl ChromeTrace {
-    /// Records in `file`, which is to be empty.
+    /// Records in `file`, which must be empty.
     pub fn new(file: File) -> ChromeTrace {
-        let mut writer = TraceWriter::to(file);
+        let mut writer = TraceWriter::new(file);
         writer.name_process("oneloop");
-        writer.name(TrackId::LOOP, "loop");
+        writer.name_track(TrackId::LOOP, "loop");
         ChromeTrace {
             stopwatch: Stopwatch::start(),
             model: Model::default(),
@@ -84,159 +87,160 @@ impl ChromeTrace {
             tracks: Tracks::default(),
             open: 0,
             unsent: 0,
-            poll: String::new(),
-            told: BTreeMap::new(),
+            wait_fields: Vec::new(),
+            counters: BTreeMap::new(),
             cost: Duration::ZERO,
         }
     }
 
-    /// The poll begins: the turn is over, and is written.
-    fn wait(&mut self, step: &Step, at: Duration) {
-        self.poll = args(step);
-        if let Some(fault) = TraceLine::of_fault(&self.model) {
-            let args = format!(r#""no_progress_wakes":{}"#, self.model.spin.map_or(0, |(_, wakes)| wakes));
-            self.writer.instant(TrackId::LOOP, at, fault.doc.verb, &args);
+    /// Ends the turn and writes it: the poll begins.
+    fn wait(&mut self, source: SourceId, step: &Step, at: Duration) {
+        self.wait_fields = self.model.fields(source, step, at);
+        if let Some(fault) = TraceLine::fault(&self.model) {
+            self.writer.instant(TrackId::LOOP, at, fault.doc.verb, &fault.fields);
         }
         self.end_turn(at);
-        self.writer.write_out();
-        self.writer.slice(TrackId::LOOP, at, self.stopwatch.elapsed(), "recording", "");
+        self.writer.flush();
+        self.writer.slice(TrackId::LOOP, at, self.stopwatch.elapsed(), "recording", &[]);
     }
 
-    /// The poll returned: it had begun when the last turn was written.
-    fn wake(&mut self, step: &Step, at: Duration) {
+    /// Records the poll, which began when the last turn was written, and begins a turn.
+    fn wake(&mut self, source: SourceId, step: &Step, at: Duration) {
         let Step::Woke { turn, ready, carried } = step else { return };
-        self.writer.slice(TrackId::LOOP, self.since, at, "wait", &self.poll);
-        self.writer.begin(TrackId::LOOP, at, format_args!("turn {turn}"), &args(step));
+        self.writer.slice(TrackId::LOOP, self.since, at, "wait", &self.wait_fields);
+        let fields = self.model.fields(source, step, at);
+        self.writer.begin(TrackId::LOOP, at, format_args!("turn {turn}"), &fields);
         self.is_in_turn = true;
         self.cost = Duration::ZERO;
         self.causes.clear();
-        for (id, flags) in ready {
-            self.causes.entry(*id).or_default().flags = Some(*flags);
+        for (source, flags) in ready {
+            self.causes.entry(*source).or_default().flags = Some(*flags);
         }
-        for id in carried {
-            self.causes.entry(*id).or_default().is_carried = true;
+        for source in carried {
+            self.causes.entry(*source).or_default().is_carried = true;
         }
         self.count("ready", ready.len() as u64, at);
         self.count("carried", carried.len() as u64, at);
     }
 
-    /// Ends what is open on the track of the loop.
+    /// Ends the open slices on the track of the loop.
     fn end_turn(&mut self, at: Duration) {
         self.count("open", self.open, at);
         self.count("unsent", self.unsent, at);
         if self.current.take().is_some() {
-            self.writer.end(TrackId::LOOP, at, "");
+            self.writer.end(TrackId::LOOP, at, &[]);
         }
         if self.is_in_turn {
             self.is_in_turn = false;
-            let args = format!(r#""recording_us":{}"#, self.cost.as_micros());
-            self.writer.end(TrackId::LOOP, at, &args);
+            self.writer.end(TrackId::LOOP, at, &[Field::new("recording_us", self.cost)]);
         }
     }
 
-    /// The loop turns to `id`, unless it has already.
-    fn turn_to(&mut self, id: SourceId, step: &Step) {
-        // Who is late may have had its turn for something else.
+    /// Begins the slice of `source`, unless it is open.
+    fn turn_to(&mut self, source: SourceId, step: &Step) {
+        // A late source may have had its turn for another reason.
         let is_late = matches!(step, Step::Deadline { .. });
-        if self.current == Some(id) && !is_late {
+        if self.current == Some(source) && !is_late {
             return;
         }
-        if self.current.replace(id).is_some() {
-            self.writer.end(TrackId::LOOP, self.since, "");
+        if self.current.replace(source).is_some() {
+            self.writer.end(TrackId::LOOP, self.since, &[]);
         }
-        let begin = |writer: &mut TraceWriter, name| writer.begin(TrackId::LOOP, self.since, name, "");
-        match self.causes.get(&id) {
-            _ if is_late => begin(&mut self.writer, format_args!("{id} late")),
-            Some(cause) => begin(&mut self.writer, format_args!("{id}{cause}")),
-            None => begin(&mut self.writer, format_args!("{id}")),
+        let begin = |writer: &mut TraceWriter, name| writer.begin(TrackId::LOOP, self.since, name, &[]);
+        match self.causes.get(&source) {
+            _ if is_late => begin(&mut self.writer, format_args!("{source} late")),
+            Some(cause) => begin(&mut self.writer, format_args!("{source}{cause}")),
+            None => begin(&mut self.writer, format_args!("{source}")),
         }
     }
 
-    /// Records what `id` did since the last step.
-    fn record(&mut self, id: SourceId, step: &Step, at: Duration) {
-        self.turn_to(id, step);
-        let Some(doc) = glossary::doc(id, step) else { return };
-        let args = args(step);
-        self.writer.slice(TrackId::LOOP, self.since, at, doc.verb, &args);
+    /// Records what `source` did since the last step.
+    fn record(&mut self, source: SourceId, step: &Step, at: Duration) {
+        self.turn_to(source, step);
+        let Some(doc) = step.doc(source) else { return };
+        let fields = self.model.fields(source, step, at);
+        self.writer.slice(TrackId::LOOP, self.since, at, doc.verb, &fields);
         match step {
             Step::Accepted { connection, peer, .. } => {
-                let id = SourceId::Connection(*connection);
+                let accepted = SourceId::Connection(*connection);
                 self.open += 1;
-                self.tracks.make(*connection, *peer, at, &mut self.writer);
-                self.mark(id, doc.verb, &args, at);
-                self.follow(id, at);
+                self.tracks.add(*connection, *peer, at, &mut self.writer);
+                self.mark(accepted, doc.verb, &fields, at);
+                self.follow(accepted, at);
             }
             Step::BacklogEmpty | Step::Drained | Step::Blocked { .. } => {
-                self.mark(id, "wouldblock", &args, at);
-                self.follow(id, at);
+                self.mark(source, "wouldblock", &fields, at);
+                self.follow(source, at);
             }
-            Step::EndOfInput | Step::Deadline { .. } => self.mark(id, doc.verb, &args, at),
-            // On the track of the loop a slice tells of it already.
-            Step::Understood { .. } | Step::Planned { .. } if self.tracks.track(id).is_some() => {
-                self.mark(id, doc.verb, &args, at);
-                self.follow(id, at);
-            }
+            Step::EndOfInput | Step::Deadline { .. } => self.mark(source, doc.verb, &fields, at),
             Step::Closed { .. } => {
-                self.mark(id, doc.verb, &args, at);
-                self.forget(id, at);
+                self.mark(source, doc.verb, &fields, at);
+                self.forget(source, at);
             }
-            _ => self.follow(id, at),
+            _ => {
+                let is_message = matches!(step, Step::Understood { .. }) || step.response_head().is_some();
+                // A source without a track has a slice on the loop's track already.
+                if is_message && self.tracks.track(source).is_some() {
+                    self.mark(source, doc.verb, &fields, at);
+                }
+                self.follow(source, at);
+            }
         }
     }
 
-    /// An instant on the track of `id`, or on that of the loop.
-    fn mark(&mut self, id: SourceId, name: &str, args: &str, at: Duration) {
-        self.writer.instant(self.tracks.track(id).unwrap_or(TrackId::LOOP), at, name, args);
+    /// Writes an instant on the track of `source`, or on the loop's if it has none.
+    fn mark(&mut self, source: SourceId, name: &str, args: &[Field], at: Duration) {
+        self.writer.instant(self.tracks.track(source).unwrap_or(TrackId::LOOP), at, name, args);
     }
 
-    /// Shows what `id` is about now.
-    fn follow(&mut self, id: SourceId, at: Duration) {
-        if let Some(peer) = self.model.sources.get(&id) {
-            self.tracks.enter(id, peer.state, at, &mut self.writer);
+    /// Shows what `source` does now.
+    fn follow(&mut self, source: SourceId, at: Duration) {
+        if let Some(state) = self.model.sources.get(&source) {
+            self.tracks.enter(source, state.activity, at, &mut self.writer);
         }
     }
 
-    fn forget(&mut self, id: SourceId, at: Duration) {
-        self.open = self.open.saturating_sub(u64::from(matches!(id, SourceId::Connection(_))));
-        self.unsent -= self.owed_to(id);
-        self.tracks.end(id, at, &mut self.writer);
-        self.model.forget(id);
+    fn forget(&mut self, source: SourceId, at: Duration) {
+        self.open = self.open.saturating_sub(u64::from(matches!(source, SourceId::Connection(_))));
+        self.unsent -= self.unsent_by(source);
+        self.tracks.end(source, at, &mut self.writer);
+        self.model.forget(source);
     }
 
-    /// Bytes that are owed to `id`.
-    fn owed_to(&self, id: SourceId) -> u64 {
-        self.model.sources.get(&id).map_or(0, |peer| peer.of.saturating_sub(peer.sent))
+    /// Returns how many bytes `source` has in its outbox.
+    fn unsent_by(&self, source: SourceId) -> u64 {
+        self.model.sources.get(&source).map_or(0, |state| state.of.saturating_sub(state.sent))
     }
 
-    /// Tells of a number, if it has changed.
+    /// Writes a counter, if its value has changed.
     fn count(&mut self, name: &'static str, value: u64, at: Duration) {
-        if self.told.insert(name, value) != Some(value) {
+        if self.counters.insert(name, value) != Some(value) {
             self.writer.counter(at, name, value);
         }
     }
 }
 
 impl Observer for ChromeTrace {
-    fn see(&mut self, id: SourceId, step: &Step) {
-        if self.writer.have_ended() {
+    fn see(&mut self, source: SourceId, step: &Step) {
+        if self.writer.has_ended() {
             return;
         }
         let at = self.stopwatch.elapsed();
-        let owed = self.owed_to(id);
-        self.model.trace(id, step, at);
-        self.unsent = self.unsent + self.owed_to(id) - owed;
+        let unsent_before = self.unsent_by(source);
+        self.model.apply(source, step, at);
+        self.unsent = self.unsent + self.unsent_by(source) - unsent_before;
         match step {
-            Step::Waiting { .. } => self.wait(step, at),
-            Step::Woke { .. } => self.wake(step, at),
+            Step::Waiting { .. } => self.wait(source, step, at),
+            Step::Woke { .. } => self.wake(source, step, at),
             Step::DeadlineSet { .. } => {}
-            _ => self.record(id, step, at),
+            _ => self.record(source, step, at),
         }
         self.since = self.stopwatch.elapsed();
         self.cost += self.since.saturating_sub(at);
     }
 }
 
-/// What is open is closed, so that the file is whole.
+/// Ends everything that is open, so that the file is complete.
 impl Drop for ChromeTrace {
     fn drop(&mut self) {
         self.end_turn(self.since);

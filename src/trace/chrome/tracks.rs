@@ -1,91 +1,96 @@
-//! A track for each connection: what it is about, as slices that lie one in the other.
+//! A track for each connection: what it does, as nested slices.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use super::writer::{TraceWriter, TrackId};
-use crate::{trace::Activity, trace::SourceId};
+use crate::trace::{Field, SourceId, model::Activity};
 
-/// So many connections have a track: more would help nobody to see.
+/// At most this many connections have a track. A viewer shows no more of use.
 const MAX_TRACKS: usize = 200;
 
 /// The tracks of the connections that are open.
 #[derive(Default)]
 pub struct Tracks {
     open: BTreeMap<SourceId, Track>,
-    /// How many there are or were.
+    /// How many connections there have been.
     made: usize,
 }
 
 impl Tracks {
-    /// Makes a track for a new connection, while there may be more.
-    pub fn make(&mut self, number: u64, peer: SocketAddr, at: Duration, writer: &mut TraceWriter) {
+    /// Makes a track for a new connection, unless there are too many.
+    pub fn add(&mut self, number: u64, peer: SocketAddr, at: Duration, writer: &mut TraceWriter) {
+        let connection = SourceId::Connection(number);
         self.made += 1;
         if self.made <= MAX_TRACKS {
-            let track = TrackId::of_connection(number);
-            writer.name(track, format_args!("c{number} {peer}"));
-            self.open.insert(SourceId::Connection(number), Track { track, state: None });
+            let id = TrackId::of_connection(number);
+            writer.name_track(id, format_args!("{connection} {peer}"));
+            self.open.insert(connection, Track { id, activity: None });
         } else if self.made == MAX_TRACKS + 1 {
-            let args = format!(r#""tracks":{MAX_TRACKS},"without":"c{number} and later""#);
+            let without = format!("{connection} and later");
+            let args = [Field::new("tracks", MAX_TRACKS), Field::new("without", without)];
             writer.instant(TrackId::LOOP, at, "no more tracks", &args);
         }
     }
 
-    /// That of `id`, if it has one.
-    pub fn track(&self, id: SourceId) -> Option<TrackId> {
-        self.open.get(&id).map(|track| track.track)
+    /// Returns the track of `source`, if it has one.
+    pub fn track(&self, source: SourceId) -> Option<TrackId> {
+        self.open.get(&source).map(|track| track.id)
     }
 
-    /// From `at` on `id` is in `state`.
-    pub fn enter(&mut self, id: SourceId, state: Activity, at: Duration, writer: &mut TraceWriter) {
-        if let Some(track) = self.open.get_mut(&id) {
-            track.enter(state, at, writer);
+    /// Shows that `source` does something else from `at` on.
+    pub fn enter(&mut self, source: SourceId, activity: Activity, at: Duration, writer: &mut TraceWriter) {
+        if let Some(track) = self.open.get_mut(&source) {
+            track.enter(activity, at, writer);
         }
     }
 
-    /// `id` is closed.
-    pub fn end(&mut self, id: SourceId, at: Duration, writer: &mut TraceWriter) {
-        if let Some(track) = self.open.remove(&id) {
+    /// Ends the track of `source`, which was closed.
+    pub fn end(&mut self, source: SourceId, at: Duration, writer: &mut TraceWriter) {
+        if let Some(track) = self.open.remove(&source) {
             track.end(at, writer);
         }
     }
 
+    /// Ends all tracks.
     pub fn end_all(&mut self, at: Duration, writer: &mut TraceWriter) {
         std::mem::take(&mut self.open).into_values().for_each(|track| track.end(at, writer));
     }
 }
 
-/// One track: `request` with `HEAD`, `SEND` and `BLOCKED` in it, then `IDLE` or `LINGER`.
+/// One track: slices `request` around `HEAD`, `SEND` and `BLOCKED`, then `IDLE` or `LINGER`.
 struct Track {
-    track: TrackId,
-    /// Whose slice is open.
-    state: Option<Activity>,
+    id: TrackId,
+    /// The activity whose slice is open.
+    activity: Option<Activity>,
 }
 
 impl Track {
-    fn enter(&mut self, state: Activity, at: Duration, writer: &mut TraceWriter) {
-        let was_request = self.state.is_some_and(is_request);
-        // An answer is sent, and more has come: the next step shows whether that is a request, or is never looked at.
-        let is_answered = was_request && self.state != Some(Activity::Head) && state == Activity::Head;
-        let state = if is_answered { Activity::Idle } else { state };
-        if self.state == Some(state) {
+    fn enter(&mut self, activity: Activity, at: Duration, writer: &mut TraceWriter) {
+        let was_request = self.activity.is_some_and(is_request);
+        // A response is sent, and more input is there. The next step shows whether it is a request
+        // or is never parsed.
+        let is_answered = was_request && self.activity != Some(Activity::Head) && activity == Activity::Head;
+        let activity = if is_answered { Activity::Idle } else { activity };
+        if self.activity == Some(activity) {
             return;
         }
-        let stays = was_request && is_request(state);
-        let over = usize::from(self.state.is_some()) + usize::from(was_request && !stays);
-        (0..over).for_each(|_| writer.end(self.track, at, ""));
-        if is_request(state) && !stays {
-            writer.begin(self.track, at, "request", "");
+        let stays = was_request && is_request(activity);
+        let ended = usize::from(self.activity.is_some()) + usize::from(was_request && !stays);
+        (0..ended).for_each(|_| writer.end(self.id, at, &[]));
+        if is_request(activity) && !stays {
+            writer.begin(self.id, at, "request", &[]);
         }
-        writer.begin(self.track, at, state.name(), "");
-        self.state = Some(state);
+        writer.begin(self.id, at, activity.name(), &[]);
+        self.activity = Some(activity);
     }
 
     fn end(self, at: Duration, writer: &mut TraceWriter) {
-        let open = self.state.map_or(0, |state| 1 + usize::from(is_request(state)));
-        (0..open).for_each(|_| writer.end(self.track, at, ""));
+        let open = self.activity.map_or(0, |activity| 1 + usize::from(is_request(activity)));
+        (0..open).for_each(|_| writer.end(self.id, at, &[]));
     }
 }
 
-fn is_request(state: Activity) -> bool {
-    matches!(state, Activity::Head | Activity::Send | Activity::Blocked)
+/// Returns whether the activity belongs to a request.
+fn is_request(activity: Activity) -> bool {
+    matches!(activity, Activity::Head | Activity::Send | Activity::Blocked)
 }

@@ -1,29 +1,106 @@
 //! The file of a recording: Chrome Trace Event JSON as a bare array, one event a line.
 //!
-//! The comma stands before the event that follows, so a file that was cut after an event lacks nothing but its `]`, and that
-//! the viewers forgive. Whatever was written by a peer comes through [`text`].
+//! The comma stands before the event that follows. So a file that was cut behind an event lacks
+//! only its `]`, which viewers forgive.
 
 use std::{
-    fmt,
+    fmt::Display,
     fs::File,
     io::{self, BufWriter, Write},
     time::Duration,
 };
 
-/// Where an event is shown: the number of a thread, to the viewers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TrackId(pub u64);
+use serde::{Serialize, Serializer, ser::Error as _};
+use serde_json::value::RawValue;
+
+use crate::trace::{Field, field::serialize_fields};
+
+/// The number that every event gives for the process: there is only one.
+const PROCESS: u32 = 1;
+
+/// The track that shows an event: the number of a thread, to the viewers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct TrackId(u64);
 
 impl TrackId {
+    /// The track of the process, which has metadata only.
+    const PROCESS: TrackId = TrackId(0);
+    /// The track of the loop.
     pub const LOOP: TrackId = TrackId(1);
 
-    /// That of the connection with this number.
+    /// Returns the track of the connection with this number.
     pub fn of_connection(number: u64) -> TrackId {
         TrackId(1000 + number)
     }
 }
 
-/// Events on their way to the file. Times are since the recording began; arguments are the members of a JSON object.
+/// One event, with the members that the format names.
+#[derive(Serialize)]
+struct Event<'a> {
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_name")]
+    name: Option<&'a dyn Display>,
+    #[serde(rename = "ph")]
+    phase: Phase,
+    #[serde(rename = "s", skip_serializing_if = "Option::is_none")]
+    scope: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ts: Option<Micros>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dur: Option<Micros>,
+    pid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tid: Option<TrackId>,
+    #[serde(serialize_with = "serialize_args")]
+    args: &'a [Field],
+}
+
+/// The kind of an event.
+#[derive(Serialize)]
+enum Phase {
+    #[serde(rename = "M")]
+    Metadata,
+    #[serde(rename = "B")]
+    Begin,
+    #[serde(rename = "E")]
+    End,
+    #[serde(rename = "X")]
+    Complete,
+    #[serde(rename = "i")]
+    Instant,
+    #[serde(rename = "C")]
+    Counter,
+}
+
+impl<'a> Event<'a> {
+    fn new(phase: Phase, args: &'a [Field]) -> Event<'a> {
+        Event { name: None, phase, scope: None, ts: None, dur: None, pid: PROCESS, tid: None, args }
+    }
+}
+
+fn serialize_name<S: Serializer>(name: &Option<&dyn Display>, serializer: S) -> Result<S::Ok, S::Error> {
+    match name {
+        Some(name) => serializer.collect_str(name),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn serialize_args<S: Serializer>(args: &&[Field], serializer: S) -> Result<S::Ok, S::Error> {
+    serialize_fields(args, serializer)
+}
+
+/// A time in microseconds, the unit of the format, with three decimals.
+struct Micros(Duration);
+
+impl Serialize for Micros {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let nanos = self.0.as_nanos();
+        let number = format!("{}.{:03}", nanos / 1000, nanos % 1000);
+        RawValue::from_string(number).map_err(S::Error::custom)?.serialize(serializer)
+    }
+}
+
+/// Writes events to the file. Times are since the recording began.
 pub struct TraceWriter {
     /// `None`: the recording has ended.
     file: Option<BufWriter<File>>,
@@ -31,114 +108,100 @@ pub struct TraceWriter {
 }
 
 impl TraceWriter {
-    /// An empty array in `file`.
-    pub fn to(file: File) -> TraceWriter {
+    /// Begins an array in `file`.
+    pub fn new(file: File) -> TraceWriter {
         let mut writer =
             TraceWriter { file: Some(BufWriter::with_capacity(64 * 1024, file)), is_empty: true };
         writer.write(|file| file.write_all(b"[\n"));
         writer
     }
 
-    pub fn have_ended(&self) -> bool {
+    /// Returns whether the recording has ended.
+    pub fn has_ended(&self) -> bool {
         self.file.is_none()
     }
 
     /// Names the process.
-    pub fn name_process(&mut self, name: &str) {
-        self.put(format_args!(
-            r#"{{"name":"process_name","ph":"M","pid":1,"tid":0,"args":{{"name":"{name}"}}}}"#
-        ));
+    pub fn name_process(&mut self, name: &'static str) {
+        self.put_metadata(TrackId::PROCESS, "process_name", Field::new("name", name));
     }
 
     /// Names a track, which stands at its number among the others.
-    pub fn name(&mut self, TrackId(tid): TrackId, name: impl fmt::Display) {
-        self.put(format_args!(
-            r#"{{"name":"thread_name","ph":"M","pid":1,"tid":{tid},"args":{{"name":"{name}"}}}}"#
-        ));
-        self.put(format_args!(
-            r#"{{"name":"thread_sort_index","ph":"M","pid":1,"tid":{tid},"args":{{"sort_index":{tid}}}}}"#
-        ));
+    pub fn name_track(&mut self, track: TrackId, name: impl Display) {
+        self.put_metadata(track, "thread_name", Field::new("name", name.to_string()));
+        self.put_metadata(track, "thread_sort_index", Field::new("sort_index", track.0));
     }
 
-    /// A slice begins, within those of its track that are open.
-    pub fn begin(&mut self, TrackId(tid): TrackId, at: Duration, name: impl fmt::Display, args: &str) {
-        let ts = Micros(at);
-        self.put(format_args!(
-            r#"{{"name":"{name}","ph":"B","ts":{ts},"pid":1,"tid":{tid},"args":{{{args}}}}}"#
-        ));
+    fn put_metadata(&mut self, track: TrackId, kind: &str, field: Field) {
+        let args = [field];
+        self.put(&Event { name: Some(&kind), tid: Some(track), ..Event::new(Phase::Metadata, &args) });
     }
 
-    /// The slice of a track that began last ends.
-    pub fn end(&mut self, TrackId(tid): TrackId, at: Duration, args: &str) {
-        let ts = Micros(at);
-        self.put(format_args!(r#"{{"ph":"E","ts":{ts},"pid":1,"tid":{tid},"args":{{{args}}}}}"#));
+    /// Begins a slice within the open slices of its track.
+    pub fn begin(&mut self, track: TrackId, at: Duration, name: impl Display, args: &[Field]) {
+        let (ts, tid) = (Some(Micros(at)), Some(track));
+        self.put(&Event { name: Some(&name), ts, tid, ..Event::new(Phase::Begin, args) });
     }
 
-    /// A slice that is over.
-    pub fn slice(&mut self, TrackId(tid): TrackId, from: Duration, to: Duration, name: &str, args: &str) {
-        let (ts, dur) = (Micros(from), Micros(to.saturating_sub(from)));
-        self.put(format_args!(
-            r#"{{"name":"{name}","ph":"X","ts":{ts},"dur":{dur},"pid":1,"tid":{tid},"args":{{{args}}}}}"#
-        ));
+    /// Ends the slice of a track that began last.
+    pub fn end(&mut self, track: TrackId, at: Duration, args: &[Field]) {
+        let (ts, tid) = (Some(Micros(at)), Some(track));
+        self.put(&Event { ts, tid, ..Event::new(Phase::End, args) });
     }
 
-    /// Something that takes no time.
-    pub fn instant(&mut self, TrackId(tid): TrackId, at: Duration, name: &str, args: &str) {
-        let ts = Micros(at);
-        self.put(format_args!(
-            r#"{{"name":"{name}","ph":"i","s":"t","ts":{ts},"pid":1,"tid":{tid},"args":{{{args}}}}}"#
-        ));
+    /// Writes a whole slice.
+    pub fn slice(&mut self, track: TrackId, from: Duration, to: Duration, name: &str, args: &[Field]) {
+        let (ts, dur) = (Some(Micros(from)), Some(Micros(to.saturating_sub(from))));
+        self.put(&Event {
+            name: Some(&name),
+            ts,
+            dur,
+            tid: Some(track),
+            ..Event::new(Phase::Complete, args)
+        });
     }
 
-    /// From now on a number is `value`.
-    pub fn counter(&mut self, at: Duration, name: &str, value: u64) {
-        let ts = Micros(at);
-        self.put(format_args!(
-            r#"{{"name":"{name}","ph":"C","ts":{ts},"pid":1,"args":{{"{name}":{value}}}}}"#
-        ));
+    /// Writes an event that takes no time.
+    pub fn instant(&mut self, track: TrackId, at: Duration, name: &str, args: &[Field]) {
+        let (ts, tid, scope) = (Some(Micros(at)), Some(track), Some("t"));
+        self.put(&Event { name: Some(&name), scope, ts, tid, ..Event::new(Phase::Instant, args) });
     }
 
-    /// Hands what was gathered to the system.
-    pub fn write_out(&mut self) {
+    /// Sets a counter.
+    pub fn counter(&mut self, at: Duration, name: &'static str, value: u64) {
+        let args = [Field::new(name, value)];
+        self.put(&Event { name: Some(&name), ts: Some(Micros(at)), ..Event::new(Phase::Counter, &args) });
+    }
+
+    /// Writes the gathered events to the file.
+    pub fn flush(&mut self) {
         self.write(|file| file.flush());
     }
 
-    /// Ends the array, and the recording.
+    /// Ends the array and the recording.
     pub fn finish(&mut self) {
         self.write(|file| file.write_all(b"\n]\n").and_then(|()| file.flush()));
         self.file = None;
     }
 
-    fn put(&mut self, event: fmt::Arguments<'_>) {
+    fn put(&mut self, event: &Event<'_>) {
         let separator: &[u8] = if self.is_empty { b"" } else { b",\n" };
         self.is_empty = false;
-        self.write(|file| file.write_all(separator).and_then(|()| file.write_fmt(event)));
+        self.write(|file| {
+            file.write_all(separator)?;
+            Ok(serde_json::to_writer(file, event)?)
+        });
     }
 
-    /// What cannot be written ends the recording; the server goes on.
+    /// Runs `act` on the file. An error ends the recording; the server goes on.
     fn write(&mut self, act: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) {
         let Some(file) = &mut self.file else { return };
         if let Err(e) = act(file) {
-            log::warn!("the recording ends, for it cannot be written: {e}");
-            // Taken apart, it does not try once more.
+            log::warn!("the recording ends: cannot write it: {e}");
+            // A writer that is dropped whole would try to write once more.
             drop(self.file.take().map(BufWriter::into_parts));
         }
     }
-}
-
-/// Microseconds, to the nanosecond: the unit of the format.
-struct Micros(Duration);
-
-impl fmt::Display for Micros {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanos = self.0.as_nanos();
-        write!(f, "{}.{:03}", nanos / 1000, nanos % 1000)
-    }
-}
-
-/// `text` as a string of JSON.
-pub fn text(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]
@@ -147,10 +210,10 @@ mod tests {
 
     use super::*;
 
-    fn written(tell: impl FnOnce(&mut TraceWriter)) -> String {
+    fn written(act: impl FnOnce(&mut TraceWriter)) -> String {
         let mut file = tempfile::tempfile().expect("a file");
-        let mut writer = TraceWriter::to(file.try_clone().expect("clone"));
-        tell(&mut writer);
+        let mut writer = TraceWriter::new(file.try_clone().expect("clone"));
+        act(&mut writer);
         drop(writer);
         let mut written = String::new();
         file.rewind().expect("rewind");
@@ -161,53 +224,53 @@ mod tests {
     #[test]
     fn each_kind_of_event_is_an_object_on_a_line() {
         let us = Duration::from_micros;
-        let told = written(|writer| {
+        let text = written(|writer| {
             writer.name_process("p");
-            writer.name(TrackId::LOOP, "loop");
-            writer.begin(TrackId::LOOP, us(1), "a", "");
-            writer.slice(TrackId::LOOP, us(2), us(5), "b", r#""n":1"#);
-            writer.instant(TrackId::of_connection(3), Duration::from_nanos(5_007), "c", "");
+            writer.name_track(TrackId::LOOP, "loop");
+            writer.begin(TrackId::LOOP, us(1), "a \"quote\"", &[]);
+            writer.slice(TrackId::LOOP, us(2), us(5), "b", &[Field::new("n", 1)]);
+            writer.instant(TrackId::of_connection(3), Duration::from_nanos(5_007), "c", &[]);
             writer.counter(us(6), "open", 2);
-            writer.end(TrackId::LOOP, us(7), "");
+            writer.end(TrackId::LOOP, us(7), &[]);
             writer.finish();
         });
-        let all: Vec<serde_json::Value> = serde_json::from_str(&told).expect("JSON");
-        assert_eq!(all.len() + 2, told.lines().count(), "{told}");
-        assert!(
-            told.contains(r#""ph":"X","ts":2.000,"dur":3.000,"pid":1,"tid":1,"args":{"n":1}}"#),
-            "{told}"
-        );
-        assert!(told.contains(r#""ts":5.007,"pid":1,"tid":1003"#), "{told}");
+        let expected = r#"[
+{"name":"process_name","ph":"M","pid":1,"tid":0,"args":{"name":"p"}},
+{"name":"thread_name","ph":"M","pid":1,"tid":1,"args":{"name":"loop"}},
+{"name":"thread_sort_index","ph":"M","pid":1,"tid":1,"args":{"sort_index":1}},
+{"name":"a \"quote\"","ph":"B","ts":1.000,"pid":1,"tid":1,"args":{}},
+{"name":"b","ph":"X","ts":2.000,"dur":3.000,"pid":1,"tid":1,"args":{"n":1}},
+{"name":"c","ph":"i","s":"t","ts":5.007,"pid":1,"tid":1003,"args":{}},
+{"name":"open","ph":"C","ts":6.000,"pid":1,"args":{"open":2}},
+{"ph":"E","ts":7.000,"pid":1,"tid":1,"args":{}}
+]
+"#;
+        assert_eq!(text, expected);
+        let events: Vec<serde_json::Value> = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(events.len(), 8);
     }
 
     #[test]
-    fn without_an_end_only_the_bracket_is_missing() {
-        for writer in 0..3 {
-            let told = written(|to| {
-                (0..writer).for_each(|n| to.counter(Duration::ZERO, "open", n));
-                to.write_out();
+    fn file_without_an_end_lacks_only_its_bracket() {
+        for count in 0..3 {
+            let text = written(|writer| {
+                (0..count).for_each(|n| writer.counter(Duration::ZERO, "open", n));
+                writer.flush();
             });
-            let all: Vec<serde_json::Value> = serde_json::from_str(&(told + "]")).expect("JSON");
-            assert_eq!(all.len() as u64, writer);
+            let events: Vec<serde_json::Value> = serde_json::from_str(&(text + "]")).expect("JSON");
+            assert_eq!(events.len() as u64, count);
         }
     }
 
     #[test]
-    fn what_cannot_be_written_ends_it() {
+    fn write_error_ends_the_recording() {
         let full = File::options().write(true).open("/dev/full").expect("open");
-        let mut writer = TraceWriter::to(full);
+        let mut writer = TraceWriter::new(full);
         writer.counter(Duration::ZERO, "open", 1);
-        assert!(!writer.have_ended());
-        writer.write_out();
-        assert!(writer.have_ended());
+        assert!(!writer.has_ended());
+        writer.flush();
+        assert!(writer.has_ended());
         writer.counter(Duration::ZERO, "open", 2);
         writer.finish();
-    }
-
-    #[test]
-    fn text_is_what_json_takes() {
-        for written in ["", "a\"b\\c", "\u{1}\u{1b}[2J", "ü\u{2028}"] {
-            assert_eq!(serde_json::from_str::<String>(&text(written)).expect("JSON"), written);
-        }
     }
 }

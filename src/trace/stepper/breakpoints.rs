@@ -1,32 +1,33 @@
-//! Where the loop shall stop by itself.
+//! The breakpoints at which the loop stops by itself.
 
 use super::command::Condition;
 use crate::trace::{SourceId, Step};
 
-/// Conditions, by numbers that are never used again.
+/// Breakpoints. A number is never used again.
 #[derive(Debug, Default)]
 pub struct Breakpoints {
     all: Vec<(usize, Condition)>,
-    /// How many there have ever been.
-    made: usize,
+    /// How many were ever added.
+    added: usize,
 }
 
 impl Breakpoints {
-    /// The first that `id` meets by `step`.
-    pub fn met(&self, id: SourceId, step: &Step) -> Option<(usize, Condition)> {
-        self.all.iter().find(|(_, condition)| condition.is_met(id, step)).copied()
+    /// Returns the first breakpoint that `source` meets with `step`.
+    pub fn find(&self, source: SourceId, step: &Step) -> Option<(usize, Condition)> {
+        self.all.iter().find(|(_, condition)| condition.is_met(source, step)).copied()
     }
 
-    /// Adds one in that `turn`, and says its number.
+    /// Adds a breakpoint while `turn` is the current turn. Returns the answer for the user.
     pub fn add(&mut self, condition: Condition, turn: u64) -> String {
         if matches!(condition, Condition::Number(number) if number <= turn) {
             return format!("this is turn {turn}, and none comes twice");
         }
-        self.made += 1;
-        self.all.push((self.made, condition));
-        format!("breakpoint {}: {condition}; c goes on until then", self.made)
+        self.added += 1;
+        self.all.push((self.added, condition));
+        format!("breakpoint {}: {condition}; c goes on until then", self.added)
     }
 
+    /// Deletes a breakpoint. Returns the answer for the user.
     pub fn delete(&mut self, number: usize) -> String {
         match self.all.iter().position(|(n, _)| *n == number) {
             Some(at) => format!("gone: {}", self.all.remove(at).1),
@@ -34,6 +35,7 @@ impl Breakpoints {
         }
     }
 
+    /// Lists the breakpoints, a line each.
     pub fn list(&self) -> String {
         if self.all.is_empty() {
             return "no breakpoints; b close makes one".into();
@@ -48,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_stands_for_one_breakpoint_for_ever() {
+    fn breakpoint_number_is_never_used_again() {
         let mut breakpoints = Breakpoints::default();
         assert!(breakpoints.list().starts_with("no breakpoints"));
         breakpoints.add(Condition::Eof, 7);
@@ -59,7 +61,7 @@ mod tests {
         breakpoints.add(Condition::Number(8), 7);
         assert_eq!(breakpoints.list(), "2: close\n3: turn=8");
         let woke = Step::Woke { turn: 8, ready: Vec::new(), carried: Vec::new() };
-        assert_eq!(breakpoints.met(SourceId::Loop, &woke), Some((3, Condition::Number(8))));
-        assert_eq!(breakpoints.met(SourceId::Loop, &Step::EndOfInput), None);
+        assert_eq!(breakpoints.find(SourceId::Loop, &woke), Some((3, Condition::Number(8))));
+        assert_eq!(breakpoints.find(SourceId::Loop, &Step::EndOfInput), None);
     }
 }

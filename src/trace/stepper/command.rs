@@ -1,74 +1,76 @@
-//! What a person can say at the prompt, and where the loop shall stop.
+//! The commands at the prompt, and the conditions of breakpoints.
 
-use crate::{
-    trace::source_id,
-    trace::{SourceId, Step},
-};
+use crate::trace::{SourceId, Step};
 
-/// What is asked at the prompt.
+/// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// The loop goes on, that far.
-    RunUntil(RunUntil),
-    /// How a source stands, or every one.
+    /// Runs the loop.
+    Run(RunUntil),
+    /// Shows the state of a source, or of all.
     State(Option<SourceId>),
-    /// What a source holds.
+    /// Shows the buffers of a source.
     Buffers(SourceId),
-    /// What the system knows of a source's socket.
+    /// Shows what the system knows of a source's socket.
     Socket(SourceId),
+    /// Adds a breakpoint.
     Break(Condition),
+    /// Lists the breakpoints.
     Breakpoints,
-    /// Takes away the breakpoint of that number.
+    /// Deletes the breakpoint of that number.
     Delete(usize),
+    /// Turns the quiz on or off.
     Quiz(bool),
+    /// Lists the commands.
     Help,
+    /// Ends the server.
     Quit,
 }
 
-/// How far the loop goes until it stops again.
+/// How far the loop runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunUntil {
-    /// To the next wake.
+    /// To the next wake-up.
     Turn,
     /// To the next source's turn.
     Event,
     /// Over one call or decision.
     Io,
     /// To a breakpoint.
-    On,
+    Breakpoint,
 }
 
-/// What a breakpoint waits for.
+/// The condition of a breakpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
     /// A source's turn begins.
     Turn(SourceId),
     /// A connection is accepted.
     Accept,
-    /// A write takes a part of what it is offered.
+    /// A write takes some of the bytes offered.
     Partial,
     /// A call would block.
     WouldBlock,
     /// A peer sends no more.
     Eof,
-    /// Patience runs out.
+    /// A deadline passes.
     Deadline,
     /// A source is closed.
     Close,
-    /// A datagram comes or goes.
+    /// A datagram is received or sent.
     Udp,
-    /// The loop wakes for that turn.
+    /// The loop wakes up for the turn of that number.
     Number(u64),
 }
 
-/// Said of each command by `h`.
+/// The answer to the command `h`.
 pub const HELP: &str = "\
 t            turn: on to the next wake              (Enter repeats the last of t e i c)
 e            event: on to the next source's turn
 i            one I/O call or decision
 c            continue, to a breakpoint; Enter stops at the next wake
-p, p c3      how all sources stand, or one
-x c3         its buffers: what is received and not understood, the head planned last
+p, p c3      the state of all sources, or of one
+x c3         its buffers: input that is not parsed yet, the head of the last response
 s c3         its socket: descriptor, addresses, options
 b COND       breakpoint: c3 accept partial wouldblock eof deadline close udp turn=40
 b, d N       list the breakpoints, delete one
@@ -80,34 +82,34 @@ const CONDITIONS: &str =
     "stop at a source such as c3, at accept, partial, wouldblock, eof, deadline, close, udp, or turn=40";
 
 impl Command {
-    /// Reads a line. `None`: an empty one, which asks for the last step again.
+    /// Parses a line. Returns `None` for an empty one, which repeats the last [`Command::Run`].
     ///
     /// # Errors
-    /// It is no command: a sentence that says what is.
+    /// The line is not a command: a sentence that says which commands there are.
     pub fn parse(line: &str) -> Result<Option<Command>, String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         Ok(Some(match words[..] {
             [] => return Ok(None),
-            ["t" | "turn"] => Command::RunUntil(RunUntil::Turn),
-            ["e" | "event"] => Command::RunUntil(RunUntil::Event),
-            ["i" | "io"] => Command::RunUntil(RunUntil::Io),
-            ["c" | "continue"] => Command::RunUntil(RunUntil::On),
+            ["t" | "turn"] => Command::Run(RunUntil::Turn),
+            ["e" | "event"] => Command::Run(RunUntil::Event),
+            ["i" | "io"] => Command::Run(RunUntil::Io),
+            ["c" | "continue"] => Command::Run(RunUntil::Breakpoint),
             ["p"] => Command::State(None),
-            ["p", name] => Command::State(Some(source_id(name)?)),
-            ["x", name] => Command::Buffers(source_id(name)?),
-            ["x"] => return Err("whose buffers? x c3".into()),
-            ["s", name] => Command::Socket(source_id(name)?),
-            ["s"] => return Err("whose socket? s c3".into()),
+            ["p", name] => Command::State(Some(name.parse()?)),
+            ["x", name] => Command::Buffers(name.parse()?),
+            ["x"] => return Err("name a source: x c3".into()),
+            ["s", name] => Command::Socket(name.parse()?),
+            ["s"] => return Err("name a source: s c3".into()),
             ["b"] => Command::Breakpoints,
             ["b", condition] => Command::Break(Condition::parse(condition)?),
             ["d", number] => Command::Delete(number.parse().map_err(|_| "give a number that b lists")?),
-            ["d"] => return Err("which one? d 1; b lists them".into()),
+            ["d"] => return Err("name a breakpoint: d 1; b lists them".into()),
             ["quiz", "on"] => Command::Quiz(true),
             ["quiz", "off"] => Command::Quiz(false),
             ["quiz", ..] => return Err("say quiz on, or quiz off".into()),
             ["h" | "help" | "?"] => Command::Help,
             ["q" | "quit" | "exit"] => Command::Quit,
-            _ => return Err(format!("'{}' is no command: {COMMANDS}", line.trim().escape_debug())),
+            _ => return Err(format!("'{}' is not a command: {COMMANDS}", line.trim().escape_debug())),
         }))
     }
 }
@@ -125,14 +127,14 @@ impl Condition {
             "deadline" => Condition::Deadline,
             "close" => Condition::Close,
             "udp" => Condition::Udp,
-            name => Condition::Turn(source_id(name).map_err(|_| CONDITIONS)?),
+            name => Condition::Turn(name.parse().map_err(|_| CONDITIONS)?),
         })
     }
 
-    /// Whether `id` meets it by `step`.
-    pub fn is_met(self, id: SourceId, step: &Step) -> bool {
+    /// Returns whether `source` meets the condition with `step`.
+    pub fn is_met(self, source: SourceId, step: &Step) -> bool {
         match self {
-            Condition::Turn(awaited) => matches!(step, Step::TurnBegan) && id == awaited,
+            Condition::Turn(awaited) => matches!(step, Step::TurnBegan) && source == awaited,
             Condition::Accept => matches!(step, Step::Accepted { .. }),
             Condition::Partial => matches!(step, Step::Wrote { offered, got, .. } if got < offered),
             Condition::WouldBlock => {
@@ -147,11 +149,11 @@ impl Condition {
     }
 }
 
-/// As it is given.
+/// Writes the condition as it is typed.
 impl std::fmt::Display for Condition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Condition::Turn(id) => id.fmt(f),
+            Condition::Turn(source) => source.fmt(f),
             Condition::Accept => f.write_str("accept"),
             Condition::Partial => f.write_str("partial"),
             Condition::WouldBlock => f.write_str("wouldblock"),
@@ -167,20 +169,19 @@ impl std::fmt::Display for Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::close_reason::CloseReason;
-    use crate::trace::SendCall;
+    use crate::{close_reason::CloseReason, trace::SendCall};
 
     #[test]
-    fn commands() {
+    fn command_is_parsed() {
         let c3 = SourceId::Connection(3);
         let table = [
             ("", None),
             ("  \n", None),
-            ("t", Some(Command::RunUntil(RunUntil::Turn))),
-            (" t \r\n", Some(Command::RunUntil(RunUntil::Turn))),
-            ("e", Some(Command::RunUntil(RunUntil::Event))),
-            ("i", Some(Command::RunUntil(RunUntil::Io))),
-            ("c", Some(Command::RunUntil(RunUntil::On))),
+            ("t", Some(Command::Run(RunUntil::Turn))),
+            (" t \r\n", Some(Command::Run(RunUntil::Turn))),
+            ("e", Some(Command::Run(RunUntil::Event))),
+            ("i", Some(Command::Run(RunUntil::Io))),
+            ("c", Some(Command::Run(RunUntil::Breakpoint))),
             ("p", Some(Command::State(None))),
             ("p c3", Some(Command::State(Some(c3)))),
             ("p  L1", Some(Command::State(Some(SourceId::Listener(1))))),
@@ -199,15 +200,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_command_gets_one_line_that_says_what_is() {
+    fn wrong_command_gets_one_line_of_advice() {
         let table = [
-            ("T", "no command"),
-            ("tt", "no command"),
-            ("t 3", "no command"),
-            ("c3", "no command"),
+            ("T", "not a command"),
+            ("tt", "not a command"),
+            ("t 3", "not a command"),
+            ("c3", "not a command"),
             ("\x1b[A", r"\u{1b}"),
             ("p 3", "c3"),
-            ("p c3 c4", "no command"),
+            ("p c3 c4", "not a command"),
             ("x", "x c3"),
             ("x c", "c3"),
             ("s", "s c3"),
@@ -220,15 +221,15 @@ mod tests {
             ("quiz", "quiz on"),
             ("quiz maybe", "quiz on"),
         ];
-        for (line, doc) in table {
-            let mistake = Command::parse(line).expect_err(line);
-            assert!(mistake.contains(doc), "{line:?}: {mistake}");
-            assert!(mistake.chars().all(|c| (' '..='~').contains(&c)), "{line:?}: {mistake:?}");
+        for (line, expected) in table {
+            let advice = Command::parse(line).expect_err(line);
+            assert!(advice.contains(expected), "{line:?}: {advice}");
+            assert!(advice.chars().all(|c| (' '..='~').contains(&c)), "{line:?}: {advice:?}");
         }
     }
 
     #[test]
-    fn a_condition_is_met_by_its_own_step_alone() {
+    fn condition_is_met_by_its_own_step_alone() {
         let c3 = SourceId::Connection(3);
         let wrote = |got| Step::Wrote { by: SendCall::Write, offered: 9, got, sent: 0, of: 9 };
         let woke = |turn| Step::Woke { turn, ready: Vec::new(), carried: Vec::new() };

@@ -1,4 +1,4 @@
-//! Where the commands come from: a person at a terminal, or a script. And what is said to them.
+//! The console: reads commands from a terminal or a script, and writes to standard output.
 
 use std::{
     fs::File,
@@ -16,62 +16,69 @@ use rustix::{
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-/// Lines of commands.
+/// Reads lines of commands.
 pub struct Console {
-    source: CommandSource,
-    /// A signal has asked for the end. The loop heeds it once it turns.
-    is_asked_to_end: Arc<AtomicBool>,
+    input: CommandInput,
+    /// A signal has asked the server to end. The loop handles it in its next turn.
+    is_end_requested: Arc<AtomicBool>,
 }
 
-enum CommandSource {
+enum CommandInput {
     Terminal(BufReader<File>),
     Script(std::vec::IntoIter<String>),
 }
 
 impl Console {
+    /// Makes a console that reads from `terminal`.
+    ///
     /// # Errors
-    /// The system does not give the signals; so with a script.
-    pub fn terminal(terminal: OwnedFd) -> io::Result<Console> {
-        Console::of(CommandSource::Terminal(BufReader::new(File::from(terminal))))
+    /// The signals cannot be handled: sigaction(2).
+    pub fn from_terminal(terminal: OwnedFd) -> io::Result<Console> {
+        Console::new(CommandInput::Terminal(BufReader::new(File::from(terminal))))
     }
 
-    pub fn script(text: &str) -> io::Result<Console> {
-        Console::of(CommandSource::Script(text.lines().map(str::to_owned).collect::<Vec<_>>().into_iter()))
+    /// Makes a console that reads the lines of `text`.
+    ///
+    /// # Errors
+    /// The signals cannot be handled: sigaction(2).
+    pub fn from_script(text: &str) -> io::Result<Console> {
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        Console::new(CommandInput::Script(lines.into_iter()))
     }
 
-    fn of(source: CommandSource) -> io::Result<Console> {
-        let is_asked_to_end = Arc::new(AtomicBool::new(false));
+    fn new(input: CommandInput) -> io::Result<Console> {
+        let is_end_requested = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, is_asked_to_end.clone())?;
+            signal_hook::flag::register(signal, is_end_requested.clone())?;
         }
-        Ok(Console { source, is_asked_to_end })
+        Ok(Console { input, is_end_requested })
     }
 
-    /// Whether a signal has asked for the end already.
-    pub fn is_asked_to_end(&self) -> bool {
-        self.is_asked_to_end.load(Ordering::SeqCst)
+    /// Returns whether a signal has asked the server to end.
+    pub fn is_end_requested(&self) -> bool {
+        self.is_end_requested.load(Ordering::SeqCst)
     }
 
-    /// What the poller is to be asked about, so that nobody types to a loop that sleeps. A script is there always.
+    /// Returns a descriptor that must wake the loop when a line is typed. A script needs none.
     pub fn descriptor(&self) -> io::Result<Option<OwnedFd>> {
-        match &self.source {
-            CommandSource::Script(_) => Ok(None),
-            CommandSource::Terminal(terminal) => terminal.get_ref().try_clone().map(|file| Some(file.into())),
+        match &self.input {
+            CommandInput::Script(_) => Ok(None),
+            CommandInput::Terminal(terminal) => terminal.get_ref().try_clone().map(|file| Some(file.into())),
         }
     }
 
-    /// The next line, after `prompt`. `None`: no more will come.
-    pub fn line(&mut self, prompt: &str) -> Option<String> {
+    /// Shows `prompt` and reads a line. `None`: there are no more.
+    pub fn read_line(&mut self, prompt: &str) -> Option<String> {
         let was_typed_before = self.is_pending();
         show(prompt);
-        let line = match &mut self.source {
-            CommandSource::Script(lines) => {
-                // What a terminal does by itself.
+        let line = match &mut self.input {
+            CommandInput::Script(lines) => {
+                // A terminal echoes by itself.
                 let line = lines.next();
                 say(line.as_deref().unwrap_or_default());
                 return line;
             }
-            CommandSource::Terminal(terminal) => typed(terminal, prompt, &self.is_asked_to_end),
+            CommandInput::Terminal(terminal) => read_typed_line(terminal, prompt, &self.is_end_requested),
         };
         if line.is_none() || was_typed_before {
             say(line.as_deref().unwrap_or_default().trim_end());
@@ -79,27 +86,34 @@ impl Console {
         line
     }
 
-    /// Whether somebody has typed something, or has gone.
+    /// Returns whether a line was typed, or the terminal was closed.
     pub fn is_pending(&self) -> bool {
-        match &self.source {
-            CommandSource::Script(_) => false,
-            CommandSource::Terminal(terminal) => {
+        match &self.input {
+            CommandInput::Script(_) => false,
+            CommandInput::Terminal(terminal) => {
                 let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-                let mut asked = [PollFd::new(terminal.get_ref(), PollFlags::IN)];
-                !terminal.buffer().is_empty() || poll(&mut asked, Some(&now)).is_ok_and(|ready| ready > 0)
+                let mut fds = [PollFd::new(terminal.get_ref(), PollFlags::IN)];
+                !terminal.buffer().is_empty() || poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
             }
         }
     }
 }
 
-/// What is typed in a line. A signal does not end a read, but does end a poll.
-fn typed(terminal: &mut BufReader<File>, prompt: &str, is_asked_to_end: &AtomicBool) -> Option<String> {
-    let was_asked = is_asked_to_end.load(Ordering::SeqCst);
+/// Reads a line that is typed. It polls first, because a signal interrupts a poll and restarts a
+/// read.
+fn read_typed_line(
+    terminal: &mut BufReader<File>,
+    prompt: &str,
+    is_end_requested: &AtomicBool,
+) -> Option<String> {
+    let was_requested = is_end_requested.load(Ordering::SeqCst);
     while terminal.buffer().is_empty() {
-        let mut asked = [PollFd::new(terminal.get_ref(), PollFlags::IN)];
-        match poll(&mut asked, None) {
-            Err(Errno::INTR) if is_asked_to_end.load(Ordering::SeqCst) && !was_asked => {
-                say("\na signal came: the loop heeds it when it turns (t); Ctrl-C again ends it at once");
+        let mut fds = [PollFd::new(terminal.get_ref(), PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Err(Errno::INTR) if is_end_requested.load(Ordering::SeqCst) && !was_requested => {
+                say(
+                    "\na signal came: the loop handles it in its next turn (t); Ctrl-C again ends it at once",
+                );
                 show(prompt);
             }
             Err(Errno::INTR) => {}
@@ -114,7 +128,7 @@ fn typed(terminal: &mut BufReader<File>, prompt: &str, is_asked_to_end: &AtomicB
     }
 }
 
-/// Writes a line for whoever looks. If nobody does, the loop is none of their business.
+/// Writes a line to standard output. Errors are ignored: the loop runs on without a reader.
 pub fn say(line: &str) {
     show(&format!("{line}\n"));
 }

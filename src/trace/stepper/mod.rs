@@ -1,7 +1,8 @@
-//! Stepping: the loop stands still while a person looks, and goes on as far as they say.
+//! The stepper stops the loop at a prompt, and runs it as far as the user says.
 //!
-//! An [`Observer`] that takes its time in [`Observer::see`], and says how much that was: no deadline comes nearer by it. It
-//! stops where poll has returned and nothing is done yet, with the ready set in hand.
+//! It is an [`Observer`] that takes its time in [`Observer::see`] and reports how long that was, so
+//! no deadline comes nearer meanwhile. It stops where the poll has returned and nothing is done
+//! yet.
 
 mod breakpoints;
 mod command;
@@ -20,11 +21,15 @@ use self::{
     console::{Console, say},
     quiz::{CallResult, NextCall, Prediction, Score},
 };
-use super::{Model, SourceState, TraceLevel, TraceLine, glossary::doc};
-use crate::{
-    clock::Stopwatch,
-    trace::{Observer, SourceId, Step},
+use super::{
+    model::{Model, SourceState},
+    observer::Observer,
+    source_id::SourceId,
+    step::Step,
+    step_doc::TraceLevel,
+    text::TraceLine,
 };
+use crate::clock::Stopwatch;
 
 const PROMPT: &str = "step> ";
 
@@ -38,15 +43,16 @@ const ELSEWHERE: &str = "\
 (While you looked, the server's deadlines stood still. Clients' clocks,
 kernel buffers and the backlog did not.)";
 
-/// Lets a person step the loop.
+/// Runs the loop step by step, as commands say.
 pub struct Stepper {
-    input: Console,
+    console: Console,
     stopwatch: Stopwatch,
-    /// How long it has kept the loop: since that was last asked, and ever.
-    held: Duration,
-    held_ever: Duration,
+    /// How long the loop was stopped since [`Observer::paused`] was last called.
+    paused: Duration,
+    /// How long the loop was stopped in all.
+    paused_in_all: Duration,
     model: Model,
-    go: RunUntil,
+    until: RunUntil,
     breakpoints: Breakpoints,
     has_quiz: bool,
     predicted: Option<(SourceId, NextCall, Prediction)>,
@@ -55,47 +61,49 @@ pub struct Stepper {
     is_over: bool,
 }
 
-/// What is said once.
+/// The hints that were shown. Each is shown once.
 #[derive(Default)]
 struct Hints {
     has_greeted: bool,
     has_slept: bool,
-    has_looked: bool,
+    has_paused: bool,
 }
 
 impl Stepper {
-    /// Asks at a terminal. The server must heed signals: SIGTERM is how it is told to end.
+    /// Makes a stepper that prompts at `terminal`. The server must handle signals: the stepper ends
+    /// it with SIGTERM.
     ///
     /// # Errors
-    /// The system does not give the signals.
-    pub fn at(terminal: OwnedFd) -> io::Result<Stepper> {
-        Console::terminal(terminal).map(Stepper::with)
+    /// The signals cannot be handled: sigaction(2).
+    pub fn from_terminal(terminal: OwnedFd) -> io::Result<Stepper> {
+        Console::from_terminal(terminal).map(Stepper::new)
     }
 
-    /// Takes its commands from the lines of `script`, and quits behind the last.
+    /// Makes a stepper that takes a command from each line of `script`, and quits behind the last.
     ///
     /// # Errors
-    /// Those of [`Stepper::at`].
-    pub fn by(script: &str) -> io::Result<Stepper> {
-        Console::script(script).map(Stepper::with)
+    /// The signals cannot be handled: sigaction(2).
+    pub fn from_script(script: &str) -> io::Result<Stepper> {
+        Console::from_script(script).map(Stepper::new)
     }
 
-    /// What [wakes](crate::HttpServer::wake_by) the loop when somebody types.
+    /// Returns a descriptor of the terminal, which must wake the loop when a line is typed. `None`:
+    /// commands come from a script.
     ///
     /// # Errors
     /// The system gives no more descriptors.
     pub fn terminal(&self) -> io::Result<Option<OwnedFd>> {
-        self.input.descriptor()
+        self.console.descriptor()
     }
 
-    fn with(input: Console) -> Stepper {
+    fn new(console: Console) -> Stepper {
         Stepper {
-            input,
+            console,
             stopwatch: Stopwatch::start(),
-            held: Duration::ZERO,
-            held_ever: Duration::ZERO,
+            paused: Duration::ZERO,
+            paused_in_all: Duration::ZERO,
             model: Model::with_bytes(),
-            go: RunUntil::Turn,
+            until: RunUntil::Turn,
             breakpoints: Breakpoints::default(),
             has_quiz: false,
             predicted: None,
@@ -105,54 +113,53 @@ impl Stepper {
         }
     }
 
-    /// The time that has passed for the loop.
+    /// Returns the time that has passed for the loop.
     fn now(&self) -> Duration {
-        self.stopwatch.elapsed().saturating_sub(self.held_ever)
+        self.stopwatch.elapsed().saturating_sub(self.paused_in_all)
     }
 
-    /// Tells of a step, stops there if that was asked for, and asks for a prediction.
-    fn follow(&mut self, id: SourceId, step: &Step, at: Duration) {
-        let breakpoint = self.breakpoints.met(id, step);
-        let stops = breakpoint.is_some() || self.is_as_far_as_asked(id, step);
+    /// Shows a step, stops there if a breakpoint or a command says so, and asks for a prediction.
+    fn follow(&mut self, source: SourceId, step: &Step, at: Duration) {
+        let breakpoint = self.breakpoints.find(source, step);
+        let stops = breakpoint.is_some() || self.is_reached(source, step);
         if let Some((number, condition)) = breakpoint {
             say(&format!("breakpoint {number}: {condition}"));
         }
-        if stops || self.go != RunUntil::On && *step != Step::TurnBegan {
-            self.tell(id, step, at);
+        if stops || self.until != RunUntil::Breakpoint && *step != Step::TurnBegan {
+            self.show(source, step, at);
         }
-        self.judge(id, step);
+        self.judge(source, step);
         if stops {
             self.stop(at);
         }
-        if *step == Step::TurnBegan && self.go != RunUntil::On && !self.is_over {
-            self.ask(id, at);
+        if *step == Step::TurnBegan && self.until != RunUntil::Breakpoint && !self.is_over {
+            self.ask(source, at);
         }
     }
 
-    fn is_as_far_as_asked(&self, id: SourceId, step: &Step) -> bool {
-        match (self.go, step) {
-            (_, Step::Woke { .. }) if self.go != RunUntil::On => true,
-            // Whoever types is heard before the loop sleeps: the poller tells of it once, and of several lines together.
-            (RunUntil::Turn | RunUntil::Event | RunUntil::On, Step::Woke { .. } | Step::Waiting { .. }) => {
-                self.input.is_pending()
-            }
-            (RunUntil::On, _) => false,
+    /// Returns whether the loop has run as far as the last command says.
+    fn is_reached(&self, source: SourceId, step: &Step) -> bool {
+        match (self.until, step) {
+            (RunUntil::Turn | RunUntil::Event | RunUntil::Io, Step::Woke { .. }) => true,
+            // Look for typed lines before the loop sleeps: the poller reports several lines once.
+            (RunUntil::Breakpoint, Step::Woke { .. } | Step::Waiting { .. })
+            | (RunUntil::Turn | RunUntil::Event, Step::Waiting { .. }) => self.console.is_pending(),
             (RunUntil::Event, Step::TurnBegan) => true,
-            (RunUntil::Io, _) => doc(id, step).is_some(),
+            (RunUntil::Io, _) => step.doc(source).is_some(),
             _ => false,
         }
     }
 
-    fn tell(&mut self, id: SourceId, step: &Step, at: Duration) {
+    fn show(&mut self, source: SourceId, step: &Step, at: Duration) {
         match step {
             Step::Woke { .. } => return say(&views::wake(&self.model, at)),
-            Step::TurnBegan => return say(&format!("#{} {id} has its turn", self.model.turn)),
+            Step::TurnBegan => return say(&format!("#{} {source} has its turn", self.model.turn)),
             Step::Waiting { .. } => {
-                TraceLine::of_fault(&self.model).iter().for_each(|line| say(&line.to_string()));
+                TraceLine::fault(&self.model).iter().for_each(|line| say(&line.to_string()));
             }
             _ => {}
         }
-        TraceLine::of(id, step, &self.model, at, TraceLevel::Io)
+        TraceLine::new(source, step, &self.model, at, TraceLevel::Io)
             .iter()
             .for_each(|line| say(&line.to_string()));
         if let Step::Waiting { timeout, .. } = step {
@@ -160,9 +167,9 @@ impl Stepper {
         }
     }
 
-    /// Where there is no prompt, a person shall know why.
+    /// Explains once why there is no prompt.
     fn hint_at_sleep(&mut self, timeout: Option<Duration>) {
-        if timeout == Some(Duration::ZERO) || self.go == RunUntil::Io || self.input.is_pending() {
+        if timeout == Some(Duration::ZERO) || self.until == RunUntil::Io || self.console.is_pending() {
             return;
         }
         if !std::mem::replace(&mut self.hints.has_slept, true) {
@@ -170,10 +177,10 @@ impl Stepper {
         }
     }
 
-    /// Stands still until the loop shall go on.
+    /// Prompts for commands until one of them runs the loop.
     fn stop(&mut self, at: Duration) {
         self.prompt(at);
-        if !self.is_over && !std::mem::replace(&mut self.hints.has_looked, true) {
+        if !self.is_over && !std::mem::replace(&mut self.hints.has_paused, true) {
             say(ELSEWHERE);
         }
     }
@@ -185,17 +192,17 @@ impl Stepper {
     }
 
     fn prompt(&mut self, at: Duration) {
-        let repeated = if self.go == RunUntil::On { RunUntil::Turn } else { self.go };
+        let repeated = if self.until == RunUntil::Breakpoint { RunUntil::Turn } else { self.until };
         loop {
-            let Some(line) = self.input.line(PROMPT) else { return self.quit() };
+            let Some(line) = self.console.read_line(PROMPT) else { return self.quit() };
             match Command::parse(&line) {
-                Err(mistake) => say(&mistake),
+                Err(advice) => say(&advice),
                 Ok(None) => {
-                    self.go = repeated;
+                    self.until = repeated;
                     return;
                 }
-                Ok(Some(Command::RunUntil(go))) => {
-                    self.go = go;
+                Ok(Some(Command::Run(until))) => {
+                    self.until = until;
                     return;
                 }
                 Ok(Some(Command::Quit)) => return self.quit(),
@@ -204,7 +211,7 @@ impl Stepper {
         }
     }
 
-    /// Answers what lets the loop stand where it is.
+    /// Answers a command that does not run the loop.
     fn answer(&mut self, command: Command, at: Duration) -> String {
         match command {
             Command::State(None) => {
@@ -212,11 +219,11 @@ impl Stepper {
                 let score = score.map_or(String::new(), |score| format!("\n{score}"));
                 views::states(&self.model, at) + &score
             }
-            Command::State(Some(id)) => self.of(id, |peer| views::state(id, peer, at)),
-            Command::Buffers(id) => self.of(id, |peer| views::buffers(id, peer)),
-            Command::Socket(id) => self.of(id, |peer| match peer.fd {
-                Some(fd) => sockets::describe(id, fd),
-                None => format!("the descriptor of {id} is not known"),
+            Command::State(Some(source)) => self.view(source, |state| views::state(source, state, at)),
+            Command::Buffers(source) => self.view(source, |state| views::buffers(source, state)),
+            Command::Socket(source) => self.view(source, |state| match state.fd {
+                Some(fd) => sockets::describe(source, fd),
+                None => format!("the descriptor of {source} is not known"),
             }),
             Command::Break(condition) => self.breakpoints.add(condition, self.model.turn),
             Command::Breakpoints => self.breakpoints.list(),
@@ -225,46 +232,48 @@ impl Stepper {
                 self.has_quiz = is_on;
                 if is_on { "before a call you are asked what it will do".into() } else { "quiz off".into() }
             }
-            Command::Help | Command::RunUntil(_) | Command::Quit => HELP.into(),
+            Command::Help | Command::Run(_) | Command::Quit => HELP.into(),
         }
     }
 
-    fn of(&self, id: SourceId, tell: impl Fn(&SourceState) -> String) -> String {
-        let nobody = || format!("{id} is not there; p lists who is");
-        self.model.sources.get(&id).map_or_else(nobody, tell)
+    /// Returns what `view` shows of a source.
+    fn view(&self, source: SourceId, view: impl Fn(&SourceState) -> String) -> String {
+        let unknown = || format!("{source} is not there; p lists the sources");
+        self.model.sources.get(&source).map_or_else(unknown, view)
     }
 
-    /// Asks what the first call of `id` will do, where that is sure. Who looks around first is asked again.
-    fn ask(&mut self, id: SourceId, at: Duration) {
-        let Some(first) = NextCall::of(id, &self.model) else { return };
+    /// Asks what the first call of `source` will do, if one is certain. Asks again after a command
+    /// that only looks.
+    fn ask(&mut self, source: SourceId, at: Duration) {
+        let Some(call) = NextCall::predictable(source, &self.model) else { return };
         while self.has_quiz {
-            let Some(answer) = self.input.line(&first.question(id)) else { return self.quit() };
-            match first.predict(&answer) {
+            let Some(answer) = self.console.read_line(&call.question(source)) else { return self.quit() };
+            match call.parse_prediction(&answer) {
                 Ok(prediction) => {
-                    self.predicted = prediction.map(|prediction| (id, first, prediction));
+                    self.predicted = prediction.map(|prediction| (source, call, prediction));
                     return;
                 }
                 Err(advice) => match Command::parse(&answer) {
                     Ok(Some(Command::Quit)) => return self.quit(),
-                    Ok(Some(Command::RunUntil(_)) | None) | Err(_) => say(advice),
+                    Ok(Some(Command::Run(_)) | None) | Err(_) => say(advice),
                     Ok(Some(command)) => say(&self.answer(command, at)),
                 },
             }
         }
     }
 
-    /// Says whether the prediction was right, once the call was made.
-    fn judge(&mut self, id: SourceId, step: &Step) {
-        let Some((predicted, first, prediction)) = self.predicted else { return };
-        if predicted == id
-            && let Some(outcome) = CallResult::of(first, step)
+    /// Shows whether the prediction was right, once the call was made.
+    fn judge(&mut self, source: SourceId, step: &Step) {
+        let Some((predicted, call, prediction)) = self.predicted else { return };
+        if predicted == source
+            && let Some(result) = CallResult::from_step(call, step)
         {
             self.predicted = None;
-            say(&self.score.judge(prediction, outcome));
+            say(&self.score.judge(prediction, result));
             return;
         }
         match step {
-            Step::Closed { reason, .. } if predicted == id => {
+            Step::Closed { reason, .. } if predicted == source => {
                 say(&format!("neither: {reason}; it is not counted"))
             }
             Step::Waiting { .. } => say("no such call was made; it is not counted"),
@@ -273,18 +282,19 @@ impl Stepper {
         self.predicted = None;
     }
 
-    /// Lets the server end in good order, by the signal that asks for it. A second one would end it at once.
+    /// Ends the server with SIGTERM, unless a signal has asked for that: a second one would end it
+    /// at once.
     fn quit(&mut self) {
         self.is_over = true;
-        self.tell_score();
+        self.show_score();
         say("The server finishes the responses under way, and ends; Ctrl-C ends it at once.");
-        if !self.input.is_asked_to_end() {
-            // Fails never: a process may signal itself.
+        if !self.console.is_end_requested() {
+            // This cannot fail: a process may signal itself.
             let _ = kill_process(getpid(), Signal::TERM);
         }
     }
 
-    fn tell_score(&self) {
+    fn show_score(&self) {
         if self.score.asked > 0 {
             say(&self.score.to_string());
         }
@@ -292,36 +302,36 @@ impl Stepper {
 }
 
 impl Observer for Stepper {
-    fn see(&mut self, id: SourceId, step: &Step) {
+    fn see(&mut self, source: SourceId, step: &Step) {
         if self.is_over {
             return;
         }
         let (began, at) = (self.stopwatch.elapsed(), self.now());
-        self.model.trace(id, step, at);
+        self.model.apply(source, step, at);
         if matches!(step, Step::Waiting { .. }) && !self.hints.has_greeted {
             self.greet(at);
         }
         if self.hints.has_greeted && !self.is_over {
-            self.follow(id, step, at);
+            self.follow(source, step, at);
         }
         if matches!(step, Step::Closed { .. }) {
-            self.model.forget(id);
+            self.model.forget(source);
         }
-        let held = self.stopwatch.elapsed().saturating_sub(began);
-        self.held += held;
-        self.held_ever += held;
+        let paused = self.stopwatch.elapsed().saturating_sub(began);
+        self.paused += paused;
+        self.paused_in_all += paused;
     }
 
     fn paused(&mut self) -> Duration {
-        std::mem::take(&mut self.held)
+        std::mem::take(&mut self.paused)
     }
 }
 
-/// A server that ended otherwise.
+/// Shows the score if the server ended without the command `q`.
 impl Drop for Stepper {
     fn drop(&mut self) {
         if !self.is_over {
-            self.tell_score();
+            self.show_score();
         }
     }
 }

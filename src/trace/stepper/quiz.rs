@@ -1,39 +1,42 @@
-//! Guess, then look: what a source's first call will do.
+//! The quiz: predict what a source's first call will do, then see.
 
 use std::fmt;
 
-use crate::{
-    trace::{Activity, Model},
-    trace::{SourceId, Step},
+use crate::trace::{
+    SourceId, Step,
+    model::{Activity, Model},
 };
 
-/// What a source will do first.
+/// The first call of a source in its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextCall {
     Read,
     Write,
 }
 
-/// What a person expects of it.
+/// The user's prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prediction {
-    /// Some bytes come, or exactly so many.
+    /// Some bytes arrive, or exactly so many.
     Bytes(Option<usize>),
+    /// The call would block.
     WouldBlock,
+    /// The peer sends no more.
     Eof,
-    /// All that is offered is taken.
+    /// The call takes all the bytes offered.
     All,
-    Partly,
+    /// The call takes some of the bytes offered.
+    Partial,
 }
 
-/// What happened.
+/// The result of the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallResult {
     Bytes(usize),
     WouldBlock,
     Eof,
     All(usize),
-    Partly { got: usize, offered: usize },
+    Partial { got: usize, offered: usize },
 }
 
 /// How many predictions were right.
@@ -44,20 +47,20 @@ pub struct Score {
 }
 
 impl NextCall {
-    /// What follows from the model for `id`, whose turn begins: unsent bytes go first, and nothing is read before they are
-    /// gone. `None`: no call is sure.
-    pub fn of(id: SourceId, model: &Model) -> Option<NextCall> {
-        let peer = model.sources.get(&id)?;
-        let flags = model.ready.iter().find(|(ready, _)| *ready == id).map(|(_, flags)| *flags);
+    /// Returns the first call of `source`, whose turn begins, if the model makes it certain. A
+    /// source writes unsent bytes first, and reads nothing before they are sent.
+    pub fn predictable(source: SourceId, model: &Model) -> Option<NextCall> {
+        let state = model.sources.get(&source)?;
+        let flags = model.ready.iter().find(|(ready, _)| *ready == source).map(|(_, flags)| *flags);
         let flags = flags.unwrap_or_default();
-        let is_stream = matches!(id, SourceId::Connection(_));
-        match (id, peer.state) {
+        let is_stream = matches!(source, SourceId::Connection(_));
+        match (source, state.activity) {
             (SourceId::Connection(_), Activity::Send) => Some(NextCall::Write),
             (SourceId::Connection(_), Activity::Blocked) => {
                 (flags.writable || flags.write_closed || flags.error).then_some(NextCall::Write)
             }
-            // What was received and left over is understood before more is read.
-            (SourceId::Connection(_), _) if model.carried.contains(&id) && peer.inbox.len > 0 => None,
+            // Input that is left over is parsed before more is read.
+            (SourceId::Connection(_), _) if model.carried.contains(&source) && state.input.len > 0 => None,
             (SourceId::Connection(_) | SourceId::Udp(_), _) => {
                 (flags.readable || is_stream && (flags.read_closed || flags.error)).then_some(NextCall::Read)
             }
@@ -65,22 +68,23 @@ impl NextCall {
         }
     }
 
-    pub fn question(self, id: SourceId) -> String {
+    /// Returns the question about the call.
+    pub fn question(self, source: SourceId) -> String {
         match self {
             NextCall::Read => {
-                format!("{id} will read. Predict: [n] bytes, [w]ouldblock, [0] eof, Enter=skip > ")
+                format!("{source} will read. Predict: [n] bytes, [w]ouldblock, [0] eof, Enter=skip > ")
             }
             NextCall::Write => {
-                format!("{id} will write. Predict: [a]ll, [p]artly, [w]ouldblock, Enter=skip > ")
+                format!("{source} will write. Predict: [a]ll, [p]artly, [w]ouldblock, Enter=skip > ")
             }
         }
     }
 
-    /// Reads an answer. `None`: none is given.
+    /// Parses an answer. Returns `None` for an empty one, which skips the question.
     ///
     /// # Errors
-    /// It is no answer: a sentence that says what is.
-    pub fn predict(self, answer: &str) -> Result<Option<Prediction>, &'static str> {
+    /// It is not an answer: a sentence that says which answers there are.
+    pub fn parse_prediction(self, answer: &str) -> Result<Option<Prediction>, &'static str> {
         Ok(Some(match (self, answer.trim()) {
             (_, "") => return Ok(None),
             (_, "w" | "wouldblock") => Prediction::WouldBlock,
@@ -92,16 +96,16 @@ impl NextCall {
                 Prediction::Bytes(Some(number.parse().map_err(|_| advice)?))
             }
             (NextCall::Write, "a" | "all") => Prediction::All,
-            (NextCall::Write, "p" | "partly") => Prediction::Partly,
+            (NextCall::Write, "p" | "partly") => Prediction::Partial,
             (NextCall::Write, _) => return Err("say a, p, w, or Enter; or look with p c3, x c3, s c3"),
         }))
     }
 }
 
 impl CallResult {
-    /// What `step` says of a call of that kind; `None`: it is none.
-    pub fn of(first: NextCall, step: &Step) -> Option<CallResult> {
-        Some(match (first, step) {
+    /// Returns the result that `step` reports, if the step is a call of that kind.
+    pub fn from_step(call: NextCall, step: &Step) -> Option<CallResult> {
+        Some(match (call, step) {
             (NextCall::Read, Step::Read { bytes, .. } | Step::Received { bytes, .. }) => {
                 CallResult::Bytes(bytes.len())
             }
@@ -110,7 +114,7 @@ impl CallResult {
             }
             (NextCall::Read, Step::EndOfInput) => CallResult::Eof,
             (NextCall::Write, Step::Wrote { offered, got, .. }) if got < offered => {
-                CallResult::Partly { got: *got, offered: *offered }
+                CallResult::Partial { got: *got, offered: *offered }
             }
             (NextCall::Write, Step::Wrote { offered, .. }) => CallResult::All(*offered),
             _ => return None,
@@ -126,33 +130,34 @@ impl fmt::Display for CallResult {
             CallResult::WouldBlock => f.write_str("the call would block"),
             CallResult::Eof => f.write_str("0 came: the end of input"),
             CallResult::All(n) => write!(f, "all {n} bytes were taken"),
-            CallResult::Partly { got, offered } => write!(f, "{got} of {offered} bytes were taken"),
+            CallResult::Partial { got, offered } => write!(f, "{got} of {offered} bytes were taken"),
         }
     }
 }
 
 impl Prediction {
-    pub fn is_right(self, outcome: CallResult) -> bool {
-        match (self, outcome) {
+    /// Returns whether the prediction was right.
+    pub fn is_right(self, result: CallResult) -> bool {
+        match (self, result) {
             (Prediction::Bytes(expected), CallResult::Bytes(n)) => {
                 expected.is_none_or(|expected| expected == n)
             }
             (Prediction::WouldBlock, CallResult::WouldBlock)
             | (Prediction::Eof, CallResult::Eof)
             | (Prediction::All, CallResult::All(_))
-            | (Prediction::Partly, CallResult::Partly { .. }) => true,
+            | (Prediction::Partial, CallResult::Partial { .. }) => true,
             _ => false,
         }
     }
 }
 
 impl Score {
-    /// Counts a prediction, and says what is to be said of it.
-    pub fn judge(&mut self, prediction: Prediction, outcome: CallResult) -> String {
-        let is_right = prediction.is_right(outcome);
+    /// Counts a prediction. Returns the answer for the user.
+    pub fn judge(&mut self, prediction: Prediction, result: CallResult) -> String {
+        let is_right = prediction.is_right(result);
         self.asked += 1;
         self.right += u32::from(is_right);
-        format!("{}: {outcome}", if is_right { "right" } else { "no" })
+        format!("{}: {result}", if is_right { "right" } else { "no" })
     }
 }
 
@@ -167,8 +172,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::close_reason::CloseReason;
-    use crate::trace::{EventFlags, SendCall};
+    use crate::{
+        close_reason::CloseReason,
+        trace::{EventFlags, SendCall, testing::response},
+    };
 
     const C1: SourceId = SourceId::Connection(1);
 
@@ -181,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn predictions_are_judged_by_what_happens() {
+    fn prediction_is_judged_by_the_result() {
         let blocked = Step::Blocked { by: SendCall::Write, offered: 9 };
         let table = [
             (NextCall::Read, "n", read(7), true),
@@ -201,41 +208,43 @@ mod tests {
             (NextCall::Write, "p", blocked, false),
         ];
         let mut score = Score::default();
-        for (first, answer, step, expected) in table {
-            let prediction = first.predict(answer).expect(answer).expect("a prediction");
-            let outcome = CallResult::of(first, &step).expect("an outcome");
-            let said = score.judge(prediction, outcome);
-            assert_eq!(said.starts_with("right: "), expected, "{answer:?} of {step:?}: {said}");
+        for (call, answer, step, expected) in table {
+            let prediction = call.parse_prediction(answer).expect(answer).expect("a prediction");
+            let result = CallResult::from_step(call, &step).expect("a result");
+            let verdict = score.judge(prediction, result);
+            assert_eq!(verdict.starts_with("right: "), expected, "{answer:?} of {step:?}: {verdict}");
         }
         assert_eq!(score.to_string(), "quiz: 8 of 15 right");
     }
 
     #[test]
-    fn nothing_is_predicted_by_enter_and_what_is_no_answer_is_said() {
-        for first in [NextCall::Read, NextCall::Write] {
-            assert_eq!(first.predict("\n"), Ok(None));
+    fn empty_answer_skips_and_a_wrong_one_gets_advice() {
+        for call in [NextCall::Read, NextCall::Write] {
+            assert_eq!(call.parse_prediction("\n"), Ok(None));
             for answer in ["x", "-1", "n w"] {
-                assert!(first.predict(answer).is_err(), "{answer}");
+                assert!(call.parse_prediction(answer).is_err(), "{answer}");
             }
         }
-        assert!(NextCall::Write.predict("7").is_err() && NextCall::Read.predict("a").is_err());
-        assert_eq!(CallResult::of(NextCall::Read, &Step::TurnBegan), None);
-        assert_eq!(CallResult::of(NextCall::Read, &wrote(9)), None);
+        assert!(
+            NextCall::Write.parse_prediction("7").is_err() && NextCall::Read.parse_prediction("a").is_err()
+        );
+        assert_eq!(CallResult::from_step(NextCall::Read, &Step::TurnBegan), None);
+        assert_eq!(CallResult::from_step(NextCall::Read, &wrote(9)), None);
     }
 
     #[test]
-    fn what_comes_first_follows_from_what_was_seen() {
+    fn next_call_follows_from_the_model() {
         let flags = |readable, writable| EventFlags { readable, writable, ..EventFlags::default() };
         let (nothing, r, w) = (EventFlags::default(), flags(true, false), flags(false, true));
-        let hung_up = EventFlags { read_closed: true, ..EventFlags::default() };
-        let planned = Step::Planned { status: 200, head: Vec::new(), body: None };
+        let read_closed = EventFlags { read_closed: true, ..EventFlags::default() };
+        let planned = response(Vec::new());
         let blocked = Step::Blocked { by: SendCall::Write, offered: 1 };
         let partial = vec![planned.clone(), wrote(8)];
         let full = vec![planned, wrote(8), blocked];
         let lingers = vec![Step::ShutDown, Step::DeadlineSet { reason: CloseReason::Done, within: None }];
         let table = [
             (vec![], r, Some(NextCall::Read)),
-            (vec![], hung_up, Some(NextCall::Read)),
+            (vec![], read_closed, Some(NextCall::Read)),
             (vec![], nothing, None),
             (vec![read(3)], r, Some(NextCall::Read)),
             (partial, nothing, Some(NextCall::Write)),
@@ -245,12 +254,12 @@ mod tests {
         ];
         for (steps, flags, expected) in table {
             let mut model = Model::default();
-            model.trace(C1, &Step::TurnBegan, Duration::ZERO);
-            steps.iter().for_each(|step| model.trace(C1, step, Duration::ZERO));
+            model.apply(C1, &Step::TurnBegan, Duration::ZERO);
+            steps.iter().for_each(|step| model.apply(C1, step, Duration::ZERO));
             let ready = if flags == nothing { Vec::new() } else { vec![(C1, flags)] };
-            model.trace(SourceId::Loop, &Step::Woke { turn: 1, ready, carried: Vec::new() }, Duration::ZERO);
-            assert_eq!(NextCall::of(C1, &model), expected, "{flags} after {steps:?}");
+            model.apply(SourceId::Loop, &Step::Woke { turn: 1, ready, carried: Vec::new() }, Duration::ZERO);
+            assert_eq!(NextCall::predictable(C1, &model), expected, "{flags} after {steps:?}");
         }
-        assert_eq!(NextCall::of(SourceId::Listener(1), &Model::default()), None);
+        assert_eq!(NextCall::predictable(SourceId::Listener(1), &Model::default()), None);
     }
 }

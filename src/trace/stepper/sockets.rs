@@ -1,7 +1,7 @@
-//! A socket as the system knows it: getsockopt(2) and its kin.
+//! A socket as the system knows it: getsockopt(2) and related calls.
 //!
-//! A step names a descriptor by its number only. The system gives a duplicate of it, for just the moment of looking
-//! (pidfd_getfd(2)); what the loop owns is not touched.
+//! A step has the number of a descriptor only. pidfd_getfd(2) gives a duplicate of the descriptor
+//! for the moment of looking. The loop's own descriptor is not touched.
 
 use std::{fmt::Display, io, os::fd::RawFd};
 
@@ -10,31 +10,31 @@ use socket2::{Domain, SockAddr, SockRef, Type};
 
 use crate::trace::SourceId;
 
-/// Some lines on the socket of `id`, or why there are none.
-pub fn describe(id: SourceId, fd: RawFd) -> String {
+/// Describes the socket of `source` on some lines, or says why it cannot.
+pub fn describe(source: SourceId, fd: RawFd) -> String {
     let duplicate = pidfd_open(getpid(), PidfdFlags::empty())
         .and_then(|this_process| pidfd_getfd(this_process, fd, PidfdGetfdFlags::empty()));
     match duplicate {
         Ok(socket) => {
             let unread = rustix::io::ioctl_fionread(&socket).ok();
-            of(id, fd, &SockRef::from(&socket), unread)
+            describe_socket(source, fd, &SockRef::from(&socket), unread)
         }
-        Err(e) => format!("{id} fd={fd}; the system does not let us look closer: {e}"),
+        Err(e) => format!("{source} fd={fd}; the system does not let us look closer: {e}"),
     }
 }
 
-fn of(id: SourceId, fd: RawFd, socket: &SockRef<'_>, unread: Option<u64>) -> String {
+fn describe_socket(source: SourceId, fd: RawFd, socket: &SockRef<'_>, unread: Option<u64>) -> String {
     let is_listening = socket.is_listener().unwrap_or(false);
-    let mut facts = vec![format!("fd={fd}")];
-    facts.extend(socket.domain().ok().map(family));
-    facts.extend(socket.r#type().ok().map(kind));
-    facts.extend(is_listening.then(|| "listening".into()));
-    facts.extend(socket.nonblocking().ok().filter(|is| *is).map(|_| "O_NONBLOCK".into()));
+    let mut words = vec![format!("fd={fd}")];
+    words.extend(socket.domain().ok().map(family));
+    words.extend(socket.r#type().ok().map(kind));
+    words.extend(is_listening.then(|| "listening".into()));
+    words.extend(socket.nonblocking().ok().filter(|is| *is).map(|_| "O_NONBLOCK".into()));
     let mut lines = vec![
-        format!("{id} {}", facts.join(" ")),
+        format!("{source} {}", words.join(" ")),
         format!("local={}  peer={}", address(socket.local_addr()), address(socket.peer_addr())),
     ];
-    lines.extend(options(socket).chunks(4).map(|some| some.join("  ")));
+    lines.extend(options(socket).chunks(4).map(|options| options.join("  ")));
     if let Some(unread) = unread.filter(|_| !is_listening) {
         lines.push(format!("bytes that wait in the receive buffer, unread: {unread}"));
     }
@@ -42,27 +42,27 @@ fn of(id: SourceId, fd: RawFd, socket: &SockRef<'_>, unread: Option<u64>) -> Str
     lines.join("\n   ")
 }
 
-/// Those that the socket has, by the names of socket(7) and tcp(7).
+/// Returns the options that the socket has, by the names in socket(7) and tcp(7).
 fn options(socket: &SockRef<'_>) -> Vec<String> {
     let mut options = Vec::new();
-    let mut tell = |name: &str, value: Option<String>| {
+    let mut add = |name: &str, value: Option<String>| {
         options.extend(value.map(|value| format!("{name}={value}")));
     };
-    tell("SO_RCVBUF", shown(socket.recv_buffer_size()));
-    tell("SO_SNDBUF", shown(socket.send_buffer_size()));
-    tell("TCP_NODELAY", shown(socket.tcp_nodelay().map(u8::from)));
-    tell("SO_KEEPALIVE", shown(socket.keepalive().map(u8::from)));
-    tell("SO_REUSEADDR", shown(socket.reuse_address().map(u8::from)));
-    tell("SO_REUSEPORT", shown(socket.reuse_port().map(u8::from)));
+    add("SO_RCVBUF", text(socket.recv_buffer_size()));
+    add("SO_SNDBUF", text(socket.send_buffer_size()));
+    add("TCP_NODELAY", text(socket.tcp_nodelay().map(u8::from)));
+    add("SO_KEEPALIVE", text(socket.keepalive().map(u8::from)));
+    add("SO_REUSEADDR", text(socket.reuse_address().map(u8::from)));
+    add("SO_REUSEPORT", text(socket.reuse_port().map(u8::from)));
     let linger = |time: Option<std::time::Duration>| match time {
         Some(time) => format!("{}s", time.as_secs()),
         None => "off".into(),
     };
-    tell("SO_LINGER", shown(socket.linger().map(linger)));
+    add("SO_LINGER", text(socket.linger().map(linger)));
     options
 }
 
-fn shown<T: Display>(value: io::Result<T>) -> Option<String> {
+fn text<T: Display>(value: io::Result<T>) -> Option<String> {
     value.ok().map(|value| value.to_string())
 }
 
@@ -83,7 +83,7 @@ fn kind(kind: Type) -> String {
     }
 }
 
-/// `none`: the socket has no such end.
+/// Formats an address; `none`: the socket has no such end.
 fn address(address: io::Result<SockAddr>) -> String {
     address.ok().and_then(|address| address.as_socket()).map_or("none".into(), |address| address.to_string())
 }
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_is_of_that_very_socket() {
+    fn description_is_of_the_same_socket() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         let own = listener.local_addr().expect("its address");
         let mut peer = TcpStream::connect(own).expect("connect");
@@ -108,32 +108,32 @@ mod tests {
         peer.write_all(b"12345").expect("send");
         let mut first = [0];
         ours.peek(&mut first).expect("it came");
-        let told = describe(SourceId::Connection(7), ours.as_raw_fd());
-        for fact in [
+        let text = describe(SourceId::Connection(7), ours.as_raw_fd());
+        for expected in [
             format!("c7 fd={} AF_INET SOCK_STREAM\n", ours.as_raw_fd()),
             format!("local={own}  peer={from}\n"),
             "TCP_NODELAY=1".into(),
             "SO_LINGER=off".into(),
             "unread: 5\n".into(),
         ] {
-            assert!(told.contains(&fact), "{fact:?} in {told}");
+            assert!(text.contains(&expected), "{expected:?} in {text}");
         }
-        let told = describe(SourceId::Listener(1), listener.as_raw_fd());
-        assert!(told.contains("listening") && told.contains("peer=none"), "{told}");
-        assert!(!told.contains("unread"), "{told}");
+        let text = describe(SourceId::Listener(1), listener.as_raw_fd());
+        assert!(text.contains("listening") && text.contains("peer=none"), "{text}");
+        assert!(!text.contains("unread"), "{text}");
     }
 
     #[test]
-    fn a_datagram_socket_has_no_options_of_tcp() {
+    fn datagram_socket_has_no_tcp_options() {
         let socket = UdpSocket::bind("[::1]:0").or_else(|_| UdpSocket::bind("127.0.0.1:0")).expect("bind");
-        let told = describe(SourceId::Udp(1), socket.as_raw_fd());
-        assert!(told.contains("SOCK_DGRAM") && told.contains("SO_RCVBUF="), "{told}");
-        assert!(!told.contains("TCP_NODELAY"), "{told}");
+        let text = describe(SourceId::Udp(1), socket.as_raw_fd());
+        assert!(text.contains("SOCK_DGRAM") && text.contains("SO_RCVBUF="), "{text}");
+        assert!(!text.contains("TCP_NODELAY"), "{text}");
     }
 
     #[test]
-    fn a_descriptor_that_is_gone_is_said_in_a_sentence() {
-        let told = describe(SourceId::Connection(7), i32::MAX);
-        assert!(told.starts_with("c7 fd=2147483647; ") && !told.contains('\n'), "{told}");
+    fn closed_descriptor_gets_one_sentence() {
+        let text = describe(SourceId::Connection(7), i32::MAX);
+        assert!(text.starts_with("c7 fd=2147483647; ") && !text.contains('\n'), "{text}");
     }
 }

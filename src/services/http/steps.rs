@@ -1,0 +1,76 @@
+//! The steps that HTTP adds to a trace.
+
+use std::time::Duration;
+
+use crate::trace::{Effect, Field, Step, StepDoc, TraceLevel, Value};
+
+/// The descriptions of the steps.
+pub const STEP_DOCS: &[&StepDoc] = &[&FILE_LOOKUP, &ENTRIES_READ, &PLANNED];
+
+const FILE_LOOKUP: StepDoc = StepDoc {
+    verb: "file",
+    form: "{path} took={took_us:TIME}",
+    gloss: "",
+    meaning: "The site looked up the path. No poller helps here: epoll reports a regular file as always \
+              ready, and a disk that is slow to find it blocks the whole loop.",
+    level: TraceLevel::Io,
+};
+
+const ENTRIES_READ: StepDoc = StepDoc {
+    verb: "file",
+    form: "names={names:N}",
+    gloss: "a piece of a listing: nobody waits for the whole",
+    meaning: "So many names of a directory were read until now. The listing goes on in the next turns.",
+    level: TraceLevel::Io,
+};
+
+const PLANNED: StepDoc = StepDoc {
+    verb: "plan",
+    form: "{status} head={head:N} body={body:N|?}",
+    gloss: "",
+    meaning: "The response was decided: its status, and the lengths of its head and its body (`?`: the body \
+              is generated while it is sent).",
+    level: TraceLevel::Io,
+};
+
+/// Makes the step of looking up the file at `path`, which took so long.
+pub fn file_lookup(path: &[u8], took: Duration) -> Step {
+    let path = Field::new("path", Value::PeerBytes(path.to_vec()));
+    Step::service(&FILE_LOOKUP, vec![path, Field::new("took_us", took)], Effect::None)
+}
+
+/// Makes the step of reading entries of a directory, `names` of them until now.
+pub fn entries_read(names: usize) -> Step {
+    Step::service(&ENTRIES_READ, vec![Field::new("names", names)], Effect::Progress)
+}
+
+/// Makes the step of deciding on a response: its status, its head as it is sent, and the length of
+/// its body. `None`: the body is generated while it is sent.
+pub fn planned(status: u16, head: Vec<u8>, body: Option<u64>) -> Step {
+    let fields = vec![
+        Field::new("status", status),
+        Field::new("head", head.len()),
+        Field::new("body", Value::or(body, "?")),
+    ];
+    Step::service(&PLANNED, fields, Effect::Response { head })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::assert_described;
+
+    #[test]
+    fn each_step_has_the_fields_that_its_form_names() {
+        assert_described(
+            STEP_DOCS,
+            [
+                (file_lookup(b"/a\x1b", Duration::from_micros(57)), r"/a\x1b took=57us"),
+                (entries_read(128), "names=128"),
+                (planned(200, b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), Some(6)), "200 head=19 body=6"),
+            ],
+        );
+        let generated = planned(200, Vec::new(), None);
+        assert!(generated.response_head().is_some_and(<[u8]>::is_empty));
+    }
+}

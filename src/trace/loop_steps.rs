@@ -1,0 +1,313 @@
+//! The descriptions of the loop's steps: what each is called, which fields it has, what it means.
+//!
+//! A service describes its own steps beside its code. A step that is not described here is not
+//! shown.
+
+use super::{
+    field::{Field, SourceList, Value},
+    source_id::SourceId,
+    step::Step,
+    step_doc::{StepDoc, TraceLevel},
+};
+
+macro_rules! step_docs {
+    ($($name:ident $level:ident $verb:literal $form:literal $gloss:literal $meaning:literal)*) => {
+        $(const $name: StepDoc = StepDoc {
+            verb: $verb, form: $form, gloss: $gloss, meaning: $meaning, level: TraceLevel::$level,
+        };)*
+        /// The descriptions, in the order in which a connection meets them.
+        pub const LOOP_STEPS: &[&StepDoc] = &[$(&$name),*];
+    };
+}
+
+step_docs! {
+    BIND Wakes "bind" "{address:ADDR} fd={fd:N}" ""
+        "A socket was bound and registered with the poller."
+    WAIT Io "wait" "timeout={timeout_us:TIME|never} carried={carried:N}" ""
+        "The poll begins: the only place where the process sleeps. The timeout is never later than \
+         the nearest deadline. It is a millisecond at most while the disk is awaited, and 0 while \
+         work is left over from the last turn. (A deadline that was moved may leave its old entry, \
+         which costs one empty wake-up.)"
+    WAKE Wakes "wake"
+        "slept={slept_us:TIME} kernel={kernel:N} carried={carried:N} \
+         {sources:WHO[FLAGS] ... +WHO ... and N more} trace={trace_us:TIME}" ""
+        "The poll returned, and nothing is done yet. `kernel` sources became ready, each with its \
+         flags: `R` readable, `W` writable, `rc` the peer sends no more, `wc` neither side sends \
+         any more, `e` error. `carried` sources, each with a `+`, have work left over from the \
+         last turn. That is our own work; the kernel did not report it. The line names 16 sources. \
+         If it names none, a deadline or a signal ended the sleep. `trace` is the time that \
+         tracing the last turn took."
+    SIGNAL Wakes "signal" "{number:N}" ""
+        "A signal arrived: its number, see signal(7)."
+    ACCEPT Wakes "accept" "-> {connection:WHO} {address:ADDR} fd={fd:N} open={open:N}" ""
+        "A connection was taken out of the backlog. The trace calls it WHO from now on."
+    ACCEPT_EMPTY Io "accept" "-> {got:WouldBlock}" "queue empty, safe to sleep"
+        "The backlog is empty. Under edge triggers only this answer makes it safe to sleep: no \
+         event would report a peer that was left in the backlog."
+    PARK Wakes "park" "{limit:limit|descriptors}" "peers wait in the backlog"
+        "The connection limit is reached, or the system gives no more descriptors. The listener \
+         accepts again when a connection closes or a delay is over."
+    READ Io "read" "{offered} -> {got} buf={buf:N}" ""
+        "One `read`: the room offered, the bytes it returned, and how many bytes wait to be parsed \
+         now."
+    READ_EMPTY Io "read" "-> {got:WouldBlock}" "drained"
+        "There is nothing more to read now."
+    EOF Io "eof" "" "the peer sends no more; what is owed to it still goes out"
+        "`read` returned 0: the peer closed its side."
+    INCOMPLETE Io "parse" "incomplete have={have:N} need={need:WHAT}" "readable is not \"request ready\""
+        "The bytes that arrived are not a whole message yet. `need` is the missing part: the empty \
+         line that ends the head, or the rest of the body."
+    PARSE Io "parse" "{message} len={len:N} leftover={leftover:N}" ""
+        "A message was parsed: its first line, its length, and how many bytes are left behind it. \
+         They may be the next message."
+    REFUSED Io "parse" "refused \"{reason}\"" "the connection ends with the answer"
+        "The bytes that arrived are not a message that this server accepts. A response says why, \
+         and the connection ends."
+    NOT_CACHED Io "file" "sent={sent:N} not in memory" "the disk reads; others are served meanwhile"
+        "The next slice of a large file is not in the page cache. To send it now would block the \
+         whole loop, and no event reports when it is in memory. So the kernel was asked to read it \
+         ahead, and the loop tries again in a millisecond."
+    WRITE Io "write" "{offered} -> {got} by={by:CALL} sent={sent:N}/{of:N}" ""
+        "One call that sends took all the bytes offered. `by` is the system call. `sent` counts \
+         since the connection began: the bytes sent, and the bytes put into the outbox."
+    WRITE_PARTLY Io "write" "{offered} -> {got} by={by:CALL} sent={sent:N}/{of:N}" "partial"
+        "The send buffer took some of the bytes. The rest waits, and its offset is kept."
+    WRITE_BLOCKED Io "write" "{offered} -> {got:WouldBlock} by={by:CALL}" "send buffer full; keep the offset"
+        "The send buffer takes nothing now. Other connections are served meanwhile."
+    ARM Io "arm" "W" "wait for room, too (wlist.append)"
+        "The poller reports writability too from now on. The loop asks for that only after a write \
+         would block."
+    DISARM Io "disarm" "W" "nothing is owed (wlist.remove)"
+        "The poller reports readability alone again."
+    CARRY Io "carry" "" "the rest is for the next turn, behind the others"
+        "Work is left over although nothing blocks: a budget is used up, or the last response to a \
+         late client waits. The next poll does not sleep."
+    DEADLINE Wakes "deadline" "{reason:REASON|linger} late={late_us:TIME} got={got:N}" ""
+        "The deadline of a connection passed. `late` is how long ago, `got` how many bytes of an \
+         incomplete message had arrived. `linger`: our side was shut down, and the peer did not \
+         close its side."
+    RECV Io "recv" "{offered} -> {got} from={from:ADDR}" "one recv, one datagram"
+        "A whole datagram was received. Datagrams have bounds, streams have none."
+    RECV_EMPTY Io "recv" "-> {got:WouldBlock}" "drained"
+        "There is no datagram left."
+    SEND_BLOCKED Io "send" "{offered} -> {got:WouldBlock} by={by:CALL}"
+        "send buffer full; the answer is kept, and no more is received"
+        "The datagram did not fit. It is sent, whole, when there is room."
+    SEND Io "send" "-> {got} to={to:ADDR}" ""
+        "A datagram was sent."
+    SHUTDOWN Io "shutdown" ""
+        "all is said; what the peer still sends is read and dropped until it closes, too"
+        "Our side of the connection was shut down. To close with unread input would send a reset, \
+         which can destroy the response on its way."
+    CLOSE Wakes "close" "reason={reason} unread={unread:N} life={life_us:TIME|?}" ""
+        "The source was closed after that time and removed from the poller. (`?`: it was accepted \
+         before the trace began.) The reason is one of: done eof head-timeout idle-timeout \
+         send-timeout reset broken-pipe bad-request limit shutdown file-changed."
+}
+
+/// Makes a list of fields: `fields! { got: bytes.len() }`.
+macro_rules! fields {
+    ($($name:ident: $value:expr),* $(,)?) => { vec![$(Field::new(stringify!($name), $value)),*] };
+}
+
+impl Step {
+    /// Returns the description of the step, which `source` took. `None`: the step is not shown.
+    pub fn doc(&self, source: SourceId) -> Option<&'static StepDoc> {
+        Some(match self {
+            Step::Bound { .. } => &BIND,
+            Step::Waiting { .. } => &WAIT,
+            Step::Woke { .. } => &WAKE,
+            Step::Signalled { .. } => &SIGNAL,
+            Step::Accepted { .. } => &ACCEPT,
+            Step::BacklogEmpty => &ACCEPT_EMPTY,
+            Step::AcceptPaused { .. } => &PARK,
+            Step::Read { .. } => &READ,
+            Step::Drained if matches!(source, SourceId::Udp(_)) => &RECV_EMPTY,
+            Step::Drained => &READ_EMPTY,
+            Step::EndOfInput => &EOF,
+            Step::Incomplete { .. } => &INCOMPLETE,
+            Step::Understood { .. } => &PARSE,
+            Step::Refused { .. } => &REFUSED,
+            Step::Wrote { offered, got, .. } if got < offered => &WRITE_PARTLY,
+            Step::Wrote { .. } => &WRITE,
+            Step::NotCached { .. } => &NOT_CACHED,
+            Step::Blocked { .. } if matches!(source, SourceId::Udp(_)) => &SEND_BLOCKED,
+            Step::Blocked { .. } => &WRITE_BLOCKED,
+            Step::Armed => &ARM,
+            Step::Disarmed => &DISARM,
+            Step::CarriedOver => &CARRY,
+            Step::Deadline { .. } => &DEADLINE,
+            Step::Received { .. } => &RECV,
+            Step::Sent { .. } => &SEND,
+            Step::ShutDown => &SHUTDOWN,
+            Step::Closed { .. } => &CLOSE,
+            Step::Service(step) => step.doc,
+            Step::TurnBegan | Step::DeadlineSet { .. } | Step::Polled => return None,
+        })
+    }
+
+    /// Returns the fields that the form of the description names. What follows from earlier steps,
+    /// an observer adds: how long the poll slept, how long a source lived.
+    pub fn fields(&self) -> Vec<Field> {
+        match self {
+            Step::Bound { address, fd } => fields! { address: *address, fd: *fd },
+            Step::Waiting { timeout, carried, .. } => {
+                fields! { timeout_us: Value::or(*timeout, "never"), carried: *carried }
+            }
+            Step::Woke { ready, carried, .. } => {
+                let mut fields = fields! { kernel: ready.len(), carried: carried.len() };
+                if !(ready.is_empty() && carried.is_empty()) {
+                    fields.push(Field::new("sources", Value::Sources(SourceList::new(ready, carried))));
+                }
+                fields
+            }
+            Step::Signalled { number } => fields! { number: *number },
+            Step::Accepted { connection, peer, fd, open } => {
+                let connection = SourceId::Connection(*connection).to_string();
+                fields! { connection: connection, address: *peer, fd: *fd, open: *open }
+            }
+            Step::AcceptPaused { out_of_fds } => {
+                fields! { limit: if *out_of_fds { "descriptors" } else { "limit" } }
+            }
+            Step::BacklogEmpty | Step::Drained => fields! { got: WOULD_BLOCK },
+            Step::Read { offered, bytes, kept } => {
+                fields! { offered: *offered, got: bytes.len(), buf: kept + bytes.len() }
+            }
+            Step::Incomplete { have, need } => fields! { have: *have, need: *need },
+            Step::Understood { start, len, left } => {
+                fields! { message: message(start), len: *len, leftover: *left }
+            }
+            Step::Refused { reason } => fields! { reason: *reason },
+            Step::Wrote { by, offered, got, sent, of } => {
+                fields! { offered: *offered, got: *got, by: by.name(), sent: *sent, of: *of }
+            }
+            Step::Blocked { by, offered } => {
+                fields! { offered: *offered, got: WOULD_BLOCK, by: by.name() }
+            }
+            Step::NotCached { sent } => fields! { sent: *sent },
+            Step::Deadline { reason, late, got } => {
+                fields! { reason: reason.to_string(), late_us: *late, got: *got }
+            }
+            Step::Received { offered, bytes, from } => {
+                fields! { offered: *offered, got: bytes.len(), from: *from }
+            }
+            Step::Sent { got, to } => fields! { got: *got, to: *to },
+            Step::Closed { reason, unread } => fields! { reason: reason.to_string(), unread: *unread },
+            Step::Service(step) => step.fields.clone(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What a call returned that would block.
+const WOULD_BLOCK: &str = "WouldBlock";
+
+/// Returns the first line of a message, or a word for a message without lines.
+fn message(start: &[u8]) -> Value {
+    if start.is_empty() { "message".into() } else { Value::PeerBytes(start.to_vec()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        close_reason::CloseReason,
+        trace::{EventFlags, SendCall},
+    };
+
+    /// Fields of a form that no step has: an observer adds them.
+    const ADDED_BY_OBSERVERS: [&str; 3] = ["slept_us", "trace_us", "life_us"];
+
+    /// A step of each kind that is described here. What a peer chose has a secret or an escape in
+    /// it.
+    fn samples() -> Vec<(SourceId, Step)> {
+        let (c1, u1) = (SourceId::Connection(1), SourceId::Udp(1));
+        let address = "[::1]:80".parse().expect("an address");
+        let secret = b"GET / HTTP/1.1\r\nCookie: secret\r\n".to_vec();
+        let ready = vec![(c1, EventFlags::default())];
+        let wrote = |got| Step::Wrote { by: SendCall::Writev, offered: 2, got, sent: 1, of: 2 };
+        let blocked = || Step::Blocked { by: SendCall::Sendfile, offered: 1 };
+        let steps = vec![
+            Step::Bound { address, fd: 1 },
+            Step::Waiting { turn: 1, timeout: Some(Duration::from_secs(1)), carried: 0 },
+            Step::Woke { turn: 1, ready, carried: vec![c1] },
+            Step::Signalled { number: 10 },
+            Step::Accepted { connection: 1, peer: address, fd: 1, open: 1 },
+            Step::BacklogEmpty,
+            Step::AcceptPaused { out_of_fds: true },
+            Step::Read { offered: 1, bytes: secret.clone(), kept: 0 },
+            Step::Drained,
+            Step::EndOfInput,
+            Step::Incomplete { have: 1, need: "a \"quote\"" },
+            Step::Understood { start: b"GET /\"\\\x1b\xff?a=b HTTP/1.1".to_vec(), len: 1, left: 1 },
+            Step::Refused { reason: "a \"quote\"" },
+            Step::NotCached { sent: 1 },
+            wrote(2),
+            wrote(1),
+            blocked(),
+            Step::Armed,
+            Step::Disarmed,
+            Step::CarriedOver,
+            Step::Deadline { reason: CloseReason::HeadTimeout, late: Duration::ZERO, got: 1 },
+            Step::ShutDown,
+            Step::Closed { reason: CloseReason::Reset, unread: 1 },
+        ];
+        let datagrams = [
+            Step::Received { offered: 1, bytes: secret, from: address },
+            Step::Drained,
+            blocked(),
+            Step::Sent { got: 1, to: address },
+        ];
+        let of = |source| move |step| (source, step);
+        steps.into_iter().map(of(c1)).chain(datagrams.into_iter().map(of(u1))).collect()
+    }
+
+    #[test]
+    fn each_kind_of_step_has_the_fields_that_its_form_names() {
+        let samples = samples();
+        for doc in LOOP_STEPS {
+            let of_this_kind = |(source, step): &&(SourceId, Step)| step.doc(*source) == Some(doc);
+            let (_, step) = samples.iter().find(of_this_kind).unwrap_or_else(|| panic!("no {doc:?}"));
+            let fields = step.fields();
+            let added = ADDED_BY_OBSERVERS.iter().filter(|name| doc.form.contains(**name));
+            let names = fields.iter().map(|field| field.name).chain(added.copied());
+            assert!(doc.has_fields(names), "{doc:?}: {fields:?}");
+        }
+        assert_eq!(samples.len(), LOOP_STEPS.len(), "one sample of each kind");
+    }
+
+    #[test]
+    fn fields_are_safe_to_show_in_each_output() {
+        for (source, step) in samples() {
+            let (doc, fields) = (step.doc(source).expect("a description"), step.fields());
+            let mut json = Vec::new();
+            let mut serializer = serde_json::Serializer::new(&mut json);
+            crate::trace::field::serialize_fields(&fields, &mut serializer).expect("JSON");
+            let json = String::from_utf8(json).expect("text");
+            assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok_and(|json| json.is_object()));
+            for output in [doc.fill(&fields), json] {
+                assert!(!output.contains("secret"), "{output}");
+                assert!(output.bytes().all(|b| (b' '..=b'~').contains(&b)), "{output}");
+            }
+        }
+    }
+
+    #[test]
+    fn forms_are_ascii_and_verbs_are_words() {
+        for doc in LOOP_STEPS {
+            assert!(doc.verb.bytes().all(|b| b.is_ascii_lowercase()), "{doc:?}");
+            assert!(doc.form.is_ascii() && !doc.form.contains(" -- ") && !doc.meaning.is_empty(), "{doc:?}");
+        }
+    }
+
+    #[test]
+    fn message_without_lines_and_wait_without_end_have_words() {
+        let text = |step: Step| step.doc(SourceId::Loop).expect("a description").fill(&step.fields());
+        let understood = Step::Understood { start: Vec::new(), len: 3, left: 0 };
+        assert_eq!(text(understood), "message len=3 leftover=0");
+        let waiting = Step::Waiting { turn: 1, timeout: None, carried: 0 };
+        assert_eq!(text(waiting), "timeout=never carried=0");
+    }
+}

@@ -1,0 +1,114 @@
+//! The names of the sources in a trace, and the readiness that the kernel reports for them.
+
+use std::{fmt, str::FromStr};
+
+/// The id of the source that takes a step. Numbers are never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SourceId {
+    /// The loop itself.
+    Loop,
+    /// Signals to the process.
+    Signals,
+    /// A source that is read before anything is served, by its name: `files`, `terminal`.
+    Named(&'static str),
+    /// A listening socket, `L1`.
+    Listener(u64),
+    /// A connection, `c3`.
+    Connection(u64),
+    /// A datagram socket, `u1`.
+    Udp(u64),
+}
+
+/// Writes the id as it stands in a trace.
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SourceId::Loop => f.write_str("loop"),
+            SourceId::Signals => f.write_str("signals"),
+            SourceId::Named(name) => f.write_str(name),
+            SourceId::Listener(n) => write!(f, "L{n}"),
+            SourceId::Connection(n) => write!(f, "c{n}"),
+            SourceId::Udp(n) => write!(f, "u{n}"),
+        }
+    }
+}
+
+/// Parses an id as it stands in a trace.
+impl FromStr for SourceId {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<SourceId, String> {
+        let number = |prefix: char| name.strip_prefix(prefix).and_then(|digits| digits.parse().ok());
+        let id = match name {
+            "loop" => Some(SourceId::Loop),
+            "signals" => Some(SourceId::Signals),
+            "files" => Some(SourceId::Named("files")),
+            "terminal" => Some(SourceId::Named("terminal")),
+            _ => number('c')
+                .map(SourceId::Connection)
+                .or_else(|| number('L').map(SourceId::Listener))
+                .or_else(|| number('u').map(SourceId::Udp)),
+        };
+        id.ok_or_else(|| "give a name such as c3, L1, u1 or loop".into())
+    }
+}
+
+/// The readiness of a source as epoll(7) reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EventFlags {
+    /// `EPOLLIN`.
+    pub readable: bool,
+    /// `EPOLLOUT`.
+    pub writable: bool,
+    /// `EPOLLRDHUP`, or `EPOLLHUP` with `EPOLLIN`: the peer sends no more.
+    pub read_closed: bool,
+    /// `EPOLLHUP`, or an error alone: neither side sends.
+    pub write_closed: bool,
+    /// `EPOLLERR`.
+    pub error: bool,
+}
+
+/// Writes `R`, `W`, `rc`, `wc` and `e`, separated by spaces.
+impl fmt::Display for EventFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flags = [
+            (self.readable, "R"),
+            (self.writable, "W"),
+            (self.read_closed, "rc"),
+            (self.write_closed, "wc"),
+            (self.error, "e"),
+        ];
+        let mut is_first = true;
+        for (_, letters) in flags.iter().filter(|(is_set, _)| *is_set) {
+            f.write_str(if is_first { "" } else { " " })?;
+            f.write_str(letters)?;
+            is_first = false;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_id_parses_what_it_displays() {
+        let ids = [
+            SourceId::Loop,
+            SourceId::Signals,
+            SourceId::Named("files"),
+            SourceId::Named("terminal"),
+            SourceId::Listener(1),
+            SourceId::Connection(u64::MAX),
+            SourceId::Udp(2),
+        ];
+        for id in ids {
+            assert_eq!(id.to_string().parse(), Ok(id));
+        }
+        for name in ["", "c", "C1", "c-1", "x9", "1", "c18446744073709551616"] {
+            let error = name.parse::<SourceId>().expect_err(name);
+            assert!(error.contains("c3"), "{name}: {error}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! How a kind of step is named, written and explained. Each output is made from this one
+//! description.
+
+use std::fmt::Write as _;
+
+use super::field::Field;
+
+/// How much is traced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TraceLevel {
+    /// The wake-ups of the loop, and the connections that come and go.
+    Wakes,
+    /// Every call and decision too.
+    Io,
+    /// The first bytes of what came and went too.
+    Bytes,
+}
+
+/// The description of one kind of step.
+#[derive(Debug, PartialEq, Eq)]
+pub struct StepDoc {
+    /// The verb: the second word of the line in a text trace, the name of the slice in a recording.
+    pub verb: &'static str,
+    /// A template of the words behind the verb. `{name}` stands for the field of that name; behind
+    /// a colon, `{name:TEXT}`, stands what the documentation shows for it. A word whose field is
+    /// missing is left out.
+    pub form: &'static str,
+    /// A short remark for people, which a text trace shows behind ` -- `; empty: none.
+    pub gloss: &'static str,
+    /// What the step means, for the documentation.
+    pub meaning: &'static str,
+    /// The lowest level that shows the step.
+    pub level: TraceLevel,
+}
+
+/// A piece of a [form](StepDoc::form).
+enum Piece<'a> {
+    Literal(&'a str),
+    Placeholder { name: &'a str, shown: Option<&'a str> },
+}
+
+impl StepDoc {
+    /// Returns the form with the values of `fields` in it.
+    pub(super) fn fill(&self, fields: &[Field]) -> String {
+        let mut text = String::new();
+        for word in words(self.form) {
+            let end = text.len();
+            text.push_str(if text.is_empty() { "" } else { " " });
+            let is_filled = pieces(word).all(|piece| match piece {
+                Piece::Literal(literal) => {
+                    text.push_str(literal);
+                    true
+                }
+                Piece::Placeholder { name, .. } => fields
+                    .iter()
+                    .find(|field| field.name == name)
+                    .is_some_and(|field| write!(text, "{}", field.value).is_ok()),
+            });
+            if !is_filled {
+                text.truncate(end);
+            }
+        }
+        text
+    }
+
+    /// Returns the form as the documentation shows it: `read OFFERED -> GOT buf=N`.
+    pub(super) fn usage(&self) -> String {
+        let mut text = String::from(self.verb);
+        for word in words(self.form).filter(|word| !word.is_empty()) {
+            text.push(' ');
+            for piece in pieces(word) {
+                match piece {
+                    Piece::Literal(literal) => text.push_str(literal),
+                    Piece::Placeholder { shown: Some(shown), .. } => text.push_str(shown),
+                    Piece::Placeholder { name, .. } => text.push_str(&name.to_uppercase()),
+                }
+            }
+        }
+        text
+    }
+
+    /// Returns whether `fields` are the fields that the form names, each once, in any order.
+    pub(super) fn has_fields<'f>(&self, fields: impl Iterator<Item = &'f str>) -> bool {
+        let mut expected: Vec<&str> = words(self.form)
+            .flat_map(pieces)
+            .filter_map(|piece| match piece {
+                Piece::Placeholder { name, .. } => Some(name),
+                Piece::Literal(_) => None,
+            })
+            .collect();
+        let mut given: Vec<&str> = fields.collect();
+        expected.sort_unstable();
+        given.sort_unstable();
+        given == expected
+    }
+}
+
+/// Splits a form at the spaces outside of placeholders.
+fn words(form: &str) -> impl Iterator<Item = &str> {
+    let mut is_inside = false;
+    form.split(move |c| {
+        is_inside = c == '{' || is_inside && c != '}';
+        c == ' ' && !is_inside
+    })
+}
+
+/// Splits a word of a form into literals and placeholders.
+fn pieces(word: &str) -> impl Iterator<Item = Piece<'_>> {
+    // Braces do not nest, so every second piece is a placeholder.
+    word.split(['{', '}']).enumerate().map(|(index, text)| match text.split_once(':') {
+        _ if index % 2 == 0 => Piece::Literal(text),
+        Some((name, shown)) => Piece::Placeholder { name, shown: Some(shown) },
+        None => Piece::Placeholder { name: text, shown: None },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOC: StepDoc = StepDoc {
+        verb: "do",
+        form: "that {got} -> {sent:N}/{of:N} {names:A ... and N more} late={late_us:TIME|never}",
+        gloss: "",
+        meaning: "",
+        level: TraceLevel::Io,
+    };
+
+    #[test]
+    fn form_is_filled_and_words_without_their_field_are_left_out() {
+        let fields = |names: &[&'static str]| -> Vec<Field> {
+            names.iter().zip(1..).map(|(name, n)| Field::new(name, n)).collect()
+        };
+        let filled = |names: &[&'static str]| DOC.fill(&fields(names));
+        assert_eq!(filled(&["got", "sent", "of", "names", "late_us"]), "that 1 -> 2/3 4 late=5");
+        assert_eq!(filled(&["got", "sent", "late_us"]), "that 1 -> late=3");
+        assert_eq!(filled(&[]), "that ->");
+        assert_eq!(StepDoc { form: "", ..DOC }.fill(&[]), "");
+        assert_eq!(StepDoc { form: "{got}", ..DOC }.fill(&[]), "");
+    }
+
+    #[test]
+    fn usage_shows_a_placeholder_by_its_text_or_its_name() {
+        assert_eq!(DOC.usage(), "do that GOT -> N/N A ... and N more late=TIME|never");
+        assert_eq!(StepDoc { form: "", ..DOC }.usage(), "do");
+    }
+
+    #[test]
+    fn form_names_its_fields() {
+        assert!(DOC.has_fields(["of", "late_us", "got", "sent", "names"].into_iter()));
+        assert!(!DOC.has_fields(["of", "late_us", "got", "sent"].into_iter()));
+        assert!(!DOC.has_fields(["of", "late_us", "got", "sent", "names", "more"].into_iter()));
+    }
+}

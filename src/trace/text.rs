@@ -1,0 +1,121 @@
+//! The line of a step in a text trace.
+
+use std::{fmt, time::Duration};
+
+use super::{
+    field::{Field, Value},
+    model::Model,
+    redact::{escaped, redacted},
+    source_id::SourceId,
+    step::Step,
+    step_doc::{StepDoc, TraceLevel},
+};
+
+/// A line shows at most this many of the bytes that came or went.
+const MAX_PREVIEW: usize = 64;
+
+/// The lines that observers add to those of the steps.
+pub(super) const OBSERVER_LINES: &[&StepDoc] = &[&FAULT, &LOST];
+
+const FAULT: StepDoc = StepDoc {
+    verb: "fault",
+    form: "no-progress wakes={wakes:N}",
+    gloss: "it wakes and nothing moves: that is a spin",
+    meaning: "So many wake-ups in a row moved nothing for this source, and the loop slept before none of \
+              them: no byte, no connection, no deadline. A single one is not a fault, because an event is a \
+              hint. `loop` itself spins if the poll returns at once and reports nothing. The line comes at \
+              2, 4, 8 ... wake-ups.",
+    level: TraceLevel::Wakes,
+};
+
+const LOST: StepDoc = StepDoc {
+    verb: "lost",
+    form: "lines={lines:N}",
+    gloss: "nobody took them",
+    meaning: "So many lines of the trace were dropped because the reader was too slow. The server does not \
+              wait for it.",
+    level: TraceLevel::Wakes,
+};
+
+/// One line, without the time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceLine {
+    /// The number of the turn.
+    pub turn: u64,
+    /// The source that took the step.
+    pub source: SourceId,
+    /// The description of the step.
+    pub doc: &'static StepDoc,
+    /// The fields of the step, with those that the observer adds.
+    pub fields: Vec<Field>,
+    /// The first bytes that came or went, without secrets.
+    preview: Option<Vec<u8>>,
+}
+
+impl TraceLine {
+    /// Makes the line of `step`, which was applied to `model` already. Returns `None` if `level`
+    /// does not show it.
+    pub(crate) fn new(
+        source: SourceId,
+        step: &Step,
+        model: &Model,
+        at: Duration,
+        level: TraceLevel,
+    ) -> Option<TraceLine> {
+        let doc = step.doc(source).filter(|doc| doc.level <= level)?;
+        let preview = if level == TraceLevel::Bytes { preview(source, step, model) } else { None };
+        Some(TraceLine { turn: model.turn, source, doc, fields: model.fields(source, step, at), preview })
+    }
+
+    /// Makes the line of a spin, at 2, 4, 8 ... wake-ups in a row.
+    pub(crate) fn fault(model: &Model) -> Option<TraceLine> {
+        let (source, wakes) = model.spin.filter(|(_, wakes)| wakes.is_power_of_two())?;
+        let fields = vec![Field::new("wakes", wakes)];
+        Some(TraceLine { turn: model.turn, source, doc: &FAULT, fields, preview: None })
+    }
+
+    /// Makes the line about lines that were dropped.
+    pub(super) fn lost(turn: u64, lines: u64) -> TraceLine {
+        let fields = vec![Field::new("lines", lines)];
+        TraceLine { turn, source: SourceId::Loop, doc: &LOST, fields, preview: None }
+    }
+
+    /// Adds a field.
+    pub(super) fn push(&mut self, name: &'static str, value: impl Into<Value>) {
+        self.fields.push(Field::new(name, value));
+    }
+}
+
+/// Writes `#3 c3 read 65536 -> 29 buf=29 -- gloss`.
+impl fmt::Display for TraceLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TraceLine { turn, source, doc, fields, preview } = self;
+        write!(f, "#{turn} {source} {}", doc.verb)?;
+        let text = doc.fill(fields);
+        if !text.is_empty() {
+            write!(f, " {text}")?;
+        }
+        if let Some(bytes) = preview {
+            write!(f, " \"{}\"", escaped(bytes))?;
+        }
+        if !doc.gloss.is_empty() {
+            write!(f, " -- {}", doc.gloss)?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the first bytes that a step is about, without secrets.
+fn preview(source: SourceId, step: &Step, model: &Model) -> Option<Vec<u8>> {
+    let mut preview = match step {
+        // Redact the bytes together with those before them: each half of a split value is a secret.
+        Step::Read { bytes, .. } => {
+            let mut waiting = model.sources.get(&source)?.input.visible()?;
+            waiting.split_off(waiting.len().checked_sub(bytes.len())?)
+        }
+        Step::Received { bytes, .. } => redacted(bytes),
+        _ => redacted(step.response_head()?),
+    };
+    preview.truncate(MAX_PREVIEW);
+    Some(preview)
+}
