@@ -360,12 +360,12 @@ fn limits_and_logs_and_places_can_be_variables() {
 fn help_has_a_theme_for_each_option_and_fits_100_columns() {
     let themes = [
         "Options",
-        "Where to listen",
-        "The site",
-        "What responses say",
+        "Listening",
+        "Site",
+        "Responses",
         "Limits",
         "Output",
-        "Watching the loop",
+        "Tracing",
     ];
     let options = options();
     let mut headings: Vec<&str> = options.iter().map(|(heading, ..)| heading.as_str()).collect();
