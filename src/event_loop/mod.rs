@@ -1,7 +1,7 @@
 //! The loop: wait for the ready set, and give each ready source its turn.
 //!
-//! It owns three things: the [sources](sources), with the poller; the [timers], with the clock; and the observers, who are
-//! [shown](tracing) each step. It knows no protocol and no file. It must never block anywhere but in its poll, and never
+//! It owns three things: `sources`, with the poller; `timers`, with the clock; and the observers, who are shown each step
+//! (`tracing`). It knows no protocol and no file. It must never block anywhere but in its poll, and never
 //! let one source keep the others waiting. Read [`EventLoop::turn`] first, beside the `select()` program that it mirrors.
 
 mod accept;

@@ -145,7 +145,7 @@ impl<D: Describe> Site<D> {
     /// Returns what `path` leads to in this turn.
     ///
     /// # Errors
-    /// See [`Error`]. Dotfiles are not checked here.
+    /// Says why nothing was found. Dotfiles are not checked here.
     pub fn resolve(&self, path: &SitePath<'_>, clock: &Clock) -> Result<Resolved<D>, Error> {
         let state = &mut *self.state.borrow_mut();
         if state.checked_at.is_none_or(|at| clock.now() >= at + RECHECK_AFTER) {
@@ -189,7 +189,7 @@ impl<D: Describe> Site<D> {
     /// Begins to read the directory at `path`.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// Says why it cannot be read.
     pub fn read_directory(&self, path: &SitePath<'_>) -> Result<(DirectoryReader, RowQuota), Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let fd = self.state.borrow().root.open(path.bytes(), flags)?;

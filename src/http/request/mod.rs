@@ -1,6 +1,6 @@
 //! From bytes to a request: strictly, because whatever two parsers may read in two ways is a hole (RFC 9112 section 11.2).
 //!
-//! The request line is split in [`line`], the field lines in [`fields`]. A request is taken with its body or not at all, so that
+//! The request line is split in [`mod@line`], the field lines in [`fields`]. A request is taken with its body or not at all, so that
 //! no body is ever taken for the next request.
 
 pub mod authority;

@@ -44,7 +44,7 @@ pub enum ResponseBody {
     Empty,
     /// These bytes of the file.
     File(Range<u64>),
-    /// These ranges of the file, framed as [`ByteRanges`].
+    /// These ranges of the file, framed as `multipart/byteranges`.
     FileRanges(Vec<ByteRange>),
     /// Our page for this refusal.
     ErrorPage(Refusal),
