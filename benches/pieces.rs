@@ -1,5 +1,6 @@
-//! What the pieces of a request cost: parse, locate, plan, a hit in the cache, and a whole turn of the loop over
-//! loopback. `cargo bench`; compare two commits on one quiet machine, and trust ratios.
+//! What the pieces of a request cost: parse, locate, plan, a hit in the cache, and a whole turn of
+//! the loop over loopback. `cargo bench`; compare two commits on one quiet machine, and trust
+//! ratios.
 
 use std::{
     hint::black_box,

@@ -25,7 +25,8 @@ struct Shout;
 
 impl Protocol for Shout {
     fn receive(&mut self, input: &[u8], out: &mut Outbox, _: &mut Context<'_>) -> Received {
-        // A read may bring half a line, or ten: only a whole one is consumed, and the rest comes again.
+        // A read may bring half a line, or ten: only a whole one is consumed, and the rest comes
+        // again.
         match input.iter().position(|byte| *byte == b'\n') {
             Some(end) => {
                 out.bytes().extend(input[..=end].to_ascii_uppercase());

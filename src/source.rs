@@ -1,14 +1,17 @@
-//! The contract between the loop and one source: what is ready, which buffers it may use, and what it wants next.
+//! The contract between the loop and one source: what is ready, which buffers it may use, and what
+//! it wants next.
 //!
-//! The loop lends its [`Buffers`] to one source at a time and keeps a [`Readiness`] for each. A source does what it can
-//! without blocking and returns a [`Want`]. Neither side knows more of the other.
+//! The loop lends its [`Buffers`] to one source at a time and keeps a [`Readiness`] for each. A
+//! source does what it can without blocking and returns a [`Want`]. Neither side knows more of the
+//! other.
 
 use std::time::Duration;
 
 use crate::close_reason::CloseReason;
 
-/// What is known of a source's readiness. The poller reports edges: that a source *became* ready. This remembers that it
-/// still *is*, until a call returns `WouldBlock` (epoll(7), "Edge-triggered").
+/// What is known of a source's readiness. The poller reports edges: that a source *became* ready.
+/// This remembers that it still *is*, until a call returns `WouldBlock` (epoll(7),
+/// "Edge-triggered").
 #[derive(Debug, Clone, Copy)]
 pub struct Readiness {
     pub readable: bool,
@@ -44,7 +47,8 @@ pub enum Want {
 pub struct Buffers {
     /// What one read can take: more than a protocol ever keeps, and more than any datagram.
     pub input: Box<[u8]>,
-    /// The spare buffer that an outbox works on: see [`Outbox::lend_buffer`](crate::protocol::Outbox::lend_buffer).
+    /// The spare buffer that an outbox works on: see
+    /// [`Outbox::lend_buffer`](crate::protocol::Outbox::lend_buffer).
     pub output: Vec<u8>,
 }
 

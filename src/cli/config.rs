@@ -14,8 +14,8 @@ use super::{
 const HOST_REFUSAL: &str =
     "This server does not answer to that host. Start it with --allow-host and the host's name to allow it.";
 
-/// Returns the configuration that the arguments ask for. `log_by_default`: the access log goes to standard output unless
-/// it is sent elsewhere.
+/// Returns the configuration that the arguments ask for. `log_by_default`: the access log goes to
+/// standard output unless it is sent elsewhere.
 pub fn config(cli: Cli, log_by_default: bool) -> Result<Config, Failure> {
     let Cli { dir, listen, site, responses, limits, output, .. } = cli;
     let mut config = Config::new(dir);

@@ -1,4 +1,5 @@
-//! The command line: everything that only the `oneloop` program needs, and every sentence about its flags.
+//! The command line: everything that only the `oneloop` program needs, and every sentence about its
+//! flags.
 
 pub mod args;
 mod config;
@@ -25,7 +26,8 @@ use self::{
     logger::LogPipe,
 };
 
-/// Runs the program, and maps errors to exit codes: 2 for a mistake of the operator, 1 for a failure of the system.
+/// Runs the program, and maps errors to exit codes: 2 for a mistake of the operator, 1 for a
+/// failure of the system.
 pub fn main() -> ExitCode {
     let cli = Cli::read();
     let mut log = LogPipe::install(cli.output.verbose, cli.output.quiet);
@@ -73,7 +75,8 @@ fn add_echo(server: &mut HttpServer, address: &str) -> Result<SocketAddr, Failur
     Ok(bound)
 }
 
-/// Prints where the server can be reached: one line for each socket, for people and for scripts. Nobody has to read it.
+/// Prints where the server can be reached: one line for each socket, for people and for scripts.
+/// Nobody has to read it.
 fn announce(
     server: &HttpServer,
     udp_address: Option<SocketAddr>,

@@ -1,7 +1,7 @@
 //! Bytes received and not yet parsed.
 //!
-//! Reading goes through one buffer of the loop. Only what is left over is stored here, in a buffer of just its size: a
-//! connection between two requests holds none.
+//! Reading goes through one buffer of the loop. Only what is left over is stored here, in a buffer
+//! of just its size: a connection between two requests holds none.
 
 /// What a connection keeps from one read to the next.
 #[derive(Default)]
@@ -20,7 +20,8 @@ impl Inbox {
         &self.rest
     }
 
-    /// Moves the rest to the front of `buffer`, for the next read to go behind it. Returns its length in bytes.
+    /// Moves the rest to the front of `buffer`, for the next read to go behind it. Returns its
+    /// length in bytes.
     pub fn take_into(&mut self, buffer: &mut [u8]) -> usize {
         let len = self.rest.len();
         buffer[..len].copy_from_slice(&self.rest);

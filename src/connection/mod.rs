@@ -1,8 +1,9 @@
 //! One peer: read, parse, respond, write, within a budget.
 //!
-//! A connection owns its socket, the input that is not parsed and the output that is not sent. It knows no protocol, no
-//! poller and no file: it is given what is ready, does what it can without blocking, and returns what it wants next. It
-//! must never read while something is unsent: that is the backpressure which bounds its memory.
+//! A connection owns its socket, the input that is not parsed and the output that is not sent. It
+//! knows no protocol, no poller and no file: it is given what is ready, does what it can without
+//! blocking, and returns what it wants next. It must never read while something is unsent: that is
+//! the backpressure which bounds its memory.
 
 mod inbox;
 mod read;
@@ -29,7 +30,8 @@ use crate::{
 
 /// Reads and writes at most this often in one turn.
 const ROUND_LIMIT: usize = 16;
-/// Asks the protocol for at most this many responses in one turn: one read can bring thousands of messages.
+/// Asks the protocol for at most this many responses in one turn: one read can bring thousands of
+/// messages.
 const MESSAGE_BUDGET: usize = 64;
 /// Writes about this many bytes at most in one turn, so that others are served.
 const WRITE_BUDGET: usize = 512 * 1024;
@@ -51,7 +53,8 @@ enum Phase {
         reason: CloseReason,
         linger: bool,
     },
-    /// A close with unread input would send a reset, which can destroy the response on its way (RFC 9112 section 9.6).
+    /// A close with unread input would send a reset, which can destroy the response on its way (RFC
+    /// 9112 section 9.6).
     Lingering {
         reason: CloseReason,
     },
@@ -127,8 +130,8 @@ impl Connection {
         self.socket.as_raw_fd()
     }
 
-    /// Takes one turn: sends what is unsent, parses and answers what has come, and sends again, until nothing more can
-    /// be done without blocking or the budget is used up.
+    /// Takes one turn: sends what is unsent, parses and answers what has come, and sends again,
+    /// until nothing more can be done without blocking or the budget is used up.
     pub fn handle(&mut self, ready: &mut Readiness, buffers: &mut Buffers, cx: &mut Context<'_>) -> Want {
         self.take_turn(true, ready, buffers, cx)
     }
@@ -173,7 +176,8 @@ impl Connection {
         Continue(())
     }
 
-    /// Closes at once if the peer has nothing more to say; otherwise shuts our side down. Everything is sent.
+    /// Closes at once if the peer has nothing more to say; otherwise shuts our side down.
+    /// Everything is sent.
     fn half_close(&mut self, reason: CloseReason, linger: bool, cx: &mut Context<'_>) -> ControlFlow<Want> {
         if !linger || self.socket.shutdown(Shutdown::Write).is_err() {
             return Break(Want::Close(reason));
@@ -185,8 +189,8 @@ impl Connection {
         Continue(())
     }
 
-    /// Moves the deadline after progress, or when the connection waits for something else. Progress is input that was
-    /// parsed or output that was sent: a head that trickles in makes none.
+    /// Moves the deadline after progress, or when the connection waits for something else. Progress
+    /// is input that was parsed or output that was sent: a head that trickles in makes none.
     fn set_deadline(&mut self, want: Want, now: Instant) {
         let Timeout { limit, reason } = match (self.phase, want) {
             (_, Want::Close(_)) => return,
@@ -201,8 +205,8 @@ impl Connection {
         }
     }
 
-    /// Takes the turn of a connection whose deadline has passed: sends a last response if a message was incomplete,
-    /// otherwise wants to be closed.
+    /// Takes the turn of a connection whose deadline has passed: sends a last response if a message
+    /// was incomplete, otherwise wants to be closed.
     pub fn on_timeout(&mut self, ready: &mut Readiness, buffers: &mut Buffers, cx: &mut Context<'_>) -> Want {
         let reason = self.waiting;
         let late = self.deadline.map(|deadline| cx.clock.now().saturating_duration_since(deadline));
@@ -222,8 +226,9 @@ impl Connection {
         Want::Turn
     }
 
-    /// Writes once more before the connection is given up. The kernel reports room only when a third of the send buffer
-    /// is free, and a slow reader may not have freed that much: only a write shows whether it has taken nothing at all.
+    /// Writes once more before the connection is given up. The kernel reports room only when a
+    /// third of the send buffer is free, and a slow reader may not have freed that much: only a
+    /// write shows whether it has taken nothing at all.
     fn probe_write(&mut self, ready: &mut Readiness, buffers: &mut Buffers, cx: &mut Context<'_>) -> Want {
         ready.writable = true;
         let want = self.take_turn(false, ready, buffers, cx);
@@ -231,7 +236,8 @@ impl Connection {
         if is_late { Want::Close(CloseReason::SendTimeout) } else { want }
     }
 
-    /// Closes the connection. A peer that takes nothing gets a reset, so that the kernel does not keep data for it.
+    /// Closes the connection. A peer that takes nothing gets a reset, so that the kernel does not
+    /// keep data for it.
     pub fn close(mut self, reason: CloseReason, clock: &Clock) {
         self.protocol.on_closed(self.outbox.sent(), clock);
         if reason == CloseReason::SendTimeout {

@@ -47,7 +47,8 @@ impl Connection {
         self.process_input(&buffer[..len], budget, cx)
     }
 
-    /// Lets the protocol answer one message after the other while the outbox has room and the budget lasts.
+    /// Lets the protocol answer one message after the other while the outbox has room and the
+    /// budget lasts.
     fn process_input(
         &mut self,
         input: &[u8],
@@ -98,7 +99,8 @@ impl Connection {
         }
     }
 
-    /// Reads once, behind the `kept` bytes that were there before. Returns `None` if there is nothing to read now.
+    /// Reads once, behind the `kept` bytes that were there before. Returns `None` if there is
+    /// nothing to read now.
     fn read(
         &mut self,
         ready: &mut Readiness,
@@ -113,8 +115,8 @@ impl Connection {
             }
             Ok(got) => {
                 cx.trace(|| Step::Read { offered: buffer.len(), bytes: buffer[..got].to_vec(), kept });
-                // A short read has drained the socket (epoll(7)), unless an end of input was announced with the data:
-                // that makes no further event.
+                // A short read has drained the socket (epoll(7)), unless an end of input was
+                // announced with the data: that makes no further event.
                 ready.readable = got == buffer.len() || ready.read_closed;
                 Continue(Some(got))
             }

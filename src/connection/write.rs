@@ -32,8 +32,9 @@ pub enum WriteResult {
 }
 
 impl Connection {
-    /// Sends until the outbox is empty, and reports to the protocol how far that went. Waits for writability only after
-    /// a write would block. `probe`: false skips the first question whether a file is in memory.
+    /// Sends until the outbox is empty, and reports to the protocol how far that went. Waits for
+    /// writability only after a write would block. `probe`: false skips the first question whether
+    /// a file is in memory.
     pub(super) fn write(
         &mut self,
         budget: &mut Budget,
@@ -117,7 +118,8 @@ pub fn write_once(
             let result = socket.write_vectored(&[IoSlice::new(bytes), IoSlice::new(body)]);
             (SendCall::Writev, bytes.len() + body.len(), result)
         }
-        // MSG_MORE: the head waits for the first bytes of the body and leaves in one segment with them.
+        // MSG_MORE: the head waits for the first bytes of the body and leaves in one segment with
+        // them.
         NextWrite::BytesThenFile(bytes) => {
             let result = rustix::net::send(&*socket, bytes, SendFlags::MORE).map_err(io::Error::from);
             (SendCall::Send, bytes.len(), result)
@@ -126,7 +128,8 @@ pub fn write_once(
             is_file = true;
             let count = file.left().min(at_most.clamp(1, FILE_SLICE) as u64) as usize;
             match send_file(socket, file.fd(), file.offset(), count) {
-                // The file ends before its body does. A short body and a close is all that can still be said.
+                // The file ends before its body does. A short body and a close is all that can
+                // still be said.
                 Ok(0) => return Err(CloseReason::FileChanged),
                 result => (SendCall::Sendfile, count, result),
             }

@@ -25,7 +25,8 @@ const RETRY_ACCEPT: Duration = Duration::from_millis(200);
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 impl EventLoop {
-    /// Takes connections out of the backlog until it is empty: under edge triggers nothing would report the rest.
+    /// Takes connections out of the backlog until it is empty: under edge triggers nothing would
+    /// report the rest.
     pub(super) fn accept(&mut self, key: usize) {
         if let Some(source) = self.sources.get(key) {
             self.observers.trace(source.id, || Step::TurnBegan);
@@ -74,8 +75,9 @@ impl EventLoop {
         }
     }
 
-    /// Sets a listener aside until something closes, until `retry` has passed, or until another peer connects. To ask
-    /// again at once would spin; never to ask again would stall, because its edge was reported already.
+    /// Sets a listener aside until something closes, until `retry` has passed, or until another
+    /// peer connects. To ask again at once would spin; never to ask again would stall, because its
+    /// edge was reported already.
     fn pause_accept(&mut self, key: usize, id: SourceId, retry: Option<Duration>) {
         self.observers.trace(id, || Step::AcceptPaused { out_of_fds: retry.is_some() });
         self.sources.pause(key);
@@ -98,7 +100,8 @@ impl EventLoop {
     }
 }
 
-/// Returns whether descriptors or memory ran out (accept(2)). To wait helps; to ask again at once does not.
+/// Returns whether descriptors or memory ran out (accept(2)). To wait helps; to ask again at once
+/// does not.
 fn is_exhaustion(e: &io::Error) -> bool {
     matches!(Errno::from_io_error(e), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }

@@ -1,8 +1,9 @@
 //! The loop: wait for the ready set, and give each ready source its turn.
 //!
-//! It owns three things: `sources`, with the poller; `timers`, with the clock; and the observers, who are shown each step
-//! (`tracing`). It knows no protocol and no file. It must never block anywhere but in its poll, and never
-//! let one source keep the others waiting. Read [`EventLoop::turn`] first, beside the `select()` program that it mirrors.
+//! It owns three things: `sources`, with the poller; `timers`, with the clock; and the observers,
+//! who are shown each step (`tracing`). It knows no protocol and no file. It must never block
+//! anywhere but in its poll, and never let one source keep the others waiting. Read
+//! [`EventLoop::turn`] first, beside the `select()` program that it mirrors.
 
 mod accept;
 mod ready;
@@ -49,7 +50,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// Close a connection whose peer accepts no data for this long.
     pub send_timeout: Option<Duration>,
-    /// Close the connections that are left this long after the loop began to [drain](EventLoop::drain).
+    /// Close the connections that are left this long after the loop began to
+    /// [drain](EventLoop::drain).
     pub drain_timeout: Option<Duration>,
 }
 
@@ -119,8 +121,8 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Sleeps until a source is ready or a timer is due, or not at all while work is left over. Then reads the clock and
-    /// remembers each event on its source.
+    /// Sleeps until a source is ready or a timer is due, or not at all while work is left over.
+    /// Then reads the clock and remembers each event on its source.
     fn wait(&mut self) -> io::Result<()> {
         let carried = self.sources.ready_count();
         let by = self.shutdown.and_then(|shutdown| shutdown.deadline);
@@ -233,8 +235,8 @@ impl EventLoop {
         }
     }
 
-    /// Calls each source whose time has come: a deadline has passed, or it asked to be called again. Those beyond the
-    /// budget are called in the next turn.
+    /// Calls each source whose time has come: a deadline has passed, or it asked to be called
+    /// again. Those beyond the budget are called in the next turn.
     fn run_timers(&mut self) {
         let now = self.timers.clock.now();
         for _ in 0..TIMER_BUDGET {
@@ -288,7 +290,8 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Calls `source` before anything is served, in each turn in which `fd` has become readable. Traces call it `name`.
+    /// Calls `source` before anything is served, in each turn in which `fd` has become readable.
+    /// Traces call it `name`.
     ///
     /// # Errors
     /// The poller does not take the descriptor.

@@ -1,7 +1,8 @@
 //! The ready queue: the order in which sources have their turns.
 //!
-//! The poller reports each readiness once, and never again what is left over when a budget ends. So each source that has
-//! something to do is in this queue, once, and goes to its back when its turn ends before its work does.
+//! The poller reports each readiness once, and never again what is left over when a budget ends. So
+//! each source that has something to do is in this queue, once, and goes to its back when its turn
+//! ends before its work does.
 
 use std::collections::VecDeque;
 
@@ -33,8 +34,8 @@ impl Ready {
         }
     }
 
-    /// Takes the key at the front. Its source may be closed by now and the key reused: such a turn costs one call that
-    /// would block, and nothing else.
+    /// Takes the key at the front. Its source may be closed by now and the key reused: such a turn
+    /// costs one call that would block, and nothing else.
     pub fn pop(&mut self) -> Option<usize> {
         let key = self.queue.pop_front()?;
         self.queued[key] = false;

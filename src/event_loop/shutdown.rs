@@ -20,7 +20,8 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Begins to [drain](EventLoop::drain) the loop. It returns at once, and may be called more than once.
+    /// Begins to [drain](EventLoop::drain) the loop. It returns at once, and may be called more
+    /// than once.
     ///
     /// # Errors
     /// The system does not wake the loop.
@@ -54,8 +55,8 @@ impl EventLoop {
         self.sources.waker().map(|waker| Handle { waker })
     }
 
-    /// Begins an orderly end: stops listening, closes idle connections, and finishes the responses under way until the
-    /// drain timeout.
+    /// Begins an orderly end: stops listening, closes idle connections, and finishes the responses
+    /// under way until the drain timeout.
     pub fn drain(&mut self) {
         if self.shutdown.is_some() {
             return;
@@ -70,7 +71,8 @@ impl EventLoop {
         }
         self.sources.take_paused();
         for key in self.sources.keys(|kind| matches!(kind, SourceKind::Connection(_))) {
-            // One last look: a request that has come is answered, even if the poller has not reported it yet.
+            // One last look: a request that has come is answered, even if the poller has not
+            // reported it yet.
             if let Some(source) = self.sources.get_mut(key) {
                 source.ready.readable = true;
                 self.sources.push_ready(key);

@@ -1,7 +1,8 @@
-//! Signals as a source of the loop: SIGINT and SIGTERM end it, SIGUSR1 toggles the on-demand observer.
+//! Signals as a source of the loop: SIGINT and SIGTERM end it, SIGUSR1 toggles the on-demand
+//! observer.
 //!
-//! A handler may do almost nothing (signal-safety(7)), so it writes a byte into a socket pair. The poller has the other
-//! end: no signal is missed between the last look and the call that sleeps.
+//! A handler may do almost nothing (signal-safety(7)), so it writes a byte into a socket pair. The
+//! poller has the other end: no signal is missed between the last look and the call that sleeps.
 
 use std::{
     io,
@@ -21,8 +22,8 @@ use super::{
 use crate::trace::{SourceId, Step};
 
 impl EventLoop {
-    /// Makes SIGINT and SIGTERM begin an [orderly end](EventLoop::drain). A second one ends the process at once, with exit
-    /// code 128 + its number. SIGUSR1 attaches or detaches the
+    /// Makes SIGINT and SIGTERM begin an [orderly end](EventLoop::drain). A second one ends the
+    /// process at once, with exit code 128 + its number. SIGUSR1 attaches or detaches the
     /// [on-demand observer](EventLoop::set_on_demand_observer).
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Everything that can be polled: a closed set.
 //!
-//! One slab of sources is what `rlist` is in the `select()` program. A source's key in it is its token at the poller.
+//! One slab of sources is what `rlist` is in the `select()` program. A source's key in it is its
+//! token at the poller.
 
 use std::{
     io,
@@ -37,7 +38,8 @@ pub struct Source {
     pub retry_at: Option<Instant>,
 }
 
-/// What kind of source it is. Rare ones are boxed, because every connection has room for the largest.
+/// What kind of source it is. Rare ones are boxed, because every connection has room for the
+/// largest.
 pub enum SourceKind {
     Listener(Listener),
     Connection(Box<Connection>),
@@ -78,7 +80,8 @@ impl Source {
         self.with_pollable(|pollable| registry.register(pollable, Token(key), Interest::READABLE))
     }
 
-    /// Asks the poller about writability too (`wlist.append`), or no longer. Returns whether that changed anything.
+    /// Asks the poller about writability too (`wlist.append`), or no longer. Returns whether that
+    /// changed anything.
     pub fn arm(&mut self, registry: &Registry, key: usize, writable: bool) -> io::Result<bool> {
         if self.is_armed == writable {
             return Ok(false);

@@ -76,7 +76,8 @@ impl Sources {
         Ok(Arc::clone(self.waker.insert(waker)))
     }
 
-    /// Removes a source. To drop it closes its descriptor, which takes it out of the poller (epoll(7)).
+    /// Removes a source. To drop it closes its descriptor, which takes it out of the poller
+    /// (epoll(7)).
     pub fn remove(&mut self, key: usize) -> Option<Source> {
         let source = self.slab.try_remove(key)?;
         self.open -= usize::from(matches!(source.kind, SourceKind::Connection(_)));
@@ -129,7 +130,8 @@ impl Sources {
         SourceId::Udp(self.udp_sockets)
     }
 
-    /// Asks the poller about writability of `key` too, or no longer. Returns whether that changed anything.
+    /// Asks the poller about writability of `key` too, or no longer. Returns whether that changed
+    /// anything.
     ///
     /// # Errors
     /// The poller refuses.
@@ -154,8 +156,8 @@ impl Sources {
         }
     }
 
-    /// Remembers each event of the last poll on its source, and queues the source. An event is a hint: a stale one costs
-    /// a call that would block.
+    /// Remembers each event of the last poll on its source, and queues the source. An event is a
+    /// hint: a stale one costs a call that would block.
     pub fn note_events(&mut self) {
         for event in &self.events {
             let key = event.token().0;

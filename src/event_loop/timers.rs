@@ -1,7 +1,8 @@
 //! The timer queue: which source is to be called when, and so how long the poll may sleep.
 //!
-//! Each key has at most one entry, which may be *earlier* than its time but never later. So moving a deadline further
-//! away, as every request does, is one comparison; the entry is moved when its time has come.
+//! Each key has at most one entry, which may be *earlier* than its time but never later. So moving
+//! a deadline further away, as every request does, is one comparison; the entry is moved when its
+//! time has come.
 
 use std::{
     collections::BTreeSet,
@@ -26,8 +27,8 @@ impl Timers {
         Timers { clock, queue: BTreeSet::new(), entries: Vec::new(), warned_at: None }
     }
 
-    /// Sets the time of `key`. A later time, or none, keeps the earlier entry: whoever takes it out by
-    /// [`Timers::pop_due`] too early sets the rest.
+    /// Sets the time of `key`. A later time, or none, keeps the earlier entry: whoever takes it out
+    /// by [`Timers::pop_due`] too early sets the rest.
     pub fn set(&mut self, key: usize, time: Option<Instant>) {
         if key >= self.entries.len() {
             self.entries.resize(key + 1, None);
@@ -47,8 +48,8 @@ impl Timers {
         }
     }
 
-    /// Returns how long a poll may sleep: until the nearest entry or until `by`, whichever is earlier. `None`: without
-    /// end.
+    /// Returns how long a poll may sleep: until the nearest entry or until `by`, whichever is
+    /// earlier. `None`: without end.
     pub fn timeout(&self, by: Option<Instant>) -> Option<Duration> {
         let next = self.queue.first().map(|(at, _)| *at);
         self.clock.until(next.into_iter().chain(by).min())

@@ -1,5 +1,5 @@
-//! What the loop shows its observers: which sources there are, and for which it woke. What the kernel reports and our
-//! own carried-over work are never mixed.
+//! What the loop shows its observers: which sources there are, and for which it woke. What the
+//! kernel reports and our own carried-over work are never mixed.
 
 use std::net::SocketAddr;
 

@@ -21,7 +21,8 @@ pub struct UdpSource {
     pub socket: UdpSocket,
     pub address: SocketAddr,
     protocol: Box<dyn DatagramProtocol>,
-    /// An answer that met a full send buffer, and its destination. No more is received until it is sent.
+    /// An answer that met a full send buffer, and its destination. No more is received until it is
+    /// sent.
     unsent: Option<(Vec<u8>, SocketAddr)>,
 }
 
@@ -31,8 +32,8 @@ impl UdpSource {
         UdpSource { socket, address, protocol, unsent: None }
     }
 
-    /// Receives datagrams into `buffer` and answers each, until none is left, the send buffer is full, or the budget is
-    /// used up.
+    /// Receives datagrams into `buffer` and answers each, until none is left, the send buffer is
+    /// full, or the budget is used up.
     pub fn handle(&mut self, ready: &mut Readiness, buffer: &mut [u8], cx: &mut Context<'_>) -> Want {
         for _ in 0..DATAGRAM_BUDGET {
             if let Some((answer, to)) = self.unsent.take() {
@@ -86,8 +87,8 @@ fn is_itself(from: SocketAddr, own: SocketAddr) -> bool {
     from.port() == own.port() && (own.ip() == from.ip() || own.ip().is_unspecified())
 }
 
-/// Returns what is left to send: the whole answer if the send buffer is full, otherwise nothing. A datagram that cannot
-/// be sent at all is lost, as datagrams are.
+/// Returns what is left to send: the whole answer if the send buffer is full, otherwise nothing. A
+/// datagram that cannot be sent at all is lost, as datagrams are.
 fn unsent(
     sent: io::Result<usize>,
     answer: &[u8],

@@ -1,10 +1,11 @@
 //! HTTP for files, and nothing but HTTP: bytes in, a response plan out.
 //!
-//! This folder is pure. It opens no file, touches no socket and reads no clock; it is given bytes and metadata, and
-//! returns what to answer. Everything in it is tested in tables: whole, byte by byte, with trailing data.
+//! This folder is pure. It opens no file, touches no socket and reads no clock; it is given bytes
+//! and metadata, and returns what to answer. Everything in it is tested in tables: whole, byte by
+//! byte, with trailing data.
 //!
-//! [`parse`] finds the request in the input, [`Request::validate`] returns the path that it asks for, [`Plan`] decides
-//! the response.
+//! [`parse`] finds the request in the input, [`Request::validate`] returns the path that it asks
+//! for, [`Plan`] decides the response.
 
 mod negotiation;
 mod policy;
@@ -44,5 +45,6 @@ pub const MAX_LINE: usize = 8 * 1024;
 pub const MAX_HEAD: usize = 16 * 1024;
 /// The most field lines of a head; more are a 431.
 pub const MAX_FIELDS: usize = 64;
-/// The longest request body that is skipped, in bytes as received; a longer one ends the connection.
+/// The longest request body that is skipped, in bytes as received; a longer one ends the
+/// connection.
 pub const MAX_BODY: usize = 32 * 1024;

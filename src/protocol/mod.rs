@@ -1,8 +1,8 @@
 //! The boundary: all that the loop and the services share.
 //!
-//! The loop moves bytes and knows no protocol; a protocol decides and does no I/O. Between them stand one trait for
-//! streams, one for datagrams, one for descriptors that are read before anything is served, and the [`Outbox`] that a
-//! protocol fills and a connection empties.
+//! The loop moves bytes and knows no protocol; a protocol decides and does no I/O. Between them
+//! stand one trait for streams, one for datagrams, one for descriptors that are read before
+//! anything is served, and the [`Outbox`] that a protocol fills and a connection empties.
 
 mod outbox;
 
@@ -20,9 +20,9 @@ use crate::{
 pub trait Protocol {
     /// Parses as much of `input` as it can and puts the response into `out`.
     ///
-    /// `input` is all that was received and not yet consumed; the rest comes again, with more behind it. This is called
-    /// only while `out` has room. It should stop after one response and return [`Progress::Again`], so that the loop can
-    /// check the room and its budgets.
+    /// `input` is all that was received and not yet consumed; the rest comes again, with more
+    /// behind it. This is called only while `out` has room. It should stop after one response and
+    /// return [`Progress::Again`], so that the loop can check the room and its budgets.
     fn receive(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Received;
 
     /// Continues a response after [`Progress::Yield`], in a later turn in which `out` has room.
@@ -30,16 +30,16 @@ pub trait Protocol {
         Progress::Again
     }
 
-    /// Returns how long to wait for input, and the close reason if it does not come. `partial`: the beginning of a
-    /// message has been received.
+    /// Returns how long to wait for input, and the close reason if it does not come. `partial`: the
+    /// beginning of a message has been received.
     fn timeout(&self, partial: bool) -> Timeout;
 
-    /// Puts a last response into `out`, if there is one: the rest of the message that begins with `partial` did not come
-    /// in time.
+    /// Puts a last response into `out`, if there is one: the rest of the message that begins with
+    /// `partial` did not come in time.
     fn on_timeout(&mut self, _partial: &[u8], _out: &mut Outbox, _cx: &mut Context<'_>) {}
 
-    /// Called when the socket has taken more of the outbox: `sent` bytes since the connection began, which is an
-    /// [`Outbox::position`].
+    /// Called when the socket has taken more of the outbox: `sent` bytes since the connection
+    /// began, which is an [`Outbox::position`].
     fn on_sent(&mut self, _sent: u64, _clock: &Clock) {}
 
     /// Called when the connection is closed; the socket took nothing beyond `sent`.
@@ -50,8 +50,9 @@ pub trait Protocol {
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Received {
-    /// How many bytes were parsed, from the beginning of the input. More than the input's length is a fault of the
-    /// protocol: the loop logs an error and closes the connection with [`CloseReason::Limit`].
+    /// How many bytes were parsed, from the beginning of the input. More than the input's length is
+    /// a fault of the protocol: the loop logs an error and closes the connection with
+    /// [`CloseReason::Limit`].
     pub consumed: usize,
     /// How the connection goes on.
     pub progress: Progress,
@@ -65,11 +66,12 @@ pub enum Progress {
     NeedInput,
     /// The rest of the input may hold another message.
     Again,
-    /// The response is not finished: call [`Protocol::resume`] in the next turn in which the outbox has room. A response
-    /// that takes long to make is made in pieces this way, and keeps no other connection waiting.
+    /// The response is not finished: call [`Protocol::resume`] in the next turn in which the outbox
+    /// has room. A response that takes long to make is made in pieces this way, and keeps no other
+    /// connection waiting.
     Yield,
-    /// Send what is in the outbox, then close. [`CloseReason::Done`]: neither side has more to say; otherwise the peer may
-    /// still be sending input that is not read.
+    /// Send what is in the outbox, then close. [`CloseReason::Done`]: neither side has more to say;
+    /// otherwise the peer may still be sending input that is not read.
     Close(CloseReason),
 }
 
@@ -110,7 +112,8 @@ impl Context<'_> {
     }
 }
 
-/// The pieces of long work (a fraction of a millisecond each) that one turn has room for, all sources together.
+/// The pieces of long work (a fraction of a millisecond each) that one turn has room for, all
+/// sources together.
 #[derive(Debug, Default)]
 pub struct WorkBudget {
     left: usize,
@@ -125,7 +128,8 @@ impl WorkBudget {
         self.left = WorkBudget::PIECES;
     }
 
-    /// Takes one piece. Returns `false` if there is none left: yield, and ask again in the next turn.
+    /// Takes one piece. Returns `false` if there is none left: yield, and ask again in the next
+    /// turn.
     #[must_use]
     pub fn take(&mut self) -> bool {
         let has_one = self.left > 0;

@@ -1,7 +1,8 @@
 //! What is still to be sent on one connection: bytes, and one body behind them.
 //!
-//! A protocol fills it, a connection empties it. It holds data and does no I/O. Its size is bounded because nothing is
-//! put in unless it [has room](Outbox::has_room); the outbox of a silent connection holds no buffer at all.
+//! A protocol fills it, a connection empties it. It holds data and does no I/O. Its size is bounded
+//! because nothing is put in unless it [has room](Outbox::has_room); the outbox of a silent
+//! connection holds no buffer at all.
 
 use std::{mem, ops::Range, os::fd::BorrowedFd, rc::Rc, time::Duration};
 
@@ -49,8 +50,9 @@ pub trait FileBody {
     /// Notes that the socket took the next `n` bytes.
     fn advance(&mut self, n: u64);
 
-    /// Returns how many of the next `at_most` bytes can be sent without waiting for a disk. `buffer` is free to be
-    /// written to; `probe`: false sends without asking, because somebody has to know whether the peer takes anything.
+    /// Returns how many of the next `at_most` bytes can be sent without waiting for a disk.
+    /// `buffer` is free to be written to; `probe`: false sends without asking, because somebody has
+    /// to know whether the peer takes anything.
     fn sendable(&mut self, at_most: usize, probe: bool, buffer: &mut [u8], clock: &Clock) -> Sendable;
 }
 
@@ -111,7 +113,8 @@ impl Outbox {
         &mut self.bytes
     }
 
-    /// Puts a body behind the bytes; the outbox has no room until it is sent. An empty body is dropped.
+    /// Puts a body behind the bytes; the outbox has no room until it is sent. An empty body is
+    /// dropped.
     pub fn put(&mut self, body: Body) {
         debug_assert!(self.body.is_none(), "one body at a time");
         if body.left() > 0 {
@@ -124,7 +127,8 @@ impl Outbox {
         self.total_sent
     }
 
-    /// The position of the next byte to be put in, counted from 0 at the beginning of the connection.
+    /// The position of the next byte to be put in, counted from 0 at the beginning of the
+    /// connection.
     pub fn position(&self) -> u64 {
         self.total_sent + self.unsent().len() as u64 + self.body.as_ref().map_or(0, Body::left)
     }
@@ -169,7 +173,8 @@ impl Outbox {
         }
     }
 
-    /// Works on the loop's spare buffer from now on, unless something is unsent. [`Outbox::return_buffer`] ends that.
+    /// Works on the loop's spare buffer from now on, unless something is unsent.
+    /// [`Outbox::return_buffer`] ends that.
     pub fn lend_buffer(&mut self, spare: &mut Vec<u8>) {
         if self.bytes.is_empty() {
             mem::swap(&mut self.bytes, spare);

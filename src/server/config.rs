@@ -8,7 +8,8 @@ use crate::{
     services::{LogFormat, Timeouts},
 };
 
-/// Everything that can be set. Start from [`Config::new`] and assign to fields. `None` in a time limit: no limit.
+/// Everything that can be set. Start from [`Config::new`] and assign to fields. `None` in a time
+/// limit: no limit.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -38,15 +39,19 @@ pub struct Config {
     pub cors: Option<Cors>,
     /// Header fields to add to responses.
     pub headers: Vec<HeaderRule>,
-    /// Learn of changed files from inotify, where the system has it; otherwise `stat` cached files in every turn.
+    /// Learn of changed files from inotify, where the system has it; otherwise `stat` cached files
+    /// in every turn.
     pub inotify: bool,
-    /// Hosts to answer requests for, beside this machine's own, when listening on loopback only; `*`: any host.
+    /// Hosts to answer requests for, beside this machine's own, when listening on loopback only;
+    /// `*`: any host.
     pub allow_hosts: Vec<String>,
-    /// The sentence that a client reads whose host is not allowed. It goes into an HTML page as it is.
+    /// The sentence that a client reads whose host is not allowed. It goes into an HTML page as it
+    /// is.
     pub host_refusal: Option<&'static str>,
     /// The file that answers navigation to a missing file, as a path in `dir`.
     pub spa: Option<String>,
-    /// Connections open at once; further peers wait in the backlog. `None`: as many as the open-file limit allows.
+    /// Connections open at once; further peers wait in the backlog. `None`: as many as the
+    /// open-file limit allows.
     pub max_connections: Option<usize>,
     /// How long a client may take to send a request, and between two.
     pub timeouts: Timeouts,

@@ -129,7 +129,8 @@ impl HttpServer {
         self.event_loop.add_udp(socket, Box::new(protocol))
     }
 
-    /// Calls `source` before anything is served, in each turn in which `fd` has become readable. Traces call it `name`.
+    /// Calls `source` before anything is served, in each turn in which `fd` has become readable.
+    /// Traces call it `name`.
     ///
     /// # Errors
     /// The poller does not take the descriptor.
@@ -155,8 +156,8 @@ impl HttpServer {
         self.event_loop.add_observer(observer);
     }
 
-    /// Sets the observer that SIGUSR1 attaches and detaches, once [`HttpServer::handle_signals`] was called. `now`: it is
-    /// attached at once.
+    /// Sets the observer that SIGUSR1 attaches and detaches, once [`HttpServer::handle_signals`]
+    /// was called. `now`: it is attached at once.
     pub fn set_on_demand_observer(&mut self, observer: Box<dyn Observer>, now: bool) {
         self.event_loop.set_on_demand_observer(observer);
         if now {
@@ -164,9 +165,10 @@ impl HttpServer {
         }
     }
 
-    /// Makes SIGINT and SIGTERM an orderly end: [`HttpServer::serve_forever`] returns when the responses under way are sent.
-    /// A second signal ends the process at once, with 128 + its number. SIGUSR1 attaches or detaches the
-    /// [on-demand observer](HttpServer::set_on_demand_observer).
+    /// Makes SIGINT and SIGTERM an orderly end: [`HttpServer::serve_forever`] returns when the
+    /// responses under way are sent. A second signal ends the process at once, with 128 + its
+    /// number. SIGUSR1 attaches or detaches the [on-demand
+    /// observer](HttpServer::set_on_demand_observer).
     ///
     /// # Errors
     /// The system does not install the handlers: sigaction(2).
@@ -182,8 +184,8 @@ impl HttpServer {
         self.event_loop.stop_handle()
     }
 
-    /// Serves until a [signal](HttpServer::handle_signals) or a [`Handle`] stops the server and the responses under way are
-    /// sent.
+    /// Serves until a [signal](HttpServer::handle_signals) or a [`Handle`] stops the server and the
+    /// responses under way are sent.
     ///
     /// # Errors
     /// The poller failed: epoll_wait(2).
@@ -194,7 +196,8 @@ impl HttpServer {
         Ok(())
     }
 
-    /// Takes one turn of the loop, for those who advance it step by step. Then writes the access log of that turn.
+    /// Takes one turn of the loop, for those who advance it step by step. Then writes the access
+    /// log of that turn.
     ///
     /// # Errors
     /// The poller failed: epoll_wait(2).
@@ -265,7 +268,8 @@ fn http_service(
     Ok(HttpService::new(Rc::clone(site), config.timeouts).with_url_options(options).with_policy(policy))
 }
 
-/// Returns the hosts that requests may be for while only this machine can connect: its own, and those that were configured.
+/// Returns the hosts that requests may be for while only this machine can connect: its own, and
+/// those that were configured.
 fn host_allowlist(config: &Config) -> Result<HostAllowlist, StartError> {
     let allowed = HostAllowlist::local_plus(config.allow_hosts.iter().map(String::as_str))
         .map_err(|name| StartError::AllowedHost(name.to_owned()))?;

@@ -13,7 +13,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::error::StartError;
 
-/// Connections that the kernel completes before they are accepted; it has a bound of its own (`somaxconn`, listen(2)).
+/// Connections that the kernel completes before they are accepted; it has a bound of its own
+/// (`somaxconn`, listen(2)).
 const BACKLOG: i32 = 4096;
 /// Descriptors that are not for connections and their files: listeners, the poller, signals, logs.
 const RESERVED_DESCRIPTORS: u64 = 64;
@@ -49,7 +50,8 @@ pub fn bind_host(
     }
 }
 
-/// Makes a listening socket: socket, setsockopt, bind and listen, as `create_socket` and `bind` of the course do.
+/// Makes a listening socket: socket, setsockopt, bind and listen, as `create_socket` and `bind` of
+/// the course do.
 ///
 /// # Errors
 /// The address is taken, is not one of this machine, or needs a privilege.
@@ -76,8 +78,8 @@ pub fn is_local(address: &SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
 
-/// Raises the soft open-file limit to the hard one, and returns it. It is for a program to call: a library leaves the limits
-/// of its process alone.
+/// Raises the soft open-file limit to the hard one, and returns it. It is for a program to call: a
+/// library leaves the limits of its process alone.
 pub fn raise_open_file_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
@@ -90,7 +92,8 @@ fn open_file_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::from(u32::MAX))
 }
 
-/// Returns how many connections the open-file limit allows, if each of them downloads a file of its own.
+/// Returns how many connections the open-file limit allows, if each of them downloads a file of its
+/// own.
 pub fn connections_by_open_files() -> usize {
     let limit = open_file_limit();
     let free = limit - RESERVED_DESCRIPTORS.min(limit / 2);

@@ -1,4 +1,5 @@
-//! Echo, by stream and by datagram: the smallest services there are, and a second answer to "what is a protocol?".
+//! Echo, by stream and by datagram: the smallest services there are, and a second answer to "what
+//! is a protocol?".
 
 use std::net::SocketAddr;
 

@@ -1,9 +1,11 @@
-//! What the site knows of its paths, kept in memory and never stale: small files, and paths where nothing is.
+//! What the site knows of its paths, kept in memory and never stale: small files, and paths where
+//! nothing is.
 //!
-//! Nothing is served from here unless it is known to be as it was read. Each entry has one [`Freshness`]: inotify reports
-//! its changes, or one `stat` in each turn checks it, or it is due. A file that is due is opened again, to see whether its
-//! path still leads there *beneath the root*, and read again: a store through a shared memory map, into a page that was
-//! written to before, leaves no trace in a file's status. Every entry is due within a second.
+//! Nothing is served from here unless it is known to be as it was read. Each entry has one
+//! [`Freshness`]: inotify reports its changes, or one `stat` in each turn checks it, or it is due.
+//! A file that is due is opened again, to see whether its path still leads there *beneath the
+//! root*, and read again: a store through a shared memory map, into a page that was written to
+//! before, leaves no trace in a file's status. Every entry is due within a second.
 
 use std::rc::Rc;
 
@@ -110,7 +112,8 @@ impl<D: Describe> Cache<D> {
         self.absent.push(key.into());
     }
 
-    /// Reads what inotify reports and drops what has changed. Returns whether anything was reported.
+    /// Reads what inotify reports and drops what has changed. Returns whether anything was
+    /// reported.
     pub fn apply_changes(&mut self) -> bool {
         let Some(inotify) = &mut self.inotify else { return false };
         let changes = inotify.read();

@@ -1,7 +1,8 @@
-//! Reading a directory a few entries at a time: it may hold any number, and no connection is to wait for all of them.
+//! Reading a directory a few entries at a time: it may hold any number, and no connection is to
+//! wait for all of them.
 //!
-//! Entries that could not be requested are left out: hidden names, links that lead nowhere or out of the site, and what is
-//! neither file nor directory.
+//! Entries that could not be requested are left out: hidden names, links that lead nowhere or out
+//! of the site, and what is neither file nor directory.
 
 use std::{cell::Cell, os::fd::OwnedFd, rc::Rc, time::SystemTime};
 
@@ -50,7 +51,8 @@ impl RowQuota {
     /// Takes one row.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] where this listing alone has all rows, [`Error::Busy`] where all listings together have them.
+    /// [`Error::TooLarge`] where this listing alone has all rows, [`Error::Busy`] where all
+    /// listings together have them.
     pub fn take_one(&mut self) -> Result<(), Error> {
         if self.total.get() >= MAX_ROWS {
             return Err(if self.taken >= MAX_ROWS { Error::TooLarge } else { Error::Busy });
@@ -91,7 +93,8 @@ impl DirectoryReader {
         Ok(DirectoryReader { dir, path, dotfiles, depth })
     }
 
-    /// Reads the next `count` entries and hands those that are shown to `put`. Returns whether there may be more.
+    /// Reads the next `count` entries and hands those that are shown to `put`. Returns whether
+    /// there may be more.
     ///
     /// # Errors
     /// The directory cannot be read, or an error of `put`.

@@ -71,7 +71,8 @@ impl<D: Describe> Entry<D> {
         self.found.as_ref().is_some_and(|file| file.matches_stat(&self.path, root.fd(), AtFlags::empty()))
     }
 
-    /// Returns whether the path still leads to the file beneath the root, and reading it gives the same.
+    /// Returns whether the path still leads to the file beneath the root, and reading it gives the
+    /// same.
     pub fn is_found_again(&self, root: &RootDir, queue: &Rc<DiskQueue>, clock: &Clock) -> bool {
         let read_again = || {
             let fd = root.open(&self.path, FOR_READING).ok()?;
@@ -89,8 +90,9 @@ impl<D: Describe> Entry<D> {
     }
 }
 
-/// Returns when an entry is due that is read now: after three quarters of a second at least, and a second at most. Files
-/// that were opened together, as those of a page are, are not all opened again in one turn.
+/// Returns when an entry is due that is read now: after three quarters of a second at least, and a
+/// second at most. Files that were opened together, as those of a page are, are not all opened
+/// again in one turn.
 pub fn due(now: Instant, jitter: u32) -> Instant {
     let part = jitter.wrapping_mul(0x9e37_79b9) >> 24; // by the golden ratio, neighbours are far apart
     now + RECHECK_AFTER - RECHECK_AFTER / 4 * part / 256

@@ -7,7 +7,8 @@ use rustix::io::Errno;
 /// Why the site does not give what was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Error {
-    /// Nothing servable is there: it is missing, leads out of the root, or is neither file nor directory.
+    /// Nothing servable is there: it is missing, leads out of the root, or is neither file nor
+    /// directory.
     NotFound,
     /// The system denies access.
     Forbidden,
@@ -23,7 +24,8 @@ pub enum Error {
 impl From<Errno> for Error {
     fn from(errno: Errno) -> Error {
         match errno {
-            // XDEV: leads out of the root. LOOP: links without end, or made up by the kernel. NXIO: a socket.
+            // XDEV: leads out of the root. LOOP: links without end, or made up by the kernel. NXIO:
+            // a socket.
             Errno::NOENT
             | Errno::NOTDIR
             | Errno::XDEV

@@ -16,14 +16,15 @@ use super::{
     stamp::{COARSE_CLOCK, FileStamp, has_settled, is_older, is_past, plausible_mtime},
 };
 
-/// Up to this length, in bytes, a file is read into memory; a longer one is sent by sendfile(2). A socket takes only a part
-/// at once of what is longer than about 124 KiB, and then a copy costs twice as much.
+/// Up to this length, in bytes, a file is read into memory; a longer one is sent by sendfile(2). A
+/// socket takes only a part at once of what is longer than about 124 KiB, and then a copy costs
+/// twice as much.
 pub const SMALL: u64 = 120 * 1024;
 
 /// What a service makes of a file once for each reading, and keeps beside it.
 pub trait Describe {
-    /// Describes the file called `name` (for a variant the name of its original) that was read with `metadata`.
-    /// `extension`: what the name of a variant has behind that of its original.
+    /// Describes the file called `name` (for a variant the name of its original) that was read with
+    /// `metadata`. `extension`: what the name of a variant has behind that of its original.
     fn describe(name: &[u8], extension: Option<&'static str>, metadata: &Metadata) -> Self;
 
     /// How many bytes of memory it takes.
@@ -57,7 +58,8 @@ pub struct Metadata {
     pub len: u64,
     /// The modification time in whole seconds, if it is [plausible](plausible_mtime).
     pub modified: Option<SystemTime>,
-    /// The file was not modified within the last moments, in which its time cannot tell two versions apart.
+    /// The file was not modified within the last moments, in which its time cannot tell two
+    /// versions apart.
     pub is_mtime_settled: bool,
     /// And its modification time was never set by hand.
     pub is_mtime_genuine: bool,
@@ -69,8 +71,9 @@ pub struct Metadata {
 pub enum Version {
     /// The hash of the content (xxh3-128), for a file in memory.
     Hash(u128),
-    /// The status of a large file. The change time moves with every change. `read`: when a file was read, in nanoseconds
-    /// since the epoch, that was changed a moment ago and may be changed again without a new change time.
+    /// The status of a large file. The change time moves with every change. `read`: when a file was
+    /// read, in nanoseconds since the epoch, that was changed a moment ago and may be changed again
+    /// without a new change time.
     Status { changed: i128, inode: u64, read: Option<u128> },
 }
 
@@ -140,7 +143,8 @@ impl Reading {
 }
 
 impl<D> StaticFile<D> {
-    /// Returns whether the file may be cached: it is in memory, and any later change will show in its stamp.
+    /// Returns whether the file may be cached: it is in memory, and any later change will show in
+    /// its stamp.
     pub fn is_cacheable(&self) -> bool {
         !self.is_racy && matches!(self.content, Content::Memory(_))
     }
@@ -150,12 +154,14 @@ impl<D> StaticFile<D> {
         !is_older(self.stamp.modified, original.stamp.modified)
     }
 
-    /// Returns whether the file at `path` below the directory `root` still has the stamp of the file that was read.
+    /// Returns whether the file at `path` below the directory `root` still has the stamp of the
+    /// file that was read.
     pub fn matches_stat(&self, path: &[u8], root: &OwnedFd, flags: AtFlags) -> bool {
         statat(root, path, flags).is_ok_and(|stat| FileStamp::of(&stat) == self.stamp)
     }
 
-    /// Returns whether `later`, a second reading of the same path, is the same file with the same content and version.
+    /// Returns whether `later`, a second reading of the same path, is the same file with the same
+    /// content and version.
     pub fn matches(&self, later: &Reading) -> bool {
         // The version of a file in memory is the hash of its content.
         self.stamp == later.stamp && self.metadata == later.metadata && later.is_cacheable()
@@ -194,7 +200,8 @@ fn read(file: &Rc<File>, len: u64, queue: &Rc<DiskQueue>) -> io::Result<Content>
             Err(e) => return Err(e),
         }
         if at == bytes.len() {
-            // Longer than its status says: it grows, or it is one of the kernel's, whose length is 0.
+            // Longer than its status says: it grows, or it is one of the kernel's, whose length is
+            // 0.
             bytes.resize((at * 2).clamp(4096, SMALL as usize + 1), 0);
         }
     }

@@ -1,9 +1,11 @@
-//! Word from the kernel of changed files, so that a cached file needs no `stat` in every turn: inotify(7).
+//! Word from the kernel of changed files, so that a cached file needs no `stat` in every turn:
+//! inotify(7).
 //!
-//! The file itself is watched, by whatever path it is written to, and so is every directory on the way to it. Not trusted
-//! to inotify are paths with links in them, file systems other than the root's, and those that other machines write to. It
-//! reports no stores through a shared memory map, no asynchronous writes of the kernel (io_submit(2)), and no mounts. All
-//! these are found when the path is opened again, within a second.
+//! The file itself is watched, by whatever path it is written to, and so is every directory on the
+//! way to it. Not trusted to inotify are paths with links in them, file systems other than the
+//! root's, and those that other machines write to. It reports no stores through a shared memory
+//! map, no asynchronous writes of the kernel (io_submit(2)), and no mounts. All these are found
+//! when the path is opened again, within a second.
 
 use std::{
     collections::HashMap,
@@ -28,8 +30,8 @@ const MAX_DIRECTORIES: usize = 10_000;
 /// At most this many events are read in one turn; more count as an overflow.
 const EVENT_BUDGET: usize = 16_384;
 
-/// File systems on which every change is made through this kernel (statfs(2)): ext4, XFS, Btrfs, tmpfs, F2FS. overlayfs is
-/// not among them: there a file that is written to becomes another one.
+/// File systems on which every change is made through this kernel (statfs(2)): ext4, XFS, Btrfs,
+/// tmpfs, F2FS. overlayfs is not among them: there a file that is written to becomes another one.
 const LOCAL: [FsWord; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2010];
 
 const FILE_EVENTS: WatchFlags =
@@ -85,8 +87,8 @@ impl Inotify {
         &self.fd
     }
 
-    /// Watches the file at `path`, which was read as `file` and is cached under `key`. Returns its watch descriptor, or
-    /// `None` if it cannot be watched or the path leads elsewhere by now.
+    /// Watches the file at `path`, which was read as `file` and is cached under `key`. Returns its
+    /// watch descriptor, or `None` if it cannot be watched or the path leads elsewhere by now.
     pub fn add<D>(&mut self, path: &[u8], key: &[u8], file: &StaticFile<D>, root: &RootDir) -> Option<i32> {
         if self.by_wd.len() - self.directories.len() >= MAX_FILES {
             return None;
@@ -109,7 +111,8 @@ impl Inotify {
         None
     }
 
-    /// Watches for something to appear at `path`, where nothing is. Returns whether inotify will report it.
+    /// Watches for something to appear at `path`, where nothing is. Returns whether inotify will
+    /// report it.
     pub fn watch_missing(&mut self, path: &[u8], root: &RootDir) -> bool {
         // A link that leads nowhere may lead somewhere without an event.
         self.watch_ancestors(path, root).is_some()

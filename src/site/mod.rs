@@ -1,12 +1,12 @@
-//! The site: the only access to the file system. A path goes in, a [`StaticFile`] comes out, or the [`Error`] that says
-//! why not.
+//! The site: the only access to the file system. A path goes in, a [`StaticFile`] comes out, or the
+//! [`Error`] that says why not.
 //!
-//! Only regular files beneath the root are opened, and the kernel enforces "beneath". Nothing is opened that could block:
-//! the type of a file is checked first. (A link is the operator's decision: one within the root may lead to a hidden file
-//! and show it.)
+//! Only regular files beneath the root are opened, and the kernel enforces "beneath". Nothing is
+//! opened that could block: the type of a file is checked first. (A link is the operator's
+//! decision: one within the root may lead to a hidden file and show it.)
 //!
-//! It knows no HTTP and no listing: what a service derives from a file, it [describes](Describe) itself. The site is also
-//! the loop's source of changed files (inotify).
+//! It knows no HTTP and no listing: what a service derives from a file, it [describes](Describe)
+//! itself. The site is also the loop's source of changed files (inotify).
 
 mod cache;
 mod directory;
@@ -54,7 +54,8 @@ use crate::{
 /// How long a directory and the paths in it are trusted to stay where they are.
 const RECHECK_AFTER: Duration = Duration::from_secs(1);
 
-/// How a file is opened after its type was checked. `NONBLOCK`: something else may have taken its place.
+/// How a file is opened after its type was checked. `NONBLOCK`: something else may have taken its
+/// place.
 const FOR_READING: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// A directory that is served; `D` is what the service derives from each file.
@@ -101,7 +102,8 @@ pub enum Resolved<D> {
     Directory,
 }
 
-/// The directory that was at the site's path when it was last checked, and what is known of its files.
+/// The directory that was at the site's path when it was last checked, and what is known of its
+/// files.
 struct State<D> {
     root: RootDir,
     /// Its device and inode. It is held open, so that no other directory can have them.
@@ -136,8 +138,9 @@ impl<D: Describe> Site<D> {
         &self.options
     }
 
-    /// Returns the descriptor that is readable when a file has changed, if there is one. Before anything is served in a
-    /// turn in which it is, this site is to be called as a [`PrioritySource`].
+    /// Returns the descriptor that is readable when a file has changed, if there is one. Before
+    /// anything is served in a turn in which it is, this site is to be called as a
+    /// [`PrioritySource`].
     pub fn changes(&self) -> Option<Rc<OwnedFd>> {
         self.changes.clone()
     }
@@ -172,8 +175,8 @@ impl<D: Describe> Site<D> {
         found
     }
 
-    /// Returns the variant of the file `original` at `path` whose name has `extension` behind it, if there is one and it
-    /// is not older.
+    /// Returns the variant of the file `original` at `path` whose name has `extension` behind it,
+    /// if there is one and it is not older.
     pub fn variant(
         &self,
         path: &SitePath<'_>,
@@ -219,8 +222,8 @@ impl<D: Describe> PrioritySource for Rc<Site<D>> {
 }
 
 impl<D: Describe> State<D> {
-    /// Opens the directory that is at the site's path now, if it is another one. Returns whether it is. One check in each
-    /// turn is enough; where nothing is, the old directory stays.
+    /// Opens the directory that is at the site's path now, if it is another one. Returns whether it
+    /// is. One check in each turn is enough; where nothing is, the old directory stays.
     fn reopen_if_replaced(&mut self, dir: &Path, options: &SiteOptions, clock: &Clock) -> bool {
         if self.checked_in == clock.turn() {
             return false;
@@ -254,7 +257,8 @@ impl<D: Describe> State<D> {
         extension: &'static str,
         clock: &Clock,
     ) -> Option<Rc<StaticFile<D>>> {
-        // No path has a NUL, so that no variant is taken for a file that was requested by its own name.
+        // No path has a NUL, so that no variant is taken for a file that was requested by its own
+        // name.
         self.key.clear();
         for piece in [path.bytes(), b"\0", extension.as_bytes()] {
             self.key.extend_from_slice(piece);
@@ -316,7 +320,8 @@ fn file_at(path: &SitePath<'_>, index: &str) -> Vec<u8> {
     if path.is_directory() { [path.bytes(), index.as_bytes()].concat() } else { path.bytes().to_vec() }
 }
 
-/// Converts the error of a system call about `file`. The operator is warned of what is not part of everyday life.
+/// Converts the error of a system call about `file`. The operator is warned of what is not part of
+/// everyday life.
 fn error(errno: Errno, file: &[u8]) -> Error {
     let error = Error::from(errno);
     if let Error::Io(errno) = error {

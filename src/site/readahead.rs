@@ -1,9 +1,10 @@
 //! Sending files that are not in memory without blocking the loop.
 //!
-//! epoll reports regular files as always ready, so sendfile(2) on a file outside the page cache blocks the whole loop. So
-//! before each large slice both its ends are probed with preadv2(2), `RWF_NOWAIT`: two short calls for each half megabyte.
-//! If the kernel would have to wait, it is asked to read ahead, and the slice is tried again in a millisecond. From then on
-//! every byte of the file is probed before it is sent, by reading it.
+//! epoll reports regular files as always ready, so sendfile(2) on a file outside the page cache
+//! blocks the whole loop. So before each large slice both its ends are probed with preadv2(2),
+//! `RWF_NOWAIT`: two short calls for each half megabyte. If the kernel would have to wait, it is
+//! asked to read ahead, and the slice is tried again in a millisecond. From then on every byte of
+//! the file is probed before it is sent, by reading it.
 //!
 //! [`ReadAhead`] is the policy and does no I/O; the functions below it probe.
 
@@ -28,16 +29,18 @@ use crate::{
     protocol::{FileBody, Sendable},
 };
 
-/// A slice of this size is sent without a probe: to wait for it takes no longer than to open a file. Kernels cut larger
-/// reads to about this size.
+/// A slice of this size is sent without a probe: to wait for it takes no longer than to open a
+/// file. Kernels cut larger reads to about this size.
 const SMALL_SLICE: usize = 128 * 1024;
 /// How much is read ahead at first; twice as much each time when something has come.
 const FIRST_REQUEST: u64 = 512 * 1024;
 /// How far read-ahead runs in front of what is sent.
 const MAX_AHEAD: u64 = 4 * 1024 * 1024;
-/// After this long without a byte, the slice is sent without a probe: only then does a disk report its faults.
+/// After this long without a byte, the slice is sent without a probe: only then does a disk report
+/// its faults.
 const GIVE_UP: Duration = Duration::from_secs(5);
-/// A probe takes some tenths of a millisecond, unless it had to wait for a place in the disk's queue.
+/// A probe takes some tenths of a millisecond, unless it had to wait for a place in the disk's
+/// queue.
 const SLOW_PROBE: Duration = Duration::from_millis(5);
 /// How long to wait before the next probe.
 const RETRY: Duration = Duration::from_millis(1);
@@ -145,7 +148,8 @@ struct Slice {
 /// What is known of a body that is being sent, and what follows from it.
 #[derive(Debug, Default)]
 struct ReadAhead {
-    /// The disk was asked to read up to this offset. The file was not in memory if this is ahead of what is sent.
+    /// The disk was asked to read up to this offset. The file was not in memory if this is ahead of
+    /// what is sent.
     requested: u64,
     /// When a probe first found nothing.
     waiting_since: Option<Instant>,
@@ -157,8 +161,9 @@ impl ReadAhead {
         self.requested > slice.offset
     }
 
-    /// Returns how many bytes of `slice` to send now; 0: try again later. `probe` is given whether the file is cold and
-    /// returns how many bytes are in memory; `request` asks the disk for a range.
+    /// Returns how many bytes of `slice` to send now; 0: try again later. `probe` is given whether
+    /// the file is cold and returns how many bytes are in memory; `request` asks the disk for a
+    /// range.
     fn plan(
         &mut self,
         slice: Slice,
@@ -200,7 +205,8 @@ fn probe_ends(file: &File, slice: Slice) -> usize {
     if is_cached(slice.offset) && is_cached(last) { slice.len } else { 0 }
 }
 
-/// Returns how many bytes of `slice` are in memory, from its start. The kernel begins to read the first that are not.
+/// Returns how many bytes of `slice` are in memory, from its start. The kernel begins to read the
+/// first that are not.
 fn probe_all(file: &File, slice: Slice, buffer: &mut [u8]) -> usize {
     let mut found = 0;
     while found < slice.len {
@@ -216,8 +222,8 @@ fn probe_all(file: &File, slice: Slice, buffer: &mut [u8]) -> usize {
     found
 }
 
-/// Reads without waiting: preadv2(2), `RWF_NOWAIT`. `EAGAIN`: nothing is in memory. Other errors: the file system cannot
-/// tell, or the file is of no use.
+/// Reads without waiting: preadv2(2), `RWF_NOWAIT`. `EAGAIN`: nothing is in memory. Other errors:
+/// the file system cannot tell, or the file is of no use.
 fn read_cached(file: &File, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
     preadv2(file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT)
 }
@@ -285,7 +291,8 @@ mod tests {
         let (mut policy, requested, mut offset) = (ReadAhead::default(), Cell::new(0), 0);
         let mut furthest = 0;
         while offset < END {
-            // The disk is 300 KiB behind what it was asked for, except at the end, and late with the first.
+            // The disk is 300 KiB behind what it was asked for, except at the end, and late with
+            // the first.
             let read =
                 if requested.get() < END { u64::saturating_sub(requested.get(), 300 << 10) } else { END };
             let probe = |is_cold| {

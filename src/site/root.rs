@@ -1,7 +1,7 @@
 //! Opening files beneath a root directory, wherever links and `..` would lead.
 //!
-//! The kernel resolves the path where it can (openat2(2), `RESOLVE_BENEATH`). Elsewhere a walk does, component by
-//! component, with the same results.
+//! The kernel resolves the path where it can (openat2(2), `RESOLVE_BENEATH`). Elsewhere a walk
+//! does, component by component, with the same results.
 
 use std::{collections::VecDeque, os::fd::OwnedFd};
 
@@ -25,7 +25,8 @@ impl RootDir {
         RootDir { fd: root, resolve: open_following }
     }
 
-    /// Stays beneath `root`. Kernels before 5.6 have no `openat2`, and some sandboxes forbid it: there a walk is used.
+    /// Stays beneath `root`. Kernels before 5.6 have no `openat2`, and some sandboxes forbid it:
+    /// there a walk is used.
     pub fn new(root: OwnedFd) -> RootDir {
         let missing = matches!(open_beneath(&root, b".", OFlags::PATH), Err(Errno::NOSYS | Errno::PERM));
         if missing {
@@ -39,14 +40,16 @@ impl RootDir {
         &self.fd
     }
 
-    /// Opens `path` with `O_PATH` if no link is on the way; a path that has one is an `ELOOP`. Needs `openat2`.
+    /// Opens `path` with `O_PATH` if no link is on the way; a path that has one is an `ELOOP`.
+    /// Needs `openat2`.
     pub fn open_without_links(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         openat2(&self.fd, or_root(path), OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
     }
 
-    /// Opens `path`, which is relative to the root; the empty path is the root itself. A path that leads out of the root
-    /// is an `EXDEV`, a link that the kernel makes up (`/proc/*/fd`) an `ELOOP`.
+    /// Opens `path`, which is relative to the root; the empty path is the root itself. A path that
+    /// leads out of the root is an `EXDEV`, a link that the kernel makes up (`/proc/*/fd`) an
+    /// `ELOOP`.
     pub fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         (self.resolve)(&self.fd, or_root(path), flags | OFlags::CLOEXEC)
     }
@@ -63,7 +66,8 @@ fn open_following(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd,
 
 fn open_beneath(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    // EAGAIN: something was renamed while the kernel looked, so that it cannot be sure. Rare, and worth another try.
+    // EAGAIN: something was renamed while the kernel looked, so that it cannot be sure. Rare, and
+    // worth another try.
     let mut tries = 0;
     loop {
         match openat2(root, path, flags, Mode::empty(), resolve) {

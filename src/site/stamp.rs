@@ -4,13 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::Stat;
 
-/// Clocks of file systems tick, and two changes between two ticks show one time. Most clocks tick every few milliseconds.
+/// Clocks of file systems tick, and two changes between two ticks show one time. Most clocks tick
+/// every few milliseconds.
 const FINE_CLOCK: Duration = Duration::from_millis(100);
 /// Clocks that show whole seconds tick every two seconds at worst (FAT).
 pub const COARSE_CLOCK: Duration = Duration::from_millis(2100);
 
-/// The parts of a file's status that change with the file (inode(7)). Nobody can set the change time, so it shows a change
-/// even where the modification time was put back.
+/// The parts of a file's status that change with the file (inode(7)). Nobody can set the change
+/// time, so it shows a change even where the modification time was put back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileStamp {
     pub device: u64,
@@ -32,16 +33,17 @@ impl FileStamp {
     }
 }
 
-/// Returns the modification time of `seconds` since the epoch, if it can be believed. Several packers write 0 and 1 for an
-/// unknown time, and an earlier one cannot be shown. A time after `now` counts as `now`. Whole seconds.
+/// Returns the modification time of `seconds` since the epoch, if it can be believed. Several
+/// packers write 0 and 1 for an unknown time, and an earlier one cannot be shown. A time after
+/// `now` counts as `now`. Whole seconds.
 pub fn plausible_mtime(seconds: i64, now: SystemTime) -> Option<SystemTime> {
     let seconds = u64::try_from(seconds).ok().filter(|s| *s > 1)?;
     let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
     Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(now)))
 }
 
-/// Returns whether the variant is older than its original. Compressors often copy the time truncated to seconds, so a time
-/// without a fraction is compared at that precision.
+/// Returns whether the variant is older than its original. Compressors often copy the time
+/// truncated to seconds, so a time without a fraction is compared at that precision.
 pub fn is_older(variant: (i64, i64), original: (i64, i64)) -> bool {
     match variant {
         (seconds, 0) => seconds < original.0,
@@ -55,7 +57,8 @@ pub fn has_settled(time: (i64, i64), now: SystemTime) -> bool {
     is_past(time, if time.1 == 0 { COARSE_CLOCK } else { FINE_CLOCK }, now)
 }
 
-/// Returns whether `time`, in seconds and nanoseconds since the epoch, was more than `ago` before `now`.
+/// Returns whether `time`, in seconds and nanoseconds since the epoch, was more than `ago` before
+/// `now`.
 pub fn is_past(time: (i64, i64), ago: Duration, now: SystemTime) -> bool {
     let time = Duration::new(time.0.max(0) as u64, time.1.clamp(0, 999_999_999) as u32);
     SystemTime::UNIX_EPOCH.checked_add(time + ago).is_some_and(|past| past < now)

@@ -358,15 +358,7 @@ fn limits_and_logs_and_places_can_be_variables() {
 
 #[test]
 fn help_has_a_theme_for_each_option_and_fits_100_columns() {
-    let themes = [
-        "Options",
-        "Listening",
-        "Site",
-        "Responses",
-        "Limits",
-        "Output",
-        "Tracing",
-    ];
+    let themes = ["Options", "Listening", "Site", "Responses", "Limits", "Output", "Tracing"];
     let options = options();
     let mut headings: Vec<&str> = options.iter().map(|(heading, ..)| heading.as_str()).collect();
     headings.dedup();

@@ -106,7 +106,7 @@ impl AcceptEncoding {
             let weights = &mut self.weights;
             match Coding::ALL.iter().position(|coding| is(coding.name())) {
                 Some(index) => weights[index] = Some(weight),
-                None if is("x-gzip") => weights[2] = Some(weight), // §8.4.1.3
+                None if is("x-gzip") => weights[2] = Some(weight), // section 8.4.1.3
                 None if is("identity") => self.identity = Some(weight),
                 None if is("*") => self.other = Some(weight),
                 None => {}

@@ -26,7 +26,8 @@ pub struct HeaderRule {
     value: String,
 }
 
-/// Fields that the server alone sets: those about framing, the connection, the version of a file, refusals and redirects.
+/// Fields that the server alone sets: those about framing, the connection, the version of a file,
+/// refusals and redirects.
 const RESERVED: [&str; 15] = [
     "accept-ranges",
     "allow",
@@ -55,8 +56,8 @@ const CSP_FIELDS: [&str; 1] = ["content-security-policy"];
 const APPENDABLE: [&str; 3] = ["link", "set-cookie", "vary"];
 
 impl HeaderRule {
-    /// Parses `[PATTERN ]Name: value`. A pattern begins with a slash or a star and is written as in a URL: a space is
-    /// `%20`.
+    /// Parses `[PATTERN ]Name: value`. A pattern begins with a slash or a star and is written as in
+    /// a URL: a space is `%20`.
     ///
     /// # Errors
     /// See [`RuleError`].
@@ -161,7 +162,8 @@ fn remove_field(name: &str, head: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// Returns whether `path` matches `pattern`: each `*` takes as little as lets the next piece follow.
+/// Returns whether `path` matches `pattern`: each `*` takes as little as lets the next piece
+/// follow.
 fn matches(pattern: &[u8], path: &[u8]) -> bool {
     let mut pieces = pattern.split(|b| *b == b'*');
     let first = pieces.next().unwrap_or_default();

@@ -1,8 +1,8 @@
 //! The host allow-list: the defence against DNS rebinding.
 //!
-//! A page from anywhere can have its own name resolved to 127.0.0.1 and then read what a local server sends to the
-//! browser. The `Host` that the browser sends gives it away. So a server that listens on loopback only answers requests for
-//! this machine's own names only.
+//! A page from anywhere can have its own name resolved to 127.0.0.1 and then read what a local
+//! server sends to the browser. The `Host` that the browser sends gives it away. So a server that
+//! listens on loopback only answers requests for this machine's own names only.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -23,7 +23,8 @@ impl HostAllowlist {
     /// Any host.
     pub const ANY: HostAllowlist = HostAllowlist { allowed: None, refusal: MISDIRECTED };
 
-    /// Allows this machine's own names and addresses, and `names`, which have no port; `*` among them allows any host.
+    /// Allows this machine's own names and addresses, and `names`, which have no port; `*` among
+    /// them allows any host.
     ///
     /// # Errors
     /// The name that is not a valid host.
@@ -47,7 +48,8 @@ impl HostAllowlist {
         self
     }
 
-    /// Sets the sentence that a client reads whose host is not allowed. It goes into a page as it is.
+    /// Sets the sentence that a client reads whose host is not allowed. It goes into a page as it
+    /// is.
     pub fn with_refusal(self, refusal: &'static str) -> HostAllowlist {
         HostAllowlist { refusal, ..self }
     }
@@ -71,7 +73,8 @@ impl HostAllowlist {
     }
 }
 
-/// Returns a host without a port in the spelling by which hosts are compared. An IPv6 address may lack its brackets.
+/// Returns a host without a port in the spelling by which hosts are compared. An IPv6 address may
+/// lack its brackets.
 fn canonical(name: &str) -> Option<String> {
     let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     if let Ok(address) = literal.parse::<Ipv6Addr>() {
@@ -81,7 +84,8 @@ fn canonical(name: &str) -> Option<String> {
     (!name.contains([':', '*']) && Authority::parse(name.as_bytes()).is_ok()).then_some(name)
 }
 
-/// Returns whether `name` is `localhost`, a name below it (RFC 6761 section 6.3), or a loopback address.
+/// Returns whether `name` is `localhost`, a name below it (RFC 6761 section 6.3), or a loopback
+/// address.
 fn is_local(name: &str) -> bool {
     if let Some(literal) = name.strip_prefix('[') {
         let address = literal.trim_end_matches(']').parse::<Ipv6Addr>();

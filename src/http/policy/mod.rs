@@ -1,4 +1,5 @@
-//! What the operator adds to every response: how long copies are good, which pages may read it, and header rules.
+//! What the operator adds to every response: how long copies are good, which pages may read it, and
+//! header rules.
 
 pub mod cors;
 pub mod header_rules;
@@ -27,8 +28,8 @@ impl Default for Policy {
     }
 }
 
-/// The fields of responses that are not a file at its own URL and may be outdated at once: a missing file is written, say.
-/// Also those of files, where the operator has not chosen.
+/// The fields of responses that are not a file at its own URL and may be outdated at once: a
+/// missing file is written, say. Also those of files, where the operator has not chosen.
 const DEFAULT_FIELDS: &[u8] = b"Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n";
 
 impl Policy {
@@ -54,8 +55,8 @@ impl Policy {
         }
     }
 
-    /// Appends the operator's field lines to a head, which begins at `head` in `out` and ends there. `scope`: what rules may
-    /// be about; `vary`: what decided on the response.
+    /// Appends the operator's field lines to a head, which begins at `head` in `out` and ends
+    /// there. `scope`: what rules may be about; `vary`: what decided on the response.
     pub fn append(
         &self,
         scope: HeaderScope,

@@ -1,4 +1,5 @@
-//! The grammar of `Host` (RFC 9110 §7.2) and of an authority in a target (RFC 3986 §3.2): host, and perhaps a port.
+//! The grammar of `Host` (RFC 9110 section 7.2) and of an authority in a target (RFC 3986 section
+//! 3.2): host, and perhaps a port.
 
 use std::net::Ipv6Addr;
 
@@ -34,7 +35,8 @@ impl<'a> Authority<'a> {
         Ok(authority)
     }
 
-    /// Splits at the colon before the port, which is not one inside the brackets of an IPv6 address.
+    /// Splits at the colon before the port, which is not one inside the brackets of an IPv6
+    /// address.
     fn split(text: &'a [u8]) -> Result<Authority<'a>, Refusal> {
         let host_end = match text.first() {
             Some(b'[') => match text.iter().position(|b| *b == b']') {
@@ -52,7 +54,8 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// Checks an IPv6 address. A zone, or a later version of addresses (RFC 3986, `IPvFuture`), names no host of ours.
+/// Checks an IPv6 address. A zone, or a later version of addresses (RFC 3986, `IPvFuture`), names
+/// no host of ours.
 fn check_ip_literal(literal: &[u8]) -> Result<(), Refusal> {
     std::str::from_utf8(literal)
         .ok()

@@ -1,4 +1,5 @@
-//! What of a request its response depends on, beside what was requested: all that stays when the input is gone.
+//! What of a request its response depends on, beside what was requested: all that stays when the
+//! input is gone.
 
 use super::{
     Method,
@@ -31,7 +32,8 @@ pub struct RequestInfo<'a> {
 }
 
 impl<'a> RequestInfo<'a> {
-    /// Describes input in which no request was found. What begins like a HEAD request is answered like one.
+    /// Describes input in which no request was found. What begins like a HEAD request is answered
+    /// like one.
     pub fn unparsed(input: &'a [u8]) -> RequestInfo<'a> {
         let is_head = input.strip_prefix(b"\r\n").unwrap_or(input).starts_with(b"HEAD ");
         let lines = || input.split(|b| matches!(b, b'\r' | b'\n'));

@@ -11,7 +11,8 @@ pub fn first_line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
     match memchr::memchr(b'\n', &input[..input.len().min(MAX_LINE + 2)]) {
         Some(lf) if lf > 0 && input[lf - 1] == b'\r' => Ok(Some(&input[..lf - 1])),
         Some(_) => Err(Refusal::bad("A line ends without a carriage return.")),
-        // What cannot become a request is refused before it is whole: a TLS greeting has no line end to wait for.
+        // What cannot become a request is refused before it is whole: a TLS greeting has no line
+        // end to wait for.
         None if !may_begin_with_method(input) => {
             Err(Refusal::bad("The request does not begin with a method."))
         }

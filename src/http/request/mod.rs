@@ -1,7 +1,8 @@
-//! From bytes to a request: strictly, because whatever two parsers may read in two ways is a hole (RFC 9112 section 11.2).
+//! From bytes to a request: strictly, because whatever two parsers may read in two ways is a hole
+//! (RFC 9112 section 11.2).
 //!
-//! The request line is split in [`mod@line`], the field lines in [`fields`]. A request is taken with its body or not at all, so that
-//! no body is ever taken for the next request.
+//! The request line is split in [`mod@line`], the field lines in [`fields`]. A request is taken
+//! with its body or not at all, so that no body is ever taken for the next request.
 
 pub mod authority;
 pub mod charset;
@@ -68,7 +69,8 @@ pub enum RequestKind<'a> {
     Options,
 }
 
-/// Finds the first request in `input`. Returns it and its length in bytes, body included; `None`: more input is needed.
+/// Finds the first request in `input`. Returns it and its length in bytes, body included; `None`:
+/// more input is needed.
 ///
 /// # Errors
 /// The request is malformed, ambiguous or too large: a refusal that ends the connection.
@@ -173,8 +175,8 @@ impl Method {
     }
 }
 
-/// Skips a body at the beginning of `input`. Returns what became of it and its length in bytes; `None`: it is not complete
-/// yet.
+/// Skips a body at the beginning of `input`. Returns what became of it and its length in bytes;
+/// `None`: it is not complete yet.
 fn skip_body(
     framing: Framing,
     awaits_continue: bool,

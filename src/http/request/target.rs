@@ -57,8 +57,8 @@ pub fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Refusal>
     }
 }
 
-/// Returns where the question mark of the query is, if there is one, and whether there may be percent
-/// signs.
+/// Returns where the question mark of the query is, if there is one, and whether there may be
+/// percent signs.
 fn scan(target: &[u8]) -> Result<(Option<usize>, bool), Refusal> {
     let classes = charset::common(target);
     let is_encoded = classes & charset::LITERAL == 0;
@@ -75,7 +75,7 @@ fn scan(target: &[u8]) -> Result<(Option<usize>, bool), Refusal> {
     Ok((memchr::memchr(b'?', target), is_encoded))
 }
 
-/// `http://host:port/path?query`. The authority replaces `Host` (RFC 9112 §3.2.2).
+/// `http://host:port/path?query`. The authority replaces `Host` (RFC 9112 section 3.2.2).
 fn absolute(target: &[u8], query_at: Option<usize>, is_encoded: bool) -> Result<Target<'_>, Refusal> {
     let (before, query) = split_query(target, query_at);
     let scheme = before.iter().position(|b| *b == b':').unwrap_or(0);

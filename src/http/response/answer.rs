@@ -1,5 +1,5 @@
-//! The kinds of responses, and what each consists of: status, field lines, body, and what may be said
-//! beside them. A new kind is one more arm of [`Plan::new`].
+//! The kinds of responses, and what each consists of: status, field lines, body, and what may be
+//! said beside them. A new kind is one more arm of [`Plan::new`].
 
 use std::borrow::Cow;
 
@@ -96,7 +96,8 @@ impl<'a> Plan<'a> {
         Plan::with_body(status, ResponseBody::Empty, 0)
     }
 
-    /// A response with a body of `len` bytes. It ends the connection until something else is decided.
+    /// A response with a body of `len` bytes. It ends the connection until something else is
+    /// decided.
     fn with_body(status: Status, body: ResponseBody, len: u64) -> Plan<'a> {
         Plan {
             status,

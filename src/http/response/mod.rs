@@ -1,4 +1,5 @@
-//! What is sent: the plan of a response, the metadata of a file as field lines, refusals and their pages.
+//! What is sent: the plan of a response, the metadata of a file as field lines, refusals and their
+//! pages.
 
 pub mod answer;
 pub mod byte_ranges;

@@ -24,7 +24,8 @@ pub struct Plan<'a> {
     pub status: Status,
     /// What is sent behind the head.
     pub body: ResponseBody,
-    /// Field lines about the representation: made for this response, and behind them the file's own.
+    /// Field lines about the representation: made for this response, and behind them the file's
+    /// own.
     pub(super) fields: Cow<'static, str>,
     pub(super) file_fields: &'a [u8],
     /// Which request fields decided on it.
@@ -56,8 +57,8 @@ const CHANGED: Refusal =
     Refusal::new(Status::PreconditionFailed, "The file is not the version that the request names.");
 
 impl<'a> Plan<'a> {
-    /// Plans the response to a request for a file: whole, in part, or not at all where the client's copy is still good.
-    /// The file was chosen among its variants.
+    /// Plans the response to a request for a file: whole, in part, or not at all where the client's
+    /// copy is still good. The file was chosen among its variants.
     pub fn file(request: &Request<'_>, file: &'a Representation, policy: &Policy) -> Plan<'a> {
         let mut plan = match &request.fields.preconditions {
             None => Plan::new(&request.info, Answer::File(file)),
@@ -99,16 +100,16 @@ impl<'a> Plan<'a> {
         Plan::new(info, answer)
     }
 
-    /// Plans a redirect to `path`. The URL is made of a path of ours, so it never leads to another host, whatever the
-    /// request's URL began with.
+    /// Plans a redirect to `path`. The URL is made of a path of ours, so it never leads to another
+    /// host, whatever the request's URL began with.
     pub fn redirect(request: &Request<'_>, path: &SitePath<'_>) -> Plan<'a> {
         let query = request.query().map(|query| format!("?{}", String::from_utf8_lossy(query)));
         let location = format!("{path}{}", query.unwrap_or_default());
         Plan::new(&request.info, Answer::Redirect(location))
     }
 
-    /// Plans the response that preconditions make of a listing, which has no version that a tag could name (RFC 9110
-    /// sections 13.1.1 and 13.1.2). Returns `None` if it can be listed.
+    /// Plans the response that preconditions make of a listing, which has no version that a tag
+    /// could name (RFC 9110 sections 13.1.1 and 13.1.2). Returns `None` if it can be listed.
     pub fn instead_of_listing(request: &Request<'_>) -> Option<Plan<'a>> {
         let info = &request.info;
         let plan = match request.fields.preconditions.as_ref()?.evaluate(&Validators::default()) {
@@ -150,7 +151,8 @@ impl<'a> Plan<'a> {
         Plan { vary: self.vary.and(vary), ..self }
     }
 
-    /// Marks the file as standing in for one that is missing: how long a copy is good does not hold for it.
+    /// Marks the file as standing in for one that is missing: how long a copy is good does not hold
+    /// for it.
     pub fn standing_in(mut self) -> Plan<'a> {
         self.scope.freshness = false;
         self

@@ -14,7 +14,8 @@ pub struct RenderContext<'a> {
 }
 
 impl Plan<'_> {
-    /// Appends the head, and the body if it is an error page of ours. Returns the length of the head in bytes.
+    /// Appends the head, and the body if it is an error page of ours. Returns the length of the
+    /// head in bytes.
     pub fn render(&self, cx: &RenderContext<'_>, out: &mut Vec<u8>) -> usize {
         let head = out.len();
         out.extend_from_slice(self.status.head().as_bytes());

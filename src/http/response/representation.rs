@@ -1,4 +1,5 @@
-//! What a response head says about a file, as field lines: made once for each reading of the file, not for each request.
+//! What a response head says about a file, as field lines: made once for each reading of the file,
+//! not for each request.
 
 use std::fmt::Write;
 

@@ -1,7 +1,8 @@
 //! The formats of an access-log line.
 //!
-//! Common and Combined are the formats that log readers know, with two more fields at the end of the line, where those
-//! readers do not look: the seconds that the response took, and `aborted` where the client did not get all of it.
+//! Common and Combined are the formats that log readers know, with two more fields at the end of
+//! the line, where those readers do not look: the seconds that the response took, and `aborted`
+//! where the client did not get all of it.
 
 use std::{io::Write, net::IpAddr, time::SystemTime};
 
@@ -141,8 +142,8 @@ fn append_time(out: &mut Vec<u8>, date: &[u8; 29]) {
     }
 }
 
-/// Appends a client's text so that it can neither end the line nor reach a terminal as a control. `quoted` gets a
-/// backslash.
+/// Appends a client's text so that it can neither end the line nor reach a terminal as a control.
+/// `quoted` gets a backslash.
 fn append_escaped(out: &mut Vec<u8>, bytes: &[u8], quoted: &[u8]) {
     let end = out.len() + MAX_TEXT;
     for byte in bytes {

@@ -1,7 +1,7 @@
 //! The access log: one line for each response, written once a turn.
 //!
-//! An entry begins when the response is decided, and is logged when the socket has taken its last byte or the connection
-//! is closed. So it says what was really sent, and how long that took.
+//! An entry begins when the response is decided, and is logged when the socket has taken its last
+//! byte or the connection is closed. So it says what was really sent, and how long that took.
 
 mod format;
 
@@ -61,7 +61,8 @@ impl AccessLog {
     }
 }
 
-/// The entries of one connection whose responses are not sent to their end. Positions are those of its outbox.
+/// The entries of one connection whose responses are not sent to their end. Positions are those of
+/// its outbox.
 pub struct PendingEntries {
     log: Rc<RefCell<AccessLog>>,
     peer: IpAddr,
@@ -82,7 +83,8 @@ impl PendingEntries {
         PendingEntries { log, peer: peer.to_canonical(), pending: VecDeque::new() }
     }
 
-    /// Begins the entry of a response to `request`, which had come at `since`; its body begins at `body`.
+    /// Begins the entry of a response to `request`, which had come at `since`; its body begins at
+    /// `body`.
     pub fn begin(
         &mut self,
         request: &RequestInfo<'_>,

@@ -7,8 +7,9 @@
 //! | `Gathering` | a listing was requested | - | gathers rows, then replies | - |
 //! | `Streaming` | a body is made in pieces | - | puts the next piece | - |
 //!
-//! From every state a response that ends the connection leads to [`Progress::Close`]. `Gathering` and `Streaming` yield
-//! after each piece, so `receive` is not called until they are over (send timeouts are the connection's).
+//! From every state a response that ends the connection leads to [`Progress::Close`]. `Gathering`
+//! and `Streaming` yield after each piece, so `receive` is not called until they are over (send
+//! timeouts are the connection's).
 
 use std::{mem, rc::Rc};
 
@@ -115,7 +116,8 @@ impl Protocol for HttpConnection {
     }
 
     fn on_timeout(&mut self, partial: &[u8], out: &mut Outbox, cx: &mut Context<'_>) {
-        // An empty line does not begin a request: old clients send one behind a body (RFC 9112 section 2.2).
+        // An empty line does not begin a request: old clients send one behind a body (RFC 9112
+        // section 2.2).
         if partial != b"\r\n" {
             // The connection closes, whatever the reply would have it do.
             let _ = self.reply(RequestInfo::unparsed(partial), out, cx, |reply| reply.refuse(Refusal::LATE));

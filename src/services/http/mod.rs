@@ -1,4 +1,5 @@
-//! HTTP for files: parse, resolve, plan, send. The glue between the pure part and the site, and nothing more.
+//! HTTP for files: parse, resolve, plan, send. The glue between the pure part and the site, and
+//! nothing more.
 
 mod connection;
 mod reply;

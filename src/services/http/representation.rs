@@ -26,8 +26,8 @@ impl Describe for Representation {
     }
 }
 
-/// Returns a strong entity tag, in quotes: no two versions of a file share one (RFC 9110 section 8.8.3), nor do two codings
-/// of one version.
+/// Returns a strong entity tag, in quotes: no two versions of a file share one (RFC 9110 section
+/// 8.8.3), nor do two codings of one version.
 fn entity_tag(metadata: &Metadata, coding: Option<Coding>) -> String {
     let len = metadata.len;
     match metadata.version {

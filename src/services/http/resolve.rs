@@ -1,5 +1,5 @@
-//! From a request's path to what it leads to: a file or a variant of it, a redirect, a listing, by the URL options that the
-//! operator has chosen.
+//! From a request's path to what it leads to: a file or a variant of it, a redirect, a listing, by
+//! the URL options that the operator has chosen.
 
 use std::rc::Rc;
 
@@ -57,12 +57,14 @@ pub struct Resolver {
     not_found_page: Option<SitePath<'static>>,
 }
 
-/// Returns the path of the file called `name`, which may have folders before it; `None` if it cannot be a file.
+/// Returns the path of the file called `name`, which may have folders before it; `None` if it
+/// cannot be a file.
 pub fn file_path(name: &str) -> Option<SitePath<'static>> {
     path(name).filter(|path| !path.is_directory())
 }
 
-/// Returns the path of the directory called `name`, with or without slashes at its ends; `None` if it cannot be one.
+/// Returns the path of the directory called `name`, with or without slashes at its ends; `None` if
+/// it cannot be one.
 pub fn directory_path(name: &str) -> Option<SitePath<'static>> {
     path(name).map(SitePath::into_directory)
 }
@@ -184,7 +186,8 @@ impl Resolver {
         }
     }
 
-    /// Returns the variant of `file` at `path` that the client prefers, of those that are there (RFC 9110 section 12.5.3).
+    /// Returns the variant of `file` at `path` that the client prefers, of those that are there
+    /// (RFC 9110 section 12.5.3).
     fn negotiate(
         &self,
         path: &SitePath<'_>,

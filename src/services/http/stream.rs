@@ -1,7 +1,8 @@
 //! Bodies: a part of a file, several ranges of one, and the listing of a directory.
 //!
-//! The last two are made in pieces. A piece is small enough to keep no connection waiting, and the next one is made when
-//! there is room for it. What such a response holds is bounded: a list of ranges, or the rows of a directory.
+//! The last two are made in pieces. A piece is small enough to keep no connection waiting, and the
+//! next one is made when there is room for it. What such a response holds is bounded: a list of
+//! ranges, or the rows of a directory.
 
 use std::{ops::Range, rc::Rc};
 
@@ -14,7 +15,8 @@ use crate::{
     site::{Content, DirectoryReader, Error, RowQuota, Site},
 };
 
-/// Up to this length in bytes a body is copied behind its head, so that several responses can leave in one write.
+/// Up to this length in bytes a body is copied behind its head, so that several responses can leave
+/// in one write.
 const COPIED: usize = 8 * 1024;
 /// Entries of a directory that are read in one piece of work: some tenths of a millisecond.
 const ENTRIES: usize = 128;
