@@ -89,7 +89,7 @@ impl<'a> HeaderFields<'a> {
             }
             Err(_) => return Err(Refusal::bad("A field line is not a name, a colon and a value.")),
         };
-        if has_bare_lf(&input[..len]) {
+        if has_bare_lf(&input[..len], lines) {
             return Err(Refusal::bad("A line ends without a carriage return."));
         }
         for line in lines {
@@ -186,11 +186,13 @@ impl<'a> HeaderFields<'a> {
     }
 }
 
-/// Compares all pairs of bytes without an early exit, so that several are compared at once.
-fn has_bare_lf(lines: &[u8]) -> bool {
-    let pairs = lines.iter().zip(lines.iter().skip(1));
-    lines.first() == Some(&b'\n')
-        || pairs.fold(false, |is_bare, (a, b)| is_bare | (*b == b'\n' && *a != b'\r'))
+/// Returns whether a line of `head`, which httparse split into `lines`, ends in a bare LF.
+fn has_bare_lf(head: &[u8], lines: &[httparse::Header<'_>]) -> bool {
+    let offset = |line: &httparse::Header<'_>| line.name.as_ptr().addr() - head.as_ptr().addr();
+    let last = head.len() - if head.ends_with(b"\r\n") { 2 } else { 1 };
+    // Each line ends where the next one begins, the last field line where the empty line does.
+    let mut ends = lines.iter().skip(1).map(offset).chain((last > 0).then_some(last));
+    head.len() - last != 2 || ends.any(|end| !head[..end].ends_with(b"\r\n"))
 }
 
 fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8], twice: &'static str) -> Result<(), Refusal> {

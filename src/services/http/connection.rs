@@ -47,7 +47,7 @@ impl HttpConnection {
     /// Runs `act` on a reply to `request`, and goes to the state that it leads to.
     fn reply(
         &mut self,
-        request: RequestInfo<'_>,
+        request: &RequestInfo<'_>,
         out: &mut Outbox,
         cx: &mut Context<'_>,
         act: impl FnOnce(Reply<'_, '_>) -> Outcome,
@@ -80,13 +80,13 @@ impl Protocol for HttpConnection {
             Ok(Some((request, len))) => {
                 let (len, left) = (*len, input.len() - len);
                 cx.trace(|| Step::Understood { start: request.info.line.to_vec(), len, left });
-                let progress = self.reply(request.info, out, cx, |reply| reply.respond(request));
+                let progress = self.reply(&request.info, out, cx, |reply| reply.respond(request));
                 Received { consumed: len, progress }
             }
             Err(refusal) => {
                 cx.trace(|| Step::Refused { reason: refusal.why });
                 let request = RequestInfo::unparsed(input);
-                let progress = self.reply(request, out, cx, |reply| reply.refuse(*refusal));
+                let progress = self.reply(&request, out, cx, |reply| reply.refuse(*refusal));
                 Received { consumed: input.len(), progress }
             }
         }
@@ -120,7 +120,7 @@ impl Protocol for HttpConnection {
         // section 2.2).
         if partial != b"\r\n" {
             // The connection closes, whatever the reply would have it do.
-            let _ = self.reply(RequestInfo::unparsed(partial), out, cx, |reply| reply.refuse(Refusal::LATE));
+            let _ = self.reply(&RequestInfo::unparsed(partial), out, cx, |reply| reply.refuse(Refusal::LATE));
         }
     }
 

@@ -39,7 +39,7 @@ enum Asked<'a> {
 pub struct Reply<'c, 'x> {
     pub http: &'c HttpService,
     pub entries: Option<&'c mut PendingEntries>,
-    pub request: RequestInfo<'c>,
+    pub request: &'c RequestInfo<'c>,
     /// When the request had come.
     pub since: Instant,
     pub out: &'c mut Outbox,
@@ -62,7 +62,7 @@ impl<'c> Reply<'c, '_> {
             Ok(Asked::For(Destination::Redirect(path))) => self.send(Plan::redirect(request, &path), None),
             Ok(Asked::For(Destination::Directory(path))) => self.list(request, path),
             Ok(Asked::Options) => {
-                let plan = Plan::options(&self.request);
+                let plan = Plan::options(self.request);
                 self.send(plan, None)
             }
             Err(refusal) => self.refuse(refusal),
@@ -100,7 +100,7 @@ impl<'c> Reply<'c, '_> {
         let resolver = &self.http.resolver;
         let is_missing = refusal.status == Status::NotFound;
         let page = if is_missing { resolver.not_found_page(self.cx.clock) } else { None };
-        let mut plan = Plan::refuse(&self.request, refusal, page.as_deref().map(|page| &page.description));
+        let mut plan = Plan::refuse(self.request, refusal, page.as_deref().map(|page| &page.description));
         if is_missing && resolver.options.spa.is_some() {
             plan = plan.varying(Vary::NAVIGATION);
         }
@@ -144,7 +144,7 @@ impl<'c> Reply<'c, '_> {
 
     /// Sends a listing whose rows are gathered.
     fn send_listing(mut self, builder: Box<ListingBuilder>) -> Outcome {
-        let mut plan = Plan::listing(&self.request, builder.media_type());
+        let mut plan = Plan::listing(self.request, builder.media_type());
         let ends = self.write_head(&mut plan);
         let ResponseBody::Generated { is_chunked } = plan.body else {
             return finish(self.entries, ends, self.out);
@@ -168,9 +168,9 @@ impl<'c> Reply<'c, '_> {
         }
         let (position, at) = (self.out.position(), self.out.bytes().len());
         let (date, policy) = (self.cx.clock.date(), &self.http.policy);
-        let len = plan.render(&RenderContext { date, policy, request: &self.request }, self.out.bytes());
+        let len = plan.render(&RenderContext { date, policy, request: self.request }, self.out.bytes());
         if let Some(entries) = &mut self.entries {
-            entries.begin(&self.request, self.since, plan.status, position + len as u64, self.cx.clock);
+            entries.begin(self.request, self.since, plan.status, position + len as u64, self.cx.clock);
         }
         self.cx.trace(|| {
             let head = self.out.bytes()[at..at + len].to_vec();
@@ -204,7 +204,8 @@ impl PendingListing {
         out: &mut Outbox,
         cx: &mut Context<'_>,
     ) -> Outcome {
-        let request = self.request.as_info();
+        let info = self.request.as_info();
+        let request = &info;
         // The response to HEAD has nothing to wait for.
         while request.method != Method::Head && !self.builder.is_complete() {
             if !cx.work.take() {
