@@ -15,16 +15,10 @@ const SECRET: &str = "SECRET-7f3a\n";
 /// What a browser says when a person goes somewhere.
 const NAVIGATES: &str = "Sec-Fetch-Mode: navigate\r\nAccept: text/html,*/*\r\n";
 
-/// Where `server` says that it is: its address, and the base.
-fn printed(server: &Server) -> (&str, &str) {
-    let line = server.lines[0].strip_prefix("http://").expect("an address");
-    line.split_at(line.find('/').expect("a path"))
-}
-
-/// One request on a connection of its own, to a server that may have a base.
+/// Sends one request on a connection of its own and reads the response.
 fn ask(server: &Server, method: &str, path: &str, fields: &str) -> Response {
     let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
-    let mut client = Client::connect(printed(server).0.parse().expect("an address"));
+    let mut client = server.connect();
     client.send(&request);
     client.response_to(request.as_bytes())
 }
@@ -87,7 +81,7 @@ fn a_base_may_be_given_in_any_form_and_is_the_only_place() {
     ];
     each(bases, |(given, base)| {
         let server = Server::with(&site, &["--base-path", given]);
-        assert_eq!(printed(&server).1, *base);
+        assert_eq!(server.base_path(), *base);
         let location = |path: &str| {
             let response = ask(&server, "GET", path, "");
             assert_eq!(response.status, 301, "{path}");
@@ -107,7 +101,7 @@ fn a_base_may_be_given_in_any_form_and_is_the_only_place() {
     });
     for root in ["/", "", "//", "."] {
         let server = Server::with(&site, &["--base-path", root]);
-        assert_eq!(printed(&server).1, "/");
+        assert_eq!(server.base_path(), "/");
         check_all(&server, &[("/", Page("home\n")), ("/docs", At("/docs/")), ("/app/", Missing)]);
     }
 }
@@ -135,7 +129,7 @@ fn what_cannot_be_a_base_is_the_operators_mistake() {
 fn a_base_that_begins_with_a_dot_is_served_or_refused_at_the_start() {
     let site = Site::new();
     let server = Server::with(&site, &["--base-path", "/.app"]);
-    check(&server, printed(&server).1, "", Page("home\n"));
+    check(&server, server.base_path(), "", Page("home\n"));
 }
 
 #[test]
@@ -319,7 +313,7 @@ fn no_redirect_leads_to_another_host() {
     let odd = ["/http:", "/http:2.html", "/http:/page.html", "http://evil.example/http:2.html"];
     for base in ["", "/app", "//app", "/evil.example", "/\\app"] {
         let server = Server::with(&site, &["--clean-urls", "--base-path", base]);
-        let base = printed(&server).1;
+        let base = server.base_path();
         let mut redirects = 0;
         // Both with the base before it and without: then it is the base that is to be taken for a host.
         for prefix in [base.trim_end_matches('/'), ""] {
@@ -547,8 +541,8 @@ fn whatever_is_on_no_parent_leads_anywhere() {
     ];
     for mode in modes {
         let server = Server::with(&site, mode);
-        let base = printed(&server).1.trim_end_matches('/');
-        let mut client = Client::connect(printed(&server).0.parse().expect("an address"));
+        let base = server.base_path().trim_end_matches('/');
+        let mut client = server.connect();
         for (prefix, up, tail) in prefixes
             .iter()
             .flat_map(|p| ups.iter().map(move |u| (p, u)))

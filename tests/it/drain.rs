@@ -41,7 +41,7 @@ fn assert_ends_well(server: &mut Server) {
     let begun = Instant::now();
     let status = server.exit();
     assert_eq!(status.code(), Some(0), "{status}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?} to end", begun.elapsed());
+    assert!(begun.elapsed() < PROMPT, "it took {:?} to end", begun.elapsed());
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn the_second_signal_ends_it_at_once_and_says_which() {
             server.signal(second);
             let begun = Instant::now();
             assert_eq!(server.exit().code(), Some(128 + second.as_raw()));
-            assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?} to end", begun.elapsed());
+            assert!(begun.elapsed() < PROMPT, "it took {:?} to end", begun.elapsed());
         }
     }
 }
@@ -204,7 +204,5 @@ fn a_drain_costs_no_cpu_while_it_waits() {
     let _stalled = downloading(&server);
     server.signal(Signal::TERM);
     eventually("new peers are refused", || is_refused(server.addr()));
-    eventually("the server is stuck", || server.cpu_during(Duration::from_millis(50)).is_zero());
-    let cpu = server.cpu_during(Duration::from_millis(300));
-    assert!(cpu < Duration::from_millis(30), "{cpu:?} in 300 ms");
+    assert_idle(&server, Duration::from_millis(300));
 }

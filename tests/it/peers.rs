@@ -11,6 +11,9 @@ use crate::common::*;
 /// Time-outs so long that nothing in a test can happen because one of them ran out.
 const PATIENT: [&str; 6] = ["--head-timeout", "5m", "--idle-timeout", "5m", "--send-timeout", "5m"];
 
+/// What a time limit of 300 ms is seen to take at least: the client may connect a moment after the server has accepted.
+const TIMEOUT: Duration = Duration::from_millis(250);
+
 /// More than the socket buffers of both sides hold together.
 const BIG: u64 = 64 << 20;
 
@@ -77,7 +80,7 @@ fn bytes_that_trickle_in_buy_no_time() {
         let response = client.response();
         assert!(response.status == 408 && response.closes(), "{response:?}");
         client.expect_close();
-        assert!((250..3000).contains(&waited.as_millis()), "after {waited:?}");
+        assert!((TIMEOUT..PROMPT).contains(&waited), "after {waited:?}");
     });
 }
 
@@ -99,7 +102,7 @@ fn a_silent_newcomer_is_closed_without_a_word() {
     let begun = Instant::now();
     let mut client = server.connect();
     client.expect_close();
-    assert!((250..3000).contains(&begun.elapsed().as_millis()), "after {:?}", begun.elapsed());
+    assert!((TIMEOUT..PROMPT).contains(&begun.elapsed()), "after {:?}", begun.elapsed());
 }
 
 #[test]
@@ -109,7 +112,7 @@ fn an_idle_connection_is_closed_after_its_own_time_out() {
     let begun = Instant::now();
     let mut client = kept_alive(&server);
     client.expect_close();
-    assert!((250..3000).contains(&begun.elapsed().as_millis()), "after {:?}", begun.elapsed());
+    assert!((TIMEOUT..PROMPT).contains(&begun.elapsed()), "after {:?}", begun.elapsed());
 }
 
 #[test]
@@ -159,7 +162,7 @@ fn a_download_that_nobody_reads_is_cut_whatever_the_peer_sends() {
             }
             server.sockets() == before
         });
-        assert!((250..5000).contains(&begun.elapsed().as_millis()), "after {:?}", begun.elapsed());
+        assert!((TIMEOUT..PROMPT).contains(&begun.elapsed()), "after {:?}", begun.elapsed());
         assert!(count_rest(&mut client) < BIG, "nothing was cut");
     }
 }
@@ -252,9 +255,7 @@ fn a_half_closed_peer_that_does_not_read_costs_no_cpu() {
     let mut client = sent(&server, get("/big"));
     client.take(1);
     client.finish();
-    eventually("the server is stuck", || server.cpu_during(Duration::from_millis(50)).is_zero());
-    let cpu = server.cpu_during(Duration::from_millis(300));
-    assert!(cpu < Duration::from_millis(30), "{cpu:?} in 300 ms");
+    assert_idle(&server, Duration::from_millis(300));
     assert!(server.get("/hello.txt").text() == "hello\n");
 }
 
@@ -287,7 +288,7 @@ fn a_peer_that_vanishes_in_any_state_leaves_nothing_behind() {
     let server = Server::with(&site, &PATIENT);
     server.get("/hello.txt");
     server.ask("HEAD /big HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    eventually("it is quiet", || server.cpu_during(Duration::from_millis(50)).is_zero());
+    server.wait_until_quiet();
     let before = (server.sockets(), server.descriptors());
     for (state, enter) in STATES {
         for leave in [drop as fn(Client), Client::reset] {
@@ -300,8 +301,7 @@ fn a_peer_that_vanishes_in_any_state_leaves_nothing_behind() {
             eventually(&format!("nothing is left of those who left {state}"), || {
                 server.sockets() == before.0 && server.descriptors() <= before.1
             });
-            let cpu = server.cpu_during(Duration::from_millis(100));
-            assert!(cpu < Duration::from_millis(30), "{state}: {cpu:?} in 100 ms");
+            assert_idle(&server, Duration::from_millis(50));
             assert_eq!(server.get("/hello.txt").text(), "hello\n", "{state}");
         }
     }
@@ -346,9 +346,12 @@ fn a_refused_peer_that_keeps_sending_gets_the_fin_and_is_cut_in_time() {
                 });
                 assert!(matches!(client.response().status, 400 | 405 | 413));
                 client.expect_close();
-                assert!(begun.elapsed() < Duration::from_secs(2), "the FIN came after {:?}", begun.elapsed());
+                let fin = begun.elapsed();
                 flood.join().expect("the flood ends");
-                assert!(begun.elapsed() < Duration::from_secs(6), "cut after {:?}", begun.elapsed());
+                // The server reads on for two seconds behind its FIN, and no longer.
+                let linger = begun.elapsed() - fin;
+                assert!(linger > Duration::from_secs(1), "the FIN came {linger:?} before the cut");
+                assert!(linger < Duration::from_secs(2) + PROMPT, "cut after {linger:?}");
             });
         }
     });
@@ -385,6 +388,5 @@ fn a_thousand_connections_expire_at_once() {
     assert_eq!(server.get("/hello.txt").text(), "hello\n");
     drop(busy);
     eventually("nothing is left", || server.sockets() == before);
-    let cpu = server.cpu_during(Duration::from_millis(200));
-    assert!(cpu < Duration::from_millis(30), "{cpu:?} in 200 ms");
+    assert_idle(&server, Duration::from_millis(200));
 }
