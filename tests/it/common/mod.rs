@@ -10,8 +10,8 @@ mod refusal;
 mod response;
 mod server;
 mod site;
-#[path = "../../../src/testing.rs"]
-mod testing;
+#[path = "../../../src/testing/skip.rs"]
+mod skip;
 mod unprivileged;
 
 use std::time::Duration;

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::process::geteuid;
 
-use super::{Server, Site, testing};
+use super::{Server, Site, skip::skip};
 
 /// The user `nobody`, and its group.
 const NOBODY: u32 = 65_534;
@@ -37,7 +37,7 @@ impl Server {
         match reaches_site.status() {
             Ok(status) => assert!(status.success(), "{status}"),
             Err(e) if matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput) => {
-                testing::skip(&format!("root cannot become another user: {e}"));
+                skip(&format!("root cannot become another user: {e}"));
                 return None;
             }
             Err(e) => panic!("cannot run the copy: {e}"),
