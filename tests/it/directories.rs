@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use crate::common::*;
 
 #[test]
-fn a_directory_is_its_index() {
+fn directory_serves_its_index() {
     let site = Site::new();
     site.write("docs/other.htm", "other\n");
     site.write("other.htm", "home other\n");
@@ -25,7 +25,7 @@ fn a_directory_is_its_index() {
 }
 
 #[test]
-fn a_directory_without_its_index_is_404() {
+fn directory_without_index_is_404() {
     let site = Site::new();
     site.write("bare/file.txt", "x");
     site.write("nested/index.html/file.txt", "x");
@@ -47,7 +47,7 @@ fn a_directory_without_its_index_is_404() {
 }
 
 #[test]
-fn a_directory_without_its_slash_is_redirected_and_keeps_its_query() {
+fn directory_without_slash_is_redirected_with_its_query() {
     let site = Site::new();
     site.write("a b/index.html", "x");
     site.write("docs/deep/file.txt", "x");
@@ -81,7 +81,7 @@ fn a_directory_without_its_slash_is_redirected_and_keeps_its_query() {
 }
 
 #[test]
-fn a_redirect_never_leads_to_another_host() {
+fn directory_redirect_never_leads_to_another_host() {
     let site = Site::new();
     let directories = [
         "evil.example",
@@ -146,7 +146,7 @@ fn a_redirect_never_leads_to_another_host() {
 }
 
 #[test]
-fn a_missing_page_is_ours_and_reflects_nothing() {
+fn not_found_page_reflects_nothing() {
     let site = Site::new();
     let server = Server::start(&site);
     each(["/missing", "/docs/missing", "/hello.txt/", "/hello.txt/x", "/404.html"], |path| {
@@ -167,7 +167,7 @@ fn a_missing_page_is_ours_and_reflects_nothing() {
 }
 
 #[test]
-fn the_sites_own_404_page_is_used_as_long_as_it_is_there() {
+fn not_found_page_can_be_the_sites_own() {
     let (site, outside) = (Site::new(), Site::new());
     let server = Server::start(&site);
     let mut client = server.connect();

@@ -142,44 +142,44 @@ fn come_and_go(meter: &Meter) {
 }
 
 #[test]
-fn a_small_request_is_quick_beside_an_endless_download() {
+fn fairness_beside_an_endless_download() {
     stays_quick_beside(1, download);
 }
 
 #[test]
-fn a_small_request_is_quick_beside_four_endless_downloads() {
+fn fairness_beside_four_endless_downloads() {
     stays_quick_beside(4, download);
 }
 
 #[test]
-fn a_small_request_is_quick_beside_peers_that_ask_for_much_and_never_read() {
+fn fairness_beside_peers_that_ask_for_much_and_never_read() {
     stays_quick_beside(4, |meter| pour(meter, get("/endless").repeat(1000).as_bytes()));
 }
 
 #[test]
-fn a_small_request_is_quick_beside_peers_that_pipeline_without_end_and_never_read() {
+fn fairness_beside_peers_that_pipeline_and_never_read() {
     stays_quick_beside(4, |meter| pour(meter, get("/hello.txt").repeat(1000).as_bytes()));
 }
 
 #[test]
-fn a_small_request_is_quick_beside_a_peer_that_pipelines_without_end_and_reads() {
+fn fairness_beside_a_peer_that_pipelines_and_reads() {
     stays_quick_beside(1, |meter| pipeline(meter, &get("/hello.txt").repeat(100)));
 }
 
 #[test]
-fn a_small_request_is_quick_beside_peers_that_flood_refused_bodies() {
+fn fairness_beside_peers_that_flood_refused_bodies() {
     stays_quick_beside(2, flood_refused_bodies);
 }
 
 #[test]
-fn a_small_request_is_quick_beside_a_peer_that_pipelines_bodies_in_small_chunks() {
+fn fairness_beside_a_peer_that_pipelines_small_chunks() {
     let head = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
     let request = format!("{head}{}0\r\n\r\n", "1\r\nx\r\n".repeat(4000));
     stays_quick_beside(1, |meter| pipeline(meter, &request));
 }
 
 #[test]
-fn a_small_request_is_quick_beside_connections_that_come_and_go() {
+fn fairness_beside_connections_that_come_and_go() {
     stays_quick_beside(2, come_and_go);
 }
 
@@ -204,7 +204,7 @@ fn write_until_pushed_back(client: &mut Client, requests: &[u8], at_most: usize)
 }
 
 #[test]
-fn a_peer_that_pipelines_and_never_reads_is_pushed_back_and_loses_nothing() {
+fn backpressure_stops_a_peer_that_never_reads_and_loses_nothing() {
     let site = Site::new();
     site.write("page", pattern(1000));
     let server = Server::with(&site, &["--send-timeout", "5m"]);
@@ -240,7 +240,7 @@ fn a_peer_that_pipelines_and_never_reads_is_pushed_back_and_loses_nothing() {
 }
 
 #[test]
-fn many_peers_that_never_read_take_little_memory_each() {
+fn backpressure_bounds_memory_per_peer() {
     const PEERS: usize = 50;
     let site = Site::new();
     site.sparse("endless", ENDLESS);

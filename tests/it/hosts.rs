@@ -42,7 +42,7 @@ impl Drop for Plain {
 }
 
 #[test]
-fn a_server_for_this_machine_answers_to_its_own_names() {
+fn host_names_of_this_machine_are_answered() {
     let site = Site::new();
     let server = Plain::with(&site, &[]);
     for (target, host, status) in [
@@ -69,7 +69,7 @@ fn a_server_for_this_machine_answers_to_its_own_names() {
 }
 
 #[test]
-fn more_hosts_can_be_allowed_and_a_wider_address_lifts_the_check() {
+fn host_check_has_exceptions_and_is_for_loopback_alone() {
     let site = Site::new();
     for (args, host, status) in [
         (&["--allow-host", "dev.example"][..], "dev.example:8000", 200),
@@ -84,7 +84,7 @@ fn more_hosts_can_be_allowed_and_a_wider_address_lifts_the_check() {
 }
 
 #[test]
-fn what_is_no_host_is_the_operators_mistake() {
+fn host_option_refuses_what_is_not_a_host() {
     let site = Site::new();
     for name in ["dev.example:8000", "http://dev.example", "*.example", ""] {
         let output = Command::new(env!("CARGO_BIN_EXE_oneloop"))

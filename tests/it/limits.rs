@@ -33,7 +33,7 @@ fn is_served(client: &mut Client) {
 }
 
 #[test]
-fn beyond_the_limit_peers_wait_and_each_that_leaves_lets_one_in() {
+fn limit_makes_peers_wait_and_each_that_leaves_lets_one_in() {
     let site = Site::new();
     let server = Server::with(&site, &["--max-connections", "4"]);
     let mut inside: Vec<Client> = (0..4).map(|_| settled(server.addr())).collect();
@@ -58,7 +58,7 @@ fn beyond_the_limit_peers_wait_and_each_that_leaves_lets_one_in() {
 }
 
 #[test]
-fn connections_that_sent_nothing_count_too_and_their_expiry_makes_room() {
+fn limit_counts_silent_connections_until_they_expire() {
     let site = Site::new();
     let server = Server::with(&site, &["--max-connections", "4", "--head-timeout", "500ms"]);
     let _silent: Vec<Client> = (0..4).map(|_| server.connect()).collect();
@@ -68,7 +68,7 @@ fn connections_that_sent_nothing_count_too_and_their_expiry_makes_room() {
 }
 
 #[test]
-fn a_parked_listener_costs_no_cpu() {
+fn limit_reached_is_idle() {
     let site = Site::new();
     let server = Server::with(&site, &["--max-connections", "4"]);
     let _inside: Vec<Client> = (0..4).map(|_| settled(server.addr())).collect();
@@ -78,7 +78,7 @@ fn a_parked_listener_costs_no_cpu() {
 }
 
 #[test]
-fn one_limit_holds_for_all_listeners_and_none_is_forgotten() {
+fn limit_holds_for_all_listeners_together() {
     let site = Site::new();
     let server =
         Server::with_lines(&site, &["--bind", "127.0.0.1", "--bind", "::1", "--max-connections", "2"], 2);
@@ -95,7 +95,7 @@ fn one_limit_holds_for_all_listeners_and_none_is_forgotten() {
 }
 
 #[test]
-fn a_limit_of_one_serves_a_row_of_peers() {
+fn limit_of_one_serves_a_row_of_peers() {
     let site = Site::new();
     let server = Server::with(&site, &["--max-connections", "1"]);
     let request = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -107,7 +107,7 @@ fn a_limit_of_one_serves_a_row_of_peers() {
 }
 
 #[test]
-fn out_of_descriptors_the_server_stays_calm_and_recovers() {
+fn limit_of_open_files_is_idle_and_recovers() {
     let site = Site::new();
     for name in 0..40 {
         site.write(format!("{name}.txt"), name.to_string());
@@ -126,7 +126,7 @@ fn out_of_descriptors_the_server_stays_calm_and_recovers() {
 }
 
 #[test]
-fn peers_left_out_for_want_of_descriptors_are_served_in_the_end() {
+fn limit_of_open_files_serves_waiting_peers_in_the_end() {
     let site = Site::new();
     let server = Server::with_nofile(&site, 32, &["--max-connections", "1000"]);
     assert_eq!(server.get("/hello.txt").text(), "hello\n");
@@ -140,7 +140,7 @@ fn peers_left_out_for_want_of_descriptors_are_served_in_the_end() {
 }
 
 #[test]
-fn the_default_limit_leaves_a_descriptor_for_the_file_of_each_connection() {
+fn limit_by_default_leaves_a_descriptor_for_each_file() {
     let site = Site::new();
     for name in 0..60 {
         site.sparse(&format!("{name}.bin"), 16 << 20); // more than the socket buffers hold
@@ -157,7 +157,7 @@ fn the_default_limit_leaves_a_descriptor_for_the_file_of_each_connection() {
 }
 
 #[test]
-fn many_connects_at_once_are_all_served() {
+fn accept_serves_many_connects_at_once() {
     allow_many_descriptors();
     let site = Site::new();
     let server = Server::start(&site);

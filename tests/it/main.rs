@@ -4,7 +4,6 @@ mod common;
 
 mod access_log;
 mod bodies;
-mod comforts;
 mod conditional;
 mod configuration;
 mod directories;
@@ -34,4 +33,5 @@ mod trace;
 mod transfers;
 mod turn;
 mod udp;
+mod urls;
 mod variants;

@@ -33,7 +33,7 @@ fn encoded(name: impl AsRef<[u8]>) -> String {
 }
 
 #[test]
-fn no_disguise_of_a_parent_leads_out() {
+fn path_never_leads_out_by_a_parent() {
     let (site, _outside, beside) = with_outside();
     let server = Server::start(&site);
     let ups = [
@@ -111,7 +111,7 @@ fn no_disguise_of_a_parent_leads_out() {
 }
 
 #[test]
-fn empty_segments_and_single_dots_are_skipped() {
+fn path_skips_empty_segments_and_dots() {
     let site = Site::new();
     let server = Server::start(&site);
     let rows = [
@@ -131,7 +131,7 @@ fn empty_segments_and_single_dots_are_skipped() {
 }
 
 #[test]
-fn links_are_followed_within_the_root_alone() {
+fn path_follows_links_within_the_root_alone() {
     let (site, outside, beside) = with_outside();
     let own = site.path().file_name().expect("a name").to_str().expect("ASCII");
     let links = [
@@ -177,7 +177,7 @@ fn links_are_followed_within_the_root_alone() {
 }
 
 #[test]
-fn hidden_names_are_not_there_but_well_known_is() {
+fn path_of_a_dotfile_is_404_except_well_known() {
     let site = Site::new();
     let hidden = [
         ".env",
@@ -210,7 +210,7 @@ fn hidden_names_are_not_there_but_well_known_is() {
 }
 
 #[test]
-fn what_is_no_file_is_404_at_once_and_the_server_goes_on() {
+fn path_of_a_special_file_is_404_at_once() {
     let site = Site::new();
     rustix::fs::mkfifoat(rustix::fs::CWD, site.at("fifo"), rustix::fs::Mode::RWXU).expect("make a FIFO");
     let _socket = std::os::unix::net::UnixListener::bind(site.at("socket")).expect("make a socket");
@@ -235,7 +235,7 @@ fn what_is_no_file_is_404_at_once_and_the_server_goes_on() {
 }
 
 #[test]
-fn every_name_that_a_file_may_have_can_be_asked_for() {
+fn path_can_name_every_file() {
     let site = Site::empty();
     let server = Server::start(&site);
     let longest = "n".repeat(255);
@@ -299,7 +299,7 @@ fn every_name_that_a_file_may_have_can_be_asked_for() {
 }
 
 #[test]
-fn names_and_paths_that_cannot_be_are_404() {
+fn path_that_cannot_exist_is_404() {
     let site = Site::new();
     let server = Server::start(&site);
     each(
@@ -322,7 +322,7 @@ fn names_and_paths_that_cannot_be_are_404() {
 }
 
 #[test]
-fn a_file_that_may_not_be_read_is_refused() {
+fn path_of_an_unreadable_file_is_refused() {
     let site = Site::new();
     site.write("private.txt", SECRET);
     site.write("closed/file.txt", SECRET);

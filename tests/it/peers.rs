@@ -64,7 +64,7 @@ fn drip(client: &mut Client) {
 }
 
 #[test]
-fn bytes_that_trickle_in_buy_no_time() {
+fn head_timeout_is_not_extended_by_trickling_bytes() {
     let site = Site::new();
     let server = Server::with(&site, &["--head-timeout", "300ms", "--idle-timeout", "5m"]);
     let body = "GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30000\r\n\r\n";
@@ -85,7 +85,7 @@ fn bytes_that_trickle_in_buy_no_time() {
 }
 
 #[test]
-fn half_a_request_followed_by_silence_is_answered_408() {
+fn head_timeout_answers_half_a_request_with_408() {
     let site = Site::new();
     let server = Server::with(&site, &["--head-timeout", "200ms", "--idle-timeout", "5m"]);
     let mut halves = ["G", "GET / HTTP/1.1\r\nHost: localhost\r\n"].map(|half| sent(&server, half));
@@ -96,7 +96,7 @@ fn half_a_request_followed_by_silence_is_answered_408() {
 }
 
 #[test]
-fn a_silent_newcomer_is_closed_without_a_word() {
+fn head_timeout_closes_a_silent_peer_silently() {
     let site = Site::new();
     let server = Server::with(&site, &["--head-timeout", "300ms", "--idle-timeout", "5m"]);
     let begun = Instant::now();
@@ -106,7 +106,7 @@ fn a_silent_newcomer_is_closed_without_a_word() {
 }
 
 #[test]
-fn an_idle_connection_is_closed_after_its_own_time_out() {
+fn idle_timeout_closes_an_idle_connection() {
     let site = Site::new();
     let server = Server::with(&site, &["--head-timeout", "5m", "--idle-timeout", "300ms"]);
     let begun = Instant::now();
@@ -116,7 +116,7 @@ fn an_idle_connection_is_closed_after_its_own_time_out() {
 }
 
 #[test]
-fn a_time_out_of_zero_never_passes() {
+fn timeout_of_zero_never_passes() {
     let site = site_with_big();
     let flags = ["--head-timeout", "--idle-timeout", "--send-timeout"];
     each(flags, |&endless| {
@@ -146,7 +146,7 @@ fn a_time_out_of_zero_never_passes() {
 }
 
 #[test]
-fn a_download_that_nobody_reads_is_cut_whatever_the_peer_sends() {
+fn send_timeout_cuts_a_stalled_download_whatever_the_peer_sends() {
     let site = site_with_big();
     let mut args = PATIENT;
     args[5] = "300ms";
@@ -168,7 +168,7 @@ fn a_download_that_nobody_reads_is_cut_whatever_the_peer_sends() {
 }
 
 #[test]
-fn a_slow_but_steady_reader_is_not_cut() {
+fn send_timeout_spares_a_slow_but_steady_reader() {
     const PIECE: u64 = 256 << 10;
     let site = site_with_big();
     let server = Server::with(
@@ -210,7 +210,7 @@ fn half_closed(large: &[u8]) -> [(&'static str, String, Vec<&[u8]>, bool); 9] {
 }
 
 #[test]
-fn a_peer_that_closes_its_side_gets_all_that_it_is_owed() {
+fn half_close_gets_all_that_is_owed() {
     let site = Site::new();
     let large = pattern(1 << 20).repeat(16);
     site.write("large", &large);
@@ -249,7 +249,7 @@ fn a_peer_that_closes_its_side_gets_all_that_it_is_owed() {
 }
 
 #[test]
-fn a_half_closed_peer_that_does_not_read_costs_no_cpu() {
+fn half_close_without_reading_is_idle() {
     let site = site_with_big();
     let server = Server::with(&site, &PATIENT);
     let mut client = sent(&server, get("/big"));
@@ -282,7 +282,7 @@ const STATES: [State; 9] = [
 ];
 
 #[test]
-fn a_peer_that_vanishes_in_any_state_leaves_nothing_behind() {
+fn disconnect_in_any_state_leaves_nothing_behind() {
     const AT_ONCE: usize = 8;
     let site = site_with_big();
     let server = Server::with(&site, &PATIENT);
@@ -308,7 +308,7 @@ fn a_peer_that_vanishes_in_any_state_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_request_and_its_peers_end_that_wait_in_the_backlog_leave_nothing_behind() {
+fn disconnect_in_the_backlog_leaves_nothing_behind() {
     let site = site_with_big();
     let server = Server::with(&site, &PATIENT);
     server.ask("HEAD /big HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -327,7 +327,7 @@ fn a_request_and_its_peers_end_that_wait_in_the_backlog_leave_nothing_behind() {
 }
 
 #[test]
-fn a_refused_peer_that_keeps_sending_gets_the_fin_and_is_cut_in_time() {
+fn linger_sends_fin_and_cuts_a_peer_that_keeps_sending() {
     let site = Site::new();
     let server = &Server::with(&site, &PATIENT);
     let before = server.sockets();
@@ -359,7 +359,7 @@ fn a_refused_peer_that_keeps_sending_gets_the_fin_and_is_cut_in_time() {
 }
 
 #[test]
-fn a_refusal_survives_what_the_peer_sent_behind_it() {
+fn linger_preserves_a_refusal() {
     let site = Site::new();
     let server = Server::with(&site, &PATIENT);
     for _ in 0..20 {
@@ -370,7 +370,7 @@ fn a_refusal_survives_what_the_peer_sent_behind_it() {
 }
 
 #[test]
-fn a_thousand_connections_expire_at_once() {
+fn timeout_of_a_thousand_connections_at_once() {
     allow_many_descriptors();
     let site = Site::new();
     let server =

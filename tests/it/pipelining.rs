@@ -16,7 +16,7 @@ fn bodies(client: &mut Client, count: usize) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_request_is_answered_alike_whole_byte_by_byte_and_with_more_behind_it() {
+fn pipeline_answers_alike_however_a_request_arrives() {
     let site = Site::new();
     let server = Server::start(&site);
     let (whole, next) = (get("/hello.txt"), get("/"));
@@ -39,7 +39,7 @@ fn a_request_is_answered_alike_whole_byte_by_byte_and_with_more_behind_it() {
 }
 
 #[test]
-fn two_requests_cut_anywhere_are_two_responses() {
+fn pipeline_of_two_can_be_cut_anywhere() {
     let site = Site::new();
     let server = Server::start(&site);
     let stream = format!("{}{LAST}", get("/"));
@@ -54,7 +54,7 @@ fn two_requests_cut_anywhere_are_two_responses() {
 }
 
 #[test]
-fn fifty_requests_in_one_write_are_answered_in_order() {
+fn pipeline_of_fifty_is_answered_in_order() {
     let site = Site::new();
     let file = |i: usize| format!("file {i} ").repeat(i).into_bytes();
     (0..50).for_each(|i| site.write(format!("{i}.txt"), file(i)));
@@ -71,7 +71,7 @@ fn fifty_requests_in_one_write_are_answered_in_order() {
 }
 
 #[test]
-fn a_thousand_requests_beyond_every_buffer_are_answered_by_and_by() {
+fn pipeline_beyond_every_buffer_is_answered() {
     let site = Site::new();
     site.write("page.txt", pattern(5000));
     let server = Server::start(&site);
@@ -92,7 +92,7 @@ fn a_thousand_requests_beyond_every_buffer_are_answered_by_and_by() {
 }
 
 #[test]
-fn methods_and_statuses_mix_in_one_write() {
+fn pipeline_mixes_methods_and_statuses() {
     let site = Site::new();
     let server = Server::start(&site);
     let host = "HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -120,7 +120,7 @@ fn methods_and_statuses_mix_in_one_write() {
 }
 
 #[test]
-fn large_files_and_small_ones_keep_their_places() {
+fn pipeline_keeps_the_order_of_large_and_small_files() {
     let site = Site::new();
     let large = pattern(1 << 20);
     site.write("large.bin", &large);
@@ -151,7 +151,7 @@ fn large_files_and_small_ones_keep_their_places() {
 }
 
 #[test]
-fn one_empty_line_before_a_request_is_skipped() {
+fn pipeline_skips_an_empty_line_before_a_request() {
     let site = Site::new();
     let server = Server::start(&site);
     let mut beside = server.connect();
@@ -168,7 +168,7 @@ fn one_empty_line_before_a_request_is_skipped() {
 }
 
 #[test]
-fn what_is_repeated_is_answered_like_what_is_not() {
+fn pipeline_answers_repeated_requests_like_distinct_ones() {
     let site = Site::new();
     site.write("large.bin", pattern(1 << 20));
     site.write("page.txt", pattern(5000));

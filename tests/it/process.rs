@@ -63,7 +63,7 @@ fn assert_refusal(output: &Output, code: i32, named: &[&str]) {
 }
 
 #[test]
-fn it_has_one_thread_under_load_too() {
+fn process_has_one_thread_under_load() {
     let site = Site::new();
     site.sparse("endless", 1 << 40);
     let server = Server::with(&site, &["--udp-echo", "127.0.0.1:0"]);
@@ -82,7 +82,7 @@ fn it_has_one_thread_under_load_too() {
 }
 
 #[test]
-fn idle_it_uses_no_cpu_and_wakes_for_no_reason() {
+fn process_is_idle_with_idle_connections() {
     let site = Site::new();
     let server = Server::with(&site, &["--udp-echo", "127.0.0.1:0"]);
     let mut idle: Vec<Client> = (0..100).map(|_| server.connect()).collect();
@@ -95,7 +95,7 @@ fn idle_it_uses_no_cpu_and_wakes_for_no_reason() {
 }
 
 #[test]
-fn each_listening_socket_is_announced_and_answers() {
+fn process_announces_each_listening_socket() {
     let site = Site::new();
     let starts: [(&[&str], &[&str]); 5] = [
         (&[], &["http://127.0.0.1:"]),
@@ -128,7 +128,7 @@ fn each_listening_socket_is_announced_and_answers() {
 }
 
 #[test]
-fn help_names_every_option_and_goes_to_stdout() {
+fn process_help_names_options_on_stdout() {
     let site = Site::new();
     let output = run(site.path(), &["--help"]);
     assert!(output.status.success() && output.stderr.is_empty());
@@ -156,7 +156,7 @@ fn help_names_every_option_and_goes_to_stdout() {
 }
 
 #[test]
-fn a_mistake_of_the_operator_is_refused_with_one_sentence() {
+fn process_refuses_a_mistake_with_one_sentence() {
     let site = Site::new();
     let file = site.at("hello.txt");
     let file = file.to_str().expect("UTF-8");
@@ -189,7 +189,7 @@ fn a_mistake_of_the_operator_is_refused_with_one_sentence() {
 }
 
 #[test]
-fn what_the_system_refuses_is_a_sentence_and_code_1() {
+fn process_reports_a_system_error_with_code_1() {
     let site = Site::new();
     let tcp = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let tcp_port = tcp.local_addr().expect("its address").port().to_string();
@@ -205,7 +205,7 @@ fn what_the_system_refuses_is_a_sentence_and_code_1() {
 }
 
 #[test]
-fn without_a_directory_it_serves_static() {
+fn process_serves_static_by_default() {
     let site = Site::empty();
     site.write("static/index.html", "the default\n");
     let mut child = Killed(oneloop(site.path(), &["--port", "0"]).spawn().expect("start oneloop"));
@@ -218,7 +218,7 @@ fn without_a_directory_it_serves_static() {
 }
 
 #[test]
-fn a_reader_of_stdout_that_goes_away_does_no_harm() {
+fn stdout_reader_that_goes_away_does_no_harm() {
     let site = Site::new();
     let mut child =
         Killed(oneloop(site.path(), &["--port", "0", "--access-log", "."]).spawn().expect("start"));
@@ -236,7 +236,7 @@ fn a_reader_of_stdout_that_goes_away_does_no_harm() {
 }
 
 #[test]
-fn a_closed_stdout_from_the_start_is_no_panic() {
+fn stdout_closed_from_the_start_is_not_a_panic() {
     let site = Site::new();
     for args in [&["--help"][..], &["--port", "0", "."]] {
         let (reader, writer) = std::io::pipe().expect("a pipe");
@@ -257,7 +257,7 @@ fn a_closed_stdout_from_the_start_is_no_panic() {
 }
 
 #[test]
-fn in_normal_use_q_leaves_stderr_empty() {
+fn stderr_is_empty_with_q_in_normal_use() {
     let site = Site::new();
     let mut server = Server::with(&site, &["-q"]);
     let requests =
@@ -281,7 +281,7 @@ fn in_normal_use_q_leaves_stderr_empty() {
 }
 
 #[test]
-fn diagnostics_that_nobody_takes_stop_nobody() {
+fn stderr_on_a_full_device_stops_nothing() {
     let site = Site::new();
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("open /dev/full");
     let mut child =
@@ -301,7 +301,7 @@ fn diagnostics_that_nobody_takes_stop_nobody() {
 }
 
 #[test]
-fn a_time_limit_beyond_the_end_of_time_is_for_ever() {
+fn process_takes_a_time_limit_beyond_the_end_of_time() {
     let site = Site::new();
     let long = "500000000000y";
     let mut args = Vec::new();
@@ -315,7 +315,7 @@ fn a_time_limit_beyond_the_end_of_time_is_for_ever() {
 }
 
 #[test]
-fn processes_can_share_a_port_if_each_says_so() {
+fn process_shares_a_port_with_reuse_port() {
     let site = Site::new();
     let first = Server::with(&site, &["--reuse-port"]);
     let port = first.addr().port().to_string();

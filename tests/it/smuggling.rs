@@ -28,7 +28,7 @@ fn in_chunks(chunks: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn lengths_that_are_not_one_plain_number() {
+fn smuggling_by_lengths_that_are_not_one_plain_number() {
     let rows: &[&[u8]] = &[
         b"Content-Length: 5\r\nContent-Length: 5",
         b"Content-Length: 5\r\nContent-Length: 6",
@@ -71,7 +71,7 @@ fn lengths_that_are_not_one_plain_number() {
 }
 
 #[test]
-fn a_length_and_a_coding_together_and_any_coding_but_chunked() {
+fn smuggling_by_a_length_beside_a_transfer_coding() {
     let rows: &[&[u8]] = &[
         b"Content-Length: 5\r\nTransfer-Encoding: chunked",
         b"Transfer-Encoding: chunked\r\nContent-Length: 5",
@@ -114,7 +114,7 @@ fn a_length_and_a_coding_together_and_any_coding_but_chunked() {
 }
 
 #[test]
-fn chunk_sizes_with_anything_but_hex_digits() {
+fn smuggling_by_chunk_sizes_that_are_not_hex() {
     let rows: &[&[u8]] = &[
         b"+5",
         b"-5",
@@ -159,7 +159,7 @@ fn chunk_sizes_with_anything_but_hex_digits() {
 }
 
 #[test]
-fn line_ends_in_chunks_that_are_not_crlf() {
+fn smuggling_by_line_ends_in_chunks() {
     let rows: &[&[u8]] = &[
         b"5\nhello\r\n0\r\n\r\n",
         b"5\r\nhello\n0\r\n\r\n",
@@ -182,7 +182,7 @@ fn line_ends_in_chunks_that_are_not_crlf() {
 }
 
 #[test]
-fn trailers_are_held_to_the_rules_of_fields() {
+fn smuggling_by_trailers() {
     let rows: &[&[u8]] = &[
         b"no colon",
         b"X : y",

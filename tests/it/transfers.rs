@@ -12,7 +12,7 @@ const MIB: usize = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 #[test]
-fn a_file_past_4_gib_has_its_length_and_can_be_broken_off() {
+fn transfer_past_4_gib_has_its_length() {
     let site = Site::new();
     site.sparse("huge.bin", 5 * GIB);
     let server = Server::start(&site);
@@ -29,7 +29,7 @@ fn a_file_past_4_gib_has_its_length_and_can_be_broken_off() {
 }
 
 #[test]
-fn what_a_peer_sends_during_its_last_download_does_not_cut_it() {
+fn transfer_survives_what_the_peer_sends_meanwhile() {
     let site = Site::new();
     let content = pattern(24 << 20);
     site.write("large.bin", &content);
@@ -46,7 +46,7 @@ fn what_a_peer_sends_during_its_last_download_does_not_cut_it() {
 }
 
 #[test]
-fn broken_off_downloads_leak_no_descriptors() {
+fn transfer_broken_off_leaks_no_descriptors() {
     let site = Site::new();
     site.sparse("large.bin", GIB);
     let server = Server::start(&site);
@@ -67,7 +67,7 @@ fn broken_off_downloads_leak_no_descriptors() {
 }
 
 #[test]
-fn a_file_that_shrinks_while_it_is_sent_ends_the_connection_short() {
+fn transfer_of_a_shrinking_file_ends_short() {
     let site = Site::new();
     let server = Server::start(&site);
     let idle = server.descriptors();
@@ -101,7 +101,7 @@ fn a_file_that_shrinks_while_it_is_sent_ends_the_connection_short() {
 }
 
 #[test]
-fn a_file_that_is_deleted_or_replaced_while_it_is_sent_comes_as_it_was() {
+fn transfer_of_a_deleted_or_replaced_file_is_unchanged() {
     let site = Site::new();
     let (old, new) = (pattern(8 * MIB), pattern(8 * MIB + 1));
     let server = Server::start(&site);
@@ -122,7 +122,7 @@ fn a_file_that_is_deleted_or_replaced_while_it_is_sent_comes_as_it_was() {
 }
 
 #[test]
-fn a_file_that_grows_while_it_is_sent_keeps_its_promised_length() {
+fn transfer_of_a_growing_file_keeps_its_length() {
     let site = Site::new();
     site.sparse("large.bin", 16 * MIB as u64);
     let server = Server::start(&site);
@@ -143,7 +143,7 @@ fn is_in_memory(file: &fs::File, at: u64) -> bool {
 }
 
 #[test]
-fn a_file_that_is_not_in_memory_is_waited_for_and_arrives_whole() {
+fn transfer_of_an_uncached_file_arrives_whole() {
     let site = Site::new();
     let content = pattern(24 << 20);
     site.write("large.bin", &content);

@@ -1,0 +1,20 @@
+//! What is wrong with a request is said, in a page of ours, and what cannot be trusted is not read on: the
+//! connection closes. Everything is sent whole and byte by byte, with a right request behind it that must not
+//! be answered after a 400.
+
+mod fields;
+mod lines;
+
+use crate::common::*;
+use After::Closes;
+
+/// A whole request around a request line.
+pub fn with_line(line: impl AsRef<[u8]>) -> Vec<u8> {
+    [line.as_ref(), b"\r\nHost: localhost\r\n\r\n"].concat()
+}
+
+pub fn all_400(rows: &[&[u8]], request: impl Fn(&[u8]) -> Vec<u8>) {
+    let site = Site::new();
+    let server = Server::start(&site);
+    each(rows.iter().map(|row| Raw(row)), |row| assert_refused(&server, &request(row.0), 400, Closes));
+}
