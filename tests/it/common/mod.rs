@@ -8,6 +8,7 @@ mod client;
 mod measure;
 mod refusal;
 mod response;
+mod rig;
 mod server;
 mod site;
 #[path = "../../../src/testing/skip.rs"]
@@ -22,6 +23,7 @@ pub use self::{
     measure::assert_idle,
     refusal::{After, assert_our_page, assert_refused},
     response::Response,
+    rig::{Rig, received},
     server::Server,
     site::{Site, pattern},
 };

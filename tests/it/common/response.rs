@@ -31,6 +31,16 @@ impl Response {
         Response { version, status, reason, headers, body: Vec::new() }
     }
 
+    /// Parses `bytes`, one whole response with Content-Length to GET. Returns `None` if some of it is missing.
+    pub(super) fn whole(bytes: &[u8]) -> Option<Response> {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+        let mut response = Response::parse(&bytes[..end]);
+        let len: usize = response.header("content-length").map_or(0, |len| len.parse().expect("a number"));
+        response.body = bytes[end..].to_vec();
+        assert!(response.body.len() <= len, "bytes behind {response:?}");
+        (response.body.len() == len).then_some(response)
+    }
+
     /// Returns the value of a field that must not come twice.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
