@@ -16,6 +16,7 @@ mod lessons;
 mod limits;
 mod listings;
 mod log_formats;
+mod observed;
 mod paths;
 mod peers;
 mod pipelining;

@@ -39,11 +39,12 @@ impl Observer for Recorder {
 
 impl Rig {
     /// Returns a configuration to start from: any free port, 1,000 connections; 10 seconds for a request and to drain,
-    /// a minute between two requests, 30 seconds to send; no inotify.
+    /// a minute between two requests, 30 seconds to send; every host; no inotify.
     pub fn config(site: &Site) -> Config {
         let mut config = Config::new(site.path());
         config.port = 0;
         config.inotify = false;
+        config.allow_hosts = vec!["*".into()];
         config.max_connections = Some(1000);
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         config.timeouts = Timeouts { head: seconds(10), idle: seconds(60) };
