@@ -13,6 +13,7 @@ mod files;
 mod freshness;
 mod hosts;
 mod lessons;
+mod library;
 mod limits;
 mod listings;
 mod log_formats;

@@ -82,6 +82,39 @@ fn process_has_one_thread_under_load() {
 }
 
 #[test]
+fn process_has_one_thread_whatever_it_does() {
+    let site = Site::new();
+    (0..2000).for_each(|i| site.write(format!("crowd/{i}"), ""));
+    let log = site.at("access.log");
+    let log = format!("--access-log={}", log.display());
+    let recording = site.at("trace.json");
+    let recording = format!("--trace-file={}", recording.display());
+    let rows: [&[&str]; 5] = [
+        &["-v"],
+        &["-vvv", &log],
+        &["--trace=bytes"],
+        &["--no-watch", &recording],
+        &["--listing", "--udp-echo", "127.0.0.1:0"],
+    ];
+    each(rows, |args| {
+        let mut server = Server::with(&site, args);
+        assert_eq!(server.threads(), 1, "at the start");
+        let mut client = server.connect();
+        client.send(get("/crowd/") + &get("/hello.txt") + &get("/missing"));
+        client.head();
+        assert_eq!(server.threads(), 1, "with requests under way");
+        server.signal(Signal::USR1); // attaches or detaches the tracer
+        for _ in 0..20 {
+            assert_eq!(server.get("/hello.txt").text(), "hello\n");
+            assert_eq!(server.threads(), 1, "while it serves");
+        }
+        drop(client);
+        server.signal(Signal::TERM);
+        assert!(server.exit().success());
+    });
+}
+
+#[test]
 fn process_is_idle_with_idle_connections() {
     let site = Site::new();
     let server = Server::with(&site, &["--udp-echo", "127.0.0.1:0"]);

@@ -64,6 +64,22 @@ fn turn_has_a_message_budget() {
     assert!(turns.iter().all(|planned| *planned <= 64), "{turns:?}");
 }
 
+/// Observed or not: here nothing is recorded.
+#[test]
+fn turn_has_a_message_budget_for_repeated_requests() {
+    let site = Site::new();
+    let mut rig = Rig::new(Rig::config(&site));
+    let mut peer = rig.accepted();
+    peer.write_all(get("/hello.txt").repeat(500).as_bytes()).expect("send");
+    let mut turns = Vec::new();
+    eventually("all responses", || {
+        rig.turn();
+        turns.push(String::from_utf8_lossy(&received(&mut peer)).matches("HTTP/1.1 200 OK\r\n").count());
+        turns.iter().sum::<usize>() == 500
+    });
+    assert!(turns.iter().all(|count| *count <= 64), "{turns:?}");
+}
+
 #[test]
 fn turn_without_events_does_nothing() {
     let mut rig = Rig::recorded(Rig::config(&Site::empty()));
