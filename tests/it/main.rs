@@ -30,6 +30,7 @@ mod requests;
 mod responses;
 mod smuggling;
 mod spa;
+mod stderr;
 mod stepping;
 mod trace;
 mod transfers;
