@@ -261,7 +261,7 @@ fn play(scene: fn(&mut Stage), site: &Site, time: SystemTime, is_observed: bool)
 fn observed_server_sends_the_same_bytes_in_the_same_turns() {
     let site = Site::new();
     site.write("large.bin", pattern(LARGE));
-    (0..3000).for_each(|i| site.write(format!("crowd/{i:04}<&>"), ""));
+    site.crowd("crowd", (0..3000).map(|i| format!("{i:04}<&>")));
     let time = SystemTime::now() + Duration::from_secs(60);
     let scenes = SCENES.map(|(name, _)| name).into_iter().enumerate();
     each(scenes, |&(number, name)| {

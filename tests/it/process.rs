@@ -84,7 +84,7 @@ fn process_has_one_thread_under_load() {
 #[test]
 fn process_has_one_thread_whatever_it_does() {
     let site = Site::new();
-    (0..2000).for_each(|i| site.write(format!("crowd/{i}"), ""));
+    site.crowd("crowd", (0..2000).map(|i| i.to_string()));
     let log = site.at("access.log");
     let log = format!("--access-log={}", log.display());
     let recording = site.at("trace.json");

@@ -1,7 +1,6 @@
 //! Directories so large that others would notice.
 
 use std::{
-    fs::File,
     io::{ErrorKind, Read},
     thread,
     time::Duration,
@@ -14,13 +13,8 @@ use rustix::process::Signal;
 /// `count` files in `crowd/`, with `tail` in their names.
 fn crowd(count: usize, tail: &str) -> Site {
     let site = Site::new();
-    site.write(crowded(0, tail), "");
-    (1..count).for_each(|i| drop(File::create(site.at(crowded(i, tail))).expect("make a file")));
+    site.crowd("crowd", (0..count).map(|i| format!("{i:05}{tail}")));
     site
-}
-
-fn crowded(i: usize, tail: &str) -> String {
-    format!("crowd/{i:05}{tail}")
 }
 
 /// A row with it has almost a kilobyte: 20,000 of them are more than the socket buffers of both sides hold.
