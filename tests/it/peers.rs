@@ -115,32 +115,40 @@ fn idle_timeout_closes_an_idle_connection() {
     assert!((TIMEOUT..PROMPT).contains(&begun.elapsed()), "after {:?}", begun.elapsed());
 }
 
+const TIMEOUTS: [&str; 3] = ["--head-timeout", "--idle-timeout", "--send-timeout"];
+
+/// Asserts that `endless`, as 0, closes no connection, while the other time limits do.
+fn assert_never_passes(site: &Site, endless: &str) {
+    let args: Vec<&str> =
+        TIMEOUTS.iter().flat_map(|&flag| [flag, if flag == endless { "0" } else { "200ms" }]).collect();
+    let server = Server::with(site, &args);
+    let before = server.sockets();
+    let mut peers = [
+        (TIMEOUTS[0], server.connect(), "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        (TIMEOUTS[0], sent(&server, "GET /hel"), "lo.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        (TIMEOUTS[1], kept_alive(&server), "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        (TIMEOUTS[2], sent(&server, get("/big")), ""),
+    ];
+    let left = peers.iter().filter(|(flag, ..)| *flag == endless).count();
+    eventually("the others are closed", || server.sockets() == before + left);
+    for (flag, client, rest) in &mut peers {
+        if *flag != endless {
+            assert!(count_rest(client) < BIG, "{flag}");
+        } else if rest.is_empty() {
+            assert!(count_rest(client) > BIG, "not the whole file"); // and then it is idle
+        } else {
+            client.send(rest);
+            assert_eq!(client.response().text(), "hello\n");
+        }
+    }
+}
+
 #[test]
 fn timeout_of_zero_never_passes() {
-    let site = site_with_big();
-    let flags = ["--head-timeout", "--idle-timeout", "--send-timeout"];
-    each(flags, |&endless| {
-        let args: Vec<&str> =
-            flags.iter().flat_map(|&f| [f, if f == endless { "0" } else { "200ms" }]).collect();
-        let server = Server::with(&site, &args);
-        let before = server.sockets();
-        let mut peers = [
-            (flags[0], server.connect(), "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-            (flags[0], sent(&server, "GET /hel"), "lo.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-            (flags[1], kept_alive(&server), "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-            (flags[2], sent(&server, get("/big")), ""),
-        ];
-        let left = peers.iter().filter(|(flag, ..)| *flag == endless).count();
-        eventually("the others are closed", || server.sockets() == before + left);
-        for (flag, client, rest) in &mut peers {
-            if *flag != endless {
-                assert!(count_rest(client) < BIG, "{flag}");
-            } else if rest.is_empty() {
-                assert!(count_rest(client) > BIG, "not the whole file"); // and then it is idle
-            } else {
-                client.send(rest);
-                assert_eq!(client.response().text(), "hello\n");
-            }
+    let site = &site_with_big();
+    thread::scope(|scope| {
+        for endless in TIMEOUTS {
+            scope.spawn(move || assert_never_passes(site, endless));
         }
     });
 }

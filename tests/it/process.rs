@@ -124,7 +124,7 @@ fn process_is_idle_with_idle_connections() {
         assert_eq!(client.response().text(), "hello\n");
     }
     assert_eq!(server.get("/hello.txt").text(), "hello\n"); // by now all are accepted
-    assert_idle(&server, Duration::from_secs(1));
+    assert_idle(&server, Duration::from_millis(500));
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Clients that speak raw bytes over real sockets.
 
 use std::{
-    collections::VecDeque,
     io::{ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     time::Duration,
 };
+
+use memchr::memmem;
 
 use super::{Response, SOON, lossy};
 
@@ -17,8 +18,9 @@ pub fn get(path: &str) -> String {
 /// One connection to a server.
 pub struct Client {
     pub socket: TcpStream,
-    /// Bytes received and not yet read as a response.
-    unread: VecDeque<u8>,
+    /// What has come; from `at` on it is not yet read as a response.
+    received: Vec<u8>,
+    at: usize,
 }
 
 impl Client {
@@ -41,7 +43,7 @@ impl Client {
         socket.set_nodelay(true).expect("set nodelay");
         socket.set_read_timeout(Some(SOON)).expect("set a time limit");
         socket.set_write_timeout(Some(SOON)).expect("set a time limit");
-        Client { socket, unread: VecDeque::new() }
+        Client { socket, received: Vec::new(), at: 0 }
     }
 
     /// Sends `bytes`.
@@ -94,32 +96,47 @@ impl Client {
 
     /// Reads the next response's head; the body, if any, stays unread.
     pub fn head(&mut self) -> Response {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.extend(self.take(1));
+        Response::parse(&self.take_until(b"\r\n\r\n"))
+    }
+
+    /// Reads up to `end`, which is the end of what is returned.
+    pub fn take_until(&mut self, end: &[u8]) -> Vec<u8> {
+        loop {
+            if let Some(at) = memmem::find(&self.received[self.at..], end) {
+                return self.take(at + end.len());
+            }
+            self.read();
         }
-        Response::parse(&head)
     }
 
     /// Reads exactly `len` bytes.
     pub fn take(&mut self, len: usize) -> Vec<u8> {
-        while self.unread.len() < len {
-            let mut buffer = [0; 65536];
-            match self.socket.read(&mut buffer) {
-                Ok(0) => panic!("the server closed after {:?}", lossy(self.unread.make_contiguous())),
-                Ok(n) => self.unread.extend(&buffer[..n]),
-                // The end of a child, another test's server, interrupts a read that has a time limit (signal(7)).
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => panic!("no answer ({e}) after {:?}", lossy(self.unread.make_contiguous())),
-            }
+        while self.received.len() - self.at < len {
+            self.read();
         }
-        self.unread.drain(..len).collect()
+        let taken = self.received[self.at..self.at + len].to_vec();
+        self.at += len;
+        taken
+    }
+
+    /// Reads once, and keeps what came behind what is unread.
+    fn read(&mut self) {
+        self.received.drain(..self.at);
+        self.at = 0;
+        let mut buffer = [0; 65536];
+        match self.socket.read(&mut buffer) {
+            Ok(0) => panic!("the server closed after {:?}", lossy(&self.received)),
+            Ok(n) => self.received.extend_from_slice(&buffer[..n]),
+            // The end of a child, another test's server, interrupts a read that has a time limit (signal(7)).
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => panic!("no answer ({e}) after {:?}", lossy(&self.received)),
+        }
     }
 
     /// Reads `len` bytes and forgets them, for bodies that do not fit into memory.
     pub fn skip(&mut self, len: u64) {
-        let known = self.unread.len().min(len as usize);
-        self.unread.drain(..known);
+        let known = (self.received.len() - self.at).min(len as usize);
+        self.at += known;
         let (mut left, mut buffer) = (len - known as u64, vec![0; 1 << 20]);
         while left > 0 {
             let wanted = left.min(buffer.len() as u64) as usize;
@@ -131,7 +148,8 @@ impl Client {
 
     /// Reads until the server closes its side; panics where it stays open. A reset is an error.
     pub fn rest(&mut self) -> Vec<u8> {
-        let mut rest: Vec<u8> = self.unread.drain(..).collect();
+        let mut rest = self.received.split_off(std::mem::take(&mut self.at));
+        self.received.clear();
         self.socket.read_to_end(&mut rest).expect("the server closes");
         rest
     }

@@ -36,10 +36,7 @@ pub fn listing(client: &mut Client) -> Response {
 pub fn chunks(client: &mut Client) -> Vec<u8> {
     let mut body = Vec::new();
     loop {
-        let mut line = Vec::new();
-        while !line.ends_with(b"\r\n") {
-            line.extend(client.take(1));
-        }
+        let line = client.take_until(b"\r\n");
         let digits = std::str::from_utf8(&line[..line.len() - 2]).expect("ASCII");
         assert!(digits.bytes().all(|b| b.is_ascii_hexdigit()), "{digits:?} is no size");
         let size = usize::from_str_radix(digits, 16).expect("a size");
