@@ -1,5 +1,5 @@
-//! The access log: one line in the Common Log Format for each request, in which no byte of a peer's can do
-//! harm.
+//! The access log: one line in the Common Log Format for each request, in which no byte of a peer's
+//! can do harm.
 
 use crate::common::*;
 use rustix::process::Signal;
@@ -32,8 +32,8 @@ fn parse(line: &str) -> Line {
     Line { request: request.to_owned(), status: status.parse().expect("a status"), bytes: bytes.to_owned() }
 }
 
-/// Requests, and what their lines say: the request, the status, and the length of the body ("" where that is
-/// not told here).
+/// Requests, and what their lines say: the request, the status, and the length of the body (""
+/// where that is not told here).
 fn rows() -> Vec<(&'static [u8], &'static str, u16, &'static str)> {
     vec![
         (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "GET / HTTP/1.1", 200, "5"),

@@ -1,5 +1,6 @@
-//! Request bodies are never taken for the next request: read past within a bound (32,768 bytes with their
-//! framing), else answered and closed so that the answer survives. `Expect` is part of that bargain.
+//! Request bodies are never taken for the next request: read past within a bound (32,768 bytes with
+//! their framing), else answered and closed so that the answer survives. `Expect` is part of that
+//! bargain.
 
 use crate::common::*;
 use After::{Closes, Stays};
@@ -27,8 +28,9 @@ fn bait_chunk(size: impl Fn(usize) -> String, end: &str) -> String {
     format!("{}\r\n{BAIT}\r\n{end}", size(BAIT.len()))
 }
 
-/// Sends `stream`, which holds one request and its body, then a request for `/` and a last one, all in pieces
-/// of `piece` bytes. Asserts that exactly these three are answered, the first with `status`.
+/// Sends `stream`, which holds one request and its body, then a request for `/` and a last one, all
+/// in pieces of `piece` bytes. Asserts that exactly these three are answered, the first with
+/// `status`.
 fn assert_one_request(server: &Server, stream: &[u8], status: u16, piece: usize) {
     let last = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let all = [stream, get("/").as_bytes(), last.as_bytes()].concat();
@@ -182,7 +184,8 @@ fn expect_100_continue_is_answered_at_once() {
     let site = Site::new();
     let server = Server::start(&site);
     let expect = |fields: &str| format!("Expect: 100-Continue\r\n{fields}");
-    // The body is announced but not sent: the client waits for a word. What comes later is not a request.
+    // The body is announced but not sent: the client waits for a word. What comes later is not a
+    // request.
     each(
         [
             ("POST /", "Content-Length: 40\r\n", 405),

@@ -1,5 +1,6 @@
-//! Conditional requests and ranges, as clients use them: a browser that asks again, a download that goes on, a player
-//! that seeks (RFC 9110 §13, §14). The tables of every case stand in `src/http`; here is what comes over the wire.
+//! Conditional requests and ranges, as clients use them: a browser that asks again, a download that
+//! goes on, a player that seeks (RFC 9110 §13, §14). The tables of every case stand in `src/http`;
+//! here is what comes over the wire.
 use std::time::{Duration, SystemTime};
 
 use crate::common::*;

@@ -1,5 +1,5 @@
-//! Directories: their index, the redirect to their slash, which never leaves this host, and the pages for
-//! what is missing.
+//! Directories: their index, the redirect to their slash, which never leaves this host, and the
+//! pages for what is missing.
 
 use std::os::unix::fs::symlink;
 

@@ -1,5 +1,5 @@
-//! The end: SIGTERM or SIGINT lets what is under way finish, within bounds, and then the process exits with 0; a second
-//! signal ends it at once.
+//! The end: SIGTERM or SIGINT lets what is under way finish, within bounds, and then the process
+//! exits with 0; a second signal ends it at once.
 use std::{
     io::ErrorKind,
     net::{SocketAddr, TcpStream},
@@ -23,7 +23,8 @@ fn site_with_big() -> Site {
     site
 }
 
-/// A connection on which a download of `big` is under way: its head, and more to come than the buffers hold.
+/// A connection on which a download of `big` is under way: its head, and more to come than the
+/// buffers hold.
 fn downloading(server: &Server) -> Client {
     let mut client = server.connect();
     client.send(get("/big"));
@@ -55,7 +56,8 @@ fn drain_without_connections_ends_at_once() {
     }
 }
 
-/// A connection that has asked for nothing yet, and one that is kept after an answer; both are accepted.
+/// A connection that has asked for nothing yet, and one that is kept after an answer; both are
+/// accepted.
 fn two_idle(server: &Server) -> (Client, Client) {
     let newcomer = server.connect();
     let mut kept = server.connect();

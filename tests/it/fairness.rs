@@ -1,5 +1,6 @@
-//! Fairness and backpressure: whatever one peer does, a small request of another is answered soon; and a peer that takes
-//! nothing is not listened to either, so that it costs a bounded amount of memory.
+//! Fairness and backpressure: whatever one peer does, a small request of another is answered soon;
+//! and a peer that takes nothing is not listened to either, so that it costs a bounded amount of
+//! memory.
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr},
@@ -39,7 +40,8 @@ impl Drop for EndsLoad<'_> {
     }
 }
 
-/// Asks for a small file 50 times, on new connections and on a kept one, while `threads` threads run `load`.
+/// Asks for a small file 50 times, on new connections and on a kept one, while `threads` threads
+/// run `load`.
 fn stays_quick_beside(threads: usize, load: impl Fn(&Meter) + Sync) {
     let site = Site::new();
     site.sparse("endless", ENDLESS);
@@ -80,7 +82,8 @@ fn download(meter: &Meter) {
     }
 }
 
-/// Sends `bytes` again and again, as often as they are taken, and never reads. Only being pushed back counts here.
+/// Sends `bytes` again and again, as often as they are taken, and never reads. Only being pushed
+/// back counts here.
 fn pour(meter: &Meter, bytes: &[u8]) {
     let mut client = Client::connect(meter.addr);
     client.socket.set_nonblocking(true).expect("set non-blocking");
@@ -183,7 +186,8 @@ fn fairness_beside_connections_that_come_and_go() {
     stays_quick_beside(2, come_and_go);
 }
 
-/// Writes `requests` again and again until the socket has taken nothing for 300 ms; returns how many bytes it took.
+/// Writes `requests` again and again until the socket has taken nothing for 300 ms; returns how
+/// many bytes it took.
 fn write_until_pushed_back(client: &mut Client, requests: &[u8], at_most: usize) -> usize {
     client.socket.set_nonblocking(true).expect("set non-blocking");
     let mut written = 0;

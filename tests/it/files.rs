@@ -1,5 +1,5 @@
-//! What is sent is the file as it is now: never stale, whatever was done to it since the last request, and of
-//! every size.
+//! What is sent is the file as it is now: never stale, whatever was done to it since the last
+//! request, and of every size.
 
 use std::{
     fs,
@@ -10,8 +10,8 @@ use std::{
 
 use crate::common::*;
 
-/// Asks on `client`, and asserts that `path` is `expected` now; `None` means that it is not there. Returns
-/// the ETag.
+/// Asks on `client`, and asserts that `path` is `expected` now; `None` means that it is not there.
+/// Returns the ETag.
 fn assert_now(client: &mut Client, path: &str, expected: Option<&[u8]>, what: &str) -> Option<String> {
     client.send(get(path));
     let response = client.response();
@@ -29,7 +29,8 @@ fn replace(path: &Path, content: &[u8]) {
     fs::rename(path.with_extension("new"), path).expect("rename");
 }
 
-/// Writes `content` over the file, which stays the same file, of the same length where that is `content`'s.
+/// Writes `content` over the file, which stays the same file, of the same length where that is
+/// `content`'s.
 fn overwrite(path: &Path, content: &[u8]) {
     let mut file = fs::File::options().write(true).open(path).expect("open");
     std::io::Write::write_all(&mut file, content).expect("write");
@@ -95,7 +96,8 @@ fn file_time_set_back_hides_no_change() {
     });
 }
 
-/// Asks until the answers no longer differ: the file was left alone for so long that the server remembers it.
+/// Asks until the answers no longer differ: the file was left alone for so long that the server
+/// remembers it.
 fn wait_until_remembered(client: &mut Client, path: &str) {
     let mut tag = || {
         client.send(get(path));

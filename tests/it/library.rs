@@ -1,5 +1,5 @@
-//! The library, as another program uses it: protocols of its own beside HTTP, a handle that stops the server, and errors
-//! that say why it cannot start.
+//! The library, as another program uses it: protocols of its own beside HTTP, a handle that stops
+//! the server, and errors that say why it cannot start.
 
 use std::{
     cell::RefCell,
@@ -162,14 +162,16 @@ fn library_resumes_a_protocol_once_a_turn_without_input() {
     (0..5).for_each(|_| drop(rig.turn()));
     let calls = calls.borrow();
     assert_eq!(calls.iter().map(|(_, what)| what).collect::<String>(), "3...02..1.", "and no call more");
-    // Each piece comes in the turn after the one before; what is parsed behind the last one, in that same turn.
+    // Each piece comes in the turn after the one before; what is parsed behind the last one, in
+    // that same turn.
     for pair in calls.windows(2) {
         let [(before, _), (turn, what)] = pair else { unreachable!() };
         assert_eq!(turn - before, u64::from(*what == '.'), "{calls:?}");
     }
 }
 
-/// Runs a server on a thread of its own. Returns its address, the handle that stops it, and the thread.
+/// Runs a server on a thread of its own. Returns its address, the handle that stops it, and the
+/// thread.
 fn serve_on_a_thread(site: &Site) -> (SocketAddr, Handle, JoinHandle<std::io::Result<()>>) {
     let (sender, receiver) = mpsc::channel();
     let dir = site.path().to_owned();

@@ -1,5 +1,5 @@
-//! A full house: at the limit of connections, or out of descriptors, the rest waits in the backlog, costs no CPU, and is
-//! served as soon as there is room.
+//! A full house: at the limit of connections, or out of descriptors, the rest waits in the backlog,
+//! costs no CPU, and is served as soon as there is room.
 use std::{io::ErrorKind, net::SocketAddr, thread, time::Duration};
 
 use crate::common::*;

@@ -1,4 +1,5 @@
-//! The whole server, from outside: real processes, real sockets, raw bytes. One module for each theme.
+//! The whole server, from outside: real processes, real sockets, raw bytes. One module for each
+//! theme.
 
 mod common;
 

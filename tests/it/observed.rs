@@ -1,8 +1,9 @@
-//! Observers change nothing: the same bytes from the same clients get the same responses in the same turns, whether the
-//! loop is observed or not.
+//! Observers change nothing: the same bytes from the same clients get the same responses in the
+//! same turns, whether the loop is observed or not.
 //!
-//! Each scene plays twice, on two servers in this process whose clocks stand at the same time: one server has a narrator
-//! that writes down every byte, into a socket that is not read, and a recorder; the other has neither.
+//! Each scene plays twice, on two servers in this process whose clocks stand at the same time: one
+//! server has a narrator that writes down every byte, into a socket that is not read, and a
+//! recorder; the other has neither.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -88,7 +89,8 @@ impl Stage {
         self.clients.len() - 1
     }
 
-    /// Opens a connection whose receive buffer is small, and that reads `at_most` bytes after a turn.
+    /// Opens a connection whose receive buffer is small, and that reads `at_most` bytes after a
+    /// turn.
     fn connect_slow(&mut self, at_most: usize) -> usize {
         let socket =
             socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
@@ -267,7 +269,8 @@ fn observed_server_sends_the_same_bytes_in_the_same_turns() {
     each(scenes, |&(number, name)| {
         let scene = SCENES[number].1;
         let play = |is_observed| play(scene, &site, time, is_observed);
-        // On a busy machine the kernel may hand a segment over a turn later. A difference that counts comes each time.
+        // On a busy machine the kernel may hand a segment over a turn later. A difference that
+        // counts comes each time.
         let mut plays = (0..5).map(|_| (play(false), play(true)));
         let Some((plain, _)) = plays.find(|(plain, observed)| plain == observed) else {
             let (plain, observed) = (play(false), play(true));

@@ -1,5 +1,5 @@
-//! From a target to a file, and never out of the root: traversal in every disguise, links, hidden names, odd
-//! names, and things that are no files.
+//! From a target to a file, and never out of the root: traversal in every disguise, links, hidden
+//! names, odd names, and things that are no files.
 
 use std::{
     fs,
@@ -221,7 +221,8 @@ fn path_of_a_special_file_is_404_at_once() {
         .expect("make a FIFO");
     let server = Server::with(&site, &["--index", "index.htm"]);
     for _ in 0..3 {
-        // A FIFO without a writer blocks whoever opens it naively, and this connection would wait in vain.
+        // A FIFO without a writer blocks whoever opens it naively, and this connection would wait
+        // in vain.
         each(["/fifo", "/fifo/", "/socket", "/socket/", "/link-to-fifo", "/docs/"], |path| {
             assert_hidden(&server, path);
             assert_eq!(server.get("/hello.txt").text(), "hello\n");

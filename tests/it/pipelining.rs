@@ -1,4 +1,5 @@
-//! Many requests on one connection, however TCP cut them: each is answered once, whole and in order.
+//! Many requests on one connection, however TCP cut them: each is answered once, whole and in
+//! order.
 
 use crate::common::*;
 
@@ -77,8 +78,8 @@ fn pipeline_beyond_every_buffer_is_answered() {
     let server = Server::start(&site);
     let mut client = server.connect();
     let mut sender = client.socket.try_clone().expect("a second handle");
-    // 5 MB of answers do not fit into the sockets: the server must stop reading, and go on when it can write
-    // again.
+    // 5 MB of answers do not fit into the sockets: the server must stop reading, and go on when it
+    // can write again.
     let sending = std::thread::spawn(move || {
         let stream = get("/page.txt").repeat(1000) + LAST;
         std::io::Write::write_all(&mut sender, stream.as_bytes()).expect("send");
@@ -196,7 +197,8 @@ fn pipeline_answers_repeated_requests_like_distinct_ones() {
         server.while_stopped(|| client.send(format!("{stream}{LAST}")));
         let rest = client.rest();
         let text = String::from_utf8_lossy(&rest);
-        // The seconds of Date may pass in between, and the tag of a file as young as this is another each time.
+        // The seconds of Date may pass in between, and the tag of a file as young as this is
+        // another each time.
         let is_of_now = |line: &&str| line.starts_with("Date: ") || line.starts_with("ETag: ");
         let lines = text.split("\r\n").filter(|line| !is_of_now(line));
         lines.collect::<Vec<_>>().join("\r\n")

@@ -1,5 +1,5 @@
-//! The process as its operator sees it: one thread, no CPU while idle, lines that say where it listens, and a sentence
-//! with an exit code where it cannot start.
+//! The process as its operator sees it: one thread, no CPU while idle, lines that say where it
+//! listens, and a sentence with an exit code where it cannot start.
 use std::{
     io::{BufRead, BufReader, Read},
     net::{SocketAddr, TcpListener, UdpSocket},
@@ -43,8 +43,8 @@ fn run(dir: &Path, args: &[&str]) -> Output {
     child.wait_with_output().expect("its output")
 }
 
-/// Asserts that `output` is a refusal to start: `code`, nothing on stdout, and on stderr one sentence for a person, or
-/// clap's report, that names each of `named`.
+/// Asserts that `output` is a refusal to start: `code`, nothing on stdout, and on stderr one
+/// sentence for a person, or clap's report, that names each of `named`.
 fn assert_refusal(output: &Output, code: i32, named: &[&str]) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{stderr}");

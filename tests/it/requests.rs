@@ -1,5 +1,5 @@
-//! One request and its response: the methods, the exact head, the forms of a target, and whether the
-//! connection stays.
+//! One request and its response: the methods, the exact head, the forms of a target, and whether
+//! the connection stays.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -109,7 +109,8 @@ fn etag_is_strong_and_differs_after_a_change() {
         assert!(!inner.is_empty() && inner.bytes().all(|b| b.is_ascii_graphic() && b != b'"'), "{tag}");
         tag
     };
-    // A file that was changed a moment ago may be changed again without a trace: until then, each reading has its tag.
+    // A file that was changed a moment ago may be changed again without a trace: until then, each
+    // reading has its tag.
     eventually("a file at rest keeps its tag", || etag() == etag());
     let mut seen = vec![etag()];
     for content in ["hellO\n", "hello, world\n", "", "x"] {

@@ -1,12 +1,13 @@
-//! Where two readers could disagree about where a request ends, this one answers 400 and closes: lengths,
-//! codings, chunks.
+//! Where two readers could disagree about where a request ends, this one answers 400 and closes:
+//! lengths, codings, chunks.
 
 use crate::common::*;
 
 /// What hides behind a wrong framing, and must never be answered.
 const HIDDEN: &str = "GET /docs/ HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// Asserts that each of `framings` is a 400 for a method with a body's meaning, and for one without.
+/// Asserts that each of `framings` is a 400 for a method with a body's meaning, and for one
+/// without.
 fn all_400(version: &str, framings: &[&[u8]], body: impl Fn(&[u8]) -> Vec<u8>) {
     let site = Site::new();
     let server = Server::start(&site);
@@ -109,7 +110,8 @@ fn smuggling_by_a_length_beside_a_transfer_coding() {
         b"X: y\rTransfer-Encoding: chunked",
     ];
     all_400("1.1", rows, in_fields);
-    // HTTP/1.0 knows no codings: a peer that sends one does not know what it speaks (RFC 9112, 6.1).
+    // HTTP/1.0 knows no codings: a peer that sends one does not know what it speaks (RFC 9112,
+    // 6.1).
     all_400("1.0", &[b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity"], in_fields);
 }
 

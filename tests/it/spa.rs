@@ -1,4 +1,5 @@
-//! `--spa`: a single-page application is shown wherever a person goes, and its missing assets stay missing.
+//! `--spa`: a single-page application is shown wherever a person goes, and its missing assets stay
+//! missing.
 use crate::common::*;
 
 const NAVIGATES: &str = "Sec-Fetch-Mode: navigate\r\nAccept: text/html,*/*\r\n";

@@ -1,4 +1,5 @@
-//! Standard error, where the log goes: whatever becomes of its reader, the server serves, ends, and says why.
+//! Standard error, where the log goes: whatever becomes of its reader, the server serves, ends, and
+//! says why.
 
 use std::{
     fs::OpenOptions,
@@ -72,7 +73,8 @@ fn full_pipe() -> (PipeReader, OwnedFd) {
     (reader, writer.into())
 }
 
-/// Asks for `count` files on as many connections, some of which break off: each makes lines in the log.
+/// Asks for `count` files on as many connections, some of which break off: each makes lines in the
+/// log.
 fn assert_serves(server: &Server, count: usize) {
     for i in 0..count {
         let begun = Instant::now();

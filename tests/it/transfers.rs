@@ -134,7 +134,8 @@ fn transfer_of_a_growing_file_keeps_its_length() {
     assert_eq!(client.response().text(), "hello\n");
 }
 
-/// Whether the byte at `at` of `file` could be read without waiting for a disk, as far as its file system says.
+/// Whether the byte at `at` of `file` could be read without waiting for a disk, as far as its file
+/// system says.
 fn is_in_memory(file: &fs::File, at: u64) -> bool {
     let mut byte = [0];
     let mut buffers = [std::io::IoSliceMut::new(&mut byte)];

@@ -1,5 +1,5 @@
-//! UDP echo on the same poller: every datagram comes back whole or is dropped by the system's own full queue, and the
-//! drops are counted; it goes on beside HTTP, and neither holds up the other.
+//! UDP echo on the same poller: every datagram comes back whole or is dropped by the system's own
+//! full queue, and the drops are counted; it goes on beside HTTP, and neither holds up the other.
 use std::{
     collections::BTreeSet,
     io::ErrorKind,
@@ -64,7 +64,8 @@ fn burst(socket: &UdpSocket, count: usize, len: usize) {
     }
 }
 
-/// The numbers of all echoes of [`burst`] that wait to be read; each is asserted to be as it was sent.
+/// The numbers of all echoes of [`burst`] that wait to be read; each is asserted to be as it was
+/// sent.
 fn echoes(socket: &UdpSocket, len: usize) -> Vec<u32> {
     let mut buffer = vec![0; 70_000];
     let mut numbers = Vec::new();
@@ -85,8 +86,9 @@ fn echoes(socket: &UdpSocket, len: usize) -> Vec<u32> {
     numbers
 }
 
-/// Sends a burst, all of it before the server reads any where `is_stopped`, and asserts that the echoes, none of them
-/// twice, and the drops that the system counted at both sockets make up what was sent; then one more is echoed.
+/// Sends a burst, all of it before the server reads any where `is_stopped`, and asserts that the
+/// echoes, none of them twice, and the drops that the system counted at both sockets make up what
+/// was sent; then one more is echoed.
 fn assert_burst_is_accounted(server: &Server, count: usize, len: usize, is_stopped: bool) {
     let socket = client_of(server);
     let dropped = || (drops(server.udp_addr()) + drops(socket.local_addr().expect("its address"))) as usize;

@@ -27,7 +27,8 @@ pub fn each<T: std::fmt::Debug>(rows: impl IntoIterator<Item = T>, check: impl F
     assert!(failed.is_empty(), "{} rows do not hold:\n{}", failed.len(), failed.join("\n"));
 }
 
-/// Lets this process, and the servers that it starts from now on, hold as many descriptors as the system allows.
+/// Lets this process, and the servers that it starts from now on, hold as many descriptors as the
+/// system allows.
 pub fn allow_many_descriptors() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

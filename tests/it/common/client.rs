@@ -51,9 +51,10 @@ impl Client {
         self.socket.write_all(bytes.as_ref()).expect("send");
     }
 
-    /// Sends each of `pieces` and waits until the server has read it: one thread serves every connection in order of
-    /// arrival, so an answer on the connection `beside` proves it. Stops at the first piece that the server refuses,
-    /// for it may have answered and closed before the last one.
+    /// Sends each of `pieces` and waits until the server has read it: one thread serves every
+    /// connection in order of arrival, so an answer on the connection `beside` proves it. Stops at
+    /// the first piece that the server refuses, for it may have answered and closed before the last
+    /// one.
     pub fn send_apart<'a>(&mut self, beside: &mut Client, pieces: impl IntoIterator<Item = &'a [u8]>) {
         for piece in pieces {
             if self.socket.write_all(piece).is_err() {
@@ -127,7 +128,8 @@ impl Client {
         match self.socket.read(&mut buffer) {
             Ok(0) => panic!("the server closed after {:?}", lossy(&self.received)),
             Ok(n) => self.received.extend_from_slice(&buffer[..n]),
-            // The end of a child, another test's server, interrupts a read that has a time limit (signal(7)).
+            // The end of a child, another test's server, interrupts a read that has a time limit
+            // (signal(7)).
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) => panic!("no answer ({e}) after {:?}", lossy(&self.received)),
         }
@@ -160,7 +162,8 @@ impl Client {
         assert!(rest.is_empty(), "bytes after the last response: {:?}", lossy(&rest));
     }
 
-    /// Returns whether the connection ends soon, whether by FIN or by RST, with or without more bytes.
+    /// Returns whether the connection ends soon, whether by FIN or by RST, with or without more
+    /// bytes.
     pub fn is_gone_soon(&mut self) -> bool {
         let mut buffer = [0; 65536];
         loop {

@@ -46,14 +46,16 @@ impl Server {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("its descriptors").count()
     }
 
-    /// Returns how many sockets the process holds open: connections, listeners, and whatever else it keeps.
+    /// Returns how many sockets the process holds open: connections, listeners, and whatever else
+    /// it keeps.
     pub fn sockets(&self) -> usize {
         let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("its descriptors");
         let links = open.flatten().filter_map(|d| std::fs::read_link(d.path()).ok());
         links.filter(|l| l.as_os_str().as_bytes().starts_with(b"socket:")).count()
     }
 
-    /// Runs `act` while the process is stopped: all that `act` sends is there together when the process goes on.
+    /// Runs `act` while the process is stopped: all that `act` sends is there together when the
+    /// process goes on.
     pub fn while_stopped<T>(&self, act: impl FnOnce() -> T) -> T {
         self.signal(Signal::STOP);
         let stat = format!("/proc/{}/stat", self.pid());
@@ -68,8 +70,9 @@ impl Server {
 
 /// Asserts that `server` sleeps for `span` once it is quiet, whatever waits for it.
 ///
-/// A tenth of `span` and two ticks of the kernel's accounting (10 ms each) are allowed: an idle server uses none of it,
-/// and one that spins uses more even if it gets only a fifth of a processor.
+/// A tenth of `span` and two ticks of the kernel's accounting (10 ms each) are allowed: an idle
+/// server uses none of it, and one that spins uses more even if it gets only a fifth of a
+/// processor.
 pub fn assert_idle(server: &Server, span: Duration) {
     server.wait_until_quiet();
     let cpu = server.cpu_during(span);

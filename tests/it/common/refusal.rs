@@ -9,9 +9,10 @@ pub enum After {
     Closes,
 }
 
-/// Sends `request` and a right one behind it, whole and then byte by byte (long ones in a thousand pieces), and asserts
-/// that it is answered with our page of `status`. Where the connection closes, the response must say so, be the last
-/// one, and be followed by a FIN; where it stays, the request behind must be answered next.
+/// Sends `request` and a right one behind it, whole and then byte by byte (long ones in a thousand
+/// pieces), and asserts that it is answered with our page of `status`. Where the connection closes,
+/// the response must say so, be the last one, and be followed by a FIN; where it stays, the request
+/// behind must be answered next.
 pub fn assert_refused(server: &Server, request: &[u8], status: u16, after: After) {
     const BEHIND: &str = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let stream = [request, BEHIND.as_bytes()].concat();

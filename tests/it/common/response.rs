@@ -31,7 +31,8 @@ impl Response {
         Response { version, status, reason, headers, body: Vec::new() }
     }
 
-    /// Parses `bytes`, one whole response with Content-Length to GET. Returns `None` if some of it is missing.
+    /// Parses `bytes`, one whole response with Content-Length to GET. Returns `None` if some of it
+    /// is missing.
     pub(super) fn whole(bytes: &[u8]) -> Option<Response> {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         let mut response = Response::parse(&bytes[..end]);

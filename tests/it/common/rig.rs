@@ -38,8 +38,9 @@ impl Observer for Recorder {
 }
 
 impl Rig {
-    /// Returns a configuration to start from: any free port, 1,000 connections; 10 seconds for a request and to drain,
-    /// a minute between two requests, 30 seconds to send; every host; no inotify.
+    /// Returns a configuration to start from: any free port, 1,000 connections; 10 seconds for a
+    /// request and to drain, a minute between two requests, 30 seconds to send; every host; no
+    /// inotify.
     pub fn config(site: &Site) -> Config {
         let mut config = Config::new(site.path());
         config.port = 0;
@@ -52,7 +53,8 @@ impl Rig {
         config
     }
 
-    /// Starts a server on a clock that is a minute ahead, so that files that were written just now count as settled.
+    /// Starts a server on a clock that is a minute ahead, so that files that were written just now
+    /// count as settled.
     pub fn new(config: Config) -> Rig {
         Rig::at(SystemTime::now() + Duration::from_secs(60), config)
     }
@@ -95,7 +97,8 @@ impl Rig {
         self.steps.borrow().clone()
     }
 
-    /// Takes turns until `done` holds of the steps so far, which are returned; fails after [`SOON`].
+    /// Takes turns until `done` holds of the steps so far, which are returned; fails after
+    /// [`SOON`].
     pub fn turn_until(&mut self, what: &str, mut done: impl FnMut(&[(SourceId, Step)]) -> bool) -> Steps {
         let (end, mut all) = (Instant::now() + SOON, Vec::new());
         loop {
@@ -114,8 +117,8 @@ impl Rig {
         })
     }
 
-    /// Opens a connection, and takes turns until it is accepted. Where nothing is recorded, no other connection may close
-    /// meanwhile.
+    /// Opens a connection, and takes turns until it is accepted. Where nothing is recorded, no
+    /// other connection may close meanwhile.
     pub fn accepted(&mut self) -> TcpStream {
         let open = self.event_loop().open_connections();
         let peer = self.connect();

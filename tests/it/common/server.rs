@@ -26,8 +26,8 @@ impl Server {
         Server::with(site, &[])
     }
 
-    /// Starts `oneloop --port 0 ARGS… SITE` and waits until it listens. It answers to every host, so that a test can
-    /// name any.
+    /// Starts `oneloop --port 0 ARGS… SITE` and waits until it listens. It answers to every host,
+    /// so that a test can name any.
     pub fn with(site: &Site, args: &[&str]) -> Server {
         Server::on(site.path(), args)
     }
@@ -44,7 +44,8 @@ impl Server {
         Server::spawn(command)
     }
 
-    /// Does the same as [`Server::with`] where more than one socket listens for HTTP: waits for `count` lines.
+    /// Does the same as [`Server::with`] where more than one socket listens for HTTP: waits for
+    /// `count` lines.
     pub fn with_lines(site: &Site, args: &[&str], count: usize) -> Server {
         let mut server = Server::with(site, args);
         while server.lines.len() < count {
@@ -69,15 +70,16 @@ impl Server {
         Server::spawn(command)
     }
 
-    /// Returns the command `oneloop --port 0 ARGS… DIR`. Its standard error goes to [`Server::stderr`].
+    /// Returns the command `oneloop --port 0 ARGS… DIR`. Its standard error goes to
+    /// [`Server::stderr`].
     pub fn command(dir: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
         command.args(["--port", "0", "--allow-host", "*"]).args(args).arg(dir).stderr(Stdio::piped());
         command
     }
 
-    /// Runs `command` and waits until it has printed a line for HTTP, and one for UDP if it was asked for: that one is
-    /// the last.
+    /// Runs `command` and waits until it has printed a line for HTTP, and one for UDP if it was
+    /// asked for: that one is the last.
     pub fn spawn(mut command: Command) -> Server {
         let has_udp = command.get_args().any(|arg| arg == "--udp-echo");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("start oneloop");
@@ -166,7 +168,8 @@ impl Server {
         self.child.try_wait().expect("ask about the server").is_none()
     }
 
-    /// Reads the next line of its standard output after the addresses (the access log, when it goes there).
+    /// Reads the next line of its standard output after the addresses (the access log, when it goes
+    /// there).
     pub fn stdout_line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).expect("a line");

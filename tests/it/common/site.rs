@@ -14,7 +14,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// Makes a site with `index.html` ("home\n"), `hello.txt` ("hello\n") and `docs/index.html` ("docs\n").
+    /// Makes a site with `index.html` ("home\n"), `hello.txt` ("hello\n") and `docs/index.html`
+    /// ("docs\n").
     pub fn new() -> Site {
         let site = Site::empty();
         site.write("index.html", "home\n");
@@ -45,8 +46,8 @@ impl Site {
         std::fs::write(path, content).expect("write a file");
     }
 
-    /// Makes a directory with an empty file under each of `names`. All are links to one file: to make thousands of files
-    /// takes a file system twenty times as long.
+    /// Makes a directory with an empty file under each of `names`. All are links to one file: to
+    /// make thousands of files takes a file system twenty times as long.
     pub fn crowd(&self, dir: &str, names: impl IntoIterator<Item = String>) {
         let mut names = names.into_iter();
         let first = format!("{dir}/{}", names.next().expect("a name"));

@@ -15,8 +15,9 @@ use super::{Server, Site, skip::skip};
 const NOBODY: u32 = 65_534;
 
 impl Server {
-    /// Does the same as [`Server::with`] as a user whom file modes bind: root gives its rights up. Returns `None`, and
-    /// reports that the test is skipped, where root cannot become another user or the other user cannot reach the site.
+    /// Does the same as [`Server::with`] as a user whom file modes bind: root gives its rights up.
+    /// Returns `None`, and reports that the test is skipped, where root cannot become another user
+    /// or the other user cannot reach the site.
     pub fn unprivileged(site: &Site, args: &[&str]) -> Option<Server> {
         if !geteuid().is_root() {
             return Some(Server::with(site, args));

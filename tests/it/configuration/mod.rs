@@ -1,7 +1,9 @@
-//! How the program is told what to do: by options, by variables of the environment, and what it says of itself: help,
-//! completions, the man page, its version. What its operator gets wrong is said in one message.
+//! How the program is told what to do: by options, by variables of the environment, and what it
+//! says of itself: help, completions, the man page, its version. What its operator gets wrong is
+//! said in one message.
 //!
-//! The options are not listed here but read from `--help`, so that a new one needs a row in the tables below.
+//! The options are not listed here but read from `--help`, so that a new one needs a row in the
+//! tables below.
 
 mod printed;
 mod variables;
@@ -23,7 +25,8 @@ pub fn oneloop(dir: &Path, args: &[&str], vars: &[(&str, &str)]) -> Command {
     command
 }
 
-/// A server that is killed when the test ends. (Those of the harness know no variables of their own.)
+/// A server that is killed when the test ends. (Those of the harness know no variables of their
+/// own.)
 pub struct Started {
     pub child: Child,
     pub stdout: BufReader<ChildStdout>,
@@ -66,7 +69,8 @@ impl Drop for Started {
     }
 }
 
-/// Runs the program to its end. Where it serves instead, it is killed: the first that it prints is its address.
+/// Runs the program to its end. Where it serves instead, it is killed: the first that it prints is
+/// its address.
 pub fn run(dir: &Path, args: &[&str], vars: &[(&str, &str)]) -> Output {
     let mut child = oneloop(dir, args, vars).spawn().expect("start oneloop");
     let mut line = Vec::new();
@@ -84,7 +88,8 @@ pub fn printed(args: &[&str], vars: &[(&str, &str)]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// The options as `--help` introduces them: `--port <PORT>`, with the heading under which they stand.
+/// The options as `--help` introduces them: `--port <PORT>`, with the heading under which they
+/// stand.
 pub fn options() -> Vec<(String, String, String)> {
     let (mut options, mut heading) = (Vec::new(), String::new());
     for line in printed(&["--help"], &[]).lines() {

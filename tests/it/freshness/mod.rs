@@ -1,8 +1,8 @@
-//! Nothing is stale: whatever becomes of a file, the next request sees it, whether inotify reports changes or cached files
-//! are checked on each turn.
+//! Nothing is stale: whatever becomes of a file, the next request sees it, whether inotify reports
+//! changes or cached files are checked on each turn.
 //!
-//! The servers here are in this process, on clocks that the tests move: no test waits for a file to settle, or for a path
-//! to be opened again. One test runs the real binary.
+//! The servers here are in this process, on clocks that the tests move: no test waits for a file to
+//! settle, or for a path to be opened again. One test runs the real binary.
 
 mod appearing;
 mod at_rest;
@@ -49,8 +49,8 @@ impl Serving {
         answer(&self.rig.ask(&mut self.peer, get(path)))
     }
 
-    /// Moves the clock on until all files that were written so far count as settled. Whatever is written from now on has
-    /// another time than they have, as it would on a clock that runs.
+    /// Moves the clock on until all files that were written so far count as settled. Whatever is
+    /// written from now on has another time than they have, as it would on a clock that runs.
     pub fn settle(&mut self) {
         wait_for_tick();
         self.rig.catch_up();

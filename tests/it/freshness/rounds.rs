@@ -8,7 +8,8 @@ use std::{
 
 use super::*;
 
-/// Makes a site with a page in folders, to which a second path leads by a link, and a hard link to it elsewhere.
+/// Makes a site with a page in folders, to which a second path leads by a link, and a hard link to
+/// it elsewhere.
 fn site_of_a_page(elsewhere: &Site) -> Site {
     let site = Site::empty();
     site.write("a/b/page.txt", "0");
@@ -17,7 +18,8 @@ fn site_of_a_page(elsewhere: &Site) -> Site {
     site
 }
 
-/// Changes the page to `i`, in one of eight ways. `ask(client, path)` asks a server for a path, on one of two connections.
+/// Changes the page to `i`, in one of eight ways. `ask(client, path)` asks a server for a path, on
+/// one of two connections.
 fn change(site: &Site, elsewhere: &Site, i: u32, ask: &mut dyn FnMut(usize, &str) -> Answer) {
     let content = i.to_string();
     let page = site.at("a/b/page.txt");
@@ -64,7 +66,8 @@ fn change(site: &Site, elsewhere: &Site, i: u32, ask: &mut dyn FnMut(usize, &str
     }
 }
 
-/// Changes the page `rounds` times, and asserts that each change is seen by both paths, on both connections.
+/// Changes the page `rounds` times, and asserts that each change is seen by both paths, on both
+/// connections.
 fn assert_sees_all(site: &Site, elsewhere: &Site, rounds: u32, mut ask: impl FnMut(usize, &str) -> Answer) {
     for i in 1..=rounds {
         change(site, elsewhere, i, &mut ask);

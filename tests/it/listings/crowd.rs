@@ -17,7 +17,8 @@ fn crowd(count: usize, tail: &str) -> Site {
     site
 }
 
-/// A row with it has almost a kilobyte: 20,000 of them are more than the socket buffers of both sides hold.
+/// A row with it has almost a kilobyte: 20,000 of them are more than the socket buffers of both
+/// sides hold.
 fn wide() -> String {
     "%".repeat(200)
 }
@@ -44,7 +45,8 @@ fn listing_of_fifty_thousand_names_delays_nothing() {
     let (mut client, mut beside) = (server.connect(), server.connect());
     ask_hello(&mut beside);
     client.send(get("/crowd/"));
-    // All names must be there before the first can be sent. A server that reads them in one go answers one request.
+    // All names must be there before the first can be sent. A server that reads them in one go
+    // answers one request.
     let mut answers = 0;
     client.socket.set_nonblocking(true).expect("set non-blocking");
     while client.socket.peek(&mut [0]).is_err_and(|e| e.kind() == ErrorKind::WouldBlock) {

@@ -70,7 +70,8 @@ fn listing_links_lead_to_what_they_name() {
     for hrefs in [as_page("/files/"), as_json("/files/")] {
         assert_eq!(hrefs.iter().map(|href| decoded(href)).collect::<BTreeSet<_>>(), names);
         each(hrefs, |href| {
-            // What else an address can hold, HTML or a reader of addresses could take for something else.
+            // What else an address can hold, HTML or a reader of addresses could take for something
+            // else.
             assert!(href.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)));
             assert_eq!(server.get(&format!("/files/{href}")).body, decoded(href));
         });

@@ -1,5 +1,6 @@
-//! Listings (`--listing`): names that are hostile to HTML, JSON and addresses; what is listed is what is served; how a
-//! body of unknown length ends; and directories so large that others would notice.
+//! Listings (`--listing`): names that are hostile to HTML, JSON and addresses; what is listed is
+//! what is served; how a body of unknown length ends; and directories so large that others would
+//! notice.
 
 mod crowd;
 mod html;

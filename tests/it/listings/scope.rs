@@ -46,7 +46,8 @@ fn listing_ends_visibly_in_every_version() {
     let response = listing(&mut client);
     assert!(response.closes() && response.body == first.body);
     client.expect_close();
-    // HTTP/1.0 has no chunks, so that the end of the connection is that of the body, whatever was asked for.
+    // HTTP/1.0 has no chunks, so that the end of the connection is that of the body, whatever was
+    // asked for.
     each(["", "Connection: keep-alive\r\n", "Host: a\r\nTE: chunked\r\n"], |fields| {
         let mut client = server.connect();
         client.send(format!("GET /many/ HTTP/1.0\r\n{fields}\r\n"));

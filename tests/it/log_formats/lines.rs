@@ -147,7 +147,8 @@ fn log_line_has_the_seconds_that_the_response_took() {
         // Meanwhile somebody quick asks again and again, on one connection.
         while under_way.elapsed() < Duration::from_millis(300) {
             let (seconds, at_most) = seconds_of(&mut logging);
-            // Not the connection's age, and not the slow one's: with room for the turn in which it came.
+            // Not the connection's age, and not the slow one's: with room for the turn in which it
+            // came.
             assert!(seconds <= at_most + 0.1, "{seconds} s, but all took {at_most} s");
         }
         let waited = under_way.elapsed().as_secs_f64();

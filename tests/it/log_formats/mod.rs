@@ -1,5 +1,6 @@
-//! The formats of the access log, and what a line is the record of: a response that was sent, or as much of it as was.
-//! What is the same in all of them and needs no second look is in `access_log.rs`.
+//! The formats of the access log, and what a line is the record of: a response that was sent, or as
+//! much of it as was. What is the same in all of them and needs no second look is in
+//! `access_log.rs`.
 
 mod aborted;
 mod fields;
@@ -27,7 +28,8 @@ pub struct Line {
 }
 
 impl Line {
-    /// Reads a line strictly: printable ASCII, each field in its place, nothing behind the last one.
+    /// Reads a line strictly: printable ASCII, each field in its place, nothing behind the last
+    /// one.
     pub fn parse(format: &str, line: &str) -> Line {
         let text = line.strip_suffix('\n').unwrap_or_else(|| panic!("not a whole line: {line:?}"));
         assert!(text.bytes().all(|b| (b' '..=b'~').contains(&b)), "not printable ASCII: {text:?}");
@@ -85,8 +87,8 @@ impl Line {
     }
 }
 
-/// The words of a line as log readers cut it: at single spaces that stand neither in quotes nor in brackets. In quotes a
-/// backslash takes the meaning of what follows.
+/// The words of a line as log readers cut it: at single spaces that stand neither in quotes nor in
+/// brackets. In quotes a backslash takes the meaning of what follows.
 pub fn words(text: &str) -> Vec<String> {
     let (mut words, mut rest) = (Vec::new(), text);
     loop {
@@ -160,7 +162,8 @@ pub fn request(line: &str, fields: &str) -> String {
     format!("{line} HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
 }
 
-/// A connection on which a download of `big` is under way that nobody reads; `fields` are of its request.
+/// A connection on which a download of `big` is under way that nobody reads; `fields` are of its
+/// request.
 pub fn stalled(server: &Server, fields: &str) -> Client {
     let mut client = server.connect();
     client.send(request("GET /big", fields));

@@ -9,8 +9,8 @@ use std::{
 use super::*;
 use crate::common::*;
 
-/// What a client may have sent when it closes its side: what to say of it, the bytes, the bodies that are owed for
-/// them, and whether an incomplete request comes last, for which one 400 is fair.
+/// What a client may have sent when it closes its side: what to say of it, the bytes, the bodies
+/// that are owed for them, and whether an incomplete request comes last, for which one 400 is fair.
 fn half_closed(large: &[u8]) -> [(&'static str, String, Vec<&[u8]>, bool); 9] {
     let hello = || get("/hello.txt");
     let with_body = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nfour";
@@ -116,7 +116,8 @@ fn disconnect_in_any_state_leaves_nothing_behind() {
     let before = (server.sockets(), server.descriptors());
     for (state, enter) in STATES {
         for leave in [drop as fn(Client), Client::reset] {
-            // Once the server sees each step by itself, once what was sent and the end come in one go.
+            // Once the server sees each step by itself, once what was sent and the end come in one
+            // go.
             let enter_all = || (0..AT_ONCE).map(|_| enter(&server)).collect::<Vec<_>>();
             let leave_all = |clients: Vec<Client>| clients.into_iter().for_each(leave);
             leave_all(enter_all());

@@ -1,5 +1,6 @@
-//! Slow, silent and vanishing peers. Each time-out catches what it is there for and nothing else; a peer that closes its
-//! side gets all that it is owed; one that is gone leaves neither a descriptor nor work behind.
+//! Slow, silent and vanishing peers. Each time-out catches what it is there for and nothing else; a
+//! peer that closes its side gets all that it is owed; one that is gone leaves neither a descriptor
+//! nor work behind.
 
 mod leaving;
 mod timeouts;

@@ -9,7 +9,8 @@ use std::{
 use super::*;
 use crate::common::*;
 
-/// What a time limit of 300 ms is seen to take at least: the client may connect a moment after the server has accepted.
+/// What a time limit of 300 ms is seen to take at least: the client may connect a moment after the
+/// server has accepted.
 const TIMEOUT: Duration = Duration::from_millis(250);
 
 /// How many bytes come until the server closes, in whatever way.

@@ -1,5 +1,6 @@
-//! Several ranges in one request: `multipart/byteranges` as it comes over the wire (RFC 9110 §14.2, §14.6), taken apart
-//! by a strict reader. Single ranges stand in `conditional.rs`, the table of what a set of ranges means in `src/http`.
+//! Several ranges in one request: `multipart/byteranges` as it comes over the wire (RFC 9110 §14.2,
+//! §14.6), taken apart by a strict reader. Single ranges stand in `conditional.rs`, the table of
+//! what a set of ranges means in `src/http`.
 
 mod sets;
 mod transfer;
@@ -17,7 +18,8 @@ pub struct Sample {
     pub len: usize,
 }
 
-/// Files whose parts are sent in three ways: copied from memory, from where they lie in it, and from the disk.
+/// Files whose parts are sent in three ways: copied from memory, from where they lie in it, and
+/// from the disk.
 pub const SAMPLES: [Sample; 3] = [
     Sample { path: "/small.txt", media_type: "text/plain; charset=utf-8", len: 1000 },
     Sample { path: "/middle.css", media_type: "text/css; charset=utf-8", len: 40_000 },
@@ -53,8 +55,8 @@ pub struct Part<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Takes a body apart as RFC 2046 §5.1.1 says, by its delimiters alone: there is nothing before the first one and
-/// nothing behind the last one, and no part holds one.
+/// Takes a body apart as RFC 2046 §5.1.1 says, by its delimiters alone: there is nothing before the
+/// first one and nothing behind the last one, and no part holds one.
 pub fn parts_of(response: &Response) -> Vec<Part<'_>> {
     let media_type = response.header("content-type").expect("a type");
     let boundary = media_type.strip_prefix("multipart/byteranges; boundary=").expect("that of several parts");

@@ -21,8 +21,8 @@ fn assert_whole(sample: Sample, response: &Response) {
     assert!(response.body == pattern(sample.len), "{} bytes", response.body.len());
 }
 
-/// The head of `path`, when its date counts: a file that was changed within the last moments may change again without
-/// another date (§8.8.2.2).
+/// The head of `path`, when its date counts: a file that was changed within the last moments may
+/// change again without another date (§8.8.2.2).
 fn head_of_settled(client: &mut Client, path: &str) -> Response {
     client.send(format!("HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
     let head = client.head();

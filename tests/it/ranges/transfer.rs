@@ -69,8 +69,9 @@ fn ranges_of_a_shrinking_file_end_short() {
     let site = Site::new();
     let server = Server::start(&site);
     let idle = server.descriptors();
-    // Each part is more than the socket buffers hold, so that the first one is under way when the file shrinks: to
-    // nothing, to less than was sent, between the parts, and within the second one.
+    // Each part is more than the socket buffers hold, so that the first one is under way when the
+    // file shrinks: to nothing, to less than was sent, between the parts, and within the second
+    // one.
     let parts = set_of(&[(0, (8 << 20) - 1), (16 << 20, (24 << 20) - 1)]);
     each([0, 1000, 12 << 20, 20 << 20], |len| {
         site.sparse("large.bin", 32 << 20);

@@ -57,8 +57,8 @@ fn host_must_be_one_and_valid() {
         b"Host: localhost/",
     ];
     all_400(rows, |row| [b"GET /hello.txt HTTP/1.1\r\n", row, b"\r\n\r\n"].concat());
-    // HTTP/1.0 needs none, but two or a wrong one are no better there; and an absolute form does not replace
-    // it.
+    // HTTP/1.0 needs none, but two or a wrong one are no better there; and an absolute form does
+    // not replace it.
     let rows: &[&[u8]] = &[
         b"/hello.txt HTTP/1.0\r\nHost: a\r\nHost: b",
         b"/hello.txt HTTP/1.0\r\nHost: a b",

@@ -1,6 +1,6 @@
-//! What is wrong with a request is said, in a page of ours, and what cannot be trusted is not read on: the
-//! connection closes. Everything is sent whole and byte by byte, with a right request behind it that must not
-//! be answered after a 400.
+//! What is wrong with a request is said, in a page of ours, and what cannot be trusted is not read
+//! on: the connection closes. Everything is sent whole and byte by byte, with a right request
+//! behind it that must not be answered after a 400.
 
 mod fields;
 mod lines;

@@ -62,7 +62,8 @@ fn vary_names_each_deciding_field_once() {
 fn vary_names_what_tells_navigation() {
     let site = Site::new();
     let server = Server::with(&site, &["--spa"]);
-    // Else a cache would give the page to the script that asks for the same address, and the 404 to the person.
+    // Else a cache would give the page to the script that asks for the same address, and the 404 to
+    // the person.
     for (fields, status) in [("Sec-Fetch-Mode: navigate\r\n", 200), ("Accept: text/html\r\n", 200), ("", 404)]
     {
         let response = ask(&server, "GET /users/7", fields);

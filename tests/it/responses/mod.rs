@@ -1,5 +1,5 @@
-//! What the operator wants said: `--header`, `--cors` and `--cache-control` on every kind of response, and what no
-//! value and no request can make of a head.
+//! What the operator wants said: `--header`, `--cors` and `--cache-control` on every kind of
+//! response, and what no value and no request can make of a head.
 
 mod caching;
 mod cors;
@@ -56,7 +56,8 @@ pub const KINDS: [Kind; 20] = [
     kind("OPTIONS *", "", 204, Carries::Page),
 ];
 
-/// A site in which every kind is to be had, once with our page for what is missing and once with one of its own.
+/// A site in which every kind is to be had, once with our page for what is missing and once with
+/// one of its own.
 pub fn sites() -> [Site; 2] {
     let [ours, own] = [(); 2].map(|()| {
         let site = Site::new();
@@ -99,7 +100,8 @@ pub fn each_kind(args: &[&str], check: impl Fn(&Kind, &Response)) {
     }
 }
 
-/// What the operator says of a file's content would have to stand in each of several parts: they are not sent then.
+/// What the operator says of a file's content would have to stand in each of several parts: they
+/// are not sent then.
 pub fn is_whole_instead(kind: &Kind, response: &Response) -> bool {
     kind.fields.contains(',') && kind.status == 206 && response.header("content-language").is_some()
 }

@@ -18,7 +18,8 @@ pub fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A loop whose first connection has asked for a large file, reads nothing of it, and is waited for.
+/// A loop whose first connection has asked for a large file, reads nothing of it, and is waited
+/// for.
 pub fn stalled() -> (Rig, TcpStream) {
     let site = Site::empty();
     site.write("big.bin", pattern(32 << 20));

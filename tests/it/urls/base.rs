@@ -158,6 +158,7 @@ fn base_path_with_spa_answers_navigation_below_it_alone() {
     each(rows, |(path, is)| check(&server, path, NAVIGATES, *is));
     let lost = ask(&server, "GET", "/app/missing.js", "Sec-Fetch-Mode: no-cors\r\nAccept: */*\r\n");
     assert_eq!((lost.status, lost.text().as_str()), (404, "lost\n"));
-    // The page for what is missing is a page: it can be asked for at its clean address, and is a 200 there.
+    // The page for what is missing is a page: it can be asked for at its clean address, and is a
+    // 200 there.
     check_all(&server, &[("/app/404", Page("lost\n")), ("/app/404.html", At("/app/404"))]);
 }

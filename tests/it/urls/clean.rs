@@ -60,7 +60,8 @@ fn clean_url_serves_its_page_and_pages_redirect() {
 #[test]
 fn clean_url_is_a_file_like_any_other() {
     let site = site_of_pages();
-    // Variants are made later, so that they are not older. One page has a directory of its name beside it.
+    // Variants are made later, so that they are not older. One page has a directory of its name
+    // beside it.
     ["about", "docs"].iter().for_each(|page| site.write(format!("{page}.html.gz"), "gzip, as it were"));
     let server = Server::with(&site, &["--clean-urls"]);
     for path in ["/about", "/docs"] {
@@ -139,7 +140,8 @@ fn clean_url_redirect_never_leads_to_another_host() {
         let server = Server::with(&site, &["--clean-urls", "--base-path", base]);
         let base = server.base_path();
         let mut redirects = 0;
-        // Both with the base before it and without: then it is the base that is to be taken for a host.
+        // Both with the base before it and without: then it is the base that is to be taken for a
+        // host.
         for prefix in [base.trim_end_matches('/'), ""] {
             let paths = forms.iter().flat_map(|form| names.map(|name| format!("{prefix}/{form}{name}")));
             for path in paths.chain(odd.map(|path| format!("{prefix}{path}"))).filter(|p| p.starts_with('/'))

@@ -1,5 +1,6 @@
-//! What makes a site more pleasant: `--base-path`, `--clean-urls`, `--hidden`, `--follow-links`, and what becomes of them
-//! together. Whatever is on: no redirect leads to another host, and no `..` leads anywhere.
+//! What makes a site more pleasant: `--base-path`, `--clean-urls`, `--hidden`, `--follow-links`,
+//! and what becomes of them together. Whatever is on: no redirect leads to another host, and no
+//! `..` leads anywhere.
 
 mod base;
 mod clean;

@@ -49,7 +49,8 @@ fn hidden_serves_dotfiles() {
     let server = Server::with(&site, &["--hidden", "--base-path", ".app", "--spa=.env"]);
     check_all(&server, &[("/.app/.app/.base.txt", Page("in .app\n")), ("/.app/.base.txt", Missing)]);
     check(&server, "/.app/.missing", NAVIGATES, Page("hidden\n"));
-    // An index that is hidden stands for its directory all the same: it is the operator who named it.
+    // An index that is hidden stands for its directory all the same: it is the operator who named
+    // it.
     let server = Server::with(&site, &["--index", ".env"]);
     check_all(&server, &[("/", Page("hidden\n")), ("/.env", Missing)]);
 }
@@ -144,7 +145,8 @@ fn url_options_never_serve_a_parent() {
     outside.write("secret.html", SECRET);
     outside.write("index.html", SECRET);
     let beside = outside.path().file_name().expect("a name").to_str().expect("ASCII");
-    // An existing folder, a link out of the site (whose parent is not the site), a link to the site, and a page.
+    // An existing folder, a link out of the site (whose parent is not the site), a link to the
+    // site, and a page.
     let prefixes = ["", "/", "/docs", "/there/dir", "/own", "/absolute", "/absolute.html", "/.", "/missing"];
     let ups = ["..", "%2e%2e", "%2E.", ".%2e", "..%2f..", "..%5c..", "..\\..", "..%00", "%252e%252e", "..;"];
     let tails =

@@ -159,7 +159,8 @@ fn variant_of_the_404_page_is_not_sent() {
     }
 }
 
-/// The page is not what a script gets at the same address: a copy that is kept must not be given to it (§12.5.5).
+/// The page is not what a script gets at the same address: a copy that is kept must not be given to
+/// it (§12.5.5).
 #[test]
 fn variant_of_the_spa_fallback_varies() {
     let site = Site::empty();
@@ -202,7 +203,8 @@ fn variant_is_a_regular_file_beneath_the_root() {
     ] {
         symlink(target, site.at(link)).expect("a link");
     }
-    // The targets are as new as the originals: nothing but where they are keeps them from being used.
+    // The targets are as new as the originals: nothing but where they are keeps them from being
+    // used.
     outside.write("secret", "br out.js");
     site.write("elsewhere.bin", "br linked.js");
     let server = Server::start(&site);

@@ -169,7 +169,8 @@ fn variant_has_its_own_ranges() {
             assert_eq!(part.header("etag"), Some(&*own));
             assert!(part.body == content[first..], "{name} from {first}");
         }
-        // A part of another coding would be put together with it to nonsense; so would, for some readers, several parts.
+        // A part of another coding would be put together with it to nonsense; so would, for some
+        // readers, several parts.
         for fields in [
             format!("Range: bytes=100-\r\nIf-Range: {of_original}\r\n"),
             "Range: bytes=0-0,-1\r\n".to_owned(),

@@ -1,5 +1,6 @@
-//! Precompressed variants: `app.js.br`, `app.js.zst` and `app.js.gz` beside `app.js`, chosen by `Accept-Encoding`
-//! (RFC 9110 §12.5.3). Nothing here is really compressed: what is sent is what lies there, and so it can be told apart.
+//! Precompressed variants: `app.js.br`, `app.js.zst` and `app.js.gz` beside `app.js`, chosen by
+//! `Accept-Encoding` (RFC 9110 §12.5.3). Nothing here is really compressed: what is sent is what
+//! lies there, and so it can be told apart.
 
 mod change;
 mod choice;
@@ -15,7 +16,8 @@ pub const CODINGS: [(&str, &str); 3] = [(".br", "br"), (".zst", "zstd"), (".gz",
 /// All of them, as browsers say it; each is as welcome as the others.
 pub const ALL: &str = "gzip, deflate, br, zstd";
 
-/// Writes `name` with the content `plain NAME`, and its variants with `br NAME`, `zstd NAME` and `gzip NAME`.
+/// Writes `name` with the content `plain NAME`, and its variants with `br NAME`, `zstd NAME` and
+/// `gzip NAME`.
 pub fn write_with(site: &Site, name: &str, codings: &[(&str, &str)]) {
     site.write(name, format!("plain {name}"));
     for (extension, coding) in codings {
@@ -44,8 +46,8 @@ pub fn assert_varies(response: &Response) {
     assert!(vary.split(',').any(|name| name.trim() == "accept-encoding"), "{response:?}");
 }
 
-/// Waits until all that was written is at rest, so that small files may come from memory from now on. A large file shows
-/// it: its tag is for one reading before, and stays the same afterwards.
+/// Waits until all that was written is at rest, so that small files may come from memory from now
+/// on. A large file shows it: its tag is for one reading before, and stays the same afterwards.
 pub fn let_settle(site: &Site, client: &mut Client) {
     site.write("large.tmp", pattern(200_000));
     eventually("a tag that stays", || tag(client, "/large.tmp", "") == tag(client, "/large.tmp", ""));
