@@ -1,5 +1,5 @@
-//! The access log: one line in the Common Log Format for each request, in which no byte of a peer's
-//! can do harm.
+//! The access log: one line in the Common Log Format for each request. No byte that a client sends
+//! can break out of its field.
 
 use crate::common::*;
 use rustix::process::Signal;

@@ -1,6 +1,6 @@
-//! Request bodies are never taken for the next request: read past within a bound (32,768 bytes with
-//! their framing), else answered and closed so that the answer survives. `Expect` is part of that
-//! bargain.
+//! Request bodies are never parsed as the next request. A body of up to 32,768 bytes, framing
+//! included, is skipped; a longer one is refused, and the connection closes so that the response
+//! survives. `Expect` belongs to the same rules.
 
 use crate::common::*;
 use After::{Closes, Stays};

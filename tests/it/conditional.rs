@@ -1,6 +1,6 @@
-//! Conditional requests and ranges, as clients use them: a browser that asks again, a download that
-//! goes on, a player that seeks (RFC 9110 §13, §14). The tables of every case stand in `src/http`;
-//! here is what comes over the wire.
+//! Conditional requests and single ranges as clients use them: a browser that revalidates, a
+//! download that resumes, a player that seeks (RFC 9110 sections 13 and 14). The tables of every
+//! case are in `src/http`; these tests check what comes over the wire.
 use std::time::{Duration, SystemTime};
 
 use crate::common::*;

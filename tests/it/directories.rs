@@ -1,5 +1,5 @@
-//! Directories: their index, the redirect to their slash, which never leaves this host, and the
-//! pages for what is missing.
+//! Directories: their index file, the redirect to their slash, which never leads to another host,
+//! and the pages for missing files.
 
 use std::os::unix::fs::symlink;
 
@@ -131,7 +131,7 @@ fn directory_redirect_never_leads_to_another_host() {
         assert!(location.bytes().all(|b| b.is_ascii_graphic() && b != b'\\'), "{location}");
         assert_eq!(server.get(location).text(), "inside\n", "{location} leads there");
     });
-    // What looks like another host and is no directory here is not there.
+    // A path that looks like another host and is not a directory here is missing.
     each(
         [
             "//evil.example/..",

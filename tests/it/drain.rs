@@ -1,5 +1,5 @@
-//! The end: SIGTERM or SIGINT lets what is under way finish, within bounds, and then the process
-//! exits with 0; a second signal ends it at once.
+//! Shutdown: SIGTERM or SIGINT lets the responses under way finish, within bounds, and the process
+//! exits with 0. A second signal ends it at once.
 use std::{
     io::ErrorKind,
     net::{SocketAddr, TcpStream},
@@ -23,8 +23,8 @@ fn site_with_big() -> Site {
     site
 }
 
-/// A connection on which a download of `big` is under way: its head, and more to come than the
-/// buffers hold.
+/// Opens a connection on which a download of `big` is under way: its head has come, and more is to
+/// come than the buffers hold.
 fn downloading(server: &Server) -> Client {
     let mut client = server.connect();
     client.send(get("/big"));
@@ -56,7 +56,7 @@ fn drain_without_connections_ends_at_once() {
     }
 }
 
-/// A connection that has asked for nothing yet, and one that is kept after an answer; both are
+/// Opens a connection that sends nothing, and one that is kept alive after a response; both are
 /// accepted.
 fn two_idle(server: &Server) -> (Client, Client) {
     let newcomer = server.connect();

@@ -1,5 +1,5 @@
-//! Fairness and backpressure: whatever one peer does, a small request of another is answered soon;
-//! and a peer that takes nothing is not listened to either, so that it costs a bounded amount of
+//! Fairness and backpressure: whatever one client does, a small request of another is answered
+//! promptly. A client that reads nothing is not read from, so that it costs a bounded amount of
 //! memory.
 use std::{
     io::{ErrorKind, Read, Write},

@@ -1,5 +1,5 @@
-//! What is sent is the file as it is now: never stale, whatever was done to it since the last
-//! request, and of every size.
+//! Files of every size, as they are now: never stale, whatever was done to them since the last
+//! request.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! The Host check: a server that only this machine can reach answers to this machine's names, so
-//! that no page from elsewhere can read it through a name of its own (DNS rebinding).
+//! The Host check: a server that listens on loopback only answers to the names of this machine, so
+//! that no page of another origin can read it through a name of its own (DNS rebinding).
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,

@@ -1,5 +1,5 @@
-//! The library, as another program uses it: protocols of its own beside HTTP, a handle that stops
-//! the server, and errors that say why it cannot start.
+//! The library, as another program uses it: its own protocols beside HTTP, a handle that stops the
+//! server, and errors that report why it cannot start.
 
 use std::{
     cell::RefCell,
@@ -19,6 +19,7 @@ use oneloop::{
     trace::{SourceId, Step},
 };
 
+/// Waits without end.
 const NEVER: Timeout = Timeout { limit: None, reason: CloseReason::IdleTimeout };
 
 /// Listens on a free port with a protocol that `create` makes. Returns the address.

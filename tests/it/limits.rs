@@ -1,10 +1,10 @@
-//! A full house: at the limit of connections, or out of descriptors, the rest waits in the backlog,
-//! costs no CPU, and is served as soon as there is room.
+//! The connection limit and the open-file limit: further clients wait in the backlog, cost no CPU,
+//! and are served as soon as there is room.
 use std::{io::ErrorKind, net::SocketAddr, thread, time::Duration};
 
 use crate::common::*;
 
-/// A connection that was accepted: its first request is answered.
+/// Opens a connection and waits for the answer to its first request.
 fn settled(addr: SocketAddr) -> Client {
     let mut client = Client::connect(addr);
     client.send(get("/hello.txt"));
@@ -12,14 +12,14 @@ fn settled(addr: SocketAddr) -> Client {
     client
 }
 
-/// A connection with a request that nobody has answered yet.
+/// Opens a connection and sends a request, which is not answered yet.
 fn waiting(addr: SocketAddr) -> Client {
     let mut client = Client::connect(addr);
     client.send(get("/hello.txt"));
     client
 }
 
-/// True where no byte and no end of `client` comes within a short while.
+/// Returns whether neither a byte nor an end of input comes within a short while.
 fn stays_silent(client: &Client) -> bool {
     client.socket.set_read_timeout(Some(Duration::from_millis(200))).expect("set a time-out");
     let read = client.socket.peek(&mut [0]);

@@ -1,5 +1,5 @@
-//! The whole server, from outside: real processes, real sockets, raw bytes. One module for each
-//! theme.
+//! The whole server: mostly from outside, by real processes, real sockets and raw bytes; where time
+//! matters, in this process on a clock that the test moves. One module for each theme.
 
 mod common;
 

@@ -42,7 +42,7 @@ impl std::fmt::Debug for Got {
 /// What a client got: the number of the turn, of the client, and what it was.
 type Event = (u64, usize, Got);
 
-/// A server and its clients, who read after each turn what the turn has sent.
+/// A server and its clients, which read after each turn what the turn has sent.
 struct Stage {
     rig: Rig,
     udp: UdpSocket,

@@ -1,5 +1,5 @@
-//! From a target to a file, and never out of the root: traversal in every disguise, links, hidden
-//! names, odd names, and things that are no files.
+//! From a target to a file, and never out of the root: traversal in every disguise, links,
+//! dotfiles, unusual names, and special files.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 
 use crate::common::*;
 
-/// What stands in files that nobody may see.
+/// The content of files that no client may see.
 const SECRET: &str = "SECRET-7f3a\n";
 
 /// A site, and a folder beside it with a secret file and a secret page.

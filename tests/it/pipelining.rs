@@ -1,4 +1,4 @@
-//! Many requests on one connection, however TCP cut them: each is answered once, whole and in
+//! Many requests on one connection, however TCP cuts them: each is answered once, whole and in
 //! order.
 
 use crate::common::*;
@@ -143,7 +143,7 @@ fn pipeline_keeps_the_order_of_large_and_small_files() {
         let requests: String = paths.iter().map(|path| get(path)).collect();
         client.send(format!("{requests}{LAST}"));
         for (path, body) in paths.iter().zip(bodies(&mut client, paths.len())) {
-            // Not assert_eq: nobody reads a megabyte of numbers.
+            // Not assert_eq: a megabyte of numbers helps no reader.
             assert!(body == content(path), "the body of {path} among {paths:?}");
         }
         assert_eq!(client.response().text(), "hello\n");

@@ -1,5 +1,5 @@
-//! The process as its operator sees it: one thread, no CPU while idle, lines that say where it
-//! listens, and a sentence with an exit code where it cannot start.
+//! The process as its operator sees it: one thread, no CPU while idle, lines that name its sockets,
+//! and a sentence with an exit code where it cannot start.
 use std::{
     io::{BufRead, BufReader, Read},
     net::{SocketAddr, TcpListener, UdpSocket},
@@ -232,7 +232,7 @@ fn process_reports_a_system_error_with_code_1() {
     let failures: [(&[&str], &str); 3] = [
         (&["--port", &tcp_port, "."], &tcp_port),
         (&["--port", "0", "--udp-echo", &udp_addr, "."], &udp_addr),
-        (&["--port", "0", "--bind", "192.0.2.1", "."], "192.0.2.1"), // an address of no machine (RFC 5737)
+        (&["--port", "0", "--bind", "192.0.2.1", "."], "192.0.2.1"), // for documentation only (RFC 5737)
     ];
     each(failures, |(args, named)| assert_refusal(&run(site.path(), args), 1, &[named]));
 }
@@ -275,7 +275,7 @@ fn stdout_closed_from_the_start_is_not_a_panic() {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         let mut child = Killed(oneloop(site.path(), args).stdout(writer).spawn().expect("start oneloop"));
-        // It may end or serve where nobody can read: either is fine, as long as it is no crash.
+        // It may end, or serve without a reader: either is fine, as long as it does not crash.
         let end = Instant::now() + Duration::from_millis(500);
         while child.0.try_wait().expect("ask about it").is_none() && Instant::now() < end {
             thread::sleep(Duration::from_millis(5));

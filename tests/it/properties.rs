@@ -1,5 +1,5 @@
-//! What holds for every stream of requests, and not only for those that somebody thought of: the
-//! protocol is driven without sockets, so that thousands of cases take no time.
+//! Properties that hold for every stream of requests. The protocol is driven without sockets, so
+//! that thousands of cases take no time.
 
 use std::{
     cell::OnceCell,
@@ -240,7 +240,7 @@ proptest! {
     /// RFC 9112 §2.2, §9.3.2: how a stream is cut into reads, and how much of it comes at once,
     /// changes nothing.
     #[test]
-    fn any_split_of_any_stream_gets_the_same_responses(
+    fn pipeline_split_anywhere_gets_the_same_responses(
         requests in vec(request(), 1..6),
         cuts in vec(any::<u16>(), 0..12),
     ) {
@@ -258,7 +258,7 @@ proptest! {
     /// Every response ends where it says, so that the next one is found; one request gets one
     /// response.
     #[test]
-    fn every_response_ends_where_it_says(requests in vec(request(), 1..6)) {
+    fn response_ends_where_it_says(requests in vec(request(), 1..6)) {
         with_rig(|rig| {
             let (got, is_over) = rig.answer([&requests.concat()[..]]);
             let mut rest = &got[..];
@@ -276,7 +276,7 @@ proptest! {
 
     /// RFC 9110 §14: a part is the slice that it claims to be, whatever was asked for.
     #[test]
-    fn a_range_response_is_the_slice_that_it_claims(
+    fn range_response_is_the_slice_that_it_claims(
         (len, members) in select(LENS.to_vec()).prop_flat_map(|len| (Just(len), vec(member(len as u64), 0..6))),
     ) {
         with_rig(|rig| {
@@ -302,7 +302,7 @@ proptest! {
 
     /// Whatever is asked for, the path that comes of it stays in the site.
     #[test]
-    fn no_path_leads_up(target in "(/|\\.|%2e|%2F|a|%00|\\\\|%25|%zz|//){0,12}") {
+    fn path_never_leads_up(target in "(/|\\.|%2e|%2F|a|%00|\\\\|%25|%zz|//){0,12}") {
         if let Ok(path) = locate(format!("/{target}").as_bytes()) {
             let bytes = path.bytes();
             assert!(!bytes.starts_with(b"/") && !bytes.contains(&0), "{path}");

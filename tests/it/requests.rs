@@ -1,5 +1,5 @@
 //! One request and its response: the methods, the exact head, the forms of a target, and whether
-//! the connection stays.
+//! the connection stays open.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

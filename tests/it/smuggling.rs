@@ -1,5 +1,5 @@
-//! Where two readers could disagree about where a request ends, this one answers 400 and closes:
-//! lengths, codings, chunks.
+//! Request smuggling: where two parsers could disagree about the end of a request, this one answers
+//! 400 and closes. Lengths, transfer codings, chunks.
 
 use crate::common::*;
 

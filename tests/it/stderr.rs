@@ -1,5 +1,5 @@
-//! Standard error, where the log goes: whatever becomes of its reader, the server serves, ends, and
-//! says why.
+//! Standard error, where the log goes: whatever becomes of its reader, the server goes on, ends
+//! when it should, and reports why.
 
 use std::{
     fs::OpenOptions,

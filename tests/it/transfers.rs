@@ -1,4 +1,4 @@
-//! Long downloads: past 4 GiB, broken off by the peer, or cut short under the server's hands.
+//! Long downloads: past 4 GiB, broken off by the client, or of files that change meanwhile.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! UDP echo on the same poller: every datagram comes back whole or is dropped by the system's own
-//! full queue, and the drops are counted; it goes on beside HTTP, and neither holds up the other.
+//! UDP echo on the same poller: every datagram comes back whole, or the kernel drops it and counts
+//! the drop. HTTP and UDP do not delay each other.
 use std::{
     collections::BTreeSet,
     io::ErrorKind,

@@ -1,6 +1,5 @@
-//! How the program is told what to do: by options, by variables of the environment, and what it
-//! says of itself: help, completions, the man page, its version. What its operator gets wrong is
-//! said in one message.
+//! Configuration by options and environment variables, and what the program only prints: help,
+//! completions, the man page, its version. A mistake is reported in one message.
 //!
 //! The options are not listed here but read from `--help`, so that a new one needs a row in the
 //! tables below.
@@ -107,6 +106,7 @@ pub fn options() -> Vec<(String, String, String)> {
     options
 }
 
+/// Returns the names of all options.
 pub fn names() -> BTreeSet<String> {
     options().into_iter().map(|(_, name, _)| name).collect()
 }

@@ -118,7 +118,7 @@ fn directory_named_like_a_command_is_served_with_dot_slash() {
         site.write(format!("{name}/index.html"), name);
         let mut server = Started::with(site.path(), &[&format!("./{name}")], &[]);
         assert_eq!(server.ask(&get("/")).text(), name);
-        // By its variable there is no such confusion.
+        // Its variable does not have this ambiguity.
         let mut server = Started::with(site.path(), &[], &[("ONELOOP_DIR", name)]);
         assert_eq!(server.ask(&get("/")).text(), name);
     }

@@ -77,7 +77,7 @@ fn variable_takes_every_usual_yes_and_no() {
         }
         assert_mistake(&run(site.path(), &["-p", "0", "."], &[(&variable(name), "maybe")]), &[name]);
     });
-    // Nobody sits at its standard input.
+    // Its standard input is not a terminal.
     assert_mistake(&run(site.path(), &["-p", "0", "."], &[("ONELOOP_STEP", "yes")]), &["--step"]);
     let mut server = Started::with(site.path(), &["."], &[("ONELOOP_STEP", "no")]);
     assert_eq!(server.ask(&get("/hello.txt")).status, 200);

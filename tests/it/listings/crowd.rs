@@ -10,15 +10,15 @@ use super::*;
 use crate::common::*;
 use rustix::process::Signal;
 
-/// `count` files in `crowd/`, with `tail` in their names.
+/// Makes a site with `count` files in `crowd/`, with `tail` in their names.
 fn crowd(count: usize, tail: &str) -> Site {
     let site = Site::new();
     site.crowd("crowd", (0..count).map(|i| format!("{i:05}{tail}")));
     site
 }
 
-/// A row with it has almost a kilobyte: 20,000 of them are more than the socket buffers of both
-/// sides hold.
+/// Returns a tail that makes almost a kilobyte of each row: 20,000 of them are more than the socket
+/// buffers of both sides hold.
 fn wide() -> String {
     "%".repeat(200)
 }

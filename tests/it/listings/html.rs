@@ -6,7 +6,7 @@ use super::*;
 use crate::common::*;
 use percent_encoding::percent_decode_str;
 
-/// Names that mean something in HTML, in JSON, in an address or on a terminal.
+/// Names that mean something in HTML, in JSON, in a URL or on a terminal.
 const HOSTILE: &[&[u8]] = &[
     b"plain.txt",
     b"a b",
@@ -118,7 +118,7 @@ fn listing_shows_names_as_they_are() {
     let site = Site::empty();
     HOSTILE.iter().for_each(|name| site.write(name, ""));
     let server = Server::with(&site, &["--listing"]);
-    // What is no text or would not be shown as it is has a replacement character.
+    // What is not text, or would not be shown as it is, has a replacement character.
     let is_plain = |name: &[u8]| {
         std::str::from_utf8(name).is_ok_and(|n| !n.contains(char::is_control) && !n.contains('\u{202e}'))
     };

@@ -1,5 +1,5 @@
-//! Listings (`--listing`): names that are hostile to HTML, JSON and addresses; what is listed is
-//! what is served; how a body of unknown length ends; and directories so large that others would
+//! Listings (`--listing`): names that are hostile to HTML, JSON and URLs; exactly what is served is
+//! listed; how a body of unknown length ends; and directories so large that other clients would
 //! notice.
 
 mod crowd;
@@ -16,24 +16,26 @@ use std::{
 use crate::common::*;
 use serde_json::Value;
 
+/// Asks for JSON.
 pub const JSON: &str = "Accept: application/json\r\n";
 
+/// Returns a request with header `fields`.
 pub fn asks(method: &str, path: &str, fields: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")
 }
 
-/// The next response, whose body comes in chunks.
+/// Reads the next response, whose body comes in chunks.
 pub fn listing(client: &mut Client) -> Response {
     let mut response = client.head();
     assert_eq!(response.status, 200, "{response:?}");
     assert_eq!(response.header("transfer-encoding"), Some("chunked"));
-    // Both together is what requests are smuggled with (RFC 9112 §6.2).
+    // Both together are a means of smuggling (RFC 9112 section 6.2).
     assert_eq!(response.header("content-length"), None);
     response.body = chunks(client);
     response
 }
 
-/// A chunked body (RFC 9112 §7.1), to its end: without extensions and trailers.
+/// Reads a chunked body without extensions and trailers to its end (RFC 9112 section 7.1).
 pub fn chunks(client: &mut Client) -> Vec<u8> {
     let mut body = Vec::new();
     loop {
@@ -49,14 +51,14 @@ pub fn chunks(client: &mut Client) -> Vec<u8> {
     }
 }
 
-/// The listing at `path`, on a connection of its own.
+/// Asks for the listing at `path` on a connection of its own.
 pub fn list(server: &Server, path: &str, fields: &str) -> Response {
     let mut client = server.connect();
     client.send(asks("GET", path, fields));
     listing(&mut client)
 }
 
-/// The entries of a listing in JSON.
+/// Asks for a listing in JSON and returns its entries.
 pub fn entries(server: &Server, path: &str) -> Vec<Value> {
     let response = list(server, path, JSON);
     assert_eq!(response.header("content-type"), Some("application/json"));
@@ -66,16 +68,18 @@ pub fn entries(server: &Server, path: &str) -> Vec<Value> {
     }
 }
 
+/// Returns the text of `key` in an entry.
 pub fn text<'a>(entry: &'a Value, key: &str) -> &'a str {
     entry[key].as_str().unwrap_or_else(|| panic!("{key} in {entry}"))
 }
 
-/// The links among the rows of a page, as they stand there: where they lead, and what they say.
+/// Returns the links among the rows of a page: where they lead, and their text.
 pub fn links(page: &str) -> Vec<(&str, &str)> {
     let (_, rows) = page.split_once("<tbody>").expect("rows");
     links_in(rows).into_iter().filter(|(href, _)| *href != "../").collect()
 }
 
+/// Returns the links in `html`: where they lead, and their text.
 pub fn links_in(html: &str) -> Vec<(&str, &str)> {
     let link = |rest| -> Option<(&str, &str)> {
         let (href, rest): (&str, &str) = str::split_once(rest, "\">")?;
@@ -84,6 +88,7 @@ pub fn links_in(html: &str) -> Vec<(&str, &str)> {
     html.split("<a href=\"").skip(1).map(|rest| link(rest).expect("a whole link")).collect()
 }
 
+/// Replaces the entities of HTML by their characters.
 pub fn unescaped(text: &str) -> String {
     let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
     entities.iter().fold(text.to_owned(), |text, (entity, char)| text.replace(entity, char))

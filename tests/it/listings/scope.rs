@@ -176,7 +176,7 @@ fn listing_replaces_a_missing_index_and_nothing_else() {
         },
     );
     assert_eq!(server.ask(asks("POST", "/bare/", "Content-Length: 0\r\n")).status, 405);
-    // Somebody who goes to a directory that is there is not lost, and needs no application.
+    // Navigation to a directory that exists does not need the application.
     let server = Server::with(&site, &["--listing", "--spa"]);
     assert!(list(&server, "/bare/", "Accept: text/html\r\n").text().contains("file.txt"));
     assert_eq!(server.ask(asks("GET", "/missing/", "Accept: text/html\r\n")).text(), "home\n");

@@ -20,7 +20,7 @@ fn log_aborted_counts_what_was_sent() {
     const READ: usize = 1 << 20;
     const PARTS: &str = "Range: bytes=0-19999999,20000001-43999999\r\n";
     let site = site();
-    // Who ends it: the peer, or the server after a time-out, or the server at its own end.
+    // The response is ended by the client, by the server after a time limit, or by a shutdown.
     #[derive(Debug, PartialEq)]
     enum By {
         Peer,

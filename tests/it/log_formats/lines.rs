@@ -116,7 +116,7 @@ fn log_line_is_written_when_the_response_is_sent() {
     each(FORMATS, |format| {
         let mut logging = Logging::with(&site, format, &[]);
         let mut slow = stalled(&logging.server, "Connection: close\r\n");
-        // Whoever comes later and is done sooner stands first.
+        // A later request that is done sooner comes first.
         for _ in 0..3 {
             logging.server.get("/hello.txt");
             assert_eq!(logging.line().request, "GET /hello.txt HTTP/1.1");

@@ -1,6 +1,5 @@
-//! The formats of the access log, and what a line is the record of: a response that was sent, or as
-//! much of it as was. What is the same in all of them and needs no second look is in
-//! `access_log.rs`.
+//! The formats of the access log, and what a line records: a response, or as much of it as was
+//! sent. What is the same in all formats is in `access_log.rs`.
 
 mod aborted;
 mod fields;
@@ -10,6 +9,7 @@ use crate::common::*;
 use rustix::process::Signal;
 use serde_json::Value;
 
+/// The formats of the access log.
 pub const FORMATS: [&str; 3] = ["common", "combined", "json"];
 
 /// More than the socket buffers of both sides hold together.
@@ -158,6 +158,7 @@ pub fn site() -> Site {
     site
 }
 
+/// Returns a request with header `fields`.
 pub fn request(line: &str, fields: &str) -> String {
     format!("{line} HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
 }

@@ -1,6 +1,6 @@
-//! Several ranges in one request: `multipart/byteranges` as it comes over the wire (RFC 9110 §14.2,
-//! §14.6), taken apart by a strict reader. Single ranges stand in `conditional.rs`, the table of
-//! what a set of ranges means in `src/http`.
+//! Several ranges in one request: `multipart/byteranges` as it comes over the wire (RFC 9110
+//! sections 14.2 and 14.6), parsed by a strict reader. Single ranges are in `conditional.rs`, the
+//! table of what a set of ranges means in `src/http`.
 
 mod sets;
 mod transfer;
@@ -8,6 +8,7 @@ mod transfer;
 use crate::common::*;
 use memchr::memmem;
 
+/// A mebibyte.
 pub const MIB: usize = 1 << 20;
 
 /// A file whose content is [`pattern`].
@@ -26,6 +27,7 @@ pub const SAMPLES: [Sample; 3] = [
     Sample { path: "/large.bin", media_type: "application/octet-stream", len: 3 * MIB },
 ];
 
+/// Makes a site of the samples.
 pub fn site_of_three() -> Site {
     let site = Site::new();
     for Sample { path, len, .. } in SAMPLES {
@@ -39,6 +41,7 @@ pub fn ask_with(path: &str, ranges: &str, fields: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: a\r\nRange: bytes={ranges}\r\n{fields}\r\n")
 }
 
+/// Returns a request for `ranges` of `path`.
 pub fn ask(path: &str, ranges: &str) -> String {
     ask_with(path, ranges, "")
 }
@@ -75,6 +78,7 @@ pub fn parts_of(response: &Response) -> Vec<Part<'_>> {
     pieces.into_iter().map(part_of).collect()
 }
 
+/// Parses a part: its head and its content.
 pub fn part_of(piece: &[u8]) -> Part<'_> {
     let split = memmem::find(piece, b"\r\n\r\n").expect("an empty line behind a part's fields");
     let head = std::str::from_utf8(&piece[..split]).expect("fields in ASCII");

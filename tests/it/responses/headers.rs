@@ -216,7 +216,7 @@ fn header_value_that_is_not_valid_is_refused_at_start() {
     .map(|v| ("--cors", v));
     let rows = headers.map(|v| ("--header", v)).into_iter().chain(cache_controls).chain(origins);
     each(rows, |(option, value)| {
-        // An address that no machine has (RFC 5737): it ends in any case, and with 1 where the
+        // An address for documentation only (RFC 5737): it ends in any case, and with 1 where the
         // value is taken.
         let output = Command::new(env!("CARGO_BIN_EXE_oneloop"))
             .args(["-p", "0", "-b", "192.0.2.1", &format!("{option}={value}")])

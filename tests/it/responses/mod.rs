@@ -1,5 +1,5 @@
-//! What the operator wants said: `--header`, `--cors` and `--cache-control` on every kind of
-//! response, and what no value and no request can make of a head.
+//! What the operator adds to responses: `--header`, `--cors` and `--cache-control` on every kind of
+//! response. No value and no request can break a head.
 
 mod caching;
 mod cors;
@@ -29,10 +29,12 @@ pub enum Carries {
     Page,
 }
 
+/// Returns a kind of response.
 pub const fn kind(line: &'static str, fields: &'static str, status: u16, carries: Carries) -> Kind {
     Kind { line, fields, status, carries }
 }
 
+/// Every kind of response.
 pub const KINDS: [Kind; 20] = [
     kind("GET /hello.txt", "", 200, Carries::File),
     kind("HEAD /hello.txt", "", 200, Carries::File),
@@ -69,6 +71,7 @@ pub fn sites() -> [Site; 2] {
     [ours, own]
 }
 
+/// Starts a server with `args` beside those that every kind of response needs.
 pub fn with(site: &Site, args: &[&str]) -> Server {
     Server::with(site, &[&["--listing"], args].concat())
 }
@@ -122,6 +125,7 @@ pub fn vary(response: &Response) -> BTreeSet<String> {
     names
 }
 
+/// Returns the set of `names`.
 pub fn set(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }

@@ -14,6 +14,7 @@ use oneloop::{
     trace::{SourceId, Step},
 };
 
+/// Returns a duration of so many seconds.
 pub fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -30,21 +31,24 @@ pub fn stalled() -> (Rig, TcpStream) {
     (rig, peer) // the file is open, so that the site may go
 }
 
+/// Returns the ID of a connection.
 pub fn c(number: u64) -> SourceId {
     SourceId::Connection(number)
 }
 
-/// What `who` did and decided.
+/// Returns what `who` did and decided.
 pub fn of(who: SourceId, steps: &[(SourceId, Step)]) -> Vec<Step> {
     let is_act =
         |step: &Step| !matches!(step, Step::TurnBegan | Step::DeadlineSet { .. } | Step::FileLookup { .. });
     steps.iter().filter(|(w, step)| *w == who && is_act(step)).map(|(_, step)| step.clone()).collect()
 }
 
+/// Returns the step of a close with nothing unread.
 pub fn closed(reason: CloseReason) -> Step {
     Step::Closed { reason, unread: 0 }
 }
 
+/// Returns whether a step is a read.
 pub fn is_read(step: &Step) -> bool {
     matches!(step, Step::Read { .. })
 }

@@ -10,7 +10,7 @@ use oneloop::{
     trace::{SourceId, Step},
 };
 
-/// Patience ran out just now, and nothing had come.
+/// Returns the step of a deadline that passed just now, before anything had come.
 fn deadline(reason: CloseReason) -> Step {
     Step::Deadline { reason, late: Duration::ZERO, got: 0 }
 }

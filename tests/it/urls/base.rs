@@ -119,7 +119,7 @@ fn base_path_has_nothing_outside() {
         ("/a\\app/", Missing),
     ];
     check_all(&server, &rows);
-    // What is there for everybody is still there.
+    // What every client gets is still there.
     assert_eq!(ask(&server, "OPTIONS", "*", "").status, 204);
     assert_eq!(ask(&server, "POST", "/a/app/", "Content-Length: 0\r\n").status, 405);
     assert_eq!(ask(&server, "GET", "/%zz", "").status, 400);
@@ -151,7 +151,7 @@ fn base_path_with_spa_answers_navigation_below_it_alone() {
         ("/about", Missing),
         ("/application", Missing),
         ("/application/../users", Missing),
-        // No file can be there, and still an application may have such an address.
+        // No file can be there, and still an application may have such a URL.
         ("/app/item/a%2Fb", Page("shell\n")),
         ("/app/.git/config", Page("shell\n")),
     ];

@@ -37,7 +37,7 @@ fn clean_url_serves_its_page_and_pages_redirect() {
         ("/shop", At("/shop/")),
         ("/shop?q", At("/shop/?q")),
         ("/shop/", Missing),
-        // Where an index stands for its directory, that is its address.
+        // Where an index file stands for its directory, that is its URL.
         ("/index.html", At("/")),
         ("/index.html?q", At("/?q")),
         ("/docs/index.html", At("/docs/")),
@@ -94,7 +94,7 @@ fn clean_url_follows_changes_on_disk() {
     check_all(&server, &[("/about", Page("about.html\n")), ("/about.html", At("/about"))]);
     std::fs::remove_file(site.at("about.html")).expect("remove it");
     check_all(&server, &[("/about", Missing), ("/about.html", Missing)]);
-    // What cannot be served at the clean address does not count.
+    // What cannot be served at the clean URL does not count.
     mkfifoat(CWD, site.at("both2"), Mode::RWXU).expect("make a FIFO");
     site.write("both2.html", "both2\n");
     check_all(&server, &[("/both2", Page("both2\n")), ("/both2.html", At("/both2"))]);

@@ -1,6 +1,6 @@
-//! What makes a site more pleasant: `--base-path`, `--clean-urls`, `--hidden`, `--follow-links`,
-//! and what becomes of them together. Whatever is on: no redirect leads to another host, and no
-//! `..` leads anywhere.
+//! Options that change which URLs lead where: `--base-path`, `--clean-urls`, `--hidden`,
+//! `--follow-links`, and all of them together. Whatever is on, no redirect leads to another host,
+//! and no `..` leads out.
 
 mod base;
 mod clean;
@@ -24,13 +24,14 @@ pub fn ask(server: &Server, method: &str, path: &str, fields: &str) -> Response 
 pub enum Is {
     /// 200 with this body.
     Page(&'static str),
-    /// 301 to this address.
+    /// 301 to this URL.
     At(&'static str),
     Missing,
 }
 
 pub use Is::*;
 
+/// Asserts that `path` leads where the table says, for GET and HEAD.
 pub fn check(server: &Server, path: &str, fields: &str, is: Is) {
     let response = ask(server, "GET", path, fields);
     let location = response.header("location");
@@ -39,7 +40,7 @@ pub fn check(server: &Server, path: &str, fields: &str, is: Is) {
         At(address) => assert_eq!((response.status, location), (301, Some(address)), "{path}"),
         Missing => assert_eq!((response.status, location), (404, None), "{path}"),
     }
-    // HEAD says the same, and a redirect is kept by nobody: the operator may change his mind.
+    // HEAD answers alike, and a redirect is not cached: the operator may change the options.
     let head = ask(server, "HEAD", path, fields);
     assert_eq!((head.status, head.header("location")), (response.status, location), "{path}");
     assert!(location.is_none() || response.header("cache-control") == Some("no-cache"), "{path}");

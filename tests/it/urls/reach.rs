@@ -6,7 +6,7 @@ use super::*;
 use crate::common::*;
 use rustix::fs::{CWD, Mode, mkfifoat};
 
-/// What stands in files that nobody may see.
+/// The content of files that no client may see.
 const SECRET: &str = "SECRET-7f3a\n";
 
 #[test]

@@ -62,7 +62,7 @@ fn variant_in_the_cache_needs_its_original() {
         client.response()
     };
     assert_is(&get(ALL), "br", "app.js");
-    // The build has written the original anew, and then one variant.
+    // The build has written the original again, and then one variant.
     set_time(&site, "app.js", 60);
     set_time(&site, "app.js.gz", 60);
     assert_is(&get("br"), "plain", "app.js");

@@ -136,7 +136,7 @@ fn variant_of_an_index_or_clean_url() {
             assert_eq!(response.header("content-type"), Some(HTML));
         }
     });
-    // Where an address leads elsewhere, nothing is coded.
+    // A redirect is not compressed.
     let server = Server::with(&site, &["--clean-urls"]);
     for (path, location) in [("/docs", "/docs/"), ("/about.html", "/about"), ("/index.html", "/")] {
         let response = server.ask(ask(path, ALL));

@@ -7,7 +7,7 @@ use crate::common::*;
 fn variant_has_its_own_length() {
     let site = Site::new();
     let rows = [
-        // As short files are: the coding makes them longer.
+        // Compression makes short files longer.
         (39, 43),
         (43, 39),
         (0, 14),

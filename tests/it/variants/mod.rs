@@ -1,6 +1,6 @@
-//! Precompressed variants: `app.js.br`, `app.js.zst` and `app.js.gz` beside `app.js`, chosen by
-//! `Accept-Encoding` (RFC 9110 §12.5.3). Nothing here is really compressed: what is sent is what
-//! lies there, and so it can be told apart.
+//! Compressed variants: `app.js.br`, `app.js.zst` and `app.js.gz` beside `app.js`, chosen by
+//! `Accept-Encoding` (RFC 9110 section 12.5.3). Nothing here is really compressed: each file names
+//! itself, so that a response shows which one was sent.
 
 mod change;
 mod choice;
@@ -13,7 +13,7 @@ pub const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 /// What variants have behind the original's name, and what they are called in `Content-Encoding`.
 pub const CODINGS: [(&str, &str); 3] = [(".br", "br"), (".zst", "zstd"), (".gz", "gzip")];
 
-/// All of them, as browsers say it; each is as welcome as the others.
+/// All of them, as browsers send them, with equal weights.
 pub const ALL: &str = "gzip, deflate, br, zstd";
 
 /// Writes `name` with the content `plain NAME`, and its variants with `br NAME`, `zstd NAME` and
@@ -40,7 +40,8 @@ pub fn assert_is(response: &Response, coding: &str, name: &str) {
     assert_varies(response);
 }
 
-/// Who keeps a copy must know that another peer may get another one (§12.5.5).
+/// Asserts that `response` tells caches that another client may get another response (section
+/// 12.5.5).
 pub fn assert_varies(response: &Response) {
     let vary = response.header("vary").unwrap_or_default().to_ascii_lowercase();
     assert!(vary.split(',').any(|name| name.trim() == "accept-encoding"), "{response:?}");
@@ -53,7 +54,7 @@ pub fn let_settle(site: &Site, client: &mut Client) {
     eventually("a tag that stays", || tag(client, "/large.tmp", "") == tag(client, "/large.tmp", ""));
 }
 
-/// The tag of `path` in the coding that `accept` names.
+/// Returns the tag of `path` in the content coding that `accept` names.
 pub fn tag(client: &mut Client, path: &str, accept: &str) -> String {
     client.send(ask(path, accept));
     client.response().header("etag").expect("a tag").to_owned()
