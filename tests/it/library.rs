@@ -220,58 +220,56 @@ fn library_stop_on_drop_ends_serve_forever_with_its_scope() {
     assert_ends(thread);
 }
 
+/// A configuration that cannot start: how to make it (a port is taken), its error, what the error says,
+/// and what its source says, if there is one.
+type Mistake = (fn(&mut Config, u16), fn(&StartError) -> bool, &'static str, Option<&'static str>);
+
+const MISTAKES: [Mistake; 7] = [
+    (
+        |config, _| config.dir.push("missing"),
+        |e| matches!(e, StartError::Directory { .. }),
+        "missing",
+        Some("No such file"),
+    ),
+    (|config, _| config.base_path = "/..".into(), |e| matches!(e, StartError::BasePath(_)), "'/..'", None),
+    (
+        |config, _| config.spa = Some("../app.html".into()),
+        |e| matches!(e, StartError::SpaFallback(_)),
+        "'../app.html'",
+        None,
+    ),
+    (
+        |config, _| config.cache_control = "no\r\ncache".into(),
+        |e| matches!(e, StartError::CacheControl { .. }),
+        "Cache-Control",
+        Some(""),
+    ),
+    (
+        |config, _| config.allow_hosts = vec!["a b".into()],
+        |e| matches!(e, StartError::AllowedHost(_)),
+        "'a b'",
+        None,
+    ),
+    (
+        |config, _| config.hosts = vec!["no\0host".into()],
+        |e| matches!(e, StartError::Host { .. }),
+        "has no address",
+        Some(""),
+    ),
+    (
+        |config, port| config.port = port,
+        |e| matches!(e, StartError::Listen { .. }),
+        "cannot listen on 127.0.0.1:",
+        Some("in use"),
+    ),
+];
+
 #[test]
 fn library_start_error_names_the_mistake_and_its_source() {
     let site = Site::new();
     let taken = TcpListener::bind("127.0.0.1:0").expect("listen");
     let port = taken.local_addr().expect("its address").port();
-    type Mistake = fn(&mut Config, u16);
-    type IsRight = fn(&StartError) -> bool;
-    let rows: [(Mistake, IsRight, &str, Option<&str>); 7] = [
-        (
-            |config, _| config.dir.push("missing"),
-            |e| matches!(e, StartError::Directory { .. }),
-            "missing",
-            Some("No such file"),
-        ),
-        (
-            |config, _| config.base_path = "/..".into(),
-            |e| matches!(e, StartError::BasePath(_)),
-            "'/..'",
-            None,
-        ),
-        (
-            |config, _| config.spa = Some("../app.html".into()),
-            |e| matches!(e, StartError::SpaFallback(_)),
-            "'../app.html'",
-            None,
-        ),
-        (
-            |config, _| config.cache_control = "no\r\ncache".into(),
-            |e| matches!(e, StartError::CacheControl { .. }),
-            "Cache-Control",
-            Some(""),
-        ),
-        (
-            |config, _| config.allow_hosts = vec!["a b".into()],
-            |e| matches!(e, StartError::AllowedHost(_)),
-            "'a b'",
-            None,
-        ),
-        (
-            |config, _| config.hosts = vec!["no\0host".into()],
-            |e| matches!(e, StartError::Host { .. }),
-            "has no address",
-            Some(""),
-        ),
-        (
-            |config, port| config.port = port,
-            |e| matches!(e, StartError::Listen { .. }),
-            "cannot listen on 127.0.0.1:",
-            Some("in use"),
-        ),
-    ];
-    for (mistake, is_right, said, source) in rows {
+    for (mistake, is_right, said, source) in MISTAKES {
         let mut config = Rig::config(&site);
         mistake(&mut config, port);
         let error = HttpServer::from_config(config).err().expect("a mistake");

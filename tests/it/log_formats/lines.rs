@@ -1,9 +1,14 @@
 //! Lines: one for each request, complete, and in order.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs::{self, File},
+    io::Write,
+    time::Duration,
+};
 
 use super::*;
 use crate::common::*;
+use oneloop::LogFormat;
 
 #[test]
 fn log_line_counts_the_body_that_was_sent() {
@@ -128,35 +133,37 @@ fn log_line_is_written_when_the_response_is_sent() {
     });
 }
 
+/// Not the age of the connection, and not the seconds of another response: on a clock that the test
+/// moves, they are exact.
 #[test]
 fn log_line_has_the_seconds_that_the_response_took() {
     let site = site();
-    each(FORMATS, |format| {
-        let mut logging = Logging::with(&site, format, &[]);
-        let mut kept = logging.server.connect();
-        let begun = Instant::now();
-        let mut slow = stalled(&logging.server, "Connection: close\r\n");
-        let under_way = Instant::now();
-        let mut seconds_of = |logging: &mut Logging| {
-            let sent = Instant::now();
-            kept.send(get("/hello.txt"));
-            kept.response();
-            let seconds = logging.line().seconds;
-            (seconds, sent.elapsed().as_secs_f64())
-        };
-        // Meanwhile somebody quick asks again and again, on one connection.
-        while under_way.elapsed() < Duration::from_millis(300) {
-            let (seconds, at_most) = seconds_of(&mut logging);
-            // Not the connection's age, and not the slow one's: with room for the turn in which it
-            // came.
-            assert!(seconds <= at_most + 0.1, "{seconds} s, but all took {at_most} s");
+    let formats = [LogFormat::Common, LogFormat::Combined, LogFormat::Json];
+    for (format, name) in formats.into_iter().zip(FORMATS) {
+        let log = site.at(format!("{name}.log"));
+        let mut config = Rig::config(&site);
+        config.access_log = Some(File::create(&log).expect("make the log"));
+        config.access_log_format = format;
+        let mut rig = Rig::new(config);
+        let (mut kept, mut slow) = (rig.accepted(), rig.accepted());
+        slow.write_all(request("GET /big", "Connection: close\r\n").as_bytes()).expect("send");
+        // Meanwhile a quick client asks again and again, on one connection.
+        for _ in 0..3 {
+            rig.advance(Duration::from_secs(1));
+            assert_eq!(rig.ask(&mut kept, get("/hello.txt")).text(), "hello\n");
+            rig.advance(Duration::from_millis(500));
         }
-        let waited = under_way.elapsed().as_secs_f64();
-        assert_eq!(slow.rest().len() as u64, BIG);
-        let line = logging.line();
-        let at_most = begun.elapsed().as_secs_f64() + 0.1;
-        assert!((waited - 0.01..at_most).contains(&line.seconds), "{line:?} after {waited} s");
-    });
+        let mut got = 0;
+        eventually("the slow client gets everything", || {
+            rig.turn();
+            got += received(&mut slow).len() as u64;
+            got > BIG && rig.event_loop().open_connections() == 1
+        });
+        let lines = fs::read_to_string(&log).expect("read the log");
+        let lines: Vec<Line> = lines.split_inclusive('\n').map(|line| Line::parse(name, line)).collect();
+        assert_eq!(lines.iter().map(|line| line.seconds).collect::<Vec<_>>(), [0.0, 0.0, 0.0, 3.5]);
+        assert_eq!((lines[3].bytes, lines[3].is_aborted), (BIG, false));
+    }
 }
 
 #[test]
