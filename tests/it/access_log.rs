@@ -1,5 +1,5 @@
-//! The access log: one line in the Common Log Format for each request, in which no byte of a peer's can do
-//! harm.
+//! The access log: one line in the Common Log Format for each request. No byte that a client sends
+//! can break out of its field.
 
 use crate::common::*;
 use rustix::process::Signal;
@@ -32,8 +32,8 @@ fn parse(line: &str) -> Line {
     Line { request: request.to_owned(), status: status.parse().expect("a status"), bytes: bytes.to_owned() }
 }
 
-/// Requests, and what their lines say: the request, the status, and the length of the body ("" where that is
-/// not told here).
+/// Requests, and what their lines say: the request, the status, and the length of the body (""
+/// where that is not told here).
 fn rows() -> Vec<(&'static [u8], &'static str, u16, &'static str)> {
     vec![
         (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "GET / HTTP/1.1", 200, "5"),
@@ -58,7 +58,7 @@ fn assert_says(line: &str, (_, request, status, bytes): (&[u8], &str, u16, &str)
 }
 
 #[test]
-fn each_request_is_one_line_on_standard_output() {
+fn access_log_has_a_line_a_request_on_standard_output() {
     let site = site();
     let mut server = Server::with(&site, &["--access-log"]);
     let mut kept = server.connect();
@@ -76,7 +76,7 @@ fn each_request_is_one_line_on_standard_output() {
 }
 
 #[test]
-fn each_request_is_one_line_in_a_file_that_grows() {
+fn access_log_appends_to_a_file() {
     let (site, folder) = (site(), Site::empty());
     let log = folder.at("access.log");
     let flag = format!("--access-log={}", log.display());
@@ -96,7 +96,7 @@ fn each_request_is_one_line_in_a_file_that_grows() {
 }
 
 #[test]
-fn a_head_request_sends_no_bytes() {
+fn access_log_counts_no_bytes_for_head() {
     let site = site();
     let mut server = Server::with(&site, &["--access-log"]);
     let response = server.ask("HEAD /hello.txt HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -107,7 +107,7 @@ fn a_head_request_sends_no_bytes() {
 }
 
 #[test]
-fn a_peers_bytes_are_escaped_and_a_refused_request_has_its_line() {
+fn access_log_escapes_bytes_and_has_refused_requests() {
     let site = site();
     let mut server = Server::with(&site, &["--access-log"]);
     let hostile: &[&[u8]] = &[
@@ -137,7 +137,7 @@ fn a_peers_bytes_are_escaped_and_a_refused_request_has_its_line() {
 }
 
 #[test]
-fn a_pipe_gets_no_lines_unless_asked() {
+fn access_log_is_off_by_default_on_a_pipe() {
     let site = site();
     let mut server = Server::start(&site);
     server.get("/");
@@ -147,7 +147,7 @@ fn a_pipe_gets_no_lines_unless_asked() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_stops_nobody() {
+fn access_log_without_a_reader_stops_nothing() {
     let site = site();
     let mut server = Server::with(&site, &["--access-log"]);
     let mut client = server.connect();

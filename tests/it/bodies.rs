@@ -1,5 +1,6 @@
-//! Request bodies are never taken for the next request: read past within a bound (32,768 bytes with their
-//! framing), else answered and closed so that the answer survives. `Expect` is part of that bargain.
+//! Request bodies are never parsed as the next request. A body of up to 32,768 bytes, framing
+//! included, is skipped; a longer one is refused, and the connection closes so that the response
+//! survives. `Expect` belongs to the same rules.
 
 use crate::common::*;
 use After::{Closes, Stays};
@@ -27,8 +28,9 @@ fn bait_chunk(size: impl Fn(usize) -> String, end: &str) -> String {
     format!("{}\r\n{BAIT}\r\n{end}", size(BAIT.len()))
 }
 
-/// Sends `stream`, which holds one request and its body, then a request for `/` and a last one, all in pieces
-/// of `piece` bytes. Asserts that exactly these three are answered, the first with `status`.
+/// Sends `stream`, which holds one request and its body, then a request for `/` and a last one, all
+/// in pieces of `piece` bytes. Asserts that exactly these three are answered, the first with
+/// `status`.
 fn assert_one_request(server: &Server, stream: &[u8], status: u16, piece: usize) {
     let last = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let all = [stream, get("/").as_bytes(), last.as_bytes()].concat();
@@ -69,7 +71,7 @@ fn framings() -> Vec<Framing> {
 }
 
 #[test]
-fn a_body_is_read_past_whatever_the_method() {
+fn body_is_skipped_whatever_the_method() {
     let site = Site::new();
     let server = Server::start(&site);
     let methods = [
@@ -91,7 +93,7 @@ fn a_body_is_read_past_whatever_the_method() {
 }
 
 #[test]
-fn a_body_cut_anywhere_is_read_past() {
+fn body_is_skipped_wherever_it_is_cut() {
     let site = Site::new();
     let server = Server::start(&site);
     let last = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -110,7 +112,7 @@ fn a_body_cut_anywhere_is_read_past() {
 }
 
 #[test]
-fn a_body_up_to_the_bound_is_read_past_and_the_connection_kept() {
+fn body_up_to_the_limit_keeps_the_connection() {
     let site = Site::new();
     let server = Server::start(&site);
     let bait = BAIT.repeat(BOUND / BAIT.len() + 1);
@@ -125,7 +127,7 @@ fn a_body_up_to_the_bound_is_read_past_and_the_connection_kept() {
 }
 
 #[test]
-fn a_body_over_the_bound_is_refused_and_the_connection_closed() {
+fn body_over_the_limit_closes_the_connection() {
     let site = Site::new();
     let server = Server::start(&site);
     let bait = BAIT.repeat(2 * BOUND / BAIT.len());
@@ -157,7 +159,7 @@ fn a_body_over_the_bound_is_refused_and_the_connection_closed() {
 }
 
 #[test]
-fn the_answer_survives_a_body_that_nobody_reads() {
+fn body_that_is_not_read_does_not_destroy_the_response() {
     let site = Site::new();
     let server = Server::start(&site);
     let body = pattern(5_000_000);
@@ -178,11 +180,12 @@ fn the_answer_survives_a_body_that_nobody_reads() {
 }
 
 #[test]
-fn an_expectation_of_100_is_answered_at_once() {
+fn expect_100_continue_is_answered_at_once() {
     let site = Site::new();
     let server = Server::start(&site);
     let expect = |fields: &str| format!("Expect: 100-Continue\r\n{fields}");
-    // The body is announced but not sent: the client waits for a word. What comes later is not a request.
+    // The body is announced but not sent: the client waits for a word. What comes later is not a
+    // request.
     each(
         [
             ("POST /", "Content-Length: 40\r\n", 405),
@@ -212,7 +215,7 @@ fn an_expectation_of_100_is_answered_at_once() {
 }
 
 #[test]
-fn any_other_expectation_is_417() {
+fn expect_of_anything_else_is_417() {
     let site = Site::new();
     let server = Server::start(&site);
     each(["pay-me", "100-continued", "100", "100-continue, pay-me", "\"100-continue\""], |expect| {

@@ -1,5 +1,6 @@
-//! Conditional requests and ranges, as clients use them: a browser that asks again, a download that goes on, a player
-//! that seeks (RFC 9110 §13, §14). The tables of every case stand in `src/http`; here is what comes over the wire.
+//! Conditional requests and single ranges as clients use them: a browser that revalidates, a
+//! download that resumes, a player that seeks (RFC 9110 sections 13 and 14). The tables of every
+//! case are in `src/http`; these tests check what comes over the wire.
 use std::time::{Duration, SystemTime};
 
 use crate::common::*;
@@ -32,7 +33,7 @@ fn get_with(path: &str, fields: &str) -> String {
 }
 
 #[test]
-fn a_copy_that_is_still_good_is_not_sent_again() {
+fn conditional_fresh_copy_is_304() {
     let site = site_of_three();
     let server = Server::start(&site);
     let mut client = server.connect();
@@ -51,7 +52,7 @@ fn a_copy_that_is_still_good_is_not_sent_again() {
 }
 
 #[test]
-fn a_copy_of_yesterdays_file_is_replaced_at_once() {
+fn conditional_stale_copy_is_replaced() {
     let site = site_of_three();
     let server = Server::start(&site);
     let mut client = server.connect();
@@ -66,7 +67,7 @@ fn a_copy_of_yesterdays_file_is_replaced_at_once() {
 }
 
 #[test]
-fn dates_are_good_enough_for_clients_without_tags() {
+fn conditional_dates_work_without_tags() {
     let site = site_of_three();
     let old = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
     std::fs::File::options()
@@ -91,7 +92,7 @@ fn dates_are_good_enough_for_clients_without_tags() {
 }
 
 #[test]
-fn a_part_is_the_slice_that_it_claims_to_be() {
+fn range_is_the_slice_that_it_claims_to_be() {
     let site = site_of_three();
     let server = Server::start(&site);
     let mut client = server.connect();
@@ -118,7 +119,7 @@ fn a_part_is_the_slice_that_it_claims_to_be() {
 }
 
 #[test]
-fn what_is_no_range_is_the_whole_and_what_is_not_there_is_a_416() {
+fn range_invalid_is_ignored_and_unsatisfiable_is_416() {
     let site = site_of_three();
     site.write("empty", "");
     let server = Server::start(&site);
@@ -145,7 +146,7 @@ fn what_is_no_range_is_the_whole_and_what_is_not_there_is_a_416() {
 }
 
 #[test]
-fn a_download_goes_on_where_it_broke_off_unless_the_file_has_changed() {
+fn range_resumes_a_download_unless_the_file_changed() {
     let site = site_of_three();
     let server = Server::start(&site);
     let mut client = server.connect();
@@ -162,7 +163,7 @@ fn a_download_goes_on_where_it_broke_off_unless_the_file_has_changed() {
 }
 
 #[test]
-fn a_file_past_4_gib_is_read_at_its_end() {
+fn range_reads_past_4_gib() {
     let site = Site::new();
     let len: u64 = 5 << 30;
     site.sparse("huge.bin", len);

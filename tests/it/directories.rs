@@ -1,12 +1,12 @@
-//! Directories: their index, the redirect to their slash, which never leaves this host, and the pages for
-//! what is missing.
+//! Directories: their index file, the redirect to their slash, which never leads to another host,
+//! and the pages for missing files.
 
 use std::os::unix::fs::symlink;
 
 use crate::common::*;
 
 #[test]
-fn a_directory_is_its_index() {
+fn directory_serves_its_index() {
     let site = Site::new();
     site.write("docs/other.htm", "other\n");
     site.write("other.htm", "home other\n");
@@ -25,7 +25,7 @@ fn a_directory_is_its_index() {
 }
 
 #[test]
-fn a_directory_without_its_index_is_404() {
+fn directory_without_index_is_404() {
     let site = Site::new();
     site.write("bare/file.txt", "x");
     site.write("nested/index.html/file.txt", "x");
@@ -47,7 +47,7 @@ fn a_directory_without_its_index_is_404() {
 }
 
 #[test]
-fn a_directory_without_its_slash_is_redirected_and_keeps_its_query() {
+fn directory_without_slash_is_redirected_with_its_query() {
     let site = Site::new();
     site.write("a b/index.html", "x");
     site.write("docs/deep/file.txt", "x");
@@ -80,8 +80,33 @@ fn a_directory_without_its_slash_is_redirected_and_keeps_its_query() {
     assert_eq!(server.get(back).text(), "x", "{back} leads there");
 }
 
+/// Paths whose redirect could lead to another host, if it were made carelessly.
+const LURES: [&str; 21] = [
+    "//evil.example",
+    "///evil.example",
+    "////evil.example",
+    "/./evil.example",
+    "/.//evil.example",
+    "//./evil.example",
+    "//evil.example/deep",
+    "//evil.example?q",
+    "/%5Cevil.example",
+    "//%5Cevil.example",
+    "/\\evil.example",
+    "/%5C%5Cevil.example",
+    "/@evil.example",
+    "//@evil.example",
+    "/%09evil.example",
+    "//%09evil.example",
+    "/http:",
+    "/http://evil.example",
+    "//http:/evil.example",
+    "/javascript:alert(1)",
+    "http://evil.example//evil.example",
+];
+
 #[test]
-fn a_redirect_never_leads_to_another_host() {
+fn directory_redirect_never_leads_to_another_host() {
     let site = Site::new();
     let directories = [
         "evil.example",
@@ -96,30 +121,7 @@ fn a_redirect_never_leads_to_another_host() {
     ];
     directories.iter().for_each(|name| site.write(format!("{name}/index.html"), "inside\n"));
     let server = Server::start(&site);
-    let paths = [
-        "//evil.example",
-        "///evil.example",
-        "////evil.example",
-        "/./evil.example",
-        "/.//evil.example",
-        "//./evil.example",
-        "//evil.example/deep",
-        "//evil.example?q",
-        "/%5Cevil.example",
-        "//%5Cevil.example",
-        "/\\evil.example",
-        "/%5C%5Cevil.example",
-        "/@evil.example",
-        "//@evil.example",
-        "/%09evil.example",
-        "//%09evil.example",
-        "/http:",
-        "/http://evil.example",
-        "//http:/evil.example",
-        "/javascript:alert(1)",
-        "http://evil.example//evil.example",
-    ];
-    each(paths, |path| {
+    each(LURES, |path| {
         let response = server.get(path);
         assert_eq!(response.status, 301);
         let location = response.header("location").expect("Location");
@@ -129,7 +131,7 @@ fn a_redirect_never_leads_to_another_host() {
         assert!(location.bytes().all(|b| b.is_ascii_graphic() && b != b'\\'), "{location}");
         assert_eq!(server.get(location).text(), "inside\n", "{location} leads there");
     });
-    // What looks like another host and is no directory here is not there.
+    // A path that looks like another host and is not a directory here is missing.
     each(
         [
             "//evil.example/..",
@@ -146,7 +148,7 @@ fn a_redirect_never_leads_to_another_host() {
 }
 
 #[test]
-fn a_missing_page_is_ours_and_reflects_nothing() {
+fn not_found_page_reflects_nothing() {
     let site = Site::new();
     let server = Server::start(&site);
     each(["/missing", "/docs/missing", "/hello.txt/", "/hello.txt/x", "/404.html"], |path| {
@@ -167,7 +169,7 @@ fn a_missing_page_is_ours_and_reflects_nothing() {
 }
 
 #[test]
-fn the_sites_own_404_page_is_used_as_long_as_it_is_there() {
+fn not_found_page_can_be_the_sites_own() {
     let (site, outside) = (Site::new(), Site::new());
     let server = Server::start(&site);
     let mut client = server.connect();

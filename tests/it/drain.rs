@@ -1,5 +1,5 @@
-//! The end: SIGTERM or SIGINT lets what is under way finish, within bounds, and then the process exits with 0; a second
-//! signal ends it at once.
+//! Shutdown: SIGTERM or SIGINT lets the responses under way finish, within bounds, and the process
+//! exits with 0. A second signal ends it at once.
 use std::{
     io::ErrorKind,
     net::{SocketAddr, TcpStream},
@@ -23,7 +23,8 @@ fn site_with_big() -> Site {
     site
 }
 
-/// A connection on which a download of `big` is under way: its head, and more to come than the buffers hold.
+/// Opens a connection on which a download of `big` is under way: its head has come, and more is to
+/// come than the buffers hold.
 fn downloading(server: &Server) -> Client {
     let mut client = server.connect();
     client.send(get("/big"));
@@ -41,11 +42,11 @@ fn assert_ends_well(server: &mut Server) {
     let begun = Instant::now();
     let status = server.exit();
     assert_eq!(status.code(), Some(0), "{status}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?} to end", begun.elapsed());
+    assert!(begun.elapsed() < PROMPT, "it took {:?} to end", begun.elapsed());
 }
 
 #[test]
-fn without_connections_it_ends_at_once() {
+fn drain_without_connections_ends_at_once() {
     let site = Site::new();
     for signal in SIGNALS {
         let mut server = Server::with(&site, &[&PATIENT[..], &["--udp-echo", "127.0.0.1:0"]].concat());
@@ -55,7 +56,8 @@ fn without_connections_it_ends_at_once() {
     }
 }
 
-/// A connection that has asked for nothing yet, and one that is kept after an answer; both are accepted.
+/// Opens a connection that sends nothing, and one that is kept alive after a response; both are
+/// accepted.
 fn two_idle(server: &Server) -> (Client, Client) {
     let newcomer = server.connect();
     let mut kept = server.connect();
@@ -65,7 +67,7 @@ fn two_idle(server: &Server) -> (Client, Client) {
 }
 
 #[test]
-fn idle_connections_are_closed_without_a_word() {
+fn drain_closes_idle_connections_silently() {
     let site = Site::new();
     for signal in SIGNALS {
         let mut server = Server::with(&site, &PATIENT);
@@ -78,7 +80,7 @@ fn idle_connections_are_closed_without_a_word() {
 }
 
 #[test]
-fn a_download_under_way_is_finished_while_new_peers_are_refused() {
+fn drain_finishes_downloads_and_refuses_new_peers() {
     let site = site_with_big();
     let expected = pattern(1 << 20).repeat(BIG >> 20);
     for signal in SIGNALS {
@@ -96,7 +98,7 @@ fn a_download_under_way_is_finished_while_new_peers_are_refused() {
 }
 
 #[test]
-fn a_download_that_nobody_reads_is_cut_at_the_drain_time_out() {
+fn drain_timeout_cuts_a_stalled_download() {
     let site = site_with_big();
     let mut server = Server::with(&site, &["--drain-timeout", "300ms", "--send-timeout", "5m"]);
     let mut client = downloading(&server);
@@ -108,7 +110,7 @@ fn a_download_that_nobody_reads_is_cut_at_the_drain_time_out() {
 }
 
 #[test]
-fn half_a_request_does_not_outlast_the_drain_time_out() {
+fn drain_timeout_cuts_half_a_request() {
     let site = Site::new();
     for half in ["GET /hel", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nfour"] {
         let mut server = Server::with(&site, &["--drain-timeout", "300ms", "--head-timeout", "5m"]);
@@ -123,7 +125,7 @@ fn half_a_request_does_not_outlast_the_drain_time_out() {
 }
 
 #[test]
-fn a_request_that_was_sent_before_the_signal_is_answered() {
+fn drain_answers_requests_sent_before_the_signal() {
     let site = Site::new();
     for signal in SIGNALS {
         let mut server = Server::with(&site, &PATIENT);
@@ -142,7 +144,7 @@ fn a_request_that_was_sent_before_the_signal_is_answered() {
 }
 
 #[test]
-fn a_request_behind_a_download_under_way_is_answered_as_the_last_one() {
+fn drain_answers_a_request_behind_a_download_as_the_last() {
     let site = site_with_big();
     let mut server = Server::with(&site, &PATIENT);
     let mut client = downloading(&server);
@@ -157,7 +159,7 @@ fn a_request_behind_a_download_under_way_is_answered_as_the_last_one() {
 }
 
 #[test]
-fn of_pipelined_requests_none_is_lost_unless_a_response_said_that_it_is_the_last() {
+fn drain_loses_no_pipelined_request_without_saying_so() {
     let site = Site::new();
     for signal in SIGNALS {
         let mut server = Server::with(&site, &PATIENT);
@@ -181,7 +183,7 @@ fn of_pipelined_requests_none_is_lost_unless_a_response_said_that_it_is_the_last
 }
 
 #[test]
-fn the_second_signal_ends_it_at_once_and_says_which() {
+fn drain_ends_at_once_on_a_second_signal() {
     let site = site_with_big();
     for first in SIGNALS {
         for second in SIGNALS {
@@ -192,19 +194,17 @@ fn the_second_signal_ends_it_at_once_and_says_which() {
             server.signal(second);
             let begun = Instant::now();
             assert_eq!(server.exit().code(), Some(128 + second.as_raw()));
-            assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?} to end", begun.elapsed());
+            assert!(begun.elapsed() < PROMPT, "it took {:?} to end", begun.elapsed());
         }
     }
 }
 
 #[test]
-fn a_drain_costs_no_cpu_while_it_waits() {
+fn drain_is_idle_while_it_waits() {
     let site = site_with_big();
     let server = Server::with(&site, &PATIENT);
     let _stalled = downloading(&server);
     server.signal(Signal::TERM);
     eventually("new peers are refused", || is_refused(server.addr()));
-    eventually("the server is stuck", || server.cpu_during(Duration::from_millis(50)).is_zero());
-    let cpu = server.cpu_during(Duration::from_millis(300));
-    assert!(cpu < Duration::from_millis(30), "{cpu:?} in 300 ms");
+    assert_idle(&server, Duration::from_millis(300));
 }

@@ -1,5 +1,5 @@
-//! What is sent is the file as it is now: never stale, whatever was done to it since the last request, and of
-//! every size.
+//! Files of every size, as they are now: never stale, whatever was done to them since the last
+//! request.
 
 use std::{
     fs,
@@ -10,8 +10,8 @@ use std::{
 
 use crate::common::*;
 
-/// Asks on `client`, and asserts that `path` is `expected` now; `None` means that it is not there. Returns
-/// the ETag.
+/// Asks on `client`, and asserts that `path` is `expected` now; `None` means that it is not there.
+/// Returns the ETag.
 fn assert_now(client: &mut Client, path: &str, expected: Option<&[u8]>, what: &str) -> Option<String> {
     client.send(get(path));
     let response = client.response();
@@ -29,7 +29,8 @@ fn replace(path: &Path, content: &[u8]) {
     fs::rename(path.with_extension("new"), path).expect("rename");
 }
 
-/// Writes `content` over the file, which stays the same file, of the same length where that is `content`'s.
+/// Writes `content` over the file, which stays the same file, of the same length where that is
+/// `content`'s.
 fn overwrite(path: &Path, content: &[u8]) {
     let mut file = fs::File::options().write(true).open(path).expect("open");
     std::io::Write::write_all(&mut file, content).expect("write");
@@ -68,34 +69,35 @@ fn counted(round: usize) -> String {
 }
 
 #[test]
-fn a_file_replaced_by_rename_is_seen_by_the_next_request() {
+fn file_replaced_by_rename_is_seen_by_the_next_request() {
     assert_never_stale(500, 8, counted, replace);
     assert_never_stale(50, 200_000, counted, replace);
 }
 
 #[test]
-fn a_file_rewritten_within_the_second_is_seen_by_the_next_request() {
+fn file_rewritten_within_the_second_is_seen_by_the_next_request() {
     assert_never_stale(500, 8, counted, |path, content| fs::write(path, content).expect("write"));
     assert_never_stale(500, 8, counted, overwrite);
     assert_never_stale(50, 200_000, counted, overwrite);
 }
 
 #[test]
-fn a_file_that_alternates_between_two_contents_of_one_length_is_never_stale() {
+fn file_that_alternates_between_contents_of_one_length_is_never_stale() {
     let turn = |round: usize| ["black\n", "white\n"][round % 2].to_owned();
     assert_never_stale(500, 6, turn, overwrite);
     assert_never_stale(500, 6, turn, replace);
 }
 
 #[test]
-fn a_time_put_back_hides_no_change() {
+fn file_time_set_back_hides_no_change() {
     assert_never_stale(300, 8, counted, |path, content| {
         overwrite(path, content);
         set_modified(path, SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
     });
 }
 
-/// Asks until the answers no longer differ: the file was left alone for so long that the server remembers it.
+/// Asks until the answers no longer differ: the file was left alone for so long that the server
+/// remembers it.
 fn wait_until_remembered(client: &mut Client, path: &str) {
     let mut tag = || {
         client.send(get(path));
@@ -105,7 +107,7 @@ fn wait_until_remembered(client: &mut Client, path: &str) {
 }
 
 #[test]
-fn a_file_that_was_remembered_is_not_stale_either() {
+fn file_that_is_cached_is_not_stale() {
     type Row = (&'static str, fn(&Path), Option<&'static str>);
     let rows: [Row; 10] = [
         ("untouched", |_| {}, Some("something")),
@@ -145,7 +147,7 @@ fn a_file_that_was_remembered_is_not_stale_either() {
 }
 
 #[test]
-fn a_directory_that_was_remembered_and_leads_elsewhere_now_is_not_served() {
+fn file_in_a_cached_directory_that_leads_elsewhere_is_not_served() {
     let (site, outside) = (Site::new(), Site::empty());
     outside.write("swapped/index.html", "SECRET");
     site.write("swapped/index.html", "inside");
@@ -172,7 +174,7 @@ fn a_directory_that_was_remembered_and_leads_elsewhere_now_is_not_served() {
 }
 
 #[test]
-fn a_file_truncated_grown_deleted_recreated_or_touched_is_seen_as_it_is() {
+fn file_changed_in_any_way_is_seen_as_it_is() {
     let site = Site::new();
     let server = Server::start(&site);
     let mut client = server.connect();
@@ -213,7 +215,7 @@ fn a_file_truncated_grown_deleted_recreated_or_touched_is_seen_as_it_is() {
 }
 
 #[test]
-fn a_directory_swapped_for_another_or_for_a_link_to_outside_is_seen_by_the_next_request() {
+fn file_in_a_swapped_directory_is_seen_by_the_next_request() {
     let (site, outside) = (Site::new(), Site::new());
     outside.write("docs/index.html", "SECRET");
     let server = Server::start(&site);
@@ -237,7 +239,7 @@ fn a_directory_swapped_for_another_or_for_a_link_to_outside_is_seen_by_the_next_
 }
 
 #[test]
-fn files_of_every_size_come_whole() {
+fn file_of_every_size_comes_whole() {
     let site = Site::new();
     let sizes = [
         0,
@@ -276,7 +278,7 @@ fn files_of_every_size_come_whole() {
 }
 
 #[test]
-fn a_file_that_grows_past_the_cache_and_shrinks_again_comes_whole() {
+fn file_that_grows_past_the_cache_and_shrinks_comes_whole() {
     let site = Site::new();
     let server = Server::start(&site);
     let mut client = server.connect();
@@ -290,7 +292,7 @@ fn a_file_that_grows_past_the_cache_and_shrinks_again_comes_whole() {
 }
 
 #[test]
-fn a_site_that_is_built_anew_in_a_new_directory_is_seen() {
+fn file_of_a_rebuilt_site_is_seen() {
     let site = Site::empty();
     let build = |name: &str, content: &str| site.write(format!("{name}/index.html"), content);
     build("dist", "old");

@@ -1,5 +1,5 @@
-//! The Host check: a server that only this machine can reach answers to this machine's names, so that no page from
-//! elsewhere can read it through a name of its own (DNS rebinding).
+//! The Host check: a server that listens on loopback only answers to the names of this machine, so
+//! that no page of another origin can read it through a name of its own (DNS rebinding).
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
@@ -42,7 +42,7 @@ impl Drop for Plain {
 }
 
 #[test]
-fn a_server_for_this_machine_answers_to_its_own_names() {
+fn host_names_of_this_machine_are_answered() {
     let site = Site::new();
     let server = Plain::with(&site, &[]);
     for (target, host, status) in [
@@ -69,7 +69,7 @@ fn a_server_for_this_machine_answers_to_its_own_names() {
 }
 
 #[test]
-fn more_hosts_can_be_allowed_and_a_wider_address_lifts_the_check() {
+fn host_check_has_exceptions_and_is_for_loopback_alone() {
     let site = Site::new();
     for (args, host, status) in [
         (&["--allow-host", "dev.example"][..], "dev.example:8000", 200),
@@ -84,7 +84,7 @@ fn more_hosts_can_be_allowed_and_a_wider_address_lifts_the_check() {
 }
 
 #[test]
-fn what_is_no_host_is_the_operators_mistake() {
+fn host_option_refuses_what_is_not_a_host() {
     let site = Site::new();
     for name in ["dev.example:8000", "http://dev.example", "*.example", ""] {
         let output = Command::new(env!("CARGO_BIN_EXE_oneloop"))

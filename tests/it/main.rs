@@ -1,10 +1,10 @@
-//! The whole server, from outside: real processes, real sockets, raw bytes. One module for each theme.
+//! The whole server: mostly from outside, by real processes, real sockets and raw bytes; where time
+//! matters, in this process on a clock that the test moves. One module for each theme.
 
 mod common;
 
 mod access_log;
 mod bodies;
-mod comforts;
 mod conditional;
 mod configuration;
 mod directories;
@@ -15,9 +15,11 @@ mod files;
 mod freshness;
 mod hosts;
 mod lessons;
+mod library;
 mod limits;
 mod listings;
 mod log_formats;
+mod observed;
 mod paths;
 mod peers;
 mod pipelining;
@@ -30,9 +32,11 @@ mod requests;
 mod responses;
 mod smuggling;
 mod spa;
+mod stderr;
 mod stepping;
 mod trace;
 mod transfers;
 mod turn;
 mod udp;
+mod urls;
 mod variants;

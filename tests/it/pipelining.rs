@@ -1,4 +1,5 @@
-//! Many requests on one connection, however TCP cut them: each is answered once, whole and in order.
+//! Many requests on one connection, however TCP cuts them: each is answered once, whole and in
+//! order.
 
 use crate::common::*;
 
@@ -16,7 +17,7 @@ fn bodies(client: &mut Client, count: usize) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_request_is_answered_alike_whole_byte_by_byte_and_with_more_behind_it() {
+fn pipeline_answers_alike_however_a_request_arrives() {
     let site = Site::new();
     let server = Server::start(&site);
     let (whole, next) = (get("/hello.txt"), get("/"));
@@ -39,7 +40,7 @@ fn a_request_is_answered_alike_whole_byte_by_byte_and_with_more_behind_it() {
 }
 
 #[test]
-fn two_requests_cut_anywhere_are_two_responses() {
+fn pipeline_of_two_can_be_cut_anywhere() {
     let site = Site::new();
     let server = Server::start(&site);
     let stream = format!("{}{LAST}", get("/"));
@@ -54,7 +55,7 @@ fn two_requests_cut_anywhere_are_two_responses() {
 }
 
 #[test]
-fn fifty_requests_in_one_write_are_answered_in_order() {
+fn pipeline_of_fifty_is_answered_in_order() {
     let site = Site::new();
     let file = |i: usize| format!("file {i} ").repeat(i).into_bytes();
     (0..50).for_each(|i| site.write(format!("{i}.txt"), file(i)));
@@ -71,14 +72,14 @@ fn fifty_requests_in_one_write_are_answered_in_order() {
 }
 
 #[test]
-fn a_thousand_requests_beyond_every_buffer_are_answered_by_and_by() {
+fn pipeline_beyond_every_buffer_is_answered() {
     let site = Site::new();
     site.write("page.txt", pattern(5000));
     let server = Server::start(&site);
     let mut client = server.connect();
     let mut sender = client.socket.try_clone().expect("a second handle");
-    // 5 MB of answers do not fit into the sockets: the server must stop reading, and go on when it can write
-    // again.
+    // 5 MB of answers do not fit into the sockets: the server must stop reading, and go on when it
+    // can write again.
     let sending = std::thread::spawn(move || {
         let stream = get("/page.txt").repeat(1000) + LAST;
         std::io::Write::write_all(&mut sender, stream.as_bytes()).expect("send");
@@ -92,7 +93,7 @@ fn a_thousand_requests_beyond_every_buffer_are_answered_by_and_by() {
 }
 
 #[test]
-fn methods_and_statuses_mix_in_one_write() {
+fn pipeline_mixes_methods_and_statuses() {
     let site = Site::new();
     let server = Server::start(&site);
     let host = "HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -120,7 +121,7 @@ fn methods_and_statuses_mix_in_one_write() {
 }
 
 #[test]
-fn large_files_and_small_ones_keep_their_places() {
+fn pipeline_keeps_the_order_of_large_and_small_files() {
     let site = Site::new();
     let large = pattern(1 << 20);
     site.write("large.bin", &large);
@@ -142,7 +143,7 @@ fn large_files_and_small_ones_keep_their_places() {
         let requests: String = paths.iter().map(|path| get(path)).collect();
         client.send(format!("{requests}{LAST}"));
         for (path, body) in paths.iter().zip(bodies(&mut client, paths.len())) {
-            // Not assert_eq: nobody reads a megabyte of numbers.
+            // Not assert_eq: a megabyte of numbers helps no reader.
             assert!(body == content(path), "the body of {path} among {paths:?}");
         }
         assert_eq!(client.response().text(), "hello\n");
@@ -151,7 +152,7 @@ fn large_files_and_small_ones_keep_their_places() {
 }
 
 #[test]
-fn one_empty_line_before_a_request_is_skipped() {
+fn pipeline_skips_an_empty_line_before_a_request() {
     let site = Site::new();
     let server = Server::start(&site);
     let mut beside = server.connect();
@@ -168,7 +169,7 @@ fn one_empty_line_before_a_request_is_skipped() {
 }
 
 #[test]
-fn what_is_repeated_is_answered_like_what_is_not() {
+fn pipeline_answers_repeated_requests_like_distinct_ones() {
     let site = Site::new();
     site.write("large.bin", pattern(1 << 20));
     site.write("page.txt", pattern(5000));
@@ -196,7 +197,8 @@ fn what_is_repeated_is_answered_like_what_is_not() {
         server.while_stopped(|| client.send(format!("{stream}{LAST}")));
         let rest = client.rest();
         let text = String::from_utf8_lossy(&rest);
-        // The seconds of Date may pass in between, and the tag of a file as young as this is another each time.
+        // The seconds of Date may pass in between, and the tag of a file as young as this is
+        // another each time.
         let is_of_now = |line: &&str| line.starts_with("Date: ") || line.starts_with("ETag: ");
         let lines = text.split("\r\n").filter(|line| !is_of_now(line));
         lines.collect::<Vec<_>>().join("\r\n")

@@ -1,5 +1,5 @@
-//! What holds for every stream of requests, and not only for those that somebody thought of: the protocol is driven
-//! without sockets, so that thousands of cases take no time.
+//! Properties that hold for every stream of requests. The protocol is driven without sockets, so
+//! that thousands of cases take no time.
 
 use std::{
     cell::OnceCell,
@@ -38,7 +38,8 @@ impl Rig {
         let opened = OpenSite::open(site.path(), SiteOptions::default()).expect("open it");
         let timeouts = Timeouts { head: None, idle: None };
         let options = UrlOptions { listing: true, clean_urls: true, ..UrlOptions::default() };
-        // A minute ahead, so that files written just now count as settled, and a tag is the same twice.
+        // A minute ahead, so that files written just now count as settled, and a tag is the same
+        // twice.
         let now = SystemTime::now() + Duration::from_secs(60);
         let http = HttpService::new(Rc::new(opened), timeouts).with_url_options(options);
         Rig { http: Rc::new(http), now, _site: site }
@@ -175,8 +176,8 @@ fn cut<'a>(stream: &'a [u8], cuts: &[u16]) -> Vec<&'a [u8]> {
     at.windows(2).map(|pair| &stream[pair[0]..pair[1]]).collect()
 }
 
-/// The first response in `bytes`, and what is behind it; strict, and panics where the framing is wrong. `to_head`: it
-/// answers HEAD.
+/// The first response in `bytes`, and what is behind it; strict, and panics where the framing is
+/// wrong. `to_head`: it answers HEAD.
 fn split_response(bytes: &[u8], to_head: bool) -> (String, Vec<u8>, &[u8]) {
     let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("a whole head") + 4;
     let head = std::str::from_utf8(&bytes[..end]).expect("ASCII").to_owned();
@@ -210,7 +211,8 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.split("\r\n").find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
-/// A member of a set of ranges: mostly near the ends of a file of `len` bytes, sometimes no range at all.
+/// A member of a set of ranges: mostly near the ends of a file of `len` bytes, sometimes no range
+/// at all.
 fn member(len: u64) -> impl Strategy<Value = String> {
     let number = prop_oneof![0..len + 3, Just(len.saturating_sub(1)), Just(u64::MAX)];
     let other =
@@ -235,9 +237,10 @@ fn assert_slice(said: &str, part: &[u8], whole: &[u8]) {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
 
-    /// RFC 9112 §2.2, §9.3.2: how a stream is cut into reads, and how much of it comes at once, changes nothing.
+    /// RFC 9112 §2.2, §9.3.2: how a stream is cut into reads, and how much of it comes at once,
+    /// changes nothing.
     #[test]
-    fn any_split_of_any_stream_gets_the_same_responses(
+    fn pipeline_split_anywhere_gets_the_same_responses(
         requests in vec(request(), 1..6),
         cuts in vec(any::<u16>(), 0..12),
     ) {
@@ -252,9 +255,10 @@ proptest! {
         });
     }
 
-    /// Every response ends where it says, so that the next one is found; one request gets one response.
+    /// Every response ends where it says, so that the next one is found; one request gets one
+    /// response.
     #[test]
-    fn every_response_ends_where_it_says(requests in vec(request(), 1..6)) {
+    fn response_ends_where_it_says(requests in vec(request(), 1..6)) {
         with_rig(|rig| {
             let (got, is_over) = rig.answer([&requests.concat()[..]]);
             let mut rest = &got[..];
@@ -272,7 +276,7 @@ proptest! {
 
     /// RFC 9110 §14: a part is the slice that it claims to be, whatever was asked for.
     #[test]
-    fn a_range_response_is_the_slice_that_it_claims(
+    fn range_response_is_the_slice_that_it_claims(
         (len, members) in select(LENS.to_vec()).prop_flat_map(|len| (Just(len), vec(member(len as u64), 0..6))),
     ) {
         with_rig(|rig| {
@@ -298,7 +302,7 @@ proptest! {
 
     /// Whatever is asked for, the path that comes of it stays in the site.
     #[test]
-    fn no_path_leads_up(target in "(/|\\.|%2e|%2F|a|%00|\\\\|%25|%zz|//){0,12}") {
+    fn path_never_leads_up(target in "(/|\\.|%2e|%2F|a|%00|\\\\|%25|%zz|//){0,12}") {
         if let Ok(path) = locate(format!("/{target}").as_bytes()) {
             let bytes = path.bytes();
             assert!(!bytes.starts_with(b"/") && !bytes.contains(&0), "{path}");
@@ -309,7 +313,8 @@ proptest! {
     }
 }
 
-/// Takes a multipart body apart (RFC 2046 §5.1.1), and asserts that each part is the slice that it claims to be.
+/// Takes a multipart body apart (RFC 2046 §5.1.1), and asserts that each part is the slice that it
+/// claims to be.
 fn assert_parts(body: &[u8], boundary: &str, whole: &[u8]) {
     let mut rest = body;
     let mut parts = 0;

@@ -1,5 +1,5 @@
-//! One request and its response: the methods, the exact head, the forms of a target, and whether the
-//! connection stays.
+//! One request and its response: the methods, the exact head, the forms of a target, and whether
+//! the connection stays open.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -26,7 +26,7 @@ fn undated(response: &Response) -> (u16, Vec<(String, String)>) {
 }
 
 #[test]
-fn a_success_head_says_all_that_it_must_and_no_more() {
+fn head_of_a_success_has_its_fields_and_no_more() {
     let site = Site::new();
     let response = Server::start(&site).get("/hello.txt");
     assert_eq!((response.status, response.reason.as_str()), (200, "OK"));
@@ -58,7 +58,7 @@ fn date_is_now_and_moves_on() {
     let mut dated = || {
         client.send(get("/hello.txt"));
         let (read, now) = (date(&client.response(), "date"), SystemTime::now());
-        assert!(read <= now && now < read + Duration::from_secs(3), "{read:?} at {now:?}");
+        assert!(read <= now && now < read + PROMPT, "{read:?} at {now:?}");
         read
     };
     let first = dated();
@@ -66,7 +66,7 @@ fn date_is_now_and_moves_on() {
 }
 
 #[test]
-fn last_modified_is_the_files_time_but_never_later_than_date() {
+fn last_modified_is_the_files_time_and_never_in_the_future() {
     let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
     let rows = [
         ("1994", at(784_111_777), Some("Sun, 06 Nov 1994 08:49:37 GMT")),
@@ -99,7 +99,7 @@ fn last_modified_is_the_files_time_but_never_later_than_date() {
 }
 
 #[test]
-fn the_etag_is_strong_and_differs_after_a_change() {
+fn etag_is_strong_and_differs_after_a_change() {
     let site = Site::new();
     let server = Server::start(&site);
     let etag = || {
@@ -109,7 +109,8 @@ fn the_etag_is_strong_and_differs_after_a_change() {
         assert!(!inner.is_empty() && inner.bytes().all(|b| b.is_ascii_graphic() && b != b'"'), "{tag}");
         tag
     };
-    // A file that was changed a moment ago may be changed again without a trace: until then, each reading has its tag.
+    // A file that was changed a moment ago may be changed again without a trace: until then, each
+    // reading has its tag.
     eventually("a file at rest keeps its tag", || etag() == etag());
     let mut seen = vec![etag()];
     for content in ["hellO\n", "hello, world\n", "", "x"] {
@@ -121,7 +122,7 @@ fn the_etag_is_strong_and_differs_after_a_change() {
 }
 
 #[test]
-fn text_names_its_charset_and_nothing_else_does() {
+fn content_type_names_a_charset_for_text_alone() {
     let site = Site::empty();
     let server = Server::start(&site);
     let rows = [
@@ -146,7 +147,7 @@ fn text_names_its_charset_and_nothing_else_does() {
 }
 
 #[test]
-fn head_has_the_head_of_get_and_no_body() {
+fn head_request_has_the_head_of_get_and_no_body() {
     let site = Site::new();
     site.write("empty.txt", "");
     site.write("large.bin", pattern(300_000));
@@ -170,7 +171,7 @@ fn head_has_the_head_of_get_and_no_body() {
 }
 
 #[test]
-fn options_of_a_path_or_of_the_server_says_what_is_allowed() {
+fn options_request_names_the_allowed_methods() {
     let site = Site::new();
     let server = Server::start(&site);
     each(["*", "/", "/hello.txt", "/docs", "/missing", "http://localhost/hello.txt"], |target| {
@@ -183,7 +184,7 @@ fn options_of_a_path_or_of_the_server_says_what_is_allowed() {
 }
 
 #[test]
-fn the_connection_stays_or_closes_as_asked() {
+fn keep_alive_is_as_the_client_asks() {
     use After::{Closes, Stays};
     // The response's own Connection field is the third column.
     let rows: &[(&str, &[&str], Option<&str>, After)] = &[
@@ -239,7 +240,7 @@ fn http_1_0_needs_no_host() {
 }
 
 #[test]
-fn hosts_targets_and_fields_at_the_edge_of_the_grammar_are_served() {
+fn request_at_the_edge_of_the_grammar_is_served() {
     let site = Site::new();
     site.write("a b~!$&'()*+,;=:@.txt", "hello\n");
     let server = Server::start(&site);
@@ -292,7 +293,7 @@ fn hosts_targets_and_fields_at_the_edge_of_the_grammar_are_served() {
 }
 
 #[test]
-fn an_offer_to_upgrade_is_ignored() {
+fn upgrade_offer_is_ignored() {
     let site = Site::new();
     let server = Server::start(&site);
     let rows: [&[&str]; 3] = [
@@ -317,7 +318,7 @@ fn an_offer_to_upgrade_is_ignored() {
 }
 
 #[test]
-fn the_same_connection_serves_again_and_again() {
+fn keep_alive_serves_many_requests() {
     let site = Site::new();
     let server = Server::start(&site);
     let mut client = server.connect();

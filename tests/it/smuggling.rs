@@ -1,12 +1,13 @@
-//! Where two readers could disagree about where a request ends, this one answers 400 and closes: lengths,
-//! codings, chunks.
+//! Request smuggling: where two parsers could disagree about the end of a request, this one answers
+//! 400 and closes. Lengths, transfer codings, chunks.
 
 use crate::common::*;
 
 /// What hides behind a wrong framing, and must never be answered.
 const HIDDEN: &str = "GET /docs/ HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// Asserts that each of `framings` is a 400 for a method with a body's meaning, and for one without.
+/// Asserts that each of `framings` is a 400 for a method with a body's meaning, and for one
+/// without.
 fn all_400(version: &str, framings: &[&[u8]], body: impl Fn(&[u8]) -> Vec<u8>) {
     let site = Site::new();
     let server = Server::start(&site);
@@ -28,7 +29,7 @@ fn in_chunks(chunks: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn lengths_that_are_not_one_plain_number() {
+fn smuggling_by_lengths_that_are_not_one_plain_number() {
     let rows: &[&[u8]] = &[
         b"Content-Length: 5\r\nContent-Length: 5",
         b"Content-Length: 5\r\nContent-Length: 6",
@@ -71,7 +72,7 @@ fn lengths_that_are_not_one_plain_number() {
 }
 
 #[test]
-fn a_length_and_a_coding_together_and_any_coding_but_chunked() {
+fn smuggling_by_a_length_beside_a_transfer_coding() {
     let rows: &[&[u8]] = &[
         b"Content-Length: 5\r\nTransfer-Encoding: chunked",
         b"Transfer-Encoding: chunked\r\nContent-Length: 5",
@@ -109,12 +110,13 @@ fn a_length_and_a_coding_together_and_any_coding_but_chunked() {
         b"X: y\rTransfer-Encoding: chunked",
     ];
     all_400("1.1", rows, in_fields);
-    // HTTP/1.0 knows no codings: a peer that sends one does not know what it speaks (RFC 9112, 6.1).
+    // HTTP/1.0 knows no codings: a peer that sends one does not know what it speaks (RFC 9112,
+    // 6.1).
     all_400("1.0", &[b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity"], in_fields);
 }
 
 #[test]
-fn chunk_sizes_with_anything_but_hex_digits() {
+fn smuggling_by_chunk_sizes_that_are_not_hex() {
     let rows: &[&[u8]] = &[
         b"+5",
         b"-5",
@@ -159,7 +161,7 @@ fn chunk_sizes_with_anything_but_hex_digits() {
 }
 
 #[test]
-fn line_ends_in_chunks_that_are_not_crlf() {
+fn smuggling_by_line_ends_in_chunks() {
     let rows: &[&[u8]] = &[
         b"5\nhello\r\n0\r\n\r\n",
         b"5\r\nhello\n0\r\n\r\n",
@@ -182,7 +184,7 @@ fn line_ends_in_chunks_that_are_not_crlf() {
 }
 
 #[test]
-fn trailers_are_held_to_the_rules_of_fields() {
+fn smuggling_by_trailers() {
     let rows: &[&[u8]] = &[
         b"no colon",
         b"X : y",

@@ -1,4 +1,4 @@
-//! `--spa`: a single-page application is shown wherever a person goes, and its missing assets stay missing.
+//! `--spa`: navigation to a missing page gets the application, and missing assets stay missing.
 use crate::common::*;
 
 const NAVIGATES: &str = "Sec-Fetch-Mode: navigate\r\nAccept: text/html,*/*\r\n";
@@ -9,7 +9,7 @@ fn ask(server: &Server, method: &str, path: &str, fields: &str) -> Response {
 }
 
 #[test]
-fn navigation_to_what_is_missing_gets_the_application_and_assets_do_not() {
+fn spa_answers_navigation_and_not_assets() {
     let site = Site::new();
     let server = Server::with(&site, &["--spa"]);
     for (path, fields, status, body) in [
@@ -23,7 +23,7 @@ fn navigation_to_what_is_missing_gets_the_application_and_assets_do_not() {
         ("/docs/", NAVIGATES, 200, Some("docs\n")),
         ("/docs", NAVIGATES, 301, None),
         ("/%zz", NAVIGATES, 400, None),
-        // No file can be there, and still an application may have such an address.
+        // No file can be there, and still an application may have such a URL.
         ("/item/a%2Fb", NAVIGATES, 200, Some("home\n")),
         ("/users/.me", NAVIGATES, 200, Some("home\n")),
         ("/../secret", NAVIGATES, 200, Some("home\n")),
@@ -43,7 +43,7 @@ fn navigation_to_what_is_missing_gets_the_application_and_assets_do_not() {
 }
 
 #[test]
-fn the_application_can_be_another_file_and_without_it_a_404_stays() {
+fn spa_fallback_can_be_another_file() {
     let site = Site::new();
     site.write("app/100%41 shell.html", "shell\n");
     site.write("404.html", "nothing here\n");
@@ -58,7 +58,7 @@ fn the_application_can_be_another_file_and_without_it_a_404_stays() {
 }
 
 #[test]
-fn what_is_said_of_an_address_does_not_hold_for_the_application_that_stands_in() {
+fn spa_fallback_ignores_preconditions_of_the_missing_path() {
     let site = Site::new();
     site.write("assets/here.js", "here");
     let long = ["--cache-control", "max-age=60", "--header", "/assets/* Cache-Control: immutable"];
@@ -77,7 +77,7 @@ fn what_is_said_of_an_address_does_not_hold_for_the_application_that_stands_in()
 }
 
 #[test]
-fn a_file_that_cannot_be_one_is_the_operators_mistake() {
+fn spa_option_refuses_what_is_not_a_file() {
     let site = Site::new();
     for name in ["--spa=../secret", "--spa=docs/", "--spa=", "--spa=.env"] {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_oneloop"))

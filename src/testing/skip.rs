@@ -1,4 +1,4 @@
-//! Help for tests.
+//! Tests that cannot show anything on this machine say so.
 
 use std::io::Write;
 

@@ -1,0 +1,17 @@
+//! Help for tests.
+
+mod skip;
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+pub use self::skip::skip;
+
+/// Returns a directory on each file system that a test may find here, the usual one first. Some
+/// file systems have no inotify events that can be trusted (overlayfs), others keep every file in
+/// memory (tmpfs).
+pub fn dirs() -> impl Iterator<Item = TempDir> {
+    let places = [std::env::temp_dir(), PathBuf::from("target"), "/var/tmp".into(), "/dev/shm".into()];
+    places.into_iter().filter_map(|place| tempfile::tempdir_in(place).ok())
+}

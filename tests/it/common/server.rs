@@ -1,0 +1,190 @@
+//! The real binary as a child process, on a free port.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Client, Response, SOON, Site, get};
+
+/// The real server, on a free port of 127.0.0.1; killed when the test ends.
+pub struct Server {
+    child: Child,
+    /// The lines that it printed at its start, one for each listening socket.
+    pub lines: Vec<String>,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Server {
+    /// Starts the server without options.
+    pub fn start(site: &Site) -> Server {
+        Server::with(site, &[])
+    }
+
+    /// Starts `oneloop --port 0 ARGS… SITE` and waits until it listens. It answers to every host,
+    /// so that a test can name any.
+    pub fn with(site: &Site, args: &[&str]) -> Server {
+        Server::on(site.path(), args)
+    }
+
+    /// Does the same as [`Server::with`] on any directory.
+    pub fn on(dir: &Path, args: &[&str]) -> Server {
+        Server::spawn(Server::command(dir, args))
+    }
+
+    /// Does the same as [`Server::with`] on a port that is known.
+    pub fn at(site: &Site, port: &str, args: &[&str]) -> Server {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+        command.args(["--port", port, "--allow-host", "*"]).args(args).arg(site.path());
+        Server::spawn(command)
+    }
+
+    /// Does the same as [`Server::with`] where more than one socket listens for HTTP: waits for
+    /// `count` lines.
+    pub fn with_lines(site: &Site, args: &[&str], count: usize) -> Server {
+        let mut server = Server::with(site, args);
+        while server.lines.len() < count {
+            server.read_line();
+        }
+        server
+    }
+
+    /// Does the same as [`Server::with`] under `ulimit -n NOFILE` (soft and hard).
+    pub fn with_nofile(site: &Site, nofile: u32, args: &[&str]) -> Server {
+        Server::in_shell(&format!("ulimit -n {nofile} && exec \"$0\" \"$@\""), site, args)
+    }
+
+    /// Does the same as [`Server::with`] by a shell, whose `script` ends with `exec "$0" "$@"`.
+    pub fn in_shell(script: &str, site: &Site, args: &[&str]) -> Server {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", script, env!("CARGO_BIN_EXE_oneloop"), "--port", "0"])
+            .args(args)
+            .arg(site.path())
+            .stderr(Stdio::piped());
+        Server::spawn(command)
+    }
+
+    /// Returns the command `oneloop --port 0 ARGS… DIR`. Its standard error goes to
+    /// [`Server::stderr`].
+    pub fn command(dir: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+        command.args(["--port", "0", "--allow-host", "*"]).args(args).arg(dir).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs `command` and waits until it has printed a line for HTTP, and one for UDP if it was
+    /// asked for: that one is the last.
+    pub fn spawn(mut command: Command) -> Server {
+        let has_udp = command.get_args().any(|arg| arg == "--udp-echo");
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("start oneloop");
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let mut server = Server { child, lines: Vec::new(), stdout };
+        server.read_line();
+        while has_udp && !server.lines.iter().any(|line| line.starts_with("udp://")) {
+            server.read_line();
+        }
+        server
+    }
+
+    /// Reads one more line that says where it listens.
+    fn read_line(&mut self) {
+        let mut line = String::new();
+        if self.stdout.read_line(&mut line).expect("read its standard output") == 0 {
+            let mut why = String::new();
+            let _ = self.child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut why));
+            panic!("oneloop ended before it listened: {why}");
+        }
+        self.lines.push(line.trim_end().to_owned());
+    }
+
+    /// Returns the address of the first HTTP listener.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr_of("http://")
+    }
+
+    /// Returns the address of the UDP socket.
+    pub fn udp_addr(&self) -> SocketAddr {
+        self.addr_of("udp://")
+    }
+
+    fn addr_of(&self, scheme: &str) -> SocketAddr {
+        let found = self.lines.iter().find_map(|l| l.strip_prefix(scheme)).expect("a line of that scheme");
+        found.split('/').next().unwrap_or_default().parse().expect("an address")
+    }
+
+    /// Returns the URL path at which the site begins, with a slash at each end.
+    pub fn base_path(&self) -> &str {
+        let line = self.lines[0].strip_prefix("http://").expect("a line for HTTP");
+        &line[line.find('/').expect("a path")..]
+    }
+
+    /// Opens a connection.
+    pub fn connect(&self) -> Client {
+        Client::connect(self.addr())
+    }
+
+    /// Sends one request on a connection of its own and reads one response.
+    pub fn ask(&self, request: impl AsRef<[u8]>) -> Response {
+        let mut client = self.connect();
+        client.send(request.as_ref());
+        client.response_to(request.as_ref())
+    }
+
+    /// Sends `GET path` on a connection of its own and reads the response.
+    pub fn get(&self, path: &str) -> Response {
+        self.ask(get(path))
+    }
+
+    /// Returns the process ID.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends the process a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("signal the server");
+    }
+
+    /// Waits for the process to end, [`SOON`] at most.
+    pub fn exit(&mut self) -> ExitStatus {
+        let end = Instant::now() + SOON;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("wait for the server") {
+                return status;
+            }
+            assert!(Instant::now() < end, "the server did not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Returns whether the process has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("ask about the server").is_none()
+    }
+
+    /// Reads the next line of its standard output after the addresses (the access log, when it goes
+    /// there).
+    pub fn stdout_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("a line");
+        line
+    }
+
+    /// Takes the reading end of its standard error.
+    pub fn stderr(&mut self) -> ChildStderr {
+        self.child.stderr.take().expect("taken once")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,236 @@
+//! Options as environment variables.
+
+use std::{collections::BTreeSet, path::Path};
+
+use super::*;
+use crate::common::*;
+
+/// A value of each option that takes one, which it cannot have.
+const MISTAKES: [(&str, &str); 21] = [
+    ("--port", "65536"),
+    ("--bind", "no address"),
+    ("--allow-host", "http://a.example"),
+    ("--udp-echo", "9000"),
+    ("--index", "docs/index.html"),
+    ("--spa", "../secret"),
+    ("--base-path", "/../app"),
+    ("--cache-control", "a\nb"),
+    ("--header", "X-A"),
+    ("--cors", "a.example"),
+    ("--max-connections", "0"),
+    ("--head-timeout", "soon"),
+    ("--idle-timeout", "10"),
+    ("--send-timeout", "-1s"),
+    ("--drain-timeout", "10 seconds ago"),
+    ("--access-log", "/no-such-dir/log"),
+    ("--access-log-format", "apache"),
+    ("--trace", "everything"),
+    ("--trace-only", "nobody"),
+    ("--trace-file", "/no-such-dir/run.json"),
+    ("--step-script", "/no-such-dir/script"),
+];
+
+#[test]
+fn variable_mistake_is_one_message_like_the_options() {
+    let site = Site::new();
+    each(options(), |(heading, name, value)| {
+        let port: &[&str] = if name == "--port" { &[] } else { &["--port", "0"] };
+        let refused = |arg: &str| run(site.path(), &[port, &[arg, "."]].concat(), &[]);
+        if value.is_empty() {
+            assert_mistake(&refused(&format!("{name}=nonsense")), &[name, "nonsense"]);
+            return;
+        }
+        let (_, bad) = MISTAKES.iter().find(|(of, _)| of == name).expect("a mistake for each option");
+        let told = if name == "--bind" || name == "--access-log" { bad } else { name.as_str() };
+        assert_mistake(&refused(&format!("{name}={bad}")), &[told]);
+        assert_mistake(&run(site.path(), &[port, &["."]].concat(), &[(&variable(name), bad)]), &[told]);
+        assert!(heading != "Options", "{name}");
+    });
+}
+
+#[test]
+fn variable_takes_every_usual_yes_and_no() {
+    let site = Site::new();
+    site.write(".hidden", "hidden\n");
+    site.write("about.html", "about\n");
+    site.write("folder/name", "");
+    std::os::unix::fs::symlink("/dev/../etc/passwd", site.at("leads-out")).expect("a link");
+    let switches = [
+        ("--listing", "/folder/"),
+        ("--clean-urls", "/about"),
+        ("--hidden", "/.hidden"),
+        ("--follow-links", "/leads-out"),
+    ];
+    // What these do shows in no response: process.rs, freshness.rs.
+    let others = ["--reuse-port", "--no-watch"];
+    let all: BTreeSet<String> = options()
+        .into_iter()
+        .filter(|(heading, _, value)| value.is_empty() && heading != "Options" && heading != "Output")
+        .map(|(_, name, _)| name)
+        .collect();
+    let known = switches.iter().map(|(name, _)| name).chain(&others).chain(&["--step"]);
+    assert_eq!(all, known.map(|name| (*name).to_owned()).collect(), "a row for each");
+    each(others, |name| {
+        for value in ["yes", "0"] {
+            let mut server = Started::with(site.path(), &["."], &[(&variable(name), value)]);
+            assert_eq!(server.ask(&get("/hello.txt")).status, 200);
+        }
+        assert_mistake(&run(site.path(), &["-p", "0", "."], &[(&variable(name), "maybe")]), &[name]);
+    });
+    // Its standard input is not a terminal.
+    assert_mistake(&run(site.path(), &["-p", "0", "."], &[("ONELOOP_STEP", "yes")]), &["--step"]);
+    let mut server = Started::with(site.path(), &["."], &[("ONELOOP_STEP", "no")]);
+    assert_eq!(server.ask(&get("/hello.txt")).status, 200);
+    each(switches, |(name, path)| {
+        let variable = variable(name);
+        let status = |args: &[&str], value: &str| {
+            Started::with(site.path(), &[args, &["."]].concat(), &[(&variable, value)]).ask(&get(path)).status
+        };
+        for yes in ["1", "true", "yes", "on", "TRUE", "Yes", "y", "t"] {
+            assert_eq!(status(&[], yes), 200, "{yes:?}");
+        }
+        for no in ["0", "false", "no", "off", "FALSE", "No", "n", "f"] {
+            assert_eq!(status(&[], no), 404, "{no:?}");
+            assert_eq!(status(&[name], no), 200, "the option is stronger than {no:?}");
+        }
+        for garbage in ["maybe", "2", "yes please", "-1", " "] {
+            assert_mistake(&run(site.path(), &["-p", "0", "."], &[(&variable, garbage)]), &[name]);
+        }
+    });
+}
+
+#[test]
+fn variable_does_what_its_option_does_and_the_option_wins() {
+    let site = Site::new();
+    site.write("home.html", "another home\n");
+    site.write("app.html", "the application\n");
+    site.write("third.html", "third\n");
+    let navigate = "GET /users/7 HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n";
+    let (home, base, app) = (get("/"), get("/app/"), get("/beside/"));
+    // What is asked, and what shows of it with the variable alone, and with the option as well.
+    type Shows = fn(&Response) -> String;
+    let body: Shows = Response::text;
+    let caching: Shows = |response| response.header("cache-control").expect("Cache-Control").to_owned();
+    let status: Shows = |response| response.status.to_string();
+    let rows: [(&str, &str, &str, &str, Shows, &str, &str); 5] = [
+        ("--index", "home.html", "--index=third.html", &home, body, "another home\n", "third\n"),
+        ("--spa", "app.html", "--spa=third.html", navigate, body, "the application\n", "third\n"),
+        ("--spa", "app.html", "--spa", navigate, body, "the application\n", "home\n"),
+        ("--cache-control", "no-store", "--cache-control=private", &home, caching, "no-store", "private"),
+        ("--base-path", "/app", "--base-path=/beside", &base, status, "200", "404"),
+    ];
+    for (name, value, stronger, request, shows, alone, both) in rows {
+        let vars = [(&*variable(name), value)];
+        assert_eq!(shows(&Started::with(site.path(), &["."], &vars).ask(request)), alone, "{name}");
+        assert_eq!(
+            shows(&Started::with(site.path(), &[stronger, "."], &vars).ask(request)),
+            both,
+            "{stronger}"
+        );
+    }
+    let vars = [("ONELOOP_BASE_PATH", "/app")];
+    assert_eq!(Started::with(site.path(), &["--base-path=/beside", "."], &vars).ask(&app).status, 200);
+}
+
+#[test]
+fn variable_with_commas_is_a_list() {
+    let site = Site::new();
+    let hosts = |server: &mut Started| -> Vec<String> { [(); 2].map(|()| server.line()).to_vec() };
+    let mut both = Started::with(site.path(), &["."], &[("ONELOOP_BIND", "127.0.0.1,127.0.0.2")]);
+    for (line, host) in hosts(&mut both).iter().zip(["http://127.0.0.1:", "http://127.0.0.2:"]) {
+        assert!(line.starts_with(host), "{line}");
+    }
+    let mut one = Started::with(site.path(), &["-b", "127.0.0.3", "."], &[("ONELOOP_BIND", "127.0.0.1")]);
+    assert!(one.line().starts_with("http://127.0.0.3:"));
+
+    let asked = |host: &str, args: &[&str]| {
+        let vars = [("ONELOOP_ALLOW_HOST", "a.example,b.example")];
+        let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        Started::with(site.path(), &[args, &["."]].concat(), &vars).ask(&request).status
+    };
+    let option = ["--allow-host=c.example"];
+    assert_eq!(["a.example", "b.example", "c.example"].map(|host| asked(host, &[])), [200, 200, 421]);
+    assert_eq!(["a.example", "b.example", "c.example"].map(|host| asked(host, &option)), [421, 421, 200]);
+
+    let allowed = |origin: &str, vars: &[(&str, &str)]| {
+        let request = format!("GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n\r\n");
+        let response = Started::with(site.path(), &["."], vars).ask(&request);
+        response.header("access-control-allow-origin").map(str::to_owned)
+    };
+    let listed = [("ONELOOP_CORS", "http://a.example,http://b.example")];
+    for origin in ["http://a.example", "http://b.example"] {
+        assert_eq!(allowed(origin, &listed).as_deref(), Some(origin));
+    }
+    assert_eq!(allowed("http://c.example", &listed), None);
+    assert_eq!(allowed("http://c.example", &[("ONELOOP_CORS", "*")]).as_deref(), Some("*"));
+}
+
+#[test]
+fn variable_header_has_a_header_a_line() {
+    let site = Site::new();
+    let said = |args: &[&str], lines: &str| {
+        let response =
+            Started::with(site.path(), &[args, &["."]].concat(), &[("ONELOOP_HEADER", lines)]).ask(&get("/"));
+        ["x-a", "x-b"].map(|name| response.header(name).map(str::to_owned))
+    };
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(said(&[], "X-A: one, and two"), [some("one, and two"), None]);
+    assert_eq!(said(&[], "X-A: 1, 2\n/ X-B: 3"), [some("1, 2"), some("3")]);
+    assert_eq!(said(&[], "X-A: 1\r\nX-B: 2"), [some("1"), some("2")], "lines of another system");
+    assert_eq!(said(&["--header", "X-B: 3"], "X-A: 1\nX-B: 2"), [None, some("3")]);
+}
+
+#[test]
+fn variable_header_may_end_in_a_line_end() {
+    let site = Site::new();
+    let vars = [("ONELOOP_HEADER", "X-A: 1\nX-B: 2\n")];
+    let response = Started::with(site.path(), &["."], &vars).ask(&get("/"));
+    assert_eq!((response.header("x-a"), response.header("x-b")), (Some("1"), Some("2")));
+}
+
+#[test]
+fn variable_that_is_empty_is_not_set() {
+    let site = Site::new();
+    let empty: Vec<_> = names().iter().map(|name| variable(name)).collect();
+    let vars: Vec<_> = empty.iter().map(|name| (name.as_str(), "")).collect();
+    assert_eq!(Started::with(site.path(), &["--port", "0", "."], &vars).ask(&get("/")).status, 200);
+    for command in [&["completions", "bash"][..], &["man"]] {
+        assert!(printed(command, &[("ONELOOP_PORT", "nonsense")]).contains("port"));
+    }
+}
+
+#[test]
+fn variable_sets_limits_logs_and_places() {
+    let site = Site::new();
+    // Nothing but variables, and nothing to be read from the command line.
+    let vars = [
+        ("ONELOOP_DIR", site.path().to_str().expect("UTF-8")),
+        ("ONELOOP_PORT", "0"),
+        ("ONELOOP_UDP_ECHO", "127.0.0.1:0"),
+        ("ONELOOP_MAX_CONNECTIONS", "1"),
+        ("ONELOOP_HEAD_TIMEOUT", "200ms"),
+        ("ONELOOP_IDLE_TIMEOUT", "0"),
+        ("ONELOOP_ACCESS_LOG", "-"),
+        ("ONELOOP_ACCESS_LOG_FORMAT", "json"),
+    ];
+    let mut server = Started::with(Path::new("/"), &[], &vars);
+    let request = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\nGET /";
+    assert_eq!(server.ask(request).text(), "hello\n");
+    assert!(server.line().starts_with("udp://127.0.0.1:"));
+    let line = server.line();
+    assert!(line.starts_with('{') && line.contains("\"target\":\"/hello.txt\""), "{line}");
+
+    let mut server = Started::with(site.path(), &["--access-log-format=common", "."], &vars);
+    let half = "GET /half HTTP/1.1\r\nHost: localhost\r\n";
+    assert_eq!(server.ask(half).status, 408, "the head's time-out");
+    assert!(server.line().starts_with("udp://"));
+    assert!(server.line().starts_with("127.0.0.1 - - ["), "the option is stronger");
+}
+
+#[test]
+fn variable_does_not_matter_to_what_is_only_printed() {
+    let vars = [("ONELOOP_LISTING", "1"), ("ONELOOP_HEADER", "X-A: b"), ("ONELOOP_DIR", "/no-such-dir")];
+    for args in [&["man"][..], &["completions", "bash"], &["--help"], &["--version"]] {
+        assert_eq!(printed(args, &vars), printed(args, &[]), "{args:?}");
+    }
+}

@@ -1,0 +1,282 @@
+//! Observers change nothing: the same bytes from the same clients get the same responses in the
+//! same turns, whether the loop is observed or not.
+//!
+//! Each scene plays twice, on two servers in this process whose clocks stand at the same time: one
+//! server has a narrator that writes down every byte, into a socket that is not read, and a
+//! recorder; the other has neither.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{Shutdown, TcpStream, UdpSocket},
+    os::unix::net::UnixStream,
+    time::{Duration, SystemTime},
+};
+
+use crate::common::*;
+use oneloop::{
+    Echo, LossyWriter,
+    trace::{Narrator, TraceLevel},
+};
+
+/// The length of a file that is sent from the disk.
+const LARGE: usize = 4 << 20;
+
+/// What a client got in a turn.
+#[derive(Clone, PartialEq, Eq)]
+enum Got {
+    Bytes(Vec<u8>),
+    EndOfInput,
+    Reset,
+}
+
+impl std::fmt::Debug for Got {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Got::Bytes(bytes) => write!(f, "{} bytes: {}", bytes.len(), lossy(&bytes[..bytes.len().min(60)])),
+            Got::EndOfInput => f.write_str("end of input"),
+            Got::Reset => f.write_str("reset"),
+        }
+    }
+}
+
+/// What a client got: the number of the turn, of the client, and what it was.
+type Event = (u64, usize, Got);
+
+/// A server and its clients, which read after each turn what the turn has sent.
+struct Stage {
+    rig: Rig,
+    udp: UdpSocket,
+    clients: Vec<Client>,
+    turn: u64,
+    log: Vec<Event>,
+    /// What the narrator writes to; it stays open and is not read.
+    _narration: Option<UnixStream>,
+}
+
+/// A client that takes in at most so many bytes after a turn.
+struct Client {
+    socket: TcpStream,
+    at_most: usize,
+}
+
+/// The number that stands for the client of the datagram socket.
+const UDP: usize = usize::MAX;
+
+impl Stage {
+    fn new(site: &Site, time: SystemTime, is_observed: bool) -> Stage {
+        let mut config = Rig::config(site);
+        config.listing = true;
+        let mut rig = Rig::at(time, config);
+        let narration = is_observed.then(|| {
+            let (ours, theirs) = UnixStream::pair().expect("a socket pair");
+            let writer = LossyWriter::new(ours.into());
+            rig.server.add_observer(Box::new(Narrator::new(TraceLevel::Bytes, Vec::new(), writer)));
+            rig.record();
+            theirs
+        });
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a UDP socket");
+        let udp = UdpSocket::bind("127.0.0.1:0").expect("a UDP socket");
+        udp.connect(socket.local_addr().expect("its address")).expect("connect");
+        udp.set_nonblocking(true).expect("set non-blocking");
+        rig.server.add_udp(socket, Echo).expect("add it");
+        Stage { rig, udp, clients: Vec::new(), turn: 0, log: Vec::new(), _narration: narration }
+    }
+
+    /// Opens a connection that reads all that comes. Returns its number.
+    fn connect(&mut self) -> usize {
+        let socket = self.rig.connect();
+        self.clients.push(Client { socket, at_most: usize::MAX });
+        self.clients.len() - 1
+    }
+
+    /// Opens a connection whose receive buffer is small, and that reads `at_most` bytes after a
+    /// turn.
+    fn connect_slow(&mut self, at_most: usize) -> usize {
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(64 << 10).expect("set the receive buffer");
+        socket.connect(&self.rig.address.into()).expect("connect");
+        socket.set_nonblocking(true).expect("set non-blocking");
+        self.clients.push(Client { socket: socket.into(), at_most });
+        self.clients.len() - 1
+    }
+
+    fn send(&mut self, client: usize, bytes: impl AsRef<[u8]>) {
+        self.clients[client].socket.write_all(bytes.as_ref()).expect("send");
+    }
+
+    fn half_close(&mut self, client: usize) {
+        self.clients[client].socket.shutdown(Shutdown::Write).expect("half-close");
+    }
+
+    fn advance(&mut self, seconds: u64) {
+        self.rig.advance(Duration::from_secs(seconds));
+    }
+
+    /// Takes a turn, and lets each client read. Returns whether one of them got anything.
+    fn turn(&mut self) -> bool {
+        self.rig.turn();
+        self.turn += 1;
+        let before = self.log.len();
+        for (number, client) in self.clients.iter_mut().enumerate() {
+            client.read(|got| self.log.push((self.turn, number, got)));
+        }
+        let mut buffer = [0; 2048];
+        while let Ok(len) = self.udp.recv(&mut buffer) {
+            self.log.push((self.turn, UDP, Got::Bytes(buffer[..len].to_vec())));
+        }
+        self.log.len() > before
+    }
+
+    /// Takes turns until there were twenty in which no client got anything.
+    fn settle(&mut self) {
+        let mut quiet = 0;
+        while quiet < 20 {
+            quiet = if self.turn() { 0 } else { quiet + 1 };
+        }
+    }
+}
+
+impl Client {
+    fn read(&mut self, mut on_got: impl FnMut(Got)) {
+        let (mut bytes, mut buffer) = (Vec::new(), [0; 16 << 10]);
+        let end = loop {
+            let room = buffer.len().min(self.at_most - bytes.len());
+            match self.socket.read(&mut buffer[..room]) {
+                _ if room == 0 => break None,
+                Ok(0) => break Some(Got::EndOfInput),
+                Ok(n) => bytes.extend_from_slice(&buffer[..n]),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break None,
+                Err(_) => break Some(Got::Reset),
+            }
+        };
+        if !bytes.is_empty() {
+            on_got(Got::Bytes(bytes));
+        }
+        if let Some(end) = end {
+            self.at_most = 0; // it reads no more
+            on_got(end);
+        }
+    }
+}
+
+/// What clients do: the name of the scene, and the scene.
+type Scene = (&'static str, fn(&mut Stage));
+
+const SCENES: [Scene; 11] = [
+    ("a pipeline of one request", |stage| {
+        let client = stage.connect();
+        stage.send(client, get("/hello.txt").repeat(300));
+        stage.settle();
+    }),
+    ("a pipeline of different requests", |stage| {
+        let client = stage.connect();
+        let rest = "HEAD /docs/ HTTP/1.1\r\nHost: a\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n";
+        let all = [get("/hello.txt"), get("/docs"), get("/missing"), get("/"), rest.to_owned()].concat();
+        stage.send(client, all.repeat(60));
+        stage.settle();
+    }),
+    ("ranges and multipart ranges", |stage| {
+        let client = stage.connect();
+        for set in ["5-9", "-1", "9-5", "0-9,100-199,-5", "0-99999,1000000-2000000,3000000-", "99999999-"] {
+            for path in ["/hello.txt", "/large.bin"] {
+                stage.send(client, format!("GET {path} HTTP/1.1\r\nHost: a\r\nRange: bytes={set}\r\n\r\n"));
+            }
+        }
+        stage.settle();
+    }),
+    ("listings as HTML, as JSON and for HTTP/1.0", |stage| {
+        let (first, second) = (stage.connect(), stage.connect());
+        stage.send(first, get("/crowd/"));
+        stage.send(first, "GET /crowd/?sort=size HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\n\r\n");
+        stage.send(second, "GET /crowd/ HTTP/1.0\r\n\r\n");
+        stage.settle();
+    }),
+    ("a refusal in the middle of a pipeline", |stage| {
+        let client = stage.connect();
+        stage.send(client, get("/hello.txt").repeat(70) + "nonsense\r\n\r\n" + &get("/").repeat(70));
+        stage.settle();
+        stage.advance(2);
+        stage.settle();
+    }),
+    ("a body that is too long", |stage| {
+        let client = stage.connect();
+        stage.send(client, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\nsome of it");
+        stage.settle();
+        stage.send(client, "more of it");
+        stage.settle();
+    }),
+    ("a slow reader of a large file, and another client", |stage| {
+        let slow = stage.connect_slow(16 << 10);
+        stage.send(slow, get("/large.bin") + &get("/hello.txt"));
+        let other = stage.connect();
+        stage.send(other, get("/hello.txt"));
+        stage.settle();
+        stage.advance(29);
+        stage.settle();
+    }),
+    ("clients that close their side", |stage| {
+        let clients = [stage.connect(), stage.connect(), stage.connect()];
+        stage.send(clients[0], get("/hello.txt").repeat(3));
+        stage.send(clients[1], get("/large.bin") + "GET /hel");
+        clients.iter().for_each(|client| stage.half_close(*client));
+        stage.settle();
+    }),
+    ("a slow head that times out", |stage| {
+        let client = stage.connect();
+        for piece in ["GET / HT", "TP/1.1\r\n", "Host: "] {
+            stage.send(client, piece);
+            stage.settle();
+            stage.advance(4);
+            stage.settle();
+        }
+        stage.advance(2);
+        stage.settle();
+    }),
+    ("clients that are silent or idle", |stage| {
+        let (_silent, idle) = (stage.connect(), stage.connect());
+        stage.send(idle, get("/"));
+        for _ in 0..7 {
+            stage.settle();
+            stage.advance(10);
+        }
+        stage.settle();
+    }),
+    ("datagrams beside requests", |stage| {
+        let client = stage.connect();
+        for i in 0..100 {
+            stage.udp.send(format!("datagram {i}").as_bytes()).expect("send");
+        }
+        stage.send(client, get("/hello.txt"));
+        stage.settle();
+    }),
+];
+
+/// Plays `scene`, and returns what the clients got and when.
+fn play(scene: fn(&mut Stage), site: &Site, time: SystemTime, is_observed: bool) -> Vec<Event> {
+    let mut stage = Stage::new(site, time, is_observed);
+    scene(&mut stage);
+    stage.log
+}
+
+#[test]
+fn observed_server_sends_the_same_bytes_in_the_same_turns() {
+    let site = Site::new();
+    site.write("large.bin", pattern(LARGE));
+    site.crowd("crowd", (0..3000).map(|i| format!("{i:04}<&>")));
+    let time = SystemTime::now() + Duration::from_secs(60);
+    let scenes = SCENES.map(|(name, _)| name).into_iter().enumerate();
+    each(scenes, |&(number, name)| {
+        let scene = SCENES[number].1;
+        let play = |is_observed| play(scene, &site, time, is_observed);
+        // On a busy machine the kernel may hand a segment over a turn later. A difference that
+        // counts comes each time.
+        let mut plays = (0..5).map(|_| (play(false), play(true)));
+        let Some((plain, _)) = plays.find(|(plain, observed)| plain == observed) else {
+            let (plain, observed) = (play(false), play(true));
+            let same = plain.iter().zip(&observed).take_while(|(a, b)| a == b).count();
+            panic!("{name}: {:?} but observed {:?}", plain.get(same), observed.get(same));
+        };
+        assert!(!plain.is_empty(), "{name}: the clients got nothing");
+    });
+}

@@ -1,0 +1,126 @@
+//! Ranges while they are sent: slow readers, vanishing peers, changing files.
+
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Read},
+    time::{Duration, Instant},
+};
+
+use super::*;
+use crate::common::*;
+use memchr::memmem;
+
+/// A request for 64 parts of a GiB each of `/endless`, which is a TiB and takes no room.
+fn ask_for_endless_parts(site: &Site) -> String {
+    site.sparse("endless", 1 << 40);
+    ask("/endless", &set_of(&(0..64).map(|i| (i << 30, ((i + 1) << 30) - 1)).collect::<Vec<_>>()))
+}
+
+#[test]
+fn ranges_read_slowly_delay_nothing_and_take_little_memory() {
+    const PEERS: usize = 20;
+    let site = Site::new();
+    let request = ask_for_endless_parts(&site) + &get("/hello.txt");
+    let server = Server::with(&site, &["--send-timeout", "5m"]);
+    server.get("/hello.txt");
+    let (resident, descriptors) = (server.resident(), server.descriptors());
+    let mut clients: Vec<Client> = (0..PEERS).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(&request);
+        let head = client.head();
+        let len: u64 = head.header("content-length").expect("a length").parse().expect("a number");
+        assert!(head.status == 206 && len > 64 << 30, "{head:?}");
+        client.take(1000);
+        let begun = Instant::now();
+        assert_eq!(server.get("/hello.txt").text(), "hello\n");
+        assert!(begun.elapsed() < PROMPT, "{:?} beside it", begun.elapsed());
+    }
+    server.wait_until_quiet();
+    let each = server.resident().saturating_sub(resident) / PEERS as u64;
+    assert!(each < 256 << 10, "{each} bytes of memory a peer");
+    drop(clients);
+    eventually("all descriptors are closed", || server.descriptors() <= descriptors);
+}
+
+#[test]
+fn ranges_broken_off_leak_no_descriptors() {
+    let site = site_of_three();
+    let endless = ask_for_endless_parts(&site);
+    let server = Server::start(&site);
+    let before = server.descriptors();
+    for round in 0..60 {
+        let mut client = server.connect();
+        let path = SAMPLES[round % 3].path;
+        client.send(ask(path, "0-99,-99").repeat(round % 5) + &endless + &get("/hello.txt"));
+        match round % 4 {
+            0 => {} // before anything has been read
+            _ => drop(client.take(1 + round * 1000)),
+        }
+        if round % 2 == 0 {
+            client.reset();
+        }
+    }
+    eventually("all descriptors are closed", || server.descriptors() <= before);
+    assert_eq!(server.get("/hello.txt").text(), "hello\n");
+}
+
+#[test]
+fn ranges_of_a_shrinking_file_end_short() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let idle = server.descriptors();
+    // Each part is more than the socket buffers hold, so that the first one is under way when the
+    // file shrinks: to nothing, to less than was sent, between the parts, and within the second
+    // one.
+    let parts = set_of(&[(0, (8 << 20) - 1), (16 << 20, (24 << 20) - 1)]);
+    each([0, 1000, 12 << 20, 20 << 20], |len| {
+        site.sparse("large.bin", 32 << 20);
+        let mut client = Client::narrow(server.addr());
+        client.send(ask("/large.bin", &parts) + &get("/hello.txt"));
+        let head = client.head();
+        assert_eq!(head.status, 206);
+        let promised: usize = head.header("content-length").expect("a length").parse().expect("a number");
+        assert!(promised > 16 * MIB, "{promised}");
+        let mut body = client.take(1000);
+        File::options()
+            .write(true)
+            .open(site.at("large.bin"))
+            .and_then(|f| f.set_len(*len))
+            .expect("truncate");
+        assert_eq!(server.get("/").text(), "home\n", "others are served meanwhile");
+        match client.socket.read_to_end(&mut body) {
+            Ok(_) => {}
+            // The request behind was not read: the kernel may say so with a reset.
+            Err(e) => assert_eq!(e.kind(), ErrorKind::ConnectionReset),
+        }
+        // (What the reader of the head has kept may be missing here, too.)
+        assert!(body.len() + MIB < promised, "{} bytes of {promised}", body.len());
+        assert_eq!(memmem::find(&body, b"HTTP/1.1"), None, "the next response landed in the body");
+        assert_idle(&server, Duration::from_millis(100));
+    });
+    eventually("all descriptors are closed", || server.descriptors() <= idle);
+}
+
+#[test]
+fn ranges_are_all_of_one_version() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let old = pattern(20 * MIB);
+    for delete in [true, false] {
+        site.write("large.bin", &old);
+        let mut client = Client::narrow(server.addr());
+        // The last parts are not begun before the one in the middle has been taken.
+        client.send(ask("/large.bin", "5-9,1000-9000000,0-4,-5") + &get("/hello.txt"));
+        client.socket.peek(&mut [0]).expect("an answer begins");
+        if delete {
+            fs::remove_file(site.at("large.bin")).expect("delete");
+        } else {
+            site.write("new.bin", vec![b'n'; 20 * MIB]);
+            fs::rename(site.at("new.bin"), site.at("large.bin")).expect("rename");
+        }
+        let end = old.len() - 1;
+        let expected = [(5, 9), (1000, 9_000_000), (0, 4), (end - 4, end)];
+        assert_parts(&client.response(), &old, "application/octet-stream", &expected);
+        assert_eq!(client.response().text(), "hello\n");
+    }
+}

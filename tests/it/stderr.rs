@@ -1,0 +1,172 @@
+//! Standard error, where the log goes: whatever becomes of its reader, the server goes on, ends
+//! when it should, and reports why.
+
+use std::{
+    fs::OpenOptions,
+    io::{PipeReader, Read, Write},
+    net::TcpListener,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::{fs::OpenOptionsExt, net::UnixStream},
+    },
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::common::*;
+use rustix::{fs::OFlags, process::Signal};
+
+/// Everything that can be logged.
+const VERBOSE: [&str; 1] = ["-vvv"];
+
+/// What must stay open while a server runs.
+type Kept = Vec<OwnedFd>;
+
+/// A standard error: what to call it, and how to start a server with it.
+type Case = (&'static str, fn(&Site) -> (Server, Kept));
+
+const CASES: [Case; 6] = [
+    ("a pipe that is full", |site| {
+        let (reader, writer) = full_pipe();
+        (with_stderr(site, writer), vec![reader.into()])
+    }),
+    ("a pipe that fills up", |site| {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        (with_stderr(site, writer.into()), vec![reader.into()])
+    }),
+    ("a pipe without a reader", |site| {
+        let (_, writer) = std::io::pipe().expect("a pipe");
+        (with_stderr(site, writer.into()), vec![])
+    }),
+    ("a closed descriptor", |site| (Server::in_shell("exec \"$0\" \"$@\" 2>&-", site, &VERBOSE), vec![])),
+    ("a socket that is full", |site| {
+        let (theirs, ours) = UnixStream::pair().expect("a socket pair");
+        theirs.set_nonblocking(true).expect("set non-blocking");
+        while (&theirs).write(&[b'x'; 1024]).is_ok() {}
+        theirs.set_nonblocking(false).expect("set blocking, as a terminal's program finds it");
+        (with_stderr(site, theirs.into()), vec![ours.into()])
+    }),
+    ("a socket without a peer", |site| {
+        let (theirs, _) = UnixStream::pair().expect("a socket pair");
+        (with_stderr(site, theirs.into()), vec![])
+    }),
+];
+
+/// Starts a server that logs everything to `stderr`.
+fn with_stderr(site: &Site, stderr: OwnedFd) -> Server {
+    let mut command = Server::command(site.path(), &VERBOSE);
+    command.stderr(stderr);
+    Server::spawn(command)
+}
+
+/// Returns a pipe that takes nothing more, whose writing end would block.
+fn full_pipe() -> (PipeReader, OwnedFd) {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    // Opened once more, so that the server's end blocks.
+    let mut filler = OpenOptions::new()
+        .write(true)
+        .custom_flags(OFlags::NONBLOCK.bits() as i32)
+        .open(format!("/proc/self/fd/{}", writer.as_raw_fd()))
+        .expect("open the pipe");
+    while filler.write(&[b'x'; 4096]).is_ok() {}
+    while filler.write(b"x").is_ok() {}
+    (reader, writer.into())
+}
+
+/// Asks for `count` files on as many connections, some of which break off: each makes lines in the
+/// log.
+fn assert_serves(server: &Server, count: usize) {
+    for i in 0..count {
+        let begun = Instant::now();
+        assert_eq!(server.get("/hello.txt").text(), "hello\n");
+        assert!(begun.elapsed() < PROMPT, "request {i} took {:?}", begun.elapsed());
+        if i % 10 == 0 {
+            let mut client = server.connect();
+            client.send("GET /hel");
+            client.reset();
+        }
+    }
+}
+
+/// Asserts that SIGTERM ends the server, with 0.
+fn assert_ends(server: &mut Server) {
+    let begun = Instant::now();
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit().code(), Some(0));
+    assert!(begun.elapsed() < PROMPT, "it took {:?} to end", begun.elapsed());
+}
+
+#[test]
+fn stderr_in_any_state_stops_nothing() {
+    let site = Site::new();
+    each(CASES.map(|(name, _)| name).into_iter().enumerate(), |&(number, _)| {
+        let (mut server, _kept) = CASES[number].1(&site);
+        assert_serves(&server, 1000); // more lines than a pipe holds
+        assert!(server.is_running());
+        assert_idle(&server, Duration::from_millis(200));
+        assert_ends(&mut server);
+    });
+}
+
+#[test]
+fn stderr_reader_that_goes_away_or_comes_back_stops_nothing() {
+    let site = Site::new();
+    for comes_back in [false, true] {
+        let (reader, writer) = full_pipe();
+        let mut server = with_stderr(&site, writer);
+        assert_serves(&server, 50);
+        let reader = comes_back.then_some(reader); // otherwise it is dropped here
+        let rest = reader.map(|mut reader| {
+            std::thread::spawn(move || {
+                let mut said = String::new();
+                reader.read_to_string(&mut said).map(|_| said)
+            })
+        });
+        assert_serves(&server, 50);
+        assert_ends(&mut server);
+        if let Some(rest) = rest {
+            let said = rest.join().expect("no panic").expect("text");
+            let lines = said.trim_start_matches('x');
+            assert!(lines.contains("closed, eof"), "it logs again: {}", lossy(lines.as_bytes()));
+            assert!(lines.lines().all(|line| line.len() < 200), "whole lines");
+        }
+    }
+}
+
+#[test]
+fn stderr_gets_the_last_lines_before_the_end() {
+    let site = Site::new();
+    for args in [&["-v"][..], &["-vvv"]] {
+        let mut server = Server::with(&site, args);
+        assert_serves(&server, 20);
+        let mut stderr = server.stderr();
+        assert_ends(&mut server);
+        let mut said = String::new();
+        stderr.read_to_string(&mut said).expect("UTF-8");
+        assert!(said.contains("shutting down; "), "{args:?}: {said}");
+        assert_eq!(said.contains("closed, eof"), args == ["-vvv"], "{said}");
+    }
+}
+
+#[test]
+fn stderr_gets_the_log_and_then_why_the_server_does_not_start() {
+    let site = Site::new();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("listen");
+    let port = taken.local_addr().expect("its address").port().to_string();
+    let fails = |stderr: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+        command.args(["--spa=missing.html", "--port", &port]).arg(site.path());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().expect("start oneloop")
+    };
+    let output = fails(Stdio::piped()).wait_with_output().expect("its output");
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(lines.len() == 2 && lines[0].contains("missing.html"), "a warning first: {said}");
+    assert!(lines[1].starts_with("oneloop: ") && lines[1].contains(&port), "then the reason: {said}");
+    // Where nothing can be said, the code says it, and nothing waits.
+    let (_reader, full) = full_pipe();
+    let mut child = fails(full.into());
+    eventually("it ends", || child.try_wait().expect("ask about it").is_some());
+    assert_eq!(child.wait().expect("its end").code(), Some(1));
+}

@@ -1,0 +1,175 @@
+//! Clean URLs: `--clean-urls`.
+
+use super::*;
+use crate::common::*;
+use rustix::fs::{CWD, Mode, mkfifoat};
+
+#[test]
+fn clean_url_serves_its_page_and_pages_redirect() {
+    let site = site_of_pages();
+    let server = Server::with(&site, &["--clean-urls"]);
+    let rows = [
+        ("/about", Page("about.html\n")),
+        ("/about?q", Page("about.html\n")),
+        ("/about.html", At("/about")),
+        ("/about.html?a=b?c", At("/about?a=b?c")),
+        ("/about.html?", At("/about?")),
+        ("/about.html?//evil.example", At("/about?//evil.example")),
+        ("/%61bout%2Ehtml", At("/about")),
+        ("//.//about.html", At("/about")),
+        ("http://localhost/about.html?q", At("/about?q")),
+        ("/about/", Missing),
+        ("/about.html/", Missing),
+        ("/about.htm", Missing),
+        ("/About", Missing),
+        ("/about.", Missing),
+        ("/a%20b%25", Page("a b%.html\n")),
+        ("/a%20b%25.html", At("/a%20b%25")),
+        // A file of exactly that name comes first, and leaves its page the name that it has.
+        ("/both", Page("both\n")),
+        ("/both.html", Page("both.html\n")),
+        // A page comes before the directory beside it, which is still there.
+        ("/docs", Page("docs.html\n")),
+        ("/docs.html", At("/docs")),
+        ("/docs/", Page("docs\n")),
+        ("/docs/guide", Page("docs/guide.html\n")),
+        ("/docs/guide.html", At("/docs/guide")),
+        ("/shop", At("/shop/")),
+        ("/shop?q", At("/shop/?q")),
+        ("/shop/", Missing),
+        // Where an index file stands for its directory, that is its URL.
+        ("/index.html", At("/")),
+        ("/index.html?q", At("/?q")),
+        ("/docs/index.html", At("/docs/")),
+        ("/docs/index.html?q", At("/docs/?q")),
+        ("/folder.html", At("/folder.html/")),
+        ("/folder", Missing),
+        ("/folder.html/", Page("folder\n")),
+        // Once is enough.
+        ("/x.html.html", At("/x.html")),
+        ("/x.html", Page("x.html.html\n")),
+        ("/x", Missing),
+        ("/hello.txt", Page("hello\n")),
+        ("/hello", Missing),
+        ("/docs/../about", Missing),
+    ];
+    check_all(&server, &rows);
+    check_all(&Server::start(&site), &[("/about", Missing), ("/about.html", Page("about.html\n"))]);
+}
+
+#[test]
+fn clean_url_is_a_file_like_any_other() {
+    let site = site_of_pages();
+    // Variants are made later, so that they are not older. One page has a directory of its name
+    // beside it.
+    ["about", "docs"].iter().for_each(|page| site.write(format!("{page}.html.gz"), "gzip, as it were"));
+    let server = Server::with(&site, &["--clean-urls"]);
+    for path in ["/about", "/docs"] {
+        let page = ask(&server, "GET", path, "");
+        let variant = ask(&server, "GET", path, "Accept-Encoding: gzip\r\n");
+        assert_eq!(page.header("content-encoding"), None);
+        assert_eq!(variant.header("content-encoding"), Some("gzip"));
+        assert_eq!(variant.text(), "gzip, as it were");
+        for response in [page, variant] {
+            assert_eq!(response.header("content-type"), Some("text/html; charset=utf-8"));
+            assert_eq!(response.header("vary"), Some("Accept-Encoding"));
+        }
+    }
+    let part = ask(&server, "GET", "/about", "Range: bytes=0-4\r\n");
+    assert_eq!((part.status, part.text().as_str()), (206, "about"));
+    assert_eq!(ask(&server, "GET", "/about", "If-None-Match: *\r\n").status, 304);
+    // A redirect is not about the page: there is nothing to compare with (RFC 9110 §13.2.1).
+    let fields = "If-None-Match: *\r\nRange: bytes=0-4\r\nAccept-Encoding: gzip\r\n";
+    check(&server, "/about.html", fields, At("/about"));
+}
+
+#[test]
+fn clean_url_follows_changes_on_disk() {
+    let site = site_of_pages();
+    let server = Server::with(&site, &["--clean-urls"]);
+    check(&server, "/about", "", Page("about.html\n"));
+    site.write("about", "now a file\n");
+    check_all(&server, &[("/about", Page("now a file\n")), ("/about.html", Page("about.html\n"))]);
+    std::fs::remove_file(site.at("about")).expect("remove it");
+    check_all(&server, &[("/about", Page("about.html\n")), ("/about.html", At("/about"))]);
+    std::fs::remove_file(site.at("about.html")).expect("remove it");
+    check_all(&server, &[("/about", Missing), ("/about.html", Missing)]);
+    // What cannot be served at the clean URL does not count.
+    mkfifoat(CWD, site.at("both2"), Mode::RWXU).expect("make a FIFO");
+    site.write("both2.html", "both2\n");
+    check_all(&server, &[("/both2", Page("both2\n")), ("/both2.html", At("/both2"))]);
+}
+
+#[test]
+fn clean_url_of_a_directory_uses_the_named_index() {
+    let site = site_of_pages();
+    site.write("docs/guide", "guide without a name\n");
+    for (index, rows) in [
+        (
+            "about.html",
+            &[
+                ("/", Page("about.html\n")),
+                ("/about.html", At("/")),
+                ("/about", Page("about.html\n")),
+                ("/index.html", At("/index")),
+                ("/index", Page("home\n")),
+                ("/docs/", Missing),
+            ][..],
+        ),
+        ("both", &[("/", Page("both\n")), ("/both", Page("both\n")), ("/index.html", At("/index"))]),
+        ("guide.html", &[("/docs/", Page("docs/guide.html\n")), ("/docs/guide.html", At("/docs/"))]),
+    ] {
+        check_all(&Server::with(&site, &["--clean-urls", "--index", index]), rows);
+    }
+}
+
+#[test]
+fn clean_url_redirect_never_leads_to_another_host() {
+    let site = Site::new();
+    for name in
+        ["evil.example", "\\evil.example", "\\\\evil.example", "@evil.example", "\tevil.example", "http:"]
+    {
+        site.write(format!("{name}/index.html"), "inside\n");
+        site.write(format!("{name}/page.html"), "inside\n");
+        site.write(format!("{name}2.html"), "inside\n");
+    }
+    let forms = ["", "/", "//", "/.", "/./", "/%5C", "/\\", "\\", "%5C", "/@", "/%09", "@", "%09"];
+    let names = ["evil.example", "evil.example2.html", "evil.example/index.html", "evil.example/page.html"];
+    let odd = ["/http:", "/http:2.html", "/http:/page.html", "http://evil.example/http:2.html"];
+    for base in ["", "/app", "//app", "/evil.example", "/\\app"] {
+        let server = Server::with(&site, &["--clean-urls", "--base-path", base]);
+        let base = server.base_path();
+        let mut redirects = 0;
+        // Both with the base before it and without: then it is the base that is to be taken for a
+        // host.
+        for prefix in [base.trim_end_matches('/'), ""] {
+            let paths = forms.iter().flat_map(|form| names.map(|name| format!("{prefix}/{form}{name}")));
+            for path in paths.chain(odd.map(|path| format!("{prefix}{path}"))).filter(|p| p.starts_with('/'))
+            {
+                let response = ask(&server, "GET", &path, "");
+                let Some(location) = response.header("location") else { continue };
+                redirects += 1;
+                // Browsers read a backslash as a slash, and skip tabs.
+                assert!(
+                    location.starts_with(base) && !location[1..].starts_with(['/', '\\', '\t']),
+                    "{location}"
+                );
+                assert!(location.bytes().all(|b| b.is_ascii_graphic() && b != b'\\'), "{location}");
+                // A base without its slash is redirected, too.
+                let body = if location == base { "home\n" } else { "inside\n" };
+                check(&server, location, "", Page(body));
+            }
+        }
+        assert!(redirects > 30, "{redirects} redirects under {base}");
+    }
+}
+
+/// Without its extension, such a name would be `.` or `..`.
+#[test]
+fn clean_url_is_not_for_pages_that_cannot_have_one() {
+    let site = Site::new();
+    ["..html", "...html", "docs/..html", "docs/...html"].iter().for_each(|name| site.write(name, "odd\n"));
+    let server = Server::with(&site, &["--hidden", "--clean-urls"]);
+    let rows = ["/..html", "/...html", "/docs/..html", "/docs/...html"].map(|path| (path, Page("odd\n")));
+    check_all(&server, &rows);
+}

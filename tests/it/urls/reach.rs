@@ -1,0 +1,193 @@
+//! What can be reached: `--hidden`, `--follow-links`, and never a parent.
+
+use std::os::unix::fs::symlink;
+
+use super::*;
+use crate::common::*;
+use rustix::fs::{CWD, Mode, mkfifoat};
+
+/// The content of files that no client may see.
+const SECRET: &str = "SECRET-7f3a\n";
+
+#[test]
+fn hidden_serves_dotfiles() {
+    let site = Site::new();
+    for name in [
+        ".env",
+        ".git/config",
+        "docs/.x/y",
+        "...",
+        "..x",
+        ".well-known/.x",
+        ".page.html",
+        ".html",
+        ".d/index.html",
+    ] {
+        site.write(name, "hidden\n");
+    }
+    site.write(".app/.base.txt", "in .app\n");
+    let rows = [
+        ("/.env", Page("hidden\n")),
+        ("/%2eenv", Page("hidden\n")),
+        ("/.git/config", Page("hidden\n")),
+        ("/docs/.x/y", Page("hidden\n")),
+        ("/.../", Missing),
+        ("/...", Page("hidden\n")),
+        ("/..x", Page("hidden\n")),
+        ("/.well-known/.x", Page("hidden\n")),
+        ("/.d", At("/.d/")),
+        ("/.d/", Page("hidden\n")),
+        ("/.html", Page("hidden\n")),
+    ];
+    let server = Server::with(&site, &["--hidden"]);
+    check_all(&server, &rows);
+    check(&server, "/.page.html", "", Page("hidden\n"));
+    let server = Server::with(&site, &["--hidden", "--clean-urls"]);
+    check_all(&server, &rows);
+    let rows = [("/.page", Page("hidden\n")), ("/.page.html", At("/.page")), ("/.d/index.html", At("/.d/"))];
+    check_all(&server, &rows);
+    let server = Server::with(&site, &["--hidden", "--base-path", ".app", "--spa=.env"]);
+    check_all(&server, &[("/.app/.app/.base.txt", Page("in .app\n")), ("/.app/.base.txt", Missing)]);
+    check(&server, "/.app/.missing", NAVIGATES, Page("hidden\n"));
+    // An index that is hidden stands for its directory all the same: it is the operator who named
+    // it.
+    let server = Server::with(&site, &["--index", ".env"]);
+    check_all(&server, &[("/", Page("hidden\n")), ("/.env", Missing)]);
+}
+
+/// A site with links of every kind, and a folder beside it to which some of them lead.
+fn site_with_links() -> (Site, Site) {
+    let (site, outside) = (Site::new(), Site::empty());
+    outside.write("page.html", "outside\n");
+    outside.write("dir/index.html", "outside dir\n");
+    outside.write(".hidden", "outside hidden\n");
+    symlink("page.html", outside.at("again.html")).expect("make a link");
+    mkfifoat(CWD, outside.at("fifo"), Mode::RWXU).expect("make a FIFO");
+    let there = outside.path().to_str().expect("ASCII");
+    let beside = outside.path().file_name().expect("a name").to_str().expect("ASCII");
+    for (name, to) in [
+        ("absolute.html", format!("{there}/page.html")),
+        ("relative.html", format!("../{beside}/page.html")),
+        ("chain.html", "absolute.html".into()),
+        ("there", there.into()),
+        ("docs/there", format!("../../{beside}")),
+        ("within.html", "docs/index.html".into()),
+        ("own", site.path().to_str().expect("ASCII").into()),
+        ("fifo", format!("{there}/fifo")),
+        ("null", "/dev/null".into()),
+        ("dangling", format!("{there}/missing")),
+        ("loop1", "loop2".into()),
+        ("loop2", "loop1".into()),
+    ] {
+        symlink(to, site.at(name)).expect("make a link");
+    }
+    (site, outside)
+}
+
+#[test]
+fn follow_links_serves_what_is_outside() {
+    let (site, _outside) = site_with_links();
+    let never =
+        ["/fifo", "/null", "/dangling", "/loop1", "/loop1/x", "/there/fifo", "/there/.hidden", "/there/../x"];
+    let outside = [
+        ("/absolute.html", Page("outside\n")),
+        ("/relative.html", Page("outside\n")),
+        ("/chain.html", Page("outside\n")),
+        ("/there", At("/there/")),
+        ("/there/page.html", Page("outside\n")),
+        ("/there/again.html", Page("outside\n")),
+        ("/there/dir", At("/there/dir/")),
+        ("/there/dir/", Page("outside dir\n")),
+        ("/docs/there/page.html", Page("outside\n")),
+        ("/own/hello.txt", Page("hello\n")),
+        ("/own/own/docs/", Page("docs\n")),
+    ];
+    let server = Server::start(&site);
+    check_all(&server, &outside.map(|(path, _)| (path, Missing)));
+    check(&server, "/within.html", "", Page("docs\n"));
+    let server = Server::with(&site, &["--follow-links"]);
+    check_all(&server, &outside);
+    check_all(&server, &never.map(|path| (path, Missing)));
+    check(&server, "/within.html", "", Page("docs\n"));
+    let options = ["--follow-links", "--hidden", "--clean-urls", "--base-path", "/a b"];
+    let server = Server::with(&site, &options);
+    let rows = [
+        ("/a%20b/absolute", Page("outside\n")),
+        ("/a%20b/there/page", Page("outside\n")),
+        ("/a%20b/there/page.html", At("/a%20b/there/page")),
+        ("/a%20b/there", At("/a%20b/there/")),
+        ("/a%20b/there/dir/index.html", At("/a%20b/there/dir/")),
+        ("/a%20b/there/.hidden", Page("outside hidden\n")),
+    ];
+    check_all(&server, &rows);
+}
+
+#[test]
+fn follow_links_sees_changes_outside() {
+    let (site, outside) = site_with_links();
+    let server = Server::with(&site, &["--follow-links"]);
+    for round in 0..20 {
+        outside.write("page.html", format!("{round}\n"));
+        assert_eq!(server.get("/absolute.html").text(), format!("{round}\n"));
+        outside.write("other.html", format!("other {round}\n"));
+        symlink(outside.at("other.html"), site.at("new")).expect("make a link");
+        std::fs::rename(site.at("new"), site.at("relative.html")).expect("replace it");
+        assert_eq!(server.get("/relative.html").text(), format!("other {round}\n"));
+    }
+    std::fs::remove_file(outside.at("page.html")).expect("remove it");
+    assert_eq!(server.get("/absolute.html").status, 404);
+}
+
+#[test]
+fn url_options_never_serve_a_parent() {
+    let (site, outside) = site_with_links();
+    outside.write("secret.txt", SECRET);
+    outside.write("secret.html", SECRET);
+    outside.write("index.html", SECRET);
+    let beside = outside.path().file_name().expect("a name").to_str().expect("ASCII");
+    // An existing folder, a link out of the site (whose parent is not the site), a link to the
+    // site, and a page.
+    let prefixes = ["", "/", "/docs", "/there/dir", "/own", "/absolute", "/absolute.html", "/.", "/missing"];
+    let ups = ["..", "%2e%2e", "%2E.", ".%2e", "..%2f..", "..%5c..", "..\\..", "..%00", "%252e%252e", "..;"];
+    let tails =
+        [format!("{beside}/secret.txt"), format!("{beside}/secret"), format!("{beside}/"), String::new()];
+    let modes: [&[&str]; 4] = [
+        &["--hidden"],
+        &["--follow-links"],
+        &["--hidden", "--follow-links"],
+        &[
+            "--hidden",
+            "--follow-links",
+            "--clean-urls",
+            "--listing",
+            "--base-path",
+            "/app",
+            "--spa=hello.txt",
+        ],
+    ];
+    for mode in modes {
+        let server = Server::with(&site, mode);
+        let base = server.base_path().trim_end_matches('/');
+        let mut client = server.connect();
+        for (prefix, up, tail) in prefixes
+            .iter()
+            .flat_map(|p| ups.iter().map(move |u| (p, u)))
+            .flat_map(|(p, u)| tails.iter().map(move |t| (p, u, t)))
+        {
+            for path in [format!("{base}{prefix}/{up}/{tail}"), format!("{base}{prefix}/{up}{base}/{tail}")] {
+                client.send(get(&path));
+                let response = client.response();
+                assert_eq!(response.status, 404, "{path} with {mode:?}");
+                assert!(!response.text().contains(SECRET.trim()), "{path} with {mode:?}");
+            }
+        }
+        for path in
+            ["/..", "/../", "/.././", "/docs/..", "/docs/../hello.txt", "/there/..", "/docs/...", "/%2e%2e"]
+        {
+            for base in [base, ""] {
+                client.send(get(&format!("{base}{path}")));
+                assert_eq!(client.response().status, 404, "{base}{path} with {mode:?}");
+            }
+        }
+    }
+}
