@@ -18,7 +18,7 @@ use oneloop::{
     protocol::{CloseReason, Context, Outbox, Progress, Protocol, ProtocolFactory, Received, Timeout},
     trace::{EventFlags, Narrator, Observer, SourceId, Step, TraceLevel, glossary},
 };
-use rustix::process::Signal;
+use rustix::{pipe::PipeFlags, process::Signal};
 
 /// A line as it stands in a golden text: without time and turn, and without what differs from run to run.
 fn masked(line: &str) -> String {
@@ -255,7 +255,7 @@ fn a_spin_is_a_fault() {
     let address = listener.local_addr().expect("its address");
     let service: Box<dyn ProtocolFactory> = Box::new(|_| -> Box<dyn Protocol> { Box::new(Stuck) });
     event_loop.add_listener(listener, service).expect("listen");
-    let (read, write) = rustix::pipe::pipe().expect("a pipe");
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     event_loop.add_observer(Box::new(Narrator::new(TraceLevel::Wakes, Vec::new(), LossyWriter::new(write))));
     let mut client = std::net::TcpStream::connect(address).expect("connect");
     client.write_all(b"?").expect("send");
@@ -272,7 +272,7 @@ fn a_spin_is_a_fault() {
 
 /// What is told of a thousand turns, each with these steps.
 fn told_of(steps: &[(SourceId, Step)], ready: &[SourceId], carried: &[SourceId]) -> String {
-    let (read, write) = rustix::pipe::pipe().expect("a pipe");
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     let mut narrator = Narrator::new(TraceLevel::Wakes, Vec::new(), LossyWriter::new(write));
     let flags = EventFlags { readable: true, ..Default::default() };
     for turn in 0..100 {
@@ -318,7 +318,7 @@ fn every_kind_of_spin_is_a_fault_and_work_is_none() {
 
 #[test]
 fn who_is_sent_more_while_it_takes_nothing_is_no_fault() {
-    let (read, write) = rustix::pipe::pipe().expect("a pipe");
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     let mut narrator = Narrator::new(TraceLevel::Wakes, Vec::new(), LossyWriter::new(write));
     let c1 = SourceId::Connection(1);
     let readable = EventFlags { readable: true, ..Default::default() };
