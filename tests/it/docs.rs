@@ -1,7 +1,13 @@
-//! The documents name what exists: files, types and their members, flags, link targets, and lines of code.
+//! The documents agree with the program: files, types and their members, flags, link targets, and
+//! quoted lines of code exist. `words` checks the glossary, `columns` the widths of lines.
 //!
-//! The checks look for names and know no Rust: a member exists if a file that defines or implements its type has a line
-//! that declares such a name. Names of other projects are listed by hand, below.
+//! The checks look for names and know no Rust: a member exists if a file that defines or
+//! implements its type has a line that declares such a name. Names of other projects are listed by
+//! hand, below.
+
+mod columns;
+mod words;
+
 use std::{
     collections::HashSet,
     fs,
@@ -13,27 +19,33 @@ use std::{
 const FOREIGN_TYPES: &[&str] = &["Duration", "ErrorKind", "Interest", "Poll", "UdpSocket"];
 /// Modules of std, and this crate itself.
 const FOREIGN_MODULES: &[&str] = &["error", "io", "oneloop", "std", "usize"];
-/// Identifiers of the kernel, of C, of Python and of nginx that the pages explain and no source names.
+/// Identifiers of the kernel, of C, of Python and of nginx that the pages explain and no source
+/// names.
 const FOREIGN_NAMES: &str = "ConnectionResetError EINTR EPOLL_CTL_ADD IPV6_V6ONLY KernelStack SEQUENTIAL TCP_DEFER_ACCEPT \
      VmPTE WILLNEED inotify_add_watch open_file_cache set_wakeup_fd";
 /// Flags of cargo, curl, and the scripts in `benches` and `examples`.
 const FOREIGN_FLAGS: &str = "--draw --example --head --limit-rate --lines --only --path --path-as-is --process --release \
      --rounds --silent --test --times --work";
 /// Folders of the repository. What begins with one of them is a path.
-const FOLDERS: &[&str] = &["benches/", "docs/", "examples/", "src/", "static/", "tests/"];
+const FOLDERS: &[&str] = &[".ci/", "benches/", "docs/", "examples/", "src/", "static/", "tests/"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Returns the files below `dir` that have one of `extensions`, and their texts.
-fn files(dir: &str, extensions: &[&str]) -> Vec<(PathBuf, String)> {
+/// Returns the path of a file as it is from the root of the repository.
+fn name(path: &Path) -> String {
+    path.strip_prefix(root()).expect("a path in the repository").display().to_string()
+}
+
+/// Returns the files in `dir` that have one of `extensions`, and their texts.
+fn files_in(dir: &str, extensions: &[&str], is_deep: bool) -> Vec<(PathBuf, String)> {
     let (mut found, mut dirs) = (Vec::new(), vec![root().join(dir)]);
     while let Some(dir) = dirs.pop() {
         for entry in fs::read_dir(dir).expect("a directory") {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
-                dirs.push(path);
+                dirs.extend(is_deep.then_some(path));
             } else if extensions.iter().any(|extension| path.extension().is_some_and(|e| e == *extension)) {
                 let text = fs::read_to_string(&path).expect("a text");
                 found.push((path, text));
@@ -44,25 +56,37 @@ fn files(dir: &str, extensions: &[&str]) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// Fails with what `check` finds wrong in the lines of the documents. It is given a page's path, whether the line is
-/// in a block of Rust, and the line.
-fn check_lines(check: impl Fn(&Path, bool, &str) -> Vec<String>) {
+/// Returns the files below `dir` that have one of `extensions`, and their texts.
+fn files(dir: &str, extensions: &[&str]) -> Vec<(PathBuf, String)> {
+    files_in(dir, extensions, true)
+}
+
+/// Returns the pages that are Markdown: those at the root, and the documents.
+fn markdown() -> impl Iterator<Item = (PathBuf, String)> {
+    files_in("", &["md"], false).into_iter().chain(files("docs", &["md"]))
+}
+
+/// Fails with `faults`, each of which begins with a file and a line, and with what to do.
+fn assert_none(faults: &[String], what_to_do: &str) {
+    assert!(faults.is_empty(), "{what_to_do}:\n{}", faults.join("\n"));
+}
+
+/// Fails with what `check` finds wrong in the lines of the documents, and with what to do. `check`
+/// takes a page's path, whether the line is in a block of Rust, and the line.
+fn check_lines(what_to_do: &str, check: impl Fn(&Path, bool, &str) -> Vec<String>) {
     let mut found = Vec::new();
-    let read = |name: &str| (root().join(name), fs::read_to_string(root().join(name)).expect(name));
-    let pages = ["README.md", "CHANGELOG.md"].map(read).into_iter();
-    for (path, text) in pages.chain(files("docs", &["md"])).chain(files("static", &["html"])) {
+    for (path, text) in markdown().chain(files("static", &["html"])) {
         if path.ends_with("docs/TRACE.md") {
             continue; // generated, and compared with its source in the tests of the trace
         }
         let mut is_rust = false;
         for (i, line) in text.lines().enumerate() {
             is_rust = if line.starts_with("```") { line == "```rust" } else { is_rust };
-            let name = path.strip_prefix(root()).expect("a path in the repository").display();
             let what = check(&path, is_rust && !line.starts_with("```"), line);
-            found.extend(what.iter().map(|what| format!("{name}:{}: {what}", i + 1)));
+            found.extend(what.iter().map(|what| format!("{}:{}: {what}", name(&path), i + 1)));
         }
     }
-    assert!(found.is_empty(), "{} names that do not exist:\n{}", found.len(), found.join("\n"));
+    assert_none(&found, what_to_do);
 }
 
 fn is_word(c: char) -> bool {
@@ -75,7 +99,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn docs_name_files_that_exist() {
-    check_lines(|page, _, line| {
+    let what_to_do = "write the path from the root of the repository, from src/, or from the page";
+    check_lines(what_to_do, |page, _, line| {
         let mut bases = vec![root().to_owned(), root().join("src"), root().join("examples")];
         bases.push(page.with_file_name(""));
         if page.ends_with("docs/HTTP.md") {
@@ -92,7 +117,8 @@ fn docs_name_files_that_exist() {
     });
 }
 
-/// Returns whether one of the sources has a method, variant, constant or field `member` of the type `of`.
+/// Returns whether one of the sources has a method, variant, constant or field `member` of the type
+/// `of`.
 fn has_member(sources: &[(PathBuf, String)], of: &str, member: &str) -> bool {
     let is_about = |line: &str| {
         let mut words = words(line).skip_while(|word| ["pub", "super", "crate"].contains(word));
@@ -120,7 +146,9 @@ fn has_item(sources: &[(PathBuf, String)], of: &str, member: &str) -> bool {
 #[test]
 fn docs_name_types_and_members_that_exist() {
     let sources = files("src", &["rs"]);
-    check_lines(|_, _, line| {
+    let what_to_do =
+        "use the name that src/ has, or add a name of another project to FOREIGN_TYPES or FOREIGN_MODULES";
+    check_lines(what_to_do, |_, _, line| {
         let mut found = Vec::new();
         for (at, _) in line.match_indices("::") {
             let of = line[..at].rsplit(|c| !is_word(c)).next().unwrap_or_default();
@@ -143,7 +171,9 @@ fn docs_name_identifiers_and_quote_code_that_exist() {
         .into_iter()
         .flat_map(|dir| files(dir, &["rs", "py"]))
         .collect();
-    let others = || sources.iter().filter(|(path, _)| !path.ends_with("it/docs.rs")).map(|(_, text)| text);
+    let here = root().join("tests/it/docs");
+    let is_here = |path: &Path| path.starts_with(&here) || path == here.with_extension("rs");
+    let others = || sources.iter().filter(|(path, _)| !is_here(path)).map(|(_, text)| text);
     let known: HashSet<&str> =
         others().flat_map(|text| words(text)).chain(FOREIGN_NAMES.split(' ')).collect();
     let code: HashSet<&str> = others().flat_map(|text| text.lines().map(str::trim)).collect();
@@ -153,7 +183,8 @@ fn docs_name_identifiers_and_quote_code_that_exist() {
         let is_camel = word == span && word.starts_with(|c: char| c.is_ascii_uppercase()) && humps > 1;
         word.len() > 3 && (is_camel || word.contains('_') && !word.starts_with(|c: char| c.is_ascii_digit()))
     };
-    check_lines(|_, is_rust, line| {
+    let what_to_do = "use the name that the code has, quote the line as it is, or add a name of another project to FOREIGN_NAMES";
+    check_lines(what_to_do, |_, is_rust, line| {
         if is_rust {
             let is_quoted = line.trim().is_empty() || code.contains(line.trim());
             return if is_quoted { Vec::new() } else { vec![format!("no line {line}")] };
@@ -184,12 +215,14 @@ fn docs_name_flags_that_exist() {
     let known: HashSet<&str> =
         help.iter().flat_map(|help| flags(help)).chain(FOREIGN_FLAGS.split(' ')).collect();
     assert!(known.contains("--trace-only") && known.contains("--break"), "{help:?}");
-    check_lines(|_, _, line| {
+    let what_to_do = "use a flag of `oneloop --help`, or add a flag of another program to FOREIGN_FLAGS";
+    check_lines(what_to_do, |_, _, line| {
         flags(line).filter(|flag| !known.contains(flag)).map(|flag| format!("no {flag}")).collect()
     });
 }
 
-/// Returns the anchors of a page: the ids of HTML, and the headings of Markdown as GitHub makes ids of them.
+/// Returns the anchors of a page: the ids of HTML, and the headings of Markdown as GitHub makes ids
+/// of them.
 fn anchors(text: &str) -> HashSet<String> {
     let ids = text.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned);
     let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| {
@@ -201,7 +234,8 @@ fn anchors(text: &str) -> HashSet<String> {
 
 #[test]
 fn docs_link_to_what_exists() {
-    check_lines(|page, _, line| {
+    let what_to_do = "correct the path or the anchor";
+    check_lines(what_to_do, |page, _, line| {
         let links = [("](", ')'), ("href=\"", '"'), ("src=\"", '"')].into_iter().flat_map(|(before, end)| {
             line.split(before).skip(1).filter_map(move |rest| rest.split(end).next())
         });
