@@ -273,7 +273,7 @@ pub struct HeaderLines(pub Vec<HeaderRule>);
 fn header_lines(text: &str) -> Result<HeaderLines, String> {
     let lines = text.trim_end_matches('\n').split('\n');
     lines.map(HeaderRule::parse).collect::<Result<_, _>>().map(HeaderLines).map_err(|e| match e {
-        RuleError::MissingColon => "give a name, a colon and a value".into(),
+        RuleError::MissingColon => "use a name, a colon and a value".into(),
         e => e.to_string(),
     })
 }
@@ -286,18 +286,18 @@ fn time_limit(text: &str) -> Result<TimeLimit, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Ok(TimeLimit(None)),
         Ok(limit) => Ok(TimeLimit(Some(limit))),
-        Err(_) => Err("give a number and a unit, such as 10s, 250ms or 1m, or 0 for ever".into()),
+        Err(_) => Err("use a number and a unit, such as 10s, 250ms or 1m; 0 is no limit".into()),
     }
 }
 
 fn positive(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "give a number from 1".into())
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "use a number of at least 1".into())
 }
 
 fn file_name(text: &str) -> Result<String, String> {
     match text {
-        "" | "." | ".." => Err("give the name of a file".into()),
-        _ if text.contains(['/', '\0']) => Err("give a name without a path".into()),
+        "" | "." | ".." => Err("use the name of a file".into()),
+        _ if text.contains(['/', '\0']) => Err("use a file name without a path".into()),
         _ => Ok(text.to_owned()),
     }
 }

@@ -11,8 +11,7 @@ use super::{
 };
 
 /// What a client reads whose host is not allowed: on loopback that is the operator, most often.
-const HOST_REFUSAL: &str =
-    "This server does not answer to that host. Start it with --allow-host and the host's name to allow it.";
+const HOST_REFUSAL: &str = "This server does not answer requests for that host. Start it with --allow-host and the host's name to allow it.";
 
 /// Returns the configuration that the arguments ask for. `log_by_default`: the access log goes to
 /// standard output unless it is sent elsewhere.
@@ -55,7 +54,7 @@ pub fn config(cli: Cli, log_by_default: bool) -> Result<Config, Failure> {
 /// Parses the address of --udp-echo.
 pub fn udp_echo_address(address: &str) -> Result<SocketAddr, Failure> {
     address.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(|| {
-        let advice = "give it as HOST:PORT, such as 127.0.0.1:9000";
+        let advice = "use HOST:PORT, such as 127.0.0.1:9000";
         Failure::Usage(format!("'{address}' is not a valid address for --udp-echo; {advice}"))
     })
 }

@@ -41,28 +41,28 @@ impl From<StartError> for Failure {
         match error {
             StartError::Directory { dir, source } => {
                 let (dir, why) = (dir.display(), io_message(&source));
-                Failure::Usage(format!("cannot serve '{dir}': {why}; name a directory that can be read"))
+                Failure::Usage(format!("cannot serve '{dir}': {why}; use a directory that can be read"))
             }
             StartError::BasePath(path) => {
-                Failure::Usage(format!("'{path}' cannot be the --base-path; give a path such as /app"))
+                Failure::Usage(format!("'{path}' is not a valid --base-path; use a path such as /app"))
             }
             StartError::SpaFallback(name) => {
-                let advice = "name a file in the directory, such as index.html";
-                Failure::Usage(format!("'{name}' cannot be the file of --spa; {advice}"))
+                let advice = "use a file in the directory, such as index.html";
+                Failure::Usage(format!("'{name}' is not a valid file for --spa; {advice}"))
             }
             StartError::CacheControl { source, .. } => {
-                let advice = "give one such as no-cache or max-age=600";
+                let advice = "use a value such as no-cache or max-age=600";
                 Failure::Usage(format!("--cache-control: {source}; {advice}"))
             }
             StartError::AllowedHost(name) => {
-                let advice = "give a host without scheme or port, such as dev.example, or *";
+                let advice = "use a host without scheme or port, such as dev.example, or *";
                 Failure::Usage(format!("'{name}' is not a valid host for --allow-host; {advice}"))
             }
             StartError::Host { host, .. } => {
                 Failure::Usage(format!("'{host}' is not an address of this machine; try 127.0.0.1"))
             }
             StartError::Listen { address, source } => cannot_listen(address, &source),
-            StartError::Poller(source) => Failure::system("cannot make a poller", &source),
+            StartError::Poller(source) => Failure::system("cannot create a poller", &source),
             error => Failure::System(error.to_string()),
         }
     }
@@ -71,7 +71,7 @@ impl From<StartError> for Failure {
 pub fn cannot_listen(address: SocketAddr, e: &io::Error) -> Failure {
     let advice = match Errno::from_io_error(e) {
         Some(Errno::ADDRINUSE) => "; choose another port, or 0 for any free one",
-        Some(Errno::ACCESS) => "; ports below 1024 need a privilege",
+        Some(Errno::ACCESS) => "; ports below 1024 need privileges; choose a higher port",
         Some(Errno::ADDRNOTAVAIL) => "; choose an address of this machine",
         _ => "",
     };

@@ -9,7 +9,7 @@
 use std::{
     cell::RefCell,
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Write},
     os::fd::{AsFd, OwnedFd},
     rc::Rc,
     sync::{
@@ -37,12 +37,11 @@ const MAX_MESSAGE: usize = 3_000;
 /// The reading end of the log, and where its lines go.
 pub struct LogPipe {
     shared: Rc<RefCell<Shared>>,
-    /// `None` where the process has no standard error.
-    reader: Option<Rc<OwnedFd>>,
 }
 
 struct Shared {
-    reader: Option<File>,
+    /// `None` where the process has no standard error.
+    reader: Option<Rc<OwnedFd>>,
     /// The real standard error.
     writer: Option<LossyWriter>,
     dropped: Arc<AtomicU64>,
@@ -84,7 +83,7 @@ impl LogPipe {
         }));
         let dropped = Arc::new(AtomicU64::new(0));
         let inner = SimpleLogger::new().with_level(level).with_utc_timestamps();
-        let logger = PipeLogger { inner, writer, dropped: Arc::clone(&dropped) };
+        let logger = PipeLogger { inner, dropped: Arc::clone(&dropped) };
         if log::set_boxed_logger(Box::new(logger)).is_ok() {
             log::set_max_level(level);
         }
@@ -92,9 +91,8 @@ impl LogPipe {
     }
 
     fn new(reader: Option<OwnedFd>, writer: Option<LossyWriter>, dropped: Arc<AtomicU64>) -> LogPipe {
-        let polled = reader.as_ref().and_then(|reader| reader.try_clone().ok()).map(Rc::new);
-        let shared = Shared { reader: reader.map(File::from), writer, dropped, reported: 0 };
-        LogPipe { shared: Rc::new(RefCell::new(shared)), reader: polled }
+        let shared = Shared { reader: reader.map(Rc::new), writer, dropped, reported: 0 };
+        LogPipe { shared: Rc::new(RefCell::new(shared)) }
     }
 
     /// Makes the log a source of the server's loop.
@@ -102,7 +100,7 @@ impl LogPipe {
     /// # Errors
     /// The poller does not take the pipe.
     pub fn attach(&self, server: &mut HttpServer) -> io::Result<()> {
-        match &self.reader {
+        match &self.shared.borrow().reader {
             Some(reader) => {
                 server.add_priority_source("log", Rc::clone(reader), Drain(Rc::clone(&self.shared)))
             }
@@ -136,10 +134,10 @@ impl LogPipe {
 
 impl Shared {
     fn drain(&mut self) {
-        let (Some(reader), Some(writer)) = (&mut self.reader, &mut self.writer) else { return };
+        let (Some(reader), Some(writer)) = (&self.reader, &mut self.writer) else { return };
         let mut buffer = [0; 4096];
         let mut lines = Vec::new();
-        while let Ok(got @ 1..) = reader.read(&mut buffer) {
+        while let Ok(got @ 1..) = rustix::io::read(reader, &mut buffer) {
             lines.extend_from_slice(&buffer[..got]);
         }
         let dropped = self.dropped.load(Ordering::Relaxed);
@@ -164,7 +162,6 @@ impl PrioritySource for Drain {
 /// fails, because the reading end is ours and stays open.
 struct PipeLogger {
     inner: SimpleLogger,
-    writer: OwnedFd,
     dropped: Arc<AtomicU64>,
 }
 
@@ -178,7 +175,7 @@ impl Log for PipeLogger {
             return;
         }
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let has_room = poll(&mut [PollFd::new(&self.writer, PollFlags::OUT)], Some(&now));
+        let has_room = poll(&mut [PollFd::new(&io::stderr(), PollFlags::OUT)], Some(&now));
         if !has_room.is_ok_and(|ready| ready > 0) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;

@@ -24,14 +24,14 @@ pub fn stepper(trace: &TraceArgs) -> Result<Option<Stepper>, Failure> {
     if let Some(path) = &trace.step_script {
         let script = fs::read_to_string(path).map_err(|e| {
             let (path, why) = (path.display(), io_message(&e));
-            Failure::Usage(format!("cannot read '{path}' for --step-script: {why}; name a file of commands"))
+            Failure::Usage(format!("cannot read '{path}' for --step-script: {why}; use a file of commands"))
         })?;
         return Stepper::from_script(&script).map(Some).map_err(|e| no_signals(&e));
     }
     if !trace.step {
         return Ok(None);
     }
-    let advice = "--step asks at a terminal, and standard input is none; try --step-script FILE";
+    let advice = "--step needs a terminal on standard input; use --step-script FILE";
     let terminal = io::stdin().as_fd().try_clone_to_owned().ok().filter(|stdin| stdin.is_terminal());
     let terminal = terminal.ok_or_else(|| Failure::Usage(advice.into()))?;
     Stepper::from_terminal(terminal).map(Some).map_err(|e| no_signals(&e))
@@ -49,8 +49,8 @@ pub fn attach(
         // It stops the loop for as long as somebody looks, and shows what clients send.
         let is_local = |address: &&SocketAddr| address.ip().to_canonical().is_loopback();
         if let Some(wide) = server.addresses().iter().chain(&udp_address).find(|at| !is_local(at)) {
-            let advice = "only what this machine alone can reach is stepped; leave out --bind";
-            return Err(Failure::Usage(format!("{wide} is open to others: {advice}")));
+            let advice = "stepping works on loopback only; leave out --bind";
+            return Err(Failure::Usage(format!("{wide} is reachable from other machines: {advice}")));
         }
         let cannot = |e: io::Error| Failure::system("cannot poll the terminal", &e);
         if let Some(terminal) = stepper.terminal().map_err(cannot)? {

@@ -56,7 +56,7 @@ impl EventLoop {
                     return self.pause_accept(key, id, Some(RETRY_ACCEPT));
                 }
                 // A peer that was gone before it was accepted: accept(2), "Error handling".
-                Err(e) => log::debug!("{id}: a connection was lost before it was accepted: {e}"),
+                Err(e) => log::debug!("{id}: the connection was lost before it was accepted: {e}"),
             }
         }
         self.carry_over(key);
@@ -71,7 +71,7 @@ impl EventLoop {
                 self.timers.set(key, deadline);
                 self.trace_accept(listener, key, peer);
             }
-            Err(e) => log::warn!("cannot poll a connection: {e}"),
+            Err(e) => log::warn!("cannot poll a connection: {e}; closing it"),
         }
     }
 
@@ -95,7 +95,7 @@ impl EventLoop {
     /// Warns the operator that the system gives no more, but not at each of the many tries.
     fn warn_exhausted(&mut self, e: &io::Error) {
         if self.timers.is_warning_due(WARN_INTERVAL) {
-            log::warn!("cannot accept connections: {e}; they wait in the backlog, and are tried again soon");
+            log::warn!("cannot accept connections: {e}; retrying soon, they wait in the backlog");
         }
     }
 }

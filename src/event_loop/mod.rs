@@ -209,7 +209,7 @@ impl EventLoop {
             Ok(false) => {}
             Ok(true) => self.observers.trace(id, || if writable { Step::Armed } else { Step::Disarmed }),
             Err(e) => {
-                log::warn!("{id}: cannot change what the poller waits for: {e}");
+                log::warn!("{id}: cannot change the poller's interest: {e}; closing it");
                 self.close(key, CloseReason::Limit);
             }
         }

@@ -56,7 +56,7 @@ impl fmt::Display for StartError {
             StartError::AllowedHost(host) => write!(f, "'{host}' is not a valid host"),
             StartError::Host { host, .. } => write!(f, "'{host}' has no address"),
             StartError::Listen { address, .. } => write!(f, "cannot listen on {address}"),
-            StartError::Poller(_) => f.write_str("cannot make a poller"),
+            StartError::Poller(_) => f.write_str("cannot create a poller"),
         }
     }
 }

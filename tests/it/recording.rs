@@ -366,7 +366,7 @@ fn what_cannot_be_written_ends_the_recording_and_not_the_server() {
     assert!(server.exit().success());
     let mut told = String::new();
     server.stderr().read_to_string(&mut told).expect("its standard error");
-    assert_eq!(told.matches("the recording ends").count(), 1, "{told}");
+    assert_eq!(told.matches("cannot write the recording").count(), 1, "{told}");
 }
 
 #[test]

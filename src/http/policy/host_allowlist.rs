@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::http::{Refusal, Status, request::authority::Authority};
 
-const MISDIRECTED: &str = "This server does not answer to that host.";
+const MISDIRECTED: &str = "This server does not answer requests for that host.";
 
 /// The hosts that requests may be for.
 #[derive(Debug)]

@@ -49,7 +49,7 @@ impl<'a> Authority<'a> {
         match rest.split_first() {
             None => Ok(Authority { host, port: None }),
             Some((b':', port)) => Ok(Authority { host, port: Some(port) }),
-            Some(_) => Err(Refusal::bad("The host has something behind its bracket.")),
+            Some(_) => Err(Refusal::bad("The host has text after its closing bracket.")),
         }
     }
 }
@@ -61,7 +61,7 @@ fn check_ip_literal(literal: &[u8]) -> Result<(), Refusal> {
         .ok()
         .and_then(|text| text.parse::<Ipv6Addr>().ok())
         .map(drop)
-        .ok_or(Refusal::bad("The host in brackets is no IPv6 address."))
+        .ok_or(Refusal::bad("The host in brackets is not an IPv6 address."))
 }
 
 /// Checks a `reg-name`: unreserved characters, sub-delims and well-formed percent-encoding.
@@ -73,8 +73,8 @@ fn check_name(name: &[u8]) -> Result<(), Refusal> {
             b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b','
             | b';' | b'=' => after,
             b'%' if after.len() >= 2 && after[..2].iter().all(u8::is_ascii_hexdigit) => &after[2..],
-            b'@' => return Err(Refusal::bad("The host must not name a user.")),
-            _ => return Err(Refusal::bad("The host has a character that no host has.")),
+            b'@' => return Err(Refusal::bad("The host must not contain user information.")),
+            _ => return Err(Refusal::bad("The host has an invalid character.")),
         };
     }
     Ok(())
@@ -89,7 +89,7 @@ fn check_port(digits: &[u8]) -> Result<(), Refusal> {
     if only_digits && port <= u32::from(u16::MAX) {
         Ok(())
     } else {
-        Err(Refusal::bad("The host's port is not a port."))
+        Err(Refusal::bad("The port is not valid."))
     }
 }
 

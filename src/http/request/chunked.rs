@@ -4,8 +4,8 @@
 
 use crate::http::{MAX_FIELDS, Refusal};
 
-const BAD_SIZE: Refusal = Refusal::bad("A chunk's size is not a hexadecimal number.");
-const BAD_END: Refusal = Refusal::bad("A chunk does not end where its size says.");
+const BAD_SIZE: Refusal = Refusal::bad("A chunk size is not a hexadecimal number.");
+const BAD_END: Refusal = Refusal::bad("A chunk does not match its size.");
 const BAD_LINE: Refusal = Refusal::bad("A line of the chunked body is malformed.");
 
 /// The length of a chunked body in bytes, framing and trailers included.

@@ -66,7 +66,7 @@ impl<'a> HeaderFields<'a> {
     /// length in bytes; `None`: they are not complete.
     pub fn read(&mut self, input: &'a [u8], at_most: usize) -> Result<Option<usize>, Refusal> {
         const TOO_LARGE: Refusal =
-            Refusal::closing(Status::RequestHeaderFieldsTooLarge, "The request's head is too large.");
+            Refusal::closing(Status::RequestHeaderFieldsTooLarge, "The request header is too large.");
         // Nothing beyond the bound is parsed, so that the answer does not depend on how the input
         // was split into reads.
         let within = &input[..input.len().min(at_most)];
@@ -85,9 +85,9 @@ impl<'a> HeaderFields<'a> {
             Ok(httparse::Status::Partial) => return Ok(None),
             Err(httparse::Error::TooManyHeaders) => return Err(TOO_LARGE),
             Err(httparse::Error::HeaderValue) => {
-                return Err(Refusal::bad("A field has a control character."));
+                return Err(Refusal::bad("A header field has a control character."));
             }
-            Err(_) => return Err(Refusal::bad("A field line is not a name, a colon and a value.")),
+            Err(_) => return Err(Refusal::bad("A header line is not a name, a colon and a value.")),
         };
         if has_bare_lf(&input[..len], lines) {
             return Err(Refusal::bad("A line ends without a carriage return."));
@@ -101,11 +101,11 @@ impl<'a> HeaderFields<'a> {
     fn apply(&mut self, name: &str, value: &'a [u8]) -> Result<(), Refusal> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         if is("host") {
-            once(&mut self.host, value, "There is more than one Host.")
+            once(&mut self.host, value, "The request has more than one Host.")
         } else if is("content-length") {
-            once(&mut self.content_length, value, "There is more than one Content-Length.")
+            once(&mut self.content_length, value, "The request has more than one Content-Length.")
         } else if is("transfer-encoding") {
-            once(&mut self.transfer_encoding, value, "There is more than one Transfer-Encoding.")
+            once(&mut self.transfer_encoding, value, "The request has more than one Transfer-Encoding.")
         } else {
             if is("connection") {
                 for option in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
@@ -148,13 +148,13 @@ impl<'a> HeaderFields<'a> {
             (None, None) => Ok(Framing::Length(0)),
             (None, Some(digits)) => content_length(digits).map(Framing::Length),
             (Some(_), Some(_)) => {
-                Err(Refusal::bad("Both Content-Length and Transfer-Encoding say where it ends."))
+                Err(Refusal::bad("The request has both Content-Length and Transfer-Encoding."))
             }
             (Some(_), None) if version == Version::Http10 => {
                 Err(Refusal::bad("HTTP/1.0 has no Transfer-Encoding."))
             }
             (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
-            (Some(_), None) => Err(Refusal::bad("The Transfer-Encoding is not just chunked.")),
+            (Some(_), None) => Err(Refusal::bad("The only supported Transfer-Encoding is chunked.")),
         }
     }
 
@@ -166,7 +166,7 @@ impl<'a> HeaderFields<'a> {
         match self.host {
             Some(host) => Authority::parse(host).map(Some),
             None if version == Version::Http10 => Ok(None),
-            None => Err(Refusal::bad("There is no Host.")),
+            None => Err(Refusal::bad("The request has no Host.")),
         }
     }
 

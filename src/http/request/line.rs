@@ -34,7 +34,7 @@ fn may_begin_with_method(input: &[u8]) -> bool {
 /// # Errors
 /// 400, or 505 for a version that is not HTTP/1.
 pub fn split_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Refusal> {
-    const BAD: Refusal = Refusal::bad("The request line is not a method, an address and a version.");
+    const BAD: Refusal = Refusal::bad("The request line is not a method, a URL and a version.");
     // Split at both ends: what is between is checked as the target. The first arm is the usual one.
     let (rest, other_version) = match line.strip_suffix(b" HTTP/1.1") {
         Some(rest) => (rest, None),
@@ -49,7 +49,7 @@ pub fn split_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Refusal> {
         return Err(Refusal::bad("The method is not a token."));
     }
     if target.is_empty() {
-        return Err(Refusal::bad("There is no address between two single spaces."));
+        return Err(Refusal::bad("The request line has no URL."));
     }
     Ok((method, target, other_version.map_or(Ok(Version::Http11), parse_version)?))
 }
@@ -61,7 +61,7 @@ fn parse_version(version: &[u8]) -> Result<Version, Refusal> {
         [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
             Err(Refusal::closing(Status::HttpVersionNotSupported, "The server speaks HTTP/1.1 and 1.0."))
         }
-        _ => Err(Refusal::bad("The request line does not end in a version of HTTP.")),
+        _ => Err(Refusal::bad("The request line does not end in an HTTP version.")),
     }
 }
 

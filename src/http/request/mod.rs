@@ -125,7 +125,10 @@ impl<'a> Request<'a> {
         match self.info.method {
             Method::Get | Method::Head | Method::Options => {}
             Method::Unsupported => {
-                return Err(Refusal::new(Status::MethodNotAllowed, "Files here can only be read."));
+                return Err(Refusal::new(
+                    Status::MethodNotAllowed,
+                    "This server only serves files: use GET or HEAD.",
+                ));
             }
             Method::Connect => {
                 return Err(Refusal::closing(Status::MethodNotAllowed, "This server is not a proxy."));
@@ -135,10 +138,13 @@ impl<'a> Request<'a> {
             }
         }
         if self.body == RequestBody::TooLarge {
-            return Err(Refusal::closing(Status::ContentTooLarge, "The request's body is too long."));
+            return Err(Refusal::closing(Status::ContentTooLarge, "The request body is too large."));
         }
         if self.fields.unmet_expectation {
-            return Err(Refusal::new(Status::ExpectationFailed, "The server cannot do what is expected."));
+            return Err(Refusal::new(
+                Status::ExpectationFailed,
+                "The server does not support this expectation.",
+            ));
         }
         match self.target {
             Target::Path { path, is_encoded, .. } if self.info.method != Method::Options => {
@@ -231,7 +237,8 @@ mod tests {
 
     #[test]
     fn what_is_asked_for() {
-        let not_for_files = Err(Refusal::new(Status::MethodNotAllowed, "Files here can only be read."));
+        let not_for_files =
+            Err(Refusal::new(Status::MethodNotAllowed, "This server only serves files: use GET or HEAD."));
         let table: &[(&str, Result<&str, u16>)] = &[
             ("GET /a", Ok("a")),
             ("HEAD /a/?q", Ok("a/")),

@@ -67,9 +67,9 @@ fn scan(target: &[u8]) -> Result<(Option<usize>, bool), Refusal> {
     }
     for byte in target {
         match byte {
-            b'#' => return Err(Refusal::bad("The address has a fragment, which is not for servers.")),
+            b'#' => return Err(Refusal::bad("The URL has a fragment, which clients must not send.")),
             b'!'..=b'~' => {}
-            _ => return Err(Refusal::bad("The address has a byte that must be percent-encoded.")),
+            _ => return Err(Refusal::bad("The URL has a byte that must be percent-encoded.")),
         }
     }
     Ok((memchr::memchr(b'?', target), is_encoded))
@@ -82,7 +82,7 @@ fn absolute(target: &[u8], query_at: Option<usize>, is_encoded: bool) -> Result<
     let is_http =
         before[..scheme].eq_ignore_ascii_case(b"http") || before[..scheme].eq_ignore_ascii_case(b"https");
     let rest = before[scheme..].strip_prefix(b"://").filter(|_| is_http);
-    let rest = rest.ok_or(Refusal::bad("The address must be a path, or begin with http://."))?;
+    let rest = rest.ok_or(Refusal::bad("The URL must be a path or begin with http://."))?;
     let (host, path) = rest.split_at(memchr::memchr(b'/', rest).unwrap_or(rest.len()));
     let authority = Some(Authority::parse(host)?);
     Ok(Target::Path { authority, path, query, is_encoded })
@@ -116,7 +116,7 @@ fn decode(path: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
         match rest.get(percent + 1..percent + 3) {
             Some(b"2F" | b"2f") => return Err(Refusal::NOT_FOUND),
             Some(hex) if hex.iter().all(u8::is_ascii_hexdigit) => rest = &rest[percent + 3..],
-            _ => return Err(Refusal::bad("The address has a percent sign without two hexadecimal digits.")),
+            _ => return Err(Refusal::bad("The URL has a percent sign without two hexadecimal digits.")),
         }
     }
     Ok(percent_decode(path).into())

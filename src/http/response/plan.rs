@@ -54,7 +54,7 @@ pub enum ResponseBody {
 }
 
 const CHANGED: Refusal =
-    Refusal::new(Status::PreconditionFailed, "The file is not the version that the request names.");
+    Refusal::new(Status::PreconditionFailed, "The file does not meet the request's precondition.");
 
 impl<'a> Plan<'a> {
     /// Plans the response to a request for a file: whole, in part, or not at all where the client's

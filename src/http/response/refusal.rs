@@ -34,10 +34,11 @@ impl Refusal {
     }
 
     /// Nothing is there, or nothing that may be seen.
-    pub const NOT_FOUND: Refusal = Refusal::new(Status::NotFound, "There is nothing at this address.");
-    pub const FORBIDDEN: Refusal = Refusal::new(Status::Forbidden, "The server may not read this file.");
+    pub const NOT_FOUND: Refusal = Refusal::new(Status::NotFound, "There is nothing at this URL.");
+    pub const FORBIDDEN: Refusal =
+        Refusal::new(Status::Forbidden, "The server has no permission to read this file.");
     pub const NOT_ACCEPTABLE: Refusal =
-        Refusal::new(Status::NotAcceptable, "The file is not there in any coding that the request accepts.");
+        Refusal::new(Status::NotAcceptable, "The file has no content coding that the request accepts.");
     pub const BUSY: Refusal =
         Refusal::new(Status::ServiceUnavailable, "The server is busy; please try again in a moment.");
     pub const BROKEN: Refusal =

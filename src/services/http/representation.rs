@@ -47,7 +47,7 @@ impl From<Error> for Refusal {
             Error::Forbidden => Refusal::FORBIDDEN,
             Error::Busy => Refusal::BUSY,
             Error::TooLarge => {
-                Refusal::new(Status::InternalServerError, "This directory holds too many files to be listed.")
+                Refusal::new(Status::InternalServerError, "This directory has too many files to list.")
             }
             Error::Io(_) => Refusal::BROKEN,
         }

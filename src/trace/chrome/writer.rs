@@ -197,7 +197,7 @@ impl TraceWriter {
     fn write(&mut self, act: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) {
         let Some(file) = &mut self.file else { return };
         if let Err(e) = act(file) {
-            log::warn!("the recording ends: cannot write it: {e}");
+            log::warn!("cannot write the recording: {e}; it ends here");
             // A writer that is dropped whole would try to write once more.
             drop(self.file.take().map(BufWriter::into_parts));
         }
