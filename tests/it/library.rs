@@ -220,8 +220,8 @@ fn library_stop_on_drop_ends_serve_forever_with_its_scope() {
     assert_ends(thread);
 }
 
-/// A configuration that cannot start: how to make it (a port is taken), its error, what the error says,
-/// and what its source says, if there is one.
+/// A configuration that cannot start: how to make it (a port is taken), its error, what the error
+/// says, and what its source says, if there is one.
 type Mistake = (fn(&mut Config, u16), fn(&StartError) -> bool, &'static str, Option<&'static str>);
 
 const MISTAKES: [Mistake; 7] = [

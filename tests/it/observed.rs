@@ -1,8 +1,8 @@
 //! Observers change nothing: the same bytes from the same clients get the same responses in the
 //! same turns, whether the loop is observed or not.
 //!
-//! Each scene plays twice, on two servers in this process whose clocks stand at the same time: one
-//! server has a narrator that writes down every byte, into a socket that is not read, and a
+//! Each scenario runs twice, on two servers in this process whose clocks stand at the same time:
+//! one server has a narrator that writes down every byte, into a socket that is not read, and a
 //! recorder; the other has neither.
 
 use std::{
@@ -43,7 +43,7 @@ impl std::fmt::Debug for Got {
 type Event = (u64, usize, Got);
 
 /// A server and its clients, which read after each turn what the turn has sent.
-struct Stage {
+struct Driver {
     rig: Rig,
     udp: UdpSocket,
     clients: Vec<Client>,
@@ -62,8 +62,8 @@ struct Client {
 /// The number that stands for the client of the datagram socket.
 const UDP: usize = usize::MAX;
 
-impl Stage {
-    fn new(site: &Site, time: SystemTime, is_observed: bool) -> Stage {
+impl Driver {
+    fn new(site: &Site, time: SystemTime, is_observed: bool) -> Driver {
         let mut config = Rig::config(site);
         config.listing = true;
         let mut rig = Rig::at(time, config);
@@ -79,7 +79,7 @@ impl Stage {
         udp.connect(socket.local_addr().expect("its address")).expect("connect");
         udp.set_nonblocking(true).expect("set non-blocking");
         rig.server.add_udp(socket, Echo).expect("add it");
-        Stage { rig, udp, clients: Vec::new(), turn: 0, log: Vec::new(), _narration: narration }
+        Driver { rig, udp, clients: Vec::new(), turn: 0, log: Vec::new(), _narration: narration }
     }
 
     /// Opens a connection that reads all that comes. Returns its number.
@@ -160,103 +160,103 @@ impl Client {
     }
 }
 
-/// What clients do: the name of the scene, and the scene.
-type Scene = (&'static str, fn(&mut Stage));
+/// What clients do: the name of the scenario, and the scenario.
+type Scenario = (&'static str, fn(&mut Driver));
 
-const SCENES: [Scene; 11] = [
-    ("a pipeline of one request", |stage| {
-        let client = stage.connect();
-        stage.send(client, get("/hello.txt").repeat(300));
-        stage.settle();
+const SCENARIOS: [Scenario; 11] = [
+    ("a pipeline of one request", |driver| {
+        let client = driver.connect();
+        driver.send(client, get("/hello.txt").repeat(300));
+        driver.settle();
     }),
-    ("a pipeline of different requests", |stage| {
-        let client = stage.connect();
+    ("a pipeline of different requests", |driver| {
+        let client = driver.connect();
         let rest = "HEAD /docs/ HTTP/1.1\r\nHost: a\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n";
         let all = [get("/hello.txt"), get("/docs"), get("/missing"), get("/"), rest.to_owned()].concat();
-        stage.send(client, all.repeat(60));
-        stage.settle();
+        driver.send(client, all.repeat(60));
+        driver.settle();
     }),
-    ("ranges and multipart ranges", |stage| {
-        let client = stage.connect();
+    ("ranges and multipart ranges", |driver| {
+        let client = driver.connect();
         for set in ["5-9", "-1", "9-5", "0-9,100-199,-5", "0-99999,1000000-2000000,3000000-", "99999999-"] {
             for path in ["/hello.txt", "/large.bin"] {
-                stage.send(client, format!("GET {path} HTTP/1.1\r\nHost: a\r\nRange: bytes={set}\r\n\r\n"));
+                driver.send(client, format!("GET {path} HTTP/1.1\r\nHost: a\r\nRange: bytes={set}\r\n\r\n"));
             }
         }
-        stage.settle();
+        driver.settle();
     }),
-    ("listings as HTML, as JSON and for HTTP/1.0", |stage| {
-        let (first, second) = (stage.connect(), stage.connect());
-        stage.send(first, get("/crowd/"));
-        stage.send(first, "GET /crowd/?sort=size HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\n\r\n");
-        stage.send(second, "GET /crowd/ HTTP/1.0\r\n\r\n");
-        stage.settle();
+    ("listings as HTML, as JSON and for HTTP/1.0", |driver| {
+        let (first, second) = (driver.connect(), driver.connect());
+        driver.send(first, get("/crowd/"));
+        driver.send(first, "GET /crowd/?sort=size HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\n\r\n");
+        driver.send(second, "GET /crowd/ HTTP/1.0\r\n\r\n");
+        driver.settle();
     }),
-    ("a refusal in the middle of a pipeline", |stage| {
-        let client = stage.connect();
-        stage.send(client, get("/hello.txt").repeat(70) + "nonsense\r\n\r\n" + &get("/").repeat(70));
-        stage.settle();
-        stage.advance(2);
-        stage.settle();
+    ("a refusal in the middle of a pipeline", |driver| {
+        let client = driver.connect();
+        driver.send(client, get("/hello.txt").repeat(70) + "nonsense\r\n\r\n" + &get("/").repeat(70));
+        driver.settle();
+        driver.advance(2);
+        driver.settle();
     }),
-    ("a body that is too long", |stage| {
-        let client = stage.connect();
-        stage.send(client, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\nsome of it");
-        stage.settle();
-        stage.send(client, "more of it");
-        stage.settle();
+    ("a body that is too long", |driver| {
+        let client = driver.connect();
+        driver.send(client, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\nsome of it");
+        driver.settle();
+        driver.send(client, "more of it");
+        driver.settle();
     }),
-    ("a slow reader of a large file, and another client", |stage| {
-        let slow = stage.connect_slow(16 << 10);
-        stage.send(slow, get("/large.bin") + &get("/hello.txt"));
-        let other = stage.connect();
-        stage.send(other, get("/hello.txt"));
-        stage.settle();
-        stage.advance(29);
-        stage.settle();
+    ("a slow reader of a large file, and another client", |driver| {
+        let slow = driver.connect_slow(16 << 10);
+        driver.send(slow, get("/large.bin") + &get("/hello.txt"));
+        let other = driver.connect();
+        driver.send(other, get("/hello.txt"));
+        driver.settle();
+        driver.advance(29);
+        driver.settle();
     }),
-    ("clients that close their side", |stage| {
-        let clients = [stage.connect(), stage.connect(), stage.connect()];
-        stage.send(clients[0], get("/hello.txt").repeat(3));
-        stage.send(clients[1], get("/large.bin") + "GET /hel");
-        clients.iter().for_each(|client| stage.half_close(*client));
-        stage.settle();
+    ("clients that close their side", |driver| {
+        let clients = [driver.connect(), driver.connect(), driver.connect()];
+        driver.send(clients[0], get("/hello.txt").repeat(3));
+        driver.send(clients[1], get("/large.bin") + "GET /hel");
+        clients.iter().for_each(|client| driver.half_close(*client));
+        driver.settle();
     }),
-    ("a slow head that times out", |stage| {
-        let client = stage.connect();
+    ("a slow head that times out", |driver| {
+        let client = driver.connect();
         for piece in ["GET / HT", "TP/1.1\r\n", "Host: "] {
-            stage.send(client, piece);
-            stage.settle();
-            stage.advance(4);
-            stage.settle();
+            driver.send(client, piece);
+            driver.settle();
+            driver.advance(4);
+            driver.settle();
         }
-        stage.advance(2);
-        stage.settle();
+        driver.advance(2);
+        driver.settle();
     }),
-    ("clients that are silent or idle", |stage| {
-        let (_silent, idle) = (stage.connect(), stage.connect());
-        stage.send(idle, get("/"));
+    ("clients that are silent or idle", |driver| {
+        let (_silent, idle) = (driver.connect(), driver.connect());
+        driver.send(idle, get("/"));
         for _ in 0..7 {
-            stage.settle();
-            stage.advance(10);
+            driver.settle();
+            driver.advance(10);
         }
-        stage.settle();
+        driver.settle();
     }),
-    ("datagrams beside requests", |stage| {
-        let client = stage.connect();
+    ("datagrams beside requests", |driver| {
+        let client = driver.connect();
         for i in 0..100 {
-            stage.udp.send(format!("datagram {i}").as_bytes()).expect("send");
+            driver.udp.send(format!("datagram {i}").as_bytes()).expect("send");
         }
-        stage.send(client, get("/hello.txt"));
-        stage.settle();
+        driver.send(client, get("/hello.txt"));
+        driver.settle();
     }),
 ];
 
-/// Plays `scene`, and returns what the clients got and when.
-fn play(scene: fn(&mut Stage), site: &Site, time: SystemTime, is_observed: bool) -> Vec<Event> {
-    let mut stage = Stage::new(site, time, is_observed);
-    scene(&mut stage);
-    stage.log
+/// Runs `scenario`, and returns what the clients got and when.
+fn run(scenario: fn(&mut Driver), site: &Site, time: SystemTime, is_observed: bool) -> Vec<Event> {
+    let mut driver = Driver::new(site, time, is_observed);
+    scenario(&mut driver);
+    driver.log
 }
 
 #[test]
@@ -265,15 +265,15 @@ fn observed_server_sends_the_same_bytes_in_the_same_turns() {
     site.write("large.bin", pattern(LARGE));
     site.crowd("crowd", (0..3000).map(|i| format!("{i:04}<&>")));
     let time = SystemTime::now() + Duration::from_secs(60);
-    let scenes = SCENES.map(|(name, _)| name).into_iter().enumerate();
-    each(scenes, |&(number, name)| {
-        let scene = SCENES[number].1;
-        let play = |is_observed| play(scene, &site, time, is_observed);
+    let scenarios = SCENARIOS.map(|(name, _)| name).into_iter().enumerate();
+    each(scenarios, |&(number, name)| {
+        let scenario = SCENARIOS[number].1;
+        let run = |is_observed| run(scenario, &site, time, is_observed);
         // On a busy machine the kernel may hand a segment over a turn later. A difference that
         // counts comes each time.
-        let mut plays = (0..5).map(|_| (play(false), play(true)));
-        let Some((plain, _)) = plays.find(|(plain, observed)| plain == observed) else {
-            let (plain, observed) = (play(false), play(true));
+        let mut runs = (0..5).map(|_| (run(false), run(true)));
+        let Some((plain, _)) = runs.find(|(plain, observed)| plain == observed) else {
+            let (plain, observed) = (run(false), run(true));
             let same = plain.iter().zip(&observed).take_while(|(a, b)| a == b).count();
             panic!("{name}: {:?} but observed {:?}", plain.get(same), observed.get(same));
         };

@@ -17,7 +17,7 @@ use serde_json::Value;
 #[test]
 fn listing_ends_visibly_in_every_version() {
     let site = Site::new();
-    (0..2000).for_each(|i| site.write(format!("many/{i}"), ""));
+    site.crowd("many", (0..2000).map(|i| i.to_string()));
     let server = Server::with(&site, &["--listing"]);
     let mut client = server.connect();
     // The connection is kept, and what is behind a listing is answered behind it.

@@ -151,9 +151,7 @@ impl Logging {
 /// `hello.txt`, `folder/` to be listed, and `big`, which is [`BIG`] and takes no room.
 pub fn site() -> Site {
     let site = Site::new();
-    for i in 0..500 {
-        site.write(format!("folder/a file with the number {i}"), "");
-    }
+    site.crowd("folder", (0..500).map(|i| format!("a file with the number {i}")));
     site.sparse("big", BIG);
     site
 }

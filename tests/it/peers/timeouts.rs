@@ -176,9 +176,9 @@ fn timeout_of_a_thousand_connections_at_once() {
     let server =
         Server::with(&site, &["--head-timeout", "1s", "--idle-timeout", "1s", "--max-connections", "2000"]);
     let before = server.sockets();
-    let mut busy = kept_alive(&server);
     let mut idle: Vec<Client> =
         (0..1000).map(|i| if i % 2 == 0 { server.connect() } else { kept_alive(&server) }).collect();
+    let mut busy = kept_alive(&server);
     eventually("they expire", || {
         busy.send(get("/hello.txt"));
         assert_eq!(busy.response().text(), "hello\n"); // and the busy one is not taken for one of them
