@@ -7,11 +7,10 @@ use super::{assert_none, files, markdown, name, root};
 
 const COLUMNS: usize = 100;
 /// The README is a first screen and a tour. The rest belongs to `docs`.
-const README_LINES: usize = 260;
+const README_LINES: usize = 200;
 /// Files and folders that are not wrapped yet, to be removed from here one by one.
 const NOT_YET: &[&str] = &[
     "CHANGELOG.md",
-    "README.md",
     "docs/HTTP.md",
     "docs/LOOP.md",
     "docs/PERFORMANCE.md",
