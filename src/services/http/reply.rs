@@ -1,4 +1,4 @@
-//! One reply: from a request to a response in the outbox, or to what is left to make of it.
+//! One reply: from a parsed request to a response in the outbox, or to a response in progress.
 
 use std::{rc::Rc, time::Instant};
 
@@ -20,34 +20,36 @@ use crate::{
     site_path::SitePath,
 };
 
-/// What a reply leads to.
+/// The result of a reply.
 #[must_use]
 pub enum Outcome {
-    /// The response is in the outbox; the connection ends with it for this reason.
+    /// The response is in the outbox. The connection closes after it if there is a reason.
     Complete(Option<CloseReason>),
+    /// The directory is not read completely.
     Gathering(Box<PendingListing>),
+    /// The body is not completely in the outbox.
     Streaming(Box<StreamingResponse>),
 }
 
-/// What a validated request asks for.
+/// What a validated request asks for: a resource, or the allowed methods.
 enum Asked<'a> {
     For(Destination<'a>),
     Options,
 }
 
-/// Everything that the steps of one reply need.
+/// One reply in progress: the request, and where the response goes.
 pub struct Reply<'c, 'x> {
     pub http: &'c HttpService,
     pub entries: Option<&'c mut PendingEntries>,
     pub request: RequestInfo<'c>,
-    /// When the request had come.
+    /// When the request was received.
     pub since: Instant,
     pub out: &'c mut Outbox,
     pub cx: &'c mut Context<'x>,
 }
 
 impl<'c> Reply<'c, '_> {
-    /// Responds to a request that was parsed.
+    /// Responds to a parsed request.
     pub fn respond(mut self, request: &Request<'_>) -> Outcome {
         let policy = &self.http.policy;
         match self.look_up(request) {
@@ -69,7 +71,7 @@ impl<'c> Reply<'c, '_> {
         }
     }
 
-    /// Resolves the request, and traces how long the file system took.
+    /// Resolves the request, and reports to observers how long the file system took.
     fn look_up<'a>(&mut self, request: &Request<'a>) -> Result<Asked<'a>, Refusal> {
         let since = self.cx.is_traced().then(|| self.cx.clock.precise_now());
         let found = self.resolve(request);
@@ -80,13 +82,15 @@ impl<'c> Reply<'c, '_> {
         found
     }
 
+    /// Checks the host and the request, and finds what its path leads to.
     fn resolve<'a>(&self, request: &Request<'a>) -> Result<Asked<'a>, Refusal> {
         let (http, clock) = (self.http, self.cx.clock);
         http.hosts.check(request.host)?;
         let destination = match request.validate() {
             Ok(RequestKind::Options) => return Ok(Asked::Options),
             Ok(RequestKind::Path(path)) => http.resolver.resolve(path, request, clock)?,
-            // No file can be there, but an application may have a URL such as /item/a%2Fb.
+            // No file can have this path, but a single-page application may have a URL such as
+            // /item/a%2Fb.
             Err(Refusal::NOT_FOUND) if request.path().starts_with(http.base().as_bytes()) => {
                 http.resolver.spa_fallback(request, clock)?
             }
@@ -95,7 +99,7 @@ impl<'c> Reply<'c, '_> {
         Ok(Asked::For(destination))
     }
 
-    /// Refuses the request, with the site's own page for a missing file if it has one.
+    /// Refuses the request. For a 404, sends the site's own page if it has one.
     pub fn refuse(self, refusal: Refusal) -> Outcome {
         let resolver = &self.http.resolver;
         let is_missing = refusal.status == Status::NotFound;
@@ -107,7 +111,7 @@ impl<'c> Reply<'c, '_> {
         self.send(plan, page.as_ref())
     }
 
-    /// Puts the response into the outbox, or its beginning.
+    /// Puts the head and the body into the outbox. Several ranges are put piece by piece.
     fn send(mut self, mut plan: Plan<'_>, file: Option<&Rc<StaticFile>>) -> Outcome {
         let ends = self.write_head(&mut plan);
         match (plan.body, file) {
@@ -121,7 +125,7 @@ impl<'c> Reply<'c, '_> {
         finish(self.entries, ends, self.out)
     }
 
-    /// Begins to list the directory at `path`.
+    /// Begins a listing of the directory at `path`.
     fn list(self, request: &Request<'_>, path: SitePath<'_>) -> Outcome {
         if let Some(plan) = Plan::instead_of_listing(request) {
             return self.send(plan, None);
@@ -142,7 +146,7 @@ impl<'c> Reply<'c, '_> {
         Box::new(pending).resume(self.http, self.entries, self.out, self.cx)
     }
 
-    /// Sends a listing whose rows are gathered.
+    /// Begins to send a listing whose rows are complete.
     fn send_listing(mut self, builder: Box<ListingBuilder>) -> Outcome {
         let mut plan = Plan::listing(&self.request, builder.media_type());
         let ends = self.write_head(&mut plan);
@@ -153,13 +157,13 @@ impl<'c> Reply<'c, '_> {
         Box::new(StreamingResponse { body, ends }).put(self.entries, self.out, self.cx)
     }
 
-    /// Puts the head into the outbox, and the body if it is an error page of ours. Returns why the
-    /// connection ends with this response, if it does; `plan` says so then.
+    /// Puts the head into the outbox, and the body if it is a built-in error page. Returns the
+    /// close reason if the connection ends with this response, and makes the head say so.
     fn write_head(&mut self, plan: &mut Plan<'_>) -> Option<CloseReason> {
         let ends = match plan.persists() {
             true if self.cx.draining => Some(CloseReason::Shutdown),
             true => None,
-            // What follows the request is not parsed, and may still be coming.
+            // The rest of the request is not parsed, and may still be arriving.
             false if plan.is_refused() => Some(CloseReason::BadRequest),
             false => Some(CloseReason::Done),
         };
@@ -180,7 +184,7 @@ impl<'c> Reply<'c, '_> {
     }
 }
 
-/// Notes that the response is in the outbox, down to its last byte.
+/// Records that the response is completely in the outbox.
 fn finish(entries: Option<&mut PendingEntries>, ends: Option<CloseReason>, out: &Outbox) -> Outcome {
     if let Some(entries) = entries {
         entries.end(out.position());
@@ -188,7 +192,8 @@ fn finish(entries: Option<&mut PendingEntries>, ends: Option<CloseReason>, out: 
     Outcome::Complete(ends)
 }
 
-/// A listing whose rows are not all gathered. The request it answers is gone from the input.
+/// A listing whose directory is not read completely. It owns a copy of the request, whose bytes are
+/// no longer in the input.
 pub struct PendingListing {
     builder: Box<ListingBuilder>,
     request: OwnedRequestInfo,
@@ -196,7 +201,8 @@ pub struct PendingListing {
 }
 
 impl PendingListing {
-    /// Gathers rows while the turn has room for that, and sends the listing when all are there.
+    /// Reads directory entries while the turn has budget for work. Begins to send the listing when
+    /// all are read.
     pub fn resume(
         mut self: Box<Self>,
         http: &HttpService,
@@ -205,7 +211,7 @@ impl PendingListing {
         cx: &mut Context<'_>,
     ) -> Outcome {
         let request = self.request.as_info();
-        // The response to HEAD has nothing to wait for.
+        // The response to HEAD has no body, so it needs no rows.
         while request.method != Method::Head && !self.builder.is_complete() {
             if !cx.work.take() {
                 return Outcome::Gathering(self);
@@ -221,14 +227,14 @@ impl PendingListing {
     }
 }
 
-/// A response whose body is made in pieces.
+/// A response whose body is put into the outbox in pieces.
 pub struct StreamingResponse {
     body: StreamBody,
     ends: Option<CloseReason>,
 }
 
 impl StreamingResponse {
-    /// Puts the next piece into the outbox, if the turn has room for the work.
+    /// Puts the next piece into the outbox, if the turn has budget for work.
     pub fn put(
         mut self: Box<Self>,
         entries: Option<&mut PendingEntries>,
