@@ -1,5 +1,5 @@
-//! What the operator adds to every response: how long copies are good, which pages may read it, and
-//! header rules.
+//! The policy: header fields that the operator adds to responses, for caching, CORS and header
+//! rules. It also owns the host allow-list.
 
 pub mod cors;
 pub mod header_rules;
@@ -13,10 +13,10 @@ use self::{
 };
 use super::{RequestInfo, Vary, locate};
 
-/// The operator's choices.
+/// The operator's header fields.
 #[derive(Debug)]
 pub struct Policy {
-    /// `Cache-Control` of files and what else goes with each of them, as whole field lines.
+    /// The field lines of every file: `Cache-Control` and `X-Content-Type-Options`.
     file_fields: Box<[u8]>,
     cors: Option<Cors>,
     rules: Vec<HeaderRule>,
@@ -28,15 +28,15 @@ impl Default for Policy {
     }
 }
 
-/// The fields of responses that are not a file at its own URL and may be outdated at once: a
-/// missing file is written, say. Also those of files, where the operator has not chosen.
+/// The default field lines of files, and the field lines of all other responses. These must not be
+/// cached without revalidation: a missing file may be created at any time.
 const DEFAULT_FIELDS: &[u8] = b"Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n";
 
 impl Policy {
-    /// `cache_control` goes with every file.
+    /// Creates a policy. `cache_control` is the `Cache-Control` value of every file.
     ///
     /// # Errors
-    /// It is not a valid field value.
+    /// Returns an error if `cache_control` is not a valid field value.
     pub fn new(
         cache_control: &str,
         cors: Option<Cors>,
@@ -47,7 +47,7 @@ impl Policy {
         Ok(Policy { file_fields: file_fields.into_bytes().into(), cors, rules })
     }
 
-    /// Returns whether a header rule is about the content of the file that `request` asks for.
+    /// Returns whether a header rule sets a content field of the file that `request` asks for.
     pub fn is_about_content(&self, request: &RequestInfo<'_>) -> bool {
         !self.rules.is_empty() && {
             let path = path_of(request.path.unwrap_or_default());
@@ -55,8 +55,8 @@ impl Policy {
         }
     }
 
-    /// Appends the operator's field lines to a head, which begins at `head` in `out` and ends
-    /// there. `scope`: what rules may be about; `vary`: what decided on the response.
+    /// Appends the operator's field lines to the head that begins at `head` in `out`. `scope`
+    /// selects the rules, and `vary` names the request fields that influenced the response.
     pub fn append(
         &self,
         scope: HeaderScope,
@@ -79,7 +79,8 @@ impl Policy {
     }
 }
 
-/// Returns the path that a request means, however it is written, as far as it is a valid one.
+/// Returns the decoded and normalized path, to compare with patterns. An invalid path is only
+/// decoded.
 fn path_of(path: &[u8]) -> Vec<u8> {
     match locate(path) {
         Ok(path) => [b"/", path.bytes()].concat(),
