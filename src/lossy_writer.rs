@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// A writer and its reader, by socket and by pipe.
+    /// Returns a writer and its reader, by socket and by pipe.
     fn pairs() -> [(LossyWriter, File); 2] {
         let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
         let (read, write) = pipe().expect("a pipe");
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_stalled_reader_loses_lines_and_stops_nobody() {
         for (mut sink, mut reader) in pairs() {
-            // Longer than a page of a pipe, and of a length that splits a line when the pipe is
+            // Longer than a page of the pipe, and of a length that splits a line when the pipe is
             // full.
             let line = [b"x".repeat(9_998), b"\n".to_vec()].concat();
             let mut written = 0;
@@ -171,7 +171,7 @@ mod tests {
                 sink.write(&line);
                 written += 1;
             }
-            // The reader goes on: the line that was split is completed before new ones come.
+            // The reader continues: the split line is completed before new lines follow.
             let mut buffer = vec![0; 1 << 20];
             let mut got = reader.read(&mut buffer).expect("read");
             sink.write(b"news\n");

@@ -218,7 +218,7 @@ mod tests {
         }
     }
 
-    /// A directory with `count` files of `len` bytes, and a cache that has them all.
+    /// Returns a directory with `count` files of `len` bytes, and a cache with all of them.
     fn cache_of(count: usize, len: usize) -> (tempfile::TempDir, RootDir, Cache<()>, Clock) {
         let dir = tempfile::tempdir().expect("a directory");
         let fd = openat(CWD, dir.path(), OFlags::PATH, Mode::empty()).expect("open it");
@@ -350,7 +350,7 @@ mod tests {
             let entry = cache.entries.get_mut(&b"0"[..]).expect("it");
             std::mem::replace(&mut entry.watch, watch)
         };
-        // As if inotify reported its changes: nothing asks about it in between.
+        // Pretend that inotify reports its changes, so that no stat checks it in between.
         entry(&mut cache, Watch::Active(Some(1)));
         let first = file(cache.get(b"0", &root, &clock)).expect("it was just read");
         for _ in 0..3 {
@@ -363,7 +363,7 @@ mod tests {
         clock.advance(RECHECK_AFTER);
         assert!(file(cache.get(b"0", &root, &clock)).is_some());
         assert_eq!(entry(&mut cache, Watch::Active(Some(1))), Watch::Pending, "it is tried again");
-        // A mount leads the path elsewhere, and inotify does not report it.
+        // A mount redirects the path, and inotify does not report it.
         std::fs::rename(dir.path().join("0"), dir.path().join("1")).expect("move it");
         std::fs::write(dir.path().join("0"), [b'x'; 10]).expect("write another");
         clock.tick();

@@ -237,7 +237,7 @@ mod tests {
         Reading::read(fd, &Rc::default(), now).expect("read").expect("a regular file")
     }
 
-    /// What the description of these tests is: the name and the extension.
+    /// The description in these tests: the name and the extension.
     #[derive(Debug)]
     struct Name(Vec<u8>, Option<&'static str>);
 

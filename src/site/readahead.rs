@@ -266,7 +266,7 @@ mod tests {
         Slice { offset, end: END, len: LEN.min((END - offset) as usize) }
     }
 
-    /// A body of `file` in which a probe found nothing the last time.
+    /// Returns a body of `file` whose last probe found nothing.
     fn body(file: File, queue: &Rc<DiskQueue>, left: u64, now: Instant) -> DiskBody {
         let read_ahead = ReadAhead { waiting_since: Some(now), ..ReadAhead::default() };
         DiskBody { file: Rc::new(file), queue: Rc::clone(queue), offset: 0, end: left, read_ahead }
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn read_ahead_asks_nothing_of_a_file_in_memory() {
-        // It waits because the queue was full.
+        // The body waits because the queue was full.
         let mut policy = ReadAhead { waiting_since: Some(Instant::now()), ..ReadAhead::default() };
         for offset in (0..END).step_by(LEN) {
             let request = |_| panic!("asked at {offset}");
@@ -309,8 +309,8 @@ mod tests {
         let (mut policy, requested, mut offset) = (ReadAhead::default(), Cell::new(0), 0);
         let mut furthest = 0;
         while offset < END {
-            // The disk is 300 KiB behind what it was asked for, except at the end, and late with
-            // the first.
+            // The disk is 300 KiB behind the requests, except at the end, and late with the first
+            // one.
             let read =
                 if requested.get() < END { u64::saturating_sub(requested.get(), 300 << 10) } else { END };
             let probe = |is_cold| {
@@ -344,7 +344,7 @@ mod tests {
         assert_eq!(requests.get(), 2, "once for each slice");
     }
 
-    /// What the kernel says of a real file; on some file systems all files are in memory.
+    /// Probes a real file. On some file systems all files are in memory.
     #[test]
     fn read_ahead_of_a_real_file_sends_all_of_it() {
         const LEN: u64 = 3 << 20;
@@ -363,7 +363,7 @@ mod tests {
         assert_eq!(body.offset(), LEN);
     }
 
-    /// The last page alone is in memory, as after a seek.
+    /// Only the last page is in memory, as after a seek.
     #[test]
     fn read_ahead_does_not_take_a_slice_for_cached_because_its_last_byte_is() {
         let file = tempfile::tempfile().expect("a file");

@@ -143,7 +143,7 @@ mod tests {
 
     use super::*;
 
-    /// Links of the site: target and name.
+    /// The links of the site: target and name.
     const LINKS: [(&str, &str); 19] = [
         ("file", "to-file"),
         ("a/b", "to-dir"),
@@ -166,7 +166,7 @@ mod tests {
         ("to-file/", "link-as-dir"),
     ];
 
-    /// Paths that the walk and the kernel must resolve alike.
+    /// The paths that the walk and the kernel must resolve with the same result.
     const PATHS: [&str; 37] = [
         "file",
         "to-file",

@@ -1,6 +1,7 @@
-//! Makes the bytes of a peer safe to show: no terminal control sequences, and no secrets.
+//! Makes bytes from a peer safe to show. A trace must never contain terminal control sequences or
+//! secrets, such as cookies.
 
-/// The fields whose values are shown. Any other field may hold a secret.
+/// The fields whose values are shown. Any other field may contain a secret.
 const HARMLESS: [&str; 26] = [
     "accept",
     "accept-encoding",
@@ -30,14 +31,14 @@ const HARMLESS: [&str; 26] = [
     "vary",
 ];
 
-/// Returns `bytes` in visible ASCII.
+/// Returns `bytes` escaped to visible ASCII.
 pub fn escaped(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }
 
-/// Returns `input` with a star for each byte that may be a secret: everything but the first line of
-/// a message and the fields with harmless names. `input` must begin where a message begins. If it
-/// is cut anywhere, the result shows no more than it does for the whole input.
+/// Returns `input` with `*` for each byte that may be secret. Shows the first line of a message,
+/// the names of fields, and the values of harmless fields. `input` must begin with a message. A
+/// truncated input never shows more than the whole input does.
 pub fn redacted(input: &[u8]) -> Vec<u8> {
     let mut output = Vec::with_capacity(input.len());
     let mut is_behind_head = true;
@@ -62,14 +63,14 @@ fn visible_len(line: &[u8]) -> usize {
     let is_harmless = HARMLESS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
     match (is_token, is_harmless) {
         (false, _) => 0,
-        // Some parsers take a bare CR for the end of the line.
+        // Stop at a bare CR, which some parsers take for the end of the line.
         (true, true) => colon + memchr::memchr(b'\r', value).unwrap_or(value.len()),
         (true, false) => colon + 1,
     }
 }
 
-/// Returns whether a line behind an empty one begins the next request. It may belong to a body
-/// instead.
+/// Returns whether `line`, which follows an empty line, looks like the request line of the next
+/// request and not like part of a body.
 fn is_request_line(line: &[u8]) -> bool {
     let mut words = line.split(|b| *b == b' ');
     let is_method =
