@@ -43,7 +43,7 @@ impl LossyWriter {
         // file would overwrite their lines.
         let is_on_disk =
             fstat(&output).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
-        let output = if is_on_disk { Output::File(File::from(output)) } else { Output::of_our_own(output) };
+        let output = if is_on_disk { Output::File(File::from(output)) } else { Output::non_blocking(output) };
         LossyWriter { output, tail: Vec::new(), dropped: 0 }
     }
 
@@ -63,8 +63,8 @@ impl LossyWriter {
     /// counts the rest.
     pub fn write(&mut self, lines: &[u8]) {
         // Finish the line that was cut the last time. Anything else would mix two lines.
-        let of_tail = self.push(&self.tail.clone());
-        self.tail.drain(..of_tail);
+        let tail_sent = self.push(&self.tail.clone());
+        self.tail.drain(..tail_sent);
         let taken = if self.tail.is_empty() { self.push(lines) } else { 0 };
         let (done, rest) = lines.split_at(taken);
         // The reader has part of a line: keep the rest of that line and drop the lines after it.
@@ -96,16 +96,16 @@ impl LossyWriter {
 
 impl Output {
     /// Returns a non-blocking output to what `output` refers to, if that is possible.
-    fn of_our_own(output: OwnedFd) -> Output {
+    fn non_blocking(output: OwnedFd) -> Output {
         // `O_NONBLOCK` belongs to the open file description, which this process shares with the
         // shell. So get another description by reopening through `/proc`. A socket cannot be
         // reopened; `MSG_DONTWAIT` makes each write to it non-blocking.
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-        let again = OpenOptions::new()
+        let reopened = OpenOptions::new()
             .append(true)
             .custom_flags(flags.bits() as i32)
             .open(format!("/proc/self/fd/{}", output.as_raw_fd()));
-        match again {
+        match reopened {
             Ok(file) => Output::File(file),
             Err(_) if rustix::net::sockopt::socket_type(&output).is_ok() => Output::Socket(output),
             Err(_) => Output::File(File::from(output)),
@@ -152,30 +152,30 @@ mod tests {
 
     #[test]
     fn lines_arrive_whole_and_in_order() {
-        for (mut sink, reader) in pairs() {
+        for (mut writer, reader) in pairs() {
             let lines: String = (0..2000).map(|i| format!("line {i}\n")).collect();
-            sink.write(lines.as_bytes());
-            drop(sink);
+            writer.write(lines.as_bytes());
+            drop(writer);
             assert_eq!(read_all(reader), lines.as_bytes());
         }
     }
 
     #[test]
     fn a_stalled_reader_loses_lines_and_stops_nobody() {
-        for (mut sink, mut reader) in pairs() {
+        for (mut writer, mut reader) in pairs() {
             // Longer than a page of the pipe, and of a length that splits a line when the pipe is
             // full.
             let line = [b"x".repeat(9_998), b"\n".to_vec()].concat();
             let mut written = 0;
-            while sink.dropped() < 3 {
-                sink.write(&line);
+            while writer.dropped() < 3 {
+                writer.write(&line);
                 written += 1;
             }
             // The reader continues: the split line is completed before new lines follow.
             let mut buffer = vec![0; 1 << 20];
             let mut got = reader.read(&mut buffer).expect("read");
-            sink.write(b"news\n");
-            drop(sink);
+            writer.write(b"news\n");
+            drop(writer);
             buffer.truncate(got);
             buffer.extend(read_all(reader));
             got = buffer.len();
@@ -186,10 +186,10 @@ mod tests {
 
     #[test]
     fn a_reader_that_is_gone_is_no_failure() {
-        for (mut sink, reader) in pairs() {
+        for (mut writer, reader) in pairs() {
             drop(reader);
-            sink.write(b"one\ntwo\n");
-            assert_eq!(sink.dropped(), 2);
+            writer.write(b"one\ntwo\n");
+            assert_eq!(writer.dropped(), 2);
         }
     }
 
@@ -197,9 +197,9 @@ mod tests {
     fn who_shares_a_file_does_not_write_over_its_lines() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let mut theirs = file.reopen().expect("open it");
-        let mut sink = LossyWriter::new(theirs.try_clone().expect("clone").into());
+        let mut writer = LossyWriter::new(theirs.try_clone().expect("clone").into());
         theirs.write_all(b"theirs\n").expect("write");
-        sink.write(b"ours\n");
+        writer.write(b"ours\n");
         theirs.write_all(b"theirs again\n").expect("write");
         let got = std::fs::read_to_string(file.path()).expect("read");
         assert_eq!(got, "theirs\nours\ntheirs again\n");
@@ -209,7 +209,7 @@ mod tests {
     fn a_shared_descriptor_stays_as_it_is() {
         let (_read, write) = pipe().expect("a pipe");
         let theirs = write.try_clone().expect("clone");
-        let _sink = LossyWriter::new(write);
+        let _writer = LossyWriter::new(write);
         assert!(!rustix::fs::fcntl_getfl(&theirs).expect("flags").contains(OFlags::NONBLOCK));
     }
 }

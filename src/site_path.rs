@@ -163,10 +163,10 @@ impl<'a> SitePath<'a> {
 fn is_normalized(path: &[u8]) -> bool {
     let pairs = path.iter().zip(path.iter().skip(1));
     // Compare all pairs without an early exit, so that the compiler can use vector instructions.
-    let is_odd = pairs.fold(false, |is_odd, (before, byte)| {
-        is_odd | (*byte == 0) | ((*before == b'/') & ((*byte == b'/') | (*byte == b'.')))
+    let needs_work = pairs.fold(false, |needs_work, (before, byte)| {
+        needs_work | (*byte == 0) | ((*before == b'/') & ((*byte == b'/') | (*byte == b'.')))
     });
-    !is_odd && path.len() <= NAME_MAX
+    !needs_work && path.len() <= NAME_MAX
 }
 
 /// Returns the names joined by single slashes, without empty names and `.`.

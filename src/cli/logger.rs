@@ -77,12 +77,12 @@ impl LogPipe {
         let real = io::stderr().as_fd().try_clone_to_owned()?;
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         fcntl_setfl(&reader, OFlags::NONBLOCK)?;
-        let last_words = File::from(real.try_clone()?);
+        let panic_output = File::from(real.try_clone()?);
         rustix::stdio::dup2_stderr(&writer)?;
         // A panic ends the process before the loop can copy its message from the pipe, so print it
         // directly.
         std::panic::set_hook(Box::new(move |panic| {
-            let _ = writeln!(&last_words, "{panic}");
+            let _ = writeln!(&panic_output, "{panic}");
         }));
         let dropped = Arc::new(AtomicU64::new(0));
         let inner = SimpleLogger::new().with_level(level).with_utc_timestamps();

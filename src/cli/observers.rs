@@ -53,9 +53,9 @@ pub fn attach(
             let advice = "only what this machine alone can reach is stepped; leave out --bind";
             return Err(Failure::Usage(format!("{wide} is open to others: {advice}")));
         }
-        let cannot = |e: io::Error| Failure::system("cannot poll the terminal", &e);
-        if let Some(terminal) = stepper.terminal().map_err(cannot)? {
-            server.wake_on("terminal", terminal).map_err(cannot)?;
+        let poll_failure = |e: io::Error| Failure::system("cannot poll the terminal", &e);
+        if let Some(terminal) = stepper.terminal().map_err(poll_failure)? {
+            server.wake_on("terminal", terminal).map_err(poll_failure)?;
         }
         server.add_observer(Box::new(stepper));
     }

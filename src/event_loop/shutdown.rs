@@ -99,11 +99,9 @@ impl EventLoop {
 
     /// Closes the remaining connections once the drain timeout has passed.
     pub(super) fn enforce_shutdown(&mut self) {
-        if self
-            .shutdown
-            .and_then(|shutdown| shutdown.deadline)
-            .is_some_and(|by| by <= self.timers.clock.now())
-        {
+        let deadline = self.shutdown.and_then(|shutdown| shutdown.deadline);
+        let has_passed = deadline.is_some_and(|deadline| deadline <= self.timers.clock.now());
+        if has_passed {
             for key in self.sources.keys(|kind| matches!(kind, SourceKind::Connection(_))) {
                 self.close(key, CloseReason::Shutdown);
             }

@@ -89,15 +89,15 @@ fn crumbs(listing: &Listing) -> String {
 
 /// Returns the heading of a column: a link that sorts by this column, or reverses the order.
 fn heading(order: Order, by: SortKey, key: &str, text: &str) -> String {
-    let is_by_this = order.by == by;
-    let (sorted, mark) = match (is_by_this, order.is_descending) {
+    let is_sorted = order.by == by;
+    let (sorted, mark) = match (is_sorted, order.is_descending) {
         (false, _) => ("", ""),
         (true, false) => (" aria-sort=\"ascending\"", " \u{25b4}"),
         (true, true) => (" aria-sort=\"descending\"", " \u{25be}"),
     };
     // Sorting by size or time begins with the largest or newest.
-    let turned = if is_by_this { !order.is_descending } else { by != SortKey::Name };
-    let order = if turned { "desc" } else { "asc" };
+    let next_is_descending = if is_sorted { !order.is_descending } else { by != SortKey::Name };
+    let order = if next_is_descending { "desc" } else { "asc" };
     format!("<th{sorted}><a href=\"?sort={key}&amp;order={order}\">{text}{mark}</a>")
 }
 

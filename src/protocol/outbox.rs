@@ -160,11 +160,11 @@ impl Outbox {
 
     /// Records that the socket took the next `n` bytes.
     pub fn advance(&mut self, n: usize) {
-        let of_bytes = n.min(self.unsent().len());
-        self.sent += of_bytes;
+        let from_bytes = n.min(self.unsent().len());
+        self.sent += from_bytes;
         self.total_sent += n as u64;
         if let Some(body) = &mut self.body {
-            body.advance(n - of_bytes);
+            body.advance(n - from_bytes);
             if body.left() == 0 {
                 self.body = None;
             }

@@ -76,13 +76,15 @@ impl<D: Describe> Entry<D> {
     /// Opens the path beneath the root and reads the file again. Returns whether it is the same
     /// file with the same content.
     pub fn is_found_again(&self, root: &RootDir, queue: &Rc<DiskQueue>, clock: &Clock) -> bool {
-        let read_again = || {
-            let fd = root.open(&self.path, FOR_READING).ok()?;
-            Reading::read(fd, queue, clock.wall()).ok()?
-        };
         // Call stat first: opening something else, such as a FIFO, could have effects.
-        self.matches_stat(root)
-            && self.found.as_ref().zip(read_again()).is_some_and(|(file, later)| file.matches(&later))
+        if !self.matches_stat(root) {
+            return false;
+        }
+        let (Some(file), Ok(fd)) = (&self.found, root.open(&self.path, FOR_READING)) else { return false };
+        match Reading::read(fd, queue, clock.wall()) {
+            Ok(Some(later)) => file.matches(&later),
+            Ok(None) | Err(_) => false,
+        }
     }
 
     /// Returns how many bytes the entry counts for with `key`.

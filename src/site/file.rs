@@ -108,18 +108,18 @@ impl Reading {
             // A file that is written to during the read has another stamp afterwards. Try again,
             // and after the last try return a racy result, which is not cached.
             let after = fstat(&*file)?;
-            let is_whole = FileStamp::of(&before) == FileStamp::of(&after);
-            if is_whole || tries == 0 {
-                return Ok(Some(Reading::new(content, &after, is_whole, now)));
+            let is_unchanged = FileStamp::of(&before) == FileStamp::of(&after);
+            if is_unchanged || tries == 0 {
+                return Ok(Some(Reading::new(content, &after, is_unchanged, now)));
             }
             before = after;
             tries -= 1;
         }
     }
 
-    fn new(content: Content, stat: &Stat, is_whole: bool, now: SystemTime) -> Reading {
+    fn new(content: Content, stat: &Stat, is_unchanged: bool, now: SystemTime) -> Reading {
         let stamp = FileStamp::of(stat);
-        let is_racy = !is_whole || !has_settled(stamp.changed, now);
+        let is_racy = !is_unchanged || !has_settled(stamp.changed, now);
         let is_mtime_settled = is_past(stamp.modified, COARSE_CLOCK, now);
         let (len, version) = match &content {
             Content::Memory(bytes) => (bytes.len() as u64, Version::Hash(xxh3_128(bytes))),

@@ -125,9 +125,16 @@ impl Inotify {
     /// watched.
     fn watch_ancestors(&mut self, path: &[u8], root: &RootDir) -> Option<()> {
         let is_local = || fstatfs(root.fd()).is_ok_and(|stat| LOCAL.contains(&stat.f_type));
-        self.is_local.get_or_insert_with(is_local).then_some(())?;
+        if !*self.is_local.get_or_insert_with(is_local) {
+            return None;
+        }
+        // The root, whose path is empty, and then each directory down to the file.
+        self.watch_directory(b"", root)?;
         let slashes = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
-        std::iter::once(0).chain(slashes).try_for_each(|end| self.watch_directory(&path[..end], root))
+        for end in slashes {
+            self.watch_directory(&path[..end], root)?;
+        }
+        Some(())
     }
 
     /// Watches one directory, unless it is watched already.

@@ -311,7 +311,10 @@ impl<D: Describe> State<D> {
     ) -> Result<Rc<StaticFile<D>>, Error> {
         let reading = Reading::read(fd, self.cache.queue(), clock.wall())
             .map_err(|e| error(Errno::from_io_error(&e).unwrap_or(Errno::IO), name))?;
-        reading.map(|reading| Rc::new(reading.into_file(name, extension))).ok_or(Error::NotFound)
+        match reading {
+            Some(reading) => Ok(Rc::new(reading.into_file(name, extension))),
+            None => Err(Error::NotFound), // replaced by something else since its type was checked
+        }
     }
 }
 

@@ -41,12 +41,12 @@ pub fn escaped(bytes: &[u8]) -> String {
 /// truncated input never shows more than the whole input does.
 pub fn redacted(input: &[u8]) -> Vec<u8> {
     let mut output = Vec::with_capacity(input.len());
-    let mut is_behind_head = true;
+    let mut may_begin_message = true;
     for (at, line) in input.split_inclusive(|b| *b == b'\n').enumerate() {
         let end = line.len() - line.iter().rev().take_while(|b| matches!(b, b'\r' | b'\n')).count();
         let (text, line_end) = line.split_at(end);
-        let is_first = at == 0 || (is_behind_head && is_request_line(text));
-        is_behind_head = text.is_empty() || (is_behind_head && !is_first);
+        let is_first = at == 0 || (may_begin_message && is_request_line(text));
+        may_begin_message = text.is_empty() || (may_begin_message && !is_first);
         let shown = if is_first { text.len() } else { visible_len(text) };
         output.extend_from_slice(&text[..shown]);
         output.extend(text[shown..].iter().map(|b| if *b == b' ' { b' ' } else { b'*' }));

@@ -89,10 +89,10 @@ impl StepDoc {
                 Piece::Literal(_) => None,
             })
             .collect();
-        let mut given: Vec<&str> = fields.collect();
+        let mut actual: Vec<&str> = fields.collect();
         expected.sort_unstable();
-        given.sort_unstable();
-        given == expected
+        actual.sort_unstable();
+        actual == expected
     }
 }
 

@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn the_last_line_that_applies_replaces_ours_and_earlier_ones() {
-        let extra = [
+        let rules = [
             "X-A: 1",
             "/b* X-A: 2",
             "Content-Type: text/x",
@@ -124,8 +124,8 @@ mod tests {
             "Link: <b>",
             "server: mine",
         ];
-        let extra = extra.map(|line| HeaderRule::parse(line).expect(line)).to_vec();
-        let policy = Policy::new("no-store", None, extra).expect("a policy");
+        let rules = rules.map(|line| HeaderRule::parse(line).expect(line)).to_vec();
+        let policy = Policy::new("no-store", None, rules).expect("a policy");
         let a = request("GET /a", "");
         let file =
             ["X-Content-Type-Options: nosniff", "Vary: Accept-Encoding", "X-A: 1", "Content-Type: text/x"];
@@ -150,10 +150,10 @@ mod tests {
     #[test]
     fn what_a_listing_may_load_is_not_the_operators_word() {
         let policy = "Content-Security-Policy: default-src 'self'";
-        let extra = vec![HeaderRule::parse(policy).expect("a line")];
-        let said = Policy::new("no-cache", None, extra).expect("a policy");
+        let rules = vec![HeaderRule::parse(policy).expect("a line")];
+        let added = Policy::new("no-cache", None, rules).expect("a policy");
         let request = request("GET /", "");
-        let says = |scope| lines(&said, scope, Vary::NOTHING, &request).iter().any(|line| line == policy);
+        let says = |scope| lines(&added, scope, Vary::NOTHING, &request).iter().any(|line| line == policy);
         assert!(says(OF_FILE) && says(OF_PAGE));
         assert!(!says(HeaderScope { csp: false, ..OF_PAGE }));
     }
@@ -162,7 +162,7 @@ mod tests {
     fn who_may_read_from_elsewhere() {
         let policy = |cors| Policy::new("no-cache", Some(cors), Vec::new()).expect("a policy");
         let some = policy(Cors::Origins(vec!["http://localhost:3000".into(), "null".into()]));
-        let everybody = policy(Cors::AnyOrigin);
+        let any_origin = policy(Cors::AnyOrigin);
         let start = [
             "Server: oneloop",
             "Content-Type: a",
@@ -180,12 +180,12 @@ mod tests {
             "Access-Control-Max-Age: 600",
         ];
         let expose = "Access-Control-Expose-Headers: *";
-        let asks = "Origin: http://localhost:3000\r\nAccess-Control-Request-Method: GET\r\n";
+        let headers = "Origin: http://localhost:3000\r\nAccess-Control-Request-Method: GET\r\n";
         let anybody = "Access-Control-Allow-Origin: *";
         let one = "Access-Control-Allow-Origin: http://localhost:3000";
-        check(&everybody, "GET /", "", &[anybody, expose]);
-        check(&everybody, "OPTIONS /", asks, &[&[anybody][..], &preflight].concat());
-        check(&everybody, "GET /", asks, &[anybody, expose]);
+        check(&any_origin, "GET /", "", &[anybody, expose]);
+        check(&any_origin, "OPTIONS /", headers, &[&[anybody][..], &preflight].concat());
+        check(&any_origin, "GET /", headers, &[anybody, expose]);
         check(&some, "GET /", "", &["Vary: Origin"]);
         check(&some, "GET /", "Origin: http://localhost:3001\r\n", &["Vary: Origin"]);
         check(&some, "GET /", "Origin: http://localhost:3000\r\n", &[one, expose, "Vary: Origin"]);
@@ -195,6 +195,6 @@ mod tests {
             "Origin: null\r\n",
             &["Access-Control-Allow-Origin: null", expose, "Vary: Origin"],
         );
-        check(&some, "OPTIONS /", asks, &[&[one][..], &preflight, &["Vary: Origin"]].concat());
+        check(&some, "OPTIONS /", headers, &[&[one][..], &preflight, &["Vary: Origin"]].concat());
     }
 }

@@ -74,7 +74,8 @@ fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
     if digits.is_empty() || digits.len() > 16 || !digits.iter().all(u8::is_ascii_hexdigit) {
         return Err(BAD_SIZE);
     }
-    std::str::from_utf8(digits).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok()).ok_or(BAD_SIZE)
+    let hex = std::str::from_utf8(digits).map_err(|_| BAD_SIZE)?;
+    usize::from_str_radix(hex, 16).map_err(|_| BAD_SIZE)
 }
 
 /// Returns the length of the trailer section, including its empty line; `None` if it is incomplete.

@@ -58,9 +58,9 @@ mod tests {
 
     #[test]
     fn the_framing_of_two_parts() {
-        let facts = Representation::new(100, "text/plain".into(), None, Validators::of_test("a-b"));
+        let representation = Representation::new(100, "text/plain".into(), None, Validators::of_test("a-b"));
         let parts = [ByteRange { first: 0, last: 4 }, ByteRange { first: 99, last: 99 }];
-        let body = ByteRanges { file: &facts, ranges: &parts };
+        let body = ByteRanges { file: &representation, ranges: &parts };
         assert_eq!(body.media_type(), "multipart/byteranges; boundary=oneloop-a-b");
         let expected = "--oneloop-a-b\r\nContent-Type: text/plain\r\nContent-Range: bytes 0-4/100\r\n\r\n01234\
              \r\n--oneloop-a-b\r\nContent-Type: text/plain\r\nContent-Range: bytes 99-99/100\r\n\r\n9\
@@ -72,8 +72,9 @@ mod tests {
 
     #[test]
     fn a_boundary_is_at_most_as_long_as_it_may_be() {
-        let facts = Representation::new(1, "text/plain".into(), None, Validators::of_test(&"f".repeat(100)));
-        let body = ByteRanges { file: &facts, ranges: &[] };
+        let representation =
+            Representation::new(1, "text/plain".into(), None, Validators::of_test(&"f".repeat(100)));
+        let body = ByteRanges { file: &representation, ranges: &[] };
         assert_eq!(body.boundary().len(), MAX_BOUNDARY);
     }
 }

@@ -75,12 +75,12 @@ mod tests {
     #[test]
     fn the_fields_of_a_file() {
         let validators = Validators { modified: Some(at(784_111_777)), ..Validators::of_test("a-b") };
-        let facts = Representation::new(12, "text/plain".into(), Some(Coding::Gzip), validators);
+        let representation = Representation::new(12, "text/plain".into(), Some(Coding::Gzip), validators);
         let copy =
             "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nETag: \"a-b\"\r\nAccept-Ranges: bytes\r\n";
         let part = format!("Content-Type: text/plain\r\nContent-Encoding: gzip\r\n{copy}");
-        assert_eq!(String::from_utf8_lossy(facts.fields()), format!("Content-Length: 12\r\n{part}"));
-        assert_eq!(String::from_utf8_lossy(facts.partial_fields()), part);
-        assert_eq!(String::from_utf8_lossy(facts.not_modified_fields()), copy);
+        assert_eq!(String::from_utf8_lossy(representation.fields()), format!("Content-Length: 12\r\n{part}"));
+        assert_eq!(String::from_utf8_lossy(representation.partial_fields()), part);
+        assert_eq!(String::from_utf8_lossy(representation.not_modified_fields()), copy);
     }
 }

@@ -185,16 +185,16 @@ mod tests {
 
     #[test]
     fn a_response_in_each_format() {
-        let asked = request(b"GET /a?b HTTP/1.1", Some(b"http://localhost/"), Some(b"wrk \"4\"\\"));
+        let info = request(b"GET /a?b HTTP/1.1", Some(b"http://localhost/"), Some(b"wrk \"4\"\\"));
         let whole = (1024, 0.000_123_4, false);
         let start = "::1 - - [06/Nov/1994:08:49:37 +0000] \"GET /a?b HTTP/1.1\" 200";
-        assert_eq!(line(LogFormat::Common, &asked, whole), format!("{start} 1024 0.000123\n"));
+        assert_eq!(line(LogFormat::Common, &info, whole), format!("{start} 1024 0.000123\n"));
         assert_eq!(
-            line(LogFormat::Combined, &asked, whole),
+            line(LogFormat::Combined, &info, whole),
             format!("{start} 1024 \"http://localhost/\" \"wrk \\\"4\\\"\\\\\" 0.000123\n")
         );
         assert_eq!(
-            line(LogFormat::Json, &asked, whole),
+            line(LogFormat::Json, &info, whole),
             "{\"time\":\"1994-11-06T08:49:37.250Z\",\"peer\":\"::1\",\"method\":\"GET\",\"target\":\"/a?b\",\
              \"version\":\"HTTP/1.1\",\"referer\":\"http://localhost/\",\"user_agent\":\"wrk \\\"4\\\"\\\\\\\\\",\
              \"status\":200,\"bytes\":1024,\"seconds\":0.000123,\"aborted\":false}\n"
@@ -203,34 +203,34 @@ mod tests {
 
     #[test]
     fn nothing_is_known_of_a_peer_that_says_nothing_and_leaves() {
-        let gone = (0, 2.5, true);
-        let asked = request(b"", None, None);
+        let aborted = (0, 2.5, true);
+        let info = request(b"", None, None);
         let start = "::1 - - [06/Nov/1994:08:49:37 +0000] \"\" 200 -";
-        assert_eq!(line(LogFormat::Common, &asked, gone), format!("{start} 2.500000 aborted\n"));
+        assert_eq!(line(LogFormat::Common, &info, aborted), format!("{start} 2.500000 aborted\n"));
         assert_eq!(
-            line(LogFormat::Combined, &asked, gone),
+            line(LogFormat::Combined, &info, aborted),
             format!("{start} \"-\" \"-\" 2.500000 aborted\n")
         );
-        let json = line(LogFormat::Json, &asked, gone);
+        let json = line(LogFormat::Json, &info, aborted);
         assert!(json.contains("\"method\":\"\",\"target\":\"\",\"version\":\"\""), "{json}");
         assert!(json.ends_with("\"bytes\":0,\"seconds\":2.500000,\"aborted\":true}\n"), "{json}");
     }
 
     #[test]
     fn a_peers_bytes_can_end_neither_the_line_nor_its_quotes() {
-        let nasty = b"GET /\"\\\x1b[31m\xff\n\x7f HTTP/1.1";
-        let asked = request(nasty, Some(nasty), Some(nasty));
+        let malformed = b"GET /\"\\\x1b[31m\xff\n\x7f HTTP/1.1";
+        let info = request(malformed, Some(malformed), Some(malformed));
         let end = (1, 0.0, false);
         for (format, shown) in [
             (LogFormat::Common, "\"GET /\\\"\\\\\\x1b[31m\\xff\\x0a\\x7f HTTP/1.1\""),
             (LogFormat::Combined, "\"GET /\\\"\\\\\\x1b[31m\\xff\\x0a\\x7f HTTP/1.1\" 0.000000\n"),
             (LogFormat::Json, "\"target\":\"/\\\"\\\\\\\\\\\\x1b[31m\\\\xff\\\\x0a\\\\x7f\""),
         ] {
-            let line = line(format, &asked, end);
+            let line = line(format, &info, end);
             assert!(line.contains(shown), "{format:?}: {line}");
             assert!(line.trim_end_matches('\n').bytes().all(|b| (b' '..=b'~').contains(&b)), "{line:?}");
         }
-        let json = line(LogFormat::Json, &asked, end);
+        let json = line(LogFormat::Json, &info, end);
         assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
         let long = request(b"", None, Some(&[1; 100_000]));
         assert!(line(LogFormat::Combined, &long, end).len() < 2 * MAX_TEXT);

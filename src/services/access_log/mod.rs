@@ -134,10 +134,10 @@ impl PendingEntries {
     }
 
     /// Completes an entry and adds its line to the log.
-    fn complete(&self, pending: PendingEntry, sent: u64, is_whole: bool, clock: &Clock) {
+    fn complete(&self, pending: PendingEntry, sent: u64, is_complete: bool, clock: &Clock) {
         let seconds = clock.precise_now().saturating_duration_since(pending.since).as_secs_f64();
         let mut entry = pending.entry;
-        (entry.sent, entry.seconds, entry.is_aborted) = (sent, seconds, !is_whole);
+        (entry.sent, entry.seconds, entry.is_aborted) = (sent, seconds, !is_complete);
         self.log.borrow_mut().add(self.peer, &entry);
     }
 }

@@ -32,8 +32,8 @@ pub enum Outcome {
 }
 
 /// What a validated request asks for: a resource, or the allowed methods.
-enum Asked<'a> {
-    For(Destination<'a>),
+enum Requested<'a> {
+    Resource(Destination<'a>),
     Options,
 }
 
@@ -53,17 +53,19 @@ impl<'c> Reply<'c, '_> {
     pub fn respond(mut self, request: &Request<'_>) -> Outcome {
         let policy = &self.http.policy;
         match self.look_up(request) {
-            Ok(Asked::For(Destination::File(file))) => {
+            Ok(Requested::Resource(Destination::File(file))) => {
                 let plan = Plan::file(request, &file.description, policy);
                 self.send(plan, Some(&file))
             }
-            Ok(Asked::For(Destination::SpaFallback(file))) => {
+            Ok(Requested::Resource(Destination::SpaFallback(file))) => {
                 let plan = Plan::file(request, &file.description, policy);
                 self.send(plan.standing_in().varying(Vary::NAVIGATION), Some(&file))
             }
-            Ok(Asked::For(Destination::Redirect(path))) => self.send(Plan::redirect(request, &path), None),
-            Ok(Asked::For(Destination::Directory(path))) => self.list(request, path),
-            Ok(Asked::Options) => {
+            Ok(Requested::Resource(Destination::Redirect(path))) => {
+                self.send(Plan::redirect(request, &path), None)
+            }
+            Ok(Requested::Resource(Destination::Directory(path))) => self.list(request, path),
+            Ok(Requested::Options) => {
                 let plan = Plan::options(&self.request);
                 self.send(plan, None)
             }
@@ -72,7 +74,7 @@ impl<'c> Reply<'c, '_> {
     }
 
     /// Resolves the request, and reports to observers how long the file system took.
-    fn look_up<'a>(&mut self, request: &Request<'a>) -> Result<Asked<'a>, Refusal> {
+    fn look_up<'a>(&mut self, request: &Request<'a>) -> Result<Requested<'a>, Refusal> {
         let since = self.cx.is_traced().then(|| self.cx.clock.precise_now());
         let found = self.resolve(request);
         if let Some(since) = since {
@@ -83,11 +85,11 @@ impl<'c> Reply<'c, '_> {
     }
 
     /// Checks the host and the request, and finds what its path leads to.
-    fn resolve<'a>(&self, request: &Request<'a>) -> Result<Asked<'a>, Refusal> {
+    fn resolve<'a>(&self, request: &Request<'a>) -> Result<Requested<'a>, Refusal> {
         let (http, clock) = (self.http, self.cx.clock);
         http.hosts.check(request.host)?;
         let destination = match request.validate() {
-            Ok(RequestKind::Options) => return Ok(Asked::Options),
+            Ok(RequestKind::Options) => return Ok(Requested::Options),
             Ok(RequestKind::Path(path)) => http.resolver.resolve(path, request, clock)?,
             // No file can have this path, but a single-page application may have a URL such as
             // /item/a%2Fb.
@@ -96,7 +98,7 @@ impl<'c> Reply<'c, '_> {
             }
             Err(refusal) => return Err(refusal),
         };
-        Ok(Asked::For(destination))
+        Ok(Requested::Resource(destination))
     }
 
     /// Refuses the request. For a 404, sends the site's own page if it has one.
@@ -113,16 +115,20 @@ impl<'c> Reply<'c, '_> {
 
     /// Puts the head and the body into the outbox. Several ranges are put piece by piece.
     fn send(mut self, mut plan: Plan<'_>, file: Option<&Rc<StaticFile>>) -> Outcome {
-        let ends = self.write_head(&mut plan);
+        let close_reason = self.write_head(&mut plan);
         match (plan.body, file) {
             (ResponseBody::File(range), Some(file)) => put_content(file, range, self.out),
             (ResponseBody::FileRanges(ranges), Some(file)) => {
                 let body = StreamBody::Ranges { file: Rc::clone(file), ranges, next: 0 };
-                return Box::new(StreamingResponse { body, ends }).put(self.entries, self.out, self.cx);
+                return Box::new(StreamingResponse { body, close_reason }).put(
+                    self.entries,
+                    self.out,
+                    self.cx,
+                );
             }
             _ => {}
         }
-        finish(self.entries, ends, self.out)
+        finish(self.entries, close_reason, self.out)
     }
 
     /// Begins a listing of the directory at `path`.
@@ -149,25 +155,25 @@ impl<'c> Reply<'c, '_> {
     /// Begins to send a listing whose rows are complete.
     fn send_listing(mut self, builder: Box<ListingBuilder>) -> Outcome {
         let mut plan = Plan::listing(&self.request, builder.media_type());
-        let ends = self.write_head(&mut plan);
+        let close_reason = self.write_head(&mut plan);
         let ResponseBody::Generated { is_chunked } = plan.body else {
-            return finish(self.entries, ends, self.out);
+            return finish(self.entries, close_reason, self.out);
         };
         let body = StreamBody::Listing { builder, is_chunked };
-        Box::new(StreamingResponse { body, ends }).put(self.entries, self.out, self.cx)
+        Box::new(StreamingResponse { body, close_reason }).put(self.entries, self.out, self.cx)
     }
 
     /// Puts the head into the outbox, and the body if it is a built-in error page. Returns the
     /// close reason if the connection ends with this response, and makes the head say so.
     fn write_head(&mut self, plan: &mut Plan<'_>) -> Option<CloseReason> {
-        let ends = match plan.persists() {
+        let close_reason = match plan.persists() {
             true if self.cx.draining => Some(CloseReason::Shutdown),
             true => None,
             // The rest of the request is not parsed, and may still be arriving.
             false if plan.is_refused() => Some(CloseReason::BadRequest),
             false => Some(CloseReason::Done),
         };
-        if ends == Some(CloseReason::Shutdown) {
+        if close_reason == Some(CloseReason::Shutdown) {
             plan.close();
         }
         let (position, at) = (self.out.position(), self.out.bytes().len());
@@ -180,16 +186,16 @@ impl<'c> Reply<'c, '_> {
             let head = self.out.bytes()[at..at + len].to_vec();
             steps::planned(plan.status.code(), head, plan.body_len())
         });
-        ends
+        close_reason
     }
 }
 
 /// Records that the response is completely in the outbox.
-fn finish(entries: Option<&mut PendingEntries>, ends: Option<CloseReason>, out: &Outbox) -> Outcome {
+fn finish(entries: Option<&mut PendingEntries>, close_reason: Option<CloseReason>, out: &Outbox) -> Outcome {
     if let Some(entries) = entries {
         entries.end(out.position());
     }
-    Outcome::Complete(ends)
+    Outcome::Complete(close_reason)
 }
 
 /// A listing whose directory is not read completely. It owns a copy of the request, whose bytes are
@@ -230,7 +236,7 @@ impl PendingListing {
 /// A response whose body is put into the outbox in pieces.
 pub struct StreamingResponse {
     body: StreamBody,
-    ends: Option<CloseReason>,
+    close_reason: Option<CloseReason>,
 }
 
 impl StreamingResponse {
@@ -245,6 +251,6 @@ impl StreamingResponse {
         if must_wait || self.body.put(out) {
             return Outcome::Streaming(self);
         }
-        finish(entries, self.ends, out)
+        finish(entries, self.close_reason, out)
     }
 }

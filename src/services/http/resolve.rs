@@ -108,12 +108,12 @@ impl Resolver {
             return self.spa_fallback(request, clock);
         }
         match self.site.resolve(&path, clock) {
-            Ok(Resolved::File(entry)) => match self.canonical_url(&path, clock) {
+            Ok(Resolved::File(file)) => match self.canonical_url(&path, clock) {
                 Some(clean) => Ok(Destination::Redirect(clean.with_base(base))),
-                None => self.negotiate(&path, entry, request, clock).map(Destination::File),
+                None => self.negotiate(&path, file, request, clock).map(Destination::File),
             },
             Ok(Resolved::Directory) => match self.html_page(&path, clock) {
-                Some((page, entry)) => self.negotiate(&page, entry, request, clock).map(Destination::File),
+                Some((page, file)) => self.negotiate(&page, file, request, clock).map(Destination::File),
                 // Relative links on a page resolve wrongly if the directory's URL has no trailing
                 // slash.
                 None => Ok(Destination::Redirect(path.into_directory().with_base(base))),
@@ -131,8 +131,8 @@ impl Resolver {
         request: &Request<'_>,
         clock: &Clock,
     ) -> Result<Destination<'a>, Refusal> {
-        if let Some((page, entry)) = self.html_page(&path, clock) {
-            return self.negotiate(&page, entry, request, clock).map(Destination::File);
+        if let Some((page, file)) = self.html_page(&path, clock) {
+            return self.negotiate(&page, file, request, clock).map(Destination::File);
         }
         if self.options.listing && path.is_directory() && self.site.is_directory(&path) {
             return Ok(Destination::Directory(path));
@@ -146,10 +146,12 @@ impl Resolver {
     /// Returns 404 if the request is not a navigation or there is no such page, and 406 if the
     /// client accepts no variant.
     pub fn spa_fallback<'a>(&self, request: &Request<'_>, clock: &Clock) -> Result<Destination<'a>, Refusal> {
-        let spa =
-            self.options.spa.as_ref().filter(|_| request.fields.is_navigation()).ok_or(Refusal::NOT_FOUND)?;
-        let entry = self.file_at(spa, clock).ok_or(Refusal::NOT_FOUND)?;
-        self.negotiate(spa, entry, request, clock).map(Destination::SpaFallback)
+        let Some(spa) = &self.options.spa else { return Err(Refusal::NOT_FOUND) };
+        if !request.fields.is_navigation() {
+            return Err(Refusal::NOT_FOUND);
+        }
+        let file = self.file_at(spa, clock).ok_or(Refusal::NOT_FOUND)?;
+        self.negotiate(spa, file, request, clock).map(Destination::SpaFallback)
     }
 
     /// Returns the site's own 404 page, if it has one.
@@ -185,14 +187,14 @@ impl Resolver {
         if !self.site.options().dotfiles.allow_all(&page) {
             return None;
         }
-        let entry = self.file_at(&page, clock)?;
-        Some((page, entry))
+        let file = self.file_at(&page, clock)?;
+        Some((page, file))
     }
 
     /// Returns the file at `path`; `None` if there is none or it cannot be read.
     fn file_at(&self, path: &SitePath<'_>, clock: &Clock) -> Option<Rc<StaticFile>> {
         match self.site.resolve(path, clock) {
-            Ok(Resolved::File(entry)) => Some(entry),
+            Ok(Resolved::File(file)) => Some(file),
             _ => None,
         }
     }
