@@ -18,7 +18,7 @@ use mio::{
 };
 use slab::Slab;
 
-/// The most bytes of one read.
+/// The maximum number of bytes per read.
 const PIECE: usize = 4096;
 /// The longest line in bytes. Without a limit, a client could fill the memory.
 const LONGEST: usize = 1000;

@@ -59,8 +59,8 @@ impl LossyWriter {
         Ok(LossyWriter { output, tail: Vec::new(), dropped: 0 })
     }
 
-    /// Writes `lines`, each of which ends in a newline, as far as the reader takes them. Drops and
-    /// counts the rest.
+    /// Writes as many of `lines` as the reader takes, and drops and counts the rest. Each line must
+    /// end in a newline.
     pub fn write(&mut self, lines: &[u8]) {
         // Finish the line that was cut the last time. Anything else would mix two lines.
         let tail_sent = self.push(&self.tail.clone());
@@ -112,7 +112,7 @@ impl Output {
         }
     }
 
-    /// Makes one write. Returns how many bytes were taken.
+    /// Writes once. Returns how many bytes were written.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Output::File(file) => file.write(bytes),

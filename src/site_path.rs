@@ -38,10 +38,10 @@ impl Eq for SitePath<'_> {}
 /// The policy for names that begin with a dot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DotfilePolicy {
-    /// Only `.well-known` at the root may be requested.
+    /// Allows no dotfile except `.well-known` at the root.
     #[default]
     Visible,
-    /// All names except `.` and `..` may be requested.
+    /// Allows all dotfiles (but not `.` and `..`).
     All,
 }
 

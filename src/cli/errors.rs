@@ -15,7 +15,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Creates a system failure from what failed and the system's error.
+    /// Creates a failure from the action that failed and the system's error.
     pub fn system(what: &str, e: &io::Error) -> Failure {
         Failure::System(format!("{what}: {}", io_message(e)))
     }
@@ -69,7 +69,7 @@ impl From<StartError> for Failure {
     }
 }
 
-/// Returns the failure to listen on `address`, with advice.
+/// Returns the error for a failed bind or listen on `address`, with advice.
 pub fn cannot_listen(address: SocketAddr, e: &io::Error) -> Failure {
     let advice = match Errno::from_io_error(e) {
         Some(Errno::ADDRINUSE) => "; choose another port, or 0 for any free one",
@@ -80,7 +80,7 @@ pub fn cannot_listen(address: SocketAddr, e: &io::Error) -> Failure {
     Failure::System(format!("cannot listen on {address}: {}{advice}", io_message(e)))
 }
 
-/// Returns the failure to install signal handlers.
+/// Returns the error for signal handlers that cannot be installed.
 pub fn no_signals(e: &io::Error) -> Failure {
     Failure::system("cannot wait for signals", e)
 }

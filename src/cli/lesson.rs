@@ -177,7 +177,7 @@ fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Returns the failure to write to standard output.
+/// Returns the error for a failed write to standard output.
 fn cannot_tell(e: &io::Error) -> Failure {
     Failure::system("cannot write to standard output", e)
 }

@@ -4,7 +4,7 @@
 //! That blocks on a full pipe and panics on a failed write, so the logger never gets the real
 //! standard error. Instead, descriptor 2 becomes a pipe inside this process. The logger writes into
 //! it only when poll(2) reports that a short line fits. The other end is a source of the loop,
-//! which copies the lines to the real standard error, as far as its reader takes them.
+//! which copies the lines to the real standard error and never waits for its reader.
 
 use std::{
     cell::RefCell,

@@ -28,13 +28,13 @@ use crate::{
     trace::Step,
 };
 
-/// The most rounds of writing and reading in one turn.
+/// The maximum number of rounds of writing and reading in one turn.
 const ROUND_LIMIT: usize = 16;
-/// The most responses that the protocol makes in one turn. One read can return thousands of
-/// messages.
+/// The maximum number of responses that the protocol makes in one turn. One read can return
+/// thousands of messages.
 const MESSAGE_BUDGET: usize = 64;
-/// The most bytes to write in one turn, approximately, so that one download does not delay the
-/// other connections.
+/// The approximate maximum number of bytes written in one turn, so that one download does not delay
+/// the other connections.
 const WRITE_BUDGET: usize = 512 * 1024;
 /// How long the peer may take to close its side after we have shut down ours.
 const LINGER: Duration = Duration::from_secs(2);

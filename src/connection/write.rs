@@ -20,7 +20,7 @@ use crate::{
     trace::{SendCall, Step},
 };
 
-/// The most bytes of one sendfile(2) call.
+/// The maximum number of bytes sent by one sendfile(2) call.
 const FILE_SLICE: usize = 1024 * 1024;
 
 /// The result of one write.

@@ -19,7 +19,7 @@ use crate::{
     trace::{SourceId, Step},
 };
 
-/// The most connections that a listener accepts in one turn.
+/// The maximum number of connections that a listener accepts in one turn.
 const ACCEPT_BUDGET: usize = 64;
 /// How long a listener pauses when descriptors or memory ran out.
 const RETRY_ACCEPT: Duration = Duration::from_millis(200);

@@ -40,13 +40,13 @@ use crate::{
     trace::{Observers, SourceId, Step},
 };
 
-/// The most due timers that one turn handles.
+/// The maximum number of due timers handled in one turn.
 const TIMER_BUDGET: usize = 256;
 
 /// The limits on connections. `None` disables a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The most connections open at once. Further clients wait in the backlog.
+    /// The maximum number of connections open at once. Further clients wait in the backlog.
     pub max_connections: usize,
     /// How long a peer may accept no data before its connection is closed.
     pub send_timeout: Option<Duration>,
@@ -121,8 +121,8 @@ impl EventLoop {
     }
 
     /// Polls for events, then reads the clock and records each event on its source. The poll sleeps
-    /// until a source is ready or a timer is due. It does not sleep while work is left over from
-    /// the last turn.
+    /// until a source is ready or a timer is due, but not while work is left over from the last
+    /// turn.
     fn wait(&mut self) -> io::Result<()> {
         let carried = self.sources.ready_count();
         let by = self.shutdown.and_then(|shutdown| shutdown.deadline);

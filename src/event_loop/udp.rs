@@ -13,7 +13,7 @@ use crate::{
     trace::{SendCall, Step},
 };
 
-/// The most datagrams that a socket receives or sends in one turn.
+/// The maximum number of datagrams that a socket receives or sends in one turn.
 const DATAGRAM_BUDGET: usize = 64;
 
 /// A UDP socket and its protocol.

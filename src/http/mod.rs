@@ -43,7 +43,7 @@ pub use response::{
 pub const MAX_LINE: usize = 8 * 1024;
 /// The longest head in bytes, including its empty line. A longer one gets a 431.
 pub const MAX_HEAD: usize = 16 * 1024;
-/// The most field lines in a head. More get a 431.
+/// The maximum number of field lines in a head. A head with more gets a 431.
 pub const MAX_FIELDS: usize = 64;
 /// The longest request body that is skipped, in bytes as received. A longer one is refused and ends
 /// the connection.

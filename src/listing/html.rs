@@ -18,7 +18,7 @@ const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
 pub const END: &str = "</table>\n";
 
-/// The most names of the path that are shown. A longer path shows its last ones.
+/// The maximum number of path names shown. For a longer path, the last ones are shown.
 const MAX_CRUMBS: usize = 16;
 
 /// Returns the page up to its rows.

@@ -8,7 +8,7 @@ use std::{mem, ops::Range, os::fd::BorrowedFd, rc::Rc, time::Duration};
 
 use crate::clock::Clock;
 
-/// The number of unsent bytes from which on the outbox has no room.
+/// The number of unsent bytes at which the outbox is full.
 const ROOM: usize = 64 * 1024;
 
 /// The unsent bytes and body, sent in this order.

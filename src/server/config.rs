@@ -51,8 +51,8 @@ pub struct Config {
     /// The page of a single-page application, as a path in `dir`. It answers navigation that
     /// matches no file.
     pub spa: Option<String>,
-    /// The most connections open at once. Further clients wait in the backlog. `None` derives the
-    /// number from the open-file limit.
+    /// The maximum number of connections open at once. Further clients wait in the backlog. `None`
+    /// derives the number from the open-file limit.
     pub max_connections: Option<usize>,
     /// How long a client may take for a request, and between two requests.
     pub timeouts: Timeouts,

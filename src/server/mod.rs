@@ -232,7 +232,7 @@ impl PrioritySource for WakeOnly {
     fn on_readable(&mut self, _cx: &mut Context<'_>) {}
 }
 
-/// Opens the directory to serve.
+/// Opens the directory of `config` as a site.
 fn open_site(config: &Config) -> Result<Rc<Site<Representation>>, StartError> {
     let options = SiteOptions {
         index: config.index.clone(),

@@ -13,8 +13,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::error::StartError;
 
-/// The most connections that the kernel completes before they are accepted. The kernel's own limit
-/// is `somaxconn` (listen(2)).
+/// The maximum number of connections that the kernel completes before they are accepted. The
+/// kernel's own limit is `somaxconn` (listen(2)).
 const BACKLOG: i32 = 4096;
 /// The descriptors reserved for listeners, the poller, signals and logs.
 const RESERVED_DESCRIPTORS: u64 = 64;

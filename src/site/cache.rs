@@ -18,9 +18,9 @@ use super::{
 };
 use crate::clock::Clock;
 
-/// The most bytes of content, names and descriptions in the cache.
+/// The maximum size of the cache in bytes: content, names and descriptions.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
-/// The most entries of absent files.
+/// The maximum number of entries for absent files.
 const MAX_ABSENT: usize = 256;
 
 /// The cache. It removes the least recently used entries first.

@@ -14,7 +14,7 @@ use rustix::{
 use super::{Site, error::Error, stamp::plausible_mtime};
 use crate::site_path::{DotfilePolicy, SitePath};
 
-/// The most rows of all listings in progress, which take about 30 MB.
+/// The maximum number of rows of all listings in progress, which take about 30 MB.
 const MAX_ROWS: usize = 400_000;
 
 /// A reader of one directory.

@@ -64,9 +64,9 @@ pub struct Metadata {
     pub len: u64,
     /// The modification time in whole seconds, if it is [plausible](plausible_mtime).
     pub modified: Option<SystemTime>,
-    /// Whether the modification time is old enough to tell this version from a later one.
+    /// Whether the modification time is settled: so old that a later version must have another one.
     pub is_mtime_settled: bool,
-    /// Whether, in addition, no program has set the modification time.
+    /// Whether the modification time is settled, and no program has set it.
     pub is_mtime_genuine: bool,
     /// The version.
     pub version: Version,

@@ -23,10 +23,11 @@ use rustix::{
 
 use super::{file::StaticFile, root::RootDir};
 
-/// The most files and directories to watch. Each watch holds an inode in kernel memory.
+/// The maximum number of files and directories to watch. Each watch holds an inode in kernel
+/// memory.
 const MAX_FILES: usize = 10_000;
 const MAX_DIRECTORIES: usize = 10_000;
-/// The most events to read in one turn. More count as an overflow.
+/// The maximum number of events read in one turn. If there are more, they count as an overflow.
 const EVENT_BUDGET: usize = 16_384;
 
 /// The file systems on which every change is made through this kernel, by their magic numbers

@@ -38,8 +38,8 @@ const MAX_AHEAD: u64 = 4 * 1024 * 1024;
 /// How long to wait for the disk before the slice is sent without a probe. Only a blocking read
 /// reports a disk's errors.
 const GIVE_UP: Duration = Duration::from_secs(5);
-/// The duration from which on a probe counts as slow. It usually takes some tenths of a
-/// millisecond, unless it had to wait for a place in the disk's request queue.
+/// The duration above which a probe counts as slow. A probe usually takes some tenths of a
+/// millisecond, unless it has to wait for a place in the disk's request queue.
 const SLOW_PROBE: Duration = Duration::from_millis(5);
 /// The time until the next probe.
 const RETRY: Duration = Duration::from_millis(1);

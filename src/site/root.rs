@@ -16,7 +16,8 @@ pub struct RootDir {
     resolve: fn(&OwnedFd, &[u8], OFlags) -> Result<OwnedFd, Errno>,
 }
 
-/// The most links followed in one path, as in the kernel (path_resolution(7)).
+/// The maximum number of symbolic links followed in one path, as in the kernel
+/// (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
 impl RootDir {

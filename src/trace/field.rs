@@ -9,9 +9,9 @@ use super::{
     source_id::{EventFlags, SourceId},
 };
 
-/// The most bytes of a peer's text that the text trace shows.
+/// The maximum number of bytes of a peer's text in the text trace.
 const MAX_PEER_BYTES: usize = 128;
-/// The most sources that a list names.
+/// The maximum number of sources named in a list.
 const MAX_NAMED_SOURCES: usize = 16;
 
 /// One field of a step. A name that ends in `_us` marks a time, which JSON shows in microseconds.

@@ -146,8 +146,8 @@ impl Step {
         })
     }
 
-    /// Returns the fields that the description's form names. An observer adds the ones that depend
-    /// on earlier steps, such as how long the poll slept.
+    /// Returns the fields that the description's form names. An observer adds fields that depend on
+    /// earlier steps, such as how long the poll slept.
     pub fn fields(&self) -> Vec<Field> {
         match self {
             Step::Bound { address, fd } => fields! { address: *address, fd: *fd },

@@ -110,7 +110,7 @@ impl Unparsed {
     fn remove(&mut self, len: usize, left: usize) {
         self.len = left;
         match &mut self.bytes {
-            // The next byte begins a message, so the bytes are known again from here on.
+            // The next byte begins a message, so later bytes are known again.
             _ if left == 0 && !self.is_ended => *self = Unparsed::default(),
             Some(bytes) => drop(bytes.drain(..len.min(bytes.len()))),
             None => {}
@@ -212,8 +212,8 @@ impl Model {
         }
     }
 
-    /// Returns the fields of `step`, which must already be applied, and adds the ones that depend
-    /// on earlier steps: how long the poll slept, how long a source lived, and whether a deadline
+    /// Returns the fields of `step`, which must already be applied, and adds fields that depend on
+    /// earlier steps: how long the poll slept, how long a source lived, and whether a deadline
     /// passed while lingering.
     pub fn fields(&self, source: SourceId, step: &Step, at: Duration) -> Vec<Field> {
         let mut fields = step.fields();
@@ -296,8 +296,8 @@ impl SourceState {
             }
             Step::Understood { len, left, .. } => self.input.remove(*len, *left),
             Step::Refused { .. } => self.input = Unparsed::ENDED,
-            // The rest of a late message is never parsed. After a send timeout, in contrast, the
-            // input may be the next message.
+            // The rest of a late message is never parsed. But after a send timeout the input may be
+            // the next message.
             Step::Deadline { reason, .. } if *reason != CloseReason::SendTimeout => {
                 self.input.is_ended = true;
             }

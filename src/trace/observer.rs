@@ -16,8 +16,8 @@ pub trait Observer {
     /// has buffered.
     fn detach(&mut self) {}
 
-    /// Returns how long the observer has paused the loop since the last call. The clock leaves this
-    /// time out, so that a pause does not expire deadlines.
+    /// Returns how long the observer has paused the loop since the last call. The clock does not
+    /// count this time, so that no deadline passes during a pause.
     fn paused(&mut self) -> Duration {
         Duration::ZERO
     }

@@ -11,7 +11,7 @@ use super::{
     step_doc::{StepDoc, TraceLevel},
 };
 
-/// The most bytes received or sent that a line shows.
+/// The maximum number of received or sent bytes in a line.
 const MAX_PREVIEW: usize = 64;
 
 /// The descriptions of lines that observers add, which are not steps.
@@ -46,7 +46,7 @@ pub struct TraceLine {
     pub source: SourceId,
     /// The description of the step.
     pub doc: &'static StepDoc,
-    /// The fields of the step, including the ones that the observer adds.
+    /// The fields of the step, including fields added by the observer.
     pub fields: Vec<Field>,
     /// The first bytes received or sent, with secrets redacted.
     preview: Option<Vec<u8>>,

@@ -61,7 +61,7 @@ impl Vary {
         (Vary(8), "Sec-Fetch-Mode"),
     ];
 
-    /// Returns the fields of both.
+    /// Returns the union of both sets of fields.
     pub fn and(self, other: Vary) -> Vary {
         Vary(self.0 | other.0)
     }

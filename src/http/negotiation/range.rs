@@ -1,7 +1,7 @@
 //! Byte ranges (RFC 9110 section 14): which ranges of a file a request asks for.
 
-/// The most ranges in one response. A request for more gets the whole file. Section 14.2 allows
-/// this, and warns of requests for many small ranges.
+/// The maximum number of ranges in one response. A request for more gets the whole file. Section
+/// 14.2 allows this, and warns of requests for many small ranges.
 const MAX_PARTS: usize = 64;
 
 /// A byte range of a file, from `first` to `last` inclusive.

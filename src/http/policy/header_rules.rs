@@ -143,7 +143,7 @@ fn is_in(names: &[&str], name: &str) -> bool {
 /// Checks that a field value contains no control character except tabs (RFC 9110 section 5.5).
 ///
 /// # Errors
-/// Returns [`RuleError::InvalidValue`] if it does.
+/// Returns [`RuleError::InvalidValue`] if it contains one.
 pub fn check_value(value: &str) -> Result<(), RuleError> {
     match value.bytes().all(|b| b == b'\t' || (b >= b' ' && b != 0x7f)) {
         true => Ok(()),

@@ -1,8 +1,8 @@
 //! The host allow-list, which protects a local server against DNS rebinding.
 //!
-//! A malicious page can let its own name resolve to 127.0.0.1, and then read what a local server
-//! sends to the browser. But the browser sends that name as `Host`. So a server that listens on
-//! loopback must answer only requests for this machine's own names.
+//! A malicious page can make its own host name resolve to 127.0.0.1, and then read the responses of
+//! a local server. But the browser sends that name as `Host`. So a server that listens on loopback
+//! must answer only requests for this machine's own names.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

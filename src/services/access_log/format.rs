@@ -14,7 +14,7 @@ use crate::{
     http::{RequestInfo, Status},
 };
 
-/// The most bytes of one text from the client in a line, including escapes.
+/// The maximum length in bytes of one client-supplied text in a line, including escapes.
 const MAX_TEXT: usize = 2048;
 
 /// The format of the access log.

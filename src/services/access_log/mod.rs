@@ -16,7 +16,7 @@ use crate::{
     lossy_writer::LossyWriter,
 };
 
-/// The number of bytes from which on lines are written before the turn ends.
+/// The number of buffered bytes above which lines are written before the turn ends.
 const FLUSH_AT: usize = 256 * 1024;
 
 /// The access log: collects the lines of a turn and writes them.

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use super::writer::{TraceWriter, TrackId};
 use crate::trace::{Field, SourceId, model::Activity};
 
-/// The most connections with their own track. More tracks are not readable in a viewer.
+/// The maximum number of connections with their own track. A viewer with more tracks is hard to
+/// read.
 const MAX_TRACKS: usize = 200;
 
 /// The tracks of the open connections.
