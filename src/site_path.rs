@@ -23,7 +23,7 @@ pub const PATH: &AsciiSet =
 #[derive(Debug, Clone)]
 pub struct SitePath<'a> {
     path: Cow<'a, [u8]>,
-    /// Whether a name may begin with a dot. `false` was established when the path was parsed.
+    /// Whether a name may begin with a dot. `false` only if parsing has found that none does.
     may_have_dotfile: bool,
 }
 

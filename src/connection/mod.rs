@@ -222,6 +222,7 @@ impl Connection {
         if reason == CloseReason::SendTimeout {
             return self.probe_write(ready, buffers, cx);
         }
+        // No message has begun, or the last response is sent: there is nothing to answer.
         if self.phase != Phase::Open || self.inbox.is_empty() {
             return Want::Close(reason);
         }

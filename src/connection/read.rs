@@ -89,6 +89,7 @@ impl Connection {
                 budget.messages = 0; // end this turn: the next piece belongs to the next one
             }
             Progress::Close(reason) => {
+                // Unread input, here or in the socket, would turn the close into a reset.
                 let linger = reason != CloseReason::Done || !rest.is_empty();
                 self.phase = Phase::Finishing { reason, linger };
             }
@@ -116,6 +117,8 @@ impl Connection {
     ) -> ControlFlow<Want, Option<usize>> {
         match self.socket.read(buffer) {
             Ok(0) => {
+                // Everything is sent before a read, so the peer misses nothing if the connection
+                // closes now.
                 cx.trace(|| Step::EndOfInput);
                 Break(Want::Close(CloseReason::Eof))
             }

@@ -78,6 +78,7 @@ impl Connection {
             }
             let mut at_most = budget.bytes;
             if let Some(file) = self.outbox.next_file() {
+                // Only the first slice of a turn may be sent without a probe.
                 let probe = std::mem::replace(probe, true);
                 match file.sendable(at_most.min(FILE_SLICE), probe, buffer, cx.clock) {
                     Sendable::Bytes(count) => at_most = count,

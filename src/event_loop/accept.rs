@@ -36,6 +36,7 @@ impl EventLoop {
         // One edge may stand for many connections, and the poller does not report the rest again.
         // So call accept until it would block.
         for _ in 0..ACCEPT_BUDGET {
+            // Check before the call: an accepted connection cannot be put back into the backlog.
             let is_full = self.sources.open_connections() >= self.limits.max_connections;
             let Some(Source { kind: SourceKind::Listener(listener), id, .. }) = self.sources.get_mut(key)
             else {

@@ -131,8 +131,10 @@ impl EventLoop {
         let timeout = if carried == 0 { self.timers.timeout(by) } else { Some(Duration::ZERO) };
         let turn = self.timers.clock.turn();
         self.observers.trace(SourceId::Loop, || Step::Waiting { turn, timeout, carried });
+        // Before the poll, because `note_events` adds sources to the same queue.
         let carried = self.carried_sources();
         self.sources.poll(self.timers.clock.sleep(timeout))?;
+        // An observer may have held the loop (`--step`). That time must not expire deadlines.
         self.timers.clock.pause_for(self.observers.paused());
         self.timers.clock.tick();
         self.work.refill();
@@ -229,6 +231,7 @@ impl EventLoop {
     /// Removes a source, notifies its protocol and closes its descriptor.
     fn close(&mut self, key: usize, reason: CloseReason) {
         let Some(source) = self.sources.remove(key) else { return };
+        // The slab reuses keys, so an old timer would hit another source.
         self.timers.remove(key);
         self.observers.trace(source.id, || Step::Closed { reason, unread: source.unread() });
         if let SourceKind::Connection(connection) = source.kind {
@@ -245,6 +248,7 @@ impl EventLoop {
         for _ in 0..TIMER_BUDGET {
             let Some(key) = self.timers.pop_due() else { break };
             let Some(source) = self.sources.get(key) else { continue };
+            // Only connections and paused listeners have timers.
             let SourceKind::Connection(connection) = &source.kind else {
                 self.resume_accept();
                 continue;

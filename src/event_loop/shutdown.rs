@@ -70,6 +70,7 @@ impl EventLoop {
             self.drain_backlog(key);
             self.close(key, CloseReason::Shutdown);
         }
+        // The paused listeners are closed, so their keys are stale.
         self.sources.take_paused();
         for key in self.sources.keys(|kind| matches!(kind, SourceKind::Connection(_))) {
             // Read once more: a request that has arrived is answered, even if the poller has not

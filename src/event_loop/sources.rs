@@ -157,6 +157,7 @@ impl Sources {
     pub fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         match self.poll.poll(&mut self.events, timeout) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {
+                // The wait ended without events.
                 self.events.clear();
                 Ok(())
             }

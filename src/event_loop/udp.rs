@@ -105,6 +105,7 @@ fn unsent(
             cx.trace(|| Step::Blocked { by: SendCall::Send, offered: answer.len() });
             return Some((answer.to_vec(), to));
         }
+        // The socket is still writable, so the next round tries again.
         Err(e) if e.kind() == ErrorKind::Interrupted => return Some((answer.to_vec(), to)),
         Err(e) => log::debug!("{}: cannot answer {to}: {e}", cx.source),
     }

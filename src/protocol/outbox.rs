@@ -160,6 +160,7 @@ impl Outbox {
 
     /// Records that the socket took the next `n` bytes.
     pub fn advance(&mut self, n: usize) {
+        // One write may have sent the end of the bytes and the beginning of the body.
         let from_bytes = n.min(self.unsent().len());
         self.sent += from_bytes;
         self.total_sent += n as u64;
@@ -175,7 +176,8 @@ impl Outbox {
         }
     }
 
-    /// Replaces an empty buffer by the loop's spare one, until [`Outbox::return_buffer`].
+    /// Swaps in the loop's spare buffer if no bytes are unsent. [`Outbox::return_buffer`] gives it
+    /// back.
     pub fn lend_buffer(&mut self, spare: &mut Vec<u8>) {
         if self.bytes.is_empty() {
             mem::swap(&mut self.bytes, spare);

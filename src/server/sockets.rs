@@ -29,6 +29,7 @@ pub fn bind_host(
     port: u16,
     reuse_port: bool,
 ) -> Result<Vec<(SocketAddr, TcpListener)>, StartError> {
+    // The resolver takes IPv6 addresses without brackets.
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     let addresses = (bare, port)
         .to_socket_addrs()
@@ -66,6 +67,7 @@ pub fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener
         socket.set_reuse_port(true)?;
     }
     if address.is_ipv6() {
+        // Otherwise `[::]` would also take the IPv4 port, and listening on both would fail.
         socket.set_only_v6(true)?;
     }
     // Accepted sockets inherit this option. It disables Nagle's algorithm, so that a small response
@@ -101,6 +103,7 @@ fn open_file_limit() -> u64 {
 pub fn connections_by_open_files() -> usize {
     let limit = open_file_limit();
     let free = limit - RESERVED_DESCRIPTORS.min(limit / 2);
+    // One descriptor for the socket and one for the file.
     (free / 2).max(1) as usize
 }
 

@@ -1,7 +1,7 @@
 //! One file as it was read: its metadata, its content, and the stamp by which a later change is
 //! noticed.
 //!
-//! Reading must be atomic in effect: content that was written to meanwhile is never cached.
+//! A reading that overlaps a write must never be cached.
 
 use std::{
     fs::File,

@@ -95,12 +95,15 @@ impl Inotify {
         if self.by_wd.len() - self.directories.len() >= MAX_FILES {
             return None;
         }
+        // Another file system is mounted on the path. inotify may miss changes there.
         if fstat(root.fd()).ok()?.st_dev != file.device() {
             return None;
         }
         // This fails if a link is on the path. From now on inotify reports it if one appears.
         self.watch_ancestors(path, root)?;
         let wd = self.add_watch(root.fd(), path, FILE_EVENTS)?;
+        // An inode has one watch descriptor, so a file that is cached under several keys has one
+        // watch.
         match self.by_wd.entry(wd).or_insert_with(|| Watched::File(Vec::new())) {
             Watched::File(keys) => keys.push(key.into()),
             Watched::Directory => return None,

@@ -250,6 +250,7 @@ impl<D: Describe> State<D> {
             return if path.is_directory() { Err(Error::NotFound) } else { Ok(Resolved::Directory) };
         };
         let found = self.read(fd, file, None, clock)?;
+        // A large file is not cached, and neither is one whose next change may not show.
         if found.is_cacheable() {
             self.cache.insert(path.bytes(), file, &found, clock);
         }

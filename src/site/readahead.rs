@@ -239,8 +239,8 @@ fn probe_all(file: &File, slice: Slice, buffer: &mut [u8]) -> usize {
 /// Reads without waiting for the disk (preadv2(2), `RWF_NOWAIT`).
 ///
 /// # Errors
-/// Returns `EAGAIN` if nothing is in memory. With other errors the file system does not support the
-/// flag, or the file cannot be read.
+/// Returns `EAGAIN` if nothing is in memory. Returns another error if the file system does not
+/// support the flag or the file cannot be read.
 fn read_cached(file: &File, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
     preadv2(file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT)
 }

@@ -107,9 +107,11 @@ fn walk_beneath(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, E
                 return Err(Errno::LOOP);
             }
             let target = readlinkat(here, &name[..], Vec::new())?.into_bytes();
+            // An absolute link leads out of the root, as with `RESOLVE_BENEATH`.
             if target.first() == Some(&b'/') {
                 return Err(Errno::XDEV);
             }
+            // Keep the meaning of a trailing slash: the target must be a directory.
             if todo.is_empty() && wants_directory(&target) {
                 todo.push_front(b".".to_vec());
             }

@@ -206,6 +206,7 @@ impl Model {
             }
             _ if matches!(source, SourceId::Loop | SourceId::Signals | SourceId::Named(_)) => {}
             _ => {
+                // A source from before the trace began: its unparsed input was never seen.
                 let unknown = || SourceState { input: Unparsed::UNKNOWN, ..SourceState::default() };
                 self.sources.entry(source).or_insert_with(unknown).apply(step, at, self.keeps_bytes);
             }

@@ -97,6 +97,7 @@ impl Observer for Narrator {
             Step::Closed { .. } => self.model.forget(source),
             Step::Waiting { .. } => {
                 self.write_out();
+                // The poll begins after the write. Otherwise a slow write would count as sleep.
                 self.model.wait_from(self.stopwatch.elapsed());
             }
             _ => {}

@@ -75,6 +75,7 @@ impl<'a> Preconditions<'a> {
 
     /// Evaluates the preconditions against an existing file, in the order of section 13.2.2.
     pub fn evaluate(&self, file: &Validators) -> PreconditionResult {
+        // If-Match replaces If-Unmodified-Since (section 13.1.4).
         if let Some(tags) = &self.if_match {
             if !any_tag(tags, |tag| is_strong_match(tag, file)) {
                 return PreconditionResult::Failed;
@@ -84,12 +85,14 @@ impl<'a> Preconditions<'a> {
         {
             return PreconditionResult::Failed;
         }
+        // If-None-Match replaces If-Modified-Since (section 13.1.3).
         if let Some(tags) = &self.if_none_match {
             if any_tag(tags, |tag| is_weak_match(tag, file)) {
                 return PreconditionResult::NotModified;
             }
         } else if let Some((date, modified)) = date(&self.if_modified_since).zip(file.modified)
             && modified <= date
+            // A date without strength may also belong to a later version.
             && file.date_strength >= DateStrength::Weak
         {
             return PreconditionResult::NotModified;

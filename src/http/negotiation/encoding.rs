@@ -132,6 +132,7 @@ impl AcceptEncoding {
         };
         let [br, zstd, gzip] = Coding::ALL.map(Some);
         let mut choices = [(br, coded(0)), (zstd, coded(1)), (gzip, coded(2)), (None, identity)];
+        // The sort is stable, so codings of equal weight keep their order.
         choices.sort_by_key(|(_, weight)| Reverse(*weight));
         choices.into_iter().filter(|(_, weight)| *weight > 0).map(|(choice, _)| choice)
     }

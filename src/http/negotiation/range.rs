@@ -57,6 +57,8 @@ impl Ranges {
             match RangeSpec::of(member, len) {
                 None | Some(RangeSpec::Whole) => return Ranges::Ignored,
                 Some(RangeSpec::Empty) => {}
+                // Many overlapping ranges could make a small request very expensive (section
+                // 17.15).
                 Some(RangeSpec::Range(part)) => match left.checked_sub(part.length()) {
                     Some(rest) if parts.len() < MAX_PARTS => {
                         left = rest;
@@ -86,6 +88,7 @@ impl RangeSpec {
                 suffix => RangeSpec::Range(ByteRange { first: len.saturating_sub(suffix), last: len - 1 }),
             });
         }
+        // Compare the digits, because the numbers may exceed `u64`.
         let is_backwards = !last.is_empty() && size(last) < size(first);
         let first = number(first)?;
         let last = if last.is_empty() { u64::MAX } else { number(last)? };

@@ -32,6 +32,8 @@ impl Cors {
             Cors::AnyOrigin => (Some(&b"*"[..]), Vary::NOTHING),
             Cors::Origins(origins) => {
                 let is_one = |asked: &&[u8]| origins.iter().any(|origin| origin.as_bytes() == *asked);
+                // `Vary` even if this origin is not allowed, because the response to another one
+                // differs.
                 (request.origin.filter(is_one), Vary::ORIGIN)
             }
         };

@@ -64,6 +64,7 @@ impl HostAllowlist {
         if matches!(name, b"localhost" | b"127.0.0.1") {
             return Ok(()); // as nearly always
         }
+        // A fully qualified name may end in a dot.
         let name = std::str::from_utf8(name.strip_suffix(b".").unwrap_or(name)).unwrap_or_default();
         if is_local(name) || canonical(name).is_some_and(|name| allowed.contains(&name)) {
             Ok(())

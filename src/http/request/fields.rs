@@ -157,6 +157,8 @@ impl<'a> HeaderFields<'a> {
         match (self.transfer_encoding, self.content_length) {
             (None, None) => Ok(Framing::Length(0)),
             (None, Some(digits)) => content_length(digits).map(Framing::Length),
+            // Two parsers could find two ends of the body, which allows request smuggling (RFC 9112
+            // section 6.3).
             (Some(_), Some(_)) => {
                 Err(Refusal::bad("Both Content-Length and Transfer-Encoding say where it ends."))
             }

@@ -85,6 +85,8 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
     let mut fields = HeaderFields::default();
     let Some(fields_len) = fields.read(&input[fields_at..], MAX_HEAD - fields_at)? else { return Ok(None) };
     let framing = fields.framing(version)?;
+    // Check `Host` even if the target replaces it, because a proxy may route by the one or the
+    // other.
     let host = fields.host(version)?;
     let host =
         if let Target::Path { authority: Some(authority), .. } = target { Some(authority) } else { host };

@@ -79,6 +79,8 @@ impl<'a> Plan<'a> {
             Answer::Redirect(location) => Plan::empty(Status::MovedPermanently)
                 .fields(format!("Location: {location}\r\nContent-Length: 0\r\n")),
         };
+        // The response to HEAD has the fields of the response to GET, but no body (RFC 9110 section
+        // 9.3.2).
         if request.method == Method::Head {
             (plan.body, plan.len) = (ResponseBody::Empty, Some(0));
         }

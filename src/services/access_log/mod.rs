@@ -50,6 +50,7 @@ impl AccessLog {
         self.writer.write(&self.lines);
         self.lines.clear();
         if self.writer.dropped() > 0 && !self.has_warned {
+            // Warn once. A warning in every turn would flood the log. The total follows at the end.
             self.has_warned = true;
             log::warn!("dropping access-log lines: the reader is too slow or the disk is full");
         }
@@ -83,6 +84,7 @@ struct PendingEntry {
 
 impl PendingEntries {
     pub fn new(log: Rc<RefCell<AccessLog>>, peer: IpAddr) -> PendingEntries {
+        // Show an IPv4 client as such, even if it comes through an IPv6 socket.
         PendingEntries { log, peer: peer.to_canonical(), pending: VecDeque::new() }
     }
 

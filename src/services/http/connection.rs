@@ -42,8 +42,8 @@ enum State {
 }
 
 impl HttpConnection {
-    /// Creates the protocol of a new connection. `entries`: its access-log entries, if there is a
-    /// log.
+    /// Creates the protocol of a new connection. `entries` collects its access-log entries, if
+    /// there is a log.
     pub fn new(http: Rc<HttpService>, entries: Option<PendingEntries>) -> HttpConnection {
         HttpConnection { http, entries: entries.map(Box::new), state: State::New }
     }

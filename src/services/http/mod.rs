@@ -1,7 +1,8 @@
 //! The HTTP service for files: parse, resolve, plan, send.
 //!
 //! It joins the pure HTTP code (`crate::http`) to the site and the loop. It owns the state of each
-//! connection. It must never do I/O of its own, nor decide what RFC 9110 decides.
+//! connection. It must never do I/O of its own, and it leaves every decision about a response to
+//! the pure code.
 
 mod connection;
 mod reply;

@@ -107,6 +107,7 @@ impl<'c> Reply<'c, '_> {
         let is_missing = refusal.status == Status::NotFound;
         let page = if is_missing { resolver.not_found_page(self.cx.clock) } else { None };
         let mut plan = Plan::refuse(&self.request, refusal, page.as_deref().map(|page| &page.description));
+        // A navigation to the same URL would get the SPA page, so caches must keep the two apart.
         if is_missing && resolver.options.spa.is_some() {
             plan = plan.varying(Vary::NAVIGATION);
         }

@@ -104,6 +104,7 @@ impl Resolver {
                 Err(Refusal::NOT_FOUND)
             };
         };
+        // Treat a hidden file like a missing one, so that a client cannot find out that it exists.
         if !self.site.options().dotfiles.allow_all(&path) {
             return self.spa_fallback(request, clock);
         }
@@ -172,6 +173,7 @@ impl Resolver {
             return Some(directory.into_owned());
         }
         let clean = path.without_extension(HTML_EXTENSION)?;
+        // Redirect only if no file has the clean name. Otherwise that file is served there.
         match self.site.resolve(&clean, clock) {
             Ok(Resolved::Directory) | Err(site::Error::NotFound) => Some(clean.into_owned()),
             _ => None,

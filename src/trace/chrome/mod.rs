@@ -95,7 +95,7 @@ impl ChromeTrace {
         }
     }
 
-    /// Ends the turn and writes its events. The poll begins.
+    /// Ends the turn and writes its events, because the poll begins.
     fn wait(&mut self, source: SourceId, step: &Step, at: Duration) {
         self.wait_fields = self.model.fields(source, step, at);
         if let Some(fault) = TraceLine::fault(&self.model) {
