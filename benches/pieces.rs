@@ -1,6 +1,6 @@
-//! What the pieces of a request cost: parse, locate, plan, a hit in the cache, and a whole turn of
-//! the loop over loopback. `cargo bench`; compare two commits on one quiet machine, and trust
-//! ratios.
+//! Benchmarks of the parts of a request: parse, locate, plan, a cache hit, and a whole turn of the
+//! loop over loopback. Run `cargo bench`. Compare two commits on the same quiet machine, and trust
+//! ratios, not times.
 
 use std::{
     hint::black_box,
@@ -21,7 +21,7 @@ use oneloop::{
     },
 };
 
-/// What `wrk` sends, and what a browser does.
+/// The requests: what `wrk` sends, and what a browser sends.
 const REQUESTS: [(&str, &[u8]); 2] = [
     ("short", b"GET /1k.html HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n"),
     (
@@ -59,7 +59,8 @@ fn pure(c: &mut Criterion) {
     });
 }
 
-/// A site with one small file, which counts as at rest.
+/// Returns a site with one small file, and a clock one minute ahead, so that the file counts as
+/// settled.
 fn site(dir: &tempfile::TempDir, inotify: bool) -> (Site<Representation>, Clock) {
     std::fs::write(dir.path().join("1k.html"), [b'x'; 1024]).expect("write a file");
     let options = SiteOptions { inotify, ..SiteOptions::default() };

@@ -1,10 +1,10 @@
-//! Every line comes back in capitals. Step 6: one thread and one poller, in Rust.
+//! A server that sends every line back in capitals. Step 6: one thread and one poller, in Rust.
 //!
 //! ```text
 //! cargo run --example course_mio [PORT]          (default 7000; 0 is any free port)
 //! ```
 //!
-//! It is `examples/course/epoll.py`, function by function, with mio in the place of epoll(7).
+//! It is `examples/course/epoll.py`, function by function, with mio instead of epoll(7).
 
 use std::{
     env,
@@ -18,14 +18,14 @@ use mio::{
 };
 use slab::Slab;
 
-/// Bytes read in one go.
+/// The maximum number of bytes per read.
 const PIECE: usize = 4096;
-/// Nobody may make us keep a longer line.
+/// The longest line in bytes. Without a limit, a client could fill the memory.
 const LONGEST: usize = 1000;
-/// The name under which the listener is watched; a peer's is its key in the slab.
+/// The token of the listener. The token of a peer is its key in the slab.
 const LISTENER: Token = Token(usize::MAX);
 
-/// The whole lines of `inbox`, in capitals. What follows them is no line yet, and stays.
+/// Removes the complete lines from `inbox`, and returns them in capitals. An incomplete line stays.
 fn shout(inbox: &mut Vec<u8>) -> io::Result<Vec<u8>> {
     let end = inbox.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
     let mut answer: Vec<u8> = inbox.drain(..end).collect();
@@ -36,14 +36,14 @@ fn shout(inbox: &mut Vec<u8>) -> io::Result<Vec<u8>> {
     }
 }
 
-/// One connection: what a thread has in its local variables stands here.
+/// One connection. A thread would keep this state in its local variables.
 struct Peer {
     socket: TcpStream,
     inbox: Vec<u8>,
     outbox: Vec<u8>,
 }
 
-/// What can be done for a peer without sleeping. False: it is gone.
+/// Does what is possible for a peer without sleeping. Returns false if the peer is gone.
 fn converse(peer: &mut Peer) -> bool {
     match drain(peer) {
         Err(e) if e.kind() == ErrorKind::WouldBlock => true, // nothing there, or no room left
@@ -51,7 +51,7 @@ fn converse(peer: &mut Peer) -> bool {
     }
 }
 
-/// Reads and writes until a call would block, or the input ends.
+/// Reads and writes until a call would block or the input ends.
 fn drain(peer: &mut Peer) -> io::Result<()> {
     loop {
         // While we owe, we do not read.
@@ -64,7 +64,7 @@ fn drain(peer: &mut Peer) -> io::Result<()> {
             peer.inbox.extend(&piece[..got]);
             peer.outbox.extend(shout(&mut peer.inbox)?);
         }
-        // What does not fit goes next time.
+        // What does not fit now is sent next time.
         if !peer.outbox.is_empty() {
             let sent = peer.socket.write(&peer.outbox)?;
             peer.outbox.drain(..sent);
@@ -102,7 +102,7 @@ fn serve(port: u16) -> io::Result<()> {
     }
 }
 
-/// The next caller; or `None`, if there is none left.
+/// Accepts the next connection; `None` if there is none left.
 fn accept(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
     match listener.accept() {
         Ok((socket, _)) => Ok(Some(socket)),

@@ -1,4 +1,5 @@
-//! The class of the course, as a library: a host, a port and a directory in, `serve_forever()`.
+//! The server class of the course, as a library: create it with a host, a port and a directory, and
+//! call `serve_forever()`.
 use oneloop::HttpServer;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,10 +1,11 @@
-//! A protocol of your own on the loop: every line comes back in capitals.
+//! A protocol of your own on the loop. It sends every line back in capitals.
 //!
 //! ```text
 //! cargo run --example shout [PORT]     then, in another terminal: nc 127.0.0.1 7000
 //! ```
 //!
-//! The loop is not touched. It hands over what has come, and sends what is put into the outbox.
+//! The loop is unchanged. It passes received bytes to the protocol, and sends what the protocol
+//! puts into the outbox.
 
 use std::{
     env,
@@ -18,15 +19,15 @@ use oneloop::{
     protocol::{CloseReason, Context, Outbox, Progress, Protocol, Received, Timeout},
 };
 
-/// Nobody needs a longer line; nobody may make the server keep one.
+/// The longest line in bytes. Without a limit, a client could fill the memory.
 const LONGEST: usize = 1000;
 
 struct Shout;
 
 impl Protocol for Shout {
     fn receive(&mut self, input: &[u8], out: &mut Outbox, _: &mut Context<'_>) -> Received {
-        // A read may bring half a line, or ten: only a whole one is consumed, and the rest comes
-        // again.
+        // A read may return half a line or ten lines. Consume only a complete line; the loop passes
+        // the rest again.
         match input.iter().position(|byte| *byte == b'\n') {
             Some(end) => {
                 out.bytes().extend(input[..=end].to_ascii_uppercase());

@@ -1,25 +1,25 @@
 //! Time, read once a turn.
 //!
-//! Everything that needs the time takes it from the [`Clock`] of the turn; nothing else calls
-//! `now()`. So every deadline, `Date` and log line of one turn agree, a warm request makes no clock
-//! call, and a test can hand the loop a clock that stands still.
+//! Everything that needs the time takes it from the [`Clock`] of the turn; nothing else may call
+//! `now()`. So every deadline, `Date` and log line of one turn agree, a cached response makes no
+//! clock call, and a test can give the loop a frozen clock.
 
 use std::{
     io::Write,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// The time of the current turn: monotonic, wall-clock, and as a `Date` value that is rendered once
-/// a second.
+/// The time of the current turn: monotonic time, wall-clock time, and a `Date` value that is
+/// rendered once a second.
 pub struct Clock {
     now: Instant,
     wall: SystemTime,
     turn: u64,
     date: [u8; DATE_LEN],
-    /// The second that `date` shows, since the epoch.
+    /// The time that `date` shows, in seconds since the epoch.
     date_shows: u64,
     frozen: bool,
-    /// How long observers have paused the loop: time that does not count.
+    /// How long observers have paused the loop in total. This time is subtracted.
     paused: Duration,
 }
 
@@ -27,13 +27,13 @@ pub struct Clock {
 const DATE_LEN: usize = 29;
 
 impl Clock {
-    /// A clock that follows the system's time.
+    /// Returns a clock that follows the system's time.
     pub fn system() -> Clock {
         Clock::at(SystemTime::now(), false)
     }
 
-    /// A clock that stands still until [`Clock::advance`]. A loop on such a clock never sleeps in
-    /// its poll.
+    /// Returns a clock that stands still until [`Clock::advance`]. A loop with such a clock never
+    /// sleeps in its poll.
     pub fn frozen(wall: SystemTime) -> Clock {
         Clock::at(wall, true)
     }
@@ -52,7 +52,7 @@ impl Clock {
         clock
     }
 
-    /// Begins a turn: reads the system's time.
+    /// Begins a turn: counts it, and reads the system's time.
     pub fn tick(&mut self) {
         self.turn += 1;
         if !self.frozen {
@@ -62,13 +62,13 @@ impl Clock {
         }
     }
 
-    /// Leaves `time` out of the monotonic time: an observer paused the loop that long, and no
-    /// deadline is to come nearer by it.
+    /// Subtracts `time` from the monotonic time. An observer has paused the loop that long, and the
+    /// pause must not bring deadlines nearer.
     pub fn pause_for(&mut self, time: Duration) {
         self.paused += time;
     }
 
-    /// Moves a frozen clock forward. A running clock is left alone.
+    /// Moves a frozen clock forward. Does nothing to a running clock.
     pub fn advance(&mut self, by: Duration) {
         if self.frozen {
             self.now += by;
@@ -82,7 +82,7 @@ impl Clock {
         self.now
     }
 
-    /// Returns the monotonic time at this moment, to measure what happens within a turn. Everything
+    /// Reads the monotonic time at this moment, to measure a duration within a turn. Everything
     /// else uses [`Clock::now`].
     pub fn precise_now(&self) -> Instant {
         if self.frozen { self.now } else { Instant::now().checked_sub(self.paused).unwrap_or(self.now) }
@@ -98,48 +98,48 @@ impl Clock {
         self.turn
     }
 
-    /// Returns the value of a `Date` field: 29 ASCII bytes.
+    /// Returns the value of the `Date` field, as 29 ASCII bytes (RFC 9110 section 5.6.7).
     pub fn date(&self) -> &[u8; DATE_LEN] {
         &self.date
     }
 
-    /// Returns the time until `deadline`; `None`: without end. It counts from the beginning of the
-    /// turn, so a poll that sleeps that long may be late by the work of one turn, and is never
-    /// early.
+    /// Returns the time until `deadline`; `None` if there is no deadline. It counts from the
+    /// beginning of the turn, so a poll that sleeps this long may wake late by the work of one
+    /// turn, but never early.
     pub fn until(&self, deadline: Option<Instant>) -> Option<Duration> {
         deadline.map(|at| at.saturating_duration_since(self.now))
     }
 
-    /// Returns how long a poll with this timeout really sleeps: not at all while the clock is
-    /// frozen.
+    /// Returns the timeout to pass to the poll: zero if the clock is frozen, otherwise `timeout`.
     pub fn sleep(&self, timeout: Option<Duration>) -> Option<Duration> {
         if self.frozen { Some(Duration::ZERO) } else { timeout }
     }
 
+    /// Renders `date` again if the second has changed.
     fn render_date(&mut self) {
         let second = self.wall.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()).min(LAST_SECOND);
         if second != self.date_shows {
             self.date_shows = second;
             let date = httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(second));
-            // It cannot fail: an IMF-fixdate of a year up to 9999 fills exactly these 29 bytes.
+            // This cannot fail: an IMF-fixdate up to the year 9999 has exactly 29 bytes.
             let _ = write!(&mut self.date[..], "{date}");
         }
     }
 }
 
-/// Measures time for observers. The loop has its [`Clock`].
+/// A stopwatch for observers. The loop itself uses its [`Clock`].
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch {
     start: Instant,
 }
 
 impl Stopwatch {
-    /// Starts now.
+    /// Starts a stopwatch.
     pub fn start() -> Stopwatch {
         Stopwatch { start: Instant::now() }
     }
 
-    /// Returns the time since it was started.
+    /// Returns the time since the start.
     pub fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }

@@ -1,31 +1,32 @@
-//! The reasons for closing a source.
+//! The reasons for closing a source. Logs and traces print them, so their names are part of the
+//! interface.
 
 use std::fmt;
 
-/// Why a source was closed: a closed set, for logs and for those who watch.
+/// Why a source was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseReason {
-    /// All was said.
+    /// The last response was sent, and the connection does not persist.
     Done,
-    /// The peer closed its side and everything owed was answered.
+    /// The peer closed its side.
     Eof,
-    /// A message did not come whole in time.
+    /// A message did not arrive completely in time.
     HeadTimeout,
-    /// Nothing came in time.
+    /// No input arrived in time.
     IdleTimeout,
-    /// The peer took nothing in time.
+    /// The peer accepted no data in time.
     SendTimeout,
     /// The peer reset the connection.
     Reset,
-    /// The peer was gone when we wrote.
+    /// The peer was gone when the server wrote.
     BrokenPipe,
-    /// The peer was refused.
+    /// The request was refused, and the rest of the input cannot be parsed.
     BadRequest,
-    /// A bound was reached.
+    /// A limit was reached, or the poller refused the source.
     Limit,
-    /// The server shuts down.
+    /// The server is shutting down.
     Shutdown,
-    /// A file became shorter while it was sent, or could not be read.
+    /// A file was truncated while it was sent, or could not be read.
     FileChanged,
 }
 

@@ -35,37 +35,39 @@
 //!         protocol         THE BOUNDARY: Protocol, Outbox, Progress, CloseReason; no I/O
 //! ```
 //!
-//! An arrow never points up. Below everything are [`clock`], `close_reason`, `site_path` (a checked
-//! path, of which HTTP makes one and which the site opens), `lossy_writer`, and of [`trace`] the
-//! steps. The rest of `trace` are observers: they know nothing but the steps. `lessons` runs
-//! scripted clients against the whole.
+//! No arrow points up. Below all layers are [`clock`], `close_reason`, `site_path` (a checked path,
+//! which HTTP parses and the site opens), `lossy_writer`, and the steps of [`trace`]. The rest of
+//! `trace` are observers, which know only the steps. `lessons` runs the loop with scripted clients.
 //!
 //! # What always holds
 //!
-//! - The process has one thread, and it blocks nowhere but in the poll of
-//!   [`EventLoop::turn`](event_loop::EventLoop::turn). (To find and open a file, and to read a
-//!   small one, is the exception that `epoll` leaves: that waits for the disk. Before a slice of a
-//!   large one is sent, the kernel is asked whether it is in memory.)
-//! - The poller reports edges; [a source remembers](event_loop) that it is readable or writable
+//! - The process has one thread, which blocks only in the poll of
+//!   [`EventLoop::turn`](event_loop::EventLoop::turn). (One exception remains, because `epoll` does
+//!   not support files: finding and opening a file, and reading a small one, may wait for the disk.
+//!   A large file does not: the site probes whether a slice is in memory before it is sent.)
+//! - The poller reports edges. [A source remembers](event_loop) that it is readable or writable
 //!   until a call would block.
-//! - Every step has a budget. What is left over goes to the back of the ready queue, and the next
-//!   poll does not sleep.
-//! - A protocol is asked for more only while its outbox has room, so that a peer cannot make memory
+//! - Every turn of a source has a budget. Work that is left over goes to the back of the ready
+//!   queue, and the next poll does not sleep.
+//! - The loop calls a protocol only while its outbox has room, so that a peer cannot make memory
 //!   grow.
-//! - A response that takes long to make is made in pieces, one a turn, and none while the last one
-//!   is unsent.
-//! - Progress is input that was parsed or output that was sent; a head that trickles in makes none.
-//! - A silent connection holds no buffer, and an idle server uses no CPU.
-//! - A cached file is never stale: each turn knows of every change that was made before it, because
-//!   inotify has reported it or because the file was checked.
-//! - Observers change nothing: the same steps are taken in the same turns, whether one is attached
-//!   or not.
+//! - A response that takes long to make is made in pieces, at most one per turn, and the next one
+//!   only after the last one is sent.
+//! - Only parsed input and sent output count as progress. A client that sends a head byte by byte
+//!   does not extend its deadline.
+//! - An idle connection holds no buffer, and an idle server uses no CPU.
+//! - A cached file is never stale: each turn knows every change that was made before it, because
+//!   inotify has reported it or a `stat` has checked the file. (A store through a memory map, which
+//!   neither shows, is found within a second.)
+//! - Observers change nothing. The loop takes the same steps in the same turns with and without
+//!   them.
 //!
 //! # What to read first
 //!
-//! [`event_loop`], beside `examples/select_server.py` and `docs/course/7-side-by-side.md`; then
-//! [`protocol`], which the loop and the services share; then `services` and `http`. A reader who is
-//! new to loops begins with `docs/LOOP.md`, a course.
+//! Read [`event_loop`] first, next to `examples/select_server.py` and
+//! `docs/course/7-side-by-side.md`. Then read [`protocol`], which the loop and the services share,
+//! then `services` and `http`. If event loops are new to you, begin with the course,
+//! `docs/LOOP.md`.
 
 pub mod clock;
 mod close_reason;
@@ -93,8 +95,8 @@ pub use self::{
     services::{Echo, LogFormat, Timeouts},
 };
 
-/// What benchmarks and property tests reach into. It is not part of the interface, and may change
-/// at any time.
+/// Internals for benchmarks and property tests. They are not part of the public interface and may
+/// change at any time.
 #[doc(hidden)]
 pub mod internals {
     pub use crate::{

@@ -1,9 +1,9 @@
-//! Writing lines without ever waiting for their reader.
+//! A writer of lines that never waits for their reader.
 //!
-//! A log is read by a person, a pipe or a disk, and any of them may stall: a paused terminal must
-//! not stop the loop. So output is written as far as its reader takes it, and the rest is dropped
-//! by whole lines and counted. Only a file on a disk can make the writer wait, as it does when it
-//! is served.
+//! Logs and traces go to a terminal, a pipe or a file. A terminal or pipe may stop reading, and a
+//! paused terminal must not stop the loop. So the writer writes as much as the reader takes, then
+//! drops whole lines and counts them. Only a regular file can make it wait, as long as the disk
+//! takes.
 
 use std::{
     fs::{File, OpenOptions},
@@ -22,37 +22,35 @@ use rustix::{
 /// A non-blocking writer of lines.
 pub struct LossyWriter {
     output: Output,
-    /// The rest of a line of which the beginning was written.
+    /// The rest of a line whose beginning was written.
     tail: Vec<u8>,
     dropped: u64,
 }
 
+/// The destination of the lines.
 enum Output {
     File(File),
     Socket(OwnedFd),
 }
 
 impl LossyWriter {
-    /// Writes to what `output` refers to.
+    /// Creates a writer to the terminal, pipe, socket or file that `output` refers to.
     ///
-    /// `O_NONBLOCK` belongs to the open file description, which is shared with the shell that
-    /// started this process. So what `output` refers to is reopened through `/proc`. A socket
-    /// cannot be reopened, and is written to with `MSG_DONTWAIT`. Where neither works (without
-    /// `/proc`, or on the terminal of another user) `output` is written to as it is.
-    ///
-    /// A regular file never blocks in this sense, and is written to as it is: its position is
-    /// shared with other writers, and a reopened file would write over their lines.
+    /// Writes do not block, except in two cases: a regular file, and an `output` that cannot be
+    /// reopened (without `/proc`, or on another user's terminal).
     pub fn new(output: OwnedFd) -> LossyWriter {
+        // Do not reopen a regular file. Its position is shared with other writers, and a reopened
+        // file would overwrite their lines.
         let is_on_disk =
             fstat(&output).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
-        let output = if is_on_disk { Output::File(File::from(output)) } else { Output::of_our_own(output) };
+        let output = if is_on_disk { Output::File(File::from(output)) } else { Output::non_blocking(output) };
         LossyWriter { output, tail: Vec::new(), dropped: 0 }
     }
 
-    /// Returns another writer to the same place.
+    /// Returns another writer to the same destination. It counts its own dropped lines.
     ///
     /// # Errors
-    /// The system gives no more descriptors.
+    /// Fails if no descriptor is available (dup(2)).
     pub fn try_clone(&self) -> io::Result<LossyWriter> {
         let output = match &self.output {
             Output::File(file) => Output::File(file.try_clone()?),
@@ -61,12 +59,15 @@ impl LossyWriter {
         Ok(LossyWriter { output, tail: Vec::new(), dropped: 0 })
     }
 
-    /// Writes whole lines, as many as the reader takes.
+    /// Writes as many of `lines` as the reader takes, and drops and counts the rest. Each line must
+    /// end in a newline.
     pub fn write(&mut self, lines: &[u8]) {
-        let of_tail = self.push(&self.tail.clone());
-        self.tail.drain(..of_tail);
+        // Finish the line that was cut the last time. Anything else would mix two lines.
+        let tail_sent = self.push(&self.tail.clone());
+        self.tail.drain(..tail_sent);
         let taken = if self.tail.is_empty() { self.push(lines) } else { 0 };
         let (done, rest) = lines.split_at(taken);
+        // The reader has part of a line: keep the rest of that line and drop the lines after it.
         let is_cut = done.last().is_some_and(|last| *last != b'\n');
         let (tail, lost) = rest.split_at(if is_cut { line_len(rest) } else { 0 });
         self.tail.extend_from_slice(tail);
@@ -78,7 +79,7 @@ impl LossyWriter {
         self.dropped
     }
 
-    /// Writes until the reader takes no more, for whatever reason. Returns how many bytes it took.
+    /// Writes until the reader takes no more or fails. Returns how many bytes it took.
     fn push(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
         while taken < bytes.len() {
@@ -94,20 +95,24 @@ impl LossyWriter {
 }
 
 impl Output {
-    /// Reopens what `output` refers to, if possible.
-    fn of_our_own(output: OwnedFd) -> Output {
+    /// Returns a non-blocking output to what `output` refers to, if that is possible.
+    fn non_blocking(output: OwnedFd) -> Output {
+        // `O_NONBLOCK` belongs to the open file description, which this process shares with the
+        // shell. So get another description by reopening through `/proc`. A socket cannot be
+        // reopened; `MSG_DONTWAIT` makes each write to it non-blocking.
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-        let again = OpenOptions::new()
+        let reopened = OpenOptions::new()
             .append(true)
             .custom_flags(flags.bits() as i32)
             .open(format!("/proc/self/fd/{}", output.as_raw_fd()));
-        match again {
+        match reopened {
             Ok(file) => Output::File(file),
             Err(_) if rustix::net::sockopt::socket_type(&output).is_ok() => Output::Socket(output),
             Err(_) => Output::File(File::from(output)),
         }
     }
 
+    /// Writes once. Returns how many bytes were written.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Output::File(file) => file.write(bytes),
@@ -118,7 +123,7 @@ impl Output {
     }
 }
 
-/// Returns the length of the first line, its end included.
+/// Returns the length of the first line in bytes, including its newline.
 fn line_len(lines: &[u8]) -> usize {
     memchr::memchr(b'\n', lines).map_or(lines.len(), |end| end + 1)
 }
@@ -131,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// A writer and its reader, by socket and by pipe.
+    /// Returns a writer and its reader, by socket and by pipe.
     fn pairs() -> [(LossyWriter, File); 2] {
         let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
         let (read, write) = pipe().expect("a pipe");
@@ -147,30 +152,30 @@ mod tests {
 
     #[test]
     fn lines_arrive_whole_and_in_order() {
-        for (mut sink, reader) in pairs() {
+        for (mut writer, reader) in pairs() {
             let lines: String = (0..2000).map(|i| format!("line {i}\n")).collect();
-            sink.write(lines.as_bytes());
-            drop(sink);
+            writer.write(lines.as_bytes());
+            drop(writer);
             assert_eq!(read_all(reader), lines.as_bytes());
         }
     }
 
     #[test]
     fn a_stalled_reader_loses_lines_and_stops_nobody() {
-        for (mut sink, mut reader) in pairs() {
-            // Longer than a page of a pipe, and of a length that splits a line when the pipe is
+        for (mut writer, mut reader) in pairs() {
+            // Longer than a page of the pipe, and of a length that splits a line when the pipe is
             // full.
             let line = [b"x".repeat(9_998), b"\n".to_vec()].concat();
             let mut written = 0;
-            while sink.dropped() < 3 {
-                sink.write(&line);
+            while writer.dropped() < 3 {
+                writer.write(&line);
                 written += 1;
             }
-            // The reader goes on: the line that was split is completed before new ones come.
+            // The reader continues: the split line is completed before new lines follow.
             let mut buffer = vec![0; 1 << 20];
             let mut got = reader.read(&mut buffer).expect("read");
-            sink.write(b"news\n");
-            drop(sink);
+            writer.write(b"news\n");
+            drop(writer);
             buffer.truncate(got);
             buffer.extend(read_all(reader));
             got = buffer.len();
@@ -181,10 +186,10 @@ mod tests {
 
     #[test]
     fn a_reader_that_is_gone_is_no_failure() {
-        for (mut sink, reader) in pairs() {
+        for (mut writer, reader) in pairs() {
             drop(reader);
-            sink.write(b"one\ntwo\n");
-            assert_eq!(sink.dropped(), 2);
+            writer.write(b"one\ntwo\n");
+            assert_eq!(writer.dropped(), 2);
         }
     }
 
@@ -192,9 +197,9 @@ mod tests {
     fn who_shares_a_file_does_not_write_over_its_lines() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let mut theirs = file.reopen().expect("open it");
-        let mut sink = LossyWriter::new(theirs.try_clone().expect("clone").into());
+        let mut writer = LossyWriter::new(theirs.try_clone().expect("clone").into());
         theirs.write_all(b"theirs\n").expect("write");
-        sink.write(b"ours\n");
+        writer.write(b"ours\n");
         theirs.write_all(b"theirs again\n").expect("write");
         let got = std::fs::read_to_string(file.path()).expect("read");
         assert_eq!(got, "theirs\nours\ntheirs again\n");
@@ -204,7 +209,7 @@ mod tests {
     fn a_shared_descriptor_stays_as_it_is() {
         let (_read, write) = pipe().expect("a pipe");
         let theirs = write.try_clone().expect("clone");
-        let _sink = LossyWriter::new(write);
+        let _writer = LossyWriter::new(write);
         assert!(!rustix::fs::fcntl_getfl(&theirs).expect("flags").contains(OFlags::NONBLOCK));
     }
 }

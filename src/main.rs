@@ -1,4 +1,4 @@
-//! The `oneloop` command.
+//! The `oneloop` program. Everything is in [`cli`].
 
 mod cli;
 

@@ -1,28 +1,29 @@
-//! A path in the site: decoded, normalized and checked, so that it never leads out of the root.
+//! The path of a file or directory in the site: decoded, normalized and checked, so that it never
+//! leads out of the root.
 //!
-//! HTTP makes one of a request target, and the site opens it. It belongs to neither: it knows no
-//! requests and no file system.
+//! HTTP parses one from a request target, and the site opens it. This module belongs to neither. It
+//! must know no requests and no file system.
 
 use std::{borrow::Cow, fmt};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-/// The longest file name of the file systems that we serve from (`NAME_MAX`, limits.h(0p)).
+/// The longest file name in bytes (`NAME_MAX`, limits.h(0p)).
 const NAME_MAX: usize = 255;
-/// The one dotfile that is meant to be public (RFC 8615).
+/// The one dotfile that is public by convention (RFC 8615).
 const WELL_KNOWN: &[u8] = b".well-known";
 
-/// The bytes that are percent-encoded in a URL path: all but unreserved characters (RFC 3986
-/// section 2.3) and the slashes between names.
+/// The bytes to percent-encode in a URL path: all except unreserved characters (RFC 3986 section
+/// 2.3) and the slashes between names.
 pub const PATH: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// A path below the root of the site: names joined by single slashes, none of them `.` or `..`. It
-/// begins without a slash, and ends in one if it means a directory. The root is the empty path.
+/// has no leading slash, and a trailing one if it means a directory. The root is the empty path.
 #[derive(Debug, Clone)]
 pub struct SitePath<'a> {
     path: Cow<'a, [u8]>,
-    /// False: no name begins with a dot, as was seen when the path was parsed.
+    /// Whether a name may begin with a dot. `false` only if parsing has found that none does.
     may_have_dotfile: bool,
 }
 
@@ -34,18 +35,19 @@ impl PartialEq for SitePath<'_> {
 
 impl Eq for SitePath<'_> {}
 
-/// Which names that begin with a dot may be requested.
+/// The policy for names that begin with a dot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DotfilePolicy {
-    /// None but `.well-known`.
+    /// Allows no dotfile except `.well-known` at the root.
     #[default]
     Visible,
-    /// All but `.` and `..`.
+    /// Allows all dotfiles (but not `.` and `..`).
     All,
 }
 
 impl DotfilePolicy {
-    /// Returns whether `name` may be requested; `depth` names come before it in its path.
+    /// Returns whether `name` may be requested. `depth` is the number of names before it in its
+    /// path.
     pub fn allow(self, name: &[u8], depth: usize) -> bool {
         self == DotfilePolicy::All || !name.starts_with(b".") || (name == WELL_KNOWN && depth == 0)
     }
@@ -61,7 +63,7 @@ fn is_valid_name(name: &[u8]) -> bool {
     !matches!(name, b"." | b"..") && name.len() <= NAME_MAX && !name.contains(&0)
 }
 
-/// The path as a URL path, percent-encoded, from its leading slash on.
+/// Formats the path as a percent-encoded URL path with a leading slash.
 impl fmt::Display for SitePath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "/{}", percent_encode(self.bytes(), PATH))
@@ -72,11 +74,10 @@ impl<'a> SitePath<'a> {
     /// The root of the site.
     pub const ROOT: SitePath<'static> = SitePath { path: Cow::Borrowed(b""), may_have_dotfile: false };
 
-    /// Normalizes `path`, which is decoded and begins with a slash or is empty: joins its names by
-    /// single slashes, without the empty ones and `.`.
+    /// Normalizes a decoded `path`, which begins with a slash or is empty. Removes empty names and
+    /// `.`.
     ///
-    /// Returns `None` for a path with a name that no file can have: `..`, a name with a NUL, or one
-    /// that is too long.
+    /// Returns `None` if a name is `..`, contains a NUL or is too long for a file.
     pub fn parse(path: Cow<'a, [u8]>) -> Option<SitePath<'a>> {
         if let Cow::Borrowed(path) = path
             && is_normalized(path)
@@ -95,47 +96,48 @@ impl<'a> SitePath<'a> {
         SitePath { path: Cow::Owned(path), may_have_dotfile: true }
     }
 
-    /// The bytes of the path: any but NUL, as in the file system.
+    /// Returns the bytes of the path. They contain no NUL, but need not be UTF-8.
     pub fn bytes(&self) -> &[u8] {
         &self.path
     }
 
-    /// Returns the path without borrowing from the request.
+    /// Converts the path into one that borrows nothing from the request.
     pub fn into_owned(self) -> SitePath<'static> {
         let SitePath { path, may_have_dotfile } = self;
         SitePath { path: Cow::Owned(path.into_owned()), may_have_dotfile }
     }
 
-    /// Returns whether the path means a directory: it is the root, or ends in a slash.
+    /// Returns whether the path means a directory: it is the root or ends in a slash.
     pub fn is_directory(&self) -> bool {
         matches!(self.path.last(), None | Some(b'/'))
     }
 
-    /// Returns the path with a slash at its end.
+    /// Returns the path with a trailing slash.
     pub fn into_directory(self) -> SitePath<'a> {
         if self.is_directory() { self } else { self.with_extension("/") }
     }
 
-    /// Returns the path with `extension` behind its last name. The result may not be a valid name.
+    /// Returns the path with `extension` appended to its last name. The name may then be too long
+    /// for a file.
     pub fn with_extension(&self, extension: &str) -> SitePath<'a> {
         SitePath::owned([self.bytes(), extension.as_bytes()].concat())
     }
 
-    /// Returns the path without `extension` at its end; `None` if it does not end so, or nothing
-    /// valid is left of the name.
+    /// Returns the path without its suffix `extension`; `None` if it has no such suffix or no valid
+    /// name is left.
     pub fn without_extension(&self, extension: &str) -> Option<SitePath<'a>> {
         let stem = self.path.strip_suffix(extension.as_bytes())?;
         let name = stem.rsplit(|b| *b == b'/').next().filter(|name| !name.is_empty())?;
         is_valid_name(name).then(|| SitePath::owned(stem.to_vec()))
     }
 
-    /// Returns the directory of the path, if its last name is `name`.
+    /// Returns the directory that contains the path; `None` if its last name is not `name`.
     pub fn strip_index(&self, name: &str) -> Option<SitePath<'a>> {
         let parent = self.path.strip_suffix(name.as_bytes())?;
         matches!(parent.last(), None | Some(b'/')).then(|| SitePath::owned(parent.to_vec()))
     }
 
-    /// Returns the path relative to the directory `base`; `None` if it is not below it.
+    /// Returns the path relative to the directory `base`; `None` if it is not below `base`.
     pub fn strip_base(&self, base: &SitePath<'_>) -> Option<SitePath<'a>> {
         let rest_at = self.path.strip_prefix(base.bytes()).map(|rest| self.path.len() - rest.len())?;
         let path = match &self.path {
@@ -145,29 +147,29 @@ impl<'a> SitePath<'a> {
         Some(SitePath { path, may_have_dotfile: self.may_have_dotfile })
     }
 
-    /// Returns this path below the directory `base`.
+    /// Returns the path of the same file or directory below `base`.
     pub fn with_base(&self, base: &SitePath<'_>) -> SitePath<'static> {
         SitePath::owned([base.bytes(), self.bytes()].concat())
     }
 
-    /// Returns the names of the path.
+    /// Returns the names of the path, from the root on.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.path.split(|b| *b == b'/').filter(|name| !name.is_empty())
     }
 }
 
-/// Returns whether `path` needs no work, as most do not: no name is empty, begins with a dot or may
-/// be too long.
+/// Returns whether `path` needs no normalization: no name is empty, begins with a dot or may be too
+/// long. This is the usual case.
 fn is_normalized(path: &[u8]) -> bool {
     let pairs = path.iter().zip(path.iter().skip(1));
-    // All pairs, without an early exit: that takes no branch.
-    let is_odd = pairs.fold(false, |is_odd, (before, byte)| {
-        is_odd | (*byte == 0) | ((*before == b'/') & ((*byte == b'/') | (*byte == b'.')))
+    // Compare all pairs without an early exit, so that the compiler can use vector instructions.
+    let needs_work = pairs.fold(false, |needs_work, (before, byte)| {
+        needs_work | (*byte == 0) | ((*before == b'/') & ((*byte == b'/') | (*byte == b'.')))
     });
-    !is_odd && path.len() <= NAME_MAX
+    !needs_work && path.len() <= NAME_MAX
 }
 
-/// Joins the names by single slashes, without the empty ones and `.`.
+/// Returns the names joined by single slashes, without empty names and `.`.
 fn normalize(path: &[u8]) -> Vec<u8> {
     let mut joined = Vec::with_capacity(path.len());
     for name in path.split(|b| *b == b'/').filter(|name| !matches!(*name, b"" | b".")) {

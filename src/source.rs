@@ -1,53 +1,56 @@
-//! The contract between the loop and one source: what is ready, which buffers it may use, and what
-//! it wants next.
+//! The contract between the loop and one source: its readiness, the buffers it may use, and what it
+//! wants next.
 //!
 //! The loop lends its [`Buffers`] to one source at a time and keeps a [`Readiness`] for each. A
-//! source does what it can without blocking and returns a [`Want`]. Neither side knows more of the
-//! other.
+//! source does what it can without blocking and returns a [`Want`]. Neither side may know more
+//! about the other.
 
 use std::time::Duration;
 
 use crate::close_reason::CloseReason;
 
-/// What is known of a source's readiness. The poller reports edges: that a source *became* ready.
-/// This remembers that it still *is*, until a call returns `WouldBlock` (epoll(7),
-/// "Edge-triggered").
+/// The readiness of a source. The poller reports edges: that a source *became* ready. A flag stays
+/// set while the source *is* ready, until a call returns `WouldBlock` (epoll(7), "Edge-triggered").
 #[derive(Debug, Clone, Copy)]
 pub struct Readiness {
+    /// Whether a read may succeed.
     pub readable: bool,
+    /// Whether a write may succeed.
     pub writable: bool,
-    /// The peer has closed its side: behind the data comes an end of input, and no further event.
+    /// Whether the peer has closed its side. An end of input follows the data, without another
+    /// event.
     pub read_closed: bool,
 }
 
 impl Readiness {
-    /// The readiness of a new source: nothing has come, and its send buffer is empty.
+    /// Returns the readiness of a new source: no input yet, and an empty send buffer.
     pub fn new() -> Readiness {
         Readiness { readable: false, writable: true, read_closed: false }
     }
 }
 
-/// What a source waits for after its turn.
+/// What a source wants after its turn.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
-    /// Input.
+    /// To be called when input arrives.
     Readable,
-    /// Room in the send buffer.
+    /// To be called when the send buffer has room.
     Writable,
-    /// Another turn: its budget is used up.
+    /// Another turn, because its budget is used up.
     Turn,
-    /// Another turn after this time: it waits for something that no poller reports.
+    /// Another turn after this time, because it waits for something that no poller reports.
     Retry(Duration),
     /// To be closed.
     Close(CloseReason),
 }
 
-/// Buffers of the loop that each source uses in its turn and none keeps.
+/// The loop's buffers. A source uses them during its turn and keeps neither.
 pub struct Buffers {
-    /// What one read can take: more than a protocol ever keeps, and more than any datagram.
+    /// The buffer for reads. It is larger than any request that a protocol leaves unparsed, and
+    /// larger than any datagram.
     pub input: Box<[u8]>,
-    /// The spare buffer that an outbox works on: see
+    /// The spare buffer that an outbox writes to: see
     /// [`Outbox::lend_buffer`](crate::protocol::Outbox::lend_buffer).
     pub output: Vec<u8>,
 }

@@ -1,25 +1,26 @@
-//! What the operator reads when something cannot be done, and the exit code that goes with it.
+//! The error messages of the program and their exit codes.
 
 use std::{fmt, io, net::SocketAddr, process::ExitCode};
 
 use oneloop::StartError;
 use rustix::io::Errno;
 
-/// Why the program ends; its text is one sentence that says what to do.
+/// The reason why the program ends. Its text is one sentence that says what to do.
 #[derive(Debug)]
 pub enum Failure {
-    /// The operator asked for something that is not there.
+    /// A wrong argument: exit code 2.
     Usage(String),
-    /// A system call failed.
+    /// A failed system call: exit code 1.
     System(String),
 }
 
 impl Failure {
-    /// A failure of the system: what failed, and what the system said.
+    /// Creates a failure from the action that failed and the system's error.
     pub fn system(what: &str, e: &io::Error) -> Failure {
         Failure::System(format!("{what}: {}", io_message(e)))
     }
 
+    /// Returns the exit code of the program.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Failure::Usage(_) => ExitCode::from(2),
@@ -68,6 +69,7 @@ impl From<StartError> for Failure {
     }
 }
 
+/// Returns the error for a failed bind or listen on `address`, with advice.
 pub fn cannot_listen(address: SocketAddr, e: &io::Error) -> Failure {
     let advice = match Errno::from_io_error(e) {
         Some(Errno::ADDRINUSE) => "; choose another port, or 0 for any free one",
@@ -78,11 +80,12 @@ pub fn cannot_listen(address: SocketAddr, e: &io::Error) -> Failure {
     Failure::System(format!("cannot listen on {address}: {}{advice}", io_message(e)))
 }
 
+/// Returns the error for signal handlers that cannot be installed.
 pub fn no_signals(e: &io::Error) -> Failure {
     Failure::system("cannot wait for signals", e)
 }
 
-/// Returns the system's message in lower case and without its number.
+/// Returns the system's error message, beginning in lower case and without the error number.
 pub fn io_message(e: &io::Error) -> String {
     let text = e.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! `oneloop lesson`: a lesson on a terminal or, where standard output is not one, as plain text.
+//! The `lesson` command: prints a lesson on a terminal, and asks its question there. Elsewhere
+//! prints it as plain text.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -10,21 +11,21 @@ use rustix::termios::tcgetwinsize;
 
 use super::errors::Failure;
 
-/// Columns where the terminal does not report its width.
+/// The width in columns if the terminal does not report one.
 const WIDTH: usize = 160;
-/// With fewer columns two runs are printed one below the other: what would be cut off may be the
-/// point.
+/// The least width in columns for two runs side by side. On narrower terminals they are printed one
+/// below the other, because cutting lines could hide the point of the lesson.
 const SIDE_BY_SIDE: usize = 120;
-/// How else the broken loop differs.
+/// The note about other differences of the broken loop.
 const TWIN: &str =
     "(It has no timers and no UDP, and reads until WouldBlock. The rest of the difference is the bug.)";
-/// The longest line of prose, in columns.
+/// The longest line of prose in columns.
 const LINE: usize = 100;
 
 /// Runs lesson `number`, or lists all lessons; `broken` is the name of a bug to inject.
 ///
 /// # Errors
-/// There is no such lesson, the lesson has no such bug, or the system lacks a resource.
+/// Returns a [`Failure`] if there is no such lesson or bug, or if the system lacks a resource.
 pub fn run_lesson(number: Option<u8>, broken: Option<&str>) -> Result<(), Failure> {
     let Some(number) = number else {
         return print(&list()).map_err(|e| cannot_tell(&e));
@@ -43,6 +44,7 @@ pub fn run_lesson(number: Option<u8>, broken: Option<&str>) -> Result<(), Failur
     give(lesson, bug)
 }
 
+/// Returns the bug of the lesson with this name.
 fn bug_of(lesson: &Lesson, name: &str) -> Result<Bug, Failure> {
     lesson.bugs.iter().copied().find(|bug| bug.name() == name).ok_or_else(|| {
         let number = lesson.number;
@@ -53,10 +55,12 @@ fn bug_of(lesson: &Lesson, name: &str) -> Result<Bug, Failure> {
     })
 }
 
+/// Returns the names of the lesson's bugs, separated by commas.
 fn names(lesson: &Lesson) -> String {
     lesson.bugs.iter().map(|bug| bug.name()).collect::<Vec<_>>().join(", ")
 }
 
+/// Returns the list of all lessons.
 fn list() -> String {
     let mut text =
         String::from("oneloop lesson N, and then, with a bug that many a first server has: --break NAME\n\n");
@@ -68,6 +72,7 @@ fn list() -> String {
     text
 }
 
+/// Prints the lesson, or its comparison with the broken loop.
 fn give(lesson: &Lesson, bug: Option<Bug>) -> Result<(), Failure> {
     let width = tcgetwinsize(io::stdout()).map_or(WIDTH, |size| usize::from(size.ws_col)).max(80);
     let shown = match bug {
@@ -77,7 +82,7 @@ fn give(lesson: &Lesson, bug: Option<Bug>) -> Result<(), Failure> {
     shown.map_err(|e| Failure::system("the lesson cannot be given", &e))
 }
 
-/// Prints a lesson: what to expect, a question, what happens, and why.
+/// Prints a lesson: the scene, the question, the trace and the explanation.
 fn show(lesson: &Lesson, width: usize) -> io::Result<()> {
     let part = |name| wrapped(section(lesson.page, name), width);
     print(&format!(
@@ -105,8 +110,7 @@ fn show(lesson: &Lesson, width: usize) -> io::Result<()> {
     print(&text)
 }
 
-/// Prints the runs of the loop and of the broken loop side by side, and what is wrong with the
-/// second.
+/// Prints the run of the loop and the run of the broken loop side by side, and explains the bug.
 fn compare(lesson: &Lesson, bug: Bug, width: usize) -> io::Result<()> {
     let name = bug.name();
     let play = |title: &str, bug| {
@@ -127,12 +131,12 @@ fn compare(lesson: &Lesson, bug: Bug, width: usize) -> io::Result<()> {
     ))
 }
 
-/// Wraps the paragraphs of `text` at `width` columns, but not at more than can be read well.
+/// Wraps the paragraphs of `text` at `width` columns, at most [`LINE`].
 fn wrapped(text: &str, width: usize) -> String {
     text.split("\n\n").map(|paragraph| wrap(paragraph, width.min(LINE))).collect::<Vec<_>>().join("\n\n")
 }
 
-/// Wraps one paragraph at `width` columns; a longer word stays whole.
+/// Wraps one paragraph at `width` columns. A longer word is not split.
 fn wrap(paragraph: &str, width: usize) -> String {
     let mut wrapped = String::new();
     let mut column = 0;
@@ -148,7 +152,7 @@ fn wrap(paragraph: &str, width: usize) -> String {
     wrapped
 }
 
-/// Asks for a prediction on a terminal. Returns a sentence about the answer.
+/// Asks for a prediction, if this is a terminal. Returns a sentence with the answer.
 fn ask(answer: &str) -> io::Result<String> {
     let is_asked = io::stdin().is_terminal() && io::stdout().is_terminal();
     if !is_asked {
@@ -164,7 +168,7 @@ fn ask(answer: &str) -> io::Result<String> {
     })
 }
 
-/// Prints `text`. A reader that stops reading is not an error.
+/// Prints `text` to standard output. Ignores a reader that has closed the pipe.
 fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -173,6 +177,7 @@ fn print(text: &str) -> io::Result<()> {
     }
 }
 
+/// Returns the error for a failed write to standard output.
 fn cannot_tell(e: &io::Error) -> Failure {
     Failure::system("cannot write to standard output", e)
 }

@@ -1,10 +1,10 @@
-//! The log, on standard error: one line a record, dropped if its reader is too slow.
+//! The log on standard error: one line per record, dropped if the reader is too slow.
 //!
-//! The logger is `simple_logger`. It prints with `eprintln!`, which blocks on a full pipe and
-//! panics on a failed write, so it never gets the real standard error. Descriptor 2 becomes a pipe
-//! of ours: the logger writes into it only when poll(2) says that a short line fits, and its other
-//! end is one more source on the poller, from where lines go to the real standard error as far as
-//! their reader takes them.
+//! Logging must never block the loop. The logger is `simple_logger`, which prints with `eprintln!`.
+//! That blocks on a full pipe and panics on a failed write, so the logger never gets the real
+//! standard error. Instead, descriptor 2 becomes a pipe inside this process. The logger writes into
+//! it only when poll(2) reports that a short line fits. The other end is a source of the loop,
+//! which copies the lines to the real standard error and never waits for its reader.
 
 use std::{
     cell::RefCell,
@@ -30,11 +30,11 @@ use rustix::{
 };
 use simple_logger::SimpleLogger;
 
-/// A message is cut here, in bytes. With its prefix it fits into PIPE_BUF (4,096 bytes), for which
-/// there is room in a pipe that is writable (pipe(7)).
+/// The longest message in bytes; the rest is cut. With its prefix it fits into PIPE_BUF (4,096
+/// bytes), for which a writable pipe always has room (pipe(7)).
 const MAX_MESSAGE: usize = 3_000;
 
-/// The reading end of the log, and where its lines go.
+/// The reading end of the log's pipe, and the real standard error.
 pub struct LogPipe {
     shared: Rc<RefCell<Shared>>,
 }
@@ -45,12 +45,13 @@ struct Shared {
     /// The real standard error.
     writer: Option<LossyWriter>,
     dropped: Arc<AtomicU64>,
-    /// Dropped lines that were reported.
+    /// The number of dropped lines that were reported.
     reported: u64,
 }
 
 impl LogPipe {
-    /// Logs warnings and errors; more with each `-v`, less with each `-q`.
+    /// Installs the logger. It logs warnings and errors, more with each `-v` and less with each
+    /// `-q`.
     pub fn install(verbose: u8, quiet: u8) -> LogPipe {
         let level = match (verbose, quiet) {
             (0, 0) => LevelFilter::Warn,
@@ -62,7 +63,7 @@ impl LogPipe {
         };
         match LogPipe::redirect(level) {
             Ok(pipe) => pipe,
-            // Without a pipe there is no log. The operator still reads why the program ends.
+            // Without a pipe there is no log, but the final error message is still printed.
             Err(_) => {
                 let writer = io::stderr().as_fd().try_clone_to_owned().ok().map(LossyWriter::new);
                 LogPipe::new(None, writer, Arc::default())
@@ -70,16 +71,17 @@ impl LogPipe {
         }
     }
 
-    /// Puts a pipe in the place of standard error, and the logger before it.
+    /// Replaces standard error by a pipe, and installs the logger that writes into it.
     fn redirect(level: LevelFilter) -> io::Result<LogPipe> {
         let real = io::stderr().as_fd().try_clone_to_owned()?;
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         fcntl_setfl(&reader, OFlags::NONBLOCK)?;
-        let last_words = File::from(real.try_clone()?);
+        let panic_output = File::from(real.try_clone()?);
         rustix::stdio::dup2_stderr(&writer)?;
-        // A panic ends the process, and nobody would read it from the pipe.
+        // A panic ends the process before the loop can copy its message from the pipe, so print it
+        // directly.
         std::panic::set_hook(Box::new(move |panic| {
-            let _ = writeln!(&last_words, "{panic}");
+            let _ = writeln!(&panic_output, "{panic}");
         }));
         let dropped = Arc::new(AtomicU64::new(0));
         let inner = SimpleLogger::new().with_level(level).with_utc_timestamps();
@@ -95,10 +97,10 @@ impl LogPipe {
         LogPipe { shared: Rc::new(RefCell::new(shared)) }
     }
 
-    /// Makes the log a source of the server's loop.
+    /// Adds the log's pipe to the server's loop.
     ///
     /// # Errors
-    /// The poller does not take the pipe.
+    /// Fails if the pipe cannot be polled (epoll_ctl(2)).
     pub fn attach(&self, server: &mut HttpServer) -> io::Result<()> {
         match &self.shared.borrow().reader {
             Some(reader) => {
@@ -108,10 +110,10 @@ impl LogPipe {
         }
     }
 
-    /// Returns the real standard error, for another writer.
+    /// Returns another writer to the real standard error.
     ///
     /// # Errors
-    /// There is none, or no more descriptors.
+    /// Fails if the process has no standard error, or no descriptor is available.
     pub fn standard_error(&self) -> io::Result<LossyWriter> {
         match &self.shared.borrow().writer {
             Some(writer) => writer.try_clone(),
@@ -119,7 +121,7 @@ impl LogPipe {
         }
     }
 
-    /// Writes what was logged since the loop last looked.
+    /// Copies the lines in the pipe to the real standard error.
     pub fn drain(&mut self) {
         self.shared.borrow_mut().drain();
     }
@@ -149,7 +151,7 @@ impl Shared {
     }
 }
 
-/// The log as a source of the loop.
+/// The reading end of the log as a source of the loop.
 struct Drain(Rc<RefCell<Shared>>);
 
 impl PrioritySource for Drain {
@@ -158,8 +160,8 @@ impl PrioritySource for Drain {
     }
 }
 
-/// Hands a record to `simple_logger` if its line fits into the pipe. It never blocks and never
-/// fails, because the reading end is ours and stays open.
+/// A logger that passes a record to `simple_logger` if its line fits into the pipe. It never blocks
+/// and never fails, because this process keeps the reading end open.
 struct PipeLogger {
     inner: SimpleLogger,
     dropped: Arc<AtomicU64>,
@@ -189,7 +191,7 @@ impl Log for PipeLogger {
     fn flush(&self) {}
 }
 
-/// Returns the beginning of `text`, [`MAX_MESSAGE`] bytes at most.
+/// Returns the beginning of `text`, at most [`MAX_MESSAGE`] bytes long, cut between characters.
 fn cut(text: &str) -> &str {
     let end = (0..=MAX_MESSAGE.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
     &text[..end.unwrap_or(0)]

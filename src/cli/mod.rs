@@ -1,5 +1,5 @@
-//! The command line: everything that only the `oneloop` program needs, and every sentence about its
-//! flags.
+//! The command line. It owns everything that only the `oneloop` program needs: flags, help, error
+//! messages and the log. No other module may know a flag.
 
 pub mod args;
 mod config;
@@ -26,8 +26,7 @@ use self::{
     logger::LogPipe,
 };
 
-/// Runs the program, and maps errors to exit codes: 2 for a mistake of the operator, 1 for a
-/// failure of the system.
+/// Runs the program and returns its exit code: 2 for a wrong argument, 1 for a failed system call.
 pub fn main() -> ExitCode {
     let cli = Cli::read();
     let mut log = LogPipe::install(cli.output.verbose, cli.output.quiet);
@@ -42,6 +41,7 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Runs a subcommand, or the server until it is stopped.
 fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     match cli.command.take() {
         Some(Command::Lesson { number, broken }) => return lesson::run_lesson(number, broken.as_deref()),
@@ -56,7 +56,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     let is_interactive = io::stdout().is_terminal() && cli.output.quiet == 0;
     let (trace, udp_echo) = (cli.trace.clone(), cli.listen.udp_echo.clone());
     let stepper = observers::stepper(&trace)?;
-    // An access log would stand between the lines of the stepper.
+    // Access-log lines would mix with the lines of the stepper.
     let mut server = HttpServer::from_config(config(cli, is_interactive && stepper.is_none())?)?;
     let udp_address = udp_echo.map(|address| add_echo(&mut server, &address)).transpose()?;
     server.handle_signals().map_err(|e| errors::no_signals(&e))?;
@@ -66,7 +66,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     server.serve_forever().map_err(|e| Failure::system("the poller failed", &e))
 }
 
-/// Echoes datagrams on `address`, which is HOST:PORT. Returns the address of the socket.
+/// Adds a UDP echo service on `address` (HOST:PORT). Returns the address of its socket.
 fn add_echo(server: &mut HttpServer, address: &str) -> Result<SocketAddr, Failure> {
     let address = config::udp_echo_address(address)?;
     let socket = std::net::UdpSocket::bind(address).map_err(|e| errors::cannot_listen(address, &e))?;
@@ -75,8 +75,8 @@ fn add_echo(server: &mut HttpServer, address: &str) -> Result<SocketAddr, Failur
     Ok(bound)
 }
 
-/// Prints where the server can be reached: one line for each socket, for people and for scripts.
-/// Nobody has to read it.
+/// Prints the server's URLs to standard output, one line per socket. Ignores errors, because
+/// standard output may be closed.
 fn announce(
     server: &HttpServer,
     udp_address: Option<SocketAddr>,

@@ -1,4 +1,4 @@
-//! The observers that the command line asks for: stepper, recording, narration.
+//! Creates and attaches the observers that the arguments select: stepper, recording and text trace.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use super::{
     output,
 };
 
-/// Makes the stepper, if the arguments ask for one.
+/// Creates the stepper, if the arguments select it.
 pub fn stepper(trace: &TraceArgs) -> Result<Option<Stepper>, Failure> {
     if let Some(path) = &trace.step_script {
         let script = fs::read_to_string(path).map_err(|e| {
@@ -37,7 +37,7 @@ pub fn stepper(trace: &TraceArgs) -> Result<Option<Stepper>, Failure> {
     Stepper::from_terminal(terminal).map(Some).map_err(|e| no_signals(&e))
 }
 
-/// Attaches the observers to the loop.
+/// Attaches the observers to the server's loop.
 pub fn attach(
     server: &mut HttpServer,
     udp_address: Option<SocketAddr>,
@@ -46,22 +46,23 @@ pub fn attach(
     log: &LogPipe,
 ) -> Result<(), Failure> {
     if let Some(stepper) = stepper {
-        // It stops the loop for as long as somebody looks, and shows what clients send.
+        // The stepper stops the loop while the user thinks, and shows what clients send. So it must
+        // not be used with clients of other machines.
         let is_local = |address: &&SocketAddr| address.ip().to_canonical().is_loopback();
         if let Some(wide) = server.addresses().iter().chain(&udp_address).find(|at| !is_local(at)) {
             let advice = "stepping works on loopback only; leave out --bind";
             return Err(Failure::Usage(format!("{wide} is reachable from other machines: {advice}")));
         }
-        let cannot = |e: io::Error| Failure::system("cannot poll the terminal", &e);
-        if let Some(terminal) = stepper.terminal().map_err(cannot)? {
-            server.wake_on("terminal", terminal).map_err(cannot)?;
+        let poll_failure = |e: io::Error| Failure::system("cannot poll the terminal", &e);
+        if let Some(terminal) = stepper.terminal().map_err(poll_failure)? {
+            server.wake_on("terminal", terminal).map_err(poll_failure)?;
         }
         server.add_observer(Box::new(stepper));
     }
     if let Some(path) = &trace.trace_file {
         server.add_observer(Box::new(ChromeTrace::new(output::trace_file(path)?)));
     }
-    // A process without a standard error has nowhere to trace to.
+    // Without a standard error there is no place for the text trace.
     let Ok(writer) = log.standard_error() else { return Ok(()) };
     let level = match trace.trace {
         Some(TraceLevelArg::Wakes) => TraceLevel::Wakes,

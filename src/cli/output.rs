@@ -1,4 +1,4 @@
-//! Files that the program writes to.
+//! Opens the files that the program writes.
 
 use std::{
     fs::{File, OpenOptions},
@@ -9,7 +9,7 @@ use std::{
 
 use super::errors::{Failure, io_message};
 
-/// Opens the access log; `-` is standard output.
+/// Opens the access log to append to it. `-` means standard output.
 pub fn access_log(path: &Path) -> Result<File, Failure> {
     if path == Path::new("-") {
         return standard_output();
@@ -20,12 +20,13 @@ pub fn access_log(path: &Path) -> Result<File, Failure> {
     })
 }
 
+/// Returns a duplicate of standard output, for the access log.
 pub fn standard_output() -> Result<File, Failure> {
     let duplicate = io::stdout().as_fd().try_clone_to_owned();
     duplicate.map(File::from).map_err(|e| Failure::system("cannot log to standard output", &e))
 }
 
-/// Opens the file of a recording, and empties it.
+/// Creates or truncates the file of a recording.
 pub fn trace_file(path: &Path) -> Result<File, Failure> {
     open(OpenOptions::new().write(true).truncate(true), path).map_err(|e| {
         let (path, why) = (path.display(), io_message(&e));
@@ -35,8 +36,8 @@ pub fn trace_file(path: &Path) -> Result<File, Failure> {
     })
 }
 
-/// Opens a file to write to. `O_NONBLOCK`: a FIFO without a reader must not block the start
-/// (fifo(7)).
+/// Opens or creates a file for writing. Uses `O_NONBLOCK`, so that a FIFO without a reader does not
+/// block the start (fifo(7)).
 fn open(how: &mut OpenOptions, path: &Path) -> io::Result<File> {
     how.create(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path)
 }

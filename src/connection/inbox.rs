@@ -1,27 +1,31 @@
-//! Bytes received and not yet parsed.
+//! The input of a connection that is received and not yet parsed.
 //!
-//! Reading goes through one buffer of the loop. Only what is left over is stored here, in a buffer
-//! of just its size: a connection between two requests holds none.
+//! Every read goes through one buffer of the loop. Only unparsed input is stored here, in an
+//! allocation of exactly its size. So a connection between two requests holds no buffer, and must
+//! never hold one.
 
-/// What a connection keeps from one read to the next.
+/// The unparsed input that a connection keeps between reads.
 #[derive(Default)]
 pub struct Inbox {
     rest: Vec<u8>,
-    /// The protocol stopped before it was done: the rest can be parsed without another read.
+    /// Whether the stored bytes can be parsed without another read, because the protocol stopped
+    /// early.
     pub has_work: bool,
 }
 
 impl Inbox {
+    /// Returns whether no input is stored.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
+    /// Returns the stored input.
     pub fn bytes(&self) -> &[u8] {
         &self.rest
     }
 
-    /// Moves the rest to the front of `buffer`, for the next read to go behind it. Returns its
-    /// length in bytes.
+    /// Moves the stored input to the front of `buffer`, so that the next read can append to it.
+    /// Returns its length in bytes.
     pub fn take_into(&mut self, buffer: &mut [u8]) -> usize {
         let len = self.rest.len();
         buffer[..len].copy_from_slice(&self.rest);
@@ -29,7 +33,7 @@ impl Inbox {
         len
     }
 
-    /// Stores what the protocol left.
+    /// Stores the input that the protocol did not consume.
     pub fn store(&mut self, rest: &[u8], has_work: bool) {
         debug_assert!(self.rest.is_empty(), "the old rest was taken before");
         if !rest.is_empty() {
@@ -38,6 +42,7 @@ impl Inbox {
         self.has_work = has_work;
     }
 
+    /// Drops the stored input.
     pub fn clear(&mut self) {
         self.rest = Vec::new();
         self.has_work = false;

@@ -1,9 +1,9 @@
-//! One peer: read, parse, respond, write, within a budget.
+//! One connection: read, parse, respond and write, within a budget.
 //!
-//! A connection owns its socket, the input that is not parsed and the output that is not sent. It
-//! knows no protocol, no poller and no file: it is given what is ready, does what it can without
-//! blocking, and returns what it wants next. It must never read while something is unsent: that is
-//! the backpressure which bounds its memory.
+//! A connection owns its socket, its unparsed input and its unsent output. It knows neither HTTP
+//! nor the poller nor any file. The loop passes its readiness in; the connection does what it can
+//! without blocking, and returns what it wants next. It must never read while output is unsent.
+//! This backpressure bounds its memory.
 
 mod inbox;
 mod read;
@@ -28,39 +28,40 @@ use crate::{
     trace::Step,
 };
 
-/// Reads and writes at most this often in one turn.
+/// The maximum number of rounds of writing and reading in one turn.
 const ROUND_LIMIT: usize = 16;
-/// Asks the protocol for at most this many responses in one turn: one read can bring thousands of
-/// messages.
+/// The maximum number of responses that the protocol makes in one turn. One read can return
+/// thousands of messages.
 const MESSAGE_BUDGET: usize = 64;
-/// Writes about this many bytes at most in one turn, so that others are served.
+/// The approximate maximum number of bytes written in one turn, so that one download does not delay
+/// the other connections.
 const WRITE_BUDGET: usize = 512 * 1024;
-/// How long a peer may take to close after we have, before its connection is closed for good.
+/// How long the peer may take to close its side after we have shut down ours.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How a connection comes to its end.
+/// The phase of a connection, from open to closed.
 ///
 /// | phase | input | output | next |
 /// |---|---|---|---|
-/// | `Open` | is parsed and answered | is sent | `Finishing` when the protocol closes, or a message is late |
-/// | `Finishing` | stays unread | is sent | closed, or `Lingering` if the peer may still be sending |
+/// | `Open` | is parsed and answered | is sent | `Finishing` when the protocol closes, or a message times out |
+/// | `Finishing` | stays unread | is sent | closed, or `Lingering` if the peer may still send |
 /// | `Lingering` | is read and dropped | is shut down | closed when the peer closes, or after [`LINGER`] |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// `linger`: the peer may still be sending.
+    /// The last response is being sent. `linger`: the peer may still send.
     Finishing {
         reason: CloseReason,
         linger: bool,
     },
-    /// A close with unread input would send a reset, which can destroy the response on its way (RFC
-    /// 9112 section 9.6).
+    /// Our side is shut down, and input is dropped. Closing a socket that has unread input sends a
+    /// reset, which can destroy the last response on its way (RFC 9112 section 9.6).
     Lingering {
         reason: CloseReason,
     },
 }
 
-/// What a connection may still do in this turn.
+/// The bytes and messages that a connection may still process in this turn.
 struct Budget {
     bytes: usize,
     messages: usize,
@@ -73,11 +74,11 @@ pub struct Connection {
     inbox: Inbox,
     outbox: Outbox,
     phase: Phase,
-    /// The protocol has yielded: it is resumed before more is parsed.
+    /// Whether the protocol has yielded. It is resumed before more input is parsed.
     has_yielded: bool,
-    /// Something was parsed or sent since the deadline was set.
+    /// Whether input was parsed or output sent since the deadline was set.
     progress: bool,
-    /// What happens at the deadline.
+    /// The close reason if the deadline passes.
     waiting: CloseReason,
     deadline: Option<Instant>,
     /// How long the peer may accept no data.
@@ -85,6 +86,7 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Creates a connection from an accepted socket. Its first deadline counts from `now`.
     pub fn new(
         socket: TcpStream,
         protocol: Box<dyn Protocol>,
@@ -106,37 +108,40 @@ impl Connection {
         }
     }
 
-    /// Returns when to call [`Connection::on_timeout`]; `None`: never.
+    /// Returns when to call [`Connection::on_timeout`]; `None` means never.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
+    /// Returns the socket, to register it with the poller.
     pub fn socket(&mut self) -> &mut TcpStream {
         &mut self.socket
     }
 
-    /// Describes the deadline, as it is seen from `now`.
+    /// Returns the step that reports the deadline, relative to `now`.
     pub fn deadline_step(&self, now: Instant) -> Step {
         let within = self.deadline.map(|deadline| deadline.saturating_duration_since(now));
         Step::DeadlineSet { reason: self.waiting, within }
     }
 
-    /// Returns how many bytes were received and not parsed.
+    /// Returns how many bytes of input are not parsed.
     pub fn unread(&self) -> usize {
         self.inbox.bytes().len()
     }
 
+    /// Returns the socket's descriptor, for traces.
     pub fn fd(&self) -> RawFd {
         self.socket.as_raw_fd()
     }
 
-    /// Takes one turn: sends what is unsent, parses and answers what has come, and sends again,
-    /// until nothing more can be done without blocking or the budget is used up.
+    /// Takes one turn: sends unsent output, parses and answers input, and sends again. Stops when
+    /// it cannot continue without blocking, or when a budget is used up.
     pub fn handle(&mut self, ready: &mut Readiness, buffers: &mut Buffers, cx: &mut Context<'_>) -> Want {
         self.take_turn(true, ready, buffers, cx)
     }
 
-    /// `probe`: see [`FileBody::sendable`](crate::protocol::FileBody::sendable).
+    /// Takes one turn with the loop's buffers, then sets the deadline. `probe`: see
+    /// [`FileBody::sendable`](crate::protocol::FileBody::sendable).
     fn take_turn(
         &mut self,
         probe: bool,
@@ -154,6 +159,8 @@ impl Connection {
         want
     }
 
+    /// Writes, then reads or closes, round by round. Breaks with what the connection wants next,
+    /// and continues if the rounds are used up.
     fn rounds(
         &mut self,
         mut probe: bool,
@@ -166,7 +173,7 @@ impl Connection {
             self.write(&mut budget, &mut probe, ready, buffer, cx)?;
             match self.phase {
                 Phase::Open => self.receive(&mut budget, ready, buffer, cx)?,
-                // Input that came while the response was sent would turn a close into a reset.
+                // Closing now, with input that arrived during the response, would send a reset.
                 Phase::Finishing { reason, linger } => {
                     self.half_close(reason, linger || ready.readable, cx)?;
                 }
@@ -176,8 +183,8 @@ impl Connection {
         Continue(())
     }
 
-    /// Closes at once if the peer has nothing more to say; otherwise shuts our side down.
-    /// Everything is sent.
+    /// Closes at once unless the peer may still send; otherwise shuts our side down and lingers.
+    /// Everything has been sent.
     fn half_close(&mut self, reason: CloseReason, linger: bool, cx: &mut Context<'_>) -> ControlFlow<Want> {
         if !linger || self.socket.shutdown(Shutdown::Write).is_err() {
             return Break(Want::Close(reason));
@@ -189,8 +196,7 @@ impl Connection {
         Continue(())
     }
 
-    /// Moves the deadline after progress, or when the connection waits for something else. Progress
-    /// is input that was parsed or output that was sent: a head that trickles in makes none.
+    /// Sets the deadline again after progress, or when the connection waits for something else.
     fn set_deadline(&mut self, want: Want, now: Instant) {
         let Timeout { limit, reason } = match (self.phase, want) {
             (_, Want::Close(_)) => return,
@@ -198,6 +204,8 @@ impl Connection {
             (Phase::Open, Want::Readable) => self.protocol.timeout(!self.inbox.is_empty()),
             (_, _) => Timeout { limit: self.send_timeout, reason: CloseReason::SendTimeout },
         };
+        // Received bytes alone are no progress. So a client that sends its head byte by byte does
+        // not extend the deadline.
         if self.progress || reason != self.waiting {
             self.progress = false;
             self.waiting = reason;
@@ -205,8 +213,8 @@ impl Connection {
         }
     }
 
-    /// Takes the turn of a connection whose deadline has passed: sends a last response if a message
-    /// was incomplete, otherwise wants to be closed.
+    /// Handles the passed deadline: sends a last response if a message is incomplete, otherwise
+    /// returns [`Want::Close`].
     pub fn on_timeout(&mut self, ready: &mut Readiness, buffers: &mut Buffers, cx: &mut Context<'_>) -> Want {
         let reason = self.waiting;
         let late = self.deadline.map(|deadline| cx.clock.now().saturating_duration_since(deadline));
@@ -214,6 +222,7 @@ impl Connection {
         if reason == CloseReason::SendTimeout {
             return self.probe_write(ready, buffers, cx);
         }
+        // No message has begun, or the last response is sent: there is nothing to answer.
         if self.phase != Phase::Open || self.inbox.is_empty() {
             return Want::Close(reason);
         }
@@ -226,27 +235,29 @@ impl Connection {
         Want::Turn
     }
 
-    /// Writes once more before the connection is given up. The kernel reports room only when a
-    /// third of the send buffer is free, and a slow reader may not have freed that much: only a
-    /// write shows whether it has taken nothing at all.
+    /// Writes once more before it closes a connection whose send timeout has passed.
     fn probe_write(&mut self, ready: &mut Readiness, buffers: &mut Buffers, cx: &mut Context<'_>) -> Want {
+        // The kernel reports writability only when a third of the send buffer is free. A slow
+        // reader may have taken less than that, and only a write shows whether it has taken
+        // anything.
         ready.writable = true;
         let want = self.take_turn(false, ready, buffers, cx);
         let is_late = self.deadline.is_some_and(|deadline| deadline <= cx.clock.now());
         if is_late { Want::Close(CloseReason::SendTimeout) } else { want }
     }
 
-    /// Closes the connection. A peer that takes nothing gets a reset, so that the kernel does not
-    /// keep data for it.
+    /// Notifies the protocol and closes the socket.
     pub fn close(mut self, reason: CloseReason, clock: &Clock) {
         self.protocol.on_closed(self.outbox.sent(), clock);
         if reason == CloseReason::SendTimeout {
+            // SO_LINGER 0 sends a reset, so that the kernel does not keep unsent data for this peer.
             let _ = socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
         }
     }
 }
 
-/// Returns the moment when `limit` has passed; `None` where there is no limit, or no such moment.
+/// Returns the time `limit` after `now`; `None` if there is no limit or the time cannot be
+/// represented.
 fn after(now: Instant, limit: Option<Duration>) -> Option<Instant> {
     limit.and_then(|limit| now.checked_add(limit))
 }

@@ -1,4 +1,6 @@
-//! The read side: one read, and then one message after the other while there is room for responses.
+//! The read side: one read, then one message after the other while the outbox has room.
+//!
+//! It must never read while output is unsent.
 
 use std::{
     io::{ErrorKind, Read},
@@ -13,7 +15,8 @@ use crate::{
 };
 
 impl Connection {
-    /// Resumes a response, or parses the rest of the last read, or reads once and parses that.
+    /// Resumes a response, parses input left from the last read, or reads once and parses the
+    /// result.
     pub(super) fn receive(
         &mut self,
         budget: &mut Budget,
@@ -47,8 +50,8 @@ impl Connection {
         self.process_input(&buffer[..len], budget, cx)
     }
 
-    /// Lets the protocol answer one message after the other while the outbox has room and the
-    /// budget lasts.
+    /// Lets the protocol answer one message after the other, while the outbox has room and the
+    /// budget lasts. Stores the input that is left.
     fn process_input(
         &mut self,
         input: &[u8],
@@ -69,6 +72,8 @@ impl Connection {
             budget.messages = budget.messages.saturating_sub(1);
             match progress {
                 Progress::Again if at == input.len() => break Progress::NeedInput,
+                // `Again` without progress would loop. After a resume it is normal, because
+                // `resume` consumes no input.
                 Progress::Again if consumed == 0 && !was_resumed => break Progress::NeedInput,
                 Progress::Again if budget.messages > 0 && self.outbox.has_room() => {}
                 progress => break progress,
@@ -81,9 +86,10 @@ impl Connection {
             Progress::Yield => {
                 self.inbox.store(rest, true);
                 self.progress = true;
-                budget.messages = 0; // the next piece is made in the next turn
+                budget.messages = 0; // end this turn: the next piece belongs to the next one
             }
             Progress::Close(reason) => {
+                // Unread input, here or in the socket, would turn the close into a reset.
                 let linger = reason != CloseReason::Done || !rest.is_empty();
                 self.phase = Phase::Finishing { reason, linger };
             }
@@ -91,6 +97,7 @@ impl Connection {
         Continue(())
     }
 
+    /// Resumes the protocol if it has yielded; otherwise passes `input` to it.
     fn ask_protocol(&mut self, input: &[u8], cx: &mut Context<'_>) -> Received {
         if self.has_yielded {
             Received { consumed: 0, progress: self.protocol.resume(&mut self.outbox, cx) }
@@ -99,8 +106,8 @@ impl Connection {
         }
     }
 
-    /// Reads once, behind the `kept` bytes that were there before. Returns `None` if there is
-    /// nothing to read now.
+    /// Reads once into `buffer`. Returns the number of bytes, or `None` if a read would block.
+    /// `kept` bytes of earlier input stand before `buffer`; traces show that number.
     fn read(
         &mut self,
         ready: &mut Readiness,
@@ -110,13 +117,15 @@ impl Connection {
     ) -> ControlFlow<Want, Option<usize>> {
         match self.socket.read(buffer) {
             Ok(0) => {
+                // Everything is sent before a read, so the peer misses nothing if the connection
+                // closes now.
                 cx.trace(|| Step::EndOfInput);
                 Break(Want::Close(CloseReason::Eof))
             }
             Ok(got) => {
                 cx.trace(|| Step::Read { offered: buffer.len(), bytes: buffer[..got].to_vec(), kept });
-                // A short read has drained the socket (epoll(7)), unless an end of input was
-                // announced with the data: that makes no further event.
+                // A short read means that the socket is drained (epoll(7)). If the peer has closed
+                // its side, keep reading: the end of input makes no further event.
                 ready.readable = got == buffer.len() || ready.read_closed;
                 Continue(Some(got))
             }
@@ -130,7 +139,7 @@ impl Connection {
         }
     }
 
-    /// Reads and drops what the peer still sends.
+    /// Reads and drops input while the connection lingers.
     pub(super) fn discard(
         &mut self,
         ready: &mut Readiness,

@@ -1,4 +1,8 @@
-//! The write side: the only place that sends, with as few system calls as the outbox allows.
+//! The write side: the only place that sends on a connection, with as few system calls as the
+//! outbox allows.
+//!
+//! It must never send file content that would make the loop wait for a disk, so it asks the file
+//! body first.
 
 use std::{
     io::{self, ErrorKind, IoSlice, Write},
@@ -16,7 +20,7 @@ use crate::{
     trace::{SendCall, Step},
 };
 
-/// One sendfile(2) asks for at most this much.
+/// The maximum number of bytes sent by one sendfile(2) call.
 const FILE_SLICE: usize = 1024 * 1024;
 
 /// The result of one write.
@@ -25,16 +29,15 @@ const FILE_SLICE: usize = 1024 * 1024;
 pub enum WriteResult {
     /// There was nothing to send.
     Nothing,
-    /// The socket took `got` of the bytes offered, and there may be room for more.
+    /// The socket took `got` of the `offered` bytes. There may be room for more.
     Sent { by: SendCall, offered: usize, got: usize },
     /// The send buffer is full.
     WouldBlock { by: SendCall, offered: usize },
 }
 
 impl Connection {
-    /// Sends until the outbox is empty, and reports to the protocol how far that went. Waits for
-    /// writability only after a write would block. `probe`: false skips the first question whether
-    /// a file is in memory.
+    /// Sends until the outbox is empty, and reports to the protocol how much was sent. If `probe`
+    /// is false, the first slice of a file is sent without asking whether it is in memory.
     pub(super) fn write(
         &mut self,
         budget: &mut Budget,
@@ -55,6 +58,7 @@ impl Connection {
         flow
     }
 
+    /// Sends until the outbox is empty, a write would block or the budget is used up.
     fn write_all(
         &mut self,
         budget: &mut Budget,
@@ -63,6 +67,8 @@ impl Connection {
         buffer: &mut [u8],
         cx: &mut Context<'_>,
     ) -> ControlFlow<Want> {
+        // Write first, poll later: the send buffer mostly has room. Only a write that would block
+        // makes the loop poll for writability.
         while !self.outbox.is_empty() {
             if !ready.writable {
                 return Break(Want::Writable);
@@ -72,6 +78,7 @@ impl Connection {
             }
             let mut at_most = budget.bytes;
             if let Some(file) = self.outbox.next_file() {
+                // Only the first slice of a turn may be sent without a probe.
                 let probe = std::mem::replace(probe, true);
                 match file.sendable(at_most.min(FILE_SLICE), probe, buffer, cx.clock) {
                     Sendable::Bytes(count) => at_most = count,
@@ -101,10 +108,10 @@ impl Connection {
     }
 }
 
-/// Writes once: as much as the socket takes, but at most `at_most` bytes of a file.
+/// Makes one system call to send the next bytes of the outbox; of a file at most `at_most` bytes.
 ///
 /// # Errors
-/// The reason to close: the connection, or the file that is being sent, is of no more use.
+/// Returns the close reason if the connection is broken or the file cannot be sent completely.
 pub fn write_once(
     out: &mut Outbox,
     socket: &mut TcpStream,
@@ -118,8 +125,8 @@ pub fn write_once(
             let result = socket.write_vectored(&[IoSlice::new(bytes), IoSlice::new(body)]);
             (SendCall::Writev, bytes.len() + body.len(), result)
         }
-        // MSG_MORE: the head waits for the first bytes of the body and leaves in one segment with
-        // them.
+        // MSG_MORE makes the head wait for the first bytes of the body, so that both leave in one
+        // segment.
         NextWrite::BytesThenFile(bytes) => {
             let result = rustix::net::send(&*socket, bytes, SendFlags::MORE).map_err(io::Error::from);
             (SendCall::Send, bytes.len(), result)
@@ -128,8 +135,8 @@ pub fn write_once(
             is_file = true;
             let count = file.left().min(at_most.clamp(1, FILE_SLICE) as u64) as usize;
             match send_file(socket, file.fd(), file.offset(), count) {
-                // The file ends before its body does. A short body and a close is all that can
-                // still be said.
+                // The file was truncated after its length was announced. Closing the connection
+                // early is the only way to report it.
                 Ok(0) => return Err(CloseReason::FileChanged),
                 result => (SendCall::Sendfile, count, result),
             }
@@ -156,7 +163,8 @@ pub fn write_once(
     }
 }
 
-/// Sends from the page cache to the socket without a copy through this process: sendfile(2).
+/// Sends file content from the page cache to the socket without copying it through this process
+/// (sendfile(2)). Returns the number of bytes sent.
 fn send_file(socket: &TcpStream, file: BorrowedFd<'_>, mut offset: u64, count: usize) -> io::Result<usize> {
     Ok(rustix::fs::sendfile(socket, file, Some(&mut offset), count)?)
 }
@@ -177,7 +185,7 @@ mod tests {
         protocol::{Body, FileBody},
     };
 
-    /// A file all of which is in memory.
+    /// A file body that never waits for a disk.
     struct Cached {
         file: File,
         offset: u64,
@@ -202,11 +210,11 @@ mod tests {
         }
 
         fn sendable(&mut self, _: usize, _: bool, _: &mut [u8], _: &Clock) -> Sendable {
-            Sendable::Retry(Duration::ZERO) // a write does not ask
+            Sendable::Retry(Duration::ZERO) // `write_once` never calls this
         }
     }
 
-    /// Both ends of a connection; ours does not block.
+    /// Returns both ends of a connection. The first one is non-blocking.
     fn pair() -> (TcpStream, Peer) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         let peer = Peer::connect(listener.local_addr().expect("its address")).expect("connect");

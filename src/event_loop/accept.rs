@@ -1,4 +1,6 @@
-//! Accepting: from the backlog to a connection, and what to do when there is no room for more.
+//! Accepting: takes connections from the backlog, and pauses when there is no room for more.
+//!
+//! It owns no state. It must never spin on a listener that cannot accept, nor forget one.
 
 use std::{
     io::{self, ErrorKind},
@@ -17,21 +19,24 @@ use crate::{
     trace::{SourceId, Step},
 };
 
-/// Accepts at most this many connections for each listener and turn.
+/// The maximum number of connections that a listener accepts in one turn.
 const ACCEPT_BUDGET: usize = 64;
-/// Asks a listener again after this long when descriptors or memory ran out.
+/// How long a listener pauses when descriptors or memory ran out.
 const RETRY_ACCEPT: Duration = Duration::from_millis(200);
-/// Warns of that at most this often.
+/// The shortest time between two warnings about exhaustion.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 impl EventLoop {
-    /// Takes connections out of the backlog until it is empty: under edge triggers nothing would
-    /// report the rest.
+    /// Accepts connections until the backlog is empty, the connection limit is reached or the
+    /// budget is used up.
     pub(super) fn accept(&mut self, key: usize) {
         if let Some(source) = self.sources.get(key) {
             self.observers.trace(source.id, || Step::TurnBegan);
         }
+        // One edge may stand for many connections, and the poller does not report the rest again.
+        // So call accept until it would block.
         for _ in 0..ACCEPT_BUDGET {
+            // Check before the call: an accepted connection cannot be put back into the backlog.
             let is_full = self.sources.open_connections() >= self.limits.max_connections;
             let Some(Source { kind: SourceKind::Listener(listener), id, .. }) = self.sources.get_mut(key)
             else {
@@ -55,14 +60,14 @@ impl EventLoop {
                     self.warn_exhausted(&e);
                     return self.pause_accept(key, id, Some(RETRY_ACCEPT));
                 }
-                // A peer that was gone before it was accepted: accept(2), "Error handling".
+                // The client had gone before it was accepted: accept(2), "Error handling".
                 Err(e) => log::debug!("{id}: the connection was lost before it was accepted: {e}"),
             }
         }
         self.carry_over(key);
     }
 
-    /// Adds a connection to the sources: `rlist.append(c)`.
+    /// Adds an accepted connection to the sources: `rlist.append(c)`.
     fn add_connection(&mut self, connection: Connection, listener: SourceId, peer: SocketAddr) {
         let deadline = connection.deadline();
         let id = self.sources.next_connection_id();
@@ -71,20 +76,20 @@ impl EventLoop {
                 self.timers.set(key, deadline);
                 self.trace_accept(listener, key, peer);
             }
-            Err(e) => log::warn!("cannot poll a connection: {e}; closing it"),
+            Err(e) => log::warn!("cannot poll a connection: {e}; closing it; closing it"),
         }
     }
 
-    /// Sets a listener aside until something closes, until `retry` has passed, or until another
-    /// peer connects. To ask again at once would spin; never to ask again would stall, because its
-    /// edge was reported already.
+    /// Pauses a listener until a connection closes, `retry` has passed or another client connects.
     fn pause_accept(&mut self, key: usize, id: SourceId, retry: Option<Duration>) {
         self.observers.trace(id, || Step::AcceptPaused { out_of_fds: retry.is_some() });
+        // Calling accept again at once would spin. Waiting for the poller alone would stall,
+        // because it has already reported the edge.
         self.sources.pause(key);
         self.timers.set(key, retry.map(|retry| self.timers.clock.now() + retry));
     }
 
-    /// Gives every listener that was set aside another turn.
+    /// Queues every paused listener for another turn.
     pub(super) fn resume_accept(&mut self) {
         for key in self.sources.take_paused() {
             self.timers.remove(key);
@@ -92,7 +97,7 @@ impl EventLoop {
         }
     }
 
-    /// Warns the operator that the system gives no more, but not at each of the many tries.
+    /// Logs that descriptors or memory ran out, at most once per [`WARN_INTERVAL`].
     fn warn_exhausted(&mut self, e: &io::Error) {
         if self.timers.is_warning_due(WARN_INTERVAL) {
             log::warn!("cannot accept connections: {e}; retrying soon, they wait in the backlog");
@@ -100,8 +105,8 @@ impl EventLoop {
     }
 }
 
-/// Returns whether descriptors or memory ran out (accept(2)). To wait helps; to ask again at once
-/// does not.
+/// Returns whether `e` means that descriptors or memory ran out (accept(2)). Waiting helps then; an
+/// immediate retry does not.
 fn is_exhaustion(e: &io::Error) -> bool {
     matches!(Errno::from_io_error(e), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }

@@ -1,8 +1,8 @@
 //! The loop: wait for the ready set, and give each ready source its turn.
 //!
-//! It owns three things: `sources`, with the poller; `timers`, with the clock; and the observers,
-//! who are shown each step (`tracing`). It knows no protocol and no file. It must never block
-//! anywhere but in its poll, and never let one source keep the others waiting. Read
+//! It owns three things: the sources and the poller (`sources`), the timers and the clock
+//! (`timers`), and the observers (`tracing`). It knows no protocol and no file. It must never block
+//! anywhere but in its poll, and no source may delay the others by more than its budget. Read
 //! [`EventLoop::turn`] first, beside the `select()` program that it mirrors.
 
 mod accept;
@@ -40,23 +40,22 @@ use crate::{
     trace::{Observers, SourceId, Step},
 };
 
-/// Calls at most this many sources whose time has come in one turn.
+/// The maximum number of due timers handled in one turn.
 const TIMER_BUDGET: usize = 256;
 
-/// Bounds that hold for every connection. `None`: no bound.
+/// The limits on connections. `None` disables a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections open at once; further peers wait in the backlog.
+    /// The maximum number of connections open at once. Further clients wait in the backlog.
     pub max_connections: usize,
-    /// Close a connection whose peer accepts no data for this long.
+    /// How long a peer may accept no data before its connection is closed.
     pub send_timeout: Option<Duration>,
-    /// Close the connections that are left this long after the loop began to
-    /// [drain](EventLoop::drain).
+    /// How long [draining](EventLoop::drain) may take before the remaining connections are closed.
     pub drain_timeout: Option<Duration>,
 }
 
 impl Default for Limits {
-    /// 512 connections, 30 seconds to send, 10 seconds to drain.
+    /// Returns 512 connections, a send timeout of 30 seconds and a drain timeout of 10 seconds.
     fn default() -> Limits {
         Limits {
             max_connections: 512,
@@ -66,7 +65,7 @@ impl Default for Limits {
     }
 }
 
-/// An event loop. It must be made on the thread that turns it: it cannot be sent to another.
+/// An event loop. It is not `Send`: create it on the thread that runs it.
 pub struct EventLoop {
     sources: Sources,
     timers: Timers,
@@ -78,10 +77,10 @@ pub struct EventLoop {
 }
 
 impl EventLoop {
-    /// Makes an event loop with nothing to poll.
+    /// Creates an event loop that has no sources.
     ///
     /// # Errors
-    /// The system gives no poller: epoll_create1(2).
+    /// Fails if the poller cannot be created (epoll_create1(2)).
     pub fn new(limits: Limits, clock: Clock) -> io::Result<EventLoop> {
         Ok(EventLoop {
             sources: Sources::new()?,
@@ -97,7 +96,7 @@ impl EventLoop {
     /// Takes one turn: waits for the ready set, then gives each ready source its turn.
     ///
     /// # Errors
-    /// The poller failed: epoll_wait(2). A fault of one peer is never an error here.
+    /// Fails if the poller fails (epoll_wait(2)). An error on one connection never fails the loop.
     pub fn turn(&mut self) -> io::Result<()> {
         // rs, ws, xs = select(rlist, wlist, xlist, timeout)
         self.wait()?;
@@ -113,7 +112,7 @@ impl EventLoop {
                 Some(SourceKind::Priority(_)) => self.handle_priority(key),
                 Some(SourceKind::Signals(_)) => self.on_signals(key),
                 Some(SourceKind::Waker) => self.drain(),
-                // It was closed earlier in this turn.
+                // The source was closed earlier in this turn.
                 None => {}
             }
         }
@@ -121,16 +120,21 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Sleeps until a source is ready or a timer is due, or not at all while work is left over.
-    /// Then reads the clock and remembers each event on its source.
+    /// Polls for events, then reads the clock and records each event on its source. The poll sleeps
+    /// until a source is ready or a timer is due, but not while work is left over from the last
+    /// turn.
     fn wait(&mut self) -> io::Result<()> {
         let carried = self.sources.ready_count();
         let by = self.shutdown.and_then(|shutdown| shutdown.deadline);
+        // The poller reports an edge once. Sources in the ready queue get no further event, so
+        // sleeping here would stall them.
         let timeout = if carried == 0 { self.timers.timeout(by) } else { Some(Duration::ZERO) };
         let turn = self.timers.clock.turn();
         self.observers.trace(SourceId::Loop, || Step::Waiting { turn, timeout, carried });
+        // Before the poll, because `note_events` adds sources to the same queue.
         let carried = self.carried_sources();
         self.sources.poll(self.timers.clock.sleep(timeout))?;
+        // An observer may have held the loop (`--step`). That time must not expire deadlines.
         self.timers.clock.pause_for(self.observers.paused());
         self.timers.clock.tick();
         self.work.refill();
@@ -139,7 +143,7 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Gives one connection its turn.
+    /// Lets one connection read, respond and write.
     fn handle(&mut self, key: usize) {
         let Some(Source { kind: SourceKind::Connection(connection), ready, id, .. }) =
             self.sources.get_mut(key)
@@ -152,7 +156,7 @@ impl EventLoop {
         self.apply(key, want);
     }
 
-    /// Gives a connection its turn whose deadline has passed.
+    /// Handles the passed deadline of one connection.
     fn on_timeout(&mut self, key: usize) {
         let Some(Source { kind: SourceKind::Connection(connection), ready, id, .. }) =
             self.sources.get_mut(key)
@@ -164,7 +168,7 @@ impl EventLoop {
         self.apply(key, want);
     }
 
-    /// Receives datagrams and answers each.
+    /// Receives datagrams on one UDP socket and answers each.
     fn handle_datagrams(&mut self, key: usize) {
         let Some(Source { kind: SourceKind::Udp(udp), ready, id, .. }) = self.sources.get_mut(key) else {
             return;
@@ -175,7 +179,7 @@ impl EventLoop {
         self.apply(key, want);
     }
 
-    /// Reads what has to be known before anything is served in this turn.
+    /// Lets one priority source read its descriptor, before any request of this turn is handled.
     fn handle_priority(&mut self, key: usize) {
         if let Some(Source { kind: SourceKind::Priority(priority), id, .. }) = self.sources.get_mut(key) {
             let mut cx = context(*id, &self.timers, &mut self.observers, &mut self.work, self.shutdown);
@@ -184,7 +188,7 @@ impl EventLoop {
         }
     }
 
-    /// Does what a source wants after its turn: waits, arms, carries over or closes.
+    /// Carries out what a source wants after its turn: wait, another turn, a retry or a close.
     fn apply(&mut self, key: usize, want: Want) {
         let mut retry_at = None;
         match want {
@@ -197,12 +201,13 @@ impl EventLoop {
         let Some(source) = self.sources.get_mut(key) else { return };
         source.retry_at = retry_at;
         if let SourceKind::Connection(connection) = &source.kind {
+            // One timer serves both purposes. `run_timers` finds out which of them is due.
             self.timers.set(key, connection.deadline().into_iter().chain(retry_at).min());
             self.observers.trace(source.id, || connection.deadline_step(self.timers.clock.now()));
         }
     }
 
-    /// Waits for writability at `key` too, or no longer.
+    /// Starts or stops polling the source for writability. Closes the source if the poller refuses.
     fn arm(&mut self, key: usize, writable: bool) {
         let Some(id) = self.sources.get(key).map(|source| source.id) else { return };
         match self.sources.arm(key, writable) {
@@ -215,7 +220,7 @@ impl EventLoop {
         }
     }
 
-    /// Leaves the rest of a source's work for the next turn, behind the sources that are ready now.
+    /// Queues the rest of a source's work for the next turn, behind the sources that are ready now.
     fn carry_over(&mut self, key: usize) {
         if let Some(source) = self.sources.get(key) {
             self.observers.trace(source.id, || Step::CarriedOver);
@@ -223,9 +228,10 @@ impl EventLoop {
         }
     }
 
-    /// Closes a source.
+    /// Removes a source, notifies its protocol and closes its descriptor.
     fn close(&mut self, key: usize, reason: CloseReason) {
         let Some(source) = self.sources.remove(key) else { return };
+        // The slab reuses keys, so an old timer would hit another source.
         self.timers.remove(key);
         self.observers.trace(source.id, || Step::Closed { reason, unread: source.unread() });
         if let SourceKind::Connection(connection) = source.kind {
@@ -235,13 +241,14 @@ impl EventLoop {
         }
     }
 
-    /// Calls each source whose time has come: a deadline has passed, or it asked to be called
-    /// again. Those beyond the budget are called in the next turn.
+    /// Calls each source whose deadline has passed or whose retry is due, up to [`TIMER_BUDGET`].
+    /// The remaining ones are called in the next turn.
     fn run_timers(&mut self) {
         let now = self.timers.clock.now();
         for _ in 0..TIMER_BUDGET {
             let Some(key) = self.timers.pop_due() else { break };
             let Some(source) = self.sources.get(key) else { continue };
+            // Only connections and paused listeners have timers.
             let SourceKind::Connection(connection) = &source.kind else {
                 self.resume_accept();
                 continue;
@@ -252,7 +259,7 @@ impl EventLoop {
             } else if is_due(source.retry_at) {
                 self.handle(key);
             } else {
-                // The entry was earlier than its time.
+                // The deadline moved further away after this entry was made: see `Timers::set`.
                 self.timers.set(key, connection.deadline().into_iter().chain(source.retry_at).min());
             }
         }
@@ -260,12 +267,12 @@ impl EventLoop {
     }
 }
 
-/// What joins the loop.
+/// Methods that add sources to the loop.
 impl EventLoop {
-    /// Accepts connections on `socket`, which is listening; `factory` makes their protocols.
+    /// Adds a listening socket. `factory` creates the protocol of each accepted connection.
     ///
     /// # Errors
-    /// The socket cannot be made non-blocking, or the poller does not take it.
+    /// Fails if the socket cannot be made non-blocking or polled (epoll_ctl(2)).
     pub fn add_listener(&mut self, socket: TcpListener, factory: Box<dyn ProtocolFactory>) -> io::Result<()> {
         socket.set_nonblocking(true)?;
         let socket = mio::net::TcpListener::from_std(socket);
@@ -276,10 +283,10 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Receives datagrams on `socket`, which is bound; `protocol` answers them.
+    /// Adds a bound UDP socket. `protocol` answers its datagrams.
     ///
     /// # Errors
-    /// The socket cannot be made non-blocking, or the poller does not take it.
+    /// Fails if the socket cannot be made non-blocking or polled (epoll_ctl(2)).
     pub fn add_udp(&mut self, socket: UdpSocket, protocol: Box<dyn DatagramProtocol>) -> io::Result<()> {
         socket.set_nonblocking(true)?;
         let socket = mio::net::UdpSocket::from_std(socket);
@@ -290,11 +297,11 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Calls `source` before anything is served, in each turn in which `fd` has become readable.
-    /// Traces call it `name`.
+    /// Adds a source that is called before any request is handled, in each turn in which `fd` has
+    /// become readable. Traces call it `name`.
     ///
     /// # Errors
-    /// The poller does not take the descriptor.
+    /// Fails if the descriptor cannot be polled (epoll_ctl(2)).
     pub fn add_priority_source(
         &mut self,
         name: &'static str,
@@ -304,7 +311,7 @@ impl EventLoop {
         self.sources.insert(SourceKind::Priority(Priority { fd, source }), SourceId::Named(name)).map(drop)
     }
 
-    /// The loop's clock, for tests that move it.
+    /// Returns the loop's clock, so that a test can advance it.
     pub fn clock(&mut self) -> &mut Clock {
         &mut self.timers.clock
     }
@@ -315,7 +322,7 @@ impl EventLoop {
     }
 }
 
-/// What a source may know of its surroundings.
+/// Returns what a source may use during its turn.
 fn context<'a>(
     source: SourceId,
     timers: &'a Timers,

@@ -1,21 +1,21 @@
 //! The ready queue: the order in which sources have their turns.
 //!
-//! The poller reports each readiness once, and never again what is left over when a budget ends. So
-//! each source that has something to do is in this queue, once, and goes to its back when its turn
-//! ends before its work does.
+//! The poller reports each edge once. It does not report again what a source left undone when its
+//! budget ended. So this queue holds each source that has work, at most once. A source whose turn
+//! ends before its work does goes to the back.
 
 use std::collections::VecDeque;
 
-/// Keys of sources that have something to do, first in, first out.
+/// The keys of sources that have work, first in, first out.
 #[derive(Default)]
 pub struct Ready {
     queue: VecDeque<usize>,
-    /// By key: whether it is in the queue.
+    /// Whether each key is in the queue, indexed by key.
     queued: Vec<bool>,
 }
 
 impl Ready {
-    /// Puts `key` at the back, unless it is in the queue.
+    /// Puts `key` at the back, unless the queue holds it already.
     pub fn push(&mut self, key: usize) {
         if key >= self.queued.len() {
             self.queued.resize(key + 1, false);
@@ -26,7 +26,7 @@ impl Ready {
         }
     }
 
-    /// Puts `key` at the front, unless it is in the queue.
+    /// Puts `key` at the front, unless the queue holds it already.
     pub fn push_front(&mut self, key: usize) {
         self.push(key);
         if self.queue.back() == Some(&key) {
@@ -34,15 +34,15 @@ impl Ready {
         }
     }
 
-    /// Takes the key at the front. Its source may be closed by now and the key reused: such a turn
-    /// costs one call that would block, and nothing else.
+    /// Removes and returns the key at the front. Its source may have been closed and the key
+    /// reused. Such a turn costs one call that would block, and nothing else.
     pub fn pop(&mut self) -> Option<usize> {
         let key = self.queue.pop_front()?;
         self.queued[key] = false;
         Some(key)
     }
 
-    /// Returns the keys, the front one first.
+    /// Returns the keys in order, from the front.
     pub fn keys(&self) -> impl Iterator<Item = usize> {
         self.queue.iter().copied()
     }

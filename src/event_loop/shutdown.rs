@@ -1,4 +1,5 @@
-//! The orderly end: no new connections, the responses under way, and a deadline.
+//! The orderly shutdown: stop accepting, finish the responses in progress, and close the rest at a
+//! deadline.
 
 use std::{io, sync::Arc, time::Instant};
 
@@ -9,33 +10,33 @@ use mio::Waker;
 /// A shutdown that has begun.
 #[derive(Debug, Clone, Copy)]
 pub struct Shutdown {
-    /// When the connections that are still open are closed.
+    /// When the remaining connections are closed. `None` waits without limit.
     pub deadline: Option<Instant>,
 }
 
-/// Asks an event loop to end, from any thread.
+/// A handle that stops an event loop from any thread.
 #[derive(Debug, Clone)]
 pub struct Handle {
     waker: Arc<Waker>,
 }
 
 impl Handle {
-    /// Begins to [drain](EventLoop::drain) the loop. It returns at once, and may be called more
-    /// than once.
+    /// Makes the loop [drain](EventLoop::drain). Returns at once, and may be called more than once.
     ///
     /// # Errors
-    /// The system does not wake the loop.
+    /// Fails if the loop cannot be woken (write(2) to an eventfd).
     pub fn stop(&self) -> io::Result<()> {
         self.waker.wake()
     }
 
-    /// Returns a guard that calls [`Handle::stop`] when it is dropped: at the end of a test, say.
+    /// Returns a guard that calls [`Handle::stop`] when it is dropped, for example at the end of a
+    /// test.
     pub fn stop_on_drop(&self) -> StopOnDrop {
         StopOnDrop(self.clone())
     }
 }
 
-/// Stops an event loop when it is dropped.
+/// A guard that stops an event loop when it is dropped.
 #[derive(Debug)]
 #[must_use = "to drop it stops the server"]
 pub struct StopOnDrop(Handle);
@@ -47,16 +48,16 @@ impl Drop for StopOnDrop {
 }
 
 impl EventLoop {
-    /// Returns a handle by which another thread stops this loop.
+    /// Returns a handle with which another thread can stop this loop.
     ///
     /// # Errors
-    /// The system gives no descriptor for it.
+    /// Fails if no descriptor is available for it (eventfd(2)).
     pub fn stop_handle(&mut self) -> io::Result<Handle> {
         self.sources.waker().map(|waker| Handle { waker })
     }
 
-    /// Begins an orderly end: stops listening, closes idle connections, and finishes the responses
-    /// under way until the drain timeout.
+    /// Begins an orderly shutdown: stops listening, closes idle connections, and finishes the
+    /// responses in progress until the drain timeout.
     pub fn drain(&mut self) {
         if self.shutdown.is_some() {
             return;
@@ -69,9 +70,10 @@ impl EventLoop {
             self.drain_backlog(key);
             self.close(key, CloseReason::Shutdown);
         }
+        // The paused listeners are closed, so their keys are stale.
         self.sources.take_paused();
         for key in self.sources.keys(|kind| matches!(kind, SourceKind::Connection(_))) {
-            // One last look: a request that has come is answered, even if the poller has not
+            // Read once more: a request that has arrived is answered, even if the poller has not
             // reported it yet.
             if let Some(source) = self.sources.get_mut(key) {
                 source.ready.readable = true;
@@ -80,7 +82,7 @@ impl EventLoop {
         }
     }
 
-    /// Accepts every peer in the backlog: to close the listener would reset them.
+    /// Accepts every connection in the backlog. Closing the listener would reset them.
     fn drain_backlog(&mut self, key: usize) {
         loop {
             let before = self.sources.connections();
@@ -91,18 +93,16 @@ impl EventLoop {
         }
     }
 
-    /// Returns whether the loop was asked to drain and no connection is left.
+    /// Returns whether the loop is draining and no connection is open.
     pub fn is_drained(&self) -> bool {
         self.shutdown.is_some() && self.sources.open_connections() == 0
     }
 
-    /// Closes the connections that are left at the drain timeout.
+    /// Closes the remaining connections once the drain timeout has passed.
     pub(super) fn enforce_shutdown(&mut self) {
-        if self
-            .shutdown
-            .and_then(|shutdown| shutdown.deadline)
-            .is_some_and(|by| by <= self.timers.clock.now())
-        {
+        let deadline = self.shutdown.and_then(|shutdown| shutdown.deadline);
+        let has_passed = deadline.is_some_and(|deadline| deadline <= self.timers.clock.now());
+        if has_passed {
             for key in self.sources.keys(|kind| matches!(kind, SourceKind::Connection(_))) {
                 self.close(key, CloseReason::Shutdown);
             }

@@ -1,8 +1,8 @@
 //! Signals as a source of the loop: SIGINT and SIGTERM end it, SIGUSR1 toggles the on-demand
 //! observer.
 //!
-//! A handler may do almost nothing (signal-safety(7)), so it writes a byte into a socket pair. The
-//! poller has the other end: no signal is missed between the last look and the call that sleeps.
+//! A signal handler may do almost nothing (signal-safety(7)), so it writes one byte into a socket
+//! pair. The loop polls the other end. So no signal is lost between the last check and the poll.
 
 use std::{
     io,
@@ -22,16 +22,17 @@ use super::{
 use crate::trace::{SourceId, Step};
 
 impl EventLoop {
-    /// Makes SIGINT and SIGTERM begin an [orderly end](EventLoop::drain). A second one ends the
-    /// process at once, with exit code 128 + its number. SIGUSR1 attaches or detaches the
-    /// [on-demand observer](EventLoop::set_on_demand_observer).
+    /// Installs the signal handlers. SIGINT and SIGTERM [drain](EventLoop::drain) the loop. A
+    /// second one ends the process at once, with exit code 128 + the signal number. SIGUSR1
+    /// attaches or detaches the [on-demand observer](EventLoop::set_on_demand_observer).
     ///
     /// # Errors
-    /// The system does not install the handlers: sigaction(2).
+    /// Fails if the handlers cannot be installed (sigaction(2)).
     pub fn handle_signals(&mut self) -> io::Result<()> {
         let is_second = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
-            // In this order: a signal ends the process if one came before it.
+            // The order matters. The first handler exits if the flag is set; only then does the
+            // second one set it.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&is_second))?;
             flag::register(signal, Arc::clone(&is_second))?;
         }
@@ -39,7 +40,7 @@ impl EventLoop {
         self.sources.insert(SourceKind::Signals(signals), SourceId::Signals).map(drop)
     }
 
-    /// Reads the signals that have come.
+    /// Reads the pending signals and acts on each.
     pub(super) fn on_signals(&mut self, key: usize) {
         let Some(Source { kind: SourceKind::Signals(signals), .. }) = self.sources.get_mut(key) else {
             return;

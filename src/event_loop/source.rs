@@ -1,7 +1,7 @@
-//! Everything that can be polled: a closed set.
+//! The sources: every kind of descriptor that the loop polls. It is a closed set.
 //!
-//! One slab of sources is what `rlist` is in the `select()` program. A source's key in it is its
-//! token at the poller.
+//! The loop's slab of sources corresponds to `rlist` in the `select()` program. A source's key in
+//! the slab is also its token in the poller.
 
 use std::{
     io,
@@ -27,36 +27,36 @@ use crate::{
     trace::SourceId,
 };
 
-/// One polled source, and what is known of its readiness.
+/// One polled source and its readiness.
 pub struct Source {
     pub kind: SourceKind,
     pub id: SourceId,
     pub ready: Readiness,
-    /// The poller is asked about writability too: the source is in `wlist` as well as in `rlist`.
+    /// Whether the source is polled for writability: it is in `wlist` as well as in `rlist`.
     pub is_armed: bool,
-    /// When the source asked for another turn, as a poller cannot tell.
+    /// When to call the source again for something that no poller reports: a read from disk.
     pub retry_at: Option<Instant>,
 }
 
-/// What kind of source it is. Rare ones are boxed, because every connection has room for the
-/// largest.
+/// The kind of a source. Large variants are boxed, because every slab entry has the size of the
+/// largest variant.
 pub enum SourceKind {
     Listener(Listener),
     Connection(Box<Connection>),
     Udp(Box<UdpSource>),
     Signals(Box<Signals>),
     Priority(Priority),
-    /// A [`Handle`](super::Handle) asks for shutdown. The poller has it; nothing is registered.
+    /// The waker behind every [`Handle`](super::Handle). mio registers it itself.
     Waker,
 }
 
-/// A listening socket, and what makes the protocols of the connections that it accepts.
+/// A listening socket and the factory of its connections' protocols.
 pub struct Listener {
     pub socket: TcpListener,
     pub factory: Box<dyn ProtocolFactory>,
 }
 
-/// A descriptor that is read before anything is served, and what reads it.
+/// A priority source and the descriptor that it reads.
 pub struct Priority {
     pub fd: Rc<OwnedFd>,
     pub source: Box<dyn PrioritySource>,
@@ -67,21 +67,23 @@ impl Source {
         Source { kind, id, ready: Readiness::new(), is_armed: false, retry_at: None }
     }
 
-    /// Remembers the edge that the poller reported.
+    /// Records the edge that the poller reported.
     pub fn note(&mut self, event: &Event) {
+        // An error or a hang-up makes every call return at once, so both directions count as ready.
+        // The next call reports what happened.
         let read_closed = event.is_read_closed() || event.is_error();
         self.ready.readable |= event.is_readable() || read_closed;
         self.ready.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
         self.ready.read_closed |= read_closed;
     }
 
-    /// Registers the source at the poller for readability.
+    /// Registers the source with the poller for readability.
     pub fn register(&mut self, registry: &Registry, key: usize) -> io::Result<()> {
         self.with_pollable(|pollable| registry.register(pollable, Token(key), Interest::READABLE))
     }
 
-    /// Asks the poller about writability too (`wlist.append`), or no longer. Returns whether that
-    /// changed anything.
+    /// Starts (`wlist.append`) or stops polling for writability. Returns whether this changed
+    /// anything.
     pub fn arm(&mut self, registry: &Registry, key: usize, writable: bool) -> io::Result<bool> {
         if self.is_armed == writable {
             return Ok(false);
@@ -92,7 +94,7 @@ impl Source {
         Ok(true)
     }
 
-    /// Returns the address and the descriptor of a bound socket; `None` for a connection.
+    /// Returns the address and descriptor of a listener or UDP socket; `None` for other sources.
     pub fn bound(&self) -> Option<(SocketAddr, RawFd)> {
         match &self.kind {
             SourceKind::Listener(listener) => {
@@ -103,7 +105,7 @@ impl Source {
         }
     }
 
-    /// Returns how many bytes were received and not parsed.
+    /// Returns how many bytes of input are not parsed.
     pub fn unread(&self) -> usize {
         match &self.kind {
             SourceKind::Connection(connection) => connection.unread(),
@@ -111,6 +113,7 @@ impl Source {
         }
     }
 
+    /// Calls `act` with the descriptor that the poller knows this source by.
     fn with_pollable(&mut self, act: impl FnOnce(&mut dyn Pollable) -> io::Result<()>) -> io::Result<()> {
         match &mut self.kind {
             SourceKind::Listener(listener) => act(&mut listener.socket),

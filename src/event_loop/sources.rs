@@ -1,6 +1,6 @@
-//! The registry of sources: the poller, the slab, the ready queue.
+//! The registry of sources. It owns the poller, the slab of sources and the ready queue.
 //!
-//! It knows which sources there are and which are ready; it never decides what one does.
+//! It knows which sources exist and which are ready. It never decides what a source does.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -13,26 +13,28 @@ use super::{
 };
 use crate::trace::SourceId;
 
-/// All sources, by their keys.
+/// All sources by key, the poller, and the ready queue.
 pub struct Sources {
     poll: Poll,
     events: Events,
     slab: Slab<Source>,
     ready: Ready,
-    /// Listeners that were set aside until there is room.
+    /// The listeners that pause accepting until there is room.
     paused: Vec<usize>,
     waker: Option<Arc<Waker>>,
-    /// Connections that are open.
+    /// The number of open connections.
     open: usize,
-    /// How many sources there have ever been, by kind: `c3` is the third connection.
+    /// Counters for the identifiers: `c3` is the third connection that was ever accepted.
     connections: u64,
     listeners: u64,
     udp_sockets: u64,
 }
 
 impl Sources {
+    /// Creates an empty registry with its poller.
+    ///
     /// # Errors
-    /// The system gives no poller.
+    /// Fails if the poller cannot be created (epoll_create1(2)).
     pub fn new() -> io::Result<Sources> {
         Ok(Sources {
             poll: Poll::new()?,
@@ -48,10 +50,10 @@ impl Sources {
         })
     }
 
-    /// Adds a source and polls it for readability. Returns its key.
+    /// Adds a source, polls it for readability, and returns its key.
     ///
     /// # Errors
-    /// The poller does not take the descriptor.
+    /// Fails if the descriptor cannot be polled (epoll_ctl(2)).
     pub fn insert(&mut self, kind: SourceKind, id: SourceId) -> io::Result<usize> {
         let entry = self.slab.vacant_entry();
         let key = entry.key();
@@ -62,10 +64,10 @@ impl Sources {
         Ok(key)
     }
 
-    /// Returns the waker, which makes the poll return from another thread. The first call adds it.
+    /// Returns the waker, with which another thread ends the poll. The first call creates it.
     ///
     /// # Errors
-    /// The system gives no descriptor for it: eventfd(2).
+    /// Fails if no descriptor is available for it (eventfd(2)).
     pub fn waker(&mut self) -> io::Result<Arc<Waker>> {
         if let Some(waker) = &self.waker {
             return Ok(Arc::clone(waker));
@@ -76,7 +78,7 @@ impl Sources {
         Ok(Arc::clone(self.waker.insert(waker)))
     }
 
-    /// Removes a source. To drop it closes its descriptor, which takes it out of the poller
+    /// Removes a source. Dropping it closes its descriptor, which removes it from the poller
     /// (epoll(7)).
     pub fn remove(&mut self, key: usize) -> Option<Source> {
         let source = self.slab.try_remove(key)?;
@@ -84,23 +86,27 @@ impl Sources {
         Some(source)
     }
 
+    /// Returns the source with this key.
     pub fn get(&self, key: usize) -> Option<&Source> {
         self.slab.get(key)
     }
 
+    /// Returns the source with this key, to change it.
     pub fn get_mut(&mut self, key: usize) -> Option<&mut Source> {
         self.slab.get_mut(key)
     }
 
+    /// Returns the kind of the source with this key.
     pub fn kind(&self, key: usize) -> Option<&SourceKind> {
         self.slab.get(key).map(|source| &source.kind)
     }
 
+    /// Returns all sources.
     pub fn iter(&self) -> impl Iterator<Item = &Source> {
         self.slab.iter().map(|(_, source)| source)
     }
 
-    /// Returns the keys of the sources of some kind.
+    /// Returns the keys of the sources whose kind `is_wanted` accepts.
     pub fn keys(&self, is_wanted: impl Fn(&SourceKind) -> bool) -> Vec<usize> {
         self.slab.iter().filter(|(_, source)| is_wanted(&source.kind)).map(|(key, _)| key).collect()
     }
@@ -110,31 +116,33 @@ impl Sources {
         self.open
     }
 
-    /// Returns how many connections there have ever been.
+    /// Returns how many connections were ever accepted.
     pub fn connections(&self) -> u64 {
         self.connections
     }
 
+    /// Returns the identifier of the next connection.
     pub fn next_connection_id(&mut self) -> SourceId {
         self.connections += 1;
         SourceId::Connection(self.connections)
     }
 
+    /// Returns the identifier of the next listener.
     pub fn next_listener_id(&mut self) -> SourceId {
         self.listeners += 1;
         SourceId::Listener(self.listeners)
     }
 
+    /// Returns the identifier of the next UDP socket.
     pub fn next_udp_id(&mut self) -> SourceId {
         self.udp_sockets += 1;
         SourceId::Udp(self.udp_sockets)
     }
 
-    /// Asks the poller about writability of `key` too, or no longer. Returns whether that changed
-    /// anything.
+    /// Starts or stops polling `key` for writability. Returns whether this changed anything.
     ///
     /// # Errors
-    /// The poller refuses.
+    /// Fails if the poller refuses the change (epoll_ctl(2)).
     pub fn arm(&mut self, key: usize, writable: bool) -> io::Result<bool> {
         match self.slab.get_mut(key) {
             Some(source) => source.arm(self.poll.registry(), key, writable),
@@ -142,13 +150,14 @@ impl Sources {
         }
     }
 
-    /// Waits until a source is ready or `timeout` has passed. A signal ends the wait too.
+    /// Waits until a source is ready, `timeout` has passed or a signal interrupts the wait.
     ///
     /// # Errors
-    /// The poller failed.
+    /// Fails if the poller fails (epoll_wait(2)).
     pub fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         match self.poll.poll(&mut self.events, timeout) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {
+                // The wait ended without events.
                 self.events.clear();
                 Ok(())
             }
@@ -156,14 +165,16 @@ impl Sources {
         }
     }
 
-    /// Remembers each event of the last poll on its source, and queues the source. An event is a
-    /// hint: a stale one costs a call that would block.
+    /// Records each event of the last poll on its source, and queues the source.
     pub fn note_events(&mut self) {
         for event in &self.events {
             let key = event.token().0;
+            // An event is a hint. A stale one, for a key that was reused, costs one call that would
+            // block.
             let Some(source) = self.slab.get_mut(key) else { continue };
             source.note(event);
             match source.kind {
+                // File changes must be known before the requests of this turn are handled.
                 SourceKind::Priority(_) => self.ready.push_front(key),
                 _ => self.ready.push(key),
             }
@@ -175,24 +186,24 @@ impl Sources {
         &self.events
     }
 
-    /// Sets a listener aside.
+    /// Adds a listener to the paused ones.
     pub fn pause(&mut self, key: usize) {
         if !self.paused.contains(&key) {
             self.paused.push(key);
         }
     }
 
-    /// Takes out the listeners that were set aside.
+    /// Removes and returns the paused listeners.
     pub fn take_paused(&mut self) -> Vec<usize> {
         std::mem::take(&mut self.paused)
     }
 
-    /// Gives the source a place in the ready queue, unless it has one.
+    /// Puts a source at the back of the ready queue, unless the queue holds it already.
     pub fn push_ready(&mut self, key: usize) {
         self.ready.push(key);
     }
 
-    /// Takes the first key out of the ready queue.
+    /// Removes and returns the first key of the ready queue.
     pub fn pop_ready(&mut self) -> Option<usize> {
         self.ready.pop()
     }

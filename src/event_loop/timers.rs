@@ -1,8 +1,8 @@
-//! The timer queue: which source is to be called when, and so how long the poll may sleep.
+//! The timer queue: when to call each source, and how long the poll may sleep.
 //!
-//! Each key has at most one entry, which may be *earlier* than its time but never later. So moving
-//! a deadline further away, as every request does, is one comparison; the entry is moved when its
-//! time has come.
+//! Each key has at most one entry. The entry may be *earlier* than the key's deadline, but never
+//! later. So extending a deadline, which every request does, costs one comparison. The queue knows
+//! no connection: the loop decides what a due key means.
 
 use std::{
     collections::BTreeSet,
@@ -11,14 +11,14 @@ use std::{
 
 use crate::clock::Clock;
 
-/// The next call of each source. Every operation costs O(log n) at most.
+/// The timers of all sources. Every operation costs at most O(log n).
 pub struct Timers {
     /// The time of the current turn.
     pub clock: Clock,
     queue: BTreeSet<(Instant, usize)>,
-    /// By key: the time of its entry in `queue`.
+    /// The time of each key's entry in `queue`, indexed by key.
     entries: Vec<Option<Instant>>,
-    /// When the operator was last warned.
+    /// When the last warning was logged.
     warned_at: Option<Instant>,
 }
 
@@ -27,13 +27,15 @@ impl Timers {
         Timers { clock, queue: BTreeSet::new(), entries: Vec::new(), warned_at: None }
     }
 
-    /// Sets the time of `key`. A later time, or none, keeps the earlier entry: whoever takes it out
-    /// by [`Timers::pop_due`] too early sets the rest.
+    /// Sets `key`'s deadline. A later deadline, or `None`, keeps the existing earlier entry; the
+    /// caller sets the deadline again when [`Timers::pop_due`] returns that entry early.
     pub fn set(&mut self, key: usize, time: Option<Instant>) {
         if key >= self.entries.len() {
             self.entries.resize(key + 1, None);
         }
         let Some(time) = time else { return };
+        // A busy connection extends its deadline with every request. Moving its entry each time
+        // would cost two tree operations; an early entry costs one spurious call per timeout.
         if self.entries[key].is_none_or(|entry| time < entry) {
             self.remove(key);
             self.queue.insert((time, key));
@@ -41,21 +43,21 @@ impl Timers {
         }
     }
 
-    /// Removes the entry of `key`.
+    /// Removes `key`'s entry, if it has one.
     pub fn remove(&mut self, key: usize) {
         if let Some(entry) = self.entries.get_mut(key).and_then(Option::take) {
             self.queue.remove(&(entry, key));
         }
     }
 
-    /// Returns how long a poll may sleep: until the nearest entry or until `by`, whichever is
-    /// earlier. `None`: without end.
+    /// Returns how long the poll may sleep: until the first entry or until `by`, whichever is
+    /// earlier. `None` means without limit.
     pub fn timeout(&self, by: Option<Instant>) -> Option<Duration> {
         let next = self.queue.first().map(|(at, _)| *at);
         self.clock.until(next.into_iter().chain(by).min())
     }
 
-    /// Takes out a key whose time has come.
+    /// Removes the first due entry and returns its key; `None` if no entry is due.
     pub fn pop_due(&mut self) -> Option<usize> {
         let (at, key) = *self.queue.first()?;
         if at > self.clock.now() {
@@ -65,7 +67,8 @@ impl Timers {
         Some(key)
     }
 
-    /// Returns whether a warning that is repeated every `interval` is due, and counts it as given.
+    /// Returns whether a warning may be logged now, which is at most once per `interval`. Counts it
+    /// as logged.
     pub fn is_warning_due(&mut self, interval: Duration) -> bool {
         let now = self.clock.now();
         let is_due = self.warned_at.is_none_or(|last| now >= last + interval);
@@ -82,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    /// Timers on a clock that stands still, and times in seconds from its start.
+    /// Returns timers on a frozen clock, and a function from seconds after its start to a time.
     fn timers() -> (Timers, impl Fn(u64) -> Option<Instant>) {
         let timers = Timers::new(Clock::frozen(SystemTime::UNIX_EPOCH));
         let start = timers.clock.now();

@@ -1,5 +1,7 @@
-//! What the loop shows its observers: which sources there are, and for which it woke. What the
-//! kernel reports and our own carried-over work are never mixed.
+//! The steps that the loop itself reports to observers: which sources exist, and why it woke.
+//!
+//! Events of the kernel and carried-over work are reported apart and must never be mixed. Nothing
+//! here changes what the loop does.
 
 use std::net::SocketAddr;
 
@@ -13,7 +15,7 @@ use super::{
 use crate::trace::{EventFlags, Observer, SourceId, Step};
 
 impl EventLoop {
-    /// Shows `observer` every step from now on, and first the sockets that are bound.
+    /// Adds an observer. It is shown the bound sockets first, then every step from now on.
     pub fn add_observer(&mut self, mut observer: Box<dyn Observer>) {
         show_bound(&self.sources, &mut *observer);
         self.observers.add(observer);
@@ -31,7 +33,7 @@ impl EventLoop {
         }
     }
 
-    /// Shows the connection at `key`, which `listener` has accepted from `peer`.
+    /// Reports the connection at `key`, which `listener` has accepted from `peer`.
     pub(super) fn trace_accept(&mut self, listener: SourceId, key: usize, peer: SocketAddr) {
         let open = self.sources.open_connections();
         let Some(Source { kind: SourceKind::Connection(connection), id, .. }) = self.sources.get(key) else {
@@ -48,7 +50,7 @@ impl EventLoop {
         self.observers.trace(*id, || connection.deadline_step(now));
     }
 
-    /// Returns the sources with work left over from the last turn. Without observers, returns none.
+    /// Returns the sources with work left over from the last turn; an empty list without observers.
     pub(super) fn carried_sources(&self) -> Vec<SourceId> {
         if self.observers.is_empty() {
             return Vec::new();
@@ -56,7 +58,7 @@ impl EventLoop {
         self.sources.ready().map(|source| source.id).collect()
     }
 
-    /// Shows the ready set before anything is done about it.
+    /// Reports the ready set, before any source has its turn.
     pub(super) fn trace_wake(&mut self, carried: Vec<SourceId>) {
         self.observers.trace(SourceId::Loop, || {
             let id = |event: &Event| self.sources.get(event.token().0).map(|source| source.id);
@@ -67,6 +69,7 @@ impl EventLoop {
     }
 }
 
+/// Shows `observer` each bound socket, as if it had been attached before.
 fn show_bound(sources: &Sources, observer: &mut dyn Observer) {
     for source in sources.iter() {
         if let Some((address, fd)) = source.bound() {
@@ -75,7 +78,7 @@ fn show_bound(sources: &Sources, observer: &mut dyn Observer) {
     }
 }
 
-/// Returns what the kernel reported of one source.
+/// Returns the readiness flags of `event`.
 pub fn flags(event: &Event) -> EventFlags {
     EventFlags {
         readable: event.is_readable(),

@@ -13,21 +13,21 @@ use crate::{
     trace::{SendCall, Step},
 };
 
-/// Answers at most this many datagrams in one turn.
+/// The maximum number of datagrams that a socket receives or sends in one turn.
 const DATAGRAM_BUDGET: usize = 64;
 
-/// A UDP socket, and what answers on it.
+/// A UDP socket and its protocol.
 pub struct UdpSource {
     pub socket: UdpSocket,
     pub address: SocketAddr,
     protocol: Box<dyn DatagramProtocol>,
-    /// An answer that met a full send buffer, and its destination. No more is received until it is
-    /// sent.
+    /// An answer that met a full send buffer, and its destination. Nothing more is received until
+    /// it is sent.
     unsent: Option<(Vec<u8>, SocketAddr)>,
 }
 
 impl UdpSource {
-    /// `address` is the address that the socket is bound to.
+    /// Creates a source from a socket that is bound to `address`.
     pub fn new(socket: UdpSocket, address: SocketAddr, protocol: Box<dyn DatagramProtocol>) -> UdpSource {
         UdpSource { socket, address, protocol, unsent: None }
     }
@@ -50,6 +50,7 @@ impl UdpSource {
         Want::Turn
     }
 
+    /// Receives one datagram and sends its answer.
     fn receive(&mut self, ready: &mut Readiness, buffer: &mut [u8], cx: &mut Context<'_>) {
         let offered = buffer.len();
         match self.socket.recv_from(buffer) {
@@ -65,7 +66,7 @@ impl UdpSource {
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) => {
-                // Whatever it was, the next datagram makes a new edge.
+                // After any error, the next datagram makes a new edge.
                 ready.readable = false;
                 if e.kind() == ErrorKind::WouldBlock {
                     cx.trace(|| Step::Drained);
@@ -76,19 +77,20 @@ impl UdpSource {
         }
     }
 
+    /// Sends `answer`, which did not fit before.
     fn send(&mut self, answer: &[u8], to: SocketAddr, ready: &mut Readiness, cx: &mut Context<'_>) {
         let sent = self.socket.send_to(answer, to);
         self.unsent = unsent(sent, answer, to, ready, cx);
     }
 }
 
-/// Returns whether an answer to `from` would go to the socket at `own` itself.
+/// Returns whether an answer to `from` would be sent to our own socket at `own`.
 fn is_itself(from: SocketAddr, own: SocketAddr) -> bool {
     from.port() == own.port() && (own.ip() == from.ip() || own.ip().is_unspecified())
 }
 
 /// Returns what is left to send: the whole answer if the send buffer is full, otherwise nothing. A
-/// datagram that cannot be sent at all is lost, as datagrams are.
+/// datagram that cannot be sent for another reason is dropped.
 fn unsent(
     sent: io::Result<usize>,
     answer: &[u8],
@@ -103,6 +105,7 @@ fn unsent(
             cx.trace(|| Step::Blocked { by: SendCall::Send, offered: answer.len() });
             return Some((answer.to_vec(), to));
         }
+        // The socket is still writable, so the next round tries again.
         Err(e) if e.kind() == ErrorKind::Interrupted => return Some((answer.to_vec(), to)),
         Err(e) => log::debug!("{}: cannot answer {to}: {e}", cx.source),
     }

@@ -1,11 +1,11 @@
-//! HTTP for files, and nothing but HTTP: bytes in, a response plan out.
+//! HTTP semantics for a file server: bytes in, a response plan out.
 //!
-//! This folder is pure. It opens no file, touches no socket and reads no clock; it is given bytes
-//! and metadata, and returns what to answer. Everything in it is tested in tables: whole, byte by
-//! byte, with trailing data.
+//! This folder is pure. It must never open a file, touch a socket or read a clock. It takes bytes
+//! and metadata, and returns what to send. So table tests cover all of it: with the whole input,
+//! byte by byte, and with trailing data.
 //!
-//! [`parse`] finds the request in the input, [`Request::validate`] returns the path that it asks
-//! for, [`Plan`] decides the response.
+//! [`parse`] finds a request in the input, [`Request::validate`] returns the path that it asks for,
+//! and [`Plan`] decides the response.
 
 mod negotiation;
 mod policy;
@@ -39,12 +39,12 @@ pub use response::{
     status::Status,
 };
 
-/// The longest request line, in bytes without its CRLF; a longer one is a 414.
+/// The longest request line in bytes, without its CRLF. A longer one gets a 414.
 pub const MAX_LINE: usize = 8 * 1024;
-/// The longest head, in bytes with its empty line; a longer one is a 431.
+/// The longest head in bytes, including its empty line. A longer one gets a 431.
 pub const MAX_HEAD: usize = 16 * 1024;
-/// The most field lines of a head; more are a 431.
+/// The maximum number of field lines in a head. A head with more gets a 431.
 pub const MAX_FIELDS: usize = 64;
-/// The longest request body that is skipped, in bytes as received; a longer one ends the
-/// connection.
+/// The longest request body that is skipped, in bytes as received. A longer one is refused and ends
+/// the connection.
 pub const MAX_BODY: usize = 32 * 1024;

@@ -1,6 +1,7 @@
-//! A listing as an HTML page.
+//! Renders a listing as an HTML page.
 //!
-//! It works without script: to sort is to follow a link. Nothing in a name can end its place.
+//! The page needs no script: each sort order is a link. A file name must never be able to inject
+//! markup.
 
 use std::fmt::{self, Write};
 
@@ -12,12 +13,12 @@ use super::{
 };
 use crate::site_path::PATH;
 
-/// The page up to its rows. `{{name}}` marks a place.
+/// The page up to its rows. `{{name}}` marks a placeholder.
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
 pub const END: &str = "</table>\n";
 
-/// Names of the path that are shown at most, from its end.
+/// The maximum number of path names shown. For a longer path, the last ones are shown.
 const MAX_CRUMBS: usize = 16;
 
 /// Returns the page up to its rows.
@@ -38,7 +39,7 @@ pub fn begin(listing: &Listing) -> String {
     })
 }
 
-/// Returns one row.
+/// Returns one row of the table.
 pub fn row(row: &Row<'_>) -> String {
     let slash = if row.is_directory { "/" } else { "" };
     let href = percent_encode(row.name, PATH);
@@ -53,7 +54,7 @@ pub fn row(row: &Row<'_>) -> String {
     format!("<tr><td><a href=\"{href}{slash}\">{name}{slash}</a><td>{size}<td>{modified}\n")
 }
 
-/// Replaces each `{{name}}` of `template`. What is put in is not looked at again.
+/// Replaces each `{{name}}` in `template` by its value. Values are not expanded again.
 fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
     let mut filled = String::new();
     for (at, piece) in template.split("{{").enumerate() {
@@ -68,7 +69,7 @@ fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
     filled
 }
 
-/// Returns the path from the root of the site, each directory a link; of a long path only the end.
+/// Returns the path from the root of the site as links, one per directory. Shortens a long path.
 fn crumbs(listing: &Listing) -> String {
     let mut href = listing.base.to_string();
     let mut crumbs = format!("<a href=\"{href}\">/</a>");
@@ -86,21 +87,22 @@ fn crumbs(listing: &Listing) -> String {
     crumbs
 }
 
-/// Returns the heading of a column: a link that sorts by it, or reverses the order.
+/// Returns the heading of a column: a link that sorts by this column, or reverses the order.
 fn heading(order: Order, by: SortKey, key: &str, text: &str) -> String {
-    let is_by_this = order.by == by;
-    let (sorted, mark) = match (is_by_this, order.is_descending) {
+    let is_sorted = order.by == by;
+    let (sorted, mark) = match (is_sorted, order.is_descending) {
         (false, _) => ("", ""),
         (true, false) => (" aria-sort=\"ascending\"", " \u{25b4}"),
         (true, true) => (" aria-sort=\"descending\"", " \u{25be}"),
     };
-    // Large and new come first when they are asked for.
-    let turned = if is_by_this { !order.is_descending } else { by != SortKey::Name };
-    let order = if turned { "desc" } else { "asc" };
+    // Sorting by size or time begins with the largest or newest.
+    let next_is_descending = if is_sorted { !order.is_descending } else { by != SortKey::Name };
+    let order = if next_is_descending { "desc" } else { "asc" };
     format!("<th{sorted}><a href=\"?sort={key}&amp;order={order}\">{text}{mark}</a>")
 }
 
-/// A name as it is shown in HTML: escaped, with replacement characters for bytes that are not text.
+/// A name to show in HTML. It is formatted escaped, with replacement characters for invalid UTF-8
+/// and controls.
 struct Shown<'a>(&'a [u8]);
 
 impl fmt::Display for Shown<'_> {
@@ -112,7 +114,8 @@ impl fmt::Display for Shown<'_> {
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
-                // Controls, and characters that change the direction of the text around them.
+                // Control characters, and characters that change the text direction and so could
+                // disguise a name.
                 _ if char.is_control()
                     || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
                 {
@@ -125,7 +128,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// A length in bytes, for people.
+/// A length in bytes, formatted with a unit such as KiB.
 struct Size(u64);
 
 impl fmt::Display for Size {
@@ -133,7 +136,7 @@ impl fmt::Display for Size {
         const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
         let mut size = self.0 as f64;
         let mut unit = 0;
-        // What would be shown as 1024.0 is 1.0 of the next unit.
+        // 1023.95 would be rounded to 1024.0, so it is 1.0 of the next unit.
         while size >= 1023.95 && unit + 1 < UNITS.len() {
             size /= 1024.0;
             unit += 1;

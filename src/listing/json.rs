@@ -1,4 +1,4 @@
-//! A listing as a JSON array: one object a row.
+//! Renders a listing as a JSON array, with one object per row.
 
 use percent_encoding::percent_encode;
 use serde::Serialize;
@@ -15,14 +15,14 @@ struct JsonRow<'a> {
     name: &'a str,
     r#type: &'static str,
     href: String,
-    /// In bytes.
+    /// The length in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     modified: Option<String>,
 }
 
-/// Returns a row as an object, with the comma before it.
+/// Returns a row as an object. A comma precedes it, unless it is the first one.
 pub fn row(row: &Row<'_>, is_first: bool) -> String {
     let slash = if row.is_directory { "/" } else { "" };
     let object = JsonRow {
@@ -32,7 +32,7 @@ pub fn row(row: &Row<'_>, is_first: bool) -> String {
         size: (!row.is_directory).then_some(row.len),
         modified: row.modified.map(|time| humantime::format_rfc3339_seconds(time).to_string()),
     };
-    // It cannot fail: strings and numbers, to a string.
+    // Serializing strings and numbers to a string cannot fail.
     let object = serde_json::to_string(&object).unwrap_or_default();
     format!("{}{object}", if is_first { "\n" } else { ",\n" })
 }

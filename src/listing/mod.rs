@@ -1,7 +1,7 @@
-//! What is in a directory, as a page for people or as JSON for programs: rows in, text out.
+//! Directory listings: rows in, HTML or JSON out.
 //!
-//! This folder is pure: it reads no directory. A listing comes in pieces, so that none keeps the
-//! loop waiting: its beginning, its rows in order, its end.
+//! This folder is pure. It must never read a directory. It renders a listing in pieces, so that a
+//! long one does not delay the loop: the beginning, one row at a time, the end.
 
 mod html;
 mod json;
@@ -15,29 +15,31 @@ use crate::site_path::SitePath;
 pub struct Listing {
     /// The path of the directory in the site.
     pub path: SitePath<'static>,
-    /// The URL path at which the site begins.
+    /// The URL path of the site's root.
     pub base: SitePath<'static>,
+    /// The order of the rows.
     pub order: Order,
+    /// Whether the listing is JSON instead of HTML.
     pub is_json: bool,
 }
 
 impl Listing {
-    /// The value of `Content-Type`.
+    /// Returns the value of `Content-Type`.
     pub fn media_type(&self) -> &'static str {
         if self.is_json { "application/json" } else { "text/html; charset=utf-8" }
     }
 
-    /// Returns what comes before the rows.
+    /// Returns the text before the rows.
     pub fn begin(&self) -> String {
         if self.is_json { json::BEGIN.to_owned() } else { html::begin(self) }
     }
 
-    /// Returns one row.
+    /// Returns the text of one row.
     pub fn row(&self, row: &Row<'_>, is_first: bool) -> String {
         if self.is_json { json::row(row, is_first) } else { html::row(row) }
     }
 
-    /// Returns what comes behind the rows.
+    /// Returns the text after the rows.
     pub fn end(&self) -> &'static str {
         if self.is_json { json::END } else { html::END }
     }

@@ -1,8 +1,8 @@
-//! The rows of a listing: they are put in in any order and taken out in one, without one long sort.
+//! The rows of a listing. They are added in any order and removed in sorted order, without one long
+//! sort that would block the loop.
 //!
-//! Rows that are put in one after the other are sorted together, as a run; the runs are merged as
-//! rows are taken. The names of a run share one allocation, so that a million of them is freed as
-//! fast as it was allocated.
+//! Consecutive rows form a run, which is sorted when it is full. The runs are merged while rows are
+//! removed. The names of a run share one allocation, so that freeing many rows is fast.
 
 use std::{
     cmp::Ordering,
@@ -10,18 +10,18 @@ use std::{
     time::SystemTime,
 };
 
-/// One name in a directory.
+/// One row of a listing: a file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row<'a> {
-    /// Any bytes but NUL and slash.
+    /// The name: any bytes except NUL and slash.
     pub name: &'a [u8],
     pub is_directory: bool,
-    /// In bytes; 0 for a directory.
+    /// The length in bytes; 0 for a directory.
     pub len: u64,
     pub modified: Option<SystemTime>,
 }
 
-/// SortKey what the rows are sorted.
+/// The column that the rows are sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SortKey {
     #[default]
@@ -30,7 +30,7 @@ pub enum SortKey {
     Modified,
 }
 
-/// The order of the rows; directories always come first.
+/// The order of the rows. Directories always come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Order {
     pub by: SortKey,
@@ -38,7 +38,7 @@ pub struct Order {
 }
 
 impl Order {
-    /// Parses `sort=name|size|modified&order=asc|desc`. Unknown parameters are ignored.
+    /// Parses a query such as `sort=name|size|modified&order=asc|desc`. Ignores unknown parameters.
     pub fn of(query: Option<&[u8]>) -> Order {
         let mut order = Order::default();
         for parameter in query.unwrap_or_default().split(|b| *b == b'&') {
@@ -54,7 +54,7 @@ impl Order {
         order
     }
 
-    /// Compares two rows. Equal ones are compared by name, first without regard to case.
+    /// Compares two rows. Breaks ties by name, first without regard to case.
     fn compare(self, a: &Row<'_>, b: &Row<'_>) -> Ordering {
         let ascending = match self.by {
             SortKey::Name => Ordering::Equal,
@@ -72,24 +72,26 @@ fn folded(name: &[u8]) -> impl Iterator<Item = u8> {
     name.iter().map(u8::to_ascii_lowercase)
 }
 
-/// Rows that are sorted together.
+/// The number of rows in a run.
 const RUN: usize = 256;
 
-/// The rows of a listing that were put in and not taken out.
+/// The rows of a listing that are not removed yet.
 #[derive(Debug, Default)]
 pub struct Rows {
     order: Order,
-    /// The run that rows are put into.
+    /// The run that rows are added to.
     open: Run,
     /// The sorted runs, the one with the next row on top.
     sorted: BinaryHeap<Run>,
 }
 
 impl Rows {
+    /// Creates an empty collection with this order.
     pub fn new(order: Order) -> Rows {
         Rows { order, open: Run { order, ..Run::default() }, sorted: BinaryHeap::new() }
     }
 
+    /// Adds a row.
     pub fn put(&mut self, row: Row<'_>) {
         self.open.put(row);
         if self.open.places.len() == RUN {
@@ -97,7 +99,7 @@ impl Rows {
         }
     }
 
-    /// Takes the next row out and hands it to `then`. Returns whether there was one.
+    /// Removes the next row and passes it to `then`. Returns whether there was one.
     pub fn take(&mut self, then: impl FnOnce(&Row<'_>)) -> bool {
         self.seal();
         let Some(mut run) = self.sorted.peek_mut() else { return false };
@@ -110,7 +112,7 @@ impl Rows {
         true
     }
 
-    /// Sorts the open run and opens another one.
+    /// Sorts the open run and begins another one.
     fn seal(&mut self) {
         if self.open.places.is_empty() {
             return;
@@ -123,7 +125,7 @@ impl Rows {
     }
 }
 
-/// Some rows, the next one last.
+/// A run of rows. In a sorted run the next row is last.
 #[derive(Debug, Default)]
 struct Run {
     order: Order,
@@ -131,7 +133,7 @@ struct Run {
     places: Vec<StoredRow>,
 }
 
-/// A row whose name is in the `names` of its run.
+/// A row whose name is a range of its run's `names`.
 #[derive(Debug, Clone, Copy)]
 struct StoredRow {
     name: (u32, u32),
@@ -159,7 +161,8 @@ impl Run {
     }
 }
 
-/// The heap has the greatest run on top: the one whose next row comes first.
+/// Orders runs so that the run whose next row comes first is the greatest, which the heap has on
+/// top.
 impl Ord for Run {
     fn cmp(&self, other: &Run) -> Ordering {
         match (self.next(), other.next()) {

@@ -1,8 +1,8 @@
-//! The boundary: all that the loop and the services share.
+//! The boundary: the traits and types that the loop and the services share.
 //!
-//! The loop moves bytes and knows no protocol; a protocol decides and does no I/O. Between them
-//! stand one trait for streams, one for datagrams, one for descriptors that are read before
-//! anything is served, and the [`Outbox`] that a protocol fills and a connection empties.
+//! The loop moves bytes and knows no protocol. A protocol decides, and must never do I/O. This
+//! module owns a trait for streams, one for datagrams, one for sources that are read before any
+//! request is handled, and the [`Outbox`], which a protocol fills and a connection empties.
 
 mod outbox;
 
@@ -16,33 +16,35 @@ use crate::{
     trace::{Observers, SourceId, Step},
 };
 
-/// What is spoken on one connection.
+/// The protocol of one connection: a state machine from input bytes to output bytes.
 pub trait Protocol {
-    /// Parses as much of `input` as it can and puts the response into `out`.
+    /// Parses one message at the beginning of `input` and puts its response into `out`.
     ///
-    /// `input` is all that was received and not yet consumed; the rest comes again, with more
-    /// behind it. This is called only while `out` has room. It should stop after one response and
-    /// return [`Progress::Again`], so that the loop can check the room and its budgets.
+    /// `input` holds all bytes that are received and not consumed. Bytes that this call does not
+    /// consume come again, followed by later ones. The loop calls this only while `out` has room.
+    /// An implementation should return [`Progress::Again`] after one response, so that the loop can
+    /// check the room and its budgets.
     fn receive(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Received;
 
-    /// Continues a response after [`Progress::Yield`], in a later turn in which `out` has room.
+    /// Continues a response that returned [`Progress::Yield`]. The loop calls this in a later turn,
+    /// when `out` has room.
     fn resume(&mut self, _out: &mut Outbox, _cx: &mut Context<'_>) -> Progress {
         Progress::Again
     }
 
-    /// Returns how long to wait for input, and the close reason if it does not come. `partial`: the
-    /// beginning of a message has been received.
+    /// Returns how long to wait for input, and the close reason if none arrives. `partial`: whether
+    /// the beginning of a message has been received.
     fn timeout(&self, partial: bool) -> Timeout;
 
-    /// Puts a last response into `out`, if there is one: the rest of the message that begins with
-    /// `partial` did not come in time.
+    /// Puts a last response into `out`, if the protocol has one, when the rest of the message that
+    /// begins with `partial` did not arrive in time. The connection closes after it.
     fn on_timeout(&mut self, _partial: &[u8], _out: &mut Outbox, _cx: &mut Context<'_>) {}
 
-    /// Called when the socket has taken more of the outbox: `sent` bytes since the connection
-    /// began, which is an [`Outbox::position`].
+    /// Handles the report that the socket has taken more bytes: `sent` in total since the
+    /// connection began. Compare with [`Outbox::position`].
     fn on_sent(&mut self, _sent: u64, _clock: &Clock) {}
 
-    /// Called when the connection is closed; the socket took nothing beyond `sent`.
+    /// Handles the close of the connection. The socket has taken `sent` bytes in total.
     fn on_closed(&mut self, _sent: u64, _clock: &Clock) {}
 }
 
@@ -50,86 +52,86 @@ pub trait Protocol {
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Received {
-    /// How many bytes were parsed, from the beginning of the input. More than the input's length is
-    /// a fault of the protocol: the loop logs an error and closes the connection with
+    /// The number of bytes parsed, from the beginning of the input. A value beyond the input's
+    /// length is a bug in the protocol: the loop logs an error and closes the connection with
     /// [`CloseReason::Limit`].
     pub consumed: usize,
-    /// How the connection goes on.
+    /// What the connection does next.
     pub progress: Progress,
 }
 
-/// How a connection goes on.
+/// What a connection does next.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Nothing more can be parsed until more input has come.
+    /// Read more input before parsing again.
     NeedInput,
-    /// The rest of the input may hold another message.
+    /// Call [`Protocol::receive`] again: the rest of the input may hold another message.
     Again,
-    /// The response is not finished: call [`Protocol::resume`] in the next turn in which the outbox
-    /// has room. A response that takes long to make is made in pieces this way, and keeps no other
-    /// connection waiting.
+    /// Call [`Protocol::resume`] in the next turn in which the outbox has room, because the
+    /// response is not finished. A response that takes long to make is made in pieces this way and
+    /// does not delay the other connections.
     Yield,
-    /// Send what is in the outbox, then close. [`CloseReason::Done`]: neither side has more to say;
-    /// otherwise the peer may still be sending input that is not read.
+    /// Send the outbox, then close. With [`CloseReason::Done`] the peer has nothing more to send;
+    /// with other reasons it may still be sending.
     Close(CloseReason),
 }
 
-/// How long to wait, and why to close afterwards. `limit: None` waits without end.
+/// How long to wait for input, and the close reason afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeout {
-    /// The time, counted from the last progress.
+    /// The time, counted from the last progress. `None` waits without limit.
     pub limit: Option<Duration>,
-    /// The reason to close with when the time is over.
+    /// The close reason when the time is over.
     pub reason: CloseReason,
 }
 
-/// What a protocol may know of its surroundings.
+/// What a source or protocol may use during its turn.
 pub struct Context<'a> {
     /// The time of this turn.
     pub clock: &'a Clock,
-    /// The server is shutting down: connections close after the responses that they owe.
+    /// Whether the server is shutting down. Connections then close after the responses in progress.
     pub draining: bool,
     /// The source whose turn it is.
     pub source: SourceId,
-    /// Who sees the steps of this turn.
+    /// The observers that are shown each step.
     pub observers: &'a mut Observers,
-    /// Long work that this turn still has room for.
+    /// The budget for long work in this turn.
     pub work: &'a mut WorkBudget,
 }
 
 impl Context<'_> {
-    /// Returns whether anybody observes: what takes time to measure is measured only then.
+    /// Returns whether an observer is attached. Measure durations only then.
     #[inline]
     pub fn is_traced(&self) -> bool {
         !self.observers.is_empty()
     }
 
-    /// Shows the observers a step of this source.
+    /// Reports a step of this source to the observers.
     #[inline]
     pub fn trace(&mut self, step: impl FnOnce() -> Step) {
         self.observers.trace(self.source, step);
     }
 }
 
-/// The pieces of long work (a fraction of a millisecond each) that one turn has room for, all
-/// sources together.
+/// The budget for long work in one turn, shared by all sources. It counts pieces of a fraction of a
+/// millisecond each.
 #[derive(Debug, Default)]
 pub struct WorkBudget {
     left: usize,
 }
 
 impl WorkBudget {
-    /// Pieces of work in one turn: a few milliseconds at most.
+    /// The pieces in one turn: a few milliseconds at most.
     const PIECES: usize = 4;
 
-    /// Starts a turn.
+    /// Restores the full budget at the start of a turn.
     pub fn refill(&mut self) {
         self.left = WorkBudget::PIECES;
     }
 
-    /// Takes one piece. Returns `false` if there is none left: yield, and ask again in the next
-    /// turn.
+    /// Takes one piece and returns `true`. Returns `false` if none is left; the caller should yield
+    /// and try again in the next turn.
     #[must_use]
     pub fn take(&mut self) -> bool {
         let has_one = self.left > 0;
@@ -138,9 +140,9 @@ impl WorkBudget {
     }
 }
 
-/// Makes the [`Protocol`] of each connection that a listener accepts.
+/// A factory that creates the [`Protocol`] of each connection that a listener accepts.
 pub trait ProtocolFactory {
-    /// Makes the protocol of a connection that was just accepted from `peer`.
+    /// Creates the protocol of a connection that was accepted from `peer`.
     fn create(&mut self, peer: SocketAddr) -> Box<dyn Protocol>;
 }
 
@@ -150,14 +152,14 @@ impl<F: FnMut(SocketAddr) -> Box<dyn Protocol>> ProtocolFactory for F {
     }
 }
 
-/// Whatever has to be read before anything is served in a turn: word of changed files, say.
+/// A source that is read before any request of a turn is handled, such as inotify.
 pub trait PrioritySource {
-    /// Reads its descriptor until it would block.
+    /// Reads the source's descriptor until a read would block.
     fn on_readable(&mut self, cx: &mut Context<'_>);
 }
 
-/// What is spoken on a datagram socket: one datagram in, at most one out.
+/// The protocol of a datagram socket: one datagram in, at most one out.
 pub trait DatagramProtocol {
-    /// Returns the answer to `datagram`, to be sent to `from`.
+    /// Returns the answer to `datagram`, which the loop sends to `from`; `None` sends nothing.
     fn respond<'a>(&'a mut self, datagram: &'a [u8], from: SocketAddr) -> Option<&'a [u8]>;
 }

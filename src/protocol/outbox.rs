@@ -1,68 +1,68 @@
-//! What is still to be sent on one connection: bytes, and one body behind them.
+//! The unsent output of one connection: bytes, followed by at most one body.
 //!
-//! A protocol fills it, a connection empties it. It holds data and does no I/O. Its size is bounded
-//! because nothing is put in unless it [has room](Outbox::has_room); the outbox of a silent
-//! connection holds no buffer at all.
+//! A protocol fills it and a connection empties it. It holds data and must never do I/O. Its size
+//! is bounded because a protocol adds output only while it [has room](Outbox::has_room). The outbox
+//! of an idle connection holds no buffer.
 
 use std::{mem, ops::Range, os::fd::BorrowedFd, rc::Rc, time::Duration};
 
 use crate::clock::Clock;
 
-/// Above this many unsent bytes the protocol is not asked for more.
+/// The number of unsent bytes at which the outbox is full.
 const ROOM: usize = 64 * 1024;
 
-/// Bytes and one body still to send, in that order.
+/// The unsent bytes and body, sent in this order.
 #[derive(Default)]
 pub struct Outbox {
-    /// Heads and small bodies.
+    /// Response heads and small bodies.
     bytes: Vec<u8>,
-    /// How many of `bytes` are sent.
+    /// The number of `bytes` that are sent.
     sent: usize,
     body: Option<Body>,
-    /// Bytes that the socket took since the connection began.
+    /// The number of bytes that the socket took since the connection began.
     total_sent: u64,
 }
 
-/// A body that is sent from where it is, without a copy.
+/// A body that is sent from where it is stored, without a copy.
 pub enum Body {
-    /// The bytes in `range` of shared memory.
+    /// A range of bytes in shared memory.
     Memory {
         /// The whole content.
         content: Rc<[u8]>,
-        /// What is left to send of it.
+        /// The unsent range.
         range: Range<usize>,
     },
-    /// Bytes of an open file.
+    /// A range of bytes in an open file.
     File(Box<dyn FileBody>),
 }
 
 /// The rest of a file that sendfile(2) can read, from an offset to an end.
 pub trait FileBody {
-    /// The open file.
+    /// Returns the descriptor of the open file.
     fn fd(&self) -> BorrowedFd<'_>;
 
-    /// The offset in the file of the next byte to send.
+    /// Returns the file offset of the next byte to send.
     fn offset(&self) -> u64;
 
-    /// How many bytes are left.
+    /// Returns how many bytes are left to send.
     fn left(&self) -> u64;
 
-    /// Notes that the socket took the next `n` bytes.
+    /// Records that the socket took the next `n` bytes.
     fn advance(&mut self, n: u64);
 
-    /// Returns how many of the next `at_most` bytes can be sent without waiting for a disk.
-    /// `buffer` is free to be written to; `probe`: false sends without asking, because somebody has
-    /// to know whether the peer takes anything.
+    /// Returns how many of the next `at_most` bytes can be sent without waiting for a disk. It may
+    /// use `buffer` as scratch space. If `probe` is false, it returns a number of bytes without
+    /// checking, because the caller must find out whether the peer takes anything.
     fn sendable(&mut self, at_most: usize, probe: bool, buffer: &mut [u8], clock: &Clock) -> Sendable;
 }
 
-/// What can be sent of a file.
+/// The result of [`FileBody::sendable`].
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sendable {
-    /// So many bytes, never 0.
+    /// This many bytes can be sent, never 0.
     Bytes(usize),
-    /// Nothing yet: ask again after this time.
+    /// Nothing can be sent yet. Ask again after this time.
     Retry(Duration),
 }
 
@@ -82,22 +82,23 @@ impl Body {
     }
 }
 
-/// What goes out next; slices are never empty.
+/// What to send next. No slice is empty.
 pub enum NextWrite<'a> {
-    /// Nothing is left.
+    /// Nothing: the outbox is empty.
     Nothing,
     /// These bytes.
     Bytes(&'a [u8]),
-    /// These bytes, and the rest of a body in memory.
+    /// These bytes, followed by the rest of a body in memory.
     BytesThenMemory(&'a [u8], &'a [u8]),
-    /// These bytes; a file follows them.
+    /// These bytes, which a file follows.
     BytesThenFile(&'a [u8]),
-    /// A file.
+    /// The rest of a file.
     File(&'a mut dyn FileBody),
 }
 
 impl Outbox {
-    /// Returns whether the protocol may put more in. That is the backpressure.
+    /// Returns whether the protocol may add output. This is the backpressure: a full outbox stops
+    /// parsing and reading.
     pub fn has_room(&self) -> bool {
         self.body.is_none() && self.unsent().len() < ROOM
     }
@@ -107,13 +108,14 @@ impl Outbox {
         self.body.is_none() && self.unsent().is_empty()
     }
 
-    /// The buffer to append heads and small bodies to, while the outbox has room.
+    /// Returns the buffer to append heads and small bodies to. Call it only while the outbox has
+    /// room.
     pub fn bytes(&mut self) -> &mut Vec<u8> {
         debug_assert!(self.body.is_none(), "bytes behind a body would overtake it");
         &mut self.bytes
     }
 
-    /// Puts a body behind the bytes; the outbox has no room until it is sent. An empty body is
+    /// Adds a body after the bytes. The outbox has no room until the body is sent. An empty body is
     /// dropped.
     pub fn put(&mut self, body: Body) {
         debug_assert!(self.body.is_none(), "one body at a time");
@@ -122,18 +124,18 @@ impl Outbox {
         }
     }
 
-    /// How many bytes the socket took since the connection began.
+    /// Returns how many bytes the socket took since the connection began.
     pub fn sent(&self) -> u64 {
         self.total_sent
     }
 
-    /// The position of the next byte to be put in, counted from 0 at the beginning of the
-    /// connection.
+    /// Returns the position of the next byte that is added, counted from 0 at the beginning of the
+    /// connection. It compares with [`Outbox::sent`].
     pub fn position(&self) -> u64 {
         self.total_sent + self.unsent().len() as u64 + self.body.as_ref().map_or(0, Body::left)
     }
 
-    /// Returns the file to send from next, if that is what goes out next.
+    /// Returns the file body, if no bytes are left before it.
     pub fn next_file(&mut self) -> Option<&mut dyn FileBody> {
         match &mut self.body {
             Some(Body::File(file)) if self.sent == self.bytes.len() => Some(&mut **file),
@@ -156,13 +158,14 @@ impl Outbox {
         }
     }
 
-    /// Notes that the socket took the next `n` bytes.
+    /// Records that the socket took the next `n` bytes.
     pub fn advance(&mut self, n: usize) {
-        let of_bytes = n.min(self.unsent().len());
-        self.sent += of_bytes;
+        // One write may have sent the end of the bytes and the beginning of the body.
+        let from_bytes = n.min(self.unsent().len());
+        self.sent += from_bytes;
         self.total_sent += n as u64;
         if let Some(body) = &mut self.body {
-            body.advance(n - of_bytes);
+            body.advance(n - from_bytes);
             if body.left() == 0 {
                 self.body = None;
             }
@@ -173,16 +176,19 @@ impl Outbox {
         }
     }
 
-    /// Works on the loop's spare buffer from now on, unless something is unsent.
-    /// [`Outbox::return_buffer`] ends that.
+    /// Swaps in the loop's spare buffer if no bytes are unsent. [`Outbox::return_buffer`] gives it
+    /// back.
     pub fn lend_buffer(&mut self, spare: &mut Vec<u8>) {
         if self.bytes.is_empty() {
             mem::swap(&mut self.bytes, spare);
         }
     }
 
-    /// Gives the spare buffer back; unsent bytes move to a buffer of just their size.
+    /// Returns the spare buffer to the loop. Moves unsent bytes to an allocation of exactly their
+    /// size.
     pub fn return_buffer(&mut self, spare: &mut Vec<u8>) {
+        // The larger buffer is the loop's, or has outgrown it. The loop keeps the larger one, and a
+        // connection never holds spare capacity.
         if self.bytes.capacity() > spare.capacity() {
             let unsent = self.unsent().to_vec();
             mem::swap(&mut self.bytes, spare);
@@ -194,6 +200,7 @@ impl Outbox {
         }
     }
 
+    /// Returns the unsent bytes before the body.
     fn unsent(&self) -> &[u8] {
         &self.bytes[self.sent..]
     }
@@ -203,7 +210,7 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    /// Takes everything out of `out`, `step` bytes at a time.
+    /// Empties `out`, `step` bytes at a time, and returns the bytes in order.
     fn drain(out: &mut Outbox, step: usize) -> Vec<u8> {
         let mut got = Vec::new();
         loop {

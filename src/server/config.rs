@@ -8,65 +8,66 @@ use crate::{
     services::{LogFormat, Timeouts},
 };
 
-/// Everything that can be set. Start from [`Config::new`] and assign to fields. `None` in a time
-/// limit: no limit.
+/// The configuration of an [`HttpServer`](crate::HttpServer). Start from [`Config::new`] and assign
+/// to fields. `None` disables a time limit.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Config {
     /// Host names or addresses to listen on.
     pub hosts: Vec<String>,
-    /// The port to listen on; 0: any free one.
+    /// The port to listen on. 0 takes any free port.
     pub port: u16,
-    /// Let other processes listen on the same port: `SO_REUSEPORT`, socket(7).
+    /// Whether other processes may listen on the same port (`SO_REUSEPORT`, socket(7)).
     pub reuse_port: bool,
     /// The directory to serve.
     pub dir: PathBuf,
-    /// The name of the file that stands for its directory.
+    /// The name of index files.
     pub index: String,
-    /// Serve and list dotfiles.
+    /// Whether to serve and list dotfiles.
     pub hidden: bool,
-    /// Follow links out of the directory.
+    /// Whether to follow links that lead out of the directory.
     pub follow_links: bool,
-    /// List directories that have no index file.
+    /// Whether to list directories that have no index file.
     pub listing: bool,
-    /// Serve `about.html` at `/about`, and redirect `/about.html` to it.
+    /// Whether to serve `about.html` at `/about`, and redirect `/about.html` to it.
     pub clean_urls: bool,
-    /// The URL path at which the site begins.
+    /// The URL path of the site's root.
     pub base_path: String,
     /// The value of `Cache-Control` for files.
     pub cache_control: String,
-    /// Which pages of other origins may read responses.
+    /// The origins whose pages may read responses.
     pub cors: Option<Cors>,
-    /// Header fields to add to responses.
+    /// The header fields to add to responses.
     pub headers: Vec<HeaderRule>,
-    /// Learn of changed files from inotify, where the system has it; otherwise `stat` cached files
-    /// in every turn.
+    /// Whether to use inotify, where available. Without it, cached files are checked by a `stat`
+    /// per turn.
     pub inotify: bool,
-    /// Hosts to answer requests for, beside this machine's own, when listening on loopback only;
-    /// `*`: any host.
+    /// The hosts that requests may name, besides this machine's own, when listening on loopback
+    /// only. `*` allows any host.
     pub allow_hosts: Vec<String>,
-    /// The sentence that a client reads whose host is not allowed. It goes into an HTML page as it
-    /// is.
+    /// The message of a response to a host that is not allowed. It is inserted into HTML without
+    /// escaping.
     pub host_refusal: Option<&'static str>,
-    /// The file that answers navigation to a missing file, as a path in `dir`.
+    /// The page of a single-page application, as a path in `dir`. It answers navigation that
+    /// matches no file.
     pub spa: Option<String>,
-    /// Connections open at once; further peers wait in the backlog. `None`: as many as the
-    /// open-file limit allows.
+    /// The maximum number of connections open at once. Further clients wait in the backlog. `None`
+    /// derives the number from the open-file limit.
     pub max_connections: Option<usize>,
-    /// How long a client may take to send a request, and between two.
+    /// How long a client may take for a request, and between two requests.
     pub timeouts: Timeouts,
-    /// Close a connection whose peer accepts no data for this long.
+    /// How long a peer may accept no data before its connection is closed.
     pub send_timeout: Option<Duration>,
-    /// Close the connections that are left this long after a shutdown began.
+    /// How long a shutdown may take before the remaining connections are closed.
     pub drain_timeout: Option<Duration>,
-    /// Where the access log goes.
+    /// The file of the access log.
     pub access_log: Option<File>,
-    /// The format of its lines.
+    /// The format of the access log.
     pub access_log_format: LogFormat,
 }
 
 impl Config {
-    /// Serves `dir` on 127.0.0.1, port 8000.
+    /// Returns a configuration that serves `dir` on 127.0.0.1, port 8000.
     pub fn new(dir: impl Into<PathBuf>) -> Config {
         let limits = Limits::default();
         Config {

@@ -10,39 +10,39 @@ use crate::http::RuleError;
 pub enum StartError {
     /// The directory cannot be opened.
     Directory {
-        /// The directory as it was configured.
+        /// The configured directory.
         dir: PathBuf,
-        /// What the system said: openat(2).
+        /// The error of the system (openat(2)).
         source: io::Error,
     },
-    /// The base path is not a URL path.
+    /// The base path is not a valid URL path.
     BasePath(String),
-    /// The SPA fallback is not a path in the site, or is a hidden one.
+    /// The SPA fallback is not a path in the site, or is hidden.
     SpaFallback(String),
-    /// The value of `Cache-Control` is not a field value.
+    /// The `Cache-Control` value is not a valid field value.
     CacheControl {
-        /// The value as it was configured.
+        /// The configured value.
         value: String,
-        /// What is wrong with it.
+        /// Why it is not valid.
         source: RuleError,
     },
-    /// A host to allow is not a valid host without a port.
+    /// An allowed host is not a valid host, or has a port.
     AllowedHost(String),
-    /// A host to listen on has no address.
+    /// A host to listen on cannot be resolved.
     Host {
-        /// The host as it was configured.
+        /// The configured host.
         host: String,
-        /// What the resolver said: getaddrinfo(3).
+        /// The error of the resolver (getaddrinfo(3)).
         source: io::Error,
     },
     /// The server cannot listen on an address.
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system said: bind(2), listen(2).
+        /// The error of the system (bind(2), listen(2)).
         source: io::Error,
     },
-    /// The system gives no poller, or the poller does not take a descriptor: epoll_ctl(2).
+    /// The poller cannot be created (epoll_create1(2)), or refuses a descriptor (epoll_ctl(2)).
     Poller(io::Error),
 }
 

@@ -1,4 +1,8 @@
-//! The class of the course: a host, a port and a directory in, `serve_forever()`.
+//! The server, as the course's class has it: create one with a host, a port and a directory, and
+//! call `serve_forever()`.
+//!
+//! It owns the configuration and the listening sockets, and puts loop, site and services together.
+//! It must decide nothing about a request.
 
 mod config;
 mod error;
@@ -31,7 +35,8 @@ use crate::{
 
 /// An HTTP server for a directory, on one event loop.
 ///
-/// It must be made on the thread that runs it: it cannot be sent to another. A [`Handle`] can.
+/// It is not `Send`: create it on the thread that runs it. A [`Handle`] can be sent to other
+/// threads.
 pub struct HttpServer {
     event_loop: EventLoop,
     addresses: Vec<SocketAddr>,
@@ -40,27 +45,29 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Listens on `host` and `port` and serves `dir`; port 0 takes any free one.
+    /// Creates a server that listens on `host` and `port` and serves `dir`. Port 0 takes any free
+    /// port.
     ///
     /// # Errors
-    /// `dir` is not a directory, `host` is not an address of this machine, or the port is taken.
+    /// Fails if `dir` is not a directory, `host` is not an address of this machine, or the port is
+    /// in use.
     pub fn new(host: &str, port: u16, dir: impl AsRef<Path>) -> Result<HttpServer, StartError> {
         let config = Config { hosts: vec![host.to_owned()], port, ..Config::new(dir.as_ref()) };
         HttpServer::from_config(config)
     }
 
-    /// Listens and serves as `config` says.
+    /// Creates a server from a configuration, and begins to listen.
     ///
     /// # Errors
-    /// See [`StartError`].
+    /// Returns a [`StartError`] if the configuration is not valid or the system refuses.
     pub fn from_config(config: Config) -> Result<HttpServer, StartError> {
         HttpServer::with_clock(config, Clock::system())
     }
 
-    /// Does the same on a clock of the caller's: a test can hand it one that stands still.
+    /// Creates a server with the caller's clock. A test can pass a frozen one.
     ///
     /// # Errors
-    /// See [`StartError`].
+    /// Returns a [`StartError`] if the configuration is not valid or the system refuses.
     pub fn with_clock(mut config: Config, clock: Clock) -> Result<HttpServer, StartError> {
         let site = open_site(&config)?;
         let log = config.access_log.take().map(|file| {
@@ -75,7 +82,8 @@ impl HttpServer {
         for host in &config.hosts {
             sockets.extend(bind_host(host, config.port, config.reuse_port)?);
         }
-        // A server on the network is meant to be reached by names that it does not know.
+        // A server on the network is reached by names that it cannot know, so only a local one
+        // checks them.
         if sockets.iter().all(|(address, _)| is_local(address)) {
             http = http.with_hosts(host_allowlist(&config)?);
         }
@@ -95,20 +103,21 @@ impl HttpServer {
         Ok(HttpServer { event_loop, addresses, base_path, log })
     }
 
-    /// Returns the addresses that the server listens on for HTTP.
+    /// Returns the addresses on which the server listens for HTTP.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Returns the URL path at which the site begins, with a slash at each end.
+    /// Returns the URL path of the site's root, with a leading and a trailing slash.
     pub fn base_path(&self) -> &str {
         &self.base_path
     }
 
-    /// Accepts connections on `socket` too, on the same loop; `factory` makes their protocols.
+    /// Adds a listening socket to the server's loop. `factory` creates the protocol of each
+    /// connection.
     ///
     /// # Errors
-    /// The poller does not take the socket.
+    /// Fails if the socket cannot be made non-blocking or polled (epoll_ctl(2)).
     pub fn add_listener(
         &mut self,
         socket: TcpListener,
@@ -117,10 +126,10 @@ impl HttpServer {
         self.event_loop.add_listener(socket, Box::new(factory))
     }
 
-    /// Answers the datagrams that come to `socket` too, on the same loop.
+    /// Adds a bound UDP socket to the server's loop. `protocol` answers its datagrams.
     ///
     /// # Errors
-    /// The poller does not take the socket.
+    /// Fails if the socket cannot be made non-blocking or polled (epoll_ctl(2)).
     pub fn add_udp(
         &mut self,
         socket: UdpSocket,
@@ -129,11 +138,11 @@ impl HttpServer {
         self.event_loop.add_udp(socket, Box::new(protocol))
     }
 
-    /// Calls `source` before anything is served, in each turn in which `fd` has become readable.
-    /// Traces call it `name`.
+    /// Adds a source that is called before any request is handled, in each turn in which `fd` has
+    /// become readable. Traces call it `name`.
     ///
     /// # Errors
-    /// The poller does not take the descriptor.
+    /// Fails if the descriptor cannot be polled (epoll_ctl(2)).
     pub fn add_priority_source(
         &mut self,
         name: &'static str,
@@ -143,21 +152,22 @@ impl HttpServer {
         self.event_loop.add_priority_source(name, fd, Box::new(source))
     }
 
-    /// Makes the loop wake when `fd` becomes readable. Somebody else reads it: an observer, say.
+    /// Wakes the loop when `fd` becomes readable. The caller reads it elsewhere, for example in an
+    /// observer.
     ///
     /// # Errors
-    /// The poller does not take the descriptor.
+    /// Fails if the descriptor cannot be polled (epoll_ctl(2)).
     pub fn wake_on(&mut self, name: &'static str, fd: OwnedFd) -> io::Result<()> {
         self.add_priority_source(name, Rc::new(fd), WakeOnly)
     }
 
-    /// Shows `observer` every step of the loop from now on.
+    /// Adds an observer, which is shown every step of the loop from now on.
     pub fn add_observer(&mut self, observer: Box<dyn Observer>) {
         self.event_loop.add_observer(observer);
     }
 
-    /// Sets the observer that SIGUSR1 attaches and detaches, once [`HttpServer::handle_signals`]
-    /// was called. `now`: it is attached at once.
+    /// Sets the observer that SIGUSR1 attaches and detaches, which needs
+    /// [`HttpServer::handle_signals`]. If `now`, attaches it at once.
     pub fn set_on_demand_observer(&mut self, observer: Box<dyn Observer>, now: bool) {
         self.event_loop.set_on_demand_observer(observer);
         if now {
@@ -165,30 +175,30 @@ impl HttpServer {
         }
     }
 
-    /// Makes SIGINT and SIGTERM an orderly end: [`HttpServer::serve_forever`] returns when the
-    /// responses under way are sent. A second signal ends the process at once, with 128 + its
-    /// number. SIGUSR1 attaches or detaches the [on-demand
+    /// Installs the signal handlers. After SIGINT or SIGTERM, [`HttpServer::serve_forever`] returns
+    /// when the responses in progress are sent. A second one ends the process at once, with exit
+    /// code 128 + the signal number. SIGUSR1 attaches or detaches the [on-demand
     /// observer](HttpServer::set_on_demand_observer).
     ///
     /// # Errors
-    /// The system does not install the handlers: sigaction(2).
+    /// Fails if the handlers cannot be installed (sigaction(2)).
     pub fn handle_signals(&mut self) -> io::Result<()> {
         self.event_loop.handle_signals()
     }
 
-    /// Returns a handle by which another thread, or a guard in a test, stops this server.
+    /// Returns a handle with which another thread, or a guard in a test, can stop this server.
     ///
     /// # Errors
-    /// The system gives no descriptor for it.
+    /// Fails if no descriptor is available for it (eventfd(2)).
     pub fn stop_handle(&mut self) -> io::Result<Handle> {
         self.event_loop.stop_handle()
     }
 
     /// Serves until a [signal](HttpServer::handle_signals) or a [`Handle`] stops the server and the
-    /// responses under way are sent.
+    /// responses in progress are sent.
     ///
     /// # Errors
-    /// The poller failed: epoll_wait(2).
+    /// Fails if the poller fails (epoll_wait(2)).
     pub fn serve_forever(&mut self) -> io::Result<()> {
         while !self.event_loop.is_drained() {
             self.turn()?;
@@ -196,11 +206,11 @@ impl HttpServer {
         Ok(())
     }
 
-    /// Takes one turn of the loop, for those who advance it step by step. Then writes the access
-    /// log of that turn.
+    /// Takes one turn of the loop, then writes the access log of that turn. For callers that run
+    /// the loop themselves, such as tests.
     ///
     /// # Errors
-    /// The poller failed: epoll_wait(2).
+    /// Fails if the poller fails (epoll_wait(2)).
     pub fn turn(&mut self) -> io::Result<()> {
         self.event_loop.turn()?;
         if let Some(log) = &self.log {
@@ -209,7 +219,7 @@ impl HttpServer {
         Ok(())
     }
 
-    /// The loop itself.
+    /// Returns the server's loop.
     pub fn event_loop(&mut self) -> &mut EventLoop {
         &mut self.event_loop
     }
@@ -222,6 +232,7 @@ impl PrioritySource for WakeOnly {
     fn on_readable(&mut self, _cx: &mut Context<'_>) {}
 }
 
+/// Opens the directory of `config` as a site.
 fn open_site(config: &Config) -> Result<Rc<Site<Representation>>, StartError> {
     let options = SiteOptions {
         index: config.index.clone(),
@@ -234,6 +245,7 @@ fn open_site(config: &Config) -> Result<Rc<Site<Representation>>, StartError> {
         .map_err(|source| StartError::Directory { dir: config.dir.clone(), source })
 }
 
+/// Returns the limits of the loop.
 fn limits(config: &Config) -> Limits {
     Limits {
         max_connections: config.max_connections.unwrap_or_else(connections_by_open_files),
@@ -242,7 +254,7 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-/// Makes the HTTP service: the site, its URL options, and what goes with each response.
+/// Creates the HTTP service from the site, the URL options and the header policy.
 fn http_service(
     config: &Config,
     site: &Rc<Site<Representation>>,
@@ -268,12 +280,12 @@ fn http_service(
     Ok(HttpService::new(Rc::clone(site), config.timeouts).with_url_options(options).with_policy(policy))
 }
 
-/// Returns the hosts that requests may be for while only this machine can connect: its own, and
-/// those that were configured.
+/// Returns the hosts that requests may name when listening on loopback only: this machine's own and
+/// the configured ones.
 fn host_allowlist(config: &Config) -> Result<HostAllowlist, StartError> {
     let allowed = HostAllowlist::local_plus(config.allow_hosts.iter().map(String::as_str))
         .map_err(|name| StartError::AllowedHost(name.to_owned()))?;
-    // A name to listen on is one that requests may be for.
+    // Requests may also name the hosts that the server listens on.
     let hosts = config.hosts.iter().fold(allowed, |hosts, name| hosts.with(name));
     Ok(match config.host_refusal {
         Some(refusal) => hosts.with_refusal(refusal),

@@ -1,4 +1,4 @@
-//! Listening sockets, and how many descriptors there are for what they accept.
+//! Creates listening sockets, and derives the connection limit from the open-file limit.
 
 use std::{
     io,
@@ -13,21 +13,23 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::error::StartError;
 
-/// Connections that the kernel completes before they are accepted; it has a bound of its own
-/// (`somaxconn`, listen(2)).
+/// The maximum number of connections that the kernel completes before they are accepted. The
+/// kernel's own limit is `somaxconn` (listen(2)).
 const BACKLOG: i32 = 4096;
-/// Descriptors that are not for connections and their files: listeners, the poller, signals, logs.
+/// The descriptors reserved for listeners, the poller, signals and logs.
 const RESERVED_DESCRIPTORS: u64 = 64;
 
-/// Listens on every address of `host`.
+/// Creates a listening socket on every address of `host`. Returns them with their addresses.
 ///
 /// # Errors
-/// The host has no address, or none of its addresses can be listened on.
+/// Fails if the host has no address, or if listening on one of them fails. Addresses that this
+/// machine lacks are skipped if another one works.
 pub fn bind_host(
     host: &str,
     port: u16,
     reuse_port: bool,
 ) -> Result<Vec<(SocketAddr, TcpListener)>, StartError> {
+    // The resolver takes IPv6 addresses without brackets.
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     let addresses = (bare, port)
         .to_socket_addrs()
@@ -37,7 +39,7 @@ pub fn bind_host(
     for address in addresses {
         match bind_tcp(address, reuse_port) {
             Ok(socket) => sockets.push((socket.local_addr().unwrap_or(address), socket)),
-            // A name may have an address of a family that this machine does not have.
+            // A name may have an IPv6 address although this machine has no IPv6, for example.
             Err(source) if is_missing_address(&source) => {
                 missing = Some(StartError::Listen { address, source });
             }
@@ -50,36 +52,39 @@ pub fn bind_host(
     }
 }
 
-/// Makes a listening socket: socket, setsockopt, bind and listen, as `create_socket` and `bind` of
-/// the course do.
+/// Creates a listening socket: calls socket, setsockopt, bind and listen, as the course does in
+/// `create_socket` and `bind`.
 ///
 /// # Errors
-/// The address is taken, is not one of this machine, or needs a privilege.
+/// Fails if the address is in use, is not an address of this machine, or needs a privilege.
 pub fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restarted server may listen again while connections of the old one are still going away.
+    // Let a restarted server listen while connections of the old one are in TIME_WAIT.
     socket.set_reuse_address(true)?;
     if reuse_port {
-        // The kernel deals new connections out to the processes that listen on the port: socket(7).
+        // The kernel distributes new connections among the processes that listen on the port
+        // (socket(7)).
         socket.set_reuse_port(true)?;
     }
     if address.is_ipv6() {
+        // Otherwise `[::]` would also take the IPv4 port, and listening on both would fail.
         socket.set_only_v6(true)?;
     }
-    // Accepted sockets inherit it: small responses are not to wait for an acknowledgement (Nagle).
+    // Accepted sockets inherit this option. It disables Nagle's algorithm, so that a small response
+    // does not wait for an acknowledgement.
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-/// Returns whether only this machine can reach `address`.
+/// Returns whether `address` is a loopback address, which only this machine can reach.
 pub fn is_local(address: &SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
 
-/// Raises the soft open-file limit to the hard one, and returns it. It is for a program to call: a
-/// library leaves the limits of its process alone.
+/// Raises the soft open-file limit to the hard limit (setrlimit(2)), and returns it. A program
+/// calls this; a library should leave the limits of its process alone.
 pub fn raise_open_file_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
@@ -88,18 +93,21 @@ pub fn raise_open_file_limit() -> u64 {
     open_file_limit()
 }
 
+/// Returns the soft open-file limit.
 fn open_file_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::from(u32::MAX))
 }
 
-/// Returns how many connections the open-file limit allows, if each of them downloads a file of its
-/// own.
+/// Returns how many connections the open-file limit allows, if each of them downloads a different
+/// file.
 pub fn connections_by_open_files() -> usize {
     let limit = open_file_limit();
     let free = limit - RESERVED_DESCRIPTORS.min(limit / 2);
+    // One descriptor for the socket and one for the file.
     (free / 2).max(1) as usize
 }
 
+/// Returns whether `e` means that this machine lacks the address or its family.
 fn is_missing_address(e: &io::Error) -> bool {
     matches!(Errno::from_io_error(e), Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
 }

@@ -1,5 +1,5 @@
-//! Echo, by stream and by datagram: the smallest services there are, and a second answer to "what
-//! is a protocol?".
+//! The echo service, by stream and by datagram. It is the smallest example of a protocol, and owns
+//! no state.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use crate::{
     trace::Step,
 };
 
-/// Sends everything back, on a stream or a datagram socket (RFC 862).
+/// The echo protocol: sends all input back, on a stream or a datagram socket (RFC 862).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Echo;
 

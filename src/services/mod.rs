@@ -1,4 +1,7 @@
-//! What is spoken on the sockets: each service joins a protocol to what it serves.
+//! The services: each one implements a protocol of the loop and joins it to what it serves.
+//!
+//! They own connection states and log entries. They must never do I/O of their own, nor know the
+//! loop.
 
 mod access_log;
 mod echo;
@@ -10,7 +13,7 @@ pub use http::{HttpService, Timeouts, UrlOptions, directory_path, file_path, ste
 
 use crate::{site, trace::StepDoc};
 
-/// Returns the descriptions of the steps that services and the site add to a trace.
+/// Returns the descriptions of the steps that the services and the site add to a trace.
 pub fn step_docs() -> Vec<&'static StepDoc> {
     [site::STEP_DOCS, http_steps::STEP_DOCS].concat()
 }

@@ -1,11 +1,9 @@
-//! What the site knows of its paths, kept in memory and never stale: small files, and paths where
-//! nothing is.
+//! The cache of the site: small files, and paths where nothing exists, kept in memory and never
+//! stale.
 //!
-//! Nothing is served from here unless it is known to be as it was read. Each entry has one
-//! [`Freshness`]: inotify reports its changes, or one `stat` in each turn checks it, or it is due.
-//! A file that is due is opened again, to see whether its path still leads there *beneath the
-//! root*, and read again: a store through a shared memory map, into a page that was written to
-//! before, leaves no trace in a file's status. Every entry is due within a second.
+//! It owns the entries and the inotify instance. It must never return an entry that it cannot prove
+//! to be current. Each entry has a [`Freshness`] in each turn: inotify reports its changes, one
+//! `stat` checks it, or it is due to be opened and read again. Every entry is due within a second.
 
 use std::rc::Rc;
 
@@ -20,52 +18,60 @@ use super::{
 };
 use crate::clock::Clock;
 
-/// The cache holds at most this many bytes of content, names and descriptions.
+/// The maximum size of the cache in bytes: content, names and descriptions.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
-/// At most this many paths are remembered where nothing is.
+/// The maximum number of entries for absent files.
 const MAX_ABSENT: usize = 256;
 
-/// What is known of paths, least recently used first to go.
+/// The cache. It removes the least recently used entries first.
 pub struct Cache<D> {
     entries: LruCache<Box<[u8]>, Entry<D>>,
     bytes: usize,
-    /// The keys of the entries of absent files, so that they can be dropped together.
+    /// The keys of the entries of absent files, which are removed together.
     absent: Vec<Box<[u8]>>,
     inotify: Option<Inotify>,
     queue: Rc<DiskQueue>,
     jitter: u32,
 }
 
-/// What [`Cache::get`] knows of a path.
+/// The result of [`Cache::get`].
 #[must_use]
 pub enum Cached<D> {
+    /// A current file.
     File(Rc<StaticFile<D>>),
-    /// Nothing is there.
+    /// No file exists at this path.
     Absent,
-    /// It has to be looked up.
+    /// The path must be looked up.
     Unknown,
 }
 
 impl<D: Describe> Cache<D> {
-    /// `inotify`: reports changes, where the system has it.
+    /// Creates an empty cache. Without `inotify`, every file is checked by `stat`.
     pub fn new(inotify: Option<Inotify>, queue: Rc<DiskQueue>) -> Cache<D> {
         let (entries, absent) = (LruCache::unbounded(), Vec::new());
         Cache { entries, bytes: 0, absent, inotify, queue, jitter: 0 }
     }
 
-    /// Returns what is at `key`, as it is in this turn.
+    /// Returns the entry at `key`, if it is current in this turn.
     pub fn get(&mut self, key: &[u8], root: &RootDir, clock: &Clock) -> Cached<D> {
         let Some(entry) = self.entries.get_mut(key) else { return Cached::Unknown };
+        // In the order of cost: an entry that was checked in this turn or is watched needs no
+        // system call, one to be checked needs a `stat`, a due one is opened and read.
         let freshness = entry.freshness(clock);
         let is_current = match (freshness, &entry.found) {
             (Freshness::Checked | Freshness::Watched, _) => true,
-            // The lack of a file has no stat to compare. The entry stays for `insert_absent`.
+            // An absent file has no status to compare. Keep the entry: `insert_absent` refreshes it
+            // after the lookup.
             (_, None) => return Cached::Unknown,
             (Freshness::CheckEachTurn, Some(file)) => {
+                // The second request for a file starts its watch. A file that is requested only
+                // once is not worth one.
                 if let (Watch::Pending, Some(inotify)) = (entry.watch, &mut self.inotify) {
                     let wd = inotify.add(&entry.path, key, file, root);
                     entry.watch = wd.map_or(Watch::Unavailable, |wd| Watch::Active(Some(wd)));
                 }
+                // `Inotify::add` has compared the status after the watch began, so a new watch
+                // needs no second `stat`.
                 matches!(entry.watch, Watch::Active(_)) || entry.matches_stat(root)
             }
             (Freshness::Due, Some(_)) => {
@@ -74,6 +80,9 @@ impl<D: Describe> Cache<D> {
                 if entry.watch == Watch::Unavailable {
                     entry.watch = Watch::Pending; // it may be available by now
                 }
+                // Open and read the file again, even if its status is unchanged. The path may lead
+                // elsewhere now, perhaps out of the root. And a store through a shared memory map,
+                // into a page that was written to before, does not change the status.
                 entry.is_found_again(root, &self.queue, clock)
             }
         };
@@ -85,7 +94,8 @@ impl<D: Describe> Cache<D> {
         entry.found.as_ref().map_or(Cached::Absent, |file| Cached::File(Rc::clone(file)))
     }
 
-    /// Remembers `file`, which was read in this turn from `path`, under `key`.
+    /// Inserts `file`, which was read from `path` in this turn, under `key`. Removes the least
+    /// recently used entries if the cache is full.
     pub fn insert(&mut self, key: &[u8], path: &[u8], file: &Rc<StaticFile<D>>, clock: &Clock) {
         self.put(key, path, Some(Rc::clone(file)), Watch::Pending, clock);
         while self.bytes > MAX_BYTES
@@ -95,7 +105,7 @@ impl<D: Describe> Cache<D> {
         }
     }
 
-    /// Remembers that nothing was at `path` in this turn, under `key`.
+    /// Inserts or refreshes the entry of an absent file: nothing was at `path` in this turn.
     pub fn insert_absent(&mut self, key: &[u8], path: &[u8], root: &RootDir, clock: &Clock) {
         let is_watched = self.inotify.as_mut().is_some_and(|inotify| inotify.watch_missing(path, root));
         let watch = if is_watched { Watch::Active(None) } else { Watch::Unavailable };
@@ -105,6 +115,8 @@ impl<D: Describe> Cache<D> {
             (entry.checked, entry.due, entry.watch) = (clock.turn(), due(clock.now(), self.jitter), watch);
             return;
         }
+        // Random paths, such as a scanner's, could fill the cache. Dropping all absent entries at
+        // once is simple, and costs one lookup each.
         if self.absent.len() >= MAX_ABSENT {
             self.remove_absent();
         }
@@ -112,8 +124,8 @@ impl<D: Describe> Cache<D> {
         self.absent.push(key.into());
     }
 
-    /// Reads what inotify reports and drops what has changed. Returns whether anything was
-    /// reported.
+    /// Reads the events of inotify and removes the changed entries. Returns whether anything
+    /// changed.
     pub fn apply_changes(&mut self) -> bool {
         let Some(inotify) = &mut self.inotify else { return false };
         let changes = inotify.read();
@@ -128,7 +140,7 @@ impl<D: Describe> Cache<D> {
         has_changed
     }
 
-    /// Drops everything.
+    /// Removes all entries and watches.
     pub fn clear(&mut self) {
         self.entries.clear();
         self.absent.clear();
@@ -138,11 +150,12 @@ impl<D: Describe> Cache<D> {
         }
     }
 
-    /// The queue that all files on disk share.
+    /// Returns the disk queue that all large files share.
     pub fn queue(&self) -> &Rc<DiskQueue> {
         &self.queue
     }
 
+    /// Replaces the entry at `key`.
     fn put(
         &mut self,
         key: &[u8],
@@ -159,6 +172,7 @@ impl<D: Describe> Cache<D> {
         self.entries.put(key.into(), entry);
     }
 
+    /// Removes the entries of all absent files.
     fn remove_absent(&mut self) {
         for key in std::mem::take(&mut self.absent) {
             if self.entries.peek(&key).is_some_and(|entry| entry.found.is_none()) {
@@ -167,13 +181,14 @@ impl<D: Describe> Cache<D> {
         }
     }
 
+    /// Removes the entry at `key`.
     fn remove(&mut self, key: &[u8]) {
         if let Some(entry) = self.entries.pop(key) {
             self.release(key, &entry);
         }
     }
 
-    /// Undoes what an entry that was taken out had claimed.
+    /// Releases the size and the watch of a removed entry.
     fn release(&mut self, key: &[u8], entry: &Entry<D>) {
         self.bytes -= entry.weight(key);
         if let (Watch::Active(Some(wd)), Some(inotify)) = (entry.watch, &mut self.inotify) {
@@ -203,7 +218,7 @@ mod tests {
         }
     }
 
-    /// A directory with `count` files of `len` bytes, and a cache that has them all.
+    /// Returns a directory with `count` files of `len` bytes, and a cache with all of them.
     fn cache_of(count: usize, len: usize) -> (tempfile::TempDir, RootDir, Cache<()>, Clock) {
         cache_in(tempfile::tempdir().expect("a directory"), count, len)
     }
@@ -346,7 +361,7 @@ mod tests {
             let entry = cache.entries.get_mut(&b"0"[..]).expect("it");
             std::mem::replace(&mut entry.watch, watch)
         };
-        // As if inotify reported its changes: nothing asks about it in between.
+        // Pretend that inotify reports its changes, so that no stat checks it in between.
         entry(&mut cache, Watch::Active(Some(1)));
         let first = file(cache.get(b"0", &root, &clock)).expect("it was just read");
         for _ in 0..3 {
@@ -359,7 +374,7 @@ mod tests {
         clock.advance(RECHECK_AFTER);
         assert!(file(cache.get(b"0", &root, &clock)).is_some());
         assert_eq!(entry(&mut cache, Watch::Active(Some(1))), Watch::Pending, "it is tried again");
-        // A mount leads the path elsewhere, and inotify does not report it.
+        // A mount redirects the path, and inotify does not report it.
         std::fs::rename(dir.path().join("0"), dir.path().join("1")).expect("move it");
         std::fs::write(dir.path().join("0"), [b'x'; 10]).expect("write another");
         clock.tick();

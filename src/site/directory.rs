@@ -1,8 +1,8 @@
-//! Reading a directory a few entries at a time: it may hold any number, and no connection is to
-//! wait for all of them.
+//! Reads a directory a few entries at a time. It may have any number of entries, and reading all at
+//! once would delay the other connections.
 //!
-//! Entries that could not be requested are left out: hidden names, links that lead nowhere or out
-//! of the site, and what is neither file nor directory.
+//! It must never show an entry that a client could not request: hidden names, links that lead
+//! nowhere or out of the site, and anything that is neither a file nor a directory.
 
 use std::{cell::Cell, os::fd::OwnedFd, rc::Rc, time::SystemTime};
 
@@ -14,45 +14,48 @@ use rustix::{
 use super::{Site, error::Error, stamp::plausible_mtime};
 use crate::site_path::{DotfilePolicy, SitePath};
 
-/// Rows of all listings together, while they are made and sent: about 30 MB.
+/// The maximum number of rows of all listings in progress, which take about 30 MB.
 const MAX_ROWS: usize = 400_000;
 
-/// A directory that is being read.
+/// A reader of one directory.
 pub struct DirectoryReader {
     dir: Dir,
     path: SitePath<'static>,
     dotfiles: DotfilePolicy,
-    /// How many names come before an entry of this directory in its path.
+    /// The number of names before an entry of this directory in its path.
     depth: usize,
 }
 
 /// One entry of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DirectoryEntry<'a> {
-    /// Any bytes but NUL and slash.
+    /// The name: any bytes except NUL and slash.
     pub name: &'a [u8],
+    /// Whether it is a directory, or a link to one.
     pub is_directory: bool,
     /// The length in bytes; 0 for a directory.
     pub len: u64,
+    /// The modification time, if it is plausible.
     pub modified: Option<SystemTime>,
 }
 
-/// One listing's share of the rows that all listings together may hold.
+/// The rows of one listing, counted against the total of all listings. Dropping it releases them.
 pub struct RowQuota {
     total: Rc<Cell<usize>>,
     taken: usize,
 }
 
 impl RowQuota {
+    /// Creates an empty quota that counts against `total`.
     pub(super) fn new(total: Rc<Cell<usize>>) -> RowQuota {
         RowQuota { total, taken: 0 }
     }
 
-    /// Takes one row.
+    /// Claims one row.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] where this listing alone has all rows, [`Error::Busy`] where all
-    /// listings together have them.
+    /// Returns [`Error::TooLarge`] if this listing alone has used all rows, and [`Error::Busy`] if
+    /// all listings together have.
     pub fn take_one(&mut self) -> Result<(), Error> {
         if self.total.get() >= MAX_ROWS {
             return Err(if self.taken >= MAX_ROWS { Error::TooLarge } else { Error::Busy });
@@ -62,12 +65,12 @@ impl RowQuota {
         Ok(())
     }
 
-    /// Returns how many rows are taken.
+    /// Returns how many rows this listing holds.
     pub fn taken(&self) -> usize {
         self.taken
     }
 
-    /// Gives one row back.
+    /// Releases one row.
     pub fn release_one(&mut self) {
         if self.taken > 0 {
             self.total.set(self.total.get() - 1);
@@ -83,6 +86,7 @@ impl Drop for RowQuota {
 }
 
 impl DirectoryReader {
+    /// Creates a reader of the open directory `fd`, which is at `path` in the site.
     pub(super) fn new(
         fd: OwnedFd,
         path: &SitePath<'_>,
@@ -93,11 +97,11 @@ impl DirectoryReader {
         Ok(DirectoryReader { dir, path, dotfiles, depth })
     }
 
-    /// Reads the next `count` entries and hands those that are shown to `put`. Returns whether
-    /// there may be more.
+    /// Reads the next `count` entries and passes each visible one to `put`. Returns whether there
+    /// may be more.
     ///
     /// # Errors
-    /// The directory cannot be read, or an error of `put`.
+    /// Returns an error if the directory cannot be read, or the error of `put`.
     pub fn read<D>(
         &mut self,
         count: usize,
@@ -119,7 +123,7 @@ impl DirectoryReader {
         Ok(true)
     }
 
-    /// Returns the entry called `name`, if it is shown.
+    /// Returns the entry `name`, if it is visible.
     fn entry<'a, D>(&self, name: &'a [u8], site: &Site<D>, now: SystemTime) -> Option<DirectoryEntry<'a>> {
         let stat = self.status(name, site).ok()?;
         let is_directory = match FileType::from_raw_mode(stat.st_mode) {
@@ -131,7 +135,8 @@ impl DirectoryReader {
         Some(DirectoryEntry { name, is_directory, len, modified: plausible_mtime(stat.st_mtime, now) })
     }
 
-    /// Returns the status of what `name` leads to. A link is resolved as if it were requested.
+    /// Returns the status of the file or directory `name`. Resolves a link as a request for it
+    /// would.
     fn status<D>(&self, name: &[u8], site: &Site<D>) -> Result<Stat, Errno> {
         let stat = statat(self.dir.fd()?, name, AtFlags::SYMLINK_NOFOLLOW)?;
         match FileType::from_raw_mode(stat.st_mode) {

@@ -1,4 +1,4 @@
-//! What is known of one path, and how long it can be trusted.
+//! An entry of the cache: what is at one path, and how long to trust it.
 
 use std::{rc::Rc, time::Instant};
 
@@ -12,48 +12,49 @@ use super::{
 };
 use crate::clock::Clock;
 
-/// An entry counts for this many bytes on top of its content, names and description.
+/// The bytes that an entry counts for, in addition to its content, names and description.
 pub const OVERHEAD: usize = 512;
 
-/// What is known of one path.
+/// A cache entry: the file at one path, or its absence.
 pub struct Entry<D> {
-    /// `None`: nothing is there.
+    /// The file; `None` if nothing is there.
     pub found: Option<Rc<StaticFile<D>>>,
-    /// The path of the file itself: that of an index file is not the requested one.
+    /// The path of the file. For an index file it differs from the requested path.
     pub path: Box<[u8]>,
-    /// The turn in which it was last read or checked.
+    /// The turn in which the entry was last read or checked.
     pub checked: u64,
-    /// When the path has to be opened again. Checks do not move it.
+    /// When the path must be opened again. Checks do not postpone it.
     pub due: Instant,
+    /// Whether inotify reports changes.
     pub watch: Watch,
 }
 
 /// Whether inotify reports changes of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watch {
-    /// Not asked for yet: it was not requested again since it was read.
+    /// Not yet: the path was not requested again since the file was read.
     Pending,
-    /// It does; for a file, by this watch descriptor.
+    /// Yes; for a file, with this watch descriptor.
     Active(Option<i32>),
-    /// It does not.
+    /// No: it is not available for this path.
     Unavailable,
 }
 
-/// How an entry can be trusted in a turn.
+/// What an entry needs before it is used in a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// It was read or checked in this turn.
+    /// Nothing: it was read or checked in this turn.
     Checked,
-    /// inotify would have reported a change.
+    /// Nothing: inotify would have reported a change.
     Watched,
-    /// One `stat` in each turn tells.
+    /// One `stat` in this turn.
     CheckEachTurn,
-    /// Its path has to be opened again.
+    /// To be opened and read again.
     Due,
 }
 
 impl<D: Describe> Entry<D> {
-    /// Returns how the entry can be trusted in this turn.
+    /// Returns what the entry needs before it is used in this turn.
     pub fn freshness(&self, clock: &Clock) -> Freshness {
         if self.checked == clock.turn() {
             Freshness::Checked
@@ -66,33 +67,36 @@ impl<D: Describe> Entry<D> {
         }
     }
 
-    /// Returns whether the path leads to a file with the status of the one that was read.
+    /// Calls `stat` on the path. Returns whether the file still has the status that it had when it
+    /// was read.
     pub fn matches_stat(&self, root: &RootDir) -> bool {
         self.found.as_ref().is_some_and(|file| file.matches_stat(&self.path, root.fd(), AtFlags::empty()))
     }
 
-    /// Returns whether the path still leads to the file beneath the root, and reading it gives the
-    /// same.
+    /// Opens the path beneath the root and reads the file again. Returns whether it is the same
+    /// file with the same content.
     pub fn is_found_again(&self, root: &RootDir, queue: &Rc<DiskQueue>, clock: &Clock) -> bool {
-        let read_again = || {
-            let fd = root.open(&self.path, FOR_READING).ok()?;
-            Reading::read(fd, queue, clock.wall()).ok()?
-        };
-        // The stat comes first: to open something else could have effects.
-        self.matches_stat(root)
-            && self.found.as_ref().zip(read_again()).is_some_and(|(file, later)| file.matches(&later))
+        // Call stat first: opening something else, such as a FIFO, could have effects.
+        if !self.matches_stat(root) {
+            return false;
+        }
+        let (Some(file), Ok(fd)) = (&self.found, root.open(&self.path, FOR_READING)) else { return false };
+        match Reading::read(fd, queue, clock.wall()) {
+            Ok(Some(later)) => file.matches(&later),
+            Ok(None) | Err(_) => false,
+        }
     }
 
-    /// Returns how many bytes the entry counts for, under `key`.
+    /// Returns how many bytes the entry counts for with `key`.
     pub fn weight(&self, key: &[u8]) -> usize {
         let file = self.found.as_ref().map_or(0, |file| file.description.size() + file.metadata.len as usize);
         key.len() + self.path.len() + file + OVERHEAD
     }
 }
 
-/// Returns when an entry is due that is read now: after three quarters of a second at least, and a
-/// second at most. Files that were opened together, as those of a page are, are not all opened
-/// again in one turn.
+/// Returns when an entry that is read now is due: after 0.75 to 1 second. The jitter spreads files
+/// that were read together, such as the files of one page, so that one turn does not open all of
+/// them again.
 pub fn due(now: Instant, jitter: u32) -> Instant {
     let part = jitter.wrapping_mul(0x9e37_79b9) >> 24; // by the golden ratio, neighbours are far apart
     now + RECHECK_AFTER - RECHECK_AFTER / 4 * part / 256

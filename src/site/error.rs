@@ -1,31 +1,30 @@
-//! Why a path gives no file.
+//! The errors of the site, and their mapping from system errors.
 
 use std::fmt;
 
 use rustix::io::Errno;
 
-/// Why the site does not give what was asked for.
+/// Why the site cannot return a file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Error {
-    /// Nothing servable is there: it is missing, leads out of the root, or is neither file nor
-    /// directory.
+    /// The path does not exist, leads out of the root, or is neither a file nor a directory.
     NotFound,
-    /// The system denies access.
+    /// The system denied access.
     Forbidden,
-    /// Descriptors, memory or listing rows ran out: it may work in a moment.
+    /// Descriptors, memory or listing rows ran out. A retry may work soon.
     Busy,
-    /// A directory with more entries than can be listed.
+    /// The directory has more entries than a listing can hold.
     TooLarge,
-    /// The file system failed.
+    /// The file system returned another error.
     Io(Errno),
 }
 
-/// The errors of open(2), openat2(2), fstat(2) and getdents(2).
+/// Converts the errors of open(2), openat2(2), fstat(2) and getdents(2).
 impl From<Errno> for Error {
     fn from(errno: Errno) -> Error {
         match errno {
-            // XDEV: leads out of the root. LOOP: links without end, or made up by the kernel. NXIO:
-            // a socket.
+            // XDEV: the path leads out of the root. LOOP: a loop of links, or a link in /proc that
+            // the kernel makes. NXIO: a socket.
             Errno::NOENT
             | Errno::NOTDIR
             | Errno::XDEV

@@ -1,4 +1,7 @@
-//! One file as it was read: its metadata, its content, and how to tell that it is still the same.
+//! One file as it was read: its metadata, its content, and the stamp by which a later change is
+//! noticed.
+//!
+//! A reading that overlaps a write must never be cached.
 
 use std::{
     fs::File,
@@ -16,68 +19,71 @@ use super::{
     stamp::{COARSE_CLOCK, FileStamp, has_settled, is_older, is_past, plausible_mtime},
 };
 
-/// Up to this length, in bytes, a file is read into memory; a longer one is sent by sendfile(2). A
-/// socket takes only a part at once of what is longer than about 124 KiB, and then a copy costs
-/// twice as much.
+/// The longest file in bytes that is read into memory. A longer file is sent by sendfile(2). (A
+/// socket takes about 124 KiB in one write. Beyond that, sending from memory costs twice as much.)
 pub const SMALL: u64 = 120 * 1024;
 
-/// What a service makes of a file once for each reading, and keeps beside it.
+/// The description that a service derives from a file when it is read, such as its header fields.
+/// It is stored with the file.
 pub trait Describe {
-    /// Describes the file called `name` (for a variant the name of its original) that was read with
-    /// `metadata`. `extension`: what the name of a variant has behind that of its original.
+    /// Returns the description of a file with this `metadata`. For a compressed variant, `name` is
+    /// the name of its original and `extension` the suffix, such as `.gz`.
     fn describe(name: &[u8], extension: Option<&'static str>, metadata: &Metadata) -> Self;
 
-    /// How many bytes of memory it takes.
+    /// Returns how many bytes of memory the description takes.
     fn size(&self) -> usize;
 }
 
-/// A file of the site, with its description `D`.
+/// A file of the site, with its description of type `D`.
 #[derive(Debug)]
 pub struct StaticFile<D> {
+    /// The description, made when the file was read.
     pub description: D,
+    /// The content, in memory or on disk.
     pub content: Content,
+    /// The metadata.
     pub metadata: Metadata,
     stamp: FileStamp,
-    /// A later change may leave the stamp as it is.
+    /// Whether a later change may leave the stamp unchanged.
     is_racy: bool,
 }
 
 /// The content of a file.
 #[derive(Debug)]
 pub enum Content {
-    /// A small file, read.
+    /// The bytes of a small file.
     Memory(Rc<[u8]>),
-    /// A large file, open.
+    /// A large file, which is open.
     Disk(DiskFile),
 }
 
-/// What is known of a file's version.
+/// The length, modification time and version of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
     /// The length in bytes.
     pub len: u64,
     /// The modification time in whole seconds, if it is [plausible](plausible_mtime).
     pub modified: Option<SystemTime>,
-    /// The file was not modified within the last moments, in which its time cannot tell two
-    /// versions apart.
+    /// Whether the modification time is settled: so old that a later version must have another one.
     pub is_mtime_settled: bool,
-    /// And its modification time was never set by hand.
+    /// Whether the modification time is settled, and no program has set it.
     pub is_mtime_genuine: bool,
+    /// The version.
     pub version: Version,
 }
 
-/// What tells one version of a file from another.
+/// The version of a file: different content has a different version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
     /// The hash of the content (xxh3-128), for a file in memory.
     Hash(u128),
-    /// The status of a large file. The change time moves with every change. `read`: when a file was
-    /// read, in nanoseconds since the epoch, that was changed a moment ago and may be changed again
-    /// without a new change time.
+    /// The status of a large file. Every change sets the change time. `read` is the time of reading
+    /// in nanoseconds since the epoch. It is set only if the file was changed so recently that
+    /// another change could leave the same change time.
     Status { changed: i128, inode: u64, read: Option<u128> },
 }
 
-/// One reading of a file, before it is described.
+/// The result of reading a file, before it is described.
 pub struct Reading {
     content: Content,
     metadata: Metadata,
@@ -86,10 +92,10 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Reads the regular file `fd`. Returns `None` if it is not one.
+    /// Reads the regular file `fd`. Returns `None` if it is not a regular file.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// Fails if the file cannot be read.
     pub fn read(fd: OwnedFd, queue: &Rc<DiskQueue>, now: SystemTime) -> io::Result<Option<Reading>> {
         let file = Rc::new(File::from(fd));
         let mut before = fstat(&*file)?;
@@ -99,20 +105,21 @@ impl Reading {
         let mut tries = 3;
         loop {
             let content = read(&file, before.st_size as u64, queue)?;
-            // A file that is written to while it is read has another stamp afterwards.
+            // A file that is written to during the read has another stamp afterwards. Try again,
+            // and after the last try return a racy result, which is not cached.
             let after = fstat(&*file)?;
-            let is_whole = FileStamp::of(&before) == FileStamp::of(&after);
-            if is_whole || tries == 0 {
-                return Ok(Some(Reading::new(content, &after, is_whole, now)));
+            let is_unchanged = FileStamp::of(&before) == FileStamp::of(&after);
+            if is_unchanged || tries == 0 {
+                return Ok(Some(Reading::new(content, &after, is_unchanged, now)));
             }
             before = after;
             tries -= 1;
         }
     }
 
-    fn new(content: Content, stat: &Stat, is_whole: bool, now: SystemTime) -> Reading {
+    fn new(content: Content, stat: &Stat, is_unchanged: bool, now: SystemTime) -> Reading {
         let stamp = FileStamp::of(stat);
-        let is_racy = !is_whole || !has_settled(stamp.changed, now);
+        let is_racy = !is_unchanged || !has_settled(stamp.changed, now);
         let is_mtime_settled = is_past(stamp.modified, COARSE_CLOCK, now);
         let (len, version) = match &content {
             Content::Memory(bytes) => (bytes.len() as u64, Version::Hash(xxh3_128(bytes))),
@@ -122,57 +129,58 @@ impl Reading {
             len,
             modified: plausible_mtime(stat.st_mtime, now),
             is_mtime_settled,
-            // A write sets both times; where they differ, somebody set the first.
+            // A write sets both times to the same value. If they differ, a program has set the
+            // modification time.
             is_mtime_genuine: !is_racy && is_mtime_settled && stamp.modified == stamp.changed,
             version,
         };
         Reading { content, metadata, stamp, is_racy }
     }
 
-    /// Returns the file, described; `name` and `extension` as for [`Describe::describe`].
+    /// Describes the file and returns it. `name` and `extension` are those of
+    /// [`Describe::describe`].
     pub fn into_file<D: Describe>(self, name: &[u8], extension: Option<&'static str>) -> StaticFile<D> {
         let Reading { content, metadata, stamp, is_racy } = self;
         let description = D::describe(name, extension, &metadata);
         StaticFile { description, content, metadata, stamp, is_racy }
     }
 
-    /// Returns whether the content is in memory and any later change will show in the stamp.
+    /// Returns whether the content is in memory and any later change will change the stamp.
     fn is_cacheable(&self) -> bool {
         !self.is_racy && matches!(self.content, Content::Memory(_))
     }
 }
 
 impl<D> StaticFile<D> {
-    /// Returns whether the file may be cached: it is in memory, and any later change will show in
-    /// its stamp.
+    /// Returns whether the file may be cached: its content is in memory, and any later change will
+    /// change its stamp.
     pub fn is_cacheable(&self) -> bool {
         !self.is_racy && matches!(self.content, Content::Memory(_))
     }
 
-    /// Returns whether this file, a compressed variant, is not older than its `original`.
+    /// Returns whether this compressed variant is not older than `original`.
     pub fn is_variant_of(&self, original: &StaticFile<D>) -> bool {
         !is_older(self.stamp.modified, original.stamp.modified)
     }
 
-    /// Returns whether the file at `path` below the directory `root` still has the stamp of the
-    /// file that was read.
+    /// Calls `stat` on `path` beneath `root`. Returns whether the stamp is still the same.
     pub fn matches_stat(&self, path: &[u8], root: &OwnedFd, flags: AtFlags) -> bool {
         statat(root, path, flags).is_ok_and(|stat| FileStamp::of(&stat) == self.stamp)
     }
 
-    /// Returns whether `later`, a second reading of the same path, is the same file with the same
-    /// content and version.
+    /// Returns whether `later`, a second reading of the same path, has the same stamp and content.
     pub fn matches(&self, later: &Reading) -> bool {
         // The version of a file in memory is the hash of its content.
         self.stamp == later.stamp && self.metadata == later.metadata && later.is_cacheable()
     }
 
-    /// The device that the file is on.
+    /// Returns the device that the file is on.
     pub fn device(&self) -> u64 {
         self.stamp.device
     }
 }
 
+/// Returns the version of a large file, whose content is not hashed.
 fn version_by_status(stamp: &FileStamp, is_racy: bool, now: SystemTime) -> Version {
     let (seconds, nanoseconds) = stamp.changed;
     let changed = i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
@@ -180,13 +188,14 @@ fn version_by_status(stamp: &FileStamp, is_racy: bool, now: SystemTime) -> Versi
     Version::Status { changed, inode: stamp.inode, read: is_racy.then(read) }
 }
 
-/// Reads a file that is about `len` bytes long, if it is small.
+/// Reads a file of about `len` bytes if it is small; otherwise returns the open file.
 fn read(file: &Rc<File>, len: u64, queue: &Rc<DiskQueue>) -> io::Result<Content> {
     let on_disk = || Ok(Content::Disk(DiskFile::new(Rc::clone(file), Rc::clone(queue))));
     if len > SMALL {
         return on_disk();
     }
-    // One byte more than expected, so that a short read shows the end.
+    // One byte more than expected, so that a file of the expected length needs no larger buffer to
+    // find its end.
     let mut bytes = vec![0; len as usize + 1];
     let mut at = 0;
     while at as u64 <= SMALL {
@@ -200,8 +209,8 @@ fn read(file: &Rc<File>, len: u64, queue: &Rc<DiskQueue>) -> io::Result<Content>
             Err(e) => return Err(e),
         }
         if at == bytes.len() {
-            // Longer than its status says: it grows, or it is one of the kernel's, whose length is
-            // 0.
+            // The file is longer than its status says. It grows, or it is a kernel file, such as in
+            // /proc, with length 0.
             bytes.resize((at * 2).clamp(4096, SMALL as usize + 1), 0);
         }
     }
@@ -210,7 +219,7 @@ fn read(file: &Rc<File>, len: u64, queue: &Rc<DiskQueue>) -> io::Result<Content>
 
 #[cfg(test)]
 impl Reading {
-    /// A reading of a small file that held `content` then, although its status is as it is now.
+    /// Returns a reading with `content`, and with the present status of `file`.
     pub fn that_held(content: &[u8], file: &File, now: SystemTime) -> Reading {
         let stat = fstat(file).expect("its status");
         Reading::new(Content::Memory(content.into()), &stat, true, now)
@@ -228,7 +237,7 @@ mod tests {
         Reading::read(fd, &Rc::default(), now).expect("read").expect("a regular file")
     }
 
-    /// What the description of these tests is: the name and the extension.
+    /// The description in these tests: the name and the extension.
     #[derive(Debug)]
     struct Name(Vec<u8>, Option<&'static str>);
 

@@ -1,11 +1,10 @@
-//! Word from the kernel of changed files, so that a cached file needs no `stat` in every turn:
-//! inotify(7).
+//! Notification of file changes by inotify(7), so that a cached file needs no `stat` in every turn.
 //!
-//! The file itself is watched, by whatever path it is written to, and so is every directory on the
-//! way to it. Not trusted to inotify are paths with links in them, file systems other than the
-//! root's, and those that other machines write to. It reports no stores through a shared memory
-//! map, no asynchronous writes of the kernel (io_submit(2)), and no mounts. All these are found
-//! when the path is opened again, within a second.
+//! It watches each cached file, whatever path it is written through, and every directory on the
+//! path to it. It must never claim to watch what inotify does not report reliably: a path with
+//! links, a file system other than the root's, and one that other machines write to. inotify also
+//! reports no stores through a shared memory map, no asynchronous writes (io_submit(2)) and no
+//! mounts. The cache finds these changes within a second, when it opens the path again.
 
 use std::{
     collections::HashMap,
@@ -24,14 +23,16 @@ use rustix::{
 
 use super::{file::StaticFile, root::RootDir};
 
-/// At most this many files and directories are watched: each holds an inode in the kernel's memory.
+/// The maximum number of files and directories to watch. Each watch holds an inode in kernel
+/// memory.
 const MAX_FILES: usize = 10_000;
 const MAX_DIRECTORIES: usize = 10_000;
-/// At most this many events are read in one turn; more count as an overflow.
+/// The maximum number of events read in one turn. If there are more, they count as an overflow.
 const EVENT_BUDGET: usize = 16_384;
 
-/// File systems on which every change is made through this kernel (statfs(2)): ext4, XFS, Btrfs,
-/// tmpfs, F2FS. overlayfs is not among them: there a file that is written to becomes another one.
+/// The file systems on which every change is made through this kernel, by their magic numbers
+/// (statfs(2)): ext4, XFS, Btrfs, tmpfs, F2FS. Not overlayfs: a write there replaces the file by
+/// another one.
 const LOCAL: [FsWord; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2010];
 
 const FILE_EVENTS: WatchFlags =
@@ -43,67 +44,72 @@ const DIRECTORY_EVENTS: WatchFlags = WatchFlags::ATTRIB
     .union(WatchFlags::MOVED_TO)
     .union(WatchFlags::ONLYDIR);
 
-/// What has changed.
+/// The changes since the last call.
 #[derive(Debug, Default)]
 pub struct Changes {
     /// The keys of cached files that changed.
     pub keys: Vec<Box<[u8]>>,
-    /// Something was created where nothing was.
+    /// Whether a file or directory was created or moved in.
     pub created: bool,
-    /// Events were lost, or a directory moved: anything may have changed.
+    /// Whether events were lost or a directory moved. Then anything may have changed.
     pub overflowed: bool,
 }
 
-/// What a watch descriptor stands for.
+/// The target of a watch descriptor.
 enum Watched {
-    /// A file, cached under these keys.
+    /// A file that is cached under these keys.
     File(Vec<Box<[u8]>>),
-    /// A directory on the way to files.
+    /// A directory on the path to a cached file.
     Directory,
 }
 
-/// The files and directories that are watched.
+/// An inotify instance and its watches.
 pub struct Inotify {
     fd: Rc<OwnedFd>,
     by_wd: HashMap<i32, Watched>,
-    /// The watch descriptors of the directories.
+    /// The watch descriptors of the directories, by path.
     directories: HashMap<Box<[u8]>, i32>,
-    /// Whether the root is on one of the [`LOCAL`] file systems, once that was asked.
+    /// Whether the root is on one of the [`LOCAL`] file systems; `None` until the first check.
     is_local: Option<bool>,
 }
 
 impl Inotify {
-    /// Watches nothing yet.
+    /// Creates an inotify instance without watches.
     ///
     /// # Errors
-    /// The system gives no inotify instance.
+    /// Fails if no instance is available (inotify_init1(2)).
     pub fn new() -> Result<Inotify, Errno> {
         let fd = Rc::new(inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?);
         Ok(Inotify { fd, by_wd: HashMap::new(), directories: HashMap::new(), is_local: None })
     }
 
-    /// The descriptor that is readable when something has changed.
+    /// Returns the descriptor, which becomes readable when something changes.
     pub fn fd(&self) -> &Rc<OwnedFd> {
         &self.fd
     }
 
     /// Watches the file at `path`, which was read as `file` and is cached under `key`. Returns its
-    /// watch descriptor, or `None` if it cannot be watched or the path leads elsewhere by now.
+    /// watch descriptor. Returns `None` if it cannot be watched, or if the file has changed since
+    /// it was read.
     pub fn add<D>(&mut self, path: &[u8], key: &[u8], file: &StaticFile<D>, root: &RootDir) -> Option<i32> {
         if self.by_wd.len() - self.directories.len() >= MAX_FILES {
             return None;
         }
+        // Another file system is mounted on the path. inotify may miss changes there.
         if fstat(root.fd()).ok()?.st_dev != file.device() {
             return None;
         }
-        // There is no link on the way, and inotify reports it if one appears.
+        // This fails if a link is on the path. From now on inotify reports it if one appears.
         self.watch_ancestors(path, root)?;
         let wd = self.add_watch(root.fd(), path, FILE_EVENTS)?;
+        // An inode has one watch descriptor, so a file that is cached under several keys has one
+        // watch.
         match self.by_wd.entry(wd).or_insert_with(|| Watched::File(Vec::new())) {
             Watched::File(keys) => keys.push(key.into()),
             Watched::Directory => return None,
         }
-        // Whatever changed before the watch began shows now; the rest will be reported.
+        // The file may have changed between the read and the watch. This check finds such a change;
+        // inotify reports every later one.
         if file.matches_stat(path, root.fd(), AtFlags::SYMLINK_NOFOLLOW) {
             return Some(wd);
         }
@@ -111,22 +117,31 @@ impl Inotify {
         None
     }
 
-    /// Watches for something to appear at `path`, where nothing is. Returns whether inotify will
-    /// report it.
+    /// Watches the directories on the path to the absent file `path`. Returns whether inotify will
+    /// report its creation.
     pub fn watch_missing(&mut self, path: &[u8], root: &RootDir) -> bool {
-        // A link that leads nowhere may lead somewhere without an event.
+        // A dangling link does not count as absent: its target may appear without an event here.
         self.watch_ancestors(path, root).is_some()
             && matches!(root.open_without_links(path), Err(Errno::NOENT))
     }
 
-    /// Watches every directory on the way to `path`.
+    /// Watches every directory on the path to `path`. Returns `None` if one of them cannot be
+    /// watched.
     fn watch_ancestors(&mut self, path: &[u8], root: &RootDir) -> Option<()> {
         let is_local = || fstatfs(root.fd()).is_ok_and(|stat| LOCAL.contains(&stat.f_type));
-        self.is_local.get_or_insert_with(is_local).then_some(())?;
+        if !*self.is_local.get_or_insert_with(is_local) {
+            return None;
+        }
+        // The root, whose path is empty, and then each directory down to the file.
+        self.watch_directory(b"", root)?;
         let slashes = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
-        std::iter::once(0).chain(slashes).try_for_each(|end| self.watch_directory(&path[..end], root))
+        for end in slashes {
+            self.watch_directory(&path[..end], root)?;
+        }
+        Some(())
     }
 
+    /// Watches one directory, unless it is watched already.
     fn watch_directory(&mut self, path: &[u8], root: &RootDir) -> Option<()> {
         if !self.directories.contains_key(path) {
             if self.directories.len() >= MAX_DIRECTORIES {
@@ -140,25 +155,28 @@ impl Inotify {
         Some(())
     }
 
-    /// Watches what is at `path` below the directory `fd`; the empty path is the directory itself.
+    /// Adds a watch for `path` beneath the directory `fd`. The empty path means the directory
+    /// itself.
     fn add_watch(&self, fd: &OwnedFd, path: &[u8], events: WatchFlags) -> Option<i32> {
+        // inotify_add_watch(2) takes no directory descriptor, so go through `/proc`.
         let mut name = format!("/proc/self/fd/{}/", fd.as_raw_fd()).into_bytes();
         name.extend_from_slice(path);
         inotify::add_watch(&*self.fd, name, events | WatchFlags::DONT_FOLLOW).ok()
     }
 
-    /// Stops watching for `key`, which is no longer cached.
+    /// Removes `key`, which is no longer cached, from the watch `wd`. Removes the watch with its
+    /// last key.
     pub fn remove(&mut self, wd: i32, key: &[u8]) {
         let Some(Watched::File(keys)) = self.by_wd.get_mut(&wd) else { return };
         keys.retain(|cached| &**cached != key);
         if keys.is_empty() {
             self.by_wd.remove(&wd);
-            // It fails if the file is gone, and the watch with it.
+            // This fails if the file is deleted, because its watch is gone then.
             let _ = inotify::remove_watch(&*self.fd, wd);
         }
     }
 
-    /// Stops watching everything; the root may be another directory from now on.
+    /// Removes all watches. The next ones may belong to another root directory.
     pub fn clear(&mut self) {
         self.is_local = None;
         self.directories.clear();
@@ -167,7 +185,7 @@ impl Inotify {
         }
     }
 
-    /// Reads what has changed since the last call.
+    /// Reads the events since the last call.
     pub fn read(&mut self) -> Changes {
         let mut changes = Changes::default();
         let mut buffer = [const { MaybeUninit::uninit() }; 4096];

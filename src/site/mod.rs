@@ -1,12 +1,13 @@
-//! The site: the only access to the file system. A path goes in, a [`StaticFile`] comes out, or the
-//! [`Error`] that says why not.
+//! The site: the only access to the file system. It takes a path and returns a [`StaticFile`] or an
+//! [`Error`].
 //!
-//! Only regular files beneath the root are opened, and the kernel enforces "beneath". Nothing is
-//! opened that could block: the type of a file is checked first. (A link is the operator's
-//! decision: one within the root may lead to a hidden file and show it.)
+//! It owns the root directory, the cache, inotify and read-ahead. It opens only regular files
+//! beneath the root, and the kernel enforces "beneath". It must never open anything that could
+//! block, so it checks the type of a file first. (It follows links within the root, even one to a
+//! hidden file: creating such a link is the operator's decision.)
 //!
-//! It knows no HTTP and no listing: what a service derives from a file, it [describes](Describe)
-//! itself. The site is also the loop's source of changed files (inotify).
+//! It must know neither HTTP nor listings. A service derives what it needs from each file by
+//! [`Describe`]. The site is also a source of the loop, which reports file changes (inotify).
 
 mod cache;
 mod directory;
@@ -51,35 +52,35 @@ use crate::{
     site_path::{DotfilePolicy, SitePath},
 };
 
-/// How long a directory and the paths in it are trusted to stay where they are.
+/// How long to trust that the root directory and the files in it are still at their paths.
 const RECHECK_AFTER: Duration = Duration::from_secs(1);
 
-/// How a file is opened after its type was checked. `NONBLOCK`: something else may have taken its
-/// place.
+/// The flags for opening a file after its type was checked. `NONBLOCK`, because a FIFO may have
+/// replaced the file since the check.
 const FOR_READING: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
-/// A directory that is served; `D` is what the service derives from each file.
+/// A directory that is served. `D` is the description that the service derives from each file.
 pub struct Site<D> {
-    /// Where it is, absolute: another directory may be there tomorrow.
+    /// The absolute path. Another directory may replace the one at this path.
     dir: PathBuf,
     options: SiteOptions,
     state: RefCell<State<D>>,
-    /// The descriptor that is readable when a file has changed.
+    /// The inotify descriptor, which is readable when a file has changed.
     changes: Option<Rc<OwnedFd>>,
-    /// Rows of all listings that are being made or sent.
+    /// The number of rows of all listings in progress.
     rows: Rc<Cell<usize>>,
 }
 
-/// Which part of the directory is served, and how.
+/// The options of a site.
 #[derive(Debug, Clone)]
 pub struct SiteOptions {
-    /// The name of the file that stands for its directory.
+    /// The name of index files.
     pub index: String,
-    /// Which names that begin with a dot may be requested, and are listed.
+    /// Which dotfiles may be requested and are listed.
     pub dotfiles: DotfilePolicy,
-    /// Follow links out of the directory too.
+    /// Also follow links that lead out of the directory.
     pub follow_links: bool,
-    /// Learn of changes from inotify, where the system has it, instead of a `stat` in every turn.
+    /// Use inotify, where available, instead of a `stat` per file and turn.
     pub inotify: bool,
 }
 
@@ -94,33 +95,33 @@ impl Default for SiteOptions {
     }
 }
 
-/// What a path leads to.
+/// The result of resolving a path.
 pub enum Resolved<D> {
     /// A regular file.
     File(Rc<StaticFile<D>>),
-    /// A directory that was requested without its slash.
+    /// A directory that was requested without a trailing slash.
     Directory,
 }
 
-/// The directory that was at the site's path when it was last checked, and what is known of its
-/// files.
+/// The root directory as of the last check, and the cache of its files.
 struct State<D> {
     root: RootDir,
-    /// Its device and inode. It is held open, so that no other directory can have them.
+    /// The root's device and inode. The root is open, so no other directory can have the same
+    /// inode.
     root_id: (u64, u64),
-    /// When and in which turn the site's path was last checked.
+    /// When the site's path was last checked, and in which turn.
     checked_at: Option<Instant>,
     checked_in: u64,
     cache: Cache<D>,
-    /// A buffer for the cache keys of variants.
+    /// A reusable buffer for the cache keys of variants.
     key: Vec<u8>,
 }
 
 impl<D: Describe> Site<D> {
-    /// Opens the directory `dir`.
+    /// Opens the directory `dir` as a site.
     ///
     /// # Errors
-    /// `dir` is not a directory that can be opened.
+    /// Fails if `dir` is not a directory or cannot be opened.
     pub fn open(dir: &Path, options: SiteOptions) -> io::Result<Site<D>> {
         let dir = std::path::absolute(dir)?;
         let (root, root_id) = open_root(&dir, options.follow_links)?;
@@ -133,30 +134,34 @@ impl<D: Describe> Site<D> {
         Ok(Site { dir, options, state: RefCell::new(state), changes, rows: Rc::default() })
     }
 
-    /// The options that the site was opened with.
+    /// Returns the options that the site was opened with.
     pub fn options(&self) -> &SiteOptions {
         &self.options
     }
 
-    /// Returns the descriptor that is readable when a file has changed, if there is one. Before
-    /// anything is served in a turn in which it is, this site is to be called as a
-    /// [`PrioritySource`].
+    /// Returns the inotify descriptor, if inotify is used. The caller must poll it and call this
+    /// site as a [`PrioritySource`] when it is readable, before any request of that turn is
+    /// handled.
     pub fn changes(&self) -> Option<Rc<OwnedFd>> {
         self.changes.clone()
     }
 
-    /// Returns what `path` leads to in this turn.
+    /// Returns the file or directory at `path` in this turn. Does not check for dotfiles; the
+    /// caller does.
     ///
     /// # Errors
-    /// Says why nothing was found. Dotfiles are not checked here.
+    /// Returns why there is no file or directory.
     pub fn resolve(&self, path: &SitePath<'_>, clock: &Clock) -> Result<Resolved<D>, Error> {
         let state = &mut *self.state.borrow_mut();
         if state.checked_at.is_none_or(|at| clock.now() >= at + RECHECK_AFTER) {
             state.reopen_if_replaced(&self.dir, &self.options, clock);
         }
+        // The root was checked before the cache is asked, so that no file of a replaced directory
+        // is served for longer than `RECHECK_AFTER`.
         match state.cache.get(path.bytes(), &state.root, clock) {
             Cached::File(file) => return Ok(Resolved::File(file)),
-            // A site that is built again is often a new directory of the same name.
+            // A build tool often replaces the whole directory. So if a file is missing, check
+            // whether the root is still the same directory (at most once per turn).
             Cached::Absent if !state.reopen_if_replaced(&self.dir, &self.options, clock) => {
                 return Err(Error::NotFound);
             }
@@ -175,8 +180,8 @@ impl<D: Describe> Site<D> {
         found
     }
 
-    /// Returns the variant of the file `original` at `path` whose name has `extension` behind it,
-    /// if there is one and it is not older.
+    /// Returns the compressed variant of the file `original` at `path`: the file whose name has
+    /// `extension` appended. Returns `None` if there is none or it is older than the original.
     pub fn variant(
         &self,
         path: &SitePath<'_>,
@@ -189,10 +194,10 @@ impl<D: Describe> Site<D> {
         variant.is_variant_of(original).then_some(variant)
     }
 
-    /// Begins to read the directory at `path`.
+    /// Opens the directory at `path` for reading.
     ///
     /// # Errors
-    /// Says why it cannot be read.
+    /// Returns why the directory cannot be read.
     pub fn read_directory(&self, path: &SitePath<'_>) -> Result<(DirectoryReader, RowQuota), Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let fd = self.state.borrow().root.open(path.bytes(), flags)?;
@@ -200,7 +205,7 @@ impl<D: Describe> Site<D> {
         Ok((directory, RowQuota::new(Rc::clone(&self.rows))))
     }
 
-    /// Returns whether a directory is at `path`.
+    /// Returns whether `path` is a directory.
     pub fn is_directory(&self, path: &SitePath<'_>) -> bool {
         self.status(path.bytes())
             .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
@@ -208,7 +213,7 @@ impl<D: Describe> Site<D> {
 }
 
 impl<D> Site<D> {
-    /// Returns the status of what is at `path`, which may be a link.
+    /// Returns the status of the file or directory at `path`. Follows links.
     fn status(&self, path: &[u8]) -> Result<Stat, Errno> {
         fstat(self.state.borrow().root.open(path, OFlags::PATH)?)
     }
@@ -222,8 +227,8 @@ impl<D: Describe> PrioritySource for Rc<Site<D>> {
 }
 
 impl<D: Describe> State<D> {
-    /// Opens the directory that is at the site's path now, if it is another one. Returns whether it
-    /// is. One check in each turn is enough; where nothing is, the old directory stays.
+    /// Opens the directory at the site's path again if it was replaced. Returns whether it was.
+    /// Checks at most once per turn. If there is no directory at the path, keeps the old one.
     fn reopen_if_replaced(&mut self, dir: &Path, options: &SiteOptions, clock: &Clock) -> bool {
         if self.checked_in == clock.turn() {
             return false;
@@ -238,12 +243,14 @@ impl<D: Describe> State<D> {
         true
     }
 
-    /// Opens and reads the file called `file`, which `path` stands for.
+    /// Opens and reads `file`, the file that the requested `path` stands for. Puts it into the
+    /// cache.
     fn look_up(&mut self, path: &SitePath<'_>, file: &[u8], clock: &Clock) -> Result<Resolved<D>, Error> {
         let Some(fd) = self.open_file(file)? else {
             return if path.is_directory() { Err(Error::NotFound) } else { Ok(Resolved::Directory) };
         };
         let found = self.read(fd, file, None, clock)?;
+        // A large file is not cached, and neither is one whose next change may not show.
         if found.is_cacheable() {
             self.cache.insert(path.bytes(), file, &found, clock);
         }
@@ -257,8 +264,8 @@ impl<D: Describe> State<D> {
         extension: &'static str,
         clock: &Clock,
     ) -> Option<Rc<StaticFile<D>>> {
-        // No path has a NUL, so that no variant is taken for a file that was requested by its own
-        // name.
+        // The NUL, which no path contains, keeps a variant's key apart from the key of the same
+        // file requested by its own name.
         self.key.clear();
         for piece in [path.bytes(), b"\0", extension.as_bytes()] {
             self.key.extend_from_slice(piece);
@@ -282,9 +289,10 @@ impl<D: Describe> State<D> {
         variant
     }
 
-    /// Opens the regular file called `file`. Returns `None` for a directory.
+    /// Opens the regular file `file`. Returns `None` for a directory.
     fn open_file(&self, file: &[u8]) -> Result<Option<OwnedFd>, Error> {
-        // To open a FIFO or a device has effects, so check the type first: O_PATH has none.
+        // Opening a FIFO or a device has effects, so check the type first. Opening with O_PATH has
+        // none.
         let fd = self.root.open(file, OFlags::PATH).map_err(|errno| error(errno, file))?;
         match FileType::from_raw_mode(fstat(fd)?.st_mode) {
             FileType::RegularFile => {}
@@ -294,7 +302,7 @@ impl<D: Describe> State<D> {
         self.root.open(file, FOR_READING).map(Some).map_err(|errno| error(errno, file))
     }
 
-    /// Reads the file `fd`, which is the one called `name` or a variant of it.
+    /// Reads the file `fd`: the file `name`, or its variant with `extension`.
     fn read(
         &self,
         fd: OwnedFd,
@@ -304,10 +312,14 @@ impl<D: Describe> State<D> {
     ) -> Result<Rc<StaticFile<D>>, Error> {
         let reading = Reading::read(fd, self.cache.queue(), clock.wall())
             .map_err(|e| error(Errno::from_io_error(&e).unwrap_or(Errno::IO), name))?;
-        reading.map(|reading| Rc::new(reading.into_file(name, extension))).ok_or(Error::NotFound)
+        match reading {
+            Some(reading) => Ok(Rc::new(reading.into_file(name, extension))),
+            None => Err(Error::NotFound), // replaced by something else since its type was checked
+        }
     }
 }
 
+/// Opens the root directory. Returns it with its device and inode.
 fn open_root(dir: &Path, follow_links: bool) -> io::Result<(RootDir, (u64, u64))> {
     let fd = openat(CWD, dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let stat = fstat(&fd)?;
@@ -315,13 +327,12 @@ fn open_root(dir: &Path, follow_links: bool) -> io::Result<(RootDir, (u64, u64))
     Ok((root, (stat.st_dev, stat.st_ino)))
 }
 
-/// Returns the path of the file that `path` stands for.
+/// Returns the path of the file that `path` stands for: in a directory, the index file.
 fn file_at(path: &SitePath<'_>, index: &str) -> Vec<u8> {
     if path.is_directory() { [path.bytes(), index.as_bytes()].concat() } else { path.bytes().to_vec() }
 }
 
-/// Converts the error of a system call about `file`. The operator is warned of what is not part of
-/// everyday life.
+/// Converts the error of a system call on `file`. Logs a warning if it is not a usual one.
 fn error(errno: Errno, file: &[u8]) -> Error {
     let error = Error::from(errno);
     if let Error::Io(errno) = error {

@@ -1,12 +1,11 @@
-//! Sending files that are not in memory without blocking the loop.
+//! Read-ahead: sends files that are not in memory without blocking the loop.
 //!
 //! epoll reports regular files as always ready, so sendfile(2) on a file outside the page cache
-//! blocks the whole loop. So before each large slice both its ends are probed with preadv2(2),
-//! `RWF_NOWAIT`: two short calls for each half megabyte. If the kernel would have to wait, it is
-//! asked to read ahead, and the slice is tried again in a millisecond. From then on every byte of
-//! the file is probed before it is sent, by reading it.
+//! blocks the whole loop. This module must never let a large slice do that. Before each large slice
+//! it probes whether the slice is in memory, with preadv2(2) and `RWF_NOWAIT`. If not, it asks the
+//! kernel to read ahead, and the connection tries again in a millisecond.
 //!
-//! [`ReadAhead`] is the policy and does no I/O; the functions below it probe.
+//! [`ReadAhead`] is the policy and does no I/O. The functions below it make the system calls.
 
 use std::{
     cell::Cell,
@@ -29,23 +28,23 @@ use crate::{
     protocol::{FileBody, Sendable},
 };
 
-/// A slice of this size is sent without a probe: to wait for it takes no longer than to open a
-/// file. Kernels cut larger reads to about this size.
+/// The largest slice that is sent without a probe. Waiting for it takes no longer than opening a
+/// file. Kernels split larger reads into pieces of about this size.
 const SMALL_SLICE: usize = 128 * 1024;
-/// How much is read ahead at first; twice as much each time when something has come.
+/// The bytes of the first read-ahead. Later ones are twice as large.
 const FIRST_REQUEST: u64 = 512 * 1024;
-/// How far read-ahead runs in front of what is sent.
+/// How far read-ahead may be ahead of the bytes sent.
 const MAX_AHEAD: u64 = 4 * 1024 * 1024;
-/// After this long without a byte, the slice is sent without a probe: only then does a disk report
-/// its faults.
+/// How long to wait for the disk before the slice is sent without a probe. Only a blocking read
+/// reports a disk's errors.
 const GIVE_UP: Duration = Duration::from_secs(5);
-/// A probe takes some tenths of a millisecond, unless it had to wait for a place in the disk's
-/// queue.
+/// The duration above which a probe counts as slow. A probe usually takes some tenths of a
+/// millisecond, unless it has to wait for a place in the disk's request queue.
 const SLOW_PROBE: Duration = Duration::from_millis(5);
-/// How long to wait before the next probe.
+/// The time until the next probe.
 const RETRY: Duration = Duration::from_millis(1);
 
-/// A file on disk, and the queue that it shares with the other files of its site.
+/// An open file on disk, and the disk queue that all files of the site share.
 #[derive(Debug)]
 pub struct DiskFile {
     file: Rc<File>,
@@ -53,11 +52,12 @@ pub struct DiskFile {
 }
 
 impl DiskFile {
+    /// Creates a handle of an open file.
     pub fn new(file: Rc<File>, queue: Rc<DiskQueue>) -> DiskFile {
         DiskFile { file, queue }
     }
 
-    /// Returns the bytes in `range` as the body of a response.
+    /// Returns the bytes in `range` as a response body.
     pub fn body(&self, range: Range<u64>) -> Box<dyn FileBody> {
         Box::new(DiskBody {
             file: Rc::clone(&self.file),
@@ -69,18 +69,21 @@ impl DiskFile {
     }
 }
 
-/// The disk's request queue, as far as it was noticed. While it is full, even a probe blocks.
+/// The state of the disk's request queue, as observed by probes. While the queue is full, even a
+/// probe blocks.
 #[derive(Debug, Default)]
 pub struct DiskQueue {
     full_until: Cell<Option<Instant>>,
 }
 
 impl DiskQueue {
+    /// Returns whether the queue is assumed to be full.
     fn is_full(&self, now: Instant) -> bool {
         self.full_until.get().is_some_and(|until| now < until)
     }
 
-    /// Notes how long a probe took. A queue that was full is left alone for twice that time.
+    /// Records how long a probe took. After a slow one, the queue counts as full for twice that
+    /// time.
     fn note(&self, took: Duration, now: Instant) {
         if took > SLOW_PROBE {
             self.full_until.set(Some(now + 2 * took));
@@ -88,7 +91,7 @@ impl DiskQueue {
     }
 }
 
-/// A part of a file that is being sent.
+/// A range of a file that is being sent.
 struct DiskBody {
     file: Rc<File>,
     queue: Rc<DiskQueue>,
@@ -117,11 +120,14 @@ impl FileBody for DiskBody {
     fn sendable(&mut self, at_most: usize, probe: bool, buffer: &mut [u8], clock: &Clock) -> Sendable {
         let slice =
             Slice { offset: self.offset, end: self.end, len: self.left().min(at_most as u64) as usize };
+        // Send a small slice at once. Also send one if the caller has to make progress (`!probe`),
+        // but not more than a disk can deliver quickly.
         if !probe || slice.len <= SMALL_SLICE && !self.read_ahead.is_cold(slice) {
             self.read_ahead.waiting_since = None;
             return Sendable::Bytes(slice.len.min(SMALL_SLICE));
         }
         let begun = clock.precise_now();
+        // A probe would block now. Wait, without asking the disk for more.
         if self.queue.is_full(begun) {
             self.read_ahead.waiting_since.get_or_insert(begun);
             return Sendable::Retry(RETRY);
@@ -137,7 +143,7 @@ impl FileBody for DiskBody {
     }
 }
 
-/// The next bytes to send: `len` from `offset`, of a body that ends at `end`.
+/// The next bytes to send: `len` bytes from `offset`, of a body that ends at `end`.
 #[derive(Debug, Clone, Copy)]
 struct Slice {
     offset: u64,
@@ -145,25 +151,25 @@ struct Slice {
     len: usize,
 }
 
-/// What is known of a body that is being sent, and what follows from it.
+/// The read-ahead policy of one body.
 #[derive(Debug, Default)]
 struct ReadAhead {
-    /// The disk was asked to read up to this offset. The file was not in memory if this is ahead of
-    /// what is sent.
+    /// The offset up to which the disk was asked to read. If it is ahead of the bytes sent, the
+    /// file was not in memory.
     requested: u64,
-    /// When a probe first found nothing.
+    /// When a probe first found nothing in memory; `None` while bytes flow.
     waiting_since: Option<Instant>,
 }
 
 impl ReadAhead {
-    /// Returns whether some of the file was not in memory so far.
+    /// Returns whether the file is cold: part of it was not in memory so far.
     fn is_cold(&self, slice: Slice) -> bool {
         self.requested > slice.offset
     }
 
-    /// Returns how many bytes of `slice` to send now; 0: try again later. `probe` is given whether
-    /// the file is cold and returns how many bytes are in memory; `request` asks the disk for a
-    /// range.
+    /// Returns how many bytes of `slice` to send now; 0 means to try again later. `probe` takes
+    /// whether the file is cold, and returns how many bytes are in memory. `request` asks the disk
+    /// to read a range.
     fn plan(
         &mut self,
         slice: Slice,
@@ -173,6 +179,9 @@ impl ReadAhead {
     ) -> usize {
         let Slice { offset, end, len } = slice;
         let is_cold = self.is_cold(slice);
+        // A warm file is probed at both ends of the slice only: two short calls per half megabyte.
+        // Once something was missing, every byte is probed, because memory may have been reclaimed
+        // anywhere.
         let found = probe(is_cold);
         if found == len && !is_cold {
             self.waiting_since = None;
@@ -180,9 +189,12 @@ impl ReadAhead {
         }
         let from = self.requested.max(offset);
         let more = match (found, is_cold) {
+            // The first miss: start to read ahead.
             (0, false) => FIRST_REQUEST,
-            // A busy disk is not asked for more. What it dropped again, the probe has asked for.
+            // Nothing has arrived yet, so do not ask a busy disk for more. If the kernel has
+            // dropped pages again, the probe itself has requested them.
             (0, true) => 0,
+            // Data arrives: extend the window before it runs out.
             _ => 2 * FIRST_REQUEST,
         };
         let to = (from + more).min(offset + MAX_AHEAD).min(end);
@@ -190,6 +202,8 @@ impl ReadAhead {
             request(from..to);
             self.requested = to;
         }
+        // Wait for the disk, but not without limit: after `GIVE_UP` a blocking send reports its
+        // error.
         if found == 0 && now < *self.waiting_since.get_or_insert(now) + GIVE_UP {
             return 0;
         }
@@ -198,7 +212,7 @@ impl ReadAhead {
     }
 }
 
-/// Returns the length of `slice` if both its ends are in memory, otherwise 0.
+/// Returns the length of `slice` if its first and last byte are in memory, otherwise 0.
 fn probe_ends(file: &File, slice: Slice) -> usize {
     let is_cached = |at| read_cached(file, at, &mut [0]) != Err(Errno::AGAIN);
     let last = slice.offset + slice.len as u64 - 1;
@@ -206,7 +220,7 @@ fn probe_ends(file: &File, slice: Slice) -> usize {
 }
 
 /// Returns how many bytes of `slice` are in memory, from its start. The kernel begins to read the
-/// first that are not.
+/// first missing pages.
 fn probe_all(file: &File, slice: Slice, buffer: &mut [u8]) -> usize {
     let mut found = 0;
     while found < slice.len {
@@ -222,13 +236,17 @@ fn probe_all(file: &File, slice: Slice, buffer: &mut [u8]) -> usize {
     found
 }
 
-/// Reads without waiting: preadv2(2), `RWF_NOWAIT`. `EAGAIN`: nothing is in memory. Other errors:
-/// the file system cannot tell, or the file is of no use.
+/// Reads without waiting for the disk (preadv2(2), `RWF_NOWAIT`).
+///
+/// # Errors
+/// Returns `EAGAIN` if nothing is in memory. Returns another error if the file system does not
+/// support the flag or the file cannot be read.
 fn read_cached(file: &File, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
     preadv2(file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT)
 }
 
-/// Asks the kernel to read `range`: posix_fadvise(2). A hint, whose failure shows only in time.
+/// Asks the kernel to read `range` into memory (posix_fadvise(2)). This is a hint; if it fails,
+/// sending only takes longer.
 fn request(file: &File, range: Range<u64>) {
     for at in range.step_by(SMALL_SLICE) {
         let _ = fadvise(file, at, NonZeroU64::new(SMALL_SLICE as u64), Advice::WillNeed);
@@ -248,7 +266,7 @@ mod tests {
         Slice { offset, end: END, len: LEN.min((END - offset) as usize) }
     }
 
-    /// A body of `file` in which a probe found nothing the last time.
+    /// Returns a body of `file` whose last probe found nothing.
     fn body(file: File, queue: &Rc<DiskQueue>, left: u64, now: Instant) -> DiskBody {
         let read_ahead = ReadAhead { waiting_since: Some(now), ..ReadAhead::default() };
         DiskBody { file: Rc::new(file), queue: Rc::clone(queue), offset: 0, end: left, read_ahead }
@@ -256,7 +274,7 @@ mod tests {
 
     #[test]
     fn read_ahead_asks_nothing_of_a_file_in_memory() {
-        // It waits because the queue was full.
+        // The body waits because the queue was full.
         let mut policy = ReadAhead { waiting_since: Some(Instant::now()), ..ReadAhead::default() };
         for offset in (0..END).step_by(LEN) {
             let request = |_| panic!("asked at {offset}");
@@ -291,8 +309,8 @@ mod tests {
         let (mut policy, requested, mut offset) = (ReadAhead::default(), Cell::new(0), 0);
         let mut furthest = 0;
         while offset < END {
-            // The disk is 300 KiB behind what it was asked for, except at the end, and late with
-            // the first.
+            // The disk is 300 KiB behind the requests, except at the end, and late with the first
+            // one.
             let read =
                 if requested.get() < END { u64::saturating_sub(requested.get(), 300 << 10) } else { END };
             let probe = |is_cold| {
@@ -326,7 +344,7 @@ mod tests {
         assert_eq!(requests.get(), 2, "once for each slice");
     }
 
-    /// What the kernel says of a real file; on some file systems all files are in memory.
+    /// Probes a real file. On some file systems all files are in memory.
     #[test]
     fn read_ahead_of_a_real_file_sends_all_of_it() {
         const LEN: u64 = 3 << 20;
@@ -351,7 +369,7 @@ mod tests {
         read_cached(file, LEN as u64 / 2, &mut [0]) == Err(Errno::AGAIN)
     }
 
-    /// The last page alone is in memory, as after a seek.
+    /// Only the last page is in memory, as after a seek.
     #[test]
     fn read_ahead_does_not_take_a_slice_for_cached_because_its_last_byte_is() {
         let cold_file = |dir: tempfile::TempDir| {

@@ -1,7 +1,7 @@
-//! Opening files beneath a root directory, wherever links and `..` would lead.
+//! Opens files beneath a root directory. No link and no `..` must ever lead out of it.
 //!
-//! The kernel resolves the path where it can (openat2(2), `RESOLVE_BENEATH`). Elsewhere a walk
-//! does, component by component, with the same results.
+//! The kernel enforces this where it can (openat2(2), `RESOLVE_BENEATH`). Elsewhere this module
+//! walks the path, component by component, with the same results.
 
 use std::{collections::VecDeque, os::fd::OwnedFd};
 
@@ -10,24 +10,26 @@ use rustix::{
     io::Errno,
 };
 
-/// A root directory that no path leads out of, unless its links are trusted.
+/// A root directory. No path leads out of it, unless its links are trusted.
 pub struct RootDir {
     fd: OwnedFd,
     resolve: fn(&OwnedFd, &[u8], OFlags) -> Result<OwnedFd, Errno>,
 }
 
-/// Links followed before a path counts as a loop, as in the kernel (path_resolution(7)).
+/// The maximum number of symbolic links followed in one path, as in the kernel
+/// (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
 impl RootDir {
-    /// Follows links wherever they lead, out of `root` too. (The paths themselves have no `..`.)
+    /// Creates a root that follows links wherever they lead, even out of `root`. (The paths
+    /// themselves contain no `..`.)
     pub fn following_links(root: OwnedFd) -> RootDir {
         RootDir { fd: root, resolve: open_following }
     }
 
-    /// Stays beneath `root`. Kernels before 5.6 have no `openat2`, and some sandboxes forbid it:
-    /// there a walk is used.
+    /// Creates a root that no path leads out of.
     pub fn new(root: OwnedFd) -> RootDir {
+        // Kernels before 5.6 have no `openat2`, and some sandboxes forbid it.
         let missing = matches!(open_beneath(&root, b".", OFlags::PATH), Err(Errno::NOSYS | Errno::PERM));
         if missing {
             log::info!("openat2 is not available; resolving paths component by component");
@@ -35,39 +37,45 @@ impl RootDir {
         RootDir { fd: root, resolve: if missing { walk_beneath } else { open_beneath } }
     }
 
-    /// The root directory itself, opened with `O_PATH`.
+    /// Returns the descriptor of the root directory, opened with `O_PATH`.
     pub fn fd(&self) -> &OwnedFd {
         &self.fd
     }
 
-    /// Opens `path` with `O_PATH` if no link is on the way; a path that has one is an `ELOOP`.
-    /// Needs `openat2`.
+    /// Opens `path` with `O_PATH`, without following links.
+    ///
+    /// # Errors
+    /// Returns `ELOOP` if a link is on the path, and `ENOSYS` without `openat2`.
     pub fn open_without_links(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         openat2(&self.fd, or_root(path), OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
     }
 
-    /// Opens `path`, which is relative to the root; the empty path is the root itself. A path that
-    /// leads out of the root is an `EXDEV`, a link that the kernel makes up (`/proc/*/fd`) an
-    /// `ELOOP`.
+    /// Opens `path`, relative to the root. The empty path is the root itself.
+    ///
+    /// # Errors
+    /// Returns `EXDEV` if the path leads out of the root, and `ELOOP` for a magic link
+    /// (`/proc/*/fd`, symlink(7)) or too many links.
     pub fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         (self.resolve)(&self.fd, or_root(path), flags | OFlags::CLOEXEC)
     }
 }
 
-/// Replaces the empty path by a dot, the system's name for a directory itself.
+/// Replaces the empty path by `.`, because the system calls need a name.
 fn or_root(path: &[u8]) -> &[u8] {
     if path.is_empty() { b"." } else { path }
 }
 
+/// Opens `path` and follows links wherever they lead.
 fn open_following(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     openat(root, path, flags, Mode::empty())
 }
 
+/// Opens `path` beneath `root` with openat2(2).
 fn open_beneath(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    // EAGAIN: something was renamed while the kernel looked, so that it cannot be sure. Rare, and
-    // worth another try.
+    // EAGAIN: a rename at the same time, so that the kernel cannot guarantee the result. It is rare
+    // and worth another try.
     let mut tries = 0;
     loop {
         match openat2(root, path, flags, Mode::empty(), resolve) {
@@ -77,6 +85,7 @@ fn open_beneath(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, E
     }
 }
 
+/// Opens `path` beneath `root` by walking its components.
 fn walk_beneath(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     let mut todo: VecDeque<Vec<u8>> = components(path).collect();
     let mut walked: Vec<OwnedFd> = Vec::new();
@@ -98,15 +107,17 @@ fn walk_beneath(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, E
                 return Err(Errno::LOOP);
             }
             let target = readlinkat(here, &name[..], Vec::new())?.into_bytes();
+            // An absolute link leads out of the root, as with `RESOLVE_BENEATH`.
             if target.first() == Some(&b'/') {
                 return Err(Errno::XDEV);
             }
+            // Keep the meaning of a trailing slash: the target must be a directory.
             if todo.is_empty() && wants_directory(&target) {
                 todo.push_front(b".".to_vec());
             }
             components(&target).rev().for_each(|component| todo.push_front(component));
         } else if todo.is_empty() && kind != FileType::Directory {
-            // NOFOLLOW: a link that has taken its place meanwhile is not followed.
+            // NOFOLLOW: do not follow a link that has replaced the file since the check.
             return openat(here, &name[..], flags | OFlags::NOFOLLOW, Mode::empty());
         } else {
             let step = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -117,12 +128,12 @@ fn walk_beneath(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, E
     openat(walked.last().unwrap_or(root), ".", flags, Mode::empty())
 }
 
-/// Returns whether `path` must lead to a directory: it ends in a slash, or in a dot behind one.
+/// Returns whether `path` must lead to a directory: it ends in `/` or `/.`.
 fn wants_directory(path: &[u8]) -> bool {
     path.ends_with(b"/") || path.ends_with(b"/.")
 }
 
-/// Returns the names of a path.
+/// Returns the names of a path, without empty ones and `.`.
 fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> + '_ {
     path.split(|b| *b == b'/').filter(|name| !matches!(*name, b"" | b".")).map(<[u8]>::to_vec)
 }
@@ -135,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// Links of the site: target and name.
+    /// The links of the site: target and name.
     const LINKS: [(&str, &str); 19] = [
         ("file", "to-file"),
         ("a/b", "to-dir"),
@@ -158,7 +169,7 @@ mod tests {
         ("to-file/", "link-as-dir"),
     ];
 
-    /// Paths that the walk and the kernel must resolve alike.
+    /// The paths that the walk and the kernel must resolve with the same result.
     const PATHS: [&str; 37] = [
         "file",
         "to-file",

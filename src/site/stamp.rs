@@ -1,27 +1,34 @@
-//! The times of files: what they can tell, and when.
+//! File times: when a time proves that a file is unchanged, and when it does not.
 
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::Stat;
 
-/// Clocks of file systems tick, and two changes between two ticks show one time. Most clocks tick
-/// every few milliseconds.
+/// The time in which two changes may get the same timestamp, on most file systems. Their clocks
+/// tick every few milliseconds.
 const FINE_CLOCK: Duration = Duration::from_millis(100);
-/// Clocks that show whole seconds tick every two seconds at worst (FAT).
+/// The time in which two changes may get the same timestamp, if timestamps are whole seconds. FAT
+/// is the worst case, with two seconds.
 pub const COARSE_CLOCK: Duration = Duration::from_millis(2100);
 
-/// The parts of a file's status that change with the file (inode(7)). Nobody can set the change
-/// time, so it shows a change even where the modification time was put back.
+/// The fields of a file's status that change with the file (inode(7)). No program can set the
+/// change time, so it shows a change even if the modification time was set back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileStamp {
+    /// The device.
     pub device: u64,
+    /// The inode number.
     pub inode: u64,
+    /// The length in bytes.
     pub len: i64,
+    /// The modification time, in seconds and nanoseconds.
     pub modified: (i64, i64),
+    /// The status change time, in seconds and nanoseconds.
     pub changed: (i64, i64),
 }
 
 impl FileStamp {
+    /// Returns the stamp of a file with this status.
     pub fn of(stat: &Stat) -> FileStamp {
         FileStamp {
             device: stat.st_dev,
@@ -33,17 +40,17 @@ impl FileStamp {
     }
 }
 
-/// Returns the modification time of `seconds` since the epoch, if it can be believed. Several
-/// packers write 0 and 1 for an unknown time, and an earlier one cannot be shown. A time after
-/// `now` counts as `now`. Whole seconds.
+/// Returns the modification time `seconds` after the epoch if it is plausible, in whole seconds. A
+/// time after `now` counts as `now`. Several packaging tools write 0 or 1 for an unknown time, so
+/// these and earlier times return `None`.
 pub fn plausible_mtime(seconds: i64, now: SystemTime) -> Option<SystemTime> {
     let seconds = u64::try_from(seconds).ok().filter(|s| *s > 1)?;
     let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
     Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(now)))
 }
 
-/// Returns whether the variant is older than its original. Compressors often copy the time
-/// truncated to seconds, so a time without a fraction is compared at that precision.
+/// Returns whether the modification time `variant` is older than `original`. Compressors often copy
+/// a time truncated to seconds, so a time without a fraction is compared at this precision.
 pub fn is_older(variant: (i64, i64), original: (i64, i64)) -> bool {
     match variant {
         (seconds, 0) => seconds < original.0,
@@ -51,9 +58,9 @@ pub fn is_older(variant: (i64, i64), original: (i64, i64)) -> bool {
     }
 }
 
-/// Returns whether a file that was changed at `time` cannot be changed again under the same time.
+/// Returns whether `time` is old enough that another change of the file would get a later time.
 pub fn has_settled(time: (i64, i64), now: SystemTime) -> bool {
-    // A time without a fraction comes from a coarse clock.
+    // A time without a fraction probably comes from a coarse clock.
     is_past(time, if time.1 == 0 { COARSE_CLOCK } else { FINE_CLOCK }, now)
 }
 

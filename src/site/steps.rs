@@ -2,7 +2,7 @@
 
 use crate::trace::{Effect, Step, StepDoc, TraceLevel};
 
-/// The descriptions of the steps.
+/// The description of this step, for `--trace` and the documentation.
 pub const STEP_DOCS: &[&StepDoc] = &[&CHANGED];
 
 const CHANGED: StepDoc = StepDoc {
@@ -14,7 +14,7 @@ const CHANGED: StepDoc = StepDoc {
     level: TraceLevel::Io,
 };
 
-/// Makes the step of removing files from the cache that have changed.
+/// Returns the step that reports the removal of changed files from the cache.
 pub fn changed() -> Step {
     Step::service(&CHANGED, Vec::new(), Effect::None)
 }

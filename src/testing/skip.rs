@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-/// Reports that a test cannot show anything on this machine, and why. It is written past the test
-/// runner's capture, and to the file that `ONELOOP_SKIPPED` names: the gate fails if it is not
-/// empty.
+/// Reports that the current test cannot run on this machine, and why. Writes to standard error,
+/// past the test runner's capture, and appends to the file that `ONELOOP_SKIPPED` names. The gate
+/// fails if that file is not empty.
 pub fn skip(why: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     let line = format!("SKIPPED {test}: {why}\n");

@@ -1,4 +1,4 @@
-//! The fields of a step: a name and a value, the same for every output.
+//! The fields of a step: names and values, from which every output is generated.
 
 use std::{borrow::Cow, fmt, net::SocketAddr, time::Duration};
 
@@ -9,13 +9,12 @@ use super::{
     source_id::{EventFlags, SourceId},
 };
 
-/// The text shows at most this many bytes of what a peer asked for.
+/// The maximum number of bytes of a peer's text in the text trace.
 const MAX_PEER_BYTES: usize = 128;
-/// A list names at most this many sources.
+/// The maximum number of sources named in a list.
 const MAX_NAMED_SOURCES: usize = 16;
 
-/// One field of a step. A name that ends in `_us` belongs to a time, which JSON has in
-/// microseconds.
+/// One field of a step. A name that ends in `_us` marks a time, which JSON shows in microseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
     /// The name: the placeholder in the [form](super::StepDoc::form), and the key in JSON.
@@ -25,33 +24,33 @@ pub struct Field {
 }
 
 impl Field {
-    /// Makes a field.
+    /// Creates a field.
     pub fn new(name: &'static str, value: impl Into<Value>) -> Field {
         Field { name, value: value.into() }
     }
 }
 
-/// The value of a [`Field`]. `Display` writes it for the text trace, `Serialize` for JSON.
+/// The value of a [`Field`]. `Display` formats it for the text trace, `Serialize` for JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// A count, a length in bytes, or a number of the system's, such as a descriptor.
+    /// A number: a count, a length in bytes, or a system number such as a descriptor.
     Number(i128),
-    /// Text of our own.
+    /// Text from this program.
     Text(Cow<'static, str>),
-    /// Bytes that a peer chose. They are escaped, and the text trace shows the beginning only.
+    /// Bytes from a peer. They are shown escaped, and shortened in the text trace.
     PeerBytes(Vec<u8>),
-    /// A span of time.
+    /// A duration.
     Time(Duration),
     /// The address of a socket.
     Address(SocketAddr),
     /// Sources that are ready or have work left over.
     Sources(SourceList),
-    /// There is no value. The text trace shows this word instead, JSON has `null`.
+    /// No value. The text trace shows this word instead, and JSON `null`.
     Absent(&'static str),
 }
 
 impl Value {
-    /// Returns the value, or [`Value::Absent`] with `word` if there is none.
+    /// Converts `value`, or returns [`Value::Absent`] with `word` if there is none.
     pub fn or(value: Option<impl Into<Value>>, word: &'static str) -> Value {
         value.map_or(Value::Absent(word), Into::into)
     }
@@ -145,7 +144,8 @@ pub struct SourceList {
 }
 
 impl SourceList {
-    /// Names the sources of a wake-up: `c3[R]` as the kernel reported it, `+c5` for work left over.
+    /// Lists the sources of a wake-up: `c3[R]` for one that the kernel reported, `+c5` for work
+    /// left over.
     pub fn new(ready: &[(SourceId, EventFlags)], carried: &[SourceId]) -> SourceList {
         let ready_names = ready.iter().map(|(source, flags)| format!("{source}[{flags}]"));
         let carried_names = carried.iter().map(|source| format!("+{source}"));
@@ -155,7 +155,7 @@ impl SourceList {
     }
 }
 
-/// Writes `c3[R] +c5 and 84 more`.
+/// Formats the list as `c3[R] +c5 and 84 more`.
 impl fmt::Display for SourceList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.named.join(" "))?;

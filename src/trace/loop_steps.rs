@@ -1,7 +1,7 @@
-//! The descriptions of the loop's steps: what each is called, which fields it has, what it means.
+//! The descriptions of the loop's steps: name, fields and meaning of each.
 //!
-//! A service describes its own steps beside its code. A step that is not described here is not
-//! shown.
+//! A service describes its own steps next to its code. A step of the loop without a description
+//! here is not shown.
 
 use super::{
     field::{Field, SourceList, Value},
@@ -15,7 +15,7 @@ macro_rules! step_docs {
         $(const $name: StepDoc = StepDoc {
             verb: $verb, form: $form, gloss: $gloss, meaning: $meaning, level: TraceLevel::$level,
         };)*
-        /// The descriptions, in the order in which a connection meets them.
+        /// The descriptions of the loop's steps, in the order in which a connection takes them.
         pub const LOOP_STEPS: &[&StepDoc] = &[$(&$name),*];
     };
 }
@@ -105,13 +105,13 @@ step_docs! {
          send-timeout reset broken-pipe bad-request limit shutdown file-changed."
 }
 
-/// Makes a list of fields: `fields! { got: bytes.len() }`.
+/// Creates a list of fields: `fields! { got: bytes.len() }`.
 macro_rules! fields {
     ($($name:ident: $value:expr),* $(,)?) => { vec![$(Field::new(stringify!($name), $value)),*] };
 }
 
 impl Step {
-    /// Returns the description of the step, which `source` took. `None`: the step is not shown.
+    /// Returns the description of the step, which `source` took; `None` if the step is not shown.
     pub fn doc(&self, source: SourceId) -> Option<&'static StepDoc> {
         Some(match self {
             Step::Bound { .. } => &BIND,
@@ -146,8 +146,8 @@ impl Step {
         })
     }
 
-    /// Returns the fields that the form of the description names. What follows from earlier steps,
-    /// an observer adds: how long the poll slept, how long a source lived.
+    /// Returns the fields that the description's form names. An observer adds fields that depend on
+    /// earlier steps, such as how long the poll slept.
     pub fn fields(&self) -> Vec<Field> {
         match self {
             Step::Bound { address, fd } => fields! { address: *address, fd: *fd },
@@ -199,10 +199,10 @@ impl Step {
     }
 }
 
-/// What a call returned that would block.
+/// The shown result of a call that would block.
 const WOULD_BLOCK: &str = "WouldBlock";
 
-/// Returns the first line of a message, or a word for a message without lines.
+/// Returns the first line of a message, or `message` if it has no lines.
 fn message(start: &[u8]) -> Value {
     if start.is_empty() { "message".into() } else { Value::PeerBytes(start.to_vec()) }
 }
@@ -217,11 +217,10 @@ mod tests {
         trace::{EventFlags, SendCall},
     };
 
-    /// Fields of a form that no step has: an observer adds them.
+    /// The fields that no step has, because an observer adds them.
     const ADDED_BY_OBSERVERS: [&str; 3] = ["slept_us", "trace_us", "life_us"];
 
-    /// A step of each kind that is described here. What a peer chose has a secret or an escape in
-    /// it.
+    /// Returns a step of each kind. The bytes from peers contain secrets and control characters.
     fn samples() -> Vec<(SourceId, Step)> {
         let (c1, u1) = (SourceId::Connection(1), SourceId::Udp(1));
         let address = "[::1]:80".parse().expect("an address");

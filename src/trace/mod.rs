@@ -1,14 +1,15 @@
 //! Tracing: the steps that the loop takes, and the observers that show them.
 //!
-//! A [`Step`] is described once: [`Step::doc`] names and explains it, [`Step::fields`] has its
-//! values. The text trace, the recording, the stepper, the lessons and `docs/TRACE.md` are all made
-//! from that. A service adds [its own steps](ServiceStep) beside its own code.
+//! Each [`Step`] is described once: [`Step::doc`] names and explains it, and [`Step::fields`]
+//! returns its values. The text trace, the recording, the stepper, the lessons and `docs/TRACE.md`
+//! are all generated from this description. A service describes [its own steps](ServiceStep) next
+//! to its code.
 //!
-//! Two layers share this folder. The steps and the [`Observer`] trait stand below the protocol
-//! boundary and know nothing above them. The observers know the steps, and neither the loop nor any
-//! service.
+//! Two layers share this folder. The steps and the [`Observer`] trait are below the protocol
+//! boundary and know nothing above it. The observers know the steps, but neither the loop nor any
+//! service. Nothing here must ever change what the loop does.
 
-// Below the protocol boundary:
+// Steps, below the protocol boundary.
 mod field;
 mod loop_steps;
 mod observer;
@@ -17,7 +18,7 @@ mod source_id;
 mod step;
 mod step_doc;
 
-// Observers:
+// Observers.
 mod chrome;
 pub mod glossary;
 pub(crate) mod model;

@@ -1,4 +1,7 @@
-//! What an observer knows of the loop and of each source, from the steps that it has seen.
+//! The state of the loop and of each source, reconstructed from the steps that an observer has
+//! seen.
+//!
+//! It knows only steps, and must never ask the loop.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,10 +18,10 @@ use super::{
 };
 use crate::close_reason::CloseReason;
 
-/// A loop that slept for so long did not spin.
+/// The shortest sleep that rules out a spin.
 const SLEEP: Duration = Duration::from_millis(1);
 
-/// The state of the loop. Times are since the trace began.
+/// The reconstructed state of the loop. Times count from the beginning of the trace.
 #[derive(Debug, Default)]
 pub struct Model {
     /// The number of the turn.
@@ -31,30 +34,30 @@ pub struct Model {
     pub ready: Vec<(SourceId, EventFlags)>,
     /// The sources that had work left over at the last wake-up.
     pub carried: Vec<SourceId>,
-    /// The sources that were seen and are not [forgotten](Model::forget).
+    /// The known sources, until they are [forgotten](Model::forget).
     pub sources: BTreeMap<SourceId, SourceState>,
-    /// Keep the bytes that are received until they are parsed.
+    /// Whether to keep received bytes until they are parsed.
     keeps_bytes: bool,
-    /// The sources that moved something since the last wake-up.
+    /// The sources that made progress since the last wake-up.
     moved: BTreeSet<SourceId>,
-    /// Wake-ups in a row that reported nothing.
+    /// The number of successive wake-ups without any event.
     empty_wakes: u64,
-    /// The source that spins, and for how many wake-ups in a row.
+    /// The source that spins, and the number of successive idle wake-ups.
     pub spin: Option<(SourceId, u64)>,
 }
 
 /// The state of one source.
 #[derive(Debug, Default)]
 pub struct SourceState {
-    /// What it does.
+    /// What the source is doing.
     pub activity: Activity,
-    /// The address of the peer, or the local address of a socket that is bound.
+    /// The address of the peer, or of a listener or UDP socket itself.
     pub address: Option<SocketAddr>,
     /// The descriptor.
     pub fd: Option<RawFd>,
-    /// When it was accepted. `None`: before the trace began.
+    /// When the connection was accepted; `None` if that was before the trace began.
     pub since: Option<Duration>,
-    /// The bytes that were received and not parsed.
+    /// The received bytes that are not parsed.
     pub input: Unparsed,
     /// The head of the last response.
     pub head: Vec<u8>,
@@ -62,24 +65,24 @@ pub struct SourceState {
     pub sent: u64,
     /// How many bytes were put into the outbox since the connection began.
     pub of: u64,
-    /// It waits for writability too.
+    /// Whether it is polled for writability.
     pub is_armed: bool,
-    /// The next deadline, and the reason to close with when it passes.
+    /// The close reason of the next deadline, and its time.
     pub deadline: Option<(CloseReason, Duration)>,
-    /// How many turns it has had.
+    /// The number of turns it has had.
     pub turns: u64,
-    /// Wake-ups in a row for this source in which it moved nothing.
+    /// The number of successive wake-ups in which this source made no progress.
     idle_wakes: u64,
 }
 
-/// The bytes that a source has received and its protocol has not parsed.
+/// The bytes that a source has received and its protocol has not yet parsed.
 #[derive(Debug)]
 pub struct Unparsed {
     /// How many bytes there are.
     pub len: usize,
-    /// The bytes, if they are kept and are known from the beginning of their message.
+    /// The bytes, if they are kept and known from the beginning of a message.
     bytes: Option<Vec<u8>>,
-    /// The protocol parses no more.
+    /// Whether the protocol parses no more input.
     is_ended: bool,
 }
 
@@ -93,7 +96,7 @@ impl Unparsed {
     const ENDED: Unparsed = Unparsed { len: 0, bytes: None, is_ended: true };
     const UNKNOWN: Unparsed = Unparsed { len: 0, bytes: None, is_ended: false };
 
-    /// Appends `bytes` behind the `kept` ones that were there.
+    /// Appends `bytes` to the `kept` earlier ones.
     fn append(&mut self, bytes: &[u8], kept: usize, keeps_bytes: bool) {
         if self.is_ended || !keeps_bytes || kept != self.len {
             self.bytes = None;
@@ -103,39 +106,39 @@ impl Unparsed {
         self.len = kept + bytes.len();
     }
 
-    /// Removes a message of `len` bytes that was parsed, with `left` bytes behind it.
+    /// Removes a parsed message of `len` bytes, after which `left` bytes remain.
     fn remove(&mut self, len: usize, left: usize) {
         self.len = left;
         match &mut self.bytes {
-            // The next byte begins a message.
+            // The next byte begins a message, so later bytes are known again.
             _ if left == 0 && !self.is_ended => *self = Unparsed::default(),
             Some(bytes) => drop(bytes.drain(..len.min(bytes.len()))),
             None => {}
         }
     }
 
-    /// Returns the bytes without secrets. `None`: the bytes before them are not known, so nothing
-    /// can be shown.
+    /// Returns the bytes with secrets redacted; `None` if the beginning of the message is not
+    /// known.
     pub fn visible(&self) -> Option<Vec<u8>> {
         self.bytes.as_deref().map(redacted)
     }
 }
 
-/// What a source does.
+/// What a source is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Activity {
-    /// It waits for a request.
+    /// Waiting for a request.
     #[default]
     Idle,
-    /// A part of a request has arrived.
+    /// Receiving a request, of which a part has arrived.
     Head,
-    /// It sends a response.
+    /// Sending a response.
     Send,
-    /// It has a response to send, and its send buffer is full.
+    /// Waiting to send a response, because the send buffer is full.
     Blocked,
-    /// It has sent everything, and waits for the peer to close.
+    /// Waiting for the peer to close, after everything is sent.
     Linger,
-    /// It is a socket that is bound.
+    /// Listening on a bound socket.
     Bound,
 }
 
@@ -154,7 +157,7 @@ impl Activity {
 }
 
 impl Model {
-    /// Makes a model that keeps the bytes that are received until they are parsed, to show them.
+    /// Creates a model that keeps received bytes until they are parsed, to show them.
     pub fn with_bytes() -> Model {
         Model { keeps_bytes: true, ..Model::default() }
     }
@@ -164,7 +167,7 @@ impl Model {
         self.sources.keys().filter(|source| matches!(source, SourceId::Connection(_))).count()
     }
 
-    /// Returns the nearest deadline, with its source and the reason to close with.
+    /// Returns the source, close reason and time of the nearest deadline.
     pub fn next_deadline(&self) -> Option<(SourceId, CloseReason, Duration)> {
         let deadlines = self
             .sources
@@ -173,8 +176,8 @@ impl Model {
         deadlines.min_by_key(|(_, _, at)| *at)
     }
 
-    /// Updates the model by a step that was taken at `at`. A source that is closed stays known
-    /// until [`Model::forget`].
+    /// Updates the model with a step that was taken at `at`. A closed source stays known until
+    /// [`Model::forget`].
     pub fn apply(&mut self, source: SourceId, step: &Step, at: Duration) {
         if step.is_progress() {
             self.moved.insert(source);
@@ -203,15 +206,16 @@ impl Model {
             }
             _ if matches!(source, SourceId::Loop | SourceId::Signals | SourceId::Named(_)) => {}
             _ => {
+                // A source from before the trace began: its unparsed input was never seen.
                 let unknown = || SourceState { input: Unparsed::UNKNOWN, ..SourceState::default() };
                 self.sources.entry(source).or_insert_with(unknown).apply(step, at, self.keeps_bytes);
             }
         }
     }
 
-    /// Returns the fields of `step`, which was applied already, with those that follow from earlier
-    /// steps: how long the poll slept, how long the source lived, and whether a late peer only had
-    /// to close.
+    /// Returns the fields of `step`, which must already be applied, and adds fields that depend on
+    /// earlier steps: how long the poll slept, how long a source lived, and whether a deadline
+    /// passed while lingering.
     pub fn fields(&self, source: SourceId, step: &Step, at: Duration) -> Vec<Field> {
         let mut fields = step.fields();
         let state = self.sources.get(&source);
@@ -232,21 +236,23 @@ impl Model {
         fields
     }
 
-    /// Sets the beginning of the poll: what an observer did since [`Step::Waiting`] is not sleep.
+    /// Sets the beginning of the poll, so that the work of an observer since [`Step::Waiting`] does
+    /// not count as sleep.
     pub fn wait_from(&mut self, at: Duration) {
         self.waiting_since = at;
     }
 
-    /// Removes a source that was closed.
+    /// Removes a closed source.
     pub fn forget(&mut self, source: SourceId) {
         self.sources.remove(&source);
     }
 
-    /// Counts the wake-ups in which a source moved nothing. A single one is not a spin, because an
-    /// event is a hint. Nor is one that the loop slept before. A source that is blocked does not
-    /// read what its peer sends, so an event for that does not count.
+    /// Counts the successive idle wake-ups of each source, and sets [`Model::spin`] from the second
+    /// one on.
     fn count_idle_wakes(&mut self) {
         self.spin = None;
+        // A single idle wake-up is not a spin, because an event is a hint. Neither is one after a
+        // sleep: a spinning loop does not sleep.
         let has_slept = self.slept >= SLEEP;
         let is_empty = self.ready.is_empty() && self.carried.is_empty();
         self.empty_wakes =
@@ -254,13 +260,14 @@ impl Model {
         if self.empty_wakes > 1 {
             self.spin = Some((SourceId::Loop, self.empty_wakes));
         }
-        // Work that is left over may wait for other such work, as a listing waits for its share of
-        // the turn.
+        // Carried-over work may wait for other carried-over work: a listing waits for its share of
+        // the turn's work budget. So it is idle only if no carried-over source made progress.
         let has_worked = self.carried.iter().any(|source| self.moved.contains(source));
         let carried = self.carried.iter().filter(|_| !has_worked).map(|source| (*source, true));
         let ready = self.ready.iter().map(|(source, flags)| (*source, flags.writable));
         for (source, may_write) in ready.chain(carried) {
             let Some(state) = self.sources.get_mut(&source) else { continue };
+            // A blocked source does not read, so an event for input from its peer does not count.
             let is_blocked = state.is_armed && !may_write;
             let is_idle = !has_slept && !is_blocked && !self.moved.contains(&source);
             state.idle_wakes = if is_idle { state.idle_wakes + 1 } else { 0 };
@@ -290,8 +297,8 @@ impl SourceState {
             }
             Step::Understood { len, left, .. } => self.input.remove(*len, *left),
             Step::Refused { .. } => self.input = Unparsed::ENDED,
-            // The rest of a message that is late is never parsed. A peer that accepts no data may
-            // have sent its next message.
+            // The rest of a late message is never parsed. But after a send timeout the input may be
+            // the next message.
             Step::Deadline { reason, .. } if *reason != CloseReason::SendTimeout => {
                 self.input.is_ended = true;
             }

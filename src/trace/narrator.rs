@@ -1,4 +1,4 @@
-//! The narrator writes a text trace: one line a step.
+//! The narrator, an observer that writes a text trace with one line per step.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use super::{
 };
 use crate::{clock::Stopwatch, lossy_writer::LossyWriter};
 
-/// Writes each step on a line. Lines are gathered and written once a turn.
+/// An observer that writes each step as a line. It buffers the lines and writes them once per turn.
 pub struct Narrator {
     level: TraceLevel,
-    /// The sources to show; empty: all.
+    /// The sources to show. If empty, all are shown.
     only: Vec<SourceId>,
     stopwatch: Stopwatch,
     model: Model,
     lines: String,
     writer: LossyWriter,
-    /// How many lost lines were reported.
+    /// How many dropped lines were reported.
     reported_lost: u64,
-    /// The time that tracing this turn took.
+    /// How long tracing has taken in this turn.
     cost: Duration,
 }
 
 impl Narrator {
-    /// Makes a narrator that writes the steps of the sources in `only`, or of all if `only` is
-    /// empty, to `writer`.
+    /// Creates a narrator that writes to `writer`. It shows the sources in `only`, or all if `only`
+    /// is empty.
     pub fn new(level: TraceLevel, only: Vec<SourceId>, writer: LossyWriter) -> Narrator {
         Narrator {
             level,
@@ -42,7 +42,7 @@ impl Narrator {
         if level == TraceLevel::Bytes { Model::with_bytes() } else { Model::default() }
     }
 
-    /// Writes the lines that were gathered, behind a line that reports lost ones.
+    /// Writes the buffered lines. If earlier lines were dropped, reports that first.
     fn write_out(&mut self) {
         let lost = self.writer.dropped() - self.reported_lost;
         if lost > 0 {
@@ -54,7 +54,7 @@ impl Narrator {
         self.lines.clear();
     }
 
-    /// Returns whether the step concerns a source that is shown.
+    /// Returns whether a shown source takes part in the step.
     fn is_selected(&self, source: SourceId, step: &Step) -> bool {
         let is_shown = |source: &SourceId| self.only.is_empty() || self.only.contains(source);
         is_shown(&source)
@@ -72,7 +72,7 @@ impl Narrator {
     }
 }
 
-/// Returns `line` behind its time in seconds.
+/// Returns `line` with its time in seconds before it.
 fn stamped(line: &TraceLine, at: Duration) -> String {
     format!("{:>9.6} {line}\n", at.as_secs_f64())
 }
@@ -97,6 +97,7 @@ impl Observer for Narrator {
             Step::Closed { .. } => self.model.forget(source),
             Step::Waiting { .. } => {
                 self.write_out();
+                // The poll begins after the write. Otherwise a slow write would count as sleep.
                 self.model.wait_from(self.stopwatch.elapsed());
             }
             _ => {}
@@ -104,14 +105,14 @@ impl Observer for Narrator {
         self.cost += self.stopwatch.elapsed().saturating_sub(at);
     }
 
-    /// Forgets the sources: what happens to them meanwhile is not seen.
+    /// Writes the buffered lines and forgets all sources, because it does not see their next steps.
     fn detach(&mut self) {
         self.write_out();
         self.model = Narrator::model(self.level);
     }
 }
 
-/// Writes the lines of a turn that does not end.
+/// Writes the lines of the last, unfinished turn.
 impl Drop for Narrator {
     fn drop(&mut self) {
         self.write_out();

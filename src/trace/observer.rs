@@ -1,23 +1,23 @@
-//! Observers see the steps of the loop.
+//! The [`Observer`] trait and the set of observers of one loop.
 //!
-//! An observer never changes what the loop does. With none attached a step costs one branch,
-//! because the step is made only for observers.
+//! An observer must never change what the loop does. Without observers a step costs one branch,
+//! because the step is created only for observers.
 
 use std::time::Duration;
 
 use super::{source_id::SourceId, step::Step};
 
-/// Sees the steps of the loop.
+/// An observer of the loop's steps.
 pub trait Observer {
-    /// Sees one step of `source`. Steps come in the order in which they are taken.
+    /// Handles one step of `source`. The loop passes steps in the order in which it takes them.
     fn see(&mut self, source: SourceId, step: &Step);
 
-    /// Called when the observer is detached: it sees no steps for now, and writes what it has
-    /// gathered.
+    /// Handles being detached: the observer sees no more steps for now, and should write what it
+    /// has buffered.
     fn detach(&mut self) {}
 
-    /// Returns how long the observer has stopped the loop since the last call. That time does not
-    /// count: no deadline passes meanwhile.
+    /// Returns how long the observer has paused the loop since the last call. The clock does not
+    /// count this time, so that no deadline passes during a pause.
     fn paused(&mut self) -> Duration {
         Duration::ZERO
     }
@@ -29,13 +29,14 @@ pub struct Observers {
     attached: Vec<Box<dyn Observer>>,
     /// The on-demand observer while it is detached.
     on_demand: Option<Box<dyn Observer>>,
-    /// The on-demand observer is the last of `attached`.
+    /// Whether the on-demand observer is attached. It is the last of `attached` then.
     is_on_demand_attached: bool,
 }
 
 impl Observers {
     /// Attaches `observer`.
     pub fn add(&mut self, observer: Box<dyn Observer>) {
+        // In front, so that the on-demand observer stays the last one.
         self.attached.insert(0, observer);
     }
 
@@ -62,14 +63,14 @@ impl Observers {
         }
     }
 
-    /// Returns whether no observer is attached. What a step gathers across several calls is
-    /// gathered only for observers.
+    /// Returns whether no observer is attached. Callers collect data for a step only if this is
+    /// false.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.attached.is_empty()
     }
 
-    /// Makes a step of `source` and shows it to the observers. Without observers, `step` is not
+    /// Creates a step of `source` and passes it to the observers. Without observers, `step` is not
     /// called.
     #[inline]
     pub fn trace(&mut self, source: SourceId, step: impl FnOnce() -> Step) {
@@ -78,7 +79,8 @@ impl Observers {
         }
     }
 
-    /// Out of line, so that the code that makes a step does not slow down a loop without observers.
+    /// Passes a step to the observers. This function is not inlined, so that code that creates
+    /// steps does not slow down a loop without observers.
     #[cold]
     #[inline(never)]
     fn show(&mut self, source: SourceId, step: impl FnOnce() -> Step) {
@@ -86,7 +88,7 @@ impl Observers {
         self.attached.iter_mut().for_each(|observer| observer.see(source, &step));
     }
 
-    /// Returns how long observers have stopped the loop, see [`Observer::paused`].
+    /// Returns how long all observers together have paused the loop: see [`Observer::paused`].
     pub fn paused(&mut self) -> Duration {
         self.attached.iter_mut().map(|observer| observer.paused()).sum()
     }

@@ -1,6 +1,7 @@
-//! Makes the bytes of a peer safe to show: no terminal control sequences, and no secrets.
+//! Makes bytes from a peer safe to show. A trace must never contain terminal control sequences or
+//! secrets, such as cookies.
 
-/// The fields whose values are shown. Any other field may hold a secret.
+/// The fields whose values are shown. Any other field may contain a secret.
 const HARMLESS: [&str; 26] = [
     "accept",
     "accept-encoding",
@@ -30,22 +31,22 @@ const HARMLESS: [&str; 26] = [
     "vary",
 ];
 
-/// Returns `bytes` in visible ASCII.
+/// Returns `bytes` escaped to visible ASCII.
 pub fn escaped(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }
 
-/// Returns `input` with a star for each byte that may be a secret: everything but the first line of
-/// a message and the fields with harmless names. `input` must begin where a message begins. If it
-/// is cut anywhere, the result shows no more than it does for the whole input.
+/// Returns `input` with `*` for each byte that may be secret. Shows the first line of a message,
+/// the names of fields, and the values of harmless fields. `input` must begin with a message. A
+/// truncated input never shows more than the whole input does.
 pub fn redacted(input: &[u8]) -> Vec<u8> {
     let mut output = Vec::with_capacity(input.len());
-    let mut is_behind_head = true;
+    let mut may_begin_message = true;
     for (at, line) in input.split_inclusive(|b| *b == b'\n').enumerate() {
         let end = line.len() - line.iter().rev().take_while(|b| matches!(b, b'\r' | b'\n')).count();
         let (text, line_end) = line.split_at(end);
-        let is_first = at == 0 || (is_behind_head && is_request_line(text));
-        is_behind_head = text.is_empty() || (is_behind_head && !is_first);
+        let is_first = at == 0 || (may_begin_message && is_request_line(text));
+        may_begin_message = text.is_empty() || (may_begin_message && !is_first);
         let shown = if is_first { text.len() } else { visible_len(text) };
         output.extend_from_slice(&text[..shown]);
         output.extend(text[shown..].iter().map(|b| if *b == b' ' { b' ' } else { b'*' }));
@@ -62,14 +63,14 @@ fn visible_len(line: &[u8]) -> usize {
     let is_harmless = HARMLESS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
     match (is_token, is_harmless) {
         (false, _) => 0,
-        // Some parsers take a bare CR for the end of the line.
+        // Stop at a bare CR, which some parsers take for the end of the line.
         (true, true) => colon + memchr::memchr(b'\r', value).unwrap_or(value.len()),
         (true, false) => colon + 1,
     }
 }
 
-/// Returns whether a line behind an empty one begins the next request. It may belong to a body
-/// instead.
+/// Returns whether `line`, which follows an empty line, looks like the request line of the next
+/// request and not like part of a body.
 fn is_request_line(line: &[u8]) -> bool {
     let mut words = line.split(|b| *b == b' ');
     let is_method =

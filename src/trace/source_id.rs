@@ -1,15 +1,15 @@
-//! The names of the sources in a trace, and the readiness that the kernel reports for them.
+//! The identifiers of sources in traces, and the event flags that the kernel reports for them.
 
 use std::{fmt, str::FromStr};
 
-/// The id of the source that takes a step. Numbers are never used again.
+/// The identifier of a source. Numbers are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SourceId {
     /// The loop itself.
     Loop,
-    /// Signals to the process.
+    /// The signals of the process.
     Signals,
-    /// A source that is read before anything is served, by its name: `files`, `terminal`.
+    /// A priority source, by its name: `files`, `terminal`.
     Named(&'static str),
     /// A listening socket, `L1`.
     Listener(u64),
@@ -19,7 +19,7 @@ pub enum SourceId {
     Udp(u64),
 }
 
-/// Writes the id as it stands in a trace.
+/// Formats the identifier as traces show it.
 impl fmt::Display for SourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -33,7 +33,7 @@ impl fmt::Display for SourceId {
     }
 }
 
-/// Parses an id as it stands in a trace.
+/// Parses an identifier as traces show it.
 impl FromStr for SourceId {
     type Err = String;
 
@@ -60,15 +60,15 @@ pub struct EventFlags {
     pub readable: bool,
     /// `EPOLLOUT`.
     pub writable: bool,
-    /// `EPOLLRDHUP`, or `EPOLLHUP` with `EPOLLIN`: the peer sends no more.
+    /// `EPOLLRDHUP`, or `EPOLLHUP` with `EPOLLIN`: the peer has closed its side.
     pub read_closed: bool,
-    /// `EPOLLHUP`, or an error alone: neither side sends.
+    /// `EPOLLHUP`, or only an error: neither side can send.
     pub write_closed: bool,
     /// `EPOLLERR`.
     pub error: bool,
 }
 
-/// Writes `R`, `W`, `rc`, `wc` and `e`, separated by spaces.
+/// Formats the flags as `R`, `W`, `rc`, `wc` and `e`, separated by spaces.
 impl fmt::Display for EventFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let flags = [

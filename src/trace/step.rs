@@ -1,8 +1,7 @@
-//! The steps of the loop and of the protocol boundary, and the form of the steps that a service
-//! adds.
+//! The steps of the loop and the protocol boundary, and the type of steps that services add.
 //!
-//! A step is made only while an observer is attached, so it may own copies of what it describes.
-//! How each kind of step is written and explained is in [`loop_steps`](super::loop_steps).
+//! A step is created only while an observer is attached, so it may own copies of the bytes that it
+//! reports. [`loop_steps`](super::loop_steps) describes each kind of step.
 
 use std::{fmt, net::SocketAddr, os::fd::RawFd, time::Duration};
 
@@ -13,7 +12,7 @@ use super::{
 };
 use crate::close_reason::CloseReason;
 
-/// One step. Lengths are in bytes.
+/// A step. Lengths are in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// A socket was bound and registered.
@@ -23,17 +22,17 @@ pub enum Step {
         /// The descriptor.
         fd: RawFd,
     },
-    /// The turn is over and the poll begins.
+    /// The turn is over, and the poll begins.
     Waiting {
         /// The number of the turn that is over.
         turn: u64,
-        /// How long the poll may sleep: until the nearest deadline at most. Zero while work is left
-        /// over.
+        /// How long the poll may sleep, at most until the nearest deadline. Zero while work is left
+        /// over; `None` without limit.
         timeout: Option<Duration>,
         /// How many sources have work left over.
         carried: usize,
     },
-    /// The poll returned. Nothing is done yet.
+    /// The poll returned, and no source has had its turn yet.
     Woke {
         /// The number of the turn that begins.
         turn: u64,
@@ -46,10 +45,10 @@ pub enum Step {
     TurnBegan,
     /// A signal arrived.
     Signalled {
-        /// The number of the signal, see signal(7).
+        /// The number of the signal: see signal(7).
         number: i32,
     },
-    /// A source was read that is read before anything is served: changes to files, a terminal.
+    /// A priority source was read, such as inotify or a terminal.
     Polled,
     /// `accept` returned a connection.
     Accepted {
@@ -64,9 +63,9 @@ pub enum Step {
     },
     /// `accept` would block: the backlog is empty.
     BacklogEmpty,
-    /// The listener accepts nothing until a connection closes or a delay is over.
+    /// The listener pauses until a connection closes or a delay is over.
     AcceptPaused {
-        /// The system gives no more descriptors. Otherwise the connection limit is reached.
+        /// Whether descriptors or memory ran out. Otherwise the connection limit is reached.
         out_of_fds: bool,
     },
     /// `read` returned bytes.
@@ -75,12 +74,12 @@ pub enum Step {
         offered: usize,
         /// The bytes that were read.
         bytes: Vec<u8>,
-        /// How many bytes were received before and are not parsed yet.
+        /// How many bytes were received earlier and are not parsed.
         kept: usize,
     },
-    /// `read` would block: everything that had arrived was read.
+    /// `read` would block: the socket is drained.
     Drained,
-    /// `read` returned 0: the peer sends no more.
+    /// `read` returned 0: the peer closed its side.
     EndOfInput,
     /// The protocol needs more input before it can parse a message.
     Incomplete {
@@ -95,7 +94,7 @@ pub enum Step {
         start: Vec<u8>,
         /// The length of the message.
         len: usize,
-        /// How many bytes are left behind it.
+        /// How many bytes of input follow the message.
         left: usize,
     },
     /// The protocol refused the input.
@@ -103,7 +102,7 @@ pub enum Step {
         /// What is wrong with the input.
         reason: &'static str,
     },
-    /// A call took some of the bytes offered.
+    /// A call sent some or all of the bytes offered.
     Wrote {
         /// The system call.
         by: SendCall,
@@ -123,27 +122,27 @@ pub enum Step {
         /// How many bytes were offered.
         offered: usize,
     },
-    /// The next bytes of the body are not in memory: they were requested from the disk.
+    /// The next bytes of the body are not in memory. They were requested from the disk.
     NotCached {
         /// How many bytes were sent since the connection began.
         sent: u64,
     },
-    /// The source waits for writability too (`wlist.append`).
+    /// The source is now polled for writability (`wlist.append`).
     Armed,
-    /// The source waits for readability alone again (`wlist.remove`).
+    /// The source is no longer polled for writability (`wlist.remove`).
     Disarmed,
-    /// The budget is used up: the rest of the work is for the next turn.
+    /// The rest of the source's work is queued for the next turn.
     CarriedOver,
     /// The deadline of a connection was set or removed.
     DeadlineSet {
-        /// The reason to close the connection with when the deadline passes.
+        /// The close reason if the deadline passes.
         reason: CloseReason,
-        /// The time until the deadline. `None`: there is none.
+        /// The time until the deadline; `None` if it was removed.
         within: Option<Duration>,
     },
     /// The deadline of a connection passed.
     Deadline {
-        /// The reason to close the connection with.
+        /// The close reason.
         reason: CloseReason,
         /// How long ago it passed.
         late: Duration,
@@ -166,7 +165,7 @@ pub enum Step {
         /// The address of the receiver.
         to: SocketAddr,
     },
-    /// Our side of the connection was shut down, and the peer is expected to close.
+    /// Our side of the connection was shut down. The connection waits for the peer to close.
     ShutDown,
     /// The source was closed.
     Closed {
@@ -179,24 +178,24 @@ pub enum Step {
     Service(ServiceStep),
 }
 
-/// A step that a service adds beside its own code. Observers know no service: they show the fields
-/// as the description says, and act on the effect.
+/// A step that a service describes and reports. Observers know no service: they format the fields
+/// by the description, and act on the effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceStep {
     /// The description.
     pub doc: &'static StepDoc,
     /// A value for each placeholder of the description's [form](StepDoc::form).
     pub fields: Vec<Field>,
-    /// What the step means to an observer.
+    /// The effect on an observer.
     pub effect: Effect,
 }
 
-/// What the step of a service means to an observer that does not know the service.
+/// The effect of a service's step, for observers that do not know the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing more than that the step was taken.
+    /// No effect.
     None,
-    /// Work was done, so the wake-up was not in vain.
+    /// Work was done, so the wake-up counts as progress.
     Progress,
     /// The response to a request was decided.
     Response {
@@ -206,13 +205,13 @@ pub enum Effect {
 }
 
 impl Step {
-    /// Makes a step of a service. The fields must be those that the form of `doc` names.
+    /// Creates a step of a service. `fields` must be the fields that the form of `doc` names.
     pub fn service(doc: &'static StepDoc, fields: Vec<Field>, effect: Effect) -> Step {
         debug_assert!(doc.has_fields(fields.iter().map(|field| field.name)), "{doc:?}: {fields:?}");
         Step::Service(ServiceStep { doc, fields, effect })
     }
 
-    /// Returns the head of the response that the step decided on, if it did.
+    /// Returns the response head, if the step decided on a response.
     pub fn response_head(&self) -> Option<&[u8]> {
         match self {
             Step::Service(ServiceStep { effect: Effect::Response { head }, .. }) => Some(head),
@@ -220,8 +219,8 @@ impl Step {
         }
     }
 
-    /// Returns whether the step moves anything: a byte, a connection, a deadline. To parse, to
-    /// decide on a response and to arm does not.
+    /// Returns whether the step is progress: it moves a byte, a connection or a deadline. Parsing,
+    /// planning and arming do not count.
     pub fn is_progress(&self) -> bool {
         match self {
             Step::Wrote { got, .. } => *got > 0,
@@ -247,11 +246,11 @@ impl Step {
 pub enum SendCall {
     /// write(2): bytes from one buffer.
     Write,
-    /// writev(2): a head, and a body from where it lies in memory.
+    /// writev(2): a head, and a body from where it is in memory.
     Writev,
-    /// send(2) with `MSG_MORE`: a head, to leave together with the body behind it.
+    /// send(2) with `MSG_MORE`: a head, which leaves together with the file that follows.
     Send,
-    /// sendfile(2): a body from the page cache.
+    /// sendfile(2): a file from the page cache.
     Sendfile,
 }
 

@@ -1,33 +1,34 @@
-//! How a kind of step is named, written and explained. Each output is made from this one
-//! description.
+//! The description of a kind of step: its name, format and meaning. Every output is generated from
+//! it.
 
 use std::fmt::Write as _;
 
 use super::field::Field;
 
-/// How much is traced.
+/// The level of detail of a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TraceLevel {
-    /// The wake-ups of the loop, and the connections that come and go.
+    /// Wake-ups of the loop, and connections that open and close.
     Wakes,
-    /// Every call and decision too.
+    /// In addition, every call and decision.
     Io,
-    /// The first bytes of what came and went too.
+    /// In addition, the first bytes received and sent.
     Bytes,
 }
 
 /// The description of one kind of step.
 #[derive(Debug, PartialEq, Eq)]
 pub struct StepDoc {
-    /// The verb: the second word of the line in a text trace, the name of the slice in a recording.
+    /// The verb: the word after the source in a text trace, and the name of the slice in a
+    /// recording.
     pub verb: &'static str,
-    /// A template of the words behind the verb. `{name}` stands for the field of that name; behind
-    /// a colon, `{name:TEXT}`, stands what the documentation shows for it. A word whose field is
-    /// missing is left out.
+    /// A template of the words after the verb. `{name}` stands for the value of that field. In
+    /// `{name:TEXT}`, the documentation shows `TEXT` for it. A word whose field is missing is
+    /// omitted.
     pub form: &'static str,
-    /// A short remark for people, which a text trace shows behind ` -- `; empty: none.
+    /// A short remark that a text trace shows after ` -- `, or an empty string.
     pub gloss: &'static str,
-    /// What the step means, for the documentation.
+    /// The meaning of the step, for the documentation.
     pub meaning: &'static str,
     /// The lowest level that shows the step.
     pub level: TraceLevel,
@@ -40,7 +41,7 @@ enum Piece<'a> {
 }
 
 impl StepDoc {
-    /// Returns the form with the values of `fields` in it.
+    /// Returns the form with the placeholders replaced by the values of `fields`.
     pub(super) fn fill(&self, fields: &[Field]) -> String {
         let mut text = String::new();
         for word in words(self.form) {
@@ -63,7 +64,7 @@ impl StepDoc {
         text
     }
 
-    /// Returns the form as the documentation shows it: `read OFFERED -> GOT buf=N`.
+    /// Returns verb and form as the documentation shows them, such as `read OFFERED -> GOT buf=N`.
     pub(super) fn usage(&self) -> String {
         let mut text = String::from(self.verb);
         for word in words(self.form).filter(|word| !word.is_empty()) {
@@ -79,7 +80,7 @@ impl StepDoc {
         text
     }
 
-    /// Returns whether `fields` are the fields that the form names, each once, in any order.
+    /// Returns whether `fields` are exactly the names in the form, in any order.
     pub(super) fn has_fields<'f>(&self, fields: impl Iterator<Item = &'f str>) -> bool {
         let mut expected: Vec<&str> = words(self.form)
             .flat_map(pieces)
@@ -88,10 +89,10 @@ impl StepDoc {
                 Piece::Literal(_) => None,
             })
             .collect();
-        let mut given: Vec<&str> = fields.collect();
+        let mut actual: Vec<&str> = fields.collect();
         expected.sort_unstable();
-        given.sort_unstable();
-        given == expected
+        actual.sort_unstable();
+        actual == expected
     }
 }
 

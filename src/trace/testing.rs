@@ -1,4 +1,4 @@
-//! Steps for the tests of observers.
+//! Steps and assertions for the tests of observers.
 
 use super::{
     glossary::VERBS,
@@ -9,13 +9,13 @@ use super::{
 const RESPONSE: StepDoc =
     StepDoc { verb: "plan", form: "", gloss: "", meaning: "A test decided.", level: TraceLevel::Io };
 
-/// Makes a service's step that decides on a response with this head.
+/// Returns a service's step that decides on a response with this head.
 pub fn response(head: Vec<u8>) -> Step {
     Step::service(&RESPONSE, Vec::new(), Effect::Response { head })
 }
 
-/// Asserts that there is one of `steps` for each of `docs`, in their order, and that each is shown
-/// as the text beside it.
+/// Asserts that `steps` has one step for each of `docs`, in the same order, and that each is
+/// formatted as the text next to it.
 pub fn assert_described<const N: usize>(docs: &[&StepDoc], steps: [(Step, &str); N]) {
     assert_eq!(docs.len(), N, "one step of each kind");
     for (doc, (step, text)) in docs.iter().zip(steps) {

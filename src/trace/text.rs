@@ -1,4 +1,4 @@
-//! The line of a step in a text trace.
+//! Formats steps as the lines of a text trace.
 
 use std::{fmt, time::Duration};
 
@@ -11,10 +11,10 @@ use super::{
     step_doc::{StepDoc, TraceLevel},
 };
 
-/// A line shows at most this many of the bytes that came or went.
+/// The maximum number of received or sent bytes in a line.
 const MAX_PREVIEW: usize = 64;
 
-/// The lines that observers add to those of the steps.
+/// The descriptions of lines that observers add, which are not steps.
 pub(super) const OBSERVER_LINES: &[&StepDoc] = &[&FAULT, &LOST];
 
 const FAULT: StepDoc = StepDoc {
@@ -37,7 +37,7 @@ const LOST: StepDoc = StepDoc {
     level: TraceLevel::Wakes,
 };
 
-/// One line, without the time.
+/// One line of a text trace, without the time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceLine {
     /// The number of the turn.
@@ -46,15 +46,15 @@ pub struct TraceLine {
     pub source: SourceId,
     /// The description of the step.
     pub doc: &'static StepDoc,
-    /// The fields of the step, with those that the observer adds.
+    /// The fields of the step, including fields added by the observer.
     pub fields: Vec<Field>,
-    /// The first bytes that came or went, without secrets.
+    /// The first bytes received or sent, with secrets redacted.
     preview: Option<Vec<u8>>,
 }
 
 impl TraceLine {
-    /// Makes the line of `step`, which was applied to `model` already. Returns `None` if `level`
-    /// does not show it.
+    /// Creates the line of `step`, which must already be applied to `model`. Returns `None` if
+    /// `level` does not show it.
     pub(crate) fn new(
         source: SourceId,
         step: &Step,
@@ -67,14 +67,15 @@ impl TraceLine {
         Some(TraceLine { turn: model.turn, source, doc, fields: model.fields(source, step, at), preview })
     }
 
-    /// Makes the line of a spin, at 2, 4, 8 ... wake-ups in a row.
+    /// Creates the line that reports a spin. Returns `None` unless the number of idle wake-ups is
+    /// 2, 4, 8 and so on.
     pub(crate) fn fault(model: &Model) -> Option<TraceLine> {
         let (source, wakes) = model.spin.filter(|(_, wakes)| wakes.is_power_of_two())?;
         let fields = vec![Field::new("wakes", wakes)];
         Some(TraceLine { turn: model.turn, source, doc: &FAULT, fields, preview: None })
     }
 
-    /// Makes the line about lines that were dropped.
+    /// Creates the line that reports dropped lines.
     pub(super) fn lost(turn: u64, lines: u64) -> TraceLine {
         let fields = vec![Field::new("lines", lines)];
         TraceLine { turn, source: SourceId::Loop, doc: &LOST, fields, preview: None }
@@ -86,7 +87,7 @@ impl TraceLine {
     }
 }
 
-/// Writes `#3 c3 read 65536 -> 29 buf=29 -- gloss`.
+/// Formats the line as `#3 c3 read 65536 -> 29 buf=29 -- gloss`.
 impl fmt::Display for TraceLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let TraceLine { turn, source, doc, fields, preview } = self;
@@ -105,10 +106,11 @@ impl fmt::Display for TraceLine {
     }
 }
 
-/// Returns the first bytes that a step is about, without secrets.
+/// Returns the first bytes that a step received or sent, with secrets redacted.
 fn preview(source: SourceId, step: &Step, model: &Model) -> Option<Vec<u8>> {
     let mut preview = match step {
-        // Redact the bytes together with those before them: each half of a split value is a secret.
+        // Redact the new bytes together with the earlier ones, because a secret may be split across
+        // two reads.
         Step::Read { bytes, .. } => {
             let mut waiting = model.sources.get(&source)?.input.visible()?;
             waiting.split_off(waiting.len().checked_sub(bytes.len())?)

@@ -1,35 +1,35 @@
-//! Preconditions (RFC 9110 section 13): whether the client's copy is still good, and whether the
-//! file is still the version that the request names.
+//! Preconditions (RFC 9110 section 13): whether the client's copy is current, and whether the file
+//! is still the version that the request names.
 
 use std::{borrow::Cow, time::SystemTime};
 
-/// How well a modification date tells one version from another (RFC 9110 section 8.8.2.2).
+/// How reliably a modification date identifies a version (RFC 9110 section 8.8.2.2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DateStrength {
-    /// Not at all: the file was modified within the last moments.
+    /// Not at all: the file was modified so recently that another version may get the same date.
     #[default]
     None,
-    /// It can be set by hand, so that two versions may share it.
+    /// Weakly: a program may have set it, so two versions may share it.
     Weak,
-    /// It names this version alone.
+    /// Strongly: only this version has it.
     Strong,
 }
 
-/// What tells one version of a file from another (RFC 9110 section 8.8). By default nothing does.
+/// The validators of a representation, which identify its version (RFC 9110 section 8.8). The
+/// default identifies none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Validators {
-    /// A strong entity tag, in quotes: two versions never share one.
+    /// The strong entity tag, in quotes. Two versions never share one.
     pub tag: String,
-    /// When the file was last modified, in whole seconds, if that is known. It is not later than
-    /// the `Date` of any response.
+    /// The modification time in whole seconds, if it is known. It is not later than the `Date` of
+    /// any response.
     pub modified: Option<SystemTime>,
-    /// How well `modified` tells this version from others.
+    /// How reliably `modified` identifies this version.
     pub date_strength: DateStrength,
 }
 
-/// The values of the fields that make a request conditional, and of those that ask for a range.
-/// Lines of one name are joined by a comma (section 5.3), which makes an invalid value of a field
-/// that may occur only once.
+/// The values of the conditional and range fields of a request. Several lines of a field are joined
+/// by a comma (section 5.3), which makes the value invalid if the field may occur only once.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Preconditions<'a> {
     pub if_match: Option<Cow<'a, [u8]>>,
@@ -43,23 +43,24 @@ pub struct Preconditions<'a> {
 /// The result of evaluating the preconditions of a GET or HEAD request for a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PreconditionResult {
-    /// Answer as if there were none.
+    /// The request is answered as if it had no preconditions.
     Proceed,
-    /// 304: the client's copy is still good.
+    /// 304: the client's copy is current.
     NotModified,
     /// 412: the file is not the version that the request names.
     Failed,
 }
 
 impl<'a> Preconditions<'a> {
-    /// Returns whether `name` may be one of these fields: a cheap check, made for every field.
+    /// Returns whether `name` may be one of these fields. This cheap check runs for every field
+    /// line.
     pub fn may_have(name: &str) -> bool {
         let name = name.as_bytes();
         name.eq_ignore_ascii_case(b"range")
             || name.first_chunk().is_some_and(|start: &[u8; 3]| start.eq_ignore_ascii_case(b"if-"))
     }
 
-    /// Returns where the value of the field `name` is stored, if it is one of these.
+    /// Returns the place for the value of the field `name`; `None` for other fields.
     pub fn field(&mut self, name: &str) -> Option<&mut Option<Cow<'a, [u8]>>> {
         let fields = [
             ("if-match", &mut self.if_match),
@@ -72,8 +73,9 @@ impl<'a> Preconditions<'a> {
         fields.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, field)| field)
     }
 
-    /// Evaluates the preconditions for a file that exists, in the order of section 13.2.2.
+    /// Evaluates the preconditions against an existing file, in the order of section 13.2.2.
     pub fn evaluate(&self, file: &Validators) -> PreconditionResult {
+        // If-Match replaces If-Unmodified-Since (section 13.1.4).
         if let Some(tags) = &self.if_match {
             if !any_tag(tags, |tag| is_strong_match(tag, file)) {
                 return PreconditionResult::Failed;
@@ -83,12 +85,14 @@ impl<'a> Preconditions<'a> {
         {
             return PreconditionResult::Failed;
         }
+        // If-None-Match replaces If-Modified-Since (section 13.1.3).
         if let Some(tags) = &self.if_none_match {
             if any_tag(tags, |tag| is_weak_match(tag, file)) {
                 return PreconditionResult::NotModified;
             }
         } else if let Some((date, modified)) = date(&self.if_modified_since).zip(file.modified)
             && modified <= date
+            // A date without strength may also belong to a later version.
             && file.date_strength >= DateStrength::Weak
         {
             return PreconditionResult::NotModified;
@@ -96,9 +100,9 @@ impl<'a> Preconditions<'a> {
         PreconditionResult::Proceed
     }
 
-    /// Returns whether a range may be sent (section 13.1.5): there is no `If-Range`, or it names
-    /// this very version. A date names it only if it equals the file's and is strong (section
-    /// 8.8.2.2).
+    /// Returns whether a range may be sent: there is no `If-Range`, or it names this version
+    /// (section 13.1.5). A date names it only if it equals the file's date and that date is strong
+    /// (section 8.8.2.2).
     pub fn allows_range(&self, file: &Validators) -> bool {
         let Some(value) = &self.if_range else { return true };
         let is_same_date = || date(&self.if_range).is_some_and(|date| file.modified == Some(date));
@@ -106,15 +110,15 @@ impl<'a> Preconditions<'a> {
     }
 }
 
-/// Parses any of the three forms of an HTTP-date (section 5.6.7). Anything else is ignored
-/// (sections 13.1.3 and 13.1.4).
+/// Parses an HTTP-date in any of its three forms (section 5.6.7). Returns `None` for anything else,
+/// which is ignored (sections 13.1.3 and 13.1.4).
 fn date(value: &Option<Cow<'_, [u8]>>) -> Option<SystemTime> {
     let text = std::str::from_utf8(value.as_deref()?).ok()?;
     httpdate::parse_http_date(text).ok()
 }
 
-/// Returns whether `value` is `*`, or a list with a tag for which `matches` holds. The rest of a
-/// list is ignored from its first malformed member on.
+/// Returns whether `value` is `*`, or a list with a tag that `matches` accepts. Ignores the list
+/// from its first malformed member on.
 fn any_tag(value: &[u8], matches: impl Fn(&[u8]) -> bool) -> bool {
     if value == b"*" {
         return true;
@@ -135,8 +139,8 @@ fn any_tag(value: &[u8], matches: impl Fn(&[u8]) -> bool) -> bool {
     }
 }
 
-/// Returns the length of the entity tag at the beginning of `input`: `[ "W/" ] DQUOTE *etagc
-/// DQUOTE` (section 8.8.3).
+/// Returns the length of the entity tag at the beginning of `input`; `None` if there is none. Its
+/// grammar is `[ "W/" ] DQUOTE *etagc DQUOTE` (section 8.8.3).
 fn tag_len(input: &[u8]) -> Option<usize> {
     let prefix = if input.starts_with(b"W/\"") { 3 } else { 1 };
     if input.get(prefix - 1) != Some(&b'"') {
@@ -147,19 +151,20 @@ fn tag_len(input: &[u8]) -> Option<usize> {
     is_valid.then_some(prefix + end + 1)
 }
 
-/// Compares strongly (section 8.8.3.2). A weak tag never matches, and the server's own tags are
-/// strong.
+/// Returns whether `tag` matches by strong comparison (section 8.8.3.2). A weak tag never matches,
+/// because the server's own tags are strong.
 fn is_strong_match(tag: &[u8], file: &Validators) -> bool {
     tag == file.tag.as_bytes()
 }
 
+/// Returns whether `tag` matches by weak comparison (section 8.8.3.2).
 fn is_weak_match(tag: &[u8], file: &Validators) -> bool {
     is_strong_match(tag.strip_prefix(b"W/").unwrap_or(tag), file)
 }
 
 #[cfg(test)]
 impl Validators {
-    /// The validators of an old file without a date.
+    /// Returns the validators of a file without a known date.
     pub fn of_test(tag: &str) -> Validators {
         Validators { tag: format!("\"{tag}\""), modified: None, date_strength: DateStrength::Strong }
     }

@@ -1,24 +1,24 @@
-//! Content negotiation (RFC 9110 section 12): which compressed variant of a file, and which kind of
-//! listing, the client prefers.
+//! Content negotiation (RFC 9110 section 12): which compressed variant of a file and which format
+//! of a listing the client prefers.
 
 use std::cmp::Reverse;
 
-/// A content coding (RFC 9110 section 8.4.1) in which a variant of a file may be stored beside it.
+/// A content coding (RFC 9110 section 8.4.1). A compressed variant of a file may exist next to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coding {
-    /// RFC 7932.
+    /// Brotli (RFC 7932).
     Brotli,
-    /// RFC 8878.
+    /// Zstandard (RFC 8878).
     Zstandard,
-    /// RFC 1952.
+    /// gzip (RFC 1952).
     Gzip,
 }
 
 impl Coding {
-    /// All codings. Where a client prefers several equally, the first one is sent.
+    /// All codings, best first. If the client prefers several equally, the first one is sent.
     pub const ALL: [Coding; 3] = [Coding::Brotli, Coding::Zstandard, Coding::Gzip];
 
-    /// Returns the name in `Content-Encoding`.
+    /// Returns the coding's name in `Content-Encoding`.
     pub fn name(self) -> &'static str {
         match self {
             Coding::Brotli => "br",
@@ -27,12 +27,12 @@ impl Coding {
         }
     }
 
-    /// Returns the coding of the variants whose names end in `extension`.
+    /// Returns the coding of variants with this file name extension.
     pub fn from_extension(extension: &str) -> Option<Coding> {
         Coding::ALL.into_iter().find(|coding| coding.extension() == extension)
     }
 
-    /// Returns the extension that a variant's name has behind the name of its original.
+    /// Returns the extension that a variant's name adds to the name of its original.
     pub fn extension(self) -> &'static str {
         match self {
             Coding::Brotli => ".br",
@@ -42,7 +42,7 @@ impl Coding {
     }
 }
 
-/// The request fields that decided on a response (RFC 9110 section 12.5.5).
+/// The request fields that influenced a response, for `Vary` (RFC 9110 section 12.5.5).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Vary(u8);
 
@@ -51,7 +51,7 @@ impl Vary {
     pub const ACCEPT_ENCODING: Vary = Vary(1);
     pub const ORIGIN: Vary = Vary(2);
     pub const ACCEPT: Vary = Vary(4);
-    /// The fields that tell navigation from the loading of a subresource.
+    /// The fields that distinguish navigation from loading a subresource.
     pub const NAVIGATION: Vary = Vary(4 | 8);
 
     const NAMES: [(Vary, &str); 4] = [
@@ -61,10 +61,12 @@ impl Vary {
         (Vary(8), "Sec-Fetch-Mode"),
     ];
 
+    /// Returns the union of both sets of fields.
     pub fn and(self, other: Vary) -> Vary {
         Vary(self.0 | other.0)
     }
 
+    /// Appends the `Vary` field line, unless it names no field.
     pub fn append(self, out: &mut Vec<u8>) {
         if self == Vary::ACCEPT_ENCODING {
             return out.extend_from_slice(b"Vary: Accept-Encoding\r\n"); // as for nearly every file
@@ -83,7 +85,7 @@ impl Vary {
     }
 }
 
-/// A quality value in thousandths; 0: not acceptable (section 12.4.2).
+/// A quality value in thousandths. 0 means not acceptable (section 12.4.2).
 type QValue = u16;
 const MOST: QValue = 1000;
 const LEAST: QValue = 1;
@@ -94,12 +96,12 @@ pub struct AcceptEncoding {
     /// The quality of each coding, in the order of [`Coding::ALL`].
     weights: [Option<QValue>; 3],
     identity: Option<QValue>,
-    /// The quality of codings that are not named: that of `*`.
+    /// The quality of `*`: of all codings that are not named.
     other: Option<QValue>,
 }
 
 impl AcceptEncoding {
-    /// Adds one field line. Several lines are one list (section 5.3).
+    /// Applies one field line. Several lines form one list (section 5.3).
     pub fn apply(&mut self, value: &[u8]) {
         for (coding, weight) in members(value) {
             let is = |name: &str| coding.eq_ignore_ascii_case(name.as_bytes());
@@ -114,14 +116,14 @@ impl AcceptEncoding {
         }
     }
 
-    /// Returns whether the client may accept a variant at all.
+    /// Returns whether the client may accept a compressed variant.
     pub fn want_variants(&self) -> bool {
         *self != AcceptEncoding::default()
     }
 
-    /// Returns what may be sent, best first; `None` is the file itself. The file itself is
-    /// acceptable unless it is excluded by name or by `*;q=0`, but only where nothing better
-    /// exists.
+    /// Returns the acceptable codings, best first; `None` stands for the uncompressed file. The
+    /// uncompressed file is the last choice if the client does not name it. It is excluded only by
+    /// `identity;q=0` or `*;q=0` (section 12.5.3).
     pub fn choices(&self) -> impl Iterator<Item = Option<Coding>> + use<> {
         let coded = |index: usize| self.weights[index].or(self.other).unwrap_or(0);
         let identity = match self.other {
@@ -130,12 +132,13 @@ impl AcceptEncoding {
         };
         let [br, zstd, gzip] = Coding::ALL.map(Some);
         let mut choices = [(br, coded(0)), (zstd, coded(1)), (gzip, coded(2)), (None, identity)];
+        // The sort is stable, so codings of equal weight keep their order.
         choices.sort_by_key(|(_, weight)| Reverse(*weight));
         choices.into_iter().filter(|(_, weight)| *weight > 0).map(|(choice, _)| choice)
     }
 }
 
-/// What `Accept` says about HTML and JSON, the two media types of listings (section 12.5.1).
+/// The quality of HTML and JSON, the two formats of listings, in `Accept` (section 12.5.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Accept {
     html: QValue,
@@ -143,7 +146,7 @@ pub struct Accept {
 }
 
 impl Accept {
-    /// Adds one field line.
+    /// Applies one field line.
     pub fn apply(&mut self, value: &[u8]) {
         for (media_type, weight) in members(value) {
             if media_type.eq_ignore_ascii_case(b"text/html") {
@@ -154,19 +157,19 @@ impl Accept {
         }
     }
 
-    /// Returns whether HTML is accepted by name. Browsers do that; scripts that take anything do
-    /// not.
+    /// Returns whether `Accept` names HTML. Browsers name it for navigation; other clients rarely
+    /// do.
     pub fn has_html(self) -> bool {
         self.html > 0
     }
 
-    /// Returns whether JSON is accepted by name, and preferred to HTML.
+    /// Returns whether `Accept` names JSON and prefers it to HTML.
     pub fn prefers_json(self) -> bool {
         self.json > self.html
     }
 }
 
-/// Returns the members of a list with their quality values, without the malformed ones.
+/// Returns the well-formed members of a list, with their quality values.
 fn members(value: &[u8]) -> impl Iterator<Item = (&[u8], QValue)> {
     value.split(|b| *b == b',').filter_map(|member| {
         let mut pieces = member.split(|b| *b == b';').map(<[u8]>::trim_ascii);
@@ -181,7 +184,7 @@ fn members(value: &[u8]) -> impl Iterator<Item = (&[u8], QValue)> {
     })
 }
 
-/// Parses `( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3"0" ] )`.
+/// Parses a quality value, `( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3"0" ] )` (section 12.4.2).
 fn parse_weight(text: &[u8]) -> Option<QValue> {
     let (whole, fraction) = match text {
         [whole] => (whole, &[][..]),

@@ -1,4 +1,5 @@
-//! Which representation a request gets: content codings and media types, preconditions, ranges.
+//! Decides which representation a request gets: content codings and media types, preconditions, and
+//! ranges.
 
 pub mod conditional;
 pub mod encoding;

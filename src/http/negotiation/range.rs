@@ -1,10 +1,10 @@
-//! Byte ranges (RFC 9110 section 14): which parts of a file a request asks for.
+//! Byte ranges (RFC 9110 section 14): which ranges of a file a request asks for.
 
-/// At most this many ranges are sent in one response; a request for more gets the whole file.
-/// Section 14.2 allows that, and warns of requests for many small ranges.
+/// The maximum number of ranges in one response. A request for more gets the whole file. Section
+/// 14.2 allows this, and warns of requests for many small ranges.
 const MAX_PARTS: usize = 64;
 
-/// The bytes from `first` to `last` of a file, both included.
+/// A byte range of a file, from `first` to `last` inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteRange {
     pub first: u64,
@@ -21,29 +21,29 @@ impl ByteRange {
 /// The meaning of a `Range` field for a file of a given length.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ranges {
-    /// Send the whole file: the set is not valid, or is not worth it.
+    /// Send the whole file: the field is invalid, or ranges would not save bytes.
     Ignored,
     /// Send one range.
     Single(ByteRange),
     /// Send two or more ranges, in the order of the request.
     Multiple(Vec<ByteRange>),
-    /// 416: the file has no byte of any range.
+    /// Send a 416: the file has no byte of any range.
     Unsatisfiable,
 }
 
-/// One member of the set, for a file of a given length.
+/// One range-spec of the set, for a file of a given length.
 enum RangeSpec {
     Range(ByteRange),
-    /// The file has no byte of it.
+    /// A range without any byte of the file.
     Empty,
-    /// The end of an empty file, which is the whole of it.
+    /// A suffix of an empty file, which is the whole file.
     Whole,
 }
 
 impl Ranges {
-    /// Parses the value of a `Range` field for a file of `len` bytes. The whole set is ignored if a
-    /// member is not valid, if its unit is not bytes (section 14.2), if it has more than
-    /// [`MAX_PARTS`] ranges, or if the ranges overlap so much that they are longer than the file.
+    /// Parses the value of a `Range` field for a file of `len` bytes. Ignores the field if a range
+    /// is not valid, if the unit is not `bytes` (section 14.2), if there are more than
+    /// [`MAX_PARTS`] ranges, or if the ranges together are longer than the file.
     pub fn of(value: &[u8], len: u64) -> Ranges {
         let Some((unit, set)) = split_once(value, b'=') else { return Ranges::Ignored };
         if !unit.eq_ignore_ascii_case(b"bytes") || set.trim_ascii() != set {
@@ -57,6 +57,8 @@ impl Ranges {
             match RangeSpec::of(member, len) {
                 None | Some(RangeSpec::Whole) => return Ranges::Ignored,
                 Some(RangeSpec::Empty) => {}
+                // Many overlapping ranges could make a small request very expensive (section
+                // 17.15).
                 Some(RangeSpec::Range(part)) => match left.checked_sub(part.length()) {
                     Some(rest) if parts.len() < MAX_PARTS => {
                         left = rest;
@@ -76,7 +78,7 @@ impl Ranges {
 }
 
 impl RangeSpec {
-    /// Parses `first-`, `first-last` or `-suffix`. Returns `None` if the member is not valid.
+    /// Parses `first-`, `first-last` or `-suffix`. Returns `None` if the range is not valid.
     fn of(member: &[u8], len: u64) -> Option<RangeSpec> {
         let (first, last) = split_once(member, b'-')?;
         if first.is_empty() {
@@ -86,6 +88,7 @@ impl RangeSpec {
                 suffix => RangeSpec::Range(ByteRange { first: len.saturating_sub(suffix), last: len - 1 }),
             });
         }
+        // Compare the digits, because the numbers may exceed `u64`.
         let is_backwards = !last.is_empty() && size(last) < size(first);
         let first = number(first)?;
         let last = if last.is_empty() { u64::MAX } else { number(last)? };
@@ -99,20 +102,20 @@ impl RangeSpec {
     }
 }
 
+/// Splits `bytes` at the first `at`.
 fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     let index = memchr::memchr(at, bytes)?;
     Some((&bytes[..index], &bytes[index + 1..]))
 }
 
-/// Returns a key that orders decimal numbers of any length: first the count of digits without
-/// leading zeros, then the digits.
+/// Returns a sort key for decimal numbers of any length: the number of digits without leading
+/// zeros, then the digits.
 fn size(digits: &[u8]) -> (usize, &[u8]) {
     let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
     (digits.len() - zeros, &digits[zeros..])
 }
 
-/// Parses `1*DIGIT`. A number beyond `u64` counts as its maximum: both are beyond the end of every
-/// file.
+/// Parses `1*DIGIT`. Returns `u64::MAX` for a larger number: both are beyond the end of every file.
 fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;

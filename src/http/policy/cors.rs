@@ -1,5 +1,4 @@
-//! Which pages of other origins may read responses: cross-origin resource sharing (the Fetch
-//! standard).
+//! Cross-origin resource sharing (CORS, Fetch standard): which origins' pages may read responses.
 
 use crate::http::{RequestInfo, Vary, request::authority::Authority};
 
@@ -13,10 +12,10 @@ pub enum Cors {
 }
 
 impl Cors {
-    /// Allows `origins`; `*` among them allows any.
+    /// Creates a policy that allows `origins`. `*` among them allows any origin.
     ///
     /// # Errors
-    /// The text that is not a valid origin.
+    /// Returns the first text that is not a valid origin.
     pub fn of(origins: &[String]) -> Result<Cors, &str> {
         if origins.iter().any(|origin| origin == "*") {
             return Ok(Cors::AnyOrigin);
@@ -27,12 +26,14 @@ impl Cors {
         }
     }
 
-    /// Appends the fields that the browser needs. Returns which request fields decided on them.
+    /// Appends the fields that the browser checks. Returns which request fields influenced them.
     pub fn append(&self, request: &RequestInfo<'_>, out: &mut Vec<u8>) -> Vary {
         let (allowed, vary) = match self {
             Cors::AnyOrigin => (Some(&b"*"[..]), Vary::NOTHING),
             Cors::Origins(origins) => {
                 let is_one = |asked: &&[u8]| origins.iter().any(|origin| origin.as_bytes() == *asked);
+                // `Vary` even if this origin is not allowed, because the response to another one
+                // differs.
                 (request.origin.filter(is_one), Vary::ORIGIN)
             }
         };
@@ -47,12 +48,14 @@ impl Cors {
     }
 }
 
-/// `*` does not include Authorization. A page may send any field: the server reads none of them.
+/// The additional fields for a preflight request. A page may send any field. `*` does not include
+/// `Authorization`, so name it.
 const PREFLIGHT: &[u8] = b"Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n\
     Access-Control-Allow-Headers: *, Authorization\r\nAccess-Control-Max-Age: 600\r\n";
+/// The additional field for other requests: a page may read all response fields.
 const EXPOSE: &[u8] = b"Access-Control-Expose-Headers: *\r\n";
 
-/// Returns an origin as browsers send it: in lower case, and without the default port.
+/// Returns an origin as browsers send it, in lower case and without the default port.
 fn as_sent(origin: &str) -> String {
     let origin = origin.to_ascii_lowercase();
     let default_port = match origin.split_once("://") {
@@ -63,8 +66,8 @@ fn as_sent(origin: &str) -> String {
     origin.strip_suffix(default_port).unwrap_or(&origin).to_owned()
 }
 
-/// Returns whether `text` is `scheme://host[:port]` or `null`, as browsers send it (RFC 6454
-/// section 6.2).
+/// Returns whether `text` is `scheme://host[:port]` or `null`, the forms that browsers send (RFC
+/// 6454 section 6.2).
 fn is_origin(text: &str) -> bool {
     let Some((scheme, host)) = text.split_once("://") else { return text == "null" };
     let is_scheme = scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));

@@ -1,4 +1,5 @@
-//! Header rules: field lines that the operator adds, and the path patterns that say where.
+//! Header rules: field lines that the operator adds to responses, on all paths or those that match
+//! a pattern.
 
 use std::fmt;
 
@@ -6,28 +7,29 @@ use percent_encoding::percent_decode_str;
 
 use crate::http::request::charset;
 
-/// What header rules can be about in a response.
+/// The kinds of header rules that apply to a response, besides rules that always apply.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HeaderScope {
-    /// The content of a file: the response carries its bytes and no others.
+    /// Whether rules about the content apply: the body is a file's bytes and nothing else.
     pub content: bool,
-    /// How long a copy is good: the response is about the file at its own URL.
+    /// Whether rules about freshness apply: the response is for the file at its own URL.
     pub freshness: bool,
-    /// What the page may load: it is not one of ours.
+    /// Whether Content-Security-Policy applies: the page is not a built-in listing, which has its
+    /// own.
     pub csp: bool,
 }
 
-/// A field line that the operator adds, on some paths or on all.
+/// A field line that the operator adds, on all paths or on matching ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderRule {
-    /// `*` in it matches anything, slashes too.
+    /// The path pattern, in which `*` matches any bytes, including slashes. `None` matches every
+    /// path.
     pattern: Option<Vec<u8>>,
     name: String,
     value: String,
 }
 
-/// Fields that the server alone sets: those about framing, the connection, the version of a file,
-/// refusals and redirects.
+/// The fields that only the server sets: framing, connection, validators, refusals and redirects.
 const RESERVED: [&str; 15] = [
     "accept-ranges",
     "allow",
@@ -45,22 +47,22 @@ const RESERVED: [&str; 15] = [
     "transfer-encoding",
     "upgrade",
 ];
-/// Fields about the content of a file.
+/// The fields about the content of a file.
 const CONTENT_FIELDS: [&str; 5] =
     ["content-type", "content-encoding", "content-language", "content-disposition", "content-location"];
-/// Fields that say how long a copy is good.
+/// The fields about freshness: how long a cached copy may be used.
 const FRESHNESS_FIELDS: [&str; 2] = ["cache-control", "expires"];
-/// Fields that say what a page may load.
+/// The fields that restrict what a page may load.
 const CSP_FIELDS: [&str; 1] = ["content-security-policy"];
-/// Fields that may be sent more than once.
+/// The fields that may occur more than once.
 const APPENDABLE: [&str; 3] = ["link", "set-cookie", "vary"];
 
 impl HeaderRule {
-    /// Parses `[PATTERN ]Name: value`. A pattern begins with a slash or a star and is written as in
-    /// a URL: a space is `%20`.
+    /// Parses `[PATTERN ]Name: value`. A pattern begins with `/` or `*` and is percent-encoded as
+    /// in a URL: a space is `%20`.
     ///
     /// # Errors
-    /// See [`RuleError`].
+    /// Returns a [`RuleError`] if the name or value is not valid, or the field is reserved.
     pub fn parse(text: &str) -> Result<HeaderRule, RuleError> {
         let (pattern, line) = match text.split_once(' ') {
             Some((pattern, line)) if pattern.starts_with(['/', '*']) => {
@@ -80,7 +82,7 @@ impl HeaderRule {
         Ok(HeaderRule { pattern, name: name.to_owned(), value: value.trim().to_owned() })
     }
 
-    /// Returns whether the line goes with a response of this `scope` to a request for `path`.
+    /// Returns whether the rule applies to a response of this `scope` to a request for `path`.
     pub fn applies(&self, scope: HeaderScope, path: &[u8]) -> bool {
         let is_about = |names| is_in(names, &self.name);
         let is_in_scope = (scope.content || !is_about(&CONTENT_FIELDS))
@@ -89,13 +91,14 @@ impl HeaderRule {
         is_in_scope && self.pattern.as_ref().is_none_or(|pattern| matches(pattern, path))
     }
 
-    /// Returns whether the line is about the content of the file at `path`.
+    /// Returns whether the rule sets a field about the content of the file at `path`.
     pub fn is_about_content(&self, path: &[u8]) -> bool {
         is_in(&CONTENT_FIELDS, &self.name)
             && self.applies(HeaderScope { content: true, ..HeaderScope::default() }, path)
     }
 
-    /// Appends the line to the head that begins at `head` in `out`, in place of others of its name.
+    /// Appends the field line to the head that begins at `head` in `out`. Removes earlier lines of
+    /// the same name, unless the field is appendable.
     pub fn set(&self, head: usize, out: &mut Vec<u8>) {
         if !is_in(&APPENDABLE, &self.name) {
             remove_field(&self.name, head, out);
@@ -113,9 +116,9 @@ pub enum RuleError {
     MissingColon,
     /// The name is not a token (RFC 9110 section 5.1).
     InvalidName,
-    /// The server alone sets this field.
+    /// Only the server sets this field.
     Reserved,
-    /// The value has a control character.
+    /// The value contains a control character.
     InvalidValue,
 }
 
@@ -132,14 +135,15 @@ impl fmt::Display for RuleError {
 
 impl std::error::Error for RuleError {}
 
+/// Returns whether `names` contains `name`, without regard to case.
 fn is_in(names: &[&str], name: &str) -> bool {
     names.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// Checks that a field value has only visible characters, spaces and tabs (RFC 9110 section 5.5).
+/// Checks that a field value contains no control character except tabs (RFC 9110 section 5.5).
 ///
 /// # Errors
-/// [`RuleError::InvalidValue`].
+/// Returns [`RuleError::InvalidValue`] if it contains one.
 pub fn check_value(value: &str) -> Result<(), RuleError> {
     match value.bytes().all(|b| b == b'\t' || (b >= b' ' && b != 0x7f)) {
         true => Ok(()),
@@ -147,7 +151,7 @@ pub fn check_value(value: &str) -> Result<(), RuleError> {
     }
 }
 
-/// Removes every field line called `name` from the head that begins at `head`.
+/// Removes all field lines with this `name` from the head that begins at `head` in `out`.
 fn remove_field(name: &str, head: usize, out: &mut Vec<u8>) {
     let mut at = head;
     while let Some(len) = memchr::memmem::find(&out[at..], b"\r\n").map(|end| end + 2) {
@@ -162,8 +166,8 @@ fn remove_field(name: &str, head: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// Returns whether `path` matches `pattern`: each `*` takes as little as lets the next piece
-/// follow.
+/// Returns whether `path` matches `pattern`. Each `*` matches as little as possible, except the
+/// last one.
 fn matches(pattern: &[u8], path: &[u8]) -> bool {
     let mut pieces = pattern.split(|b| *b == b'*');
     let first = pieces.next().unwrap_or_default();

@@ -1,8 +1,8 @@
-//! The host allow-list: the defence against DNS rebinding.
+//! The host allow-list, which protects a local server against DNS rebinding.
 //!
-//! A page from anywhere can have its own name resolved to 127.0.0.1 and then read what a local
-//! server sends to the browser. The `Host` that the browser sends gives it away. So a server that
-//! listens on loopback only answers requests for this machine's own names only.
+//! A malicious page can make its own host name resolve to 127.0.0.1, and then read the responses of
+//! a local server. But the browser sends that name as `Host`. So a server that listens on loopback
+//! must answer only requests for this machine's own names.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -10,24 +10,24 @@ use crate::http::{Refusal, Status, request::authority::Authority};
 
 const MISDIRECTED: &str = "This server does not answer requests for that host.";
 
-/// The hosts that requests may be for.
+/// The hosts that requests may name.
 #[derive(Debug)]
 pub struct HostAllowlist {
-    /// Names beside this machine's own, in lower case; `None`: any host.
+    /// The names besides this machine's own, in canonical form; `None` allows any host.
     allowed: Option<Vec<String>>,
-    /// What the client reads whose host is not allowed.
+    /// The message of a 421 response.
     refusal: &'static str,
 }
 
 impl HostAllowlist {
-    /// Any host.
+    /// The list that allows any host.
     pub const ANY: HostAllowlist = HostAllowlist { allowed: None, refusal: MISDIRECTED };
 
-    /// Allows this machine's own names and addresses, and `names`, which have no port; `*` among
-    /// them allows any host.
+    /// Creates a list of this machine's own names and addresses, and of `names`, which have no
+    /// port. `*` among them allows any host.
     ///
     /// # Errors
-    /// The name that is not a valid host.
+    /// Returns the first name that is not a valid host.
     pub fn local_plus<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<HostAllowlist, &'a str> {
         let mut allowed = Vec::new();
         for name in names {
@@ -40,7 +40,7 @@ impl HostAllowlist {
         Ok(HostAllowlist { allowed: Some(allowed), refusal: MISDIRECTED })
     }
 
-    /// Allows `name` too. What is not a valid host, such as an address with a zone, adds nothing.
+    /// Adds `name`. Ignores a text that is not a valid host, such as an address with a zone.
     pub fn with(mut self, name: &str) -> HostAllowlist {
         if let Some(allowed) = &mut self.allowed {
             allowed.extend(canonical(name));
@@ -48,22 +48,23 @@ impl HostAllowlist {
         self
     }
 
-    /// Sets the sentence that a client reads whose host is not allowed. It goes into a page as it
-    /// is.
+    /// Sets the message of 421 responses. It is inserted into the HTML page without escaping.
     pub fn with_refusal(self, refusal: &'static str) -> HostAllowlist {
         HostAllowlist { refusal, ..self }
     }
 
-    /// Checks the host of a request. HTTP/1.0 needs none, and no browser sends HTTP/1.0.
+    /// Checks the host of a request. An HTTP/1.0 request without a host passes: no browser sends
+    /// HTTP/1.0.
     ///
     /// # Errors
-    /// 421 (RFC 9110 section 15.5.20).
+    /// Returns a 421 if the host is not allowed (RFC 9110 section 15.5.20).
     pub fn check(&self, host: Option<Authority<'_>>) -> Result<(), Refusal> {
         let (Some(allowed), Some(host)) = (&self.allowed, host) else { return Ok(()) };
         let name = host.host;
         if matches!(name, b"localhost" | b"127.0.0.1") {
             return Ok(()); // as nearly always
         }
+        // A fully qualified name may end in a dot.
         let name = std::str::from_utf8(name.strip_suffix(b".").unwrap_or(name)).unwrap_or_default();
         if is_local(name) || canonical(name).is_some_and(|name| allowed.contains(&name)) {
             Ok(())
@@ -73,8 +74,8 @@ impl HostAllowlist {
     }
 }
 
-/// Returns a host without a port in the spelling by which hosts are compared. An IPv6 address may
-/// lack its brackets.
+/// Returns the canonical form of a host without a port, in which hosts are compared. The brackets
+/// of an IPv6 address may be missing. Returns `None` if `name` is not a valid host.
 fn canonical(name: &str) -> Option<String> {
     let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     if let Ok(address) = literal.parse::<Ipv6Addr>() {
@@ -84,7 +85,7 @@ fn canonical(name: &str) -> Option<String> {
     (!name.contains([':', '*']) && Authority::parse(name.as_bytes()).is_ok()).then_some(name)
 }
 
-/// Returns whether `name` is `localhost`, a name below it (RFC 6761 section 6.3), or a loopback
+/// Returns whether `name` is `localhost`, a subdomain of it (RFC 6761 section 6.3) or a loopback
 /// address.
 fn is_local(name: &str) -> bool {
     if let Some(literal) = name.strip_prefix('[') {

@@ -1,5 +1,5 @@
-//! What the operator adds to every response: how long copies are good, which pages may read it, and
-//! header rules.
+//! The policy: header fields that the operator adds to responses, for caching, CORS and header
+//! rules. It also owns the host allow-list.
 
 pub mod cors;
 pub mod header_rules;
@@ -13,10 +13,10 @@ use self::{
 };
 use super::{RequestInfo, Vary, locate};
 
-/// The operator's choices.
+/// The operator's header fields.
 #[derive(Debug)]
 pub struct Policy {
-    /// `Cache-Control` of files and what else goes with each of them, as whole field lines.
+    /// The field lines of every file: `Cache-Control` and `X-Content-Type-Options`.
     file_fields: Box<[u8]>,
     cors: Option<Cors>,
     rules: Vec<HeaderRule>,
@@ -28,15 +28,15 @@ impl Default for Policy {
     }
 }
 
-/// The fields of responses that are not a file at its own URL and may be outdated at once: a
-/// missing file is written, say. Also those of files, where the operator has not chosen.
+/// The default field lines of files, and the field lines of all other responses. These must not be
+/// cached without revalidation: a missing file may be created at any time.
 const DEFAULT_FIELDS: &[u8] = b"Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n";
 
 impl Policy {
-    /// `cache_control` goes with every file.
+    /// Creates a policy. `cache_control` is the `Cache-Control` value of every file.
     ///
     /// # Errors
-    /// It is not a valid field value.
+    /// Returns an error if `cache_control` is not a valid field value.
     pub fn new(
         cache_control: &str,
         cors: Option<Cors>,
@@ -47,7 +47,7 @@ impl Policy {
         Ok(Policy { file_fields: file_fields.into_bytes().into(), cors, rules })
     }
 
-    /// Returns whether a header rule is about the content of the file that `request` asks for.
+    /// Returns whether a header rule sets a content field of the file that `request` asks for.
     pub fn is_about_content(&self, request: &RequestInfo<'_>) -> bool {
         !self.rules.is_empty() && {
             let path = path_of(request.path.unwrap_or_default());
@@ -55,8 +55,8 @@ impl Policy {
         }
     }
 
-    /// Appends the operator's field lines to a head, which begins at `head` in `out` and ends
-    /// there. `scope`: what rules may be about; `vary`: what decided on the response.
+    /// Appends the operator's field lines to the head that begins at `head` in `out`. `scope`
+    /// selects the rules, and `vary` names the request fields that influenced the response.
     pub fn append(
         &self,
         scope: HeaderScope,
@@ -79,7 +79,8 @@ impl Policy {
     }
 }
 
-/// Returns the path that a request means, however it is written, as far as it is a valid one.
+/// Returns the decoded and normalized path, to compare with patterns. An invalid path is only
+/// decoded.
 fn path_of(path: &[u8]) -> Vec<u8> {
     match locate(path) {
         Ok(path) => [b"/", path.bytes()].concat(),
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn the_last_line_that_applies_replaces_ours_and_earlier_ones() {
-        let extra = [
+        let rules = [
             "X-A: 1",
             "/b* X-A: 2",
             "Content-Type: text/x",
@@ -123,8 +124,8 @@ mod tests {
             "Link: <b>",
             "server: mine",
         ];
-        let extra = extra.map(|line| HeaderRule::parse(line).expect(line)).to_vec();
-        let policy = Policy::new("no-store", None, extra).expect("a policy");
+        let rules = rules.map(|line| HeaderRule::parse(line).expect(line)).to_vec();
+        let policy = Policy::new("no-store", None, rules).expect("a policy");
         let a = request("GET /a", "");
         let file =
             ["X-Content-Type-Options: nosniff", "Vary: Accept-Encoding", "X-A: 1", "Content-Type: text/x"];
@@ -149,10 +150,10 @@ mod tests {
     #[test]
     fn what_a_listing_may_load_is_not_the_operators_word() {
         let policy = "Content-Security-Policy: default-src 'self'";
-        let extra = vec![HeaderRule::parse(policy).expect("a line")];
-        let said = Policy::new("no-cache", None, extra).expect("a policy");
+        let rules = vec![HeaderRule::parse(policy).expect("a line")];
+        let added = Policy::new("no-cache", None, rules).expect("a policy");
         let request = request("GET /", "");
-        let says = |scope| lines(&said, scope, Vary::NOTHING, &request).iter().any(|line| line == policy);
+        let says = |scope| lines(&added, scope, Vary::NOTHING, &request).iter().any(|line| line == policy);
         assert!(says(OF_FILE) && says(OF_PAGE));
         assert!(!says(HeaderScope { csp: false, ..OF_PAGE }));
     }
@@ -161,7 +162,7 @@ mod tests {
     fn who_may_read_from_elsewhere() {
         let policy = |cors| Policy::new("no-cache", Some(cors), Vec::new()).expect("a policy");
         let some = policy(Cors::Origins(vec!["http://localhost:3000".into(), "null".into()]));
-        let everybody = policy(Cors::AnyOrigin);
+        let any_origin = policy(Cors::AnyOrigin);
         let start = [
             "Server: oneloop",
             "Content-Type: a",
@@ -179,12 +180,12 @@ mod tests {
             "Access-Control-Max-Age: 600",
         ];
         let expose = "Access-Control-Expose-Headers: *";
-        let asks = "Origin: http://localhost:3000\r\nAccess-Control-Request-Method: GET\r\n";
+        let headers = "Origin: http://localhost:3000\r\nAccess-Control-Request-Method: GET\r\n";
         let anybody = "Access-Control-Allow-Origin: *";
         let one = "Access-Control-Allow-Origin: http://localhost:3000";
-        check(&everybody, "GET /", "", &[anybody, expose]);
-        check(&everybody, "OPTIONS /", asks, &[&[anybody][..], &preflight].concat());
-        check(&everybody, "GET /", asks, &[anybody, expose]);
+        check(&any_origin, "GET /", "", &[anybody, expose]);
+        check(&any_origin, "OPTIONS /", headers, &[&[anybody][..], &preflight].concat());
+        check(&any_origin, "GET /", headers, &[anybody, expose]);
         check(&some, "GET /", "", &["Vary: Origin"]);
         check(&some, "GET /", "Origin: http://localhost:3001\r\n", &["Vary: Origin"]);
         check(&some, "GET /", "Origin: http://localhost:3000\r\n", &[one, expose, "Vary: Origin"]);
@@ -194,6 +195,6 @@ mod tests {
             "Origin: null\r\n",
             &["Access-Control-Allow-Origin: null", expose, "Vary: Origin"],
         );
-        check(&some, "OPTIONS /", asks, &[&[one][..], &preflight, &["Vary: Origin"]].concat());
+        check(&some, "OPTIONS /", headers, &[&[one][..], &preflight, &["Vary: Origin"]].concat());
     }
 }

@@ -1,25 +1,25 @@
-//! The grammar of `Host` (RFC 9110 section 7.2) and of an authority in a target (RFC 3986 section
-//! 3.2): host, and perhaps a port.
+//! The grammar of `Host` (RFC 9110 section 7.2) and of the authority in a target (RFC 3986 section
+//! 3.2): a host and an optional port.
 
 use std::net::Ipv6Addr;
 
 use super::charset;
 use crate::http::Refusal;
 
-/// A host, and the port behind it if there is one.
+/// A host and an optional port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Authority<'a> {
     /// A name, an IPv4 address, or an IPv6 address in brackets.
     pub host: &'a [u8],
-    /// Digits; there may be none behind the colon.
+    /// The digits of the port, which may be empty after the colon.
     pub port: Option<&'a [u8]>,
 }
 
 impl<'a> Authority<'a> {
-    /// Parses `host [":" port]`: no userinfo, no empty host, nothing outside the grammar.
+    /// Parses `host [":" port]`. Rejects userinfo and an empty host.
     ///
     /// # Errors
-    /// 400, with the reason.
+    /// Returns a 400 that names the reason.
     pub fn parse(text: &'a [u8]) -> Result<Authority<'a>, Refusal> {
         let authority = Authority::split(text)?;
         let Authority { host, port } = authority;
@@ -35,8 +35,8 @@ impl<'a> Authority<'a> {
         Ok(authority)
     }
 
-    /// Splits at the colon before the port, which is not one inside the brackets of an IPv6
-    /// address.
+    /// Splits at the colon before the port. Colons inside the brackets of an IPv6 address do not
+    /// count.
     fn split(text: &'a [u8]) -> Result<Authority<'a>, Refusal> {
         let host_end = match text.first() {
             Some(b'[') => match text.iter().position(|b| *b == b']') {
@@ -54,8 +54,8 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// Checks an IPv6 address. A zone, or a later version of addresses (RFC 3986, `IPvFuture`), names
-/// no host of ours.
+/// Checks an IPv6 address. Rejects a zone and `IPvFuture` (RFC 3986 section 3.2.2), which never
+/// name this server.
 fn check_ip_literal(literal: &[u8]) -> Result<(), Refusal> {
     std::str::from_utf8(literal)
         .ok()
@@ -64,7 +64,8 @@ fn check_ip_literal(literal: &[u8]) -> Result<(), Refusal> {
         .ok_or(Refusal::bad("The host in brackets is not an IPv6 address."))
 }
 
-/// Checks a `reg-name`: unreserved characters, sub-delims and well-formed percent-encoding.
+/// Checks a `reg-name` (RFC 3986 section 3.2.2): unreserved characters, sub-delims and well-formed
+/// percent-encoding.
 fn check_name(name: &[u8]) -> Result<(), Refusal> {
     let mut rest = name;
     while let Some((&byte, after)) = rest.split_first() {
@@ -80,7 +81,7 @@ fn check_name(name: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Checks that a port is of digits, and exists.
+/// Checks that a port consists of digits and is at most 65535.
 fn check_port(digits: &[u8]) -> Result<(), Refusal> {
     let only_digits = digits.iter().all(u8::is_ascii_digit);
     let port = digits.iter().fold(0u32, |port, digit| {

@@ -1,16 +1,17 @@
-//! Character classes: one table look-up instead of comparisons for each byte.
+//! Character classes, as bits in a table: one lookup per byte instead of several comparisons.
 
 /// `tchar` (RFC 9110 section 5.6.2).
 pub const TOKEN: u8 = 1;
-/// The characters of nearly all hosts: names of letters, digits and hyphens, and IPv4 addresses.
+/// The characters of almost all hosts: letters, digits, hyphens and dots.
 pub const HOST: u8 = 2;
 /// Visible ASCII without `?` and `#`, which begin a query and a fragment.
 pub const TARGET: u8 = 4;
-/// The same without `%`: characters that mean themselves in a path.
+/// The characters of [`TARGET`] without `%`. They stand for themselves in a path.
 pub const LITERAL: u8 = 8;
 
 static CLASSES: [u8; 256] = classes();
 
+/// Computes the table at compile time.
 const fn classes() -> [u8; 256] {
     let mut classes = [0; 256];
     let mut byte = b'!';
@@ -36,8 +37,9 @@ pub fn are_all(bytes: &[u8], class: u8) -> bool {
     common(bytes) & class == class
 }
 
-/// Returns the classes that all of `bytes` are in. It has no early exit, and so no branch.
+/// Returns the classes that contain all of `bytes`.
 pub fn common(bytes: &[u8]) -> u8 {
+    // No early exit: without a branch per byte this is faster for the short texts of a head.
     bytes.iter().fold(u8::MAX, |all, byte| all & CLASSES[usize::from(*byte)])
 }
 

@@ -1,6 +1,8 @@
-//! The chunked transfer coding (RFC 9112 section 7.1), only to find where a request body ends.
-//! httparse has a parser of chunk sizes, but it accepts spaces behind the size and any octet in
-//! extensions: two parsers that disagree about the end of a body are a request-smuggling hole.
+//! The chunked transfer coding (RFC 9112 section 7.1), only to find the end of a request body.
+//!
+//! httparse also parses chunk sizes, but accepts spaces after the size and any octet in extensions.
+//! If this server and a proxy disagree about the end of a body, requests can be smuggled. So this
+//! module must never accept more than the grammar.
 
 use crate::http::{MAX_FIELDS, Refusal};
 
@@ -8,22 +10,22 @@ const BAD_SIZE: Refusal = Refusal::bad("A chunk size is not a hexadecimal number
 const BAD_END: Refusal = Refusal::bad("A chunk does not match its size.");
 const BAD_LINE: Refusal = Refusal::bad("A line of the chunked body is malformed.");
 
-/// The length of a chunked body in bytes, framing and trailers included.
+/// The length of a chunked body in bytes, including framing and trailers.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Length {
-    /// The body is complete, and this long.
+    /// The body is complete and has this length.
     Known(usize),
     /// More input is needed.
     Unknown,
-    /// The body is longer than the bound.
+    /// The body is longer than the limit.
     TooLong,
 }
 
-/// Returns the length of the chunked body at the beginning of `input`. Nothing beyond `at_most`
-/// bytes is parsed, so that the answer does not depend on how the input was split into reads.
+/// Returns the length of the chunked body at the beginning of `input`. Parses at most `at_most`
+/// bytes, so that the result does not depend on how the input was split into reads.
 ///
 /// # Errors
-/// 400: the end of a body must never be a guess.
+/// Returns a 400 if the body is malformed. The end of a body must never be a guess.
 pub fn length(input: &[u8], at_most: usize) -> Result<Length, Refusal> {
     let is_cut = input.len() > at_most;
     match within(&input[..input.len().min(at_most)], at_most)? {
@@ -32,6 +34,7 @@ pub fn length(input: &[u8], at_most: usize) -> Result<Length, Refusal> {
     }
 }
 
+/// Returns the length of the chunked body within `input`.
 fn within(input: &[u8], at_most: usize) -> Result<Length, Refusal> {
     let mut at = 0;
     loop {
@@ -53,8 +56,8 @@ fn within(input: &[u8], at_most: usize) -> Result<Length, Refusal> {
     }
 }
 
-/// Returns the next line without its CRLF. It has no control character but tabs, and above all no
-/// bare CR or LF.
+/// Returns the next line without its CRLF; `None` if it is incomplete. Rejects control characters
+/// except tabs, and thus a bare CR or LF.
 fn line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
     let end = input.iter().position(|b| (*b < b' ' && *b != b'\t') || *b == 0x7f);
     match end.map(|end| (end, &input[end..])) {
@@ -65,16 +68,17 @@ fn line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
     }
 }
 
-/// Parses `1*HEXDIG [ ";" extensions ]`, and nothing else: no sign, no `0x`, no space.
+/// Parses `1*HEXDIG [ ";" extensions ]`. Rejects a sign, `0x` and spaces.
 fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
     let digits = line.split(|b| *b == b';').next().unwrap_or_default();
     if digits.is_empty() || digits.len() > 16 || !digits.iter().all(u8::is_ascii_hexdigit) {
         return Err(BAD_SIZE);
     }
-    std::str::from_utf8(digits).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok()).ok_or(BAD_SIZE)
+    let hex = std::str::from_utf8(digits).map_err(|_| BAD_SIZE)?;
+    usize::from_str_radix(hex, 16).map_err(|_| BAD_SIZE)
 }
 
-/// Returns the length of the trailer section, its empty line included.
+/// Returns the length of the trailer section, including its empty line; `None` if it is incomplete.
 fn trailers(input: &[u8]) -> Result<Option<usize>, Refusal> {
     let mut none = [httparse::EMPTY_HEADER; MAX_FIELDS];
     // httparse accepts a line that ends in a bare LF; `line` does not.

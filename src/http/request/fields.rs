@@ -1,32 +1,33 @@
-//! The field lines of a head, as far as they concern every request: its host, the framing of its
-//! body, the connection, and what decides on the response.
+//! The field lines of a request: host, body framing, connection, and the fields that influence the
+//! response.
 //!
-//! httparse splits the lines. It accepts lines that end in a bare LF; this module does not.
+//! httparse splits the lines. It accepts lines that end in a bare LF. This module must not, because
+//! another parser may read them differently.
 
 use std::borrow::Cow;
 
 use super::authority::Authority;
 use crate::http::{Accept, AcceptEncoding, MAX_FIELDS, Preconditions, Refusal, Status};
 
-/// Most heads have no more field lines. An array for as many as are allowed costs more than to
-/// parse these.
+/// The number of field lines that most heads do not exceed. Initializing an array of [`MAX_FIELDS`]
+/// costs more than parsing a usual head.
 const USUAL_FIELDS: usize = 16;
 
 /// The minor version of HTTP/1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
     Http10,
-    /// 1.1, or a later minor version, which 1.1 understands (RFC 9110 section 2.5).
+    /// 1.1 or a later minor version, which is handled as 1.1 (RFC 9110 section 2.5).
     Http11,
 }
 
-/// Whether the connection goes on after the response, and whether the response says so (RFC 9112
+/// Whether the connection persists after the response, and whether the response says so (RFC 9112
 /// section 9.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Persistence {
     Close,
     KeepAlive,
-    /// HTTP/1.0, where the response has to say so.
+    /// Keep-alive in HTTP/1.0, where the response must say so.
     KeepAliveExplicit,
 }
 
@@ -36,26 +37,26 @@ pub struct HeaderFields<'a> {
     host: Option<&'a [u8]>,
     content_length: Option<&'a [u8]>,
     transfer_encoding: Option<&'a [u8]>,
-    /// Whether `Sec-Fetch-Mode` is `navigate`, if a browser sent the field.
+    /// Whether `Sec-Fetch-Mode` is `navigate`; `None` without the field.
     is_navigation: Option<bool>,
     pub accept: Accept,
     pub accept_encoding: AcceptEncoding,
     pub origin: Option<&'a [u8]>,
-    /// `Access-Control-Request-Method` is there: a browser asks what a page of another origin may
-    /// send (Fetch).
+    /// Whether `Access-Control-Request-Method` is present: the request may be a CORS preflight
+    /// (Fetch).
     pub names_method: bool,
     pub referer: Option<&'a [u8]>,
     pub user_agent: Option<&'a [u8]>,
-    /// Boxed, because most requests have none.
+    /// The conditional and range fields. Boxed, because most requests have none.
     pub preconditions: Option<Box<Preconditions<'a>>>,
     close: bool,
     keep_alive: bool,
     pub expects_continue: bool,
-    /// There is an `Expect` that the server cannot meet.
+    /// Whether there is an `Expect` that the server cannot meet.
     pub unmet_expectation: bool,
 }
 
-/// How the end of the request's body is found (RFC 9112 section 6).
+/// How to find the end of the request body (RFC 9112 section 6).
 pub enum Framing {
     Length(u64),
     Chunked,
@@ -63,12 +64,16 @@ pub enum Framing {
 
 impl<'a> HeaderFields<'a> {
     /// Parses the field lines at the beginning of `input`, up to the empty line. Returns their
-    /// length in bytes; `None`: they are not complete.
+    /// length in bytes, including the empty line; `None` if they are incomplete.
+    ///
+    /// # Errors
+    /// Returns a 400 if a line is malformed, and a 431 if there are too many or more than `at_most`
+    /// bytes.
     pub fn read(&mut self, input: &'a [u8], at_most: usize) -> Result<Option<usize>, Refusal> {
         const TOO_LARGE: Refusal =
             Refusal::closing(Status::RequestHeaderFieldsTooLarge, "The request header is too large.");
-        // Nothing beyond the bound is parsed, so that the answer does not depend on how the input
-        // was split into reads.
+        // Parse nothing beyond the limit, so that the result does not depend on how the input was
+        // split into reads.
         let within = &input[..input.len().min(at_most)];
         let (mut few, mut many);
         few = [httparse::EMPTY_HEADER; USUAL_FIELDS];
@@ -98,6 +103,7 @@ impl<'a> HeaderFields<'a> {
         Ok(Some(len))
     }
 
+    /// Applies one field line. Refuses a repeated field that frames or routes the request.
     fn apply(&mut self, name: &str, value: &'a [u8]) -> Result<(), Refusal> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         if is("host") {
@@ -142,11 +148,17 @@ impl<'a> HeaderFields<'a> {
         }
     }
 
-    /// Returns how the end of the body is found. Two ways at once are refused.
+    /// Returns how to find the end of the body.
+    ///
+    /// # Errors
+    /// Returns a 400 if both `Content-Length` and `Transfer-Encoding` are present, or one is not
+    /// valid.
     pub fn framing(&self, version: Version) -> Result<Framing, Refusal> {
         match (self.transfer_encoding, self.content_length) {
             (None, None) => Ok(Framing::Length(0)),
             (None, Some(digits)) => content_length(digits).map(Framing::Length),
+            // Two parsers could find two ends of the body, which allows request smuggling (RFC 9112
+            // section 6.3).
             (Some(_), Some(_)) => {
                 Err(Refusal::bad("The request has both Content-Length and Transfer-Encoding."))
             }
@@ -158,10 +170,10 @@ impl<'a> HeaderFields<'a> {
         }
     }
 
-    /// Returns the `Host`, of which HTTP/1.1 needs exactly one (RFC 9112 section 3.2).
+    /// Returns the value of `Host`, which HTTP/1.1 requires (RFC 9112 section 3.2).
     ///
     /// # Errors
-    /// 400 if it is missing or not valid.
+    /// Returns a 400 if it is missing or not valid.
     pub fn host(&self, version: Version) -> Result<Option<Authority<'a>>, Refusal> {
         match self.host {
             Some(host) => Authority::parse(host).map(Some),
@@ -170,12 +182,14 @@ impl<'a> HeaderFields<'a> {
         }
     }
 
-    /// Returns whether the request is a navigation and not for a subresource. Browsers say so
-    /// (Fetch Metadata); from other clients, accepting HTML by name counts.
+    /// Returns whether the request is a navigation and not for a subresource, by `Sec-Fetch-Mode`
+    /// (Fetch Metadata). If a client does not send it, an `Accept` that names HTML counts as
+    /// navigation.
     pub fn is_navigation(&self) -> bool {
         self.is_navigation.unwrap_or(self.accept.has_html())
     }
 
+    /// Returns whether the client wants the connection to persist (RFC 9112 section 9.3).
     pub fn persistence(&self, version: Version) -> Persistence {
         match version {
             _ if self.close => Persistence::Close,
@@ -195,6 +209,7 @@ fn has_bare_lf(head: &[u8], lines: &[httparse::Header<'_>]) -> bool {
     head.len() - last != 2 || ends.any(|end| !head[..end].ends_with(b"\r\n"))
 }
 
+/// Sets a field that may occur only once. Refuses the second one with the message `twice`.
 fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8], twice: &'static str) -> Result<(), Refusal> {
     match field.replace(value) {
         None => Ok(()),
@@ -202,7 +217,7 @@ fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8], twice: &'static str) 
     }
 }
 
-/// Parses `1*DIGIT` (RFC 9110 section 8.6): no sign, no list, no number that does not fit.
+/// Parses `1*DIGIT` (RFC 9110 section 8.6). Rejects a sign, a list and a number beyond `u64`.
 fn content_length(digits: &[u8]) -> Result<u64, Refusal> {
     let only_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(digits)

@@ -1,27 +1,27 @@
-//! What of a request its response depends on, beside what was requested: all that stays when the
-//! input is gone.
+//! The part of a request that the response head and the access log need. It can be copied, for a
+//! response that is made after the input is gone.
 
 use super::{
     Method,
     fields::{Persistence, Version},
 };
 
-/// The framing of a request, and the fields that go into the response's head and the access log.
+/// The properties of a request that every response head and log entry needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestInfo<'a> {
     /// The request line without its CRLF.
     pub line: &'a [u8],
-    /// The path as it was sent, empty for `*` and for CONNECT; `None`: no request was parsed.
+    /// The path as it was sent, empty for `*` and for CONNECT. `None` if no request was parsed.
     pub path: Option<&'a [u8]>,
     /// The method.
     pub method: Method,
     /// The version of HTTP.
     pub version: Version,
-    /// Whether the client wants the connection to go on.
+    /// Whether the client wants the connection to persist.
     pub persistence: Persistence,
-    /// The request was received to its end; otherwise the client may still be sending it.
+    /// Whether the request was received completely. Otherwise the client may still be sending it.
     pub is_complete: bool,
-    /// A browser asks what pages of other origins may do (Fetch, "CORS-preflight request").
+    /// Whether the request is a CORS preflight request (Fetch standard).
     pub is_preflight: bool,
     /// The value of `Origin`.
     pub origin: Option<&'a [u8]>,
@@ -32,8 +32,8 @@ pub struct RequestInfo<'a> {
 }
 
 impl<'a> RequestInfo<'a> {
-    /// Describes input in which no request was found. What begins like a HEAD request is answered
-    /// like one.
+    /// Describes input that is not a valid request. Input that begins like a HEAD request is
+    /// answered like one.
     pub fn unparsed(input: &'a [u8]) -> RequestInfo<'a> {
         let is_head = input.strip_prefix(b"\r\n").unwrap_or(input).starts_with(b"HEAD ");
         let lines = || input.split(|b| matches!(b, b'\r' | b'\n'));
@@ -51,12 +51,12 @@ impl<'a> RequestInfo<'a> {
         }
     }
 
-    /// Returns whether the connection can go on after the response.
+    /// Returns whether the connection can persist after the response.
     pub fn persists(&self) -> bool {
         self.persistence != Persistence::Close && self.is_complete
     }
 
-    /// Copies what the input holds, for a response that is made later.
+    /// Copies the borrowed parts, for a response that is made later.
     pub fn to_owned(&self) -> OwnedRequestInfo {
         OwnedRequestInfo {
             line: self.line.into(),
@@ -92,6 +92,7 @@ pub struct OwnedRequestInfo {
 }
 
 impl OwnedRequestInfo {
+    /// Returns the request info, borrowed from this copy.
     pub fn as_info(&self) -> RequestInfo<'_> {
         RequestInfo {
             line: &self.line,

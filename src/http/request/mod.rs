@@ -1,8 +1,8 @@
-//! From bytes to a request: strictly, because whatever two parsers may read in two ways is a hole
-//! (RFC 9112 section 11.2).
+//! Parses requests, strictly: if a proxy and this server can read a message in two ways, requests
+//! can be smuggled (RFC 9112 section 11.2).
 //!
-//! The request line is split in [`mod@line`], the field lines in [`fields`]. A request is taken
-//! with its body or not at all, so that no body is ever taken for the next request.
+//! [`mod@line`] splits the request line, and [`fields`] the field lines. A request is consumed with
+//! its whole body or not at all, so that a body is never parsed as the next request.
 
 pub mod authority;
 pub mod charset;
@@ -22,41 +22,41 @@ use self::{
 use super::{MAX_BODY, MAX_HEAD, Refusal, Status};
 use crate::site_path::SitePath;
 
-/// A request whose end is known, or that ends its connection.
+/// A parsed request. Its end is known, or it ends the connection.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// What the response depends on, beside what was requested.
+    /// The properties that every response head and log entry needs.
     pub info: RequestInfo<'a>,
-    /// The request target, by its form.
+    /// The request target.
     pub target: Target<'a>,
-    /// The requested host: the target's own, otherwise that of the `Host` field.
+    /// The requested host, from the target or from the `Host` field.
     pub host: Option<Authority<'a>>,
     /// The field lines.
     pub fields: HeaderFields<'a>,
     body: RequestBody,
 }
 
-/// What a file server makes of a method (RFC 9110 section 9, RFC 5789).
+/// A request method, as a file server distinguishes them (RFC 9110 section 9, RFC 5789).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     Get,
     Head,
     Options,
-    /// A method of HTTP that files do not have.
+    /// A standard method that files do not support.
     Unsupported,
-    /// Files do not have it either, and what follows its request is not HTTP.
+    /// CONNECT, which is not supported either. The bytes after the request are not HTTP.
     Connect,
     Unknown,
 }
 
-/// What became of the request's body.
+/// The state of the request body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RequestBody {
-    /// There is none, or it was skipped.
+    /// There is no body, or it was skipped.
     Complete,
-    /// It is longer than what is skipped.
+    /// The body is longer than [`MAX_BODY`].
     TooLarge,
-    /// The client waits for a 100 (Continue) before it sends it, and gets none.
+    /// The client waits for a 100 (Continue) before it sends the body. The server never sends one.
     AwaitingContinue,
 }
 
@@ -65,15 +65,15 @@ enum RequestBody {
 pub enum RequestKind<'a> {
     /// The file at this path.
     Path(SitePath<'a>),
-    /// Which methods there are.
+    /// The allowed methods.
     Options,
 }
 
-/// Finds the first request in `input`. Returns it and its length in bytes, body included; `None`:
-/// more input is needed.
+/// Parses the first request in `input`. Returns it and its length in bytes, including the body;
+/// `None` if more input is needed.
 ///
 /// # Errors
-/// The request is malformed, ambiguous or too large: a refusal that ends the connection.
+/// Returns a refusal that ends the connection if the request is malformed, ambiguous or too large.
 pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
     // One empty line before a request is skipped (RFC 9112 section 2.2).
     let skipped = if input.starts_with(b"\r\n") { 2 } else { 0 };
@@ -85,6 +85,8 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
     let mut fields = HeaderFields::default();
     let Some(fields_len) = fields.read(&input[fields_at..], MAX_HEAD - fields_at)? else { return Ok(None) };
     let framing = fields.framing(version)?;
+    // Check `Host` even if the target replaces it, because a proxy may route by the one or the
+    // other.
     let host = fields.host(version)?;
     let host =
         if let Target::Path { authority: Some(authority), .. } = target { Some(authority) } else { host };
@@ -110,17 +112,17 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
     Ok(Some((Request { info, target, host, fields, body }, skipped + head_len + body_len)))
 }
 
-/// Returns what `input` lacks, in which there is no whole request.
+/// Returns the part that an incomplete request lacks, for traces.
 pub fn missing_part(input: &[u8]) -> &'static str {
     let has_head = memchr::memmem::find(input, b"\r\n\r\n").is_some();
     if has_head { "body" } else { "CRLFCRLF" }
 }
 
 impl<'a> Request<'a> {
-    /// Checks that a file server answers this request at all, and returns what it asks for.
+    /// Checks that the server supports this request, and returns what it asks for.
     ///
     /// # Errors
-    /// 405, 501, 413, 417, or the refusals of [`locate`](target::locate).
+    /// Returns a 405, 501, 413 or 417, or a refusal of [`locate`](target::locate).
     pub fn validate(&self) -> Result<RequestKind<'a>, Refusal> {
         match self.info.method {
             Method::Get | Method::Head | Method::Options => {}
@@ -154,12 +156,12 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Returns the path as it was sent; empty where there is none.
+    /// Returns the path as it was sent; empty if there is none.
     pub fn path(&self) -> &'a [u8] {
         self.target.path()
     }
 
-    /// Returns the query without its question mark.
+    /// Returns the query without its question mark, if there is one.
     pub fn query(&self) -> Option<&'a [u8]> {
         match self.target {
             Target::Path { query, .. } => query,
@@ -181,8 +183,8 @@ impl Method {
     }
 }
 
-/// Skips a body at the beginning of `input`. Returns what became of it and its length in bytes;
-/// `None`: it is not complete yet.
+/// Skips the body at the beginning of `input`. Returns its state and its length in bytes; `None` if
+/// it is incomplete.
 fn skip_body(
     framing: Framing,
     awaits_continue: bool,

@@ -1,5 +1,5 @@
-//! From a request target (RFC 9112 section 3.2) to a path in the site: the place where path
-//! traversal is stopped.
+//! Parses a request target (RFC 9112 section 3.2) and converts it to a path in the site. Path
+//! traversal must never get past this module.
 
 use std::borrow::Cow;
 
@@ -8,16 +8,16 @@ use percent_encoding::percent_decode;
 use super::{authority::Authority, charset};
 use crate::{http::Refusal, site_path::SitePath};
 
-/// A request target, by its form, in visible ASCII. `query` is without its question mark.
+/// A request target in one of its forms, in visible ASCII.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target<'a> {
     /// Origin form, or absolute form, which has an authority. `path` begins with a slash, or is
-    /// empty where an absolute form names no path.
+    /// empty if an absolute form has no path. `query` has no question mark.
     Path {
         authority: Option<Authority<'a>>,
         path: &'a [u8],
         query: Option<&'a [u8]>,
-        /// The path has percent signs.
+        /// Whether the path may contain percent signs.
         is_encoded: bool,
     },
     /// `*`, for OPTIONS.
@@ -27,7 +27,7 @@ pub enum Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// Returns the path as it was sent; empty where there is none.
+    /// Returns the path as it was sent; empty if there is none.
     pub fn path(&self) -> &'a [u8] {
         match *self {
             Target::Path { path, .. } => path,
@@ -39,8 +39,8 @@ impl<'a> Target<'a> {
 /// Parses the target of a request with `method`.
 ///
 /// # Errors
-/// 400 for a form that the method does not take, a fragment, and any byte that is not visible
-/// ASCII.
+/// Returns a 400 for a form that the method does not allow, a fragment, or a byte that is not
+/// visible ASCII.
 pub fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Refusal> {
     let (query_at, is_encoded) = scan(target)?;
     match (method, target) {
@@ -57,8 +57,8 @@ pub fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Refusal>
     }
 }
 
-/// Returns where the question mark of the query is, if there is one, and whether there may be
-/// percent signs.
+/// Checks the bytes of a target. Returns the offset of the query's question mark, if any, and
+/// whether there may be percent signs.
 fn scan(target: &[u8]) -> Result<(Option<usize>, bool), Refusal> {
     let classes = charset::common(target);
     let is_encoded = classes & charset::LITERAL == 0;
@@ -75,7 +75,8 @@ fn scan(target: &[u8]) -> Result<(Option<usize>, bool), Refusal> {
     Ok((memchr::memchr(b'?', target), is_encoded))
 }
 
-/// `http://host:port/path?query`. The authority replaces `Host` (RFC 9112 section 3.2.2).
+/// Parses the absolute form, `http://host:port/path?query`. Its authority replaces `Host` (RFC 9112
+/// section 3.2.2).
 fn absolute(target: &[u8], query_at: Option<usize>, is_encoded: bool) -> Result<Target<'_>, Refusal> {
     let (before, query) = split_query(target, query_at);
     let scheme = before.iter().position(|b| *b == b':').unwrap_or(0);
@@ -88,6 +89,7 @@ fn absolute(target: &[u8], query_at: Option<usize>, is_encoded: bool) -> Result<
     Ok(Target::Path { authority, path, query, is_encoded })
 }
 
+/// Splits a target at the question mark.
 fn split_query(target: &[u8], query_at: Option<usize>) -> (&[u8], Option<&[u8]>) {
     match query_at {
         Some(at) => (&target[..at], Some(&target[at + 1..])),
@@ -95,21 +97,24 @@ fn split_query(target: &[u8], query_at: Option<usize>) -> (&[u8], Option<&[u8]>)
     }
 }
 
-/// Parses the path of a request target: decodes it once, splits it into names and checks each.
+/// Converts the path of a request target to a path in the site: decodes it once, normalizes it and
+/// checks each name.
 ///
 /// # Errors
-/// 400 for malformed percent-encoding; 404 for `..` and for what cannot name a file.
+/// Returns a 400 for malformed percent-encoding, and a 404 for `..` and for a path that no file can
+/// have.
 pub fn locate(path: &[u8]) -> Result<SitePath<'_>, Refusal> {
     locate_if_encoded(path, path.contains(&b'%'))
 }
 
-/// Does the same for a path of which it is known whether it may have percent signs.
+/// Converts a path as [`locate`] does. `is_encoded` tells whether it may contain percent signs.
 pub(super) fn locate_if_encoded(path: &[u8], is_encoded: bool) -> Result<SitePath<'_>, Refusal> {
     let decoded = if is_encoded { decode(path)? } else { Cow::Borrowed(path) };
     SitePath::parse(decoded).ok_or(Refusal::NOT_FOUND)
 }
 
-/// Percent-decodes once. An encoded slash would change the names of the path, so it names no file.
+/// Percent-decodes a path once. Returns a 404 for an encoded slash, which would change the names of
+/// the path.
 fn decode(path: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     let mut rest = path;
     while let Some(percent) = memchr::memchr(b'%', rest) {

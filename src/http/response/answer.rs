@@ -1,5 +1,5 @@
-//! The kinds of responses, and what each consists of: status, field lines, body, and what may be
-//! said beside them. A new kind is one more arm of [`Plan::new`].
+//! The kinds of responses, and the parts of each: status, field lines, body, and scope of header
+//! rules. A new kind is one more arm of [`Plan::new`].
 
 use std::borrow::Cow;
 
@@ -19,17 +19,17 @@ pub enum Answer<'a> {
     FileRange(&'a Representation, ByteRange),
     /// 206 with several ranges of the file.
     FileRanges(&'a Representation, Vec<ByteRange>),
-    /// 304: the client's copy is still good. There is no file for a listing.
+    /// 304: the client's copy is current. `None` for a listing.
     NotModified(Option<&'a Representation>),
-    /// 416: the file has none of the ranges.
+    /// 416: the file has no byte of the ranges.
     RangeNotSatisfiable(&'a Representation),
-    /// A refusal, with our page for it.
+    /// A refusal with the built-in page.
     ErrorPage(Refusal),
-    /// A refusal, with the site's page for it.
+    /// A refusal with the site's own page.
     CustomErrorPage(Refusal, &'a Representation),
     /// 200 with a listing of this media type.
     Listing(&'static str),
-    /// 204: which methods there are.
+    /// 204 with the allowed methods.
     Allow,
     /// 301 to this URL.
     Redirect(String),
@@ -39,18 +39,18 @@ const RANGE_NOT_SATISFIABLE: Refusal =
     Refusal::new(Status::RangeNotSatisfiable, "The file does not have the requested range.");
 /// The methods of a file server.
 const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
-/// The name of a file must not become a script, whatever it is.
+/// The policy of listings, so that no file name can become a script.
 const LISTING_CSP: &str = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n";
 
-/// Responses with the bytes of a file.
+/// The scope of responses whose body is the bytes of a file.
 const CONTENT: HeaderScope = HeaderScope { content: true, freshness: true, csp: true };
-/// Responses about a file.
+/// The scope of other responses for a file.
 const ABOUT_FILE: HeaderScope = HeaderScope { content: false, ..CONTENT };
-/// Responses that are not about a file.
+/// The scope of responses that are not for a file.
 const OTHER: HeaderScope = HeaderScope { freshness: false, ..ABOUT_FILE };
 
 impl<'a> Plan<'a> {
-    /// Makes the response to `request` that `answer` is.
+    /// Builds the plan of the response `answer` to `request`.
     pub(super) fn new(request: &RequestInfo<'_>, answer: Answer<'a>) -> Plan<'a> {
         let mut plan = match answer {
             Answer::File(file) => Plan::with_body(Status::Ok, ResponseBody::File(0..file.len), file.len)
@@ -79,11 +79,14 @@ impl<'a> Plan<'a> {
             Answer::Redirect(location) => Plan::empty(Status::MovedPermanently)
                 .fields(format!("Location: {location}\r\nContent-Length: 0\r\n")),
         };
+        // The response to HEAD has the fields of the response to GET, but no body (RFC 9110 section
+        // 9.3.2).
         if request.method == Method::Head {
             (plan.body, plan.len) = (ResponseBody::Empty, Some(0));
         }
         plan.is_refused = !request.is_complete;
-        // Only the end of the connection ends a body of unknown length that is not chunked.
+        // Without chunks, only the end of the connection ends a body of unknown length (RFC 9112
+        // section 6.3).
         let ends_body = plan.body == ResponseBody::Generated { is_chunked: false };
         if request.persists() && !ends_body {
             plan.persistence = request.persistence;
@@ -91,13 +94,12 @@ impl<'a> Plan<'a> {
         plan
     }
 
-    /// A response without a body.
+    /// Returns a plan without a body.
     fn empty(status: Status) -> Plan<'a> {
         Plan::with_body(status, ResponseBody::Empty, 0)
     }
 
-    /// A response with a body of `len` bytes. It ends the connection until something else is
-    /// decided.
+    /// Returns a plan with a body of `len` bytes. By default the connection ends with it.
     fn with_body(status: Status, body: ResponseBody, len: u64) -> Plan<'a> {
         Plan {
             status,
@@ -112,17 +114,18 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Adds whole field lines.
+    /// Sets the field lines that are made for this response.
     fn fields(self, fields: impl Into<Cow<'static, str>>) -> Plan<'a> {
         Plan { fields: fields.into(), ..self }
     }
 
-    /// Adds field lines of a file, of which header rules may be about `scope`.
+    /// Sets the field lines of the file, and the scope of header rules.
     fn file_fields(self, file_fields: &'a [u8], scope: HeaderScope) -> Plan<'a> {
         Plan { file_fields, scope, ..self }
     }
 }
 
+/// Returns the plan of a 206 with one range.
 fn file_range(file: &Representation, range: ByteRange) -> Plan<'_> {
     let ByteRange { first, last } = range;
     let (len, total) = (range.length(), file.len);
@@ -131,6 +134,7 @@ fn file_range(file: &Representation, range: ByteRange) -> Plan<'_> {
         .file_fields(file.partial_fields(), CONTENT)
 }
 
+/// Returns the plan of a 206 with several ranges.
 fn file_ranges(file: &Representation, ranges: Vec<ByteRange>) -> Plan<'_> {
     let body = ByteRanges { file, ranges: &ranges };
     let (len, media_type) = (body.length(), body.media_type());
@@ -139,14 +143,14 @@ fn file_ranges(file: &Representation, ranges: Vec<ByteRange>) -> Plan<'_> {
         .file_fields(file.not_modified_fields(), ABOUT_FILE)
 }
 
-/// A refusal with our page for it, and `fields` before those of the page.
+/// Returns the plan of a refusal with the built-in page. `fields` are additional field lines.
 fn error_page(refusal: Refusal, fields: &str) -> Plan<'static> {
     let len = refusal.page_len();
     Plan::with_body(refusal.status, ResponseBody::ErrorPage(refusal), len)
         .fields(format!("{fields}Content-Type: text/html; charset=utf-8\r\nContent-Length: {len}\r\n"))
 }
 
-/// A listing, whose length is not known when it begins.
+/// Returns the plan of a listing, whose length is not known beforehand.
 fn listing(media_type: &str, version: Version) -> Plan<'static> {
     // HTTP/1.0 has no chunks (RFC 9112 section 6.3).
     let is_chunked = version == Version::Http11;

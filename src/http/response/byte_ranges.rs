@@ -1,24 +1,24 @@
-//! Several ranges of a file in one response: the framing of `multipart/byteranges` (RFC 9110
-//! section 14.6, RFC 2046 section 5.1).
+//! The framing of several ranges in one response, `multipart/byteranges` (RFC 9110 section 14.6,
+//! RFC 2046 section 5.1).
 //!
-//! The ranges themselves stay in the file. The framing between them is known beforehand, and so is
-//! the length.
+//! Only the framing is made here; the ranges are sent from the file. So the length of the body is
+//! known beforehand.
 
 use crate::http::{ByteRange, Representation};
 
-/// The framing of a body with `ranges` of `file`.
+/// The body with `ranges` of `file`.
 #[derive(Debug, Clone, Copy)]
 pub struct ByteRanges<'a> {
     pub file: &'a Representation,
     pub ranges: &'a [ByteRange],
 }
 
-/// RFC 2046 section 5.1.1.
+/// The longest boundary in characters (RFC 2046 section 5.1.1).
 const MAX_BOUNDARY: usize = 70;
 
 impl ByteRanges<'_> {
-    /// Returns the boundary, derived from the entity tag. A file would have to contain its own hash
-    /// to collide with it.
+    /// Returns the boundary, derived from the entity tag. To collide with it, a file would have to
+    /// contain its own hash.
     fn boundary(&self) -> String {
         let mut boundary = format!("oneloop-{}", self.file.validators.tag.trim_matches('"'));
         boundary.truncate(MAX_BOUNDARY);
@@ -36,7 +36,8 @@ impl ByteRanges<'_> {
         delimiters as u64 + self.ranges.iter().map(|part| part.length()).sum::<u64>()
     }
 
-    /// Returns what comes before the range of number `index`, or behind the last one.
+    /// Returns the delimiter before the range number `index`; after the last range the closing
+    /// delimiter.
     pub fn delimiter(&self, index: usize) -> String {
         let (boundary, Representation { media_type, len, .. }) = (self.boundary(), self.file);
         let line_end = if index == 0 { "" } else { "\r\n" };
@@ -57,9 +58,9 @@ mod tests {
 
     #[test]
     fn the_framing_of_two_parts() {
-        let facts = Representation::new(100, "text/plain".into(), None, Validators::of_test("a-b"));
+        let representation = Representation::new(100, "text/plain".into(), None, Validators::of_test("a-b"));
         let parts = [ByteRange { first: 0, last: 4 }, ByteRange { first: 99, last: 99 }];
-        let body = ByteRanges { file: &facts, ranges: &parts };
+        let body = ByteRanges { file: &representation, ranges: &parts };
         assert_eq!(body.media_type(), "multipart/byteranges; boundary=oneloop-a-b");
         let expected = "--oneloop-a-b\r\nContent-Type: text/plain\r\nContent-Range: bytes 0-4/100\r\n\r\n01234\
              \r\n--oneloop-a-b\r\nContent-Type: text/plain\r\nContent-Range: bytes 99-99/100\r\n\r\n9\
@@ -71,8 +72,9 @@ mod tests {
 
     #[test]
     fn a_boundary_is_at_most_as_long_as_it_may_be() {
-        let facts = Representation::new(1, "text/plain".into(), None, Validators::of_test(&"f".repeat(100)));
-        let body = ByteRanges { file: &facts, ranges: &[] };
+        let representation =
+            Representation::new(1, "text/plain".into(), None, Validators::of_test(&"f".repeat(100)));
+        let body = ByteRanges { file: &representation, ranges: &[] };
         assert_eq!(body.boundary().len(), MAX_BOUNDARY);
     }
 }

@@ -1,4 +1,4 @@
-//! Media types, by the extensions of file names.
+//! Media types by file name extension.
 
 /// Returns the value of `Content-Type` for a file called `name`. Text is declared as UTF-8.
 pub fn media_type(name: &[u8]) -> String {
@@ -8,7 +8,7 @@ pub fn media_type(name: &[u8]) -> String {
         .and_then(|extension| mime_guess::from_ext(extension).first_raw())
         .unwrap_or("application/octet-stream");
     match essence {
-        // RFC 9239 section 6: the only name that is not obsolete.
+        // The only name that is not obsolete (RFC 9239 section 6).
         "application/javascript" => "text/javascript; charset=utf-8".to_owned(),
         text if text.starts_with("text/") => format!("{text}; charset=utf-8"),
         other => other.to_owned(),

@@ -1,5 +1,4 @@
-//! What is sent: the plan of a response, the metadata of a file as field lines, refusals and their
-//! pages.
+//! Responses: their plans, the header fields of files, and refusals with their pages.
 
 pub mod answer;
 pub mod byte_ranges;

@@ -1,8 +1,8 @@
-//! What to send: the one place where responses are decided. [`render`](super::render) writes their
-//! heads.
+//! Response plans: the one place where responses are decided. [`render`](super::render) writes
+//! their heads.
 //!
-//! The functions here choose the kind of response, an [`Answer`]; what each kind consists of is
-//! decided [there](super::answer).
+//! The functions here choose the kind of response, an [`Answer`]. The [`answer`](super::answer)
+//! module defines the parts of each kind.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -16,40 +16,39 @@ use crate::{
     site_path::SitePath,
 };
 
-/// A response, decided and not yet sent.
+/// A response that is decided and not yet sent.
 #[must_use]
 #[derive(Debug)]
 pub struct Plan<'a> {
     /// The status code.
     pub status: Status,
-    /// What is sent behind the head.
+    /// The body.
     pub body: ResponseBody,
-    /// Field lines about the representation: made for this response, and behind them the file's
-    /// own.
+    /// The field lines made for this response, which come before the field lines of the file.
     pub(super) fields: Cow<'static, str>,
     pub(super) file_fields: &'a [u8],
-    /// Which request fields decided on it.
+    /// The request fields that influenced the response.
     pub(super) vary: Vary,
-    /// What the operator's header rules may be about.
+    /// The scope of the operator's header rules.
     pub(super) scope: HeaderScope,
     pub(super) persistence: Persistence,
-    /// The length of the body in bytes; `None`: it is made while it is sent.
+    /// The length of the body in bytes; `None` if it is generated while it is sent.
     pub(super) len: Option<u64>,
     pub(super) is_refused: bool,
 }
 
-/// The body of a response. That of a response to HEAD is empty.
+/// The body of a response. The response to HEAD has an empty one.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ResponseBody {
     /// Nothing.
     Empty,
-    /// These bytes of the file.
+    /// This range of the file.
     File(Range<u64>),
     /// These ranges of the file, framed as `multipart/byteranges`.
     FileRanges(Vec<ByteRange>),
-    /// Our page for this refusal.
+    /// The built-in page of this refusal.
     ErrorPage(Refusal),
-    /// What is made while it is sent.
+    /// A body that is generated while it is sent.
     Generated { is_chunked: bool },
 }
 
@@ -57,8 +56,8 @@ const CHANGED: Refusal =
     Refusal::new(Status::PreconditionFailed, "The file does not meet the request's precondition.");
 
 impl<'a> Plan<'a> {
-    /// Plans the response to a request for a file: whole, in part, or not at all where the client's
-    /// copy is still good. The file was chosen among its variants.
+    /// Plans the response to a request for a file: the whole file, ranges of it, or a 304 or 412.
+    /// `file` is the variant that the client prefers.
     pub fn file(request: &Request<'_>, file: &'a Representation, policy: &Policy) -> Plan<'a> {
         let mut plan = match &request.fields.preconditions {
             None => Plan::new(&request.info, Answer::File(file)),
@@ -68,6 +67,7 @@ impl<'a> Plan<'a> {
         plan
     }
 
+    /// Plans the response to a request with conditional or range fields.
     fn conditional_file(
         request: &Request<'_>,
         preconditions: &Preconditions<'_>,
@@ -80,7 +80,7 @@ impl<'a> Plan<'a> {
             PreconditionResult::NotModified => return Plan::new(info, Answer::NotModified(Some(file))),
             PreconditionResult::Failed => return Plan::refuse(info, CHANGED, None),
         }
-        // Range is defined for GET alone (RFC 9110 section 14.2).
+        // Range is defined only for GET (RFC 9110 section 14.2).
         let ranges = match &preconditions.range {
             Some(value) if info.method == Method::Get && preconditions.allows_range(&file.validators) => {
                 Ranges::of(value, file.len)
@@ -88,9 +88,10 @@ impl<'a> Plan<'a> {
             _ => Ranges::Ignored,
         };
         let answer = match ranges {
-            // Clients do not agree whether the coding is that of the ranges or of what holds them.
+            // Clients disagree whether a content coding applies to each range or to the whole
+            // multipart body.
             Ranges::Multiple(_) if file.coding.is_some() => Answer::File(file),
-            // Header rules about the content would have to be in each part.
+            // Content fields set by header rules would belong in each part of the multipart body.
             Ranges::Multiple(_) if policy.is_about_content(info) => Answer::File(file),
             Ranges::Ignored => Answer::File(file),
             Ranges::Single(range) => Answer::FileRange(file, range),
@@ -100,16 +101,18 @@ impl<'a> Plan<'a> {
         Plan::new(info, answer)
     }
 
-    /// Plans a redirect to `path`. The URL is made of a path of ours, so it never leads to another
-    /// host, whatever the request's URL began with.
+    /// Plans a redirect to `path`, with the query of the request. The URL is built from a
+    /// normalized path, so it never leads to another host, even if the request's path began with
+    /// `//`.
     pub fn redirect(request: &Request<'_>, path: &SitePath<'_>) -> Plan<'a> {
         let query = request.query().map(|query| format!("?{}", String::from_utf8_lossy(query)));
         let location = format!("{path}{}", query.unwrap_or_default());
         Plan::new(&request.info, Answer::Redirect(location))
     }
 
-    /// Plans the response that preconditions make of a listing, which has no version that a tag
-    /// could name (RFC 9110 sections 13.1.1 and 13.1.2). Returns `None` if it can be listed.
+    /// Evaluates the preconditions of a request for a listing, which has no validators (RFC 9110
+    /// sections 13.1.1 and 13.1.2). Returns the plan of a 304 or 412; `None` if the listing can be
+    /// sent.
     pub fn instead_of_listing(request: &Request<'_>) -> Option<Plan<'a>> {
         let info = &request.info;
         let plan = match request.fields.preconditions.as_ref()?.evaluate(&Validators::default()) {
@@ -120,7 +123,7 @@ impl<'a> Plan<'a> {
         Some(plan.varying(Vary::ACCEPT))
     }
 
-    /// Plans a listing of this media type, which is made while it is sent.
+    /// Plans a listing of this media type, which is generated while it is sent.
     pub fn listing(request: &RequestInfo<'_>, media_type: &'static str) -> Plan<'a> {
         Plan::new(request, Answer::Listing(media_type)).varying(Vary::ACCEPT)
     }
@@ -130,7 +133,7 @@ impl<'a> Plan<'a> {
         Plan::new(request, Answer::Allow)
     }
 
-    /// Plans a refusal, with the site's own page if it has one.
+    /// Plans a refusal, with the site's own `page` if there is one.
     pub fn refuse(request: &RequestInfo<'_>, refusal: Refusal, page: Option<&'a Representation>) -> Plan<'a> {
         let answer = match page {
             Some(page) => Answer::CustomErrorPage(refusal, page),
@@ -146,34 +149,34 @@ impl<'a> Plan<'a> {
         plan
     }
 
-    /// Adds `vary` to what decided on the response.
+    /// Adds request fields that influenced the response.
     pub fn varying(self, vary: Vary) -> Plan<'a> {
         Plan { vary: self.vary.and(vary), ..self }
     }
 
-    /// Marks the file as standing in for one that is missing: how long a copy is good does not hold
-    /// for it.
+    /// Marks the file as a fallback for a missing one. The operator's freshness fields do not apply
+    /// to it.
     pub fn standing_in(mut self) -> Plan<'a> {
         self.scope.freshness = false;
         self
     }
 
-    /// Ends the connection with this response.
+    /// Makes this response the last one of its connection.
     pub fn close(&mut self) {
         self.persistence = Persistence::Close;
     }
 
-    /// Returns whether the connection goes on after this response.
+    /// Returns whether the connection persists after this response.
     pub fn persists(&self) -> bool {
         self.persistence != Persistence::Close
     }
 
-    /// Returns whether the rest of the input is not parsed, and may still be coming.
+    /// Returns whether the rest of the input is not parsed and may still be arriving.
     pub fn is_refused(&self) -> bool {
         self.is_refused
     }
 
-    /// Returns the length of the body in bytes; `None`: it is made while it is sent.
+    /// Returns the length of the body in bytes; `None` if it is generated while it is sent.
     pub fn body_len(&self) -> Option<u64> {
         self.len
     }

@@ -1,39 +1,38 @@
-//! A refusal: why a request does not get what it asked for. It is an error value that travels by
-//! `?`, and becomes a response in [`answer`](super::answer).
+//! Refusals: the error responses. A refusal is an error value, returned with `?`, and becomes a
+//! response in [`answer`](super::answer).
 
 use std::sync::LazyLock;
 
 use super::status::Status;
 
-/// Why a request does not get what it asked for.
+/// The reason why a request fails, with its status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
     pub status: Status,
-    /// A sentence for the person who reads the page. It goes into HTML as it is.
+    /// The sentence on the error page. It is inserted into HTML without escaping.
     pub why: &'static str,
-    /// Whether the connection can go on. It cannot if the end of the request is not known for
-    /// certain.
+    /// Whether the connection can persist. It cannot if the end of the request is uncertain.
     pub persists: bool,
 }
 
 impl Refusal {
-    /// Refuses a malformed or ambiguous request: 400, and nothing behind it can be trusted (RFC
-    /// 9112 sections 9.3 and 11.2).
+    /// Returns the refusal of a malformed or ambiguous request: a 400 that closes the connection,
+    /// because the input after it cannot be trusted (RFC 9112 sections 9.3 and 11.2).
     pub const fn bad(why: &'static str) -> Refusal {
         Refusal::closing(Status::BadRequest, why)
     }
 
-    /// Refuses a request whose end is known.
+    /// Returns a refusal after which the connection persists. The end of the request must be known.
     pub const fn new(status: Status, why: &'static str) -> Refusal {
         Refusal { status, why, persists: true }
     }
 
-    /// Refuses a request and closes the connection.
+    /// Returns a refusal that closes the connection.
     pub const fn closing(status: Status, why: &'static str) -> Refusal {
         Refusal { status, why, persists: false }
     }
 
-    /// Nothing is there, or nothing that may be seen.
+    /// The file does not exist or must not be shown.
     pub const NOT_FOUND: Refusal = Refusal::new(Status::NotFound, "There is nothing at this URL.");
     pub const FORBIDDEN: Refusal =
         Refusal::new(Status::Forbidden, "The server has no permission to read this file.");
@@ -43,10 +42,10 @@ impl Refusal {
         Refusal::new(Status::ServiceUnavailable, "The server is busy; please try again in a moment.");
     pub const BROKEN: Refusal =
         Refusal::new(Status::InternalServerError, "The server could not read this file.");
-    /// The rest of a request did not come in time.
+    /// The request did not arrive completely in time.
     pub const LATE: Refusal = Refusal::closing(Status::RequestTimeout, "The request did not arrive in time.");
 
-    /// Returns our page for the refusal, in pieces. Nothing that a client sent is in it.
+    /// Returns the pieces of the error page. It contains nothing that a client sent.
     pub fn page(&self) -> impl Iterator<Item = &'static str> + use<> {
         let (status, why) = (self.status.line(), self.why);
         PAGE.iter().map(move |piece| match *piece {
@@ -56,20 +55,20 @@ impl Refusal {
         })
     }
 
-    /// Returns the length of that page in bytes.
+    /// Returns the length of the error page in bytes.
     pub fn page_len(&self) -> u64 {
         self.page().map(|piece| piece.len() as u64).sum()
     }
 }
 
-/// A part of the page.
+/// A piece of the page.
 enum Piece {
     Text(&'static str),
     Status,
     Why,
 }
 
-/// The page, split at its marks once.
+/// The page, split at its marks when it is first used.
 static PAGE: LazyLock<Vec<Piece>> = LazyLock::new(|| {
     let mut pieces = Vec::new();
     for text in include_str!("error.html").split("{{") {

@@ -1,21 +1,21 @@
-//! How a response is written: the one place where heads, and our error pages, become bytes.
+//! Renders response heads, and the built-in error pages, to bytes. No other module does.
 
 use crate::http::{Plan, Policy, RequestInfo, ResponseBody, request::fields::Persistence};
 
-/// What a head needs beside its plan.
+/// What rendering needs in addition to the plan.
 #[derive(Debug, Clone, Copy)]
 pub struct RenderContext<'a> {
     /// The value of `Date`.
     pub date: &'a [u8],
-    /// The operator's fields.
+    /// The operator's header fields.
     pub policy: &'a Policy,
     /// The request.
     pub request: &'a RequestInfo<'a>,
 }
 
 impl Plan<'_> {
-    /// Appends the head, and the body if it is an error page of ours. Returns the length of the
-    /// head in bytes.
+    /// Appends the head to `out`, and the body if it is a built-in error page. Returns the length
+    /// of the head in bytes.
     pub fn render(&self, cx: &RenderContext<'_>, out: &mut Vec<u8>) -> usize {
         let head = out.len();
         out.extend_from_slice(self.status.head().as_bytes());

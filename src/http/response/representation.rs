@@ -1,29 +1,29 @@
-//! What a response head says about a file, as field lines: made once for each reading of the file,
-//! not for each request.
+//! The header fields of a file. They are rendered once when the file is read, not for each request.
 
 use std::fmt::Write;
 
 use crate::http::{Coding, Validators};
 
-/// The metadata of a file that is served (RFC 9110 section 8).
+/// The metadata of a served file (RFC 9110 section 8).
 #[derive(Debug)]
 pub struct Representation {
     /// The length in bytes.
     pub len: u64,
-    /// The `Content-Type`; for a variant that of its original.
+    /// The `Content-Type`. A compressed variant has the type of its original.
     pub media_type: String,
-    /// The content coding of a variant.
+    /// The content coding of a compressed variant.
     pub coding: Option<Coding>,
-    /// What tells this version of the file from others.
+    /// The validators of this version.
     pub validators: Validators,
-    /// The field lines of a 200 that are about the file, in three groups: see the methods.
+    /// The field lines of a 200, in the order length, type, validators. The other statuses need a
+    /// suffix.
     fields: Box<[u8]>,
     type_at: usize,
     validators_at: usize,
 }
 
 impl Representation {
-    /// Makes the field lines.
+    /// Creates a representation and renders its field lines.
     pub fn new(
         len: u64,
         media_type: String,
@@ -75,12 +75,12 @@ mod tests {
     #[test]
     fn the_fields_of_a_file() {
         let validators = Validators { modified: Some(at(784_111_777)), ..Validators::of_test("a-b") };
-        let facts = Representation::new(12, "text/plain".into(), Some(Coding::Gzip), validators);
+        let representation = Representation::new(12, "text/plain".into(), Some(Coding::Gzip), validators);
         let copy =
             "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nETag: \"a-b\"\r\nAccept-Ranges: bytes\r\n";
         let part = format!("Content-Type: text/plain\r\nContent-Encoding: gzip\r\n{copy}");
-        assert_eq!(String::from_utf8_lossy(facts.fields()), format!("Content-Length: 12\r\n{part}"));
-        assert_eq!(String::from_utf8_lossy(facts.partial_fields()), part);
-        assert_eq!(String::from_utf8_lossy(facts.not_modified_fields()), copy);
+        assert_eq!(String::from_utf8_lossy(representation.fields()), format!("Content-Length: 12\r\n{part}"));
+        assert_eq!(String::from_utf8_lossy(representation.partial_fields()), part);
+        assert_eq!(String::from_utf8_lossy(representation.not_modified_fields()), copy);
     }
 }

@@ -7,20 +7,19 @@ macro_rules! statuses {
         pub enum Status { $(#[doc = concat!($code, " ", $reason)] $name),* }
 
         impl Status {
-            /// Returns the three digits as a number.
+            /// Returns the status code as a number.
             pub fn code(self) -> u16 {
                 match self { $(Status::$name => $code),* }
             }
 
-            /// Returns the beginning of a head: the status line, `Server`, and `Date` up to its
-            /// value.
+            /// Returns the beginning of a head: the status line, `Server`, and the name of `Date`.
             pub fn head(self) -> &'static str {
                 match self {
                     $(Status::$name => concat!("HTTP/1.1 ", $code, " ", $reason, "\r\nServer: oneloop\r\nDate: ")),*
                 }
             }
 
-            /// Returns the code and its reason phrase: `404 Not Found`.
+            /// Returns the code and its reason phrase, such as `404 Not Found`.
             pub fn line(self) -> &'static str {
                 match self { $(Status::$name => concat!($code, " ", $reason)),* }
             }

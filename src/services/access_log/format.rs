@@ -1,8 +1,8 @@
-//! The formats of an access-log line.
+//! The formats of access-log lines.
 //!
-//! Common and Combined are the formats that log readers know, with two more fields at the end of
-//! the line, where those readers do not look: the seconds that the response took, and `aborted`
-//! where the client did not get all of it.
+//! Common and Combined are the formats that log analyzers know, with two more fields at the end of
+//! the line, which analyzers ignore: the duration of the response in seconds, and `aborted` if the
+//! client did not receive all of it. A client's text must never be able to forge a line.
 
 use std::{io::Write, net::IpAddr, time::SystemTime};
 
@@ -14,41 +14,41 @@ use crate::{
     http::{RequestInfo, Status},
 };
 
-/// At most this many bytes of a client's text are logged, escapes included.
+/// The maximum length in bytes of one client-supplied text in a line, including escapes.
 const MAX_TEXT: usize = 2048;
 
-/// The format of a line.
+/// The format of the access log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
     /// The Common Log Format: `host - - [time] "request line" status bytes`.
     #[default]
     Common,
-    /// Common, with `"referer" "user agent"`.
+    /// Common, followed by `"referer" "user agent"`.
     Combined,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// What is logged of one response. Text is as the client sent it.
+/// The log entry of one response. Text is stored as the client sent it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogEntry {
     line: Box<[u8]>,
     referer: Option<Box<[u8]>>,
     user_agent: Option<Box<[u8]>>,
     status: Status,
-    /// When the response was decided: as the value of a `Date` field, and precisely.
+    /// When the response was decided, as a `Date` value and precisely.
     date: [u8; 29],
     time: SystemTime,
-    /// Bytes of the body as it is on the wire: chunks count with their framing.
+    /// The number of body bytes sent, including the framing of chunks.
     pub sent: u64,
-    /// From the request to the last byte of the response.
+    /// The time from the request to the last byte of the response, in seconds.
     pub seconds: f64,
-    /// The client did not get all of the response.
+    /// Whether the connection closed before the response was sent completely.
     pub is_aborted: bool,
 }
 
 impl LogEntry {
-    /// Describes a response to `request` of which nothing is sent yet.
+    /// Creates the entry of a response to `request` of which nothing is sent yet.
     pub fn new(request: &RequestInfo<'_>, status: Status, clock: &Clock) -> LogEntry {
         let cut = |text: &[u8]| Box::from(&text[..text.len().min(MAX_TEXT)]);
         LogEntry {
@@ -81,9 +81,9 @@ struct JsonLine<'a> {
     aborted: bool,
 }
 
-// To write to a vector cannot fail, so the results of `write!` are ignored in this file.
+// Writing to a vector cannot fail, so this file ignores the results of `write!`.
 impl LogFormat {
-    /// Appends the line of a response to `peer`.
+    /// Appends the line of `entry`, a response to `peer`, to `out`.
     pub fn append(self, peer: IpAddr, entry: &LogEntry, out: &mut Vec<u8>) {
         if self == LogFormat::Json {
             return append_json(peer, entry, out);
@@ -106,8 +106,9 @@ impl LogFormat {
 }
 
 fn append_json(peer: IpAddr, entry: &LogEntry, out: &mut Vec<u8>) {
-    // Six digits after the point, as in the other formats: a number that is always valid JSON.
+    // Six digits after the point, as in the other formats. This is always a valid JSON number.
     let Ok(seconds) = RawValue::from_string(format!("{:.6}", entry.seconds)) else { return };
+    // A refused request may have any line: missing words are empty.
     let mut words = entry.line.splitn(3, |b| *b == b' ').map(escaped);
     let mut word = || words.next().unwrap_or_default();
     let line = JsonLine {
@@ -127,7 +128,7 @@ fn append_json(peer: IpAddr, entry: &LogEntry, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Returns a client's text in visible ASCII, for a JSON string.
+/// Returns a client's text escaped to visible ASCII, for a JSON string.
 fn escaped(text: &[u8]) -> String {
     let mut out = Vec::new();
     append_escaped(&mut out, text, b"\\");
@@ -142,8 +143,8 @@ fn append_time(out: &mut Vec<u8>, date: &[u8; 29]) {
     }
 }
 
-/// Appends a client's text so that it can neither end the line nor reach a terminal as a control.
-/// `quoted` gets a backslash.
+/// Appends a client's text escaped, so that it cannot end the line or send control characters to a
+/// terminal. Puts a backslash before the bytes in `quoted`.
 fn append_escaped(out: &mut Vec<u8>, bytes: &[u8], quoted: &[u8]) {
     let end = out.len() + MAX_TEXT;
     for byte in bytes {
@@ -184,16 +185,16 @@ mod tests {
 
     #[test]
     fn a_response_in_each_format() {
-        let asked = request(b"GET /a?b HTTP/1.1", Some(b"http://localhost/"), Some(b"wrk \"4\"\\"));
+        let info = request(b"GET /a?b HTTP/1.1", Some(b"http://localhost/"), Some(b"wrk \"4\"\\"));
         let whole = (1024, 0.000_123_4, false);
         let start = "::1 - - [06/Nov/1994:08:49:37 +0000] \"GET /a?b HTTP/1.1\" 200";
-        assert_eq!(line(LogFormat::Common, &asked, whole), format!("{start} 1024 0.000123\n"));
+        assert_eq!(line(LogFormat::Common, &info, whole), format!("{start} 1024 0.000123\n"));
         assert_eq!(
-            line(LogFormat::Combined, &asked, whole),
+            line(LogFormat::Combined, &info, whole),
             format!("{start} 1024 \"http://localhost/\" \"wrk \\\"4\\\"\\\\\" 0.000123\n")
         );
         assert_eq!(
-            line(LogFormat::Json, &asked, whole),
+            line(LogFormat::Json, &info, whole),
             "{\"time\":\"1994-11-06T08:49:37.250Z\",\"peer\":\"::1\",\"method\":\"GET\",\"target\":\"/a?b\",\
              \"version\":\"HTTP/1.1\",\"referer\":\"http://localhost/\",\"user_agent\":\"wrk \\\"4\\\"\\\\\\\\\",\
              \"status\":200,\"bytes\":1024,\"seconds\":0.000123,\"aborted\":false}\n"
@@ -202,34 +203,34 @@ mod tests {
 
     #[test]
     fn nothing_is_known_of_a_peer_that_says_nothing_and_leaves() {
-        let gone = (0, 2.5, true);
-        let asked = request(b"", None, None);
+        let aborted = (0, 2.5, true);
+        let info = request(b"", None, None);
         let start = "::1 - - [06/Nov/1994:08:49:37 +0000] \"\" 200 -";
-        assert_eq!(line(LogFormat::Common, &asked, gone), format!("{start} 2.500000 aborted\n"));
+        assert_eq!(line(LogFormat::Common, &info, aborted), format!("{start} 2.500000 aborted\n"));
         assert_eq!(
-            line(LogFormat::Combined, &asked, gone),
+            line(LogFormat::Combined, &info, aborted),
             format!("{start} \"-\" \"-\" 2.500000 aborted\n")
         );
-        let json = line(LogFormat::Json, &asked, gone);
+        let json = line(LogFormat::Json, &info, aborted);
         assert!(json.contains("\"method\":\"\",\"target\":\"\",\"version\":\"\""), "{json}");
         assert!(json.ends_with("\"bytes\":0,\"seconds\":2.500000,\"aborted\":true}\n"), "{json}");
     }
 
     #[test]
     fn a_peers_bytes_can_end_neither_the_line_nor_its_quotes() {
-        let nasty = b"GET /\"\\\x1b[31m\xff\n\x7f HTTP/1.1";
-        let asked = request(nasty, Some(nasty), Some(nasty));
+        let malformed = b"GET /\"\\\x1b[31m\xff\n\x7f HTTP/1.1";
+        let info = request(malformed, Some(malformed), Some(malformed));
         let end = (1, 0.0, false);
         for (format, shown) in [
             (LogFormat::Common, "\"GET /\\\"\\\\\\x1b[31m\\xff\\x0a\\x7f HTTP/1.1\""),
             (LogFormat::Combined, "\"GET /\\\"\\\\\\x1b[31m\\xff\\x0a\\x7f HTTP/1.1\" 0.000000\n"),
             (LogFormat::Json, "\"target\":\"/\\\"\\\\\\\\\\\\x1b[31m\\\\xff\\\\x0a\\\\x7f\""),
         ] {
-            let line = line(format, &asked, end);
+            let line = line(format, &info, end);
             assert!(line.contains(shown), "{format:?}: {line}");
             assert!(line.trim_end_matches('\n').bytes().all(|b| (b' '..=b'~').contains(&b)), "{line:?}");
         }
-        let json = line(LogFormat::Json, &asked, end);
+        let json = line(LogFormat::Json, &info, end);
         assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
         let long = request(b"", None, Some(&[1; 100_000]));
         assert!(line(LogFormat::Combined, &long, end).len() < 2 * MAX_TEXT);

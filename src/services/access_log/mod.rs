@@ -1,7 +1,8 @@
 //! The access log: one line for each response, written once a turn.
 //!
 //! An entry begins when the response is decided, and is logged when the socket has taken its last
-//! byte or the connection is closed. So it says what was really sent, and how long that took.
+//! byte or the connection is closed. So it shows how much was really sent, and how long that took.
+//! A slow log reader must never delay a response, so the [`LossyWriter`] drops lines.
 
 mod format;
 
@@ -15,10 +16,10 @@ use crate::{
     lossy_writer::LossyWriter,
 };
 
-/// Writes before the turn ends when this many bytes are gathered.
+/// The number of buffered bytes above which lines are written before the turn ends.
 const FLUSH_AT: usize = 256 * 1024;
 
-/// Gathers the lines of a turn.
+/// The access log: collects the lines of a turn and writes them.
 pub struct AccessLog {
     format: LogFormat,
     lines: Vec<u8>,
@@ -36,11 +37,12 @@ impl Drop for AccessLog {
 }
 
 impl AccessLog {
+    /// Creates an access log in this format.
     pub fn new(writer: LossyWriter, format: LogFormat) -> AccessLog {
         AccessLog { format, lines: Vec::new(), writer, has_warned: false }
     }
 
-    /// Writes the lines of the turn.
+    /// Writes the lines of the turn. Logs a warning the first time that lines are dropped.
     pub fn write(&mut self) {
         if self.lines.is_empty() {
             return;
@@ -48,11 +50,13 @@ impl AccessLog {
         self.writer.write(&self.lines);
         self.lines.clear();
         if self.writer.dropped() > 0 && !self.has_warned {
+            // Warn once. A warning in every turn would flood the log. The total follows at the end.
             self.has_warned = true;
             log::warn!("dropping access-log lines: the reader is too slow or the disk is full");
         }
     }
 
+    /// Adds the line of `entry`, a response to `peer`.
     fn add(&mut self, peer: IpAddr, entry: &LogEntry) {
         self.format.append(peer, entry, &mut self.lines);
         if self.lines.len() > FLUSH_AT {
@@ -61,30 +65,31 @@ impl AccessLog {
     }
 }
 
-/// The entries of one connection whose responses are not sent to their end. Positions are those of
-/// its outbox.
+/// The entries of one connection whose responses are not completely sent. Positions are positions
+/// in the connection's outbox ([`Outbox::position`](crate::protocol::Outbox::position)).
 pub struct PendingEntries {
     log: Rc<RefCell<AccessLog>>,
     peer: IpAddr,
     pending: VecDeque<PendingEntry>,
 }
 
-/// An entry, and where in the outbox its response's body is.
+/// An entry and the positions of its response's body in the outbox.
 struct PendingEntry {
     entry: LogEntry,
     since: Instant,
     body: u64,
-    /// `None` until the body is in the outbox.
+    /// The end of the body; `None` until all of it is in the outbox.
     end: Option<u64>,
 }
 
 impl PendingEntries {
     pub fn new(log: Rc<RefCell<AccessLog>>, peer: IpAddr) -> PendingEntries {
+        // Show an IPv4 client as such, even if it comes through an IPv6 socket.
         PendingEntries { log, peer: peer.to_canonical(), pending: VecDeque::new() }
     }
 
-    /// Begins the entry of a response to `request`, which had come at `since`; its body begins at
-    /// `body`.
+    /// Begins the entry of a response to `request`, which was received at `since`. `body` is the
+    /// position at which the response's body begins.
     pub fn begin(
         &mut self,
         request: &RequestInfo<'_>,
@@ -97,15 +102,16 @@ impl PendingEntries {
         self.pending.push_back(PendingEntry { entry, since, body, end: None });
     }
 
-    /// Notes that the response that was begun last ends at `end`.
+    /// Records that the last response ends at position `end`.
     pub fn end(&mut self, end: u64) {
         if let Some(last) = self.pending.back_mut() {
             last.end = Some(end);
         }
     }
 
-    /// Logs the responses that end at or before `sent`.
+    /// Logs the responses that end at or before position `sent`.
     pub fn on_sent(&mut self, sent: u64, clock: &Clock) {
+        // Responses are sent in order, so the first unfinished one ends the loop.
         while let Some(PendingEntry { body, end: Some(end), .. }) = self.pending.front()
             && *end <= sent
         {
@@ -119,7 +125,8 @@ impl PendingEntries {
         }
     }
 
-    /// Logs what is left when the connection is closed; nothing beyond `sent` was sent.
+    /// Logs the remaining responses, as aborted, when the connection closes. `sent` is the number
+    /// of bytes sent on it.
     pub fn on_closed(&mut self, sent: u64, clock: &Clock) {
         self.on_sent(sent, clock);
         for pending in mem::take(&mut self.pending) {
@@ -128,10 +135,11 @@ impl PendingEntries {
         }
     }
 
-    fn complete(&self, pending: PendingEntry, sent: u64, is_whole: bool, clock: &Clock) {
+    /// Completes an entry and adds its line to the log.
+    fn complete(&self, pending: PendingEntry, sent: u64, is_complete: bool, clock: &Clock) {
         let seconds = clock.precise_now().saturating_duration_since(pending.since).as_secs_f64();
         let mut entry = pending.entry;
-        (entry.sent, entry.seconds, entry.is_aborted) = (sent, seconds, !is_whole);
+        (entry.sent, entry.seconds, entry.is_aborted) = (sent, seconds, !is_complete);
         self.log.borrow_mut().add(self.peer, &entry);
     }
 }

@@ -1,15 +1,16 @@
-//! One HTTP connection: a request in, a response out, one after the other.
+//! The state machine of one HTTP connection: one request, then its response, then the next request.
 //!
-//! | state | entered when | `receive` | `resume` | timeout |
+//! | State | Entered when | `receive` | `resume` | Timeout |
 //! |---|---|---|---|---|
 //! | `New` | the connection is accepted | parses a request and [replies](Reply) | - | head |
-//! | `Idle` | a response is in the outbox | the same | - | idle; head once a request has begun |
-//! | `Gathering` | a listing was requested | - | gathers rows, then replies | - |
-//! | `Streaming` | a body is made in pieces | - | puts the next piece | - |
+//! | `Idle` | a response is in the outbox | as in `New` | - | idle; head once a request has begun |
+//! | `Gathering` | a listing is requested | - | reads directory entries, then replies | - |
+//! | `Streaming` | a body is made in pieces | - | puts the next piece into the outbox | - |
 //!
-//! From every state a response that ends the connection leads to [`Progress::Close`]. `Gathering`
-//! and `Streaming` yield after each piece, so `receive` is not called until they are over (send
-//! timeouts are the connection's).
+//! In every state, a response that ends the connection returns [`Progress::Close`]. `Gathering` and
+//! `Streaming` yield after each piece, so the loop does not call `receive` until they end. The
+//! connection itself enforces the send timeout. This module must never do I/O, and parses no
+//! request itself.
 
 use std::{mem, rc::Rc};
 
@@ -25,13 +26,14 @@ use crate::{
     trace::Step,
 };
 
-/// An HTTP connection.
+/// The protocol of one HTTP connection.
 pub struct HttpConnection {
     http: Rc<HttpService>,
     entries: Option<Box<PendingEntries>>,
     state: State,
 }
 
+/// The state of a connection: see the table above.
 enum State {
     New,
     Idle,
@@ -40,11 +42,13 @@ enum State {
 }
 
 impl HttpConnection {
+    /// Creates the protocol of a new connection. `entries` collects its access-log entries, if
+    /// there is a log.
     pub fn new(http: Rc<HttpService>, entries: Option<PendingEntries>) -> HttpConnection {
         HttpConnection { http, entries: entries.map(Box::new), state: State::New }
     }
 
-    /// Runs `act` on a reply to `request`, and goes to the state that it leads to.
+    /// Lets `act` reply to `request`, and enters the state that follows.
     fn reply(
         &mut self,
         request: &RequestInfo<'_>,
@@ -58,6 +62,7 @@ impl HttpConnection {
         self.enter(outcome)
     }
 
+    /// Enters the state that follows from `outcome`.
     fn enter(&mut self, outcome: Outcome) -> Progress {
         let (state, progress) = match outcome {
             Outcome::Complete(None) => (State::Idle, Progress::Again),
@@ -80,11 +85,16 @@ impl Protocol for HttpConnection {
             Ok(Some((request, len))) => {
                 let (len, left) = (*len, input.len() - len);
                 cx.trace(|| Step::Understood { start: request.info.line.to_vec(), len, left });
+                // One request per call, although more may be in the input: the loop checks its
+                // budgets and the room in the outbox in between (pipelining, RFC 9112 section
+                // 9.3.2).
                 let progress = self.reply(&request.info, out, cx, |reply| reply.respond(request));
                 Received { consumed: len, progress }
             }
             Err(refusal) => {
                 cx.trace(|| Step::Refused { reason: refusal.why });
+                // Nothing after a malformed request can be trusted to be a request. So consume it
+                // all; the refusal closes the connection.
                 let request = RequestInfo::unparsed(input);
                 let progress = self.reply(&request, out, cx, |reply| reply.refuse(*refusal));
                 Received { consumed: input.len(), progress }
@@ -93,6 +103,8 @@ impl Protocol for HttpConnection {
     }
 
     fn resume(&mut self, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
+        // Take the state out, because a step consumes the listing or body. `enter` puts the next
+        // state in.
         match mem::replace(&mut self.state, State::Idle) {
             State::Gathering(listing) => {
                 let (http, entries) = (&*self.http, self.entries.as_deref_mut());
@@ -110,16 +122,18 @@ impl Protocol for HttpConnection {
     fn timeout(&self, partial: bool) -> Timeout {
         let timeouts = &self.http.timeouts;
         match self.state {
+            // Only a connection between two requests may be idle. A new connection, or one with
+            // half a request, gets the head timeout, so that slow clients do not hold connections.
             State::Idle if !partial => Timeout { limit: timeouts.idle, reason: CloseReason::IdleTimeout },
             _ => Timeout { limit: timeouts.head, reason: CloseReason::HeadTimeout },
         }
     }
 
     fn on_timeout(&mut self, partial: &[u8], out: &mut Outbox, cx: &mut Context<'_>) {
-        // An empty line does not begin a request: old clients send one behind a body (RFC 9112
+        // An empty line does not begin a request. Old clients send one after a body (RFC 9112
         // section 2.2).
         if partial != b"\r\n" {
-            // The connection closes, whatever the reply would have it do.
+            // The loop closes the connection after this call, so the progress does not matter.
             let _ = self.reply(&RequestInfo::unparsed(partial), out, cx, |reply| reply.refuse(Refusal::LATE));
         }
     }

@@ -1,5 +1,8 @@
-//! HTTP for files: parse, resolve, plan, send. The glue between the pure part and the site, and
-//! nothing more.
+//! The HTTP service for files: parse, resolve, plan, send.
+//!
+//! It joins the pure HTTP code (`crate::http`) to the site and the loop. It owns the state of each
+//! connection. It must never do I/O of its own, and it leaves every decision about a response to
+//! the pure code.
 
 mod connection;
 mod reply;
@@ -19,23 +22,24 @@ use crate::{
     site::Site,
 };
 
-/// How long a client may take. `None`: without end.
+/// How long a client may take. `None` disables a timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For a whole request, from its first byte, or from the beginning of the connection.
+    /// The time for a whole request, from its first byte or from the beginning of the connection.
     pub head: Option<Duration>,
-    /// Between two requests.
+    /// The time between two requests.
     pub idle: Option<Duration>,
 }
 
 impl Default for Timeouts {
-    /// 10 seconds for a request, 60 seconds between two.
+    /// Returns 10 seconds for a request and 60 seconds between two requests.
     fn default() -> Timeouts {
         Timeouts { head: Some(Duration::from_secs(10)), idle: Some(Duration::from_secs(60)) }
     }
 }
 
-/// Serves a [`Site`] on every connection.
+/// The HTTP service: creates the protocol of each connection, which serves the files of one
+/// [`Site`].
 pub struct HttpService {
     resolver: Resolver,
     timeouts: Timeouts,
@@ -45,7 +49,7 @@ pub struct HttpService {
 }
 
 impl HttpService {
-    /// Serves `site` for every host.
+    /// Creates a service that serves `site` for every host, with default options and without a log.
     pub fn new(site: Rc<Site<Representation>>, timeouts: Timeouts) -> HttpService {
         HttpService {
             resolver: Resolver::new(site, UrlOptions::default()),
@@ -56,27 +60,27 @@ impl HttpService {
         }
     }
 
-    /// Maps URLs to files by `options`.
+    /// Sets how URLs map to files.
     pub fn with_url_options(self, options: UrlOptions) -> HttpService {
         HttpService { resolver: Resolver::new(self.resolver.site, options), ..self }
     }
 
-    /// Adds the fields of `policy` to every response.
+    /// Sets which header fields are added to responses.
     pub fn with_policy(self, policy: Policy) -> HttpService {
         HttpService { policy, ..self }
     }
 
-    /// Writes a line for each response to `log`.
+    /// Sets the access log.
     pub fn with_log(self, log: Rc<RefCell<AccessLog>>) -> HttpService {
         HttpService { log: Some(log), ..self }
     }
 
-    /// Answers requests for `hosts` only.
+    /// Sets which hosts are answered. Requests for others get a 421.
     pub fn with_hosts(self, hosts: HostAllowlist) -> HttpService {
         HttpService { hosts, ..self }
     }
 
-    /// Returns the URL path at which the site begins, with a slash at each end.
+    /// Returns the URL path of the site's root, with a leading and a trailing slash.
     pub fn base(&self) -> String {
         self.resolver.options.base.to_string()
     }

@@ -1,4 +1,4 @@
-//! One reply: from a request to a response in the outbox, or to what is left to make of it.
+//! One reply: from a parsed request to a response in the outbox, or to a response in progress.
 
 use std::{rc::Rc, time::Instant};
 
@@ -20,48 +20,52 @@ use crate::{
     site_path::SitePath,
 };
 
-/// What a reply leads to.
+/// The result of a reply.
 #[must_use]
 pub enum Outcome {
-    /// The response is in the outbox; the connection ends with it for this reason.
+    /// The response is in the outbox. The connection closes after it if there is a reason.
     Complete(Option<CloseReason>),
+    /// The directory is not read completely.
     Gathering(Box<PendingListing>),
+    /// The body is not completely in the outbox.
     Streaming(Box<StreamingResponse>),
 }
 
-/// What a validated request asks for.
-enum Asked<'a> {
-    For(Destination<'a>),
+/// What a validated request asks for: a resource, or the allowed methods.
+enum Requested<'a> {
+    Resource(Destination<'a>),
     Options,
 }
 
-/// Everything that the steps of one reply need.
+/// One reply in progress: the request, and where the response goes.
 pub struct Reply<'c, 'x> {
     pub http: &'c HttpService,
     pub entries: Option<&'c mut PendingEntries>,
     pub request: &'c RequestInfo<'c>,
-    /// When the request had come.
+    /// When the request was received.
     pub since: Instant,
     pub out: &'c mut Outbox,
     pub cx: &'c mut Context<'x>,
 }
 
 impl<'c> Reply<'c, '_> {
-    /// Responds to a request that was parsed.
+    /// Responds to a parsed request.
     pub fn respond(mut self, request: &Request<'_>) -> Outcome {
         let policy = &self.http.policy;
         match self.look_up(request) {
-            Ok(Asked::For(Destination::File(file))) => {
+            Ok(Requested::Resource(Destination::File(file))) => {
                 let plan = Plan::file(request, &file.description, policy);
                 self.send(plan, Some(&file))
             }
-            Ok(Asked::For(Destination::SpaFallback(file))) => {
+            Ok(Requested::Resource(Destination::SpaFallback(file))) => {
                 let plan = Plan::file(request, &file.description, policy);
                 self.send(plan.standing_in().varying(Vary::NAVIGATION), Some(&file))
             }
-            Ok(Asked::For(Destination::Redirect(path))) => self.send(Plan::redirect(request, &path), None),
-            Ok(Asked::For(Destination::Directory(path))) => self.list(request, path),
-            Ok(Asked::Options) => {
+            Ok(Requested::Resource(Destination::Redirect(path))) => {
+                self.send(Plan::redirect(request, &path), None)
+            }
+            Ok(Requested::Resource(Destination::Directory(path))) => self.list(request, path),
+            Ok(Requested::Options) => {
                 let plan = Plan::options(self.request);
                 self.send(plan, None)
             }
@@ -69,8 +73,8 @@ impl<'c> Reply<'c, '_> {
         }
     }
 
-    /// Resolves the request, and traces how long the file system took.
-    fn look_up<'a>(&mut self, request: &Request<'a>) -> Result<Asked<'a>, Refusal> {
+    /// Resolves the request, and reports to observers how long the file system took.
+    fn look_up<'a>(&mut self, request: &Request<'a>) -> Result<Requested<'a>, Refusal> {
         let since = self.cx.is_traced().then(|| self.cx.clock.precise_now());
         let found = self.resolve(request);
         if let Some(since) = since {
@@ -80,48 +84,55 @@ impl<'c> Reply<'c, '_> {
         found
     }
 
-    fn resolve<'a>(&self, request: &Request<'a>) -> Result<Asked<'a>, Refusal> {
+    /// Checks the host and the request, and finds what its path leads to.
+    fn resolve<'a>(&self, request: &Request<'a>) -> Result<Requested<'a>, Refusal> {
         let (http, clock) = (self.http, self.cx.clock);
         http.hosts.check(request.host)?;
         let destination = match request.validate() {
-            Ok(RequestKind::Options) => return Ok(Asked::Options),
+            Ok(RequestKind::Options) => return Ok(Requested::Options),
             Ok(RequestKind::Path(path)) => http.resolver.resolve(path, request, clock)?,
-            // No file can be there, but an application may have a URL such as /item/a%2Fb.
+            // No file can have this path, but a single-page application may have a URL such as
+            // /item/a%2Fb.
             Err(Refusal::NOT_FOUND) if request.path().starts_with(http.base().as_bytes()) => {
                 http.resolver.spa_fallback(request, clock)?
             }
             Err(refusal) => return Err(refusal),
         };
-        Ok(Asked::For(destination))
+        Ok(Requested::Resource(destination))
     }
 
-    /// Refuses the request, with the site's own page for a missing file if it has one.
+    /// Refuses the request. For a 404, sends the site's own page if it has one.
     pub fn refuse(self, refusal: Refusal) -> Outcome {
         let resolver = &self.http.resolver;
         let is_missing = refusal.status == Status::NotFound;
         let page = if is_missing { resolver.not_found_page(self.cx.clock) } else { None };
         let mut plan = Plan::refuse(self.request, refusal, page.as_deref().map(|page| &page.description));
+        // A navigation to the same URL would get the SPA page, so caches must keep the two apart.
         if is_missing && resolver.options.spa.is_some() {
             plan = plan.varying(Vary::NAVIGATION);
         }
         self.send(plan, page.as_ref())
     }
 
-    /// Puts the response into the outbox, or its beginning.
+    /// Puts the head and the body into the outbox. Several ranges are put piece by piece.
     fn send(mut self, mut plan: Plan<'_>, file: Option<&Rc<StaticFile>>) -> Outcome {
-        let ends = self.write_head(&mut plan);
+        let close_reason = self.write_head(&mut plan);
         match (plan.body, file) {
             (ResponseBody::File(range), Some(file)) => put_content(file, range, self.out),
             (ResponseBody::FileRanges(ranges), Some(file)) => {
                 let body = StreamBody::Ranges { file: Rc::clone(file), ranges, next: 0 };
-                return Box::new(StreamingResponse { body, ends }).put(self.entries, self.out, self.cx);
+                return Box::new(StreamingResponse { body, close_reason }).put(
+                    self.entries,
+                    self.out,
+                    self.cx,
+                );
             }
             _ => {}
         }
-        finish(self.entries, ends, self.out)
+        finish(self.entries, close_reason, self.out)
     }
 
-    /// Begins to list the directory at `path`.
+    /// Begins a listing of the directory at `path`.
     fn list(self, request: &Request<'_>, path: SitePath<'_>) -> Outcome {
         if let Some(plan) = Plan::instead_of_listing(request) {
             return self.send(plan, None);
@@ -142,28 +153,28 @@ impl<'c> Reply<'c, '_> {
         Box::new(pending).resume(self.http, self.entries, self.out, self.cx)
     }
 
-    /// Sends a listing whose rows are gathered.
+    /// Begins to send a listing whose rows are complete.
     fn send_listing(mut self, builder: Box<ListingBuilder>) -> Outcome {
         let mut plan = Plan::listing(self.request, builder.media_type());
-        let ends = self.write_head(&mut plan);
+        let close_reason = self.write_head(&mut plan);
         let ResponseBody::Generated { is_chunked } = plan.body else {
-            return finish(self.entries, ends, self.out);
+            return finish(self.entries, close_reason, self.out);
         };
         let body = StreamBody::Listing { builder, is_chunked };
-        Box::new(StreamingResponse { body, ends }).put(self.entries, self.out, self.cx)
+        Box::new(StreamingResponse { body, close_reason }).put(self.entries, self.out, self.cx)
     }
 
-    /// Puts the head into the outbox, and the body if it is an error page of ours. Returns why the
-    /// connection ends with this response, if it does; `plan` says so then.
+    /// Puts the head into the outbox, and the body if it is a built-in error page. Returns the
+    /// close reason if the connection ends with this response, and makes the head say so.
     fn write_head(&mut self, plan: &mut Plan<'_>) -> Option<CloseReason> {
-        let ends = match plan.persists() {
+        let close_reason = match plan.persists() {
             true if self.cx.draining => Some(CloseReason::Shutdown),
             true => None,
-            // What follows the request is not parsed, and may still be coming.
+            // The rest of the request is not parsed, and may still be arriving.
             false if plan.is_refused() => Some(CloseReason::BadRequest),
             false => Some(CloseReason::Done),
         };
-        if ends == Some(CloseReason::Shutdown) {
+        if close_reason == Some(CloseReason::Shutdown) {
             plan.close();
         }
         let (position, at) = (self.out.position(), self.out.bytes().len());
@@ -176,19 +187,20 @@ impl<'c> Reply<'c, '_> {
             let head = self.out.bytes()[at..at + len].to_vec();
             steps::planned(plan.status.code(), head, plan.body_len())
         });
-        ends
+        close_reason
     }
 }
 
-/// Notes that the response is in the outbox, down to its last byte.
-fn finish(entries: Option<&mut PendingEntries>, ends: Option<CloseReason>, out: &Outbox) -> Outcome {
+/// Records that the response is completely in the outbox.
+fn finish(entries: Option<&mut PendingEntries>, close_reason: Option<CloseReason>, out: &Outbox) -> Outcome {
     if let Some(entries) = entries {
         entries.end(out.position());
     }
-    Outcome::Complete(ends)
+    Outcome::Complete(close_reason)
 }
 
-/// A listing whose rows are not all gathered. The request it answers is gone from the input.
+/// A listing whose directory is not read completely. It owns a copy of the request, whose bytes are
+/// no longer in the input.
 pub struct PendingListing {
     builder: Box<ListingBuilder>,
     request: OwnedRequestInfo,
@@ -196,7 +208,8 @@ pub struct PendingListing {
 }
 
 impl PendingListing {
-    /// Gathers rows while the turn has room for that, and sends the listing when all are there.
+    /// Reads directory entries while the turn has budget for work. Begins to send the listing when
+    /// all are read.
     pub fn resume(
         mut self: Box<Self>,
         http: &HttpService,
@@ -206,7 +219,7 @@ impl PendingListing {
     ) -> Outcome {
         let info = self.request.as_info();
         let request = &info;
-        // The response to HEAD has nothing to wait for.
+        // The response to HEAD has no body, so it needs no rows.
         while request.method != Method::Head && !self.builder.is_complete() {
             if !cx.work.take() {
                 return Outcome::Gathering(self);
@@ -222,14 +235,14 @@ impl PendingListing {
     }
 }
 
-/// A response whose body is made in pieces.
+/// A response whose body is put into the outbox in pieces.
 pub struct StreamingResponse {
     body: StreamBody,
-    ends: Option<CloseReason>,
+    close_reason: Option<CloseReason>,
 }
 
 impl StreamingResponse {
-    /// Puts the next piece into the outbox, if the turn has room for the work.
+    /// Puts the next piece into the outbox, if the turn has budget for work.
     pub fn put(
         mut self: Box<Self>,
         entries: Option<&mut PendingEntries>,
@@ -240,6 +253,6 @@ impl StreamingResponse {
         if must_wait || self.body.put(out) {
             return Outcome::Streaming(self);
         }
-        finish(entries, self.ends, out)
+        finish(entries, self.close_reason, out)
     }
 }

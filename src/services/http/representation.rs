@@ -1,11 +1,12 @@
-//! From the site to HTTP: a file's metadata becomes a representation, a site error a refusal.
+//! Converts from the site to HTTP: a file's metadata becomes a representation, and a site error
+//! becomes a refusal.
 
 use crate::{
     http::{Coding, DateStrength, Refusal, Representation, Status, Validators, media_type},
     site::{Describe, Error, Metadata, Version},
 };
 
-/// A file of the site with its field lines.
+/// A file of the site with its header fields.
 pub type StaticFile = crate::site::StaticFile<Representation>;
 
 impl Describe for Representation {
@@ -26,8 +27,8 @@ impl Describe for Representation {
     }
 }
 
-/// Returns a strong entity tag, in quotes: no two versions of a file share one (RFC 9110 section
-/// 8.8.3), nor do two codings of one version.
+/// Returns a strong entity tag, in quotes. It differs for each version of a file and for each
+/// content coding of a version (RFC 9110 section 8.8.3).
 fn entity_tag(metadata: &Metadata, coding: Option<Coding>) -> String {
     let len = metadata.len;
     match metadata.version {
@@ -39,7 +40,7 @@ fn entity_tag(metadata: &Metadata, coding: Option<Coding>) -> String {
     }
 }
 
-/// The one place where an error of the site becomes a response.
+/// Converts a site error to the response that reports it. There is no other place that does.
 impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
         match error {

@@ -1,5 +1,7 @@
-//! From a request's path to what it leads to: a file or a variant of it, a redirect, a listing, by
-//! the URL options that the operator has chosen.
+//! Resolves a request's path to a file or compressed variant, a redirect or a listing, by the
+//! operator's URL options.
+//!
+//! It calls the site for every file, and must never write a response.
 
 use std::rc::Rc;
 
@@ -13,19 +15,19 @@ use crate::{
     site_path::SitePath,
 };
 
-/// The site's own page for a missing file.
+/// The file name of the site's own 404 page.
 const NOT_FOUND_PAGE: &str = "404.html";
-/// What clean URLs leave out.
+/// The extension that clean URLs omit.
 const HTML_EXTENSION: &str = ".html";
-/// What must be encoded in a name for it to mean itself in a path.
+/// The bytes to percent-encode in a file name, so that decoding returns the name unchanged.
 const LITERAL: &AsciiSet = &CONTROLS.add(b'%');
 
 /// How URLs map to files.
 #[derive(Debug, Clone)]
 pub struct UrlOptions {
-    /// The URL path at which the site begins.
+    /// The URL path of the site's root.
     pub base: SitePath<'static>,
-    /// The file that answers navigation to a missing file: the page of a single-page application.
+    /// The page of a single-page application: the response to navigation that matches no file.
     pub spa: Option<SitePath<'static>>,
     /// Serve `about.html` at `/about`, and redirect `/about.html` to it.
     pub clean_urls: bool,
@@ -39,49 +41,53 @@ impl Default for UrlOptions {
     }
 }
 
-/// What a request's path leads to.
+/// The destination of a request's path.
 pub enum Destination<'a> {
+    /// A file, or the compressed variant that the client prefers.
     File(Rc<StaticFile>),
-    /// The page of a single-page application, in place of a missing file.
+    /// The page of a single-page application, instead of a missing file.
     SpaFallback(Rc<StaticFile>),
-    /// What is meant is at this URL path, base included.
+    /// A redirect to this URL path, which includes the base path.
     Redirect(SitePath<'a>),
-    /// A directory to be listed, as a path in the site.
+    /// A directory to list, as a path in the site.
     Directory(SitePath<'a>),
 }
 
-/// A site and its URL options.
+/// The resolver: a site and its URL options.
 pub struct Resolver {
     pub site: Rc<Site<Representation>>,
     pub options: UrlOptions,
     not_found_page: Option<SitePath<'static>>,
 }
 
-/// Returns the path of the file called `name`, which may have folders before it; `None` if it
-/// cannot be a file.
+/// Returns the path of the file `name`, which is relative to the root; `None` if no file can have
+/// this path.
 pub fn file_path(name: &str) -> Option<SitePath<'static>> {
     path(name).filter(|path| !path.is_directory())
 }
 
-/// Returns the path of the directory called `name`, with or without slashes at its ends; `None` if
-/// it cannot be one.
+/// Returns the path of the directory `name`, which may have leading and trailing slashes; `None` if
+/// no directory can have this path.
 pub fn directory_path(name: &str) -> Option<SitePath<'static>> {
     path(name).map(SitePath::into_directory)
 }
 
+/// Parses an operator's path as if it were requested.
 fn path(name: &str) -> Option<SitePath<'static>> {
     locate(format!("/{}", utf8_percent_encode(name, LITERAL)).as_bytes()).ok().map(SitePath::into_owned)
 }
 
 impl Resolver {
+    /// Creates a resolver.
     pub fn new(site: Rc<Site<Representation>>, options: UrlOptions) -> Resolver {
         Resolver { not_found_page: file_path(NOT_FOUND_PAGE), site, options }
     }
 
-    /// Returns what `path`, as it was requested, leads to.
+    /// Returns the destination of the requested `path`.
     ///
     /// # Errors
-    /// Those of [`Site::resolve`], and 406.
+    /// Returns 404 or another refusal if the site finds nothing ([`Site::resolve`]), and 406 if the
+    /// client accepts no variant.
     pub fn resolve<'a>(
         &self,
         path: SitePath<'a>,
@@ -90,7 +96,7 @@ impl Resolver {
     ) -> Result<Destination<'a>, Refusal> {
         let base = &self.options.base;
         let Some(path) = path.strip_base(base) else {
-            // A client that knows only the port is shown the way.
+            // Help a client that knows only the port: redirect it to the base path.
             let leads_to_base = path.bytes().is_empty() || path.into_directory() == *base;
             return if leads_to_base {
                 Ok(Destination::Redirect(base.clone()))
@@ -98,17 +104,19 @@ impl Resolver {
                 Err(Refusal::NOT_FOUND)
             };
         };
+        // Treat a hidden file like a missing one, so that a client cannot find out that it exists.
         if !self.site.options().dotfiles.allow_all(&path) {
             return self.spa_fallback(request, clock);
         }
         match self.site.resolve(&path, clock) {
-            Ok(Resolved::File(entry)) => match self.canonical_url(&path, clock) {
+            Ok(Resolved::File(file)) => match self.canonical_url(&path, clock) {
                 Some(clean) => Ok(Destination::Redirect(clean.with_base(base))),
-                None => self.negotiate(&path, entry, request, clock).map(Destination::File),
+                None => self.negotiate(&path, file, request, clock).map(Destination::File),
             },
             Ok(Resolved::Directory) => match self.html_page(&path, clock) {
-                Some((page, entry)) => self.negotiate(&page, entry, request, clock).map(Destination::File),
-                // Relative links would go wrong without the slash.
+                Some((page, file)) => self.negotiate(&page, file, request, clock).map(Destination::File),
+                // Relative links on a page resolve wrongly if the directory's URL has no trailing
+                // slash.
                 None => Ok(Destination::Redirect(path.into_directory().with_base(base))),
             },
             Err(site::Error::NotFound) => self.not_found(path, request, clock),
@@ -116,15 +124,16 @@ impl Resolver {
         }
     }
 
-    /// Returns what is there in place of a missing file.
+    /// Returns the destination if no file is at `path`: a clean URL's page, a listing or the SPA
+    /// page.
     fn not_found<'a>(
         &self,
         path: SitePath<'a>,
         request: &Request<'_>,
         clock: &Clock,
     ) -> Result<Destination<'a>, Refusal> {
-        if let Some((page, entry)) = self.html_page(&path, clock) {
-            return self.negotiate(&page, entry, request, clock).map(Destination::File);
+        if let Some((page, file)) = self.html_page(&path, clock) {
+            return self.negotiate(&page, file, request, clock).map(Destination::File);
         }
         if self.options.listing && path.is_directory() && self.site.is_directory(&path) {
             return Ok(Destination::Directory(path));
@@ -132,23 +141,27 @@ impl Resolver {
         self.spa_fallback(request, clock)
     }
 
-    /// Returns the page of the single-page application, if the request is a navigation.
+    /// Returns the page of the single-page application for a navigation.
     ///
     /// # Errors
-    /// 404 if it is not, and 406.
+    /// Returns 404 if the request is not a navigation or there is no such page, and 406 if the
+    /// client accepts no variant.
     pub fn spa_fallback<'a>(&self, request: &Request<'_>, clock: &Clock) -> Result<Destination<'a>, Refusal> {
-        let spa =
-            self.options.spa.as_ref().filter(|_| request.fields.is_navigation()).ok_or(Refusal::NOT_FOUND)?;
-        let entry = self.file_at(spa, clock).ok_or(Refusal::NOT_FOUND)?;
-        self.negotiate(spa, entry, request, clock).map(Destination::SpaFallback)
+        let Some(spa) = &self.options.spa else { return Err(Refusal::NOT_FOUND) };
+        if !request.fields.is_navigation() {
+            return Err(Refusal::NOT_FOUND);
+        }
+        let file = self.file_at(spa, clock).ok_or(Refusal::NOT_FOUND)?;
+        self.negotiate(spa, file, request, clock).map(Destination::SpaFallback)
     }
 
-    /// Returns the site's own page for a missing file, if it has one.
+    /// Returns the site's own 404 page, if it has one.
     pub fn not_found_page(&self, clock: &Clock) -> Option<Rc<StaticFile>> {
         self.file_at(self.not_found_page.as_ref()?, clock)
     }
 
-    /// Returns the clean URL of the page at `path`, if it is another path and leads here.
+    /// Returns the clean URL of the page at `path`, if it differs from `path` and leads to this
+    /// page.
     fn canonical_url(&self, path: &SitePath<'_>, clock: &Clock) -> Option<SitePath<'static>> {
         if !self.options.clean_urls {
             return None;
@@ -160,13 +173,14 @@ impl Resolver {
             return Some(directory.into_owned());
         }
         let clean = path.without_extension(HTML_EXTENSION)?;
+        // Redirect only if no file has the clean name. Otherwise that file is served there.
         match self.site.resolve(&clean, clock) {
             Ok(Resolved::Directory) | Err(site::Error::NotFound) => Some(clean.into_owned()),
             _ => None,
         }
     }
 
-    /// Returns the page of which `path` is the clean URL.
+    /// Returns the page whose clean URL is `path`, and its own path.
     fn html_page(&self, path: &SitePath<'_>, clock: &Clock) -> Option<(SitePath<'static>, Rc<StaticFile>)> {
         if !self.options.clean_urls || path.is_directory() {
             return None;
@@ -175,19 +189,23 @@ impl Resolver {
         if !self.site.options().dotfiles.allow_all(&page) {
             return None;
         }
-        let entry = self.file_at(&page, clock)?;
-        Some((page, entry))
+        let file = self.file_at(&page, clock)?;
+        Some((page, file))
     }
 
+    /// Returns the file at `path`; `None` if there is none or it cannot be read.
     fn file_at(&self, path: &SitePath<'_>, clock: &Clock) -> Option<Rc<StaticFile>> {
         match self.site.resolve(path, clock) {
-            Ok(Resolved::File(entry)) => Some(entry),
+            Ok(Resolved::File(file)) => Some(file),
             _ => None,
         }
     }
 
-    /// Returns the variant of `file` at `path` that the client prefers, of those that are there
+    /// Returns the existing variant of `file` that the client prefers, which may be `file` itself
     /// (RFC 9110 section 12.5.3).
+    ///
+    /// # Errors
+    /// Returns 406 if the client accepts no existing variant.
     fn negotiate(
         &self,
         path: &SitePath<'_>,

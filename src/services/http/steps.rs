@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::trace::{Effect, Field, Step, StepDoc, TraceLevel, Value};
 
-/// The descriptions of the steps.
+/// The descriptions of these steps, for `--trace` and the documentation.
 pub const STEP_DOCS: &[&StepDoc] = &[&FILE_LOOKUP, &ENTRIES_READ, &PLANNED];
 
 const FILE_LOOKUP: StepDoc = StepDoc {
@@ -33,19 +33,19 @@ const PLANNED: StepDoc = StepDoc {
     level: TraceLevel::Io,
 };
 
-/// Makes the step of looking up the file at `path`, which took so long.
+/// Returns the step that reports a file lookup of `path` and its duration.
 pub fn file_lookup(path: &[u8], took: Duration) -> Step {
     let path = Field::new("path", Value::PeerBytes(path.to_vec()));
     Step::service(&FILE_LOOKUP, vec![path, Field::new("took_us", took)], Effect::None)
 }
 
-/// Makes the step of reading entries of a directory, `names` of them until now.
+/// Returns the step that reports how many names of a directory are read so far.
 pub fn entries_read(names: usize) -> Step {
     Step::service(&ENTRIES_READ, vec![Field::new("names", names)], Effect::Progress)
 }
 
-/// Makes the step of deciding on a response: its status, its head as it is sent, and the length of
-/// its body. `None`: the body is generated while it is sent.
+/// Returns the step that reports a decided response: its status, its head, and the length of its
+/// body in bytes. `None` means that the body is generated while it is sent.
 pub fn planned(status: u16, head: Vec<u8>, body: Option<u64>) -> Step {
     let fields = vec![
         Field::new("status", status),

@@ -1,8 +1,8 @@
-//! Bodies: a part of a file, several ranges of one, and the listing of a directory.
+//! Response bodies: one range of a file, several ranges of a file, and a directory listing.
 //!
-//! The last two are made in pieces. A piece is small enough to keep no connection waiting, and the
-//! next one is made when there is room for it. What such a response holds is bounded: a list of
-//! ranges, or the rows of a directory.
+//! The last two are made in pieces. A piece is small enough not to delay other connections, and the
+//! next one is made only when the outbox has room. So the memory of such a response is bounded: a
+//! list of ranges, or the rows of a directory.
 
 use std::{ops::Range, rc::Rc};
 
@@ -15,15 +15,16 @@ use crate::{
     site::{Content, DirectoryReader, Error, RowQuota, Site},
 };
 
-/// Up to this length in bytes a body is copied behind its head, so that several responses can leave
-/// in one write.
+/// The longest body in bytes that is copied into the outbox after its head, so that one write can
+/// send several responses.
 const COPIED: usize = 8 * 1024;
-/// Entries of a directory that are read in one piece of work: some tenths of a millisecond.
+/// The number of directory entries read in one piece of work, which takes some tenths of a
+/// millisecond.
 const ENTRIES: usize = 128;
-/// The length of a piece of a listing, about.
+/// The approximate length of a piece of a listing in bytes.
 const PIECE: usize = 16 * 1024;
 
-/// Puts the bytes in `range` of `file` behind what is in `out`.
+/// Puts the bytes in `range` of `file` into `out`, after its bytes.
 pub fn put_content(file: &StaticFile, range: Range<u64>, out: &mut Outbox) {
     match &file.content {
         Content::Memory(content) => {
@@ -38,19 +39,19 @@ pub fn put_content(file: &StaticFile, range: Range<u64>, out: &mut Outbox) {
     }
 }
 
-/// What is left of a body that is made in pieces.
+/// The rest of a body that is made in pieces.
 pub enum StreamBody {
     Ranges { file: Rc<StaticFile>, ranges: Vec<ByteRange>, next: usize },
     Listing { builder: Box<ListingBuilder>, is_chunked: bool },
 }
 
 impl StreamBody {
-    /// Returns whether a piece takes time to make.
+    /// Returns whether making a piece counts as long work.
     pub fn is_work(&self) -> bool {
         matches!(self, StreamBody::Listing { .. })
     }
 
-    /// Puts the next piece into `out`, which has room. Returns whether there is more.
+    /// Puts the next piece into `out`, which has room. Returns whether another piece follows.
     pub fn put(&mut self, out: &mut Outbox) -> bool {
         match self {
             StreamBody::Ranges { file, ranges, next } => {
@@ -76,7 +77,7 @@ impl StreamBody {
     }
 }
 
-/// Appends one chunk (RFC 9112 section 7.1), and the last chunk behind it if there is no more.
+/// Appends one chunk, and after the last piece the final, empty chunk (RFC 9112 section 7.1).
 fn put_chunk(piece: &str, is_last: bool, out: &mut Vec<u8>) {
     let size = format!("{:x}\r\n", piece.len());
     let end = if is_last { "\r\n0\r\n\r\n" } else { "\r\n" };
@@ -85,10 +86,11 @@ fn put_chunk(piece: &str, is_last: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// A listing: its rows come in no order, so all are gathered before the first is written.
+/// A listing in progress. A directory has no order, so all rows are read and sorted before the
+/// first one is written.
 pub struct ListingBuilder {
     listing: Listing,
-    /// `None` when it was read to its end.
+    /// `None` once the directory is read completely.
     directory: Option<DirectoryReader>,
     rows: Rows,
     quota: RowQuota,
@@ -97,25 +99,26 @@ pub struct ListingBuilder {
 }
 
 impl ListingBuilder {
+    /// Creates a builder that reads `directory`, within `quota`.
     pub fn new(listing: Listing, directory: DirectoryReader, quota: RowQuota) -> ListingBuilder {
         let (rows, directory) = (Rows::new(listing.order), Some(directory));
         ListingBuilder { listing, directory, rows, quota, has_started: false, has_row: false }
     }
 
-    /// Returns whether all rows are gathered.
+    /// Returns whether the directory is read completely.
     pub fn is_complete(&self) -> bool {
         self.directory.is_none()
     }
 
-    /// The value of `Content-Type`.
+    /// Returns the value of `Content-Type`.
     pub fn media_type(&self) -> &'static str {
         self.listing.media_type()
     }
 
-    /// Reads some entries. Returns how many rows there are now.
+    /// Reads up to [`ENTRIES`] entries. Returns how many rows there are so far.
     ///
     /// # Errors
-    /// The directory cannot be read, or holds too much.
+    /// Fails if the directory cannot be read, or if there is no quota for its rows.
     pub fn gather(&mut self, site: &Site<Representation>, clock: &Clock) -> Result<usize, Error> {
         let ListingBuilder { directory, rows, quota, .. } = self;
         if let Some(reader) = directory {
@@ -132,7 +135,7 @@ impl ListingBuilder {
         Ok(self.quota.taken())
     }
 
-    /// Returns the next piece of the text, never empty, and whether it is the last one.
+    /// Returns the next piece of the listing, never empty, and whether it is the last one.
     fn piece(&mut self) -> (String, bool) {
         let mut text = if self.has_started { String::new() } else { self.listing.begin() };
         self.has_started = true;

@@ -1,9 +1,11 @@
-//! A recording of the loop for a viewer: Perfetto, or the one in Chrome.
+//! An observer that records the loop in the Chrome Trace Event format, for Perfetto or Chrome's
+//! viewer.
 //!
-//! The track `loop` has a slice `wait` for each poll and a slice for each turn. A turn contains a
-//! slice for each source that had its turn, and that contains one for each call and decision. Each
-//! connection has a track of its own. The time that the recording itself takes lies between the
-//! calls, and is recorded. Events are written once a turn, and a closed connection is forgotten.
+//! The track `loop` has a slice `wait` for each poll and a slice for each turn. A turn's slice
+//! contains one slice for each source that had its turn, which contains one slice for each call and
+//! decision. Each connection also has its own track. The recording's own time falls between the
+//! calls and is recorded as well. Events are written once per turn, and memory must not grow with
+//! the number of closed connections.
 
 mod tracks;
 mod writer;
@@ -29,12 +31,12 @@ use super::{
 };
 use crate::clock::Stopwatch;
 
-/// Records each step in a file.
+/// An observer that records each step in a file.
 pub struct ChromeTrace {
     stopwatch: Stopwatch,
     model: Model,
     writer: TraceWriter,
-    /// When the last step was recorded, which is when the next one began.
+    /// When the last step had been recorded. The slice of the next step begins there.
     since: Duration,
     is_in_turn: bool,
     /// The source whose slice is open.
@@ -49,18 +51,18 @@ pub struct ChromeTrace {
     wait_fields: Vec<Field>,
     /// The values of the counters.
     counters: BTreeMap<&'static str, u64>,
-    /// The time that recording this turn took.
+    /// How long recording has taken in this turn.
     cost: Duration,
 }
 
-/// Why a source has its turn: the kernel reported it, or it had work left over.
+/// Why a source has its turn: the kernel reported it, or it has work left over.
 #[derive(Default)]
 struct Cause {
     flags: Option<EventFlags>,
     is_carried: bool,
 }
 
-/// Writes ` R W` and ` +`.
+/// Formats the cause as ` R W` for flags and ` +` for work left over.
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(flags) = self.flags {
@@ -71,7 +73,7 @@ impl fmt::Display for Cause {
 }
 
 impl ChromeTrace {
-    /// Records in `file`, which must be empty.
+    /// Creates an observer that records in `file`, which must be empty.
     pub fn new(file: File) -> ChromeTrace {
         let mut writer = TraceWriter::new(file);
         writer.name_process("oneloop");
@@ -93,7 +95,7 @@ impl ChromeTrace {
         }
     }
 
-    /// Ends the turn and writes it: the poll begins.
+    /// Ends the turn and writes its events, because the poll begins.
     fn wait(&mut self, source: SourceId, step: &Step, at: Duration) {
         self.wait_fields = self.model.fields(source, step, at);
         if let Some(fault) = TraceLine::fault(&self.model) {
@@ -104,7 +106,7 @@ impl ChromeTrace {
         self.writer.slice(TrackId::LOOP, at, self.stopwatch.elapsed(), "recording", &[]);
     }
 
-    /// Records the poll, which began when the last turn was written, and begins a turn.
+    /// Records the poll, which began after the last turn was written, and begins a turn.
     fn wake(&mut self, source: SourceId, step: &Step, at: Duration) {
         let Step::Woke { turn, ready, carried } = step else { return };
         self.writer.slice(TrackId::LOOP, self.since, at, "wait", &self.wait_fields);
@@ -136,9 +138,10 @@ impl ChromeTrace {
         }
     }
 
-    /// Begins the slice of `source`, unless it is open.
+    /// Begins the slice of `source`, unless it is already open.
     fn turn_to(&mut self, source: SourceId, step: &Step) {
-        // A late source may have had its turn for another reason.
+        // A source whose deadline passed may have had a regular turn just before, so begin another
+        // slice.
         let is_late = matches!(step, Step::Deadline { .. });
         if self.current == Some(source) && !is_late {
             return;
@@ -154,7 +157,7 @@ impl ChromeTrace {
         }
     }
 
-    /// Records what `source` did since the last step.
+    /// Records a step of `source`, as a slice from the last step until now.
     fn record(&mut self, source: SourceId, step: &Step, at: Duration) {
         self.turn_to(source, step);
         let Some(doc) = step.doc(source) else { return };
@@ -179,7 +182,7 @@ impl ChromeTrace {
             }
             _ => {
                 let is_message = matches!(step, Step::Understood { .. }) || step.response_head().is_some();
-                // A source without a track has a slice on the loop's track already.
+                // A source without its own track already has a slice on the loop's track.
                 if is_message && self.tracks.track(source).is_some() {
                     self.mark(source, doc.verb, &fields, at);
                 }
@@ -188,18 +191,19 @@ impl ChromeTrace {
         }
     }
 
-    /// Writes an instant on the track of `source`, or on the loop's if it has none.
+    /// Writes an instant event on the track of `source`, or on the loop's track if it has none.
     fn mark(&mut self, source: SourceId, name: &str, args: &[Field], at: Duration) {
         self.writer.instant(self.tracks.track(source).unwrap_or(TrackId::LOOP), at, name, args);
     }
 
-    /// Shows what `source` does now.
+    /// Shows the current activity of `source` on its track.
     fn follow(&mut self, source: SourceId, at: Duration) {
         if let Some(state) = self.model.sources.get(&source) {
             self.tracks.enter(source, state.activity, at, &mut self.writer);
         }
     }
 
+    /// Ends the track of a closed source and forgets the source.
     fn forget(&mut self, source: SourceId, at: Duration) {
         self.open = self.open.saturating_sub(u64::from(matches!(source, SourceId::Connection(_))));
         self.unsent -= self.unsent_by(source);
@@ -240,7 +244,7 @@ impl Observer for ChromeTrace {
     }
 }
 
-/// Ends everything that is open, so that the file is complete.
+/// Ends all open slices and the array, so that the file is complete.
 impl Drop for ChromeTrace {
     fn drop(&mut self) {
         self.end_turn(self.since);

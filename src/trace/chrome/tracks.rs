@@ -1,23 +1,24 @@
-//! A track for each connection: what it does, as nested slices.
+//! The tracks of connections: each shows the activity of one connection, as nested slices.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use super::writer::{TraceWriter, TrackId};
 use crate::trace::{Field, SourceId, model::Activity};
 
-/// At most this many connections have a track. A viewer shows no more of use.
+/// The maximum number of connections with their own track. A viewer with more tracks is hard to
+/// read.
 const MAX_TRACKS: usize = 200;
 
-/// The tracks of the connections that are open.
+/// The tracks of the open connections.
 #[derive(Default)]
 pub struct Tracks {
     open: BTreeMap<SourceId, Track>,
-    /// How many connections there have been.
+    /// How many connections were accepted so far.
     made: usize,
 }
 
 impl Tracks {
-    /// Makes a track for a new connection, unless there are too many.
+    /// Creates a track for a new connection, unless there are too many.
     pub fn add(&mut self, number: u64, peer: SocketAddr, at: Duration, writer: &mut TraceWriter) {
         let connection = SourceId::Connection(number);
         self.made += 1;
@@ -37,14 +38,14 @@ impl Tracks {
         self.open.get(&source).map(|track| track.id)
     }
 
-    /// Shows that `source` does something else from `at` on.
+    /// Shows that the activity of `source` changes at time `at`.
     pub fn enter(&mut self, source: SourceId, activity: Activity, at: Duration, writer: &mut TraceWriter) {
         if let Some(track) = self.open.get_mut(&source) {
             track.enter(activity, at, writer);
         }
     }
 
-    /// Ends the track of `source`, which was closed.
+    /// Ends the track of `source`, which is closed.
     pub fn end(&mut self, source: SourceId, at: Duration, writer: &mut TraceWriter) {
         if let Some(track) = self.open.remove(&source) {
             track.end(at, writer);
@@ -57,7 +58,7 @@ impl Tracks {
     }
 }
 
-/// One track: slices `request` around `HEAD`, `SEND` and `BLOCKED`, then `IDLE` or `LINGER`.
+/// One track: a slice `request` around `HEAD`, `SEND` and `BLOCKED`, then `IDLE` or `LINGER`.
 struct Track {
     id: TrackId,
     /// The activity whose slice is open.
@@ -67,14 +68,15 @@ struct Track {
 impl Track {
     fn enter(&mut self, activity: Activity, at: Duration, writer: &mut TraceWriter) {
         let was_request = self.activity.is_some_and(is_request);
-        // A response is sent, and more input is there. The next step shows whether it is a request
-        // or is never parsed.
+        // A response was sent, and more input is present. Only the next step shows whether this is
+        // a request or is never parsed, so show `IDLE` until then.
         let is_answered = was_request && self.activity != Some(Activity::Head) && activity == Activity::Head;
         let activity = if is_answered { Activity::Idle } else { activity };
         if self.activity == Some(activity) {
             return;
         }
         let stays = was_request && is_request(activity);
+        // End the slice of the last activity, and the `request` around it if the request is over.
         let ended = usize::from(self.activity.is_some()) + usize::from(was_request && !stays);
         (0..ended).for_each(|_| writer.end(self.id, at, &[]));
         if is_request(activity) && !stays {

@@ -1,7 +1,8 @@
-//! The file of a recording: Chrome Trace Event JSON as a bare array, one event a line.
+//! Writes the file of a recording: a JSON array in the Chrome Trace Event format, one event per
+//! line.
 //!
-//! The comma stands before the event that follows. So a file that was cut behind an event lacks
-//! only its `]`, which viewers forgive.
+//! The comma is written before the next event. So a file that ends after any event lacks only its
+//! `]`, which viewers accept. A write error must never stop the server.
 
 use std::{
     fmt::Display,
@@ -15,27 +16,27 @@ use serde_json::value::RawValue;
 
 use crate::trace::{Field, field::serialize_fields};
 
-/// The number that every event gives for the process: there is only one.
+/// The process number in every event. There is only one process.
 const PROCESS: u32 = 1;
 
-/// The track that shows an event: the number of a thread, to the viewers.
+/// The identifier of a track. Viewers call it a thread number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct TrackId(u64);
 
 impl TrackId {
-    /// The track of the process, which has metadata only.
+    /// The track of the process, which only has metadata.
     const PROCESS: TrackId = TrackId(0);
     /// The track of the loop.
     pub const LOOP: TrackId = TrackId(1);
 
-    /// Returns the track of the connection with this number.
+    /// Returns the track of connection `number`.
     pub fn of_connection(number: u64) -> TrackId {
         TrackId(1000 + number)
     }
 }
 
-/// One event, with the members that the format names.
+/// One event, with the members that the format defines.
 #[derive(Serialize)]
 struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_name")]
@@ -89,7 +90,7 @@ fn serialize_args<S: Serializer>(args: &&[Field], serializer: S) -> Result<S::Ok
     serialize_fields(args, serializer)
 }
 
-/// A time in microseconds, the unit of the format, with three decimals.
+/// A time that is serialized in microseconds, the unit of the format, with three decimals.
 struct Micros(Duration);
 
 impl Serialize for Micros {
@@ -100,15 +101,15 @@ impl Serialize for Micros {
     }
 }
 
-/// Writes events to the file. Times are since the recording began.
+/// A writer of events. Times count from the beginning of the recording.
 pub struct TraceWriter {
-    /// `None`: the recording has ended.
+    /// The file; `None` once the recording has ended.
     file: Option<BufWriter<File>>,
     is_empty: bool,
 }
 
 impl TraceWriter {
-    /// Begins an array in `file`.
+    /// Creates a writer, and begins the array in `file`.
     pub fn new(file: File) -> TraceWriter {
         let mut writer =
             TraceWriter { file: Some(BufWriter::with_capacity(64 * 1024, file)), is_empty: true };
@@ -126,30 +127,31 @@ impl TraceWriter {
         self.put_metadata(TrackId::PROCESS, "process_name", Field::new("name", name));
     }
 
-    /// Names a track, which stands at its number among the others.
+    /// Names a track. Viewers sort tracks by their numbers.
     pub fn name_track(&mut self, track: TrackId, name: impl Display) {
         self.put_metadata(track, "thread_name", Field::new("name", name.to_string()));
         self.put_metadata(track, "thread_sort_index", Field::new("sort_index", track.0));
     }
 
+    /// Writes a metadata event, which names a process or a track.
     fn put_metadata(&mut self, track: TrackId, kind: &str, field: Field) {
         let args = [field];
         self.put(&Event { name: Some(&kind), tid: Some(track), ..Event::new(Phase::Metadata, &args) });
     }
 
-    /// Begins a slice within the open slices of its track.
+    /// Begins a slice, nested in the open slices of its track.
     pub fn begin(&mut self, track: TrackId, at: Duration, name: impl Display, args: &[Field]) {
         let (ts, tid) = (Some(Micros(at)), Some(track));
         self.put(&Event { name: Some(&name), ts, tid, ..Event::new(Phase::Begin, args) });
     }
 
-    /// Ends the slice of a track that began last.
+    /// Ends the innermost open slice of a track.
     pub fn end(&mut self, track: TrackId, at: Duration, args: &[Field]) {
         let (ts, tid) = (Some(Micros(at)), Some(track));
         self.put(&Event { ts, tid, ..Event::new(Phase::End, args) });
     }
 
-    /// Writes a whole slice.
+    /// Writes a complete slice.
     pub fn slice(&mut self, track: TrackId, from: Duration, to: Duration, name: &str, args: &[Field]) {
         let (ts, dur) = (Some(Micros(from)), Some(Micros(to.saturating_sub(from))));
         self.put(&Event {
@@ -161,19 +163,19 @@ impl TraceWriter {
         });
     }
 
-    /// Writes an event that takes no time.
+    /// Writes an instant event, which has no duration.
     pub fn instant(&mut self, track: TrackId, at: Duration, name: &str, args: &[Field]) {
         let (ts, tid, scope) = (Some(Micros(at)), Some(track), Some("t"));
         self.put(&Event { name: Some(&name), scope, ts, tid, ..Event::new(Phase::Instant, args) });
     }
 
-    /// Sets a counter.
+    /// Writes the value of a counter.
     pub fn counter(&mut self, at: Duration, name: &'static str, value: u64) {
         let args = [Field::new(name, value)];
         self.put(&Event { name: Some(&name), ts: Some(Micros(at)), ..Event::new(Phase::Counter, &args) });
     }
 
-    /// Writes the gathered events to the file.
+    /// Writes the buffered events to the file.
     pub fn flush(&mut self) {
         self.write(|file| file.flush());
     }
@@ -184,6 +186,7 @@ impl TraceWriter {
         self.file = None;
     }
 
+    /// Writes one event, with the comma before it.
     fn put(&mut self, event: &Event<'_>) {
         let separator: &[u8] = if self.is_empty { b"" } else { b",\n" };
         self.is_empty = false;
@@ -193,12 +196,12 @@ impl TraceWriter {
         });
     }
 
-    /// Runs `act` on the file. An error ends the recording; the server goes on.
+    /// Calls `act` with the file, unless the recording has ended. An error ends the recording.
     fn write(&mut self, act: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) {
         let Some(file) = &mut self.file else { return };
         if let Err(e) = act(file) {
             log::warn!("cannot write the recording: {e}; it ends here");
-            // A writer that is dropped whole would try to write once more.
+            // Take the writer apart, because dropping it would try to write the buffer again.
             drop(self.file.take().map(BufWriter::into_parts));
         }
     }
