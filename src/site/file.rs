@@ -69,12 +69,12 @@ pub struct Metadata {
     /// Whether the modification time is settled, and no program has set it.
     pub is_mtime_genuine: bool,
     /// The version.
-    pub version: Version,
+    pub version: FileVersion,
 }
 
 /// The version of a file: different content has a different version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
+pub enum FileVersion {
     /// The hash of the content (xxh3-128), for a file in memory.
     Hash(u128),
     /// The status of a large file. Every change sets the change time. `read` is the time of reading
@@ -122,7 +122,7 @@ impl Reading {
         let is_racy = !is_unchanged || !has_settled(stamp.changed, now);
         let is_mtime_settled = is_past(stamp.modified, COARSE_CLOCK, now);
         let (len, version) = match &content {
-            Content::Memory(bytes) => (bytes.len() as u64, Version::Hash(xxh3_128(bytes))),
+            Content::Memory(bytes) => (bytes.len() as u64, FileVersion::Hash(xxh3_128(bytes))),
             Content::Disk(_) => (stat.st_size as u64, version_by_status(&stamp, is_racy, now)),
         };
         let metadata = Metadata {
@@ -181,11 +181,11 @@ impl<D> StaticFile<D> {
 }
 
 /// Returns the version of a large file, whose content is not hashed.
-fn version_by_status(stamp: &FileStamp, is_racy: bool, now: SystemTime) -> Version {
+fn version_by_status(stamp: &FileStamp, is_racy: bool, now: SystemTime) -> FileVersion {
     let (seconds, nanoseconds) = stamp.changed;
     let changed = i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
     let read = || now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-    Version::Status { changed, inode: stamp.inode, read: is_racy.then(read) }
+    FileVersion::Status { changed, inode: stamp.inode, read: is_racy.then(read) }
 }
 
 /// Reads a file of about `len` bytes if it is small; otherwise returns the open file.

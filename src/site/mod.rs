@@ -43,7 +43,7 @@ use self::{
 pub use self::{
     directory::{DirectoryReader, RowQuota},
     error::Error,
-    file::{Content, Describe, Metadata, StaticFile, Version},
+    file::{Content, Describe, FileVersion, Metadata, StaticFile},
     steps::STEP_DOCS,
 };
 use crate::{
@@ -64,7 +64,7 @@ pub struct Site<D> {
     /// The absolute path. Another directory may replace the one at this path.
     dir: PathBuf,
     options: SiteOptions,
-    state: RefCell<State<D>>,
+    state: RefCell<SiteState<D>>,
     /// The inotify descriptor, which is readable when a file has changed.
     changes: Option<Rc<OwnedFd>>,
     /// The number of rows of all listings in progress.
@@ -104,7 +104,7 @@ pub enum Resolved<D> {
 }
 
 /// The root directory as of the last check, and the cache of its files.
-struct State<D> {
+struct SiteState<D> {
     root: RootDir,
     /// The root's device and inode. The root is open, so no other directory can have the same
     /// inode.
@@ -130,7 +130,7 @@ impl<D: Describe> Site<D> {
         });
         let changes = inotify.as_ref().map(|inotify| Rc::clone(inotify.fd()));
         let cache = Cache::new(inotify, Rc::default());
-        let state = State { root, root_id, checked_at: None, checked_in: 0, cache, key: Vec::new() };
+        let state = SiteState { root, root_id, checked_at: None, checked_in: 0, cache, key: Vec::new() };
         Ok(Site { dir, options, state: RefCell::new(state), changes, rows: Rc::default() })
     }
 
@@ -226,7 +226,7 @@ impl<D: Describe> PrioritySource for Rc<Site<D>> {
     }
 }
 
-impl<D: Describe> State<D> {
+impl<D: Describe> SiteState<D> {
     /// Opens the directory at the site's path again if it was replaced. Returns whether it was.
     /// Checks at most once per turn. If there is no directory at the path, keeps the old one.
     fn reopen_if_replaced(&mut self, dir: &Path, options: &SiteOptions, clock: &Clock) -> bool {

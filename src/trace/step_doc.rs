@@ -35,7 +35,7 @@ pub struct StepDoc {
 }
 
 /// A piece of a [form](StepDoc::form).
-enum Piece<'a> {
+enum FormPart<'a> {
     Literal(&'a str),
     Placeholder { name: &'a str, shown: Option<&'a str> },
 }
@@ -48,11 +48,11 @@ impl StepDoc {
             let end = text.len();
             text.push_str(if text.is_empty() { "" } else { " " });
             let is_filled = pieces(word).all(|piece| match piece {
-                Piece::Literal(literal) => {
+                FormPart::Literal(literal) => {
                     text.push_str(literal);
                     true
                 }
-                Piece::Placeholder { name, .. } => fields
+                FormPart::Placeholder { name, .. } => fields
                     .iter()
                     .find(|field| field.name == name)
                     .is_some_and(|field| write!(text, "{}", field.value).is_ok()),
@@ -71,9 +71,9 @@ impl StepDoc {
             text.push(' ');
             for piece in pieces(word) {
                 match piece {
-                    Piece::Literal(literal) => text.push_str(literal),
-                    Piece::Placeholder { shown: Some(shown), .. } => text.push_str(shown),
-                    Piece::Placeholder { name, .. } => text.push_str(&name.to_uppercase()),
+                    FormPart::Literal(literal) => text.push_str(literal),
+                    FormPart::Placeholder { shown: Some(shown), .. } => text.push_str(shown),
+                    FormPart::Placeholder { name, .. } => text.push_str(&name.to_uppercase()),
                 }
             }
         }
@@ -85,8 +85,8 @@ impl StepDoc {
         let mut expected: Vec<&str> = words(self.form)
             .flat_map(pieces)
             .filter_map(|piece| match piece {
-                Piece::Placeholder { name, .. } => Some(name),
-                Piece::Literal(_) => None,
+                FormPart::Placeholder { name, .. } => Some(name),
+                FormPart::Literal(_) => None,
             })
             .collect();
         let mut actual: Vec<&str> = fields.collect();
@@ -106,12 +106,12 @@ fn words(form: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Splits a word of a form into literals and placeholders.
-fn pieces(word: &str) -> impl Iterator<Item = Piece<'_>> {
+fn pieces(word: &str) -> impl Iterator<Item = FormPart<'_>> {
     // Braces do not nest, so every second piece is a placeholder.
     word.split(['{', '}']).enumerate().map(|(index, text)| match text.split_once(':') {
-        _ if index % 2 == 0 => Piece::Literal(text),
-        Some((name, shown)) => Piece::Placeholder { name, shown: Some(shown) },
-        None => Piece::Placeholder { name: text, shown: None },
+        _ if index % 2 == 0 => FormPart::Literal(text),
+        Some((name, shown)) => FormPart::Placeholder { name, shown: Some(shown) },
+        None => FormPart::Placeholder { name: text, shown: None },
     })
 }
 

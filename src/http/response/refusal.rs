@@ -49,9 +49,9 @@ impl Refusal {
     pub fn page(&self) -> impl Iterator<Item = &'static str> + use<> {
         let (status, why) = (self.status.line(), self.why);
         PAGE.iter().map(move |piece| match *piece {
-            Piece::Text(text) => text,
-            Piece::Status => status,
-            Piece::Why => why,
+            PagePart::Text(text) => text,
+            PagePart::Status => status,
+            PagePart::Why => why,
         })
     }
 
@@ -62,23 +62,23 @@ impl Refusal {
 }
 
 /// A piece of the page.
-enum Piece {
+enum PagePart {
     Text(&'static str),
     Status,
     Why,
 }
 
 /// The page, split at its marks when it is first used.
-static PAGE: LazyLock<Vec<Piece>> = LazyLock::new(|| {
+static PAGE: LazyLock<Vec<PagePart>> = LazyLock::new(|| {
     let mut pieces = Vec::new();
     for text in include_str!("error.html").split("{{") {
         let (mark, rest) = text.split_once("}}").unwrap_or(("", text));
         pieces.extend(match mark {
-            "status" => Some(Piece::Status),
-            "why" => Some(Piece::Why),
+            "status" => Some(PagePart::Status),
+            "why" => Some(PagePart::Why),
             _ => None,
         });
-        pieces.push(Piece::Text(rest));
+        pieces.push(PagePart::Text(rest));
     }
     pieces
 });

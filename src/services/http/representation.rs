@@ -3,7 +3,7 @@
 
 use crate::{
     http::{Coding, DateStrength, Refusal, Representation, Status, Validators, media_type},
-    site::{Describe, Error, Metadata, Version},
+    site::{Describe, Error, FileVersion, Metadata},
 };
 
 /// A file of the site with its header fields.
@@ -32,9 +32,9 @@ impl Describe for Representation {
 fn entity_tag(metadata: &Metadata, coding: Option<Coding>) -> String {
     let len = metadata.len;
     match metadata.version {
-        Version::Hash(hash) => format!("\"{len:x}-{hash:x}{}\"", coding.map_or("", Coding::name)),
-        Version::Status { changed, inode, read: None } => format!("\"{len:x}-{changed:x}-{inode:x}\""),
-        Version::Status { changed, inode, read: Some(read) } => {
+        FileVersion::Hash(hash) => format!("\"{len:x}-{hash:x}{}\"", coding.map_or("", Coding::name)),
+        FileVersion::Status { changed, inode, read: None } => format!("\"{len:x}-{changed:x}-{inode:x}\""),
+        FileVersion::Status { changed, inode, read: Some(read) } => {
             format!("\"{len:x}-{changed:x}-{inode:x}-{read:x}\"")
         }
     }
@@ -69,8 +69,8 @@ mod tests {
             version,
         };
         let tag = |version, coding| entity_tag(&of(version), coding);
-        let hash = Version::Hash(0xabc);
-        let status = |read| Version::Status { changed: 16, inode: 10, read };
+        let hash = FileVersion::Hash(0xabc);
+        let status = |read| FileVersion::Status { changed: 16, inode: 10, read };
         assert_eq!(tag(hash, None), "\"ff-abc\"");
         assert_eq!(tag(hash, Some(Coding::Gzip)), "\"ff-abcgzip\"");
         assert_eq!(tag(status(None), None), "\"ff-10-a\"");

@@ -42,7 +42,7 @@ struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_name")]
     name: Option<&'a dyn Display>,
     #[serde(rename = "ph")]
-    phase: Phase,
+    phase: EventPhase,
     #[serde(rename = "s", skip_serializing_if = "Option::is_none")]
     scope: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,7 +58,7 @@ struct Event<'a> {
 
 /// The kind of an event.
 #[derive(Serialize)]
-enum Phase {
+enum EventPhase {
     #[serde(rename = "M")]
     Metadata,
     #[serde(rename = "B")]
@@ -74,7 +74,7 @@ enum Phase {
 }
 
 impl<'a> Event<'a> {
-    fn new(phase: Phase, args: &'a [Field]) -> Event<'a> {
+    fn new(phase: EventPhase, args: &'a [Field]) -> Event<'a> {
         Event { name: None, phase, scope: None, ts: None, dur: None, pid: PROCESS, tid: None, args }
     }
 }
@@ -136,19 +136,19 @@ impl TraceWriter {
     /// Writes a metadata event, which names a process or a track.
     fn put_metadata(&mut self, track: TrackId, kind: &str, field: Field) {
         let args = [field];
-        self.put(&Event { name: Some(&kind), tid: Some(track), ..Event::new(Phase::Metadata, &args) });
+        self.put(&Event { name: Some(&kind), tid: Some(track), ..Event::new(EventPhase::Metadata, &args) });
     }
 
     /// Begins a slice, nested in the open slices of its track.
     pub fn begin(&mut self, track: TrackId, at: Duration, name: impl Display, args: &[Field]) {
         let (ts, tid) = (Some(Micros(at)), Some(track));
-        self.put(&Event { name: Some(&name), ts, tid, ..Event::new(Phase::Begin, args) });
+        self.put(&Event { name: Some(&name), ts, tid, ..Event::new(EventPhase::Begin, args) });
     }
 
     /// Ends the innermost open slice of a track.
     pub fn end(&mut self, track: TrackId, at: Duration, args: &[Field]) {
         let (ts, tid) = (Some(Micros(at)), Some(track));
-        self.put(&Event { ts, tid, ..Event::new(Phase::End, args) });
+        self.put(&Event { ts, tid, ..Event::new(EventPhase::End, args) });
     }
 
     /// Writes a complete slice.
@@ -159,20 +159,24 @@ impl TraceWriter {
             ts,
             dur,
             tid: Some(track),
-            ..Event::new(Phase::Complete, args)
+            ..Event::new(EventPhase::Complete, args)
         });
     }
 
     /// Writes an instant event, which has no duration.
     pub fn instant(&mut self, track: TrackId, at: Duration, name: &str, args: &[Field]) {
         let (ts, tid, scope) = (Some(Micros(at)), Some(track), Some("t"));
-        self.put(&Event { name: Some(&name), scope, ts, tid, ..Event::new(Phase::Instant, args) });
+        self.put(&Event { name: Some(&name), scope, ts, tid, ..Event::new(EventPhase::Instant, args) });
     }
 
     /// Writes the value of a counter.
     pub fn counter(&mut self, at: Duration, name: &'static str, value: u64) {
         let args = [Field::new(name, value)];
-        self.put(&Event { name: Some(&name), ts: Some(Micros(at)), ..Event::new(Phase::Counter, &args) });
+        self.put(&Event {
+            name: Some(&name),
+            ts: Some(Micros(at)),
+            ..Event::new(EventPhase::Counter, &args)
+        });
     }
 
     /// Writes the buffered events to the file.
