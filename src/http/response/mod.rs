@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod byte_ranges;
+mod decide;
 pub mod media_type;
 pub mod plan;
 pub mod refusal;

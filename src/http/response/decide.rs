@@ -1,0 +1,285 @@
+//! Which response a request gets: the one place where that is decided.
+
+use super::{answer::Answer, plan::Plan};
+use crate::{
+    http::{
+        Method, Policy, PreconditionResult, Preconditions, Refusal, Representation, Request, RequestInfo,
+        Status, Validators, Vary, negotiation::range::Ranges, request::fields::Persistence,
+    },
+    site_path::SitePath,
+};
+
+const CHANGED: Refusal =
+    Refusal::new(Status::PreconditionFailed, "The file does not meet the request's precondition.");
+
+impl<'a> Plan<'a> {
+    /// Plans the response to a request for a file: the whole file, ranges of it, or a 304 or 412.
+    /// `file` is the variant that the client prefers.
+    pub fn file(request: &Request<'_>, file: &'a Representation, policy: &Policy) -> Plan<'a> {
+        let mut plan = match &request.fields.preconditions {
+            None => Plan::new(&request.info, Answer::File(file)),
+            Some(preconditions) => Plan::conditional_file(request, preconditions, file, policy),
+        };
+        plan.vary = plan.vary.and(Vary::ACCEPT_ENCODING);
+        plan
+    }
+
+    /// Plans the response to a request with conditional or range fields.
+    fn conditional_file(
+        request: &Request<'_>,
+        preconditions: &Preconditions<'_>,
+        file: &'a Representation,
+        policy: &Policy,
+    ) -> Plan<'a> {
+        let info = &request.info;
+        match preconditions.evaluate(&file.validators) {
+            PreconditionResult::Proceed => {}
+            PreconditionResult::NotModified => return Plan::new(info, Answer::NotModified(Some(file))),
+            PreconditionResult::Failed => return Plan::refuse(info, CHANGED, None),
+        }
+        // Range is defined only for GET (RFC 9110 section 14.2).
+        let ranges = match &preconditions.range {
+            Some(value) if info.method == Method::Get && preconditions.allows_range(&file.validators) => {
+                Ranges::of(value, file.len)
+            }
+            _ => Ranges::Ignored,
+        };
+        let answer = match ranges {
+            // Clients disagree whether a content coding applies to each range or to the whole
+            // multipart body.
+            Ranges::Multiple(_) if file.coding.is_some() => Answer::File(file),
+            // Content fields set by header rules would belong in each part of the multipart body.
+            Ranges::Multiple(_) if policy.is_about_content(info) => Answer::File(file),
+            Ranges::Ignored => Answer::File(file),
+            Ranges::Single(range) => Answer::FileRange(file, range),
+            Ranges::Multiple(ranges) => Answer::FileRanges(file, ranges),
+            Ranges::Unsatisfiable => Answer::RangeNotSatisfiable(file),
+        };
+        Plan::new(info, answer)
+    }
+
+    /// Plans a redirect to `path`, with the query of the request. The URL is built from a
+    /// normalized path, so it never leads to another host, even if the request's path began with
+    /// `//`.
+    pub fn redirect(request: &Request<'_>, path: &SitePath<'_>) -> Plan<'a> {
+        let query = request.query().map(|query| format!("?{}", String::from_utf8_lossy(query)));
+        let location = format!("{path}{}", query.unwrap_or_default());
+        Plan::new(&request.info, Answer::Redirect(location))
+    }
+
+    /// Evaluates the preconditions of a request for a listing, which has no validators (RFC 9110
+    /// sections 13.1.1 and 13.1.2). Returns the plan of a 304 or 412; `None` if the listing can be
+    /// sent.
+    pub fn instead_of_listing(request: &Request<'_>) -> Option<Plan<'a>> {
+        let info = &request.info;
+        let plan = match request.fields.preconditions.as_ref()?.evaluate(&Validators::default()) {
+            PreconditionResult::Proceed => return None,
+            PreconditionResult::NotModified => Plan::new(info, Answer::NotModified(None)),
+            PreconditionResult::Failed => Plan::refuse(info, CHANGED, None),
+        };
+        Some(plan.varying(Vary::ACCEPT))
+    }
+
+    /// Plans a listing of this media type, which is generated while it is sent.
+    pub fn listing(request: &RequestInfo<'_>, media_type: &'static str) -> Plan<'a> {
+        Plan::new(request, Answer::Listing(media_type)).varying(Vary::ACCEPT)
+    }
+
+    /// Plans the response to OPTIONS (RFC 9110 section 9.3.7).
+    pub fn options(request: &RequestInfo<'_>) -> Plan<'a> {
+        Plan::new(request, Answer::Allow)
+    }
+
+    /// Plans a refusal, with the site's own `page` if there is one.
+    pub fn refuse(request: &RequestInfo<'_>, refusal: Refusal, page: Option<&'a Representation>) -> Plan<'a> {
+        let answer = match page {
+            Some(page) => Answer::CustomErrorPage(refusal, page),
+            None => Answer::ErrorPage(refusal),
+        };
+        let mut plan = Plan::new(request, answer);
+        if refusal.status == Status::NotAcceptable {
+            plan.vary = Vary::ACCEPT_ENCODING;
+        }
+        if !refusal.persists {
+            (plan.persistence, plan.is_refused) = (Persistence::Close, true);
+        }
+        plan
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{RenderContext, ResponseBody, Validators, locate, parse};
+
+    const DATE: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
+
+    fn request(line: &str, fields: &str) -> Request<'static> {
+        let input = format!("{line}\r\nHost: a\r\n{fields}\r\n").leak();
+        parse(input.as_bytes()).expect("no refusal").expect("a whole request").0
+    }
+
+    fn rendered(plan: &Plan<'_>) -> String {
+        let mut out = Vec::new();
+        let cx =
+            RenderContext { date: DATE, policy: &Policy::default(), request: &RequestInfo::unparsed(b"") };
+        let head = plan.render(&cx, &mut out);
+        assert!(out[..head].ends_with(b"\r\n\r\n"));
+        String::from_utf8(out).expect("text")
+    }
+
+    fn representation() -> Representation {
+        Representation::new(5, "text/plain".into(), None, Validators::of_test("tag"))
+    }
+
+    #[test]
+    fn a_file() {
+        let file = representation();
+        let plan = Plan::file(&request("GET / HTTP/1.1", ""), &file, &Policy::default());
+        let expected = "HTTP/1.1 200 OK\r\nServer: oneloop\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+             Content-Length: 5\r\nContent-Type: text/plain\r\nETag: \"tag\"\r\nAccept-Ranges: bytes\r\n\
+             Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\nVary: Accept-Encoding\r\n\r\n";
+        assert_eq!(rendered(&plan), expected);
+        assert!(plan.persists());
+        assert_eq!(plan.body, ResponseBody::File(0..5));
+        let head = Plan::file(&request("HEAD / HTTP/1.1", ""), &file, &Policy::default());
+        assert_eq!(rendered(&head), expected, "HEAD has the head of GET");
+        assert_eq!(head.body, ResponseBody::Empty);
+    }
+
+    #[test]
+    fn what_is_said_of_the_connection() {
+        let table = [
+            ("GET / HTTP/1.1", "", None),
+            ("GET / HTTP/1.1", "Connection: close\r\n", Some("close")),
+            ("GET / HTTP/1.0", "", Some("close")),
+            ("GET / HTTP/1.0", "Connection: keep-alive\r\n", Some("keep-alive")),
+            ("POST / HTTP/1.1", "Content-Length: 99999\r\n", Some("close")),
+        ];
+        let file = representation();
+        for (line, fields, expected) in table {
+            let plan = Plan::file(&request(line, fields), &file, &Policy::default());
+            let text = rendered(&plan);
+            let said = text.split("\r\n").find_map(|line| line.strip_prefix("Connection: "));
+            assert_eq!(said, expected, "{line} {fields:?}");
+            assert_eq!(plan.persists(), said != Some("close"));
+            let mut plan = plan;
+            plan.close();
+            assert!(rendered(&plan).contains("\r\nConnection: close\r\n"));
+        }
+    }
+
+    #[test]
+    fn a_redirect_stays_here_and_keeps_the_query() {
+        let table = [
+            ("/docs", "/docs/"),
+            ("/docs?a=b&c", "/docs/?a=b&c"),
+            ("/docs?", "/docs/?"),
+            ("//evil.example", "/evil.example/"),
+            ("/.//evil.example", "/evil.example/"),
+            ("/\\evil.example", "/%5Cevil.example/"),
+            ("/%5cevil.example", "/%5Cevil.example/"),
+            ("/%0d%0aSet-Cookie:x", "/%0D%0ASet-Cookie%3Ax/"),
+            ("/a%20b/%c3%a9%25", "/a%20b/%C3%A9%25/"),
+            ("http://evil.example/docs?q", "/docs/?q"),
+        ];
+        for (target, expected) in table {
+            let request = request(&format!("GET {target} HTTP/1.1"), "");
+            let path = target.strip_prefix("http://evil.example").unwrap_or(target);
+            let path = path.split('?').next().unwrap_or_default();
+            let path = locate(path.as_bytes()).expect("a path").into_directory();
+            let text = rendered(&Plan::redirect(&request, &path));
+            assert!(text.contains(&format!("\r\nLocation: {expected}\r\n")), "{target}: {text}");
+            assert!(text.contains("\r\nContent-Length: 0\r\n"), "{text}");
+        }
+    }
+
+    #[test]
+    fn refusals() {
+        let get = request("GET / HTTP/1.1", "");
+        let text = rendered(&Plan::refuse(&get.info, Refusal::NOT_FOUND, None));
+        let (head, page) = text.split_once("\r\n\r\n").expect("a head");
+        assert!(head.starts_with("HTTP/1.1 404 Not Found\r\n"), "{head}");
+        assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", page.len())), "{head}");
+        assert!(page.contains("<h1>404 Not Found</h1>") && page.contains(Refusal::NOT_FOUND.why), "{page}");
+
+        let head_only =
+            rendered(&Plan::refuse(&request("HEAD / HTTP/1.1", "").info, Refusal::NOT_FOUND, None));
+        assert_eq!(head_only, format!("{head}\r\n\r\n"));
+
+        let file = representation();
+        let own = Plan::refuse(&get.info, Refusal::NOT_FOUND, Some(&file));
+        assert_eq!(own.body, ResponseBody::File(0..5));
+        let text = rendered(&own);
+        assert!(text.contains("\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n"), "{text}");
+        assert!(!text.contains("ETag"), "it is no version of what was asked for: {text}");
+
+        let post = request("POST / HTTP/1.1", "");
+        let refusal = post.validate().expect_err("a refusal");
+        assert!(
+            rendered(&Plan::refuse(&post.info, refusal, None)).contains("\r\nAllow: GET, HEAD, OPTIONS\r\n")
+        );
+        assert!(rendered(&Plan::refuse(&get.info, Refusal::BUSY, None)).contains("\r\nRetry-After: 1\r\n"));
+    }
+
+    #[test]
+    fn refused_input_ends_the_connection() {
+        let plan = Plan::refuse(&RequestInfo::unparsed(b"GET /"), Refusal::bad("Because."), None);
+        assert!(!plan.persists());
+        assert!(rendered(&plan).ends_with("<p>Because.</p>\n"));
+        for head in [&b"HEAD /"[..], b"\r\nHEAD /"] {
+            assert!(
+                rendered(&Plan::refuse(&RequestInfo::unparsed(head), Refusal::bad("Because."), None))
+                    .ends_with("\r\n\r\n")
+            );
+        }
+    }
+
+    #[test]
+    fn options() {
+        let text = rendered(&Plan::options(&request("OPTIONS * HTTP/1.1", "").info));
+        assert!(text.starts_with("HTTP/1.1 204 No Content\r\n"), "{text}");
+        assert!(
+            text.contains("\r\nAllow: GET, HEAD, OPTIONS\r\n") && !text.contains("Content-Length"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_part_a_copy_and_neither() {
+        let file = representation();
+        let render = |line: &str, fields: &str| {
+            let request = request(line, fields);
+            let plan = Plan::file(&request, &file, &Policy::default());
+            (rendered(&plan), plan.body)
+        };
+        let (part, content) = render("GET / HTTP/1.1", "Range: bytes=1-3\r\n");
+        assert!(part.starts_with("HTTP/1.1 206 Partial Content\r\n"), "{part}");
+        assert!(
+            part.contains("\r\nContent-Length: 3\r\nContent-Range: bytes 1-3/5\r\nContent-Type: "),
+            "{part}"
+        );
+        assert_eq!(content, ResponseBody::File(1..4));
+
+        let (whole, content) = render("HEAD / HTTP/1.1", "Range: bytes=1-3\r\n");
+        assert!(whole.contains("\r\nContent-Length: 5\r\n"), "HEAD ignores it: {whole}");
+        assert_eq!(content, ResponseBody::Empty);
+
+        let (copy, content) = render("GET / HTTP/1.1", "If-None-Match: \"tag\"\r\nRange: bytes=1-3\r\n");
+        assert!(copy.starts_with("HTTP/1.1 304 Not Modified\r\n"), "{copy}");
+        assert!(copy.contains("\r\nETag: \"tag\"\r\n") && copy.contains("\r\nCache-Control: "), "{copy}");
+        assert!(!copy.contains("Content-Length") && !copy.contains("Content-Type:"), "{copy}");
+        assert!(copy.ends_with("\r\n\r\n") && content == ResponseBody::Empty);
+
+        let (none, _) = render("GET / HTTP/1.1", "Range: bytes=5-\r\n");
+        assert!(none.starts_with("HTTP/1.1 416 Range Not Satisfiable\r\n"), "{none}");
+        assert!(none.contains("\r\nContent-Range: bytes */5\r\n"), "{none}");
+
+        let (failed, _) = render("GET / HTTP/1.1", "If-Match: \"other\"\r\n");
+        assert!(failed.starts_with("HTTP/1.1 412 Precondition Failed\r\n"), "{failed}");
+        let (changed, _) = render("GET / HTTP/1.1", "If-Range: \"other\"\r\nRange: bytes=1-3\r\n");
+        assert!(changed.starts_with("HTTP/1.1 200 OK\r\n"), "{changed}");
+        let (lines, _) = render("GET / HTTP/1.1", "If-None-Match: \"x\"\r\nIf-None-Match: \"tag\"\r\n");
+        assert!(lines.starts_with("HTTP/1.1 304 "), "two lines are one list: {lines}");
+    }
+}
