@@ -76,7 +76,7 @@ fn download(meter: &Meter) {
     client.send(get("/endless"));
     let mut buffer = vec![0; 1 << 20];
     while meter.runs() {
-        let n = client.socket.read(&mut buffer).expect("more of the file");
+        let n = uninterrupted(|| client.socket.read(&mut buffer)).expect("more of the file");
         assert!(n > 0, "the endless file ended");
         meter.add(n);
     }
@@ -113,7 +113,7 @@ fn pipeline(meter: &Meter, requests: &str) {
         });
         let mut buffer = vec![0; 1 << 16];
         loop {
-            match client.socket.read(&mut buffer).expect("answers to the end") {
+            match uninterrupted(|| client.socket.read(&mut buffer)).expect("answers to the end") {
                 0 => return,
                 n => meter.add(n),
             }
@@ -255,7 +255,7 @@ fn backpressure_bounds_memory_per_peer() {
     let requests = (get("/hello.txt").repeat(200) + &get("/endless")).into_bytes();
     for client in &mut clients {
         client.send(&requests);
-        client.socket.peek(&mut [0]).expect("an answer begins");
+        client.wait_for_bytes();
     }
     server.wait_until_quiet();
     let each = server.resident().saturating_sub(before) / PEERS as u64;

@@ -22,7 +22,7 @@ fn waiting(addr: SocketAddr) -> Client {
 /// Returns whether neither a byte nor an end of input comes within a short while.
 fn stays_silent(client: &Client) -> bool {
     client.socket.set_read_timeout(Some(Duration::from_millis(200))).expect("set a time-out");
-    let read = client.socket.peek(&mut [0]);
+    let read = uninterrupted(|| client.socket.peek(&mut [0]));
     client.socket.set_read_timeout(Some(SOON)).expect("set a time-out");
     read.is_err_and(|e| matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
 }

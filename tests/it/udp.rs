@@ -30,7 +30,7 @@ fn client_of(server: &Server) -> UdpSocket {
 fn assert_echo(socket: &UdpSocket, datagram: &[u8]) {
     let mut buffer = vec![0; 70_000];
     assert_eq!(socket.send(datagram).expect("send"), datagram.len());
-    let len = socket.recv(&mut buffer).expect("an echo");
+    let len = uninterrupted(|| socket.recv(&mut buffer)).expect("an echo");
     assert!(buffer[..len] == *datagram, "{len} bytes came back for {}", datagram.len());
 }
 
@@ -71,7 +71,7 @@ fn echoes(socket: &UdpSocket, len: usize) -> Vec<u32> {
     let mut numbers = Vec::new();
     socket.set_nonblocking(true).expect("set non-blocking");
     loop {
-        match socket.recv(&mut buffer) {
+        match uninterrupted(|| socket.recv(&mut buffer)) {
             Ok(n) => {
                 assert_eq!(n, len, "the length of an echo");
                 let number = u32::from_be_bytes(buffer[..4].try_into().expect("four bytes"));
@@ -132,7 +132,7 @@ fn udp_echoes_to_each_peer_its_own() {
     });
     for (i, peer) in peers.iter().enumerate() {
         let mut buffer = [0; 100];
-        assert_eq!(peer.recv(&mut buffer).expect("an echo"), 10);
+        assert_eq!(uninterrupted(|| peer.recv(&mut buffer)).expect("an echo"), 10);
         assert_eq!(buffer[..10], [i as u8; 10]);
     }
 }

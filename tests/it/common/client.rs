@@ -1,7 +1,7 @@
 //! Clients that speak raw bytes over real sockets.
 
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     time::Duration,
 };
@@ -120,17 +120,19 @@ impl Client {
         taken
     }
 
+    /// Waits until something has come that is not read yet.
+    pub fn wait_for_bytes(&self) {
+        uninterrupted(|| self.socket.peek(&mut [0])).expect("something comes");
+    }
+
     /// Reads once, and keeps what came behind what is unread.
     fn read(&mut self) {
         self.received.drain(..self.at);
         self.at = 0;
         let mut buffer = [0; 65536];
-        match self.socket.read(&mut buffer) {
+        match uninterrupted(|| self.socket.read(&mut buffer)) {
             Ok(0) => panic!("the server closed after {:?}", lossy(&self.received)),
             Ok(n) => self.received.extend_from_slice(&buffer[..n]),
-            // The end of a child, another test's server, interrupts a read that has a time limit
-            // (signal(7)).
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) => panic!("no answer ({e}) after {:?}", lossy(&self.received)),
         }
     }
@@ -142,7 +144,7 @@ impl Client {
         let (mut left, mut buffer) = (len - known as u64, vec![0; 1 << 20]);
         while left > 0 {
             let wanted = left.min(buffer.len() as u64) as usize;
-            let got = self.socket.read(&mut buffer[..wanted]).expect("more bytes");
+            let got = uninterrupted(|| self.socket.read(&mut buffer[..wanted])).expect("more bytes");
             assert!(got > 0, "the server closed {left} bytes too early");
             left -= got as u64;
         }
@@ -167,7 +169,7 @@ impl Client {
     pub fn is_gone_soon(&mut self) -> bool {
         let mut buffer = [0; 65536];
         loop {
-            match self.socket.read(&mut buffer) {
+            match uninterrupted(|| self.socket.read(&mut buffer)) {
                 Ok(0) => return true,
                 Ok(_) => {}
                 Err(e) if matches!(e.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
@@ -175,6 +177,17 @@ impl Client {
                 }
                 Err(_) => return false,
             }
+        }
+    }
+}
+
+/// Repeats `call` when a signal interrupts it: the end of a child, another test's server, interrupts a
+/// read that has a time limit (signal(7)).
+pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            result => return result,
         }
     }
 }

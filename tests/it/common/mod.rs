@@ -21,7 +21,7 @@ use std::time::Duration;
 
 pub use self::{
     assert::{Raw, allow_many_descriptors, each, eventually, lossy, masked_fact},
-    client::{Client, get},
+    client::{Client, get, uninterrupted},
     measure::assert_idle,
     refusal::{After, assert_our_page, assert_refused},
     response::Response,

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 /// What comes behind a head until the connection is over, in whatever way.
 fn count_rest(client: &mut Client) -> u64 {
     let (mut buffer, mut total) = (vec![0; 1 << 20], 0);
-    while let Ok(n @ 1..) = client.socket.read(&mut buffer) {
+    while let Ok(n @ 1..) = uninterrupted(|| client.socket.read(&mut buffer)) {
         total += n as u64;
     }
     total

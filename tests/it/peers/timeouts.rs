@@ -18,7 +18,7 @@ fn count_rest(client: &mut Client) -> u64 {
     let mut buffer = [0; 65536];
     let mut total = 0;
     loop {
-        match client.socket.read(&mut buffer) {
+        match uninterrupted(|| client.socket.read(&mut buffer)) {
             Ok(0) => return total,
             Ok(n) => total += n as u64,
             Err(e) if e.kind() == ErrorKind::ConnectionReset => return total,
