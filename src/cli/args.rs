@@ -120,7 +120,8 @@ pub struct ResponseArgs {
     #[arg(env = "ONELOOP_HEADER", hide_env = true)]
     pub header: Vec<HeaderLines>,
 
-    /// Let pages from ORIGIN, or from any origin if none is given, read responses (CORS); repeatable
+    /// Let pages from ORIGIN, or from any origin if none is given, read responses (CORS);
+    /// repeatable
     #[arg(long, value_name = "ORIGIN", num_args = 0..=1, require_equals = true, default_missing_value = "*")]
     #[arg(value_delimiter = ',', env = "ONELOOP_CORS", hide_env = true)]
     pub cors: Vec<String>,

@@ -60,7 +60,7 @@ fn completions(shell: Shell) -> String {
     match shell {
         // Bash takes "=" for a word of its own.
         Shell::Bash => text.replace("    prev=\"$3\"\n", BASH_PREVIOUS),
-        // While a value is missing, fish cannot parse the line, and would offer files instead of values.
+        // While a value is missing, fish cannot parse the line, and would offer files instead.
         Shell::Fish => text.replace("2>/dev/null\n    or return\n", "2>/dev/null\n    or return 0\n"),
         // DIR and a command share the first place, where clap_complete offers DIR alone.
         Shell::Zsh => {
@@ -88,10 +88,10 @@ fn man_page() -> io::Result<String> {
     let definitions = Cli::command();
     let mut own = Roff::new();
     commands(&mut own, &definitions);
-    table(&mut own, "EXIT STATUS", &EXIT_STATUS);
-    table(&mut own, "SIGNALS", &SIGNALS);
+    table(&mut own, "EXIT STATUS", EXIT_STATUS);
+    table(&mut own, "SIGNALS", SIGNALS);
     environment(&mut own, &definitions);
-    table(&mut own, "EXAMPLES", &EXAMPLES);
+    table(&mut own, "EXAMPLES", EXAMPLES);
 
     let mut generated = Vec::new();
     let definitions = definitions

@@ -9,13 +9,13 @@ Environment:
   comma-separated list; ONELOOP_HEADER takes one header per line.";
 
 /// What each signal does to a server.
-pub const SIGNALS: [(&str, &str); 2] = [
+pub const SIGNALS: &[(&str, &str)] = &[
     ("SIGINT, SIGTERM", "finish the responses in progress, then exit; a second one exits at once"),
     ("SIGUSR1", "turn the trace on standard error on or off"),
 ];
 
 /// What each exit status means.
-pub const EXIT_STATUS: [(&str, &str); 4] = [
+pub const EXIT_STATUS: &[(&str, &str)] = &[
     ("0", "the server stopped after a signal, or the command printed its output"),
     ("1", "the system refused something, such as a port in use"),
     ("2", "an argument, a variable or the directory is not valid"),
@@ -23,7 +23,7 @@ pub const EXIT_STATUS: [(&str, &str); 4] = [
 ];
 
 /// Command lines, and what each of them does.
-pub const EXAMPLES: [(&str, &str); 8] = [
+pub const EXAMPLES: &[(&str, &str)] = &[
     ("oneloop", "serve ./static on http://127.0.0.1:8000/"),
     ("oneloop dist --spa --port 3000", "serve a single-page application"),
     ("oneloop . --listing -b 0.0.0.0", "share the current directory with the network"),
@@ -36,12 +36,12 @@ pub const EXAMPLES: [(&str, &str); 8] = [
 
 /// Returns what ends `-h`.
 pub fn after_help() -> String {
-    table("Examples", &EXAMPLES)
+    table("Examples", EXAMPLES)
 }
 
 /// Returns what ends `--help`.
 pub fn after_long_help() -> String {
-    let (signals, status) = (table("Signals", &SIGNALS), table("Exit status", &EXIT_STATUS));
+    let (signals, status) = (table("Signals", SIGNALS), table("Exit status", EXIT_STATUS));
     [ENVIRONMENT, &signals, &status, &after_help()].join("\n\n")
 }
 

@@ -1,6 +1,6 @@
-//! The man page and the completions, read by the programs that they are for: bash, zsh and fish load
-//! the completions without a message and offer the options; groff and mandoc have no complaint about
-//! the page.
+//! The man page and the completions, read by the programs that they are for. The shells load the
+//! completions without a message and offer the options. groff and mandoc accept the page without a
+//! warning.
 
 use std::{
     ffi::OsStr,
@@ -25,8 +25,8 @@ const SECTIONS: &[&str] = &[
     "EXAMPLES",
 ];
 
-/// Loads completions from the file $1 into an interactive zsh, types $2, completes it and prints the
-/// line. Fails if that takes longer than 20 seconds.
+/// Loads completions from the file $1 into an interactive zsh, types $2, completes it and prints
+/// the line. Fails if that takes longer than 20 seconds.
 const COMPLETE_IN_ZSH: &str = r#"
 zmodload zsh/zpty
 zpty shell "TERM=dumb zsh -f -i"
@@ -50,8 +50,8 @@ fn printed(args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Reports that a test cannot show anything on this machine, past the test runner's capture and in the
-/// file that `ONELOOP_SKIPPED` names.
+/// Reports that a test cannot show anything on this machine, past the test runner's capture and in
+/// the file that `ONELOOP_SKIPPED` names.
 fn skip(why: &str) {
     let line = format!("SKIPPED {}: {why}\n", std::thread::current().name().unwrap_or("a test"));
     let _ = std::io::stderr().write_all(line.as_bytes());
@@ -61,8 +61,8 @@ fn skip(why: &str) {
     }
 }
 
-/// Runs a program that must succeed without a message, and returns what it prints. Returns `None` if
-/// the program is not installed.
+/// Runs a program that must succeed without a message, and returns what it prints. Returns `None`
+/// if the program is not installed.
 fn run<T: AsRef<OsStr>>(program: &str, args: &[T], home: &Path) -> Option<String> {
     let mut command = Command::new(program);
     command.args(args).env("HOME", home).env("XDG_CONFIG_HOME", home).stdin(Stdio::null());
