@@ -284,7 +284,7 @@ fn time_limit(text: &str) -> Result<TimeLimit, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Ok(TimeLimit(None)),
         Ok(limit) => Ok(TimeLimit(Some(limit))),
-        Err(_) => Err("give a number and a unit, such as 10s, 250ms or 1m, or 0 for no limit".into()),
+        Err(_) => Err("use a number and a unit, such as 10s, 250ms or 1m; 0 is no limit".into()),
     }
 }
 
