@@ -4,21 +4,29 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{
-    ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+    ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint,
     builder::BoolishValueParser,
 };
 use clap_complete::Shell;
 use oneloop::{HeaderRule, RuleError, trace::SourceId};
 
+use super::help;
+
 /// Serve a directory over HTTP from one thread and one poller
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, args_conflicts_with_subcommands = true, disable_help_subcommand = true, after_help = AFTER_HELP)]
+#[command(
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
+#[command(after_help = help::after_help(), after_long_help = help::after_long_help())]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
 
     /// Directory to serve
-    #[arg(default_value = "static", env = "ONELOOP_DIR", hide_env = true)]
+    #[arg(default_value = "static", value_hint = ValueHint::DirPath, env = "ONELOOP_DIR", hide_env = true)]
     pub dir: PathBuf,
 
     #[command(flatten, next_help_heading = "Listening")]
@@ -40,34 +48,19 @@ pub struct Cli {
     pub trace: TraceArgs,
 }
 
-const AFTER_HELP: &str = "\
-Environment:
-  DIR and every option except --verbose and --quiet can also be set in the environment:
-  ONELOOP_DIR, ONELOOP_IDLE_TIMEOUT for --idle-timeout. Repeatable options take a
-  comma-separated list; ONELOOP_HEADER takes one header per line.
-
-Examples:
-  oneloop                            serve ./static on http://127.0.0.1:8000/
-  oneloop dist --spa --port 3000     serve a single-page application
-  oneloop . --listing -b 0.0.0.0     share the current directory with the network
-  oneloop site --access-log=log      log every response to a file
-  oneloop --trace                    show what the loop does, step by step
-  oneloop lesson 1                   learn how an event loop works
-  oneloop ./lesson                   serve a directory named like a command";
-
 #[derive(Debug, Args)]
 pub struct ListenArgs {
-    /// Port to listen on; 0 takes any free one
+    /// Listen on this port; 0 picks a free one
     #[arg(short, long, default_value_t = 8000, env = "ONELOOP_PORT", hide_env = true)]
     pub port: u16,
 
-    /// Address or host name to listen on; repeatable (0.0.0.0 and :: accept connections from
+    /// Listen on this address or host name; repeatable (0.0.0.0 and :: accept connections from
     /// anywhere)
     #[arg(short, long, value_name = "ADDR", default_value = "127.0.0.1")]
     #[arg(value_delimiter = ',', env = "ONELOOP_BIND", hide_env = true)]
     pub bind: Vec<String>,
 
-    /// Let other processes of this user listen on the same port (SO_REUSEPORT): one for each core
+    /// Set SO_REUSEPORT, so that one process per core can share the port
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_REUSE_PORT", hide_env = true)]
     pub reuse_port: bool,
 
@@ -82,7 +75,7 @@ pub struct ListenArgs {
 
 #[derive(Debug, Args)]
 pub struct SiteArgs {
-    /// Name of the index file of a directory
+    /// Serve this file when a URL names a directory
     #[arg(long, value_name = "NAME", default_value = "index.html", value_parser = file_name)]
     #[arg(env = "ONELOOP_INDEX", hide_env = true)]
     pub index: String,
@@ -116,7 +109,7 @@ pub struct SiteArgs {
 
 #[derive(Debug, Args)]
 pub struct ResponseArgs {
-    /// Cache-Control for files; no-cache makes clients revalidate every time
+    /// Send this Cache-Control with files; no-cache makes clients revalidate every time
     #[arg(long, value_name = "VALUE", default_value = "no-cache")]
     #[arg(env = "ONELOOP_CACHE_CONTROL", hide_env = true)]
     pub cache_control: String,
@@ -127,7 +120,8 @@ pub struct ResponseArgs {
     #[arg(env = "ONELOOP_HEADER", hide_env = true)]
     pub header: Vec<HeaderLines>,
 
-    /// Allow pages of ORIGIN, or of any origin, to read responses (CORS); repeatable
+    /// Let pages from ORIGIN, or from any origin if none is given, read responses (CORS);
+    /// repeatable
     #[arg(long, value_name = "ORIGIN", num_args = 0..=1, require_equals = true, default_missing_value = "*")]
     #[arg(value_delimiter = ',', env = "ONELOOP_CORS", hide_env = true)]
     pub cors: Vec<String>,
@@ -135,8 +129,8 @@ pub struct ResponseArgs {
 
 #[derive(Debug, Args)]
 pub struct LimitArgs {
-    /// Maximum concurrent connections; others wait in the backlog [default: from the open-file
-    /// limit]
+    /// Keep at most N connections open; further clients wait in the backlog [default: about
+    /// half the open-file limit]
     #[arg(long, value_name = "N", value_parser = positive, env = "ONELOOP_MAX_CONNECTIONS", hide_env = true)]
     pub max_connections: Option<usize>,
 
@@ -155,7 +149,7 @@ pub struct LimitArgs {
     #[arg(env = "ONELOOP_SEND_TIMEOUT", hide_env = true)]
     pub send_timeout: TimeLimit,
 
-    /// Let responses in progress take this long after Ctrl-C or SIGTERM; 0 is without limit
+    /// Let responses in progress take this long after Ctrl-C or SIGTERM; 0 disables the limit
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_limit)]
     #[arg(env = "ONELOOP_DRAIN_TIMEOUT", hide_env = true)]
     pub drain_timeout: TimeLimit,
@@ -172,7 +166,7 @@ pub struct OutputArgs {
     #[arg(env = "ONELOOP_ACCESS_LOG", hide_env = true)]
     pub access_log: Option<PathBuf>,
 
-    /// Format of the access log
+    /// Write the access log in this format
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormatArg::Common)]
     #[arg(env = "ONELOOP_ACCESS_LOG_FORMAT", hide_env = true)]
     pub access_log_format: LogFormatArg,
@@ -181,20 +175,20 @@ pub struct OutputArgs {
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
 
-    /// Log errors only; twice: log nothing
+    /// Log errors only; given twice, log nothing
     #[arg(short, long, action = ArgAction::Count)]
     pub quiet: u8,
 }
 
 #[derive(Debug, Clone, Args)]
 pub struct TraceArgs {
-    /// Trace the loop to standard error, one line per step; SIGUSR1 toggles it
+    /// Trace the loop to standard error, one line per step [default level: io]; SIGUSR1 toggles it
     #[arg(long, value_name = "LEVEL", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "io")]
     #[arg(env = "ONELOOP_TRACE", hide_env = true)]
     pub trace: Option<TraceLevelArg>,
 
     /// Trace only these sources (c3, L1, u1, loop); repeatable
-    #[arg(long, value_name = "WHO", value_delimiter = ',')]
+    #[arg(long, value_name = "SOURCE", value_delimiter = ',')]
     #[arg(env = "ONELOOP_TRACE_ONLY", hide_env = true)]
     pub trace_only: Vec<SourceId>,
 
@@ -216,9 +210,9 @@ pub struct TraceArgs {
 pub enum TraceLevelArg {
     /// Wake-ups, and connections that open and close
     Wakes,
-    /// Every call and decision
+    /// The same, and every system call and decision
     Io,
-    /// The first bytes of input and output too
+    /// The same, and the first bytes of input and output
     Bytes,
 }
 
@@ -243,13 +237,17 @@ impl Cli {
 pub enum Command {
     /// Run one of eight lessons about the loop, or list them
     Lesson {
+        /// Number of the lesson; without it, list the lessons
         number: Option<u8>,
         /// Inject a classic bug and show both runs side by side
         #[arg(long = "break", value_name = "NAME", requires = "number")]
         broken: Option<String>,
     },
     /// Print completions for a shell
-    Completions { shell: Shell },
+    Completions {
+        /// Name of the shell
+        shell: Shell,
+    },
     /// Print the man page (oneloop man | man -l -)
     Man,
 }
@@ -257,11 +255,11 @@ pub enum Command {
 /// The format of an access-log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormatArg {
-    /// host - - [time] "request line" status bytes seconds
+    /// Common Log Format, then the seconds taken
     Common,
-    /// Common, with referer and user agent
+    /// Combined Log Format, which adds referer and user agent, then the seconds taken
     Combined,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 

@@ -2,26 +2,178 @@
 
 use std::io::{self, Write};
 
-use clap::CommandFactory;
+use clap::{Arg, CommandFactory, builder::PossibleValuesParser};
+use clap_complete::Shell;
+use clap_mangen::{
+    Man,
+    roff::{Inline, Roff, bold, italic, roman},
+};
+use oneloop::lessons::LESSONS;
 
-use super::args::{Cli, Command};
+use super::{
+    args::{Cli, Command},
+    help::{EXAMPLES, EXIT_STATUS, SIGNALS},
+};
+
+/// When the man page last changed in more than its wording.
+const MAN_PAGE_DATE: &str = "2026-11-27";
+
+/// The man page's DESCRIPTION.
+const DESCRIPTION: &str = "\
+oneloop serves the files below the directory DIR over HTTP from one thread. An event loop waits in one \
+poller for its listening sockets, its connections, signals and file changes, and handles each that is \
+ready. oneloop prints the URL of each listening socket to standard output, one per line, and runs until \
+a signal ends it. The option --trace shows what the loop does, --step stops it at every wake-up, and \
+the command lesson explains it.";
+
+/// The rules of the man page's ENVIRONMENT; the names of the variables follow.
+const ENVIRONMENT: &str = "\
+DIR and every option except --verbose and --quiet can also be set by a variable. An argument on the \
+command line replaces the value of its variable. An empty variable counts as not set. Repeatable options \
+take a comma-separated list; ONELOOP_HEADER takes one header per line. The variable of an option without \
+a value is 1, true, yes or on, or 0, false, no or off. The commands ignore the variables. The variables are";
+
+/// How bash finds the word before the one that it completes.
+const BASH_PREVIOUS: &str = "    prev=\"$3\"
+    [[ \"${prev}\" == \"=\" ]] && prev=\"${COMP_WORDS[COMP_CWORD-2]}\"\n";
+
+/// What zsh offers as the first argument.
+const ZSH_FIRST: &str = "\
+'::directory or command:{_alternative \"commands:command:_oneloop_commands\" \
+\"directories:directory:_files -/\"}'";
 
 /// Prints what `command` asks for.
 pub fn print(command: &Command) -> io::Result<()> {
-    let mut definitions = Cli::command();
+    let text = match command {
+        Command::Completions { shell } => completions(*shell),
+        Command::Lesson { .. } => String::new(),
+        Command::Man => man_page()?,
+    };
+    io::stdout().write_all(text.as_bytes())
+}
+
+/// Returns the completions for `shell`.
+fn completions(shell: Shell) -> String {
     let mut text = Vec::new();
-    match command {
-        Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut definitions, "oneloop", &mut text);
+    clap_complete::generate(shell, &mut with_lessons(Cli::command()), "oneloop", &mut text);
+    let text = String::from_utf8_lossy(&text);
+    match shell {
+        // Bash takes "=" for a word of its own.
+        Shell::Bash => text.replace("    prev=\"$3\"\n", BASH_PREVIOUS),
+        // While a value is missing, fish cannot parse the line, and would offer files instead.
+        Shell::Fish => text.replace("2>/dev/null\n    or return\n", "2>/dev/null\n    or return 0\n"),
+        // DIR and a command share the first place, where clap_complete offers DIR alone.
+        Shell::Zsh => {
+            let is_dir = |line: &&str| line.starts_with("'::dir --");
+            let lines: String = text.split_inclusive('\n').filter(|line| !is_dir(line)).collect();
+            lines.replace("$line[2]", "$line[1]").replace("\":: :_oneloop_commands\"", ZSH_FIRST)
         }
-        Command::Lesson { .. } => {}
-        Command::Man => {
-            // The page would point to pages of their own, which are not there.
-            let hidden = ["completions", "man"].into_iter().fold(definitions, |definitions, name| {
-                definitions.mut_subcommand(name, |command| command.hide(true))
-            });
-            clap_mangen::Man::new(hidden).render(&mut text)?;
-        }
+        _ => text.into_owned(),
     }
-    io::stdout().write_all(&text)
+}
+
+/// Adds the numbers of the lessons and the names of the bugs, so that a shell can complete them.
+fn with_lessons(definitions: clap::Command) -> clap::Command {
+    let numbers: Vec<String> = LESSONS.iter().map(|lesson| lesson.number.to_string()).collect();
+    let bugs: Vec<&str> = LESSONS.iter().flat_map(|lesson| lesson.bugs).map(|bug| bug.name()).collect();
+    definitions.mut_subcommand("lesson", |lesson| {
+        lesson
+            .mut_arg("number", |arg| arg.value_parser(PossibleValuesParser::new(numbers)))
+            .mut_arg("broken", |arg| arg.value_parser(PossibleValuesParser::new(bugs)))
+    })
+}
+
+/// Returns the man page in roff.
+fn man_page() -> io::Result<String> {
+    let definitions = Cli::command();
+    let mut own = Roff::new();
+    commands(&mut own, &definitions);
+    table(&mut own, "EXIT STATUS", EXIT_STATUS);
+    table(&mut own, "SIGNALS", SIGNALS);
+    environment(&mut own, &definitions);
+    table(&mut own, "EXAMPLES", EXAMPLES);
+
+    let mut generated = Vec::new();
+    let definitions = definitions
+        .about("serve a directory over HTTP from one thread and one poller")
+        .long_about(DESCRIPTION)
+        .override_usage(synopsis(&Cli::command()))
+        .after_help(None::<&str>)
+        .after_long_help(None::<&str>)
+        // clap_mangen would refer to a page for each command; COMMANDS describes them instead.
+        .mut_subcommands(|command| command.hide(true));
+    Man::new(definitions).date(MAN_PAGE_DATE).manual("User Commands").render(&mut generated)?;
+    let generated = String::from_utf8_lossy(&generated)
+        // These breaks are paragraphs in the making, and mandoc warns of them.
+        .replace(".br\n\n.br\n\\fIPossible values:", ".IP\n\\fIPossible values:");
+
+    // VERSION repeats the footer.
+    let (options, _) = generated.split_once(".SH VERSION").unwrap_or((&generated, ""));
+    let own = own.render();
+    let sections = &own[own.find(".SH").unwrap_or_default()..];
+    Ok(format!("{options}{sections}"))
+}
+
+/// Returns the forms of the command line, one per line.
+fn synopsis(definitions: &clap::Command) -> String {
+    let commands = definitions.get_subcommands().map(|command| {
+        let arguments = command.get_arguments().map(|arg| format!(" {}", form(arg)));
+        format!("\noneloop {}{}", command.get_name(), arguments.collect::<String>())
+    });
+    format!("oneloop [OPTION]... [DIR]{}", commands.collect::<String>())
+}
+
+/// Returns how `arg` of a command is written.
+fn form(arg: &Arg) -> String {
+    let value = arg.get_id().as_str().to_ascii_uppercase();
+    match (arg.get_long(), arg.is_required_set()) {
+        (Some(long), _) => {
+            format!("[--{long} {}]", arg.get_value_names().map_or(value, |names| names.join(" ")))
+        }
+        (None, true) => value,
+        (None, false) => format!("[{value}]"),
+    }
+}
+
+/// Adds COMMANDS, with the arguments of each of them.
+fn commands(page: &mut Roff, definitions: &clap::Command) {
+    page.control("SH", ["COMMANDS"]);
+    for command in definitions.get_subcommands() {
+        let about = |text: Option<&clap::builder::StyledStr>| {
+            roman(text.map(ToString::to_string).unwrap_or_default())
+        };
+        entry(page, vec![bold(command.get_name())], about(command.get_about()));
+        if command.get_arguments().next().is_none() {
+            continue;
+        }
+        page.control("RS", []);
+        for arg in command.get_arguments() {
+            entry(page, vec![italic(form(arg))], about(arg.get_help()));
+        }
+        page.control("RE", []);
+    }
+}
+
+/// Adds ENVIRONMENT: the rules, and the name of each variable.
+fn environment(page: &mut Roff, definitions: &clap::Command) {
+    let names: Vec<_> =
+        definitions.get_arguments().filter_map(Arg::get_env).map(|name| name.to_string_lossy()).collect();
+    page.control("SH", ["ENVIRONMENT"]);
+    page.text([roman(ENVIRONMENT)]);
+    page.text([roman(format!("{}.", names.join(", ")))]);
+}
+
+/// Adds a section with an entry for each pair.
+fn table(page: &mut Roff, heading: &str, pairs: &[(&str, &str)]) {
+    page.control("SH", [heading]);
+    for (left, right) in pairs {
+        entry(page, vec![bold(*left)], roman(*right));
+    }
+}
+
+/// Adds a paragraph with a hanging tag.
+fn entry(page: &mut Roff, tag: Vec<Inline>, text: Inline) {
+    page.control("TP", []);
+    page.text(tag);
+    page.text([text]);
 }

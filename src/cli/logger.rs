@@ -184,8 +184,8 @@ impl Log for PipeLogger {
         }
         let message = record.args().to_string();
         let message = cut(&message);
-        let args = format_args!("{message}");
-        self.inner.log(&Record::builder().args(args).metadata(record.metadata().clone()).build());
+        let metadata = record.metadata().clone();
+        self.inner.log(&Record::builder().args(format_args!("{message}")).metadata(metadata).build());
     }
 
     fn flush(&self) {}

@@ -5,6 +5,7 @@ pub mod args;
 mod config;
 mod errors;
 mod generate;
+mod help;
 mod lesson;
 mod logger;
 mod observers;

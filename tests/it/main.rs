@@ -13,6 +13,7 @@ mod drain;
 mod fairness;
 mod files;
 mod freshness;
+mod generated;
 mod hosts;
 mod lessons;
 mod library;

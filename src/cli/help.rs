@@ -1,0 +1,53 @@
+//! The sections that follow the options in `--help` and in the man page: environment, signals, exit
+//! status and examples. Both outputs are made from these texts.
+
+/// The variables of the environment, in three lines.
+const ENVIRONMENT: &str = "\
+Environment:
+  DIR and every option except --verbose and --quiet can also be set in the environment:
+  ONELOOP_DIR, ONELOOP_IDLE_TIMEOUT for --idle-timeout. Repeatable options take a
+  comma-separated list; ONELOOP_HEADER takes one header per line.";
+
+/// What each signal does to a server.
+pub const SIGNALS: &[(&str, &str)] = &[
+    ("SIGINT, SIGTERM", "finish the responses in progress, then exit; a second one exits at once"),
+    ("SIGUSR1", "turn the trace on standard error on or off"),
+];
+
+/// What each exit status means.
+pub const EXIT_STATUS: &[(&str, &str)] = &[
+    ("0", "the server stopped after a signal, or the command printed its output"),
+    ("1", "the system refused something, such as a port in use"),
+    ("2", "an argument, a variable or the directory is not valid"),
+    ("130, 143", "a second SIGINT or SIGTERM ended the server"),
+];
+
+/// Command lines, and what each of them does.
+pub const EXAMPLES: &[(&str, &str)] = &[
+    ("oneloop", "serve ./static on http://127.0.0.1:8000/"),
+    ("oneloop dist --spa --port 3000", "serve a single-page application"),
+    ("oneloop . --listing -b 0.0.0.0", "share the current directory with the network"),
+    ("oneloop site --access-log=log", "log every response to a file"),
+    ("oneloop --trace", "show what the loop does, step by step"),
+    ("oneloop --step", "stop the loop at every wake-up, as a debugger does"),
+    ("oneloop lesson 1", "learn how an event loop works"),
+    ("oneloop ./lesson", "serve a directory named like a command"),
+];
+
+/// Returns what ends `-h`.
+pub fn after_help() -> String {
+    table("Examples", EXAMPLES)
+}
+
+/// Returns what ends `--help`.
+pub fn after_long_help() -> String {
+    let (signals, status) = (table("Signals", SIGNALS), table("Exit status", EXIT_STATUS));
+    [ENVIRONMENT, &signals, &status, &after_help()].join("\n\n")
+}
+
+/// Returns a heading, and below it each pair on a line, in two columns.
+fn table(heading: &str, pairs: &[(&str, &str)]) -> String {
+    let width = pairs.iter().map(|(left, _)| left.len()).max().unwrap_or_default();
+    let lines = pairs.iter().map(|(left, right)| format!("\n  {left:width$}  {right}"));
+    format!("{heading}:{}", lines.collect::<String>())
+}

@@ -1,0 +1,196 @@
+//! The man page and the completions, read by the programs that they are for. The shells load the
+//! completions without a message and offer the options. groff and mandoc accept the page without a
+//! warning.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+/// Sections of the man page that are not made from the definitions of the options.
+const SECTIONS: &[&str] = &[
+    "NAME",
+    "SYNOPSIS",
+    "DESCRIPTION",
+    "OPTIONS",
+    "COMMANDS",
+    "EXIT STATUS",
+    "SIGNALS",
+    "ENVIRONMENT",
+    "EXAMPLES",
+];
+
+/// Loads completions from the file $1 into an interactive zsh, types $2, completes it and prints
+/// the line. Fails if that takes longer than 20 seconds.
+const COMPLETE_IN_ZSH: &str = r#"
+zmodload zsh/zpty
+zpty shell "TERM=dumb zsh -f -i"
+zpty -w shell "autoload -U compinit; compinit -u -D; source ${(q)1}"
+zpty -w shell 'show() { zle complete-word; print -r -- "<$BUFFER>"; zle kill-buffer }; zle -N show; bindkey "^T" show'
+zpty -w -n shell "$2"$'\x14'
+repeat 200; do
+    if zpty -r -t shell text; then
+        all+=$text
+        [[ $all == *"<oneloop"*">"* ]] && print -r -- "${all##*<}" && exit
+    fi
+    sleep 0.1
+done
+exit 1
+"#;
+
+/// Returns what the program prints.
+fn printed(args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_oneloop")).args(args).output().expect("run oneloop");
+    assert!(output.status.success() && output.stderr.is_empty(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Reports that a test cannot show anything on this machine, past the test runner's capture and in
+/// the file that `ONELOOP_SKIPPED` names.
+fn skip(why: &str) {
+    let line = format!("SKIPPED {}: {why}\n", std::thread::current().name().unwrap_or("a test"));
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(path) = std::env::var_os("ONELOOP_SKIPPED") {
+        let file = fs::File::options().create(true).append(true).open(path);
+        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    }
+}
+
+/// Runs a program that must succeed without a message, and returns what it prints. Returns `None`
+/// if the program is not installed.
+fn run<T: AsRef<OsStr>>(program: &str, args: &[T], home: &Path) -> Option<String> {
+    let mut command = Command::new(program);
+    command.args(args).env("HOME", home).env("XDG_CONFIG_HOME", home).stdin(Stdio::null());
+    let output = command.output().ok()?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.is_empty(), "{program}: {}: {stderr}", output.status);
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Writes what `oneloop ARGS` prints to a file.
+fn saved(home: &TempDir, args: &[&str]) -> String {
+    let path = home.path().join("saved");
+    fs::write(&path, printed(args)).expect("write a file");
+    path.to_str().expect("UTF-8").to_owned()
+}
+
+#[test]
+fn completions_load_in_bash_and_offer_options() {
+    let home = tempfile::tempdir().expect("a directory");
+    let script = r#"
+        source "$1"
+        shift
+        COMP_WORDS=(oneloop "$@") COMP_CWORD=$#
+        _oneloop oneloop "${!#}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        echo "${COMPREPLY[@]}"
+    "#;
+    let file = saved(&home, &["completions", "bash"]);
+    let offers = |words: &[&str]| {
+        let args = [&["--norc", "--noprofile", "-c", script, "bash", &file], words].concat();
+        run("bash", &args, home.path())
+    };
+    let Some(port) = offers(&["--por"]) else {
+        return skip("bash is not installed");
+    };
+    assert_eq!(port, "--port\n");
+    let table = [
+        (&["--access-log-format", ""][..], "common combined json\n"),
+        (&["--trace", "=", "w"], "wakes\n"),
+        (&["--trace-o"], "--trace-only\n"),
+        (&["lesson", "3"], "3\n"),
+        (&["lesson", "3", "--break", "write"], "write-all\n"),
+        (&["completions", "f"], "fish\n"),
+    ];
+    for (words, expected) in table {
+        assert_eq!(offers(words).as_deref(), Some(expected), "{words:?}");
+    }
+}
+
+#[test]
+fn completions_load_in_zsh_and_offer_options() {
+    let home = tempfile::tempdir().expect("a directory");
+    let file = saved(&home, &["completions", "zsh"]);
+    let load = "autoload -U compinit; compinit -u -D; source $1";
+    let Some(text) = run("zsh", &["-f", "-c", load, "zsh", &file], home.path()) else {
+        return skip("zsh is not installed");
+    };
+    assert_eq!(text, "");
+    let table = [
+        ("oneloop --por", "oneloop --port=>"),
+        ("oneloop --access-log-format=j", "oneloop --access-log-format=json"),
+        ("oneloop --access-log-format=l", "oneloop --access-log-format=l>"),
+        ("oneloop lesso", "oneloop lesson"),
+        ("oneloop /us", "oneloop /usr/>"),
+        ("oneloop lesson 3 --break=write", "oneloop lesson 3 --break=write-all"),
+    ];
+    for (typed, expected) in table {
+        let line = run("zsh", &["-f", "-c", COMPLETE_IN_ZSH, "zsh", &file, typed], home.path());
+        assert!(line.as_ref().is_some_and(|line| line.starts_with(expected)), "{typed}: {line:?}");
+    }
+}
+
+#[test]
+fn completions_load_in_fish_and_offer_options() {
+    let home = tempfile::tempdir().expect("a directory");
+    let file = saved(&home, &["completions", "fish"]);
+    let offers =
+        |line: &str| run("fish", &["-c", "source $argv[1]; complete -C $argv[2]", &file, line], home.path());
+    let Some(port) = offers("oneloop --por") else {
+        return skip("fish is not installed");
+    };
+    assert!(port.starts_with("--port\t") && port.lines().count() == 1, "{port}");
+    let table = [
+        ("oneloop --access-log-format ", &["combined", "common", "json"][..]),
+        ("oneloop lesson --break write", &["write-all"]),
+    ];
+    for (line, expected) in table {
+        let text = offers(line).expect("it is installed");
+        let mut values: Vec<_> = text.lines().filter_map(|line| line.split('\t').next()).collect();
+        values.sort_unstable();
+        assert_eq!(values, expected, "{line}: {text}");
+    }
+}
+
+#[test]
+fn man_page_has_every_section_and_names_every_flag() {
+    let page = printed(&["man"]);
+    for section in SECTIONS {
+        let headings = [format!(".SH {section}\n"), format!(".SH \"{section}\"\n")];
+        assert!(headings.iter().any(|heading| page.matches(heading).count() == 1), "{section}: {page}");
+    }
+    let help = printed(&["--help"]) + &printed(&["lesson", "--help"]);
+    let flags: Vec<_> = help.lines().filter_map(|line| flag(line.trim_start())).collect();
+    assert!(flags.contains(&"--port") && flags.contains(&"--break") && flags.len() > 30, "{flags:?}");
+    let text = page.replace("\\-", "-");
+    for flag in flags {
+        assert!(text.contains(flag), "{flag}");
+    }
+    assert!(text.contains("ONELOOP_DIR") && text.contains("ONELOOP_TRACE_FILE"), "{text}");
+    // The commands have no pages of their own.
+    assert!(!text.contains("(1)"), "{text}");
+}
+
+/// Returns the long name of the option that a line of `--help` introduces.
+fn flag(line: &str) -> Option<&str> {
+    let name = &line[line.starts_with('-').then(|| line.find("--")).flatten()?..];
+    name.split(|c: char| c != '-' && !c.is_ascii_lowercase()).next()
+}
+
+#[test]
+fn man_page_passes_groff_and_mandoc() {
+    let home = tempfile::tempdir().expect("a directory");
+    let file = saved(&home, &["man"]);
+    let groff = run("groff", &["-man", "-ww", "-z", "-T", "utf8", &file], home.path());
+    let mandoc = run("mandoc", &["-T", "lint", "-W", "warning", &file], home.path());
+    if groff.is_none() && mandoc.is_none() {
+        return skip("neither groff nor mandoc is installed");
+    }
+    for messages in [groff, mandoc].into_iter().flatten() {
+        assert_eq!(messages, "");
+    }
+}
