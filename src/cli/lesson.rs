@@ -152,7 +152,8 @@ fn wrap(paragraph: &str, width: usize) -> String {
     wrapped
 }
 
-/// Asks for a prediction, if this is a terminal. Returns a sentence with the answer.
+/// Asks for a prediction, if standard input and output are terminals. Returns a sentence with the
+/// answer.
 fn ask(answer: &str) -> io::Result<String> {
     let is_asked = io::stdin().is_terminal() && io::stdout().is_terminal();
     if !is_asked {

@@ -1,8 +1,8 @@
 //! The input of a connection that is received and not yet parsed.
 //!
 //! Every read goes through one buffer of the loop. Only unparsed input is stored here, in an
-//! allocation of exactly its size. So a connection between two requests holds no buffer, and must
-//! never hold one.
+//! allocation of exactly its size. So a connection between two requests holds no buffer. An idle
+//! connection must never cost memory here.
 
 /// The unparsed input that a connection keeps between reads.
 #[derive(Default)]

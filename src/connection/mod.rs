@@ -250,7 +250,7 @@ impl Connection {
     pub fn close(mut self, reason: CloseReason, clock: &Clock) {
         self.protocol.on_closed(self.outbox.sent(), clock);
         if reason == CloseReason::SendTimeout {
-            // SO_LINGER 0 sends a reset, so that the kernel does not keep unsent data for this peer.
+            // SO_LINGER 0 sends a reset, so that the kernel does not keep unsent data for the peer.
             let _ = socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
         }
     }

@@ -112,7 +112,7 @@ impl EventLoop {
                 Some(SourceKind::Priority(_)) => self.handle_priority(key),
                 Some(SourceKind::Signals(_)) => self.on_signals(key),
                 Some(SourceKind::Waker) => self.drain(),
-                // The source was closed earlier in this turn.
+                // It was closed earlier in this turn.
                 None => {}
             }
         }
