@@ -83,14 +83,14 @@ fn check_name(name: &[u8]) -> Result<(), Refusal> {
 
 /// Checks that a port consists of digits and is at most 65535.
 fn check_port(digits: &[u8]) -> Result<(), Refusal> {
-    let only_digits = digits.iter().all(u8::is_ascii_digit);
-    let port = digits.iter().fold(0u32, |port, digit| {
-        port.saturating_mul(10).saturating_add(u32::from(digit.wrapping_sub(b'0')))
+    const TOO_LARGE: u32 = 1 << 16;
+    let port = digits.iter().try_fold(0, |port: u32, digit| {
+        let digit = char::from(*digit).to_digit(10)?;
+        Some((port * 10 + digit).min(TOO_LARGE))
     });
-    if only_digits && port <= u32::from(u16::MAX) {
-        Ok(())
-    } else {
-        Err(Refusal::bad("The port is not valid."))
+    match port {
+        Some(0..TOO_LARGE) => Ok(()),
+        Some(_) | None => Err(Refusal::bad("The port is not valid.")),
     }
 }
 
