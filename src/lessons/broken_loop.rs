@@ -301,8 +301,7 @@ impl BrokenConnection {
                     }
                     if !self.wait_for_room() {
                         let mut transcript = transcript.borrow_mut();
-                        transcript
-                            .note("(the loop blocks here, and so B waits, until A reads)");
+                        transcript.note("(the loop blocks here, and so B waits, until A reads)");
                         transcript.note("(B has waited 200 ms; the lesson closes A)");
                         return Err(CloseReason::SendTimeout);
                     }

@@ -102,7 +102,9 @@ impl Command {
             ["s"] => return Err("s needs a source: s c3".into()),
             ["b"] => Command::Breakpoints,
             ["b", condition] => Command::Break(Condition::parse(condition)?),
-            ["d", number] => Command::Delete(number.parse().map_err(|_| "d takes the number of a breakpoint; b lists them")?),
+            ["d", number] => Command::Delete(
+                number.parse().map_err(|_| "d takes the number of a breakpoint; b lists them")?,
+            ),
             ["d"] => return Err("d needs the number of a breakpoint: d 1; b lists them".into()),
             ["quiz", "on"] => Command::Quiz(true),
             ["quiz", "off"] => Command::Quiz(false),

@@ -232,7 +232,11 @@ impl Stepper {
             Command::Delete(number) => self.breakpoints.delete(number),
             Command::Quiz(is_on) => {
                 self.has_quiz = is_on;
-                if is_on { "quiz on: predict what each source's first call will do".into() } else { "quiz off".into() }
+                if is_on {
+                    "quiz on: predict what each source's first call will do".into()
+                } else {
+                    "quiz off".into()
+                }
             }
             Command::Help | Command::Run(_) | Command::Quit => HELP.into(),
         }
