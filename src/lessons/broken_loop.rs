@@ -301,9 +301,8 @@ impl BrokenConnection {
                     }
                     if !self.wait_for_room() {
                         let mut transcript = transcript.borrow_mut();
-                        transcript
-                            .note("(the loop stands still in here until this peer reads, and serves nobody)");
-                        transcript.note("(after 200 ms the lesson ends that)");
+                        transcript.note("(the loop blocks here, and so B waits, until A reads)");
+                        transcript.note("(B has waited 200 ms; the lesson closes A)");
                         return Err(CloseReason::SendTimeout);
                     }
                 }

@@ -51,12 +51,12 @@ const C2: SourceId = SourceId::Connection(2);
 lessons! {
     1 "Readable is not \"request ready\"" [], drip_request (None, 64), |entries| count_reads(entries, C1);
     2 "A stream has no messages" [Bug::OneReadOneMessage], pipeline_requests (None, 64), |entries| count_reads(entries, C1);
-    3 "A peer that does not read" [Bug::WriteAll], stop_reading (Some(16 * 1024), 64), |entries| yes_if_response(entries, C2);
-    4 "An edge is told once" [Bug::NoDrain, Bug::AcceptOnce], leave_input_unread (None, 64), |entries| count_wakes(entries, L1);
+    3 "A client that does not read" [Bug::WriteAll], stop_reading (Some(16 * 1024), 64), |entries| yes_if_response(entries, C2);
+    4 "An edge is reported once" [Bug::NoDrain, Bug::AcceptOnce], leave_input_unread (None, 64), |entries| count_wakes(entries, L1);
     5 "The end of input is not the end" [Bug::CloseOnEof], half_close_client (None, 64), |entries| yes_if_response(entries, C1);
-    6 "Patience" [Bug::NoDeadline], miss_deadlines (None, 64), timeout_while_time_passes;
-    7 "Nobody waits for a hog" [Bug::NoBudget], send_many_requests (None, 64), |entries| count_responses_before(entries, C1, C2);
-    8 "A thousand silent peers cost nothing" [Bug::ScanAll], connect_silent_clients (None, 2100), ready_at_last_wake;
+    6 "Deadlines" [Bug::NoDeadline], miss_deadlines (None, 64), timeout_while_time_passes;
+    7 "A hog and a small request" [Bug::NoBudget], send_many_requests (None, 64), |entries| count_responses_before(entries, C1, C2);
+    8 "A thousand silent clients cost no time" [Bug::ScanAll], connect_silent_clients (None, 2100), ready_at_last_wake;
 }
 
 const HELLO: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";

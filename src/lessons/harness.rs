@@ -56,7 +56,7 @@ impl fmt::Display for TranscriptEntry {
     }
 }
 
-/// A transcript of a lesson. Turns in which nothing happens are left out and not counted.
+/// A transcript of a lesson. It leaves out turns in which nothing happens, and does not count them.
 #[derive(Default)]
 pub struct Transcript {
     /// What happened, in order.
@@ -77,8 +77,8 @@ impl Transcript {
         self.entries.push(TranscriptEntry::Note(text.into()));
     }
 
-    fn add(&mut self, mut traced: TracedStep) {
-        traced.line.turn = self.turns;
+    fn add(&mut self, turn: u64, mut traced: TracedStep) {
+        traced.line.turn = turn;
         self.entries.push(TranscriptEntry::Step(traced));
     }
 
@@ -94,12 +94,15 @@ impl Transcript {
             Step::Woke { .. } => self.wake = Some(traced),
             _ => {
                 if let Some(wake) = self.wake.take() {
+                    // As in a trace, the wait belongs to the turn before it.
+                    if let Some(wait) = self.wait.take() {
+                        self.add(self.turns, wait);
+                    }
                     self.turns += 1;
                     self.is_waiting = false;
-                    let wait = self.wait.take();
-                    wait.into_iter().chain([wake]).for_each(|traced| self.add(traced));
+                    self.add(self.turns, wake);
                 }
-                self.add(traced);
+                self.add(self.turns, traced);
                 if matches!(step, Step::Closed { .. }) {
                     self.model.forget(source);
                 }

@@ -196,8 +196,8 @@ mod tests {
     #[test]
     fn the_way_back_and_the_links_that_sort() {
         let page = begin(&listing("/a<b/c/"));
-        assert!(page.contains("<title>/a&lt;b/c/</title>"), "{page}");
-        let crumbs = "<h1><a href=\"/app/\">/</a><a href=\"/app/a%3Cb/\">a&lt;b/</a><a href=\"/app/a%3Cb/c/\">c/</a></h1>";
+        assert!(page.contains("<title>Index of /a&lt;b/c/</title>"), "{page}");
+        let crumbs = "<h1>Index of <a href=\"/app/\">/</a><a href=\"/app/a%3Cb/\">a&lt;b/</a><a href=\"/app/a%3Cb/c/\">c/</a></h1>";
         assert!(page.contains(crumbs), "{page}");
         assert!(page.contains("<a href=\"../\">"), "{page}");
         assert!(!begin(&listing("/")).contains("<a href=\"../\">"), "the root has no parent");

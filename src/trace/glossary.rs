@@ -12,8 +12,8 @@ pub(super) const VERBS: [&str; 22] = [
     "arm", "disarm", "carry", "deadline", "recv", "send", "shutdown", "close", "fault", "lost",
 ];
 
-/// Returns the page. `service_steps` are the descriptions of the services' steps. It has a section
-/// for each verb of the closed set, and none for other verbs.
+/// Returns the page, with a section for each verb of the closed set. `service_steps` are the
+/// descriptions of the services' steps.
 pub fn page(service_steps: &[&StepDoc]) -> String {
     let docs = || service_steps.iter().chain(LOOP_STEPS).chain(OBSERVER_LINES);
     let mut page = String::from(INTRODUCTION);
@@ -24,7 +24,7 @@ pub fn page(service_steps: &[&StepDoc]) -> String {
     page
 }
 
-/// Returns what the page says about one kind of step.
+/// Returns the page's entry for one kind of step.
 fn entry(doc: &StepDoc) -> String {
     let gloss = if doc.gloss.is_empty() { String::new() } else { format!(" -- {}", doc.gloss) };
     let level = if doc.level == TraceLevel::Wakes { "wakes" } else { "io" };
@@ -56,29 +56,30 @@ const INTRODUCTION: &str = "\
 <!-- Made from the descriptions of the steps (src/trace/loop_steps.rs and others). Change them
      there, then run `UPDATE=1 cargo test --test it trace`. -->
 
-`oneloop --trace` writes to standard error what the loop does, one line a step:
+`oneloop --trace` writes the steps of the loop to standard error, one line for each:
 
     time #turn source verb fields [-- gloss]
 
-`time` is in seconds since the start, and `#turn` counts the turns of the loop. `source` is `loop`,
-a listening socket `L1`, a connection `c3` (numbers are never used again), a datagram socket `u1`,
-`signals`, `files`, or the `terminal` of `--step`. Everything before ` -- ` is stable and ASCII, for
-`grep` and for tests. The gloss behind it is for people and may change.
+`time` is in seconds since the start. `#turn` counts the turns of the loop: a turn begins with a
+`wake` and ends with a `wait`. `source` is `loop`, a listening socket `L1`, a connection `c3`
+(numbers are never used again), a UDP socket `u1`, `signals`, `files`, or the `terminal` of
+`--step`. Everything before ` -- ` is stable and ASCII, for `grep` and for tests. The gloss after it
+is for people and may change.
 
-- `--trace=wakes` shows when the loop wakes, and which connections come and go.
-- `--trace=io`, which is what `--trace` means, shows every call and decision too.
-- `--trace=bytes` shows up to 64 bytes of what came and went too. They are escaped. Stars replace
+- `--trace=wakes` shows when the loop wakes, and which connections open and close.
+- `--trace=io`, the default of `--trace`, also shows every call and decision.
+- `--trace=bytes` also shows up to 64 bytes of input and output. They are escaped. Stars replace
   everything but first lines and the values of fields that are known to be harmless. Input whose
-  beginning was not seen is not shown. (URLs are shown, as in an access log, and may hold secrets.)
-- `--trace-only c3,L1` shows these sources alone, whichever way the trace is turned on.
-- SIGUSR1 turns the trace of a running server on, and off again.
+  beginning was not traced is not shown. (URLs are shown, as in an access log, and may hold secrets.)
+- `--trace-only c3,L1` shows only these sources, with each level and with SIGUSR1.
+- SIGUSR1 turns the trace of a running server on and off.
 
-Lines are gathered and written once a turn. If the reader is too slow, lines are dropped, and the
-server does not wait.
+oneloop gathers the lines and writes them once a turn. If the reader is too slow, oneloop drops lines
+and does not wait.
 
-`oneloop --trace-file run.json` records the same steps for a viewer: open the file at
-<https://ui.perfetto.dev> or in `chrome://tracing`. The verbs are the names of the slices there, and
-the fields are their arguments.
+`oneloop --trace-file run.json` records the same steps for a viewer. Open the file at
+<https://ui.perfetto.dev> or in `chrome://tracing`. There the verbs are the names of slices, and the
+fields are their arguments. [RECORDING.md](RECORDING.md) explains what you see.
 ";
 
 #[cfg(test)]

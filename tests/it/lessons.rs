@@ -68,7 +68,7 @@ fn every_bug_shows() {
     // What is told of the loop alone, and of its twin alone.
     let table = [
         ("one-read-one-message", "A takes 664 bytes: 2 answers", "A takes 332 bytes: 1 answer"),
-        ("write-all", "c1 arm W", "the loop stands still"),
+        ("write-all", "c1 arm W", "the loop blocks here"),
         ("no-drain", "A takes 332 bytes: 1 answer", "c1 read 16 -> 16 buf=32"),
         ("accept-once", "C takes 332 bytes: 1 answer", "C takes 0 bytes: no answer"),
         (
@@ -105,7 +105,7 @@ fn the_program_tells_all_of_it() {
         assert!(list.contains(known.title), "{list}");
         let number = known.number.to_string();
         let transcript = text(lesson(&[&number]));
-        let parts = [known.title, "The answer is: ", "\nTry this:\n", "Read `", "#1 loop wake"];
+        let parts = [known.title, "The answer is: ", "\nTry this:\n", "read `", "#1 loop wake"];
         assert!(parts.iter().all(|part| transcript.contains(part)), "{transcript}");
         for bug in known.bugs {
             assert!(list.contains(bug.name()), "{list}");

@@ -144,7 +144,7 @@ fn a_person_steps_through_a_request_while_a_browser_waits() {
     let said = terminal.ask("t");
     assert_says(
         &said,
-        &["deadlines stood still", "L1 accept -> c1 ", "#2 woke", "c1[R]   next deadline: c1 head"],
+        &["deadlines do not move", "L1 accept -> c1 ", "#2 woke", "c1[R]   next deadline: c1 head"],
     );
 
     // The ready set in hand, and nothing done.
@@ -179,12 +179,12 @@ fn a_person_steps_through_a_request_while_a_browser_waits() {
     // Enter repeats.
     assert_says(&terminal.ask(""), &[&format!("#2 c1 parse GET /hello.txt HTTP/1.1 len={len} ")]);
     assert_says(&terminal.ask("what"), &["'what' is not a command"]);
-    assert_says(&terminal.ask("p c9"), &["c9 is not there"]);
+    assert_says(&terminal.ask("p c9"), &["c9: no such source"]);
     assert_says(&terminal.ask(""), &["#2 c1 file /hello.txt"]);
 
     assert_says(&terminal.ask("b partial"), &["breakpoint 1"]);
     assert_says(&terminal.ask("b close"), &["breakpoint 2"]);
-    assert_says(&terminal.ask("d 1"), &["gone: partial"]);
+    assert_says(&terminal.ask("d 1"), &["deleted: partial"]);
     assert_eq!(terminal.ask("b"), "2: close\nstep> ");
     terminal.enter("c");
     assert_eq!(browser.response().text(), "hello\n");
@@ -263,7 +263,7 @@ fn what_is_typed_wakes_a_loop_that_sleeps_and_stops_one_that_runs() {
         // Lines that come together are one edge.
         terminal.enter("t");
         terminal.enter("p\np\nt\nq");
-        assert_says(&terminal.rest(), &["ends"]);
+        assert_says(&terminal.rest(), &["exits"]);
         assert!(terminal.exit().success());
     }
 }
@@ -274,7 +274,7 @@ fn ctrl_c_at_the_prompt_is_heeded_by_the_loop() {
     for last in ["q", "t"] {
         let mut terminal = Terminal::with(&site, &[]);
         terminal.signal(Signal::INT);
-        assert_says(&terminal.until(PROMPT), &["a signal came"]);
+        assert_says(&terminal.until(PROMPT), &["a signal arrived"]);
         if last == "t" {
             assert_says(&terminal.ask("t"), &["#1 woke after", "signals[R]"]);
         }
@@ -290,7 +290,7 @@ fn a_signal_that_asks_for_no_end_is_none() {
     let mut terminal = Terminal::with(&site, &[]);
     terminal.signal(Signal::USR1);
     let said = terminal.ask("t");
-    assert!(!said.contains("came"), "{said}");
+    assert!(!said.contains("a signal arrived"), "{said}");
     assert_says(&said, &["signals[R]"]);
     terminal.enter("q");
     terminal.rest();
@@ -306,7 +306,7 @@ fn a_terminal_that_goes_away_is_the_end() {
     // Ctrl-D says the same.
     let mut terminal = Terminal::with(&site, &[]);
     terminal.screen.write_all(b"\x04").expect("type");
-    assert_says(&terminal.rest(), &["ends"]);
+    assert_says(&terminal.rest(), &["exits"]);
     assert!(terminal.exit().success());
 }
 
@@ -346,17 +346,17 @@ fn a_script_steps_and_guesses_always_the_same() {
     let sent = head + 6;
     let golden = format!(
         "\
-The loop stands still before its first poll: t lets it turn, h is help.
-Then ask it for a page from another terminal.
+The loop is stopped before its first poll. Type t for one turn, h for help.
+Then request a page from another terminal.
 step> quiz on
-before a call you are asked what it will do
+quiz on: predict what each source's first call will do
 step> t
 #0 loop wait timeout=never carried=0
-(It sleeps until something is ready: ask for a page, or type.)
+(The loop sleeps until something is ready. Request a page, or type a command.)
 #1 woke after _: L1[R]   no deadline
 step> t
-(While you looked, the server's deadlines stood still. Clients' clocks,
-kernel buffers and the backlog did not.)
+(The server's deadlines do not move while the loop is stopped. The clients,
+the kernel's buffers and the backlog go on.)
 #1 L1 accept -> c1 ADDR fd=_ open=1
 #1 L1 accept -> WouldBlock -- queue empty, safe to sleep
 #1 loop wait timeout=_ carried=0
@@ -364,13 +364,13 @@ kernel buffers and the backlog did not.)
 step> p c1
 c1 IDLE in=0 out=0/0 interest=R head-timeout in _ turns=0
 step> t
-c1 will read. Predict: [n] bytes, [w]ouldblock, [0] eof, Enter=skip > b eof
-breakpoint 1: eof; c goes on until then
-c1 will read. Predict: [n] bytes, [w]ouldblock, [0] eof, Enter=skip > t
-say n for some bytes, or how many, or w, or 0, or Enter; or look with p c3, x c3, s c3
-c1 will read. Predict: [n] bytes, [w]ouldblock, [0] eof, Enter=skip > n
+c1 will read. Predict: [n] some bytes, [w]ouldblock, [0] eof, Enter=skip > b eof
+breakpoint 1: eof; c runs to it
+c1 will read. Predict: [n] some bytes, [w]ouldblock, [0] eof, Enter=skip > t
+type n (some bytes), a number of bytes, w, 0 or Enter; p c3, x c3 and s c3 inspect
+c1 will read. Predict: [n] some bytes, [w]ouldblock, [0] eof, Enter=skip > n
 #2 c1 read 65536 -> {len} buf={len}
-right: {len} bytes came
+right: {len} bytes
 #2 c1 parse GET /hello.txt HTTP/1.1 len={len} leftover=0
 #2 c1 file /hello.txt took=_
 #2 c1 plan 200 head={head} body=6
@@ -383,15 +383,15 @@ L1 BOUND ADDR interest=R turns=1
 c1 IDLE in=0 out={sent}/{sent} interest=R idle-timeout in _ turns=1
 quiz: 1 of 1 right
 step> b close
-breakpoint 2: close; c goes on until then
+breakpoint 2: close; c runs to it
 step> d 1
-gone: eof
+deleted: eof
 step> c
 breakpoint 2: close
 #3 c1 close reason=eof unread=0 life=_
 step>
 quiz: 1 of 1 right
-The server finishes the responses under way, and ends; Ctrl-C ends it at once."
+The server finishes open responses and exits. Ctrl-C exits at once."
     );
     assert_eq!(told.join("\n"), golden);
 }

@@ -20,25 +20,25 @@ impl Breakpoints {
     /// Adds a breakpoint while `turn` is the current turn. Returns the answer for the user.
     pub fn add(&mut self, condition: Condition, turn: u64) -> String {
         if matches!(condition, Condition::Number(number) if number <= turn) {
-            return format!("this is turn {turn}, and none comes twice");
+            return format!("this is turn {turn}; name a later one");
         }
         self.added += 1;
         self.all.push((self.added, condition));
-        format!("breakpoint {}: {condition}; c goes on until then", self.added)
+        format!("breakpoint {}: {condition}; c runs to it", self.added)
     }
 
     /// Deletes a breakpoint. Returns the answer for the user.
     pub fn delete(&mut self, number: usize) -> String {
         match self.all.iter().position(|(n, _)| *n == number) {
-            Some(at) => format!("gone: {}", self.all.remove(at).1),
-            None => format!("there is no breakpoint {number}; b lists them"),
+            Some(at) => format!("deleted: {}", self.all.remove(at).1),
+            None => format!("no breakpoint {number}; b lists them"),
         }
     }
 
     /// Lists the breakpoints, a line each.
     pub fn list(&self) -> String {
         if self.all.is_empty() {
-            return "no breakpoints; b close makes one".into();
+            return "no breakpoints; b close adds one".into();
         }
         let line = |(number, condition): &(usize, Condition)| format!("{number}: {condition}");
         self.all.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -55,7 +55,7 @@ mod tests {
         assert!(breakpoints.list().starts_with("no breakpoints"));
         breakpoints.add(Condition::Eof, 7);
         breakpoints.add(Condition::Close, 7);
-        assert_eq!(breakpoints.delete(1), "gone: eof");
+        assert_eq!(breakpoints.delete(1), "deleted: eof");
         assert!(breakpoints.delete(1).contains("no breakpoint 1"));
         assert!(breakpoints.add(Condition::Number(7), 7).contains("turn 7"));
         breakpoints.add(Condition::Number(8), 7);

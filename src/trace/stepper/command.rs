@@ -65,27 +65,27 @@ pub enum Condition {
 
 /// The answer to the command `h`.
 pub const HELP: &str = "\
-t            turn: on to the next wake              (Enter repeats the last of t e i c)
-e            event: on to the next source's turn
-i            one I/O call or decision
-c            continue, to a breakpoint; Enter stops at the next wake
-p, p c3      the state of all sources, or of one
-x c3         its buffers: input that is not parsed yet, the head of the last response
-s c3         its socket: descriptor, addresses, options
-b COND       breakpoint: c3 accept partial wouldblock eof deadline close udp turn=40
+t            turn: run to the next wake-up          (Enter repeats the last of t e i c)
+e            event: run to the next source's turn
+i            io: run to the next call or decision
+c            continue: run to a breakpoint; Enter stops at the next wake-up
+p, p c3      print the state of all sources, or of one
+x c3         show its buffers: unparsed input, the head of the last response
+s c3         show its socket: file descriptor, addresses, options
+b COND       add a breakpoint: c3 accept partial wouldblock eof deadline close udp turn=40
 b, d N       list the breakpoints, delete one
 quiz on|off  predict what a call will do, then see
-q            quit: the responses under way are finished first";
+q            quit: finish open responses first";
 
-const COMMANDS: &str = "say t, e, i or c to go on; p, x c3 or s c3 to look; b, d, quiz, h or q";
+const COMMANDS: &str = "type t, e, i or c to run; p, x c3 or s c3 to inspect; b, d, quiz, h or q";
 const CONDITIONS: &str =
-    "stop at a source such as c3, at accept, partial, wouldblock, eof, deadline, close, udp, or turn=40";
+    "break at a source such as c3, or at accept, partial, wouldblock, eof, deadline, close, udp, turn=40";
 
 impl Command {
     /// Parses a line. Returns `None` for an empty one, which repeats the last [`Command::Run`].
     ///
     /// # Errors
-    /// The line is not a command: a sentence that says which commands there are.
+    /// The line is not a command. The message lists the commands.
     pub fn parse(line: &str) -> Result<Option<Command>, String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         Ok(Some(match words[..] {
@@ -97,16 +97,18 @@ impl Command {
             ["p"] => Command::State(None),
             ["p", name] => Command::State(Some(name.parse()?)),
             ["x", name] => Command::Buffers(name.parse()?),
-            ["x"] => return Err("name a source: x c3".into()),
+            ["x"] => return Err("x needs a source: x c3".into()),
             ["s", name] => Command::Socket(name.parse()?),
-            ["s"] => return Err("name a source: s c3".into()),
+            ["s"] => return Err("s needs a source: s c3".into()),
             ["b"] => Command::Breakpoints,
             ["b", condition] => Command::Break(Condition::parse(condition)?),
-            ["d", number] => Command::Delete(number.parse().map_err(|_| "give a number that b lists")?),
-            ["d"] => return Err("name a breakpoint: d 1; b lists them".into()),
+            ["d", number] => Command::Delete(
+                number.parse().map_err(|_| "d takes the number of a breakpoint; b lists them")?,
+            ),
+            ["d"] => return Err("d needs the number of a breakpoint: d 1; b lists them".into()),
             ["quiz", "on"] => Command::Quiz(true),
             ["quiz", "off"] => Command::Quiz(false),
-            ["quiz", ..] => return Err("say quiz on, or quiz off".into()),
+            ["quiz", ..] => return Err("type quiz on or quiz off".into()),
             ["h" | "help" | "?"] => Command::Help,
             ["q" | "quit" | "exit"] => Command::Quit,
             _ => return Err(format!("'{}' is not a command: {COMMANDS}", line.trim().escape_debug())),
@@ -117,7 +119,7 @@ impl Command {
 impl Condition {
     fn parse(text: &str) -> Result<Condition, String> {
         if let Some(number) = text.strip_prefix("turn=") {
-            return number.parse().map(Condition::Number).map_err(|_| "give a number: turn=40".into());
+            return number.parse().map(Condition::Number).map_err(|_| "turn= needs a number: turn=40".into());
         }
         Ok(match text {
             "accept" => Condition::Accept,

@@ -67,7 +67,7 @@ impl Console {
         }
     }
 
-    /// Shows `prompt` and reads a line. `None`: there are no more.
+    /// Shows `prompt` and reads a line. Returns `None` at the end of the input.
     pub fn read_line(&mut self, prompt: &str) -> Option<String> {
         let was_typed_before = self.is_pending();
         show(prompt);
@@ -99,8 +99,7 @@ impl Console {
     }
 }
 
-/// Reads a line that is typed. It polls first, because a signal interrupts a poll and restarts a
-/// read.
+/// Reads a typed line. Polls first, because a signal interrupts a poll and restarts a read.
 fn read_typed_line(
     terminal: &mut BufReader<File>,
     prompt: &str,
@@ -111,9 +110,7 @@ fn read_typed_line(
         let mut fds = [PollFd::new(terminal.get_ref(), PollFlags::IN)];
         match poll(&mut fds, None) {
             Err(Errno::INTR) if is_end_requested.load(Ordering::SeqCst) && !was_requested => {
-                say(
-                    "\na signal came: the loop handles it in its next turn (t); Ctrl-C again ends it at once",
-                );
+                say("\na signal arrived: the loop handles it in its next turn; Ctrl-C again exits at once");
                 show(prompt);
             }
             Err(Errno::INTR) => {}
@@ -128,7 +125,7 @@ fn read_typed_line(
     }
 }
 
-/// Writes a line to standard output. Errors are ignored: the loop runs on without a reader.
+/// Writes a line to standard output. Ignores errors, so that the loop runs on without a reader.
 pub fn say(line: &str) {
     show(&format!("{line}\n"));
 }

@@ -1,8 +1,8 @@
 //! The stepper stops the loop at a prompt, and runs it as far as the user says.
 //!
-//! It is an [`Observer`] that takes its time in [`Observer::see`] and reports how long that was, so
-//! no deadline comes nearer meanwhile. It stops where the poll has returned and nothing is done
-//! yet.
+//! It is an [`Observer`] that blocks in [`Observer::see`] and reports for how long, so that no
+//! deadline comes nearer meanwhile. It stops after the poll has returned and before anything else is
+//! done. It never changes what the loop does.
 
 mod breakpoints;
 mod command;
@@ -34,16 +34,16 @@ use crate::clock::Stopwatch;
 const PROMPT: &str = "step> ";
 
 const GREETING: &str = "\
-The loop stands still before its first poll: t lets it turn, h is help.
-Then ask it for a page from another terminal.";
+The loop is stopped before its first poll. Type t for one turn, h for help.
+Then request a page from another terminal.";
 
-const ASLEEP: &str = "(It sleeps until something is ready: ask for a page, or type.)";
+const ASLEEP: &str = "(The loop sleeps until something is ready. Request a page, or type a command.)";
 
 const ELSEWHERE: &str = "\
-(While you looked, the server's deadlines stood still. Clients' clocks,
-kernel buffers and the backlog did not.)";
+(The server's deadlines do not move while the loop is stopped. The clients,
+the kernel's buffers and the backlog go on.)";
 
-/// Runs the loop step by step, as commands say.
+/// Runs the loop step by step, at the user's commands.
 pub struct Stepper {
     console: Console,
     stopwatch: Stopwatch,
@@ -79,7 +79,7 @@ impl Stepper {
         Console::from_terminal(terminal).map(Stepper::new)
     }
 
-    /// Makes a stepper that takes a command from each line of `script`, and quits behind the last.
+    /// Makes a stepper that takes a command from each line of `script`, and quits after the last.
     ///
     /// # Errors
     /// The signals cannot be handled: sigaction(2).
@@ -87,11 +87,11 @@ impl Stepper {
         Console::from_script(script).map(Stepper::new)
     }
 
-    /// Returns a descriptor of the terminal, which must wake the loop when a line is typed. `None`:
-    /// commands come from a script.
+    /// Returns a descriptor of the terminal, which must wake the loop when a line is typed. Returns
+    /// `None` if the commands come from a script.
     ///
     /// # Errors
-    /// The system gives no more descriptors.
+    /// The process has no more file descriptors.
     pub fn terminal(&self) -> io::Result<Option<OwnedFd>> {
         self.console.descriptor()
     }
@@ -118,7 +118,8 @@ impl Stepper {
         self.stopwatch.elapsed().saturating_sub(self.paused_in_all)
     }
 
-    /// Shows a step, stops there if a breakpoint or a command says so, and asks for a prediction.
+    /// Shows a step, stops at it if a breakpoint or the last command requires it, and asks for a
+    /// prediction.
     fn follow(&mut self, source: SourceId, step: &Step, at: Duration) {
         let breakpoint = self.breakpoints.find(source, step);
         let stops = breakpoint.is_some() || self.is_reached(source, step);
@@ -137,11 +138,12 @@ impl Stepper {
         }
     }
 
-    /// Returns whether the loop has run as far as the last command says.
+    /// Returns whether the loop has run as far as the last command allows.
     fn is_reached(&self, source: SourceId, step: &Step) -> bool {
         match (self.until, step) {
             (RunUntil::Turn | RunUntil::Event | RunUntil::Io, Step::Woke { .. }) => true,
-            // Look for typed lines before the loop sleeps: the poller reports several lines once.
+            // Check for typed lines before the loop sleeps, because the poller reports several lines
+            // as one event.
             (RunUntil::Breakpoint, Step::Woke { .. } | Step::Waiting { .. })
             | (RunUntil::Turn | RunUntil::Event, Step::Waiting { .. }) => self.console.is_pending(),
             (RunUntil::Event, Step::TurnBegan) => true,
@@ -223,14 +225,18 @@ impl Stepper {
             Command::Buffers(source) => self.view(source, |state| views::buffers(source, state)),
             Command::Socket(source) => self.view(source, |state| match state.fd {
                 Some(fd) => sockets::describe(source, fd),
-                None => format!("the descriptor of {source} is not known"),
+                None => format!("{source}: its file descriptor is not known"),
             }),
             Command::Break(condition) => self.breakpoints.add(condition, self.model.turn),
             Command::Breakpoints => self.breakpoints.list(),
             Command::Delete(number) => self.breakpoints.delete(number),
             Command::Quiz(is_on) => {
                 self.has_quiz = is_on;
-                if is_on { "before a call you are asked what it will do".into() } else { "quiz off".into() }
+                if is_on {
+                    "quiz on: predict what each source's first call will do".into()
+                } else {
+                    "quiz off".into()
+                }
             }
             Command::Help | Command::Run(_) | Command::Quit => HELP.into(),
         }
@@ -238,12 +244,12 @@ impl Stepper {
 
     /// Returns what `view` shows of a source.
     fn view(&self, source: SourceId, view: impl Fn(&SourceState) -> String) -> String {
-        let unknown = || format!("{source} is not there; p lists the sources");
+        let unknown = || format!("{source}: no such source; p lists them");
         self.model.sources.get(&source).map_or_else(unknown, view)
     }
 
-    /// Asks what the first call of `source` will do, if one is certain. Asks again after a command
-    /// that only looks.
+    /// Asks what the first call of `source` will do, if the model can tell which call it is. Asks
+    /// again after a command that does not run the loop.
     fn ask(&mut self, source: SourceId, at: Duration) {
         let Some(call) = NextCall::predictable(source, &self.model) else { return };
         while self.has_quiz {
@@ -274,22 +280,22 @@ impl Stepper {
         }
         match step {
             Step::Closed { reason, .. } if predicted == source => {
-                say(&format!("neither: {reason}; it is not counted"))
+                say(&format!("closed before the call ({reason}); not counted"))
             }
-            Step::Waiting { .. } => say("no such call was made; it is not counted"),
+            Step::Waiting { .. } => say("the source made no such call; not counted"),
             _ => return,
         }
         self.predicted = None;
     }
 
-    /// Ends the server with SIGTERM, unless a signal has asked for that: a second one would end it
-    /// at once.
+    /// Ends the server with SIGTERM, unless a signal has arrived already: a second one would end the
+    /// process at once.
     fn quit(&mut self) {
         self.is_over = true;
         self.show_score();
-        say("The server finishes the responses under way, and ends; Ctrl-C ends it at once.");
+        say("The server finishes open responses and exits. Ctrl-C exits at once.");
         if !self.console.is_end_requested() {
-            // This cannot fail: a process may signal itself.
+            // It cannot fail, because a process may always signal itself.
             let _ = kill_process(getpid(), Signal::TERM);
         }
     }

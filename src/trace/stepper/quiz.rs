@@ -72,7 +72,7 @@ impl NextCall {
     pub fn question(self, source: SourceId) -> String {
         match self {
             NextCall::Read => {
-                format!("{source} will read. Predict: [n] bytes, [w]ouldblock, [0] eof, Enter=skip > ")
+                format!("{source} will read. Predict: [n] some bytes, [w]ouldblock, [0] eof, Enter=skip > ")
             }
             NextCall::Write => {
                 format!("{source} will write. Predict: [a]ll, [p]artly, [w]ouldblock, Enter=skip > ")
@@ -83,7 +83,7 @@ impl NextCall {
     /// Parses an answer. Returns `None` for an empty one, which skips the question.
     ///
     /// # Errors
-    /// It is not an answer: a sentence that says which answers there are.
+    /// It is not an answer. The message lists the answers.
     pub fn parse_prediction(self, answer: &str) -> Result<Option<Prediction>, &'static str> {
         Ok(Some(match (self, answer.trim()) {
             (_, "") => return Ok(None),
@@ -92,12 +92,12 @@ impl NextCall {
             (NextCall::Read, "0" | "eof") => Prediction::Eof,
             (NextCall::Read, number) => {
                 let advice =
-                    "say n for some bytes, or how many, or w, or 0, or Enter; or look with p c3, x c3, s c3";
+                    "type n (some bytes), a number of bytes, w, 0 or Enter; p c3, x c3 and s c3 inspect";
                 Prediction::Bytes(Some(number.parse().map_err(|_| advice)?))
             }
             (NextCall::Write, "a" | "all") => Prediction::All,
             (NextCall::Write, "p" | "partly") => Prediction::Partial,
-            (NextCall::Write, _) => return Err("say a, p, w, or Enter; or look with p c3, x c3, s c3"),
+            (NextCall::Write, _) => return Err("type a, p, w or Enter; p c3, x c3 and s c3 inspect"),
         }))
     }
 }
@@ -125,12 +125,12 @@ impl CallResult {
 impl fmt::Display for CallResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CallResult::Bytes(1) => f.write_str("1 byte came"),
-            CallResult::Bytes(n) => write!(f, "{n} bytes came"),
+            CallResult::Bytes(1) => f.write_str("1 byte"),
+            CallResult::Bytes(n) => write!(f, "{n} bytes"),
             CallResult::WouldBlock => f.write_str("the call would block"),
-            CallResult::Eof => f.write_str("0 came: the end of input"),
-            CallResult::All(n) => write!(f, "all {n} bytes were taken"),
-            CallResult::Partial { got, offered } => write!(f, "{got} of {offered} bytes were taken"),
+            CallResult::Eof => f.write_str("0 bytes: end of input"),
+            CallResult::All(n) => write!(f, "all {n} bytes taken"),
+            CallResult::Partial { got, offered } => write!(f, "{got} of {offered} bytes taken"),
         }
     }
 }
@@ -157,7 +157,7 @@ impl Score {
         let is_right = prediction.is_right(result);
         self.asked += 1;
         self.right += u32::from(is_right);
-        format!("{}: {result}", if is_right { "right" } else { "no" })
+        format!("{}: {result}", if is_right { "right" } else { "wrong" })
     }
 }
 

@@ -1,7 +1,7 @@
 //! A socket as the system knows it: getsockopt(2) and related calls.
 //!
-//! A step has the number of a descriptor only. pidfd_getfd(2) gives a duplicate of the descriptor
-//! for the moment of looking. The loop's own descriptor is not touched.
+//! A step carries only the number of a file descriptor. pidfd_getfd(2) duplicates the descriptor for
+//! as long as the socket is inspected, so the loop's own descriptor is never touched.
 
 use std::{fmt::Display, io, os::fd::RawFd};
 
@@ -10,7 +10,7 @@ use socket2::{Domain, SockAddr, SockRef, Type};
 
 use crate::trace::SourceId;
 
-/// Describes the socket of `source` on some lines, or says why it cannot.
+/// Returns some lines that describe the socket of `source`, or one that says why this failed.
 pub fn describe(source: SourceId, fd: RawFd) -> String {
     let duplicate = pidfd_open(getpid(), PidfdFlags::empty())
         .and_then(|this_process| pidfd_getfd(this_process, fd, PidfdGetfdFlags::empty()));
@@ -19,7 +19,7 @@ pub fn describe(source: SourceId, fd: RawFd) -> String {
             let unread = rustix::io::ioctl_fionread(&socket).ok();
             describe_socket(source, fd, &SockRef::from(&socket), unread)
         }
-        Err(e) => format!("{source} fd={fd}; the system does not let us look closer: {e}"),
+        Err(e) => format!("{source} fd={fd}; cannot inspect the socket: {e}"),
     }
 }
 
@@ -36,9 +36,9 @@ fn describe_socket(source: SourceId, fd: RawFd, socket: &SockRef<'_>, unread: Op
     ];
     lines.extend(options(socket).chunks(4).map(|options| options.join("  ")));
     if let Some(unread) = unread.filter(|_| !is_listening) {
-        lines.push(format!("bytes that wait in the receive buffer, unread: {unread}"));
+        lines.push(format!("bytes in the receive buffer, unread: {unread}"));
     }
-    lines.push("SO_ERROR is left alone: to ask for it is to clear it".into());
+    lines.push("SO_ERROR not read: reading would clear it".into());
     lines.join("\n   ")
 }
 
@@ -83,7 +83,7 @@ fn kind(kind: Type) -> String {
     }
 }
 
-/// Formats an address; `none`: the socket has no such end.
+/// Formats an address, or `none` if the socket has none.
 fn address(address: io::Result<SockAddr>) -> String {
     address.ok().and_then(|address| address.as_socket()).map_or("none".into(), |address| address.to_string())
 }

@@ -12,8 +12,8 @@ use crate::trace::{
 /// At most this many bytes of a buffer are shown.
 const MAX_SHOWN: usize = 1024;
 
-/// Formats `#3 woke after 214.0ms: c3[R] c7[W]  carried over: +c5`. What the kernel reported and
-/// our own carried-over work stand apart.
+/// Formats `#3 woke after 214.0ms: c3[R] c7[W]   carried over: +c5`. The sources that the kernel
+/// reported and the loop's own carried-over work stand apart.
 pub fn wake(model: &Model, at: Duration) -> String {
     let (turn, slept) = (model.turn, format_time(model.slept));
     let mut line = match &model.ready[..] {
@@ -43,7 +43,7 @@ fn until(deadline: Duration, at: Duration) -> String {
     }
 }
 
-/// Formats the state of the loop, and that of each source on a line of its own.
+/// Formats the state of the loop and, on a line each, the state of each source.
 pub fn states(model: &Model, at: Duration) -> String {
     let (turn, open) = (model.turn, model.open_connections());
     let mut lines = vec![format!("loop turn={turn} open={open}{}", next_deadline(model, at))];
@@ -70,20 +70,20 @@ pub fn state(source: SourceId, state: &SourceState, at: Duration) -> String {
 /// is sent.
 pub fn buffers(source: SourceId, state: &SourceState) -> String {
     let mut text = match (state.input.len, state.input.visible()) {
-        (0, _) => format!("{source} in: nothing is left to parse"),
+        (0, _) => format!("{source} in: nothing to parse"),
         (len, Some(visible)) => format!("{source} in: {len} bytes, not parsed yet\n{}", lines(&visible)),
-        (len, None) => format!("{source} in: {len} bytes that cannot be shown"),
+        (len, None) => format!("{source} in: {len} bytes, not shown: their beginning was not traced"),
     };
     if !state.head.is_empty() {
         let (len, head) = (state.head.len(), lines(&redacted(&state.head)));
         text.push_str(&format!("\n{source} head of the last response: {len} bytes\n{head}"));
     }
     let unsent = state.of.saturating_sub(state.sent);
-    text.push_str(&format!("\n{source} out: {} bytes sent, {unsent} to be sent", state.sent));
+    text.push_str(&format!("\n{source} out: {} bytes sent, {unsent} unsent", state.sent));
     text
 }
 
-/// Formats bytes that may be shown: a line for each of theirs, escaped.
+/// Formats visible bytes, escaped, with a line of output for each of their lines.
 fn lines(visible: &[u8]) -> String {
     let (shown, hidden) = visible.split_at(visible.len().min(MAX_SHOWN));
     let line = |line: &[u8]| format!("   {}", escaped(line));
