@@ -1,8 +1,8 @@
 //! The stepper stops the loop at a prompt, and runs it as far as the user says.
 //!
 //! It is an [`Observer`] that blocks in [`Observer::see`] and reports for how long, so that no
-//! deadline comes nearer meanwhile. It stops after the poll has returned and before anything else is
-//! done. It never changes what the loop does.
+//! deadline comes nearer meanwhile. It stops after the poll has returned and before anything else
+//! is done. It never changes what the loop does.
 
 mod breakpoints;
 mod command;
@@ -142,8 +142,8 @@ impl Stepper {
     fn is_reached(&self, source: SourceId, step: &Step) -> bool {
         match (self.until, step) {
             (RunUntil::Turn | RunUntil::Event | RunUntil::Io, Step::Woke { .. }) => true,
-            // Check for typed lines before the loop sleeps, because the poller reports several lines
-            // as one event.
+            // Check for typed lines before the loop sleeps, because the poller reports several
+            // lines as one event.
             (RunUntil::Breakpoint, Step::Woke { .. } | Step::Waiting { .. })
             | (RunUntil::Turn | RunUntil::Event, Step::Waiting { .. }) => self.console.is_pending(),
             (RunUntil::Event, Step::TurnBegan) => true,
@@ -288,8 +288,8 @@ impl Stepper {
         self.predicted = None;
     }
 
-    /// Ends the server with SIGTERM, unless a signal has arrived already: a second one would end the
-    /// process at once.
+    /// Ends the server with SIGTERM, unless a signal has arrived already: a second one would end
+    /// the process at once.
     fn quit(&mut self) {
         self.is_over = true;
         self.show_score();

@@ -1,0 +1,49 @@
+//! Deadlines while the loop is stopped.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+
+#[test]
+fn stepper_stops_deadlines_while_the_loop_is_stopped() {
+    let site = Site::new();
+    let timeout = Duration::from_millis(300);
+    let mut terminal = Terminal::with(&site, &["--head-timeout", "300ms"]);
+    let (request, mut slow) = (get("/hello.txt"), terminal.connect());
+    let (half, rest) = request.split_at(10);
+    slow.send(half);
+    terminal.ask("t");
+    assert_says(&terminal.ask("t"), &["c1[R]"]);
+    // Whatever wakes the loop next has come before it polls, so that it sleeps nowhere.
+    let mut other = terminal.connect();
+    other.send(&request);
+    assert_says(
+        &terminal.ask("t"),
+        &["c1 parse incomplete have=10", "L1[R]   next deadline: c1 head-timeout in "],
+    );
+    let end = Instant::now() + 2 * timeout;
+    eventually("longer than patience lasts", || Instant::now() > end);
+    assert_says(&terminal.ask("t"), &["L1 accept -> c2", "c2[R]"]);
+    slow.send(rest);
+    // The time was read after the pause, and here whoever is late by it is closed.
+    let said = terminal.ask("t");
+    assert_says(&said, &["c2 plan 200", "woke", "c1[R"]);
+    assert!(!said.contains("c1 close") && !said.contains("c1 deadline"), "{said}");
+    assert_says(&terminal.ask("i"), &["c1 read"]);
+    terminal.enter("c");
+    assert_eq!((slow.response().status, other.response().status), (200, 200));
+}
+
+#[test]
+fn stepper_stops_at_a_missed_deadline() {
+    let site = Site::new();
+    let mut terminal = Terminal::with(&site, &["--head-timeout", "50ms"]);
+    let mut slow = terminal.connect();
+    slow.send("GET /");
+    terminal.ask("b deadline");
+    assert_says(&terminal.ask("c"), &["breakpoint 1: deadline", "c1 deadline head-timeout late="]);
+    assert_says(&terminal.ask("p c1"), &["c1 HEAD in=5", "head-timeout is due"]);
+    assert_says(&terminal.ask("t"), &["c1 carry", "carried over: +c1"]);
+    terminal.enter("q");
+    assert_eq!(slow.response().status, 408);
+}
