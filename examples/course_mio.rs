@@ -96,7 +96,8 @@ fn serve(port: u16) -> io::Result<()> {
             } else if let Some(peer) = peers.get_mut(event.token().0)
                 && !converse(peer)
             {
-                peers.remove(event.token().0); // dropped, so closed: the kernel takes it off its list
+                // Dropping the socket closes it, and the kernel removes it from the poller's list.
+                peers.remove(event.token().0);
             }
         }
     }

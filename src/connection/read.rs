@@ -39,7 +39,8 @@ impl Connection {
         let mut len = self.inbox.take_into(buffer);
         if must_read {
             if len == buffer.len() {
-                return Break(Want::Close(CloseReason::Limit)); // the protocol wants more at once than a buffer holds
+                // The protocol needs more input at once than the buffer holds.
+                return Break(Want::Close(CloseReason::Limit));
             }
             let Some(got) = self.read(ready, &mut buffer[len..], len, cx)? else {
                 self.inbox.store(&buffer[..len], false);

@@ -109,7 +109,8 @@ fn with_loop(
     let udp_address = udp_socket.local_addr()?;
     event_loop.add_udp(udp_socket, Box::new(Echo))?;
     event_loop.add_observer(Box::new(TranscriptObserver(Rc::clone(transcript))));
-    transcript.borrow_mut().entries.clear(); // the sockets that were bound are not part of the lesson
+    // Binding the sockets is not part of the lesson.
+    transcript.borrow_mut().entries.clear();
     Ok(Harness::new(Box::new(event_loop), Rc::clone(transcript), address, Some(udp_address)))
 }
 

@@ -98,7 +98,8 @@ impl<D: Describe> Entry<D> {
 /// that were read together, such as the files of one page, so that one turn does not open all of
 /// them again.
 pub fn due(now: Instant, jitter: u32) -> Instant {
-    let part = jitter.wrapping_mul(0x9e37_79b9) >> 24; // by the golden ratio, neighbours are far apart
+    // Multiplying by the golden ratio spreads consecutive numbers far apart.
+    let part = jitter.wrapping_mul(0x9e37_79b9) >> 24;
     now + RECHECK_AFTER - RECHECK_AFTER / 4 * part / 256
 }
 

@@ -70,12 +70,13 @@ is for people and may change.
 - `--trace=io`, the default of `--trace`, also shows every call and decision.
 - `--trace=bytes` also shows up to 64 bytes of input and output. They are escaped. Stars replace
   everything but first lines and the values of fields that are known to be harmless. Input whose
-  beginning was not traced is not shown. (URLs are shown, as in an access log, and may hold secrets.)
+  beginning was not traced is not shown. (URLs are shown, as in an access log, and may hold
+  secrets.)
 - `--trace-only c3,L1` shows only these sources, with each level and with SIGUSR1.
 - SIGUSR1 turns the trace of a running server on and off.
 
-oneloop gathers the lines and writes them once a turn. If the reader is too slow, oneloop drops lines
-and does not wait.
+oneloop gathers the lines and writes them once a turn. If the reader is too slow, oneloop drops
+lines and does not wait.
 
 `oneloop --trace-file run.json` records the same steps for a viewer. Open the file at
 <https://ui.perfetto.dev> or in `chrome://tracing`. There the verbs are the names of slices, and the

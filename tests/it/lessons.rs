@@ -6,8 +6,8 @@ use std::process::{Command, Output, Stdio};
 use crate::common::*;
 use oneloop::lessons::{LESSONS, Lesson, lines, side_by_side};
 
-/// A line without what differs from run to run or from kernel to kernel: ports, descriptors, how much of a large file a
-/// buffer takes, and the length of that file's head.
+/// A line without what differs from run to run or from kernel to kernel: ports, descriptors, how
+/// much of a large file a buffer takes, and the length of that file's head.
 fn masked(line: &str) -> String {
     let is_of_large_file = line.contains(" by=send") || line.contains("body=1048576");
     let mask = |doc: &str| match doc.split_once('=') {
@@ -21,7 +21,8 @@ fn masked(line: &str) -> String {
     line.split(' ').map(mask).collect::<Vec<_>>().join(" ")
 }
 
-/// How the lesson plays, in lines for its page. What the kernel does in one piece or in several is one line.
+/// How the lesson plays, in lines for its page. What the kernel does in one piece or in several is
+/// one line.
 fn play(lesson: &Lesson, bug: Option<oneloop::lessons::Bug>) -> Vec<String> {
     let entries = lesson.play(bug).expect("a play");
     let mut transcript: Vec<String> = lines(&entries).iter().map(|line| masked(line)).collect();

@@ -152,7 +152,8 @@ fn limit_by_default_leaves_a_descriptor_for_each_file() {
     }
     server.wait_until_quiet();
     for (name, mut client) in clients.into_iter().enumerate() {
-        assert_eq!(client.head().status, 200, "download {name}"); // then it goes, and lets another one in
+        // The client then disconnects and so lets the next one in.
+        assert_eq!(client.head().status, 200, "download {name}");
     }
 }
 

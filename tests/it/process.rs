@@ -232,7 +232,8 @@ fn process_reports_a_system_error_with_code_1() {
     let failures: [(&[&str], &str); 3] = [
         (&["--port", &tcp_port, "."], &tcp_port),
         (&["--port", "0", "--udp-echo", &udp_addr, "."], &udp_addr),
-        (&["--port", "0", "--bind", "192.0.2.1", "."], "192.0.2.1"), // for documentation only (RFC 5737)
+        // An address for documentation only (RFC 5737).
+        (&["--port", "0", "--bind", "192.0.2.1", "."], "192.0.2.1"),
     ];
     each(failures, |(args, named)| assert_refusal(&run(site.path(), args), 1, &[named]));
 }

@@ -237,8 +237,8 @@ fn assert_slice(said: &str, part: &[u8], whole: &[u8]) {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
 
-    /// RFC 9112 §2.2, §9.3.2: how a stream is cut into reads, and how much of it comes at once,
-    /// changes nothing.
+    /// RFC 9112 section 2.2, section 9.3.2: how a stream is cut into reads, and how much of it
+    /// comes at once, changes nothing.
     #[test]
     fn pipeline_split_anywhere_gets_the_same_responses(
         requests in vec(request(), 1..6),
@@ -274,7 +274,7 @@ proptest! {
         });
     }
 
-    /// RFC 9110 §14: a part is the slice that it claims to be, whatever was asked for.
+    /// RFC 9110 section 14: a part is the slice that it claims to be, whatever was asked for.
     #[test]
     fn range_response_is_the_slice_that_it_claims(
         (len, members) in select(LENS.to_vec()).prop_flat_map(|len| (Just(len), vec(member(len as u64), 0..6))),
@@ -313,8 +313,8 @@ proptest! {
     }
 }
 
-/// Takes a multipart body apart (RFC 2046 §5.1.1), and asserts that each part is the slice that it
-/// claims to be.
+/// Takes a multipart body apart (RFC 2046 section 5.1.1), and asserts that each part is the slice
+/// that it claims to be.
 fn assert_parts(body: &[u8], boundary: &str, whole: &[u8]) {
     let mut rest = body;
     let mut parts = 0;

@@ -1,4 +1,5 @@
-//! The recording: a file that viewers open, with slices that lie one in the other, whole and when it was cut.
+//! The recording: a file that viewers open, with slices that lie one in the other, whole and when
+//! it was cut.
 use std::{
     collections::BTreeMap,
     io::Read,
@@ -51,7 +52,8 @@ impl Recorded {
         recorded
     }
 
-    /// Reads `text`, and asserts that on each track time goes on and slices lie one in the other or behind it.
+    /// Reads `text`, and asserts that on each track time goes on and slices lie one in the other or
+    /// behind it.
     fn of(text: &str) -> Recorded {
         let events: Vec<Value> = serde_json::from_str(text).expect("an array");
         assert_eq!(events.len() + 1 + usize::from(text.ends_with("\n]\n")), text.lines().count(), "lines");
@@ -151,7 +153,8 @@ fn end(mut server: Server) {
 
 const BIG: u64 = 24 << 20;
 
-/// What c1 to c4 do, as it is recorded: two requests, the second for what is missing; a pair; a download that stalls.
+/// What c1 to c4 do, as it is recorded: two requests, the second for what is missing; a pair; a
+/// download that stalls.
 fn a_run(path: &Path) {
     let site = Site::new();
     site.sparse("big.bin", BIG);
@@ -290,7 +293,8 @@ fn a_recording_that_was_cut_anywhere_is_read() {
     let (_dir, path) = place();
     a_run(&path);
     let text = std::fs::read_to_string(&path).expect("the recording");
-    // What is left of the last line is dropped, and a comma behind the last event: so do the viewers.
+    // What is left of the last line is dropped, and a comma behind the last event: so do the
+    // viewers.
     for cut in (1..=20).map(|n| text.len() * n / 21).chain([text.len() - 1, text.len() - 3]) {
         let whole = text[..cut].rfind('\n').expect("a line");
         let repaired = format!("{}]", text[..whole].trim_end().trim_end_matches(','));

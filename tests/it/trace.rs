@@ -20,7 +20,8 @@ use oneloop::{
 };
 use rustix::{pipe::PipeFlags, process::Signal};
 
-/// A line as it stands in a golden text: without time and turn, and without what differs from run to run.
+/// A line as it stands in a golden text: without time and turn, and without what differs from run
+/// to run.
 fn masked(line: &str) -> String {
     let line = line.trim_start().split_once(' ').map_or(line, |(_, rest)| rest);
     let line = line.strip_prefix('#').and_then(|rest| rest.split_once(' ')).map_or(line, |(_, rest)| rest);
@@ -233,7 +234,8 @@ fn sigusr1_turns_it_on_and_off() {
     assert!(!rest.contains("plan") && !rest.contains("wait"), "{rest}");
 }
 
-/// What never has enough and says so in a way that makes the loop come back: the spin of a protocol that is wrong.
+/// What never has enough and says so in a way that makes the loop come back: the spin of a protocol
+/// that is wrong.
 struct Stuck;
 
 impl Protocol for Stuck {

@@ -1,7 +1,7 @@
 //! A socket as the system knows it: getsockopt(2) and related calls.
 //!
-//! A step carries only the number of a file descriptor. pidfd_getfd(2) duplicates the descriptor for
-//! as long as the socket is inspected, so the loop's own descriptor is never touched.
+//! A step carries only the number of a file descriptor. pidfd_getfd(2) duplicates the descriptor
+//! for as long as the socket is inspected, so the loop's own descriptor is never touched.
 
 use std::{fmt::Display, io, os::fd::RawFd};
 

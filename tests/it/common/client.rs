@@ -181,8 +181,8 @@ impl Client {
     }
 }
 
-/// Repeats `call` when a signal interrupts it: the end of a child, another test's server, interrupts a
-/// read that has a time limit (signal(7)).
+/// Repeats `call` when a signal interrupts it: the end of a child, another test's server,
+/// interrupts a read that has a time limit (signal(7)).
 pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

@@ -26,7 +26,7 @@ impl Server {
         Server::with(site, &[])
     }
 
-    /// Starts `oneloop --port 0 ARGS… SITE` and waits until it listens. It answers to every host,
+    /// Starts `oneloop --port 0 ARGS... SITE` and waits until it listens. It answers to every host,
     /// so that a test can name any.
     pub fn with(site: &Site, args: &[&str]) -> Server {
         Server::on(site.path(), args)
@@ -70,7 +70,7 @@ impl Server {
         Server::spawn(command)
     }
 
-    /// Returns the command `oneloop --port 0 ARGS… DIR`. Its standard error goes to
+    /// Returns the command `oneloop --port 0 ARGS... DIR`. Its standard error goes to
     /// [`Server::stderr`].
     pub fn command(dir: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));

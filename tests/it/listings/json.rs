@@ -26,7 +26,7 @@ fn listing_json_describes_each_entry() {
     }
 }
 
-/// Weights and wildcards: RFC 9110 §12.4.2, §12.5.1.
+/// Weights and wildcards: RFC 9110 section 12.4.2, section 12.5.1.
 #[test]
 fn listing_json_is_for_clients_that_prefer_it() {
     let site = Site::empty();

@@ -27,7 +27,7 @@ fn listing_ends_visibly_in_every_version() {
     assert_eq!(client.response().text(), "hello\n");
     assert_eq!(listing(&mut client).body, first.body);
     assert_eq!(client.response().status, 404);
-    // HEAD has the same fields, no body, and leaves the connection open (RFC 9110 §9.3.2).
+    // HEAD has the same fields, no body, and leaves the connection open (RFC 9110 section 9.3.2).
     client.send(asks("HEAD", "/many/", "") + &get("/hello.txt"));
     let head = client.head();
     let but_date = |r: &Response| {
@@ -182,7 +182,8 @@ fn listing_replaces_a_missing_index_and_nothing_else() {
     assert_eq!(server.ask(asks("GET", "/missing/", "Accept: text/html\r\n")).text(), "home\n");
 }
 
-/// RFC 9110 §13.1.1, §13.1.2: a listing is there, and has no version that a tag could name.
+/// RFC 9110 section 13.1.1, section 13.1.2: a listing is there, and has no version that a tag could
+/// name.
 #[test]
 fn listing_obeys_preconditions() {
     let site = Site::new();

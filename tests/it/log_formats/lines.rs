@@ -37,7 +37,7 @@ fn log_line_counts_the_body_that_was_sent() {
             let mut client = logging.server.connect();
             client.send(request(line, &format!("Connection: close\r\n{fields}")));
             assert_eq!(client.head().status, status, "{line}");
-            // The message's body as it is on the wire, chunk by chunk (RFC 9112 §6).
+            // The message's body as it is on the wire, chunk by chunk (RFC 9112 section 6).
             let body = client.rest().len() as u64;
             let logged = logging.line();
             assert_eq!((&*logged.request, logged.status), (&*format!("{line} HTTP/1.1"), status));

@@ -181,7 +181,8 @@ fn timeout_of_a_thousand_connections_at_once() {
     let mut busy = kept_alive(&server);
     eventually("they expire", || {
         busy.send(get("/hello.txt"));
-        assert_eq!(busy.response().text(), "hello\n"); // and the busy one is not taken for one of them
+        // The busy one is not taken for an idle one.
+        assert_eq!(busy.response().text(), "hello\n");
         server.sockets() <= before + 1
     });
     idle.iter_mut().for_each(Client::expect_close);

@@ -58,8 +58,8 @@ pub struct Part<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Takes a body apart as RFC 2046 §5.1.1 says, by its delimiters alone: there is nothing before the
-/// first one and nothing behind the last one, and no part holds one.
+/// Takes a body apart as RFC 2046 section 5.1.1 says, by its delimiters alone: there is nothing
+/// before the first one and nothing behind the last one, and no part holds one.
 pub fn parts_of(response: &Response) -> Vec<Part<'_>> {
     let media_type = response.header("content-type").expect("a type");
     let boundary = media_type.strip_prefix("multipart/byteranges; boundary=").expect("that of several parts");
@@ -95,7 +95,7 @@ pub fn part_of(piece: &[u8]) -> Part<'_> {
 /// Asserts that `response` holds these parts of `content`, in this order, and nothing else.
 pub fn assert_parts(response: &Response, content: &[u8], media_type: &str, expected: &[(usize, usize)]) {
     assert_eq!(response.status, 206, "{:?}", response.headers);
-    // It would say of the body what holds for a part (§15.3.7.2).
+    // It would say of the body what holds for a part (section 15.3.7.2).
     assert_eq!(response.header("content-range"), None);
     assert!(response.header("etag").is_some() && response.header("last-modified").is_some());
     let parts = parts_of(response);

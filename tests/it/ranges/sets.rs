@@ -41,7 +41,7 @@ fn ranges_are_sent_in_the_requested_order() {
             (format!("{}-{},0-4", len - 5, len + 5), vec![(len - 5, end), (0, 4)]),
             (format!("0-0,{len}-,-0,-1"), vec![(0, 0), (end, end)]),
             ("99999999999999999999999999-,0-0,1-1".to_owned(), vec![(0, 0), (1, 1)]),
-            // Empty members of a list count for nothing (§5.6.1.2).
+            // Empty members of a list count for nothing (section 5.6.1.2).
             (",0-0 ,,\t-1,".to_owned(), vec![(0, 0), (end, end)]),
         ] {
             client.send(ask(sample.path, &ranges) + &get("/hello.txt"));
@@ -97,7 +97,7 @@ fn ranges_that_are_invalid_or_too_much_are_ignored() {
         &too_much,
     ];
     each(rows, |ranges| assert_whole(MIDDLE, &server.ask(ask(MIDDLE.path, ranges))));
-    // Two lines are one value (§5.3), and that is invalid.
+    // Two lines are one value (section 5.3), and that is invalid.
     assert_whole(MIDDLE, &server.ask(ask_with(MIDDLE.path, "0-0", "Range: bytes=1-1\r\n")));
 }
 
@@ -124,7 +124,7 @@ fn ranges_are_ignored_by_head() {
     let site = site_of_three();
     let server = Server::start(&site);
     each(SAMPLES, |sample| {
-        // §14.2: Range is defined for GET alone.
+        // section 14.2: Range is defined for GET alone.
         let head = server.ask(ask(sample.path, "0-0,-1").replacen("GET", "HEAD", 1));
         assert_eq!((head.status, head.header("content-type")), (200, Some(sample.media_type)));
         assert_eq!(head.header("content-length"), Some(&*sample.len.to_string()));

@@ -11,7 +11,7 @@ fn cache_control_is_for_files_and_never_for_errors() {
     let by_field = ["--cache-control", "no-store", "--header", "Cache-Control: public, max-age=60"];
     for args in [&by_option[..], &by_field] {
         each_kind(args, |kind, response| match kind.carries {
-            // RFC 9110 §15.4.5: a 304 has the Cache-Control that the 200 would have.
+            // RFC 9110 section 15.4.5: a 304 has the Cache-Control that the 200 would have.
             Carries::File | Carries::Copy => assert_eq!(response.header("cache-control"), Some(LONG)),
             Carries::Page => assert!(matches!(response.header("cache-control"), None | Some("no-cache"))),
         });
@@ -30,7 +30,8 @@ fn cache_control_is_no_cache_by_default() {
     });
 }
 
-/// What had a say in a response of this kind (RFC 9110 §12.5.5), if it depends on nothing else.
+/// What had a say in a response of this kind (RFC 9110 section 12.5.5), if it depends on nothing
+/// else.
 fn expected_vary(kind: &Kind) -> &'static [&'static str] {
     match kind {
         Kind { carries: Carries::File | Carries::Copy, .. } | Kind { status: 406 | 416, .. } => {
@@ -43,7 +44,8 @@ fn expected_vary(kind: &Kind) -> &'static [&'static str] {
 
 #[test]
 fn vary_names_each_deciding_field_once() {
-    let is_precise = |kind: &Kind| kind.status != 412; // whether a variant matters there is a matter of taste
+    // Whether a 412 depends on the variant is a matter of taste.
+    let is_precise = |kind: &Kind| kind.status != 412;
     for (args, more) in [
         (&[][..], &[][..]),
         (&["--cors"], &[]),

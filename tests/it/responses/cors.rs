@@ -69,7 +69,7 @@ fn cors_preflight_is_answered() {
         for (path, method) in [("/hello.txt", "GET"), ("/missing", "HEAD"), ("/docs", "PUT")] {
             let response = ask(&server, &format!("OPTIONS {path}"), &fields(origin, method));
             assert_eq!(response.status, 204, "{path} {cors}");
-            // RFC 9110 §8.6: not with a 204.
+            // RFC 9110 section 8.6: not with a 204.
             assert_eq!(response.header("content-length"), None);
             assert_eq!(response.header("access-control-allow-origin"), allowed, "{path} {cors}");
             let Some(_) = allowed else {
@@ -77,7 +77,7 @@ fn cors_preflight_is_answered() {
                 continue;
             };
             assert_eq!(words(&response, "access-control-allow-methods"), set(&["get", "head", "options"]));
-            // Authorization is not in the star (Fetch §3.3.3).
+            // Authorization is not in the star (Fetch section 3.3.3).
             let headers = words(&response, "access-control-allow-headers");
             assert!(headers.contains("*") || headers.contains("range"), "{headers:?}");
             let age = response.header("access-control-max-age").expect("an age");

@@ -98,7 +98,7 @@ fn header_pattern_matches_every_url_of_a_file() {
     let site = Site::new();
     let server = with(&site, &["--header", "/docs/* X-A: docs", "--header", "/ X-A: home"]);
     for (path, expected) in [
-        ("http://localhost", "home"), // RFC 9110 §4.2.3: an empty path is /
+        ("http://localhost", "home"), // RFC 9110 section 4.2.3: an empty path is /
         ("/./", "home"),
         ("//docs/", "docs"),
         ("/./docs/", "docs"),

@@ -33,7 +33,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// Starts `oneloop --step ARGS… SITE` and waits for the first prompt.
+    /// Starts `oneloop --step ARGS... SITE` and waits for the first prompt.
     fn with(site: &Site, args: &[&str]) -> Terminal {
         let screen =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");

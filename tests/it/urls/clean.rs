@@ -78,7 +78,7 @@ fn clean_url_is_a_file_like_any_other() {
     let part = ask(&server, "GET", "/about", "Range: bytes=0-4\r\n");
     assert_eq!((part.status, part.text().as_str()), (206, "about"));
     assert_eq!(ask(&server, "GET", "/about", "If-None-Match: *\r\n").status, 304);
-    // A redirect is not about the page: there is nothing to compare with (RFC 9110 §13.2.1).
+    // A redirect is not about the page: there is nothing to compare with (RFC 9110 section 13.2.1).
     let fields = "If-None-Match: *\r\nRange: bytes=0-4\r\nAccept-Encoding: gzip\r\n";
     check(&server, "/about.html", fields, At("/about"));
 }

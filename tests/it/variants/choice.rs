@@ -20,7 +20,7 @@ fn variant_with_the_highest_weight_is_sent() {
         ("", "plain"),
         ("Accept-Encoding:\r\n", "plain"),
         ("Accept-Encoding: gzip\r\n", "gzip"),
-        ("Accept-Encoding: x-gzip\r\n", "gzip"), // §8.4.1.3
+        ("Accept-Encoding: x-gzip\r\n", "gzip"), // section 8.4.1.3
         ("Accept-Encoding: GZIP\r\n", "gzip"),
         ("Accept-Encoding: deflate, compress\r\n", "plain"),
         ("Accept-Encoding: gzip, deflate, br, zstd\r\n", "br"),
@@ -32,7 +32,7 @@ fn variant_with_the_highest_weight_is_sent() {
         ("Accept-Encoding: identity;q=0, gzip;q=0.001\r\n", "gzip"),
         ("Accept-Encoding: *;q=0, zstd\r\n", "zstd"),
         ("Accept-Encoding: gzip;q=0\r\n", "plain"),
-        // Several lines are one list (§5.3).
+        // Several lines are one list (section 5.3).
         ("Accept-Encoding: gzip\r\naccept-encoding: zstd\r\n", "zstd"),
     ];
     each(rows, |&(fields, coding)| {
@@ -160,7 +160,7 @@ fn variant_of_the_404_page_is_not_sent() {
 }
 
 /// The page is not what a script gets at the same address: a copy that is kept must not be given to
-/// it (§12.5.5).
+/// it (section 12.5.5).
 #[test]
 fn variant_of_the_spa_fallback_varies() {
     let site = Site::empty();

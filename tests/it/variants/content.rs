@@ -100,7 +100,7 @@ fn variant_has_its_own_etag() {
     write_with(&site, "app.js", &CODINGS);
     site.write("large.bin", pattern(1 << 20));
     site.write("large.bin.gz", pattern(1 << 19));
-    // The same bytes mean something else in another coding (§8.8.3.3).
+    // The same bytes mean something else in another coding (section 8.8.3.3).
     site.write("alike.js", "alike");
     site.write("alike.js.br", "alike");
     let server = Server::start(&site);
