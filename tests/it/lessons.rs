@@ -51,7 +51,7 @@ fn check(lesson: &Lesson, heading: &str, transcript: &[String]) {
 }
 
 #[test]
-fn each_lesson_plays_as_its_page_says() {
+fn lessons_run_as_their_pages_say() {
     allow_many_descriptors();
     for lesson in LESSONS {
         let right = play(lesson, None);
@@ -64,7 +64,7 @@ fn each_lesson_plays_as_its_page_says() {
 }
 
 #[test]
-fn every_bug_shows() {
+fn lessons_show_each_bug() {
     allow_many_descriptors();
     // What is told of the loop alone, and of its twin alone.
     let table = [
@@ -99,7 +99,7 @@ fn lesson(args: &[&str]) -> Output {
 }
 
 #[test]
-fn the_program_tells_all_of_it() {
+fn lesson_command_prints_the_whole_page() {
     let text = |output: Output| String::from_utf8(output.stdout).expect("text");
     let list = text(lesson(&[]));
     for known in LESSONS {
@@ -121,7 +121,7 @@ fn the_program_tells_all_of_it() {
 }
 
 #[test]
-fn what_cannot_be_taught_is_one_sentence() {
+fn lesson_command_refuses_in_one_sentence() {
     let table: [(&[&str], &str); 4] = [
         (&["9"], "there are 1 to 8"),
         (&["1", "--break", "anything"], "nothing can be broken"),

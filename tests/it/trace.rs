@@ -64,7 +64,7 @@ fn site() -> Site {
 }
 
 #[test]
-fn the_glossary_is_made_from_the_definitions() {
+fn trace_page_is_generated_from_the_steps() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/TRACE.md");
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(path, glossary::page(&step_docs())).expect("write the page");
@@ -77,7 +77,7 @@ fn the_glossary_is_made_from_the_definitions() {
 }
 
 #[test]
-fn a_request_in_two_pieces() {
+fn trace_of_a_request_in_two_pieces() {
     let site = site();
     let mut server = Server::with(&site, &["--trace"]);
     let mut lines = Lines::of(&mut server);
@@ -121,7 +121,7 @@ loop wait timeout=never carried=0"
 }
 
 #[test]
-fn only_of_some_and_only_of_wakes() {
+fn trace_only_shows_chosen_sources_and_wakes() {
     let site = site();
     let mut server = Server::with(&site, &["--trace=wakes", "--trace-only", "c2,L1"]);
     let mut lines = Lines::of(&mut server);
@@ -138,7 +138,7 @@ fn only_of_some_and_only_of_wakes() {
 }
 
 #[test]
-fn bytes_are_escaped_and_secrets_are_not_shown_even_if_they_are_cut() {
+fn trace_bytes_are_escaped_and_show_no_secrets() {
     let site = site();
     let mut server = Server::with(&site, &["--trace=bytes"]);
     let mut lines = Lines::of(&mut server);
@@ -160,7 +160,7 @@ fn bytes_are_escaped_and_secrets_are_not_shown_even_if_they_are_cut() {
 }
 
 #[test]
-fn what_nobody_will_understand_or_began_unseen_is_not_shown() {
+fn trace_bytes_of_unparsed_input_are_hidden() {
     let site = site();
     let mut server = Server::with(&site, &["--trace=bytes"]);
     let mut lines = Lines::of(&mut server);
@@ -193,7 +193,7 @@ fn what_nobody_will_understand_or_began_unseen_is_not_shown() {
 }
 
 #[test]
-fn datagrams_are_told_one_by_one() {
+fn trace_shows_each_datagram() {
     let site = site();
     let mut server = Server::with(&site, &["--trace", "--udp-echo", "127.0.0.1:0"]);
     let mut lines = Lines::of(&mut server);
@@ -212,7 +212,7 @@ fn datagrams_are_told_one_by_one() {
 }
 
 #[test]
-fn sigusr1_turns_it_on_and_off() {
+fn trace_is_toggled_by_sigusr1() {
     let site = site();
     let mut server = Server::start(&site);
     let mut lines = Lines::of(&mut server);
@@ -249,7 +249,7 @@ impl Protocol for Stuck {
 }
 
 #[test]
-fn a_spin_is_a_fault() {
+fn trace_reports_a_spin() {
     let limits = Limits { max_connections: 10, send_timeout: None, drain_timeout: None };
     let mut event_loop = EventLoop::new(limits, Clock::frozen(SystemTime::now())).expect("a loop");
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
@@ -290,7 +290,7 @@ fn told_of(steps: &[(SourceId, Step)], ready: &[SourceId], carried: &[SourceId])
 }
 
 #[test]
-fn every_kind_of_spin_is_a_fault_and_work_is_none() {
+fn trace_reports_each_kind_of_spin_and_no_work() {
     let (c1, c2) = (SourceId::Connection(1), SourceId::Connection(2));
     let l1 = SourceId::Listener(1);
     let got_one = || Step::Read { offered: 9, bytes: vec![b'x'], kept: 0 };
@@ -319,7 +319,7 @@ fn every_kind_of_spin_is_a_fault_and_work_is_none() {
 }
 
 #[test]
-fn who_is_sent_more_while_it_takes_nothing_is_no_fault() {
+fn trace_of_a_source_that_gets_input_without_reading_is_no_spin() {
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     let mut narrator = Narrator::new(TraceLevel::Wakes, Vec::new(), LossyWriter::new(write));
     let c1 = SourceId::Connection(1);

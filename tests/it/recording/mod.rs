@@ -1,132 +1,17 @@
-//! The recording: a file that viewers open, with slices that lie one in the other, whole and when
-//! it was cut.
+//! `--trace-file`: a file that viewers open, complete or cut anywhere.
+
+mod viewer;
+
 use std::{
-    collections::BTreeMap,
     io::Read,
     net::UdpSocket,
     path::{Path, PathBuf},
     process::Command,
 };
 
+use self::viewer::*;
 use crate::common::*;
 use rustix::process::Signal;
-use serde_json::Value;
-
-/// A slice, and the names of those that it lies in, from the outermost.
-#[derive(Debug)]
-struct Slice {
-    track: u64,
-    within: Vec<String>,
-    name: String,
-    args: Value,
-}
-
-/// A recording, read as a viewer reads it.
-struct Recorded {
-    slices: Vec<Slice>,
-    /// Of instants: track, name, arguments.
-    instants: Vec<(u64, String, Value)>,
-    counters: BTreeMap<String, Vec<u64>>,
-    tracks: BTreeMap<u64, String>,
-    /// How many slices have not ended.
-    open: usize,
-}
-
-/// A time of the file, in nanoseconds.
-fn nanos(time: &Value) -> u64 {
-    (time.as_f64().expect("a time") * 1000.0).round() as u64
-}
-
-/// What is open on a track, and until when it is told of.
-#[derive(Default)]
-struct Told {
-    open: Vec<(String, Value)>,
-    until: u64,
-}
-
-impl Recorded {
-    fn read(path: &Path) -> Recorded {
-        let text = std::fs::read_to_string(path).expect("the recording");
-        let recorded = Recorded::of(&text);
-        assert_eq!(recorded.open, 0, "each slice has its end");
-        recorded
-    }
-
-    /// Reads `text`, and asserts that on each track time goes on and slices lie one in the other or
-    /// behind it.
-    fn of(text: &str) -> Recorded {
-        let events: Vec<Value> = serde_json::from_str(text).expect("an array");
-        assert_eq!(events.len() + 1 + usize::from(text.ends_with("\n]\n")), text.lines().count(), "lines");
-        let mut recorded = Recorded {
-            slices: Vec::new(),
-            instants: Vec::new(),
-            counters: BTreeMap::new(),
-            tracks: BTreeMap::new(),
-            open: 0,
-        };
-        let mut tracks: BTreeMap<u64, Told> = BTreeMap::new();
-        for event in &events {
-            recorded.take(event, &mut tracks);
-        }
-        recorded.open = tracks.values().map(|track| track.open.len()).sum();
-        let known = tracks.keys().all(|tid| recorded.tracks.contains_key(tid));
-        assert!(known, "each track has a name: {:?}", recorded.tracks);
-        recorded
-    }
-
-    fn take(&mut self, event: &Value, tracks: &mut BTreeMap<u64, Told>) {
-        let name = event["name"].as_str().unwrap_or_default().to_owned();
-        let args = event["args"].clone();
-        assert!(args.is_object() && event["pid"] == 1, "{event}");
-        let kind = event["ph"].as_str().expect("a phase");
-        if kind == "C" {
-            let value = args[&name].as_u64().expect("a number");
-            return self.counters.entry(name).or_default().push(value);
-        }
-        let tid = event["tid"].as_u64().expect("a track");
-        if kind == "M" {
-            if name == "thread_name" {
-                let name = args["name"].as_str().expect("a name").to_owned();
-                assert_eq!(self.tracks.insert(tid, name), None, "{event}");
-            }
-            return;
-        }
-        let track = tracks.entry(tid).or_default();
-        let at = nanos(&event["ts"]);
-        assert!(at >= track.until, "time goes on until {}: {event}", track.until);
-        track.until = at;
-        let within = |open: &[(String, Value)]| open.iter().map(|(name, _)| name.clone()).collect();
-        match kind {
-            "B" => track.open.push((name, args)),
-            "E" => {
-                let (name, args) = track.open.pop().expect("an end has a beginning");
-                self.slices.push(Slice { track: tid, within: within(&track.open), name, args });
-            }
-            "X" => {
-                track.until += nanos(&event["dur"]);
-                self.slices.push(Slice { track: tid, within: within(&track.open), name, args });
-            }
-            "i" => self.instants.push((tid, name, args)),
-            _ => panic!("{event}"),
-        }
-    }
-
-    /// The slices of that name on the track of that number.
-    fn on(&self, track: u64, name: &str) -> Vec<&Slice> {
-        self.slices.iter().filter(|slice| slice.track == track && slice.name == name).collect()
-    }
-
-    /// The arguments of each instant of that name on that track.
-    fn marks(&self, track: u64, name: &str) -> Vec<&Value> {
-        let are = self.instants.iter().filter(|(on, of, _)| *on == track && of == name);
-        are.map(|(_, _, args)| args).collect()
-    }
-}
-
-/// A slice that begins with `name` lies in one that begins with `above`.
-fn lies_in(slice: &Slice, above: &str) -> bool {
-    slice.within.last().is_some_and(|name| name.starts_with(above))
-}
 
 const LOOP: u64 = 1;
 
@@ -155,7 +40,7 @@ const BIG: u64 = 24 << 20;
 
 /// What c1 to c4 do, as it is recorded: two requests, the second for what is missing; a pair; a
 /// download that stalls.
-fn a_run(path: &Path) {
+fn record_four_connections(path: &Path) {
     let site = Site::new();
     site.sparse("big.bin", BIG);
     let server = recording_to(&site, path, &["--udp-echo", "127.0.0.1:0"]);
@@ -183,9 +68,9 @@ fn a_run(path: &Path) {
 }
 
 #[test]
-fn a_run_is_recorded_in_slices() {
+fn recording_has_a_slice_for_each_call() {
     let (_dir, path) = place();
-    a_run(&path);
+    record_four_connections(&path);
     let recorded = Recorded::read(&path);
     assert_eq!(recorded.tracks[&LOOP], "loop");
     for n in 1..=4 {
@@ -216,9 +101,9 @@ fn a_run_is_recorded_in_slices() {
 }
 
 #[test]
-fn each_connection_has_a_track_of_its_requests() {
+fn recording_has_a_track_for_each_connection() {
     let (_dir, path) = place();
-    a_run(&path);
+    record_four_connections(&path);
     let recorded = Recorded::read(&path);
     for (n, requests) in [(1, 2), (2, 1), (3, 1), (4, 1)] {
         let (found, heads) = (recorded.on(lane(n), "request"), recorded.on(lane(n), "HEAD"));
@@ -250,7 +135,7 @@ fn each_connection_has_a_track_of_its_requests() {
 }
 
 #[test]
-fn a_deadline_is_a_slice_and_an_instant() {
+fn recording_shows_a_deadline_as_slice_and_instant() {
     let (_dir, path) = place();
     let site = Site::new();
     let server = recording_to(&site, &path, &["--head-timeout", "100ms"]);
@@ -268,7 +153,7 @@ fn a_deadline_is_a_slice_and_an_instant() {
 }
 
 #[test]
-fn each_pipelined_request_has_a_slice_and_what_comes_behind_the_last_one_has_none() {
+fn recording_has_a_slice_for_each_pipelined_request() {
     let (_dir, path) = place();
     let site = Site::new();
     site.sparse("big.bin", BIG);
@@ -289,9 +174,9 @@ fn each_pipelined_request_has_a_slice_and_what_comes_behind_the_last_one_has_non
 }
 
 #[test]
-fn a_recording_that_was_cut_anywhere_is_read() {
+fn recording_cut_anywhere_is_readable() {
     let (_dir, path) = place();
-    a_run(&path);
+    record_four_connections(&path);
     let text = std::fs::read_to_string(&path).expect("the recording");
     // What is left of the last line is dropped, and a comma behind the last event: so do the
     // viewers.
@@ -303,7 +188,7 @@ fn a_recording_that_was_cut_anywhere_is_read() {
 }
 
 #[test]
-fn a_server_that_was_killed_leaves_a_recording_without_its_bracket() {
+fn recording_of_a_killed_server_lacks_its_bracket() {
     let (_dir, path) = place();
     let site = Site::new();
     let mut server = recording_to(&site, &path, &[]);
@@ -320,7 +205,7 @@ fn a_server_that_was_killed_leaves_a_recording_without_its_bracket() {
 }
 
 #[test]
-fn no_more_than_200_connections_have_a_track() {
+fn recording_has_at_most_200_tracks() {
     allow_many_descriptors();
     let (_dir, path) = place();
     let site = Site::new();
@@ -342,7 +227,7 @@ fn no_more_than_200_connections_have_a_track() {
 }
 
 #[test]
-fn what_cannot_be_created_is_one_sentence() {
+fn recording_file_that_cannot_be_created_is_an_error() {
     let site = Site::new();
     let fifo = site.at("fifo");
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
@@ -360,7 +245,7 @@ fn what_cannot_be_created_is_one_sentence() {
 }
 
 #[test]
-fn what_cannot_be_written_ends_the_recording_and_not_the_server() {
+fn recording_ends_and_the_server_does_not_on_a_full_disk() {
     let site = Site::new();
     let mut server = recording_to(&site, Path::new("/dev/full"), &[]);
     for _ in 0..3 {
@@ -374,7 +259,7 @@ fn what_cannot_be_written_ends_the_recording_and_not_the_server() {
 }
 
 #[test]
-fn it_goes_together_with_the_narration_and_what_was_in_the_file_is_lost() {
+fn recording_works_beside_a_trace_and_overwrites_its_file() {
     let site = Site::new();
     let (_dir, path) = place();
     std::fs::write(&path, "?".repeat(1 << 20)).expect("write");
@@ -389,7 +274,7 @@ fn it_goes_together_with_the_narration_and_what_was_in_the_file_is_lost() {
 }
 
 #[test]
-fn a_recording_that_is_served_does_not_keep_the_loop_awake() {
+fn recording_inside_the_site_does_not_wake_the_loop() {
     let site = Site::new();
     let path = site.at("run.json");
     let server = recording_to(&site, &path, &[]);
