@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_date_is_an_imf_fixdate_and_follows_the_clock() {
+    fn date_is_an_imf_fixdate_and_follows_the_clock() {
         let mut clock = Clock::frozen(UNIX_EPOCH + Duration::from_secs(784_111_777));
         assert_eq!(clock.date(), b"Sun, 06 Nov 1994 08:49:37 GMT");
         clock.advance(Duration::from_millis(999));
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_clock_outside_the_formats_range_is_clamped() {
+    fn date_outside_the_range_is_clamped() {
         let long_ago = Clock::frozen(UNIX_EPOCH - Duration::from_secs(1));
         assert_eq!(long_ago.date(), b"Thu, 01 Jan 1970 00:00:00 GMT");
         let far_ahead = Clock::frozen(UNIX_EPOCH + Duration::from_secs(LAST_SECOND + 1));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frozen_clock_never_sleeps() {
+    fn clock_that_is_frozen_never_sleeps() {
         let clock = Clock::frozen(UNIX_EPOCH);
         let nine = Some(Duration::from_secs(9));
         assert_eq!(clock.until(Some(clock.now() + Duration::from_secs(9))), nine);

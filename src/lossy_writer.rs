@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_arrive_whole_and_in_order() {
+    fn writer_keeps_lines_whole_and_in_order() {
         for (mut writer, reader) in pairs() {
             let lines: String = (0..2000).map(|i| format!("line {i}\n")).collect();
             writer.write(lines.as_bytes());
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stalled_reader_loses_lines_and_stops_nobody() {
+    fn writer_with_a_stalled_reader_drops_lines() {
         for (mut writer, mut reader) in pairs() {
             // Longer than a page of the pipe, and of a length that splits a line when the pipe is
             // full.
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_is_gone_is_no_failure() {
+    fn writer_ignores_a_closed_reader() {
         for (mut writer, reader) in pairs() {
             drop(reader);
             writer.write(b"one\ntwo\n");
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn who_shares_a_file_does_not_write_over_its_lines() {
+    fn writer_of_a_shared_file_appends() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let mut theirs = file.reopen().expect("open it");
         let mut writer = LossyWriter::new(theirs.try_clone().expect("clone").into());
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_descriptor_stays_as_it_is() {
+    fn writer_leaves_a_shared_descriptor_blocking() {
         let (_read, write) = pipe().expect("a pipe");
         let theirs = write.try_clone().expect("clone");
         let _writer = LossyWriter::new(write);

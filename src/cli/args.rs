@@ -305,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_definitions_are_sound() {
+    fn step_docs_are_complete() {
         Cli::command().debug_assert();
     }
 

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_sent_from_behind_4_gib() {
+    fn write_sends_a_file_beyond_4_gib() {
         let file = tempfile::tempfile().expect("a file");
         let offset = 5 << 30;
         file.write_all_at(b"far away", offset).expect("write");
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_has_become_shorter_ends_the_connection() {
+    fn write_of_a_truncated_file_closes_the_connection() {
         let file = tempfile::tempfile().expect("a file");
         file.write_all_at(b"short", 0).expect("write");
         let (mut ours, _peer) = pair();
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_is_gone_is_told_from_a_full_buffer() {
+    fn send_error_is_distinguished_from_a_full_buffer() {
         let (mut ours, peer) = pair();
         let mut out = Outbox::default();
         let fill = |out: &mut Outbox| out.bytes().resize(64 * 1024, b'x');

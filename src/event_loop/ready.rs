@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_stands_in_the_queue_once_and_goes_to_the_back() {
+    fn ready_queue_holds_a_key_once() {
         let mut ready = Ready::default();
         for key in [3, 1, 3, 2, 1] {
             ready.push(key);

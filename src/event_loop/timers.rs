@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_earlier_time_moves_an_entry() {
+    fn timers_move_an_entry_only_to_an_earlier_time() {
         let (mut timers, at) = timers();
         let in_seconds = |timers: &Timers| timers.timeout(None).map(|timeout| timeout.as_secs());
         timers.set(7, at(10));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_due_come_out_in_order_and_once() {
+    fn timers_pop_due_keys_in_order_and_once() {
         let (mut timers, at) = timers();
         assert_eq!(timers.timeout(None), None);
         for (key, s) in [(1, 3), (2, 1), (3, 2), (4, 9)] {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_is_not_repeated_at_once() {
+    fn warnings_are_rate_limited() {
         let (mut timers, _) = timers();
         let minute = Duration::from_secs(60);
         assert!(timers.is_warning_due(minute) && !timers.is_warning_due(minute));

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_datagram_that_claims_to_come_from_here() {
+    fn udp_ignores_a_datagram_from_itself() {
         let table = [
             ("127.0.0.1:9", "127.0.0.1:9", true),
             ("127.0.0.1:9", "127.0.0.1:10", false),

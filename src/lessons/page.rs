@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_is_compared() {
+    fn prediction_is_compared() {
         let table = [
             ("5", "5", true),
             (" 5 \n", "5", true),

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_escaped_for_html_and_for_addresses() {
+    fn listing_escapes_names_for_html_and_urls() {
         let table: &[(&[u8], &str, &str)] = &[
             (b"plain.txt", "plain.txt", "plain.txt"),
             (b"a b", "a%20b", "a b"),
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_back_and_the_links_that_sort() {
+    fn listing_has_breadcrumbs_and_sort_links() {
         let page = begin(&listing("/a<b/c/"));
         assert!(page.contains("<title>Index of /a&lt;b/c/</title>"), "{page}");
         let crumbs = "<h1>Index of <a href=\"/app/\">/</a><a href=\"/app/a%3Cb/\">a&lt;b/</a><a href=\"/app/a%3Cb/c/\">c/</a></h1>";
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_back_is_not_longer_than_it_helps() {
+    fn listing_breadcrumbs_are_bounded() {
         let page = begin(&listing(&format!("/{}", "deep/".repeat(2000))));
         let deepest = format!("<a href=\"/app/{}\">deep/</a></h1>", "deep/".repeat(2000));
         assert!(page.contains("<a href=\"/app/\">/</a>\u{2026}/<a ") && page.contains(&deepest));

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_come_in_any_order_and_go_in_one() {
+    fn rows_are_sorted() {
         let table = [
             ("", "Dir sub a B b c"),
             ("sort=name&order=desc", "sub Dir c b B a"),
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn many_runs_are_one_order() {
+    fn rows_of_many_runs_are_merged() {
         for count in [0, 1, RUN - 1, RUN, RUN + 1, 10 * RUN + 7] {
             for is_descending in [false, true] {
                 let mut rows = Rows::new(Order { by: SortKey::Name, is_descending });

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_and_a_body_leave_in_order_whatever_the_socket_takes() {
+    fn outbox_sends_bytes_and_body_in_order() {
         for step in 1..=12 {
             let mut out = Outbox::default();
             out.bytes().extend(b"head ");
@@ -241,14 +241,14 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_body_takes_no_room() {
+    fn outbox_ignores_an_empty_body() {
         let mut out = Outbox::default();
         out.put(Body::Memory { content: Rc::from([]), range: 0..0 });
         assert!(out.is_empty() && out.has_room());
     }
 
     #[test]
-    fn it_has_no_room_beyond_its_bound() {
+    fn outbox_has_room_up_to_its_limit() {
         let mut out = Outbox::default();
         out.bytes().resize(ROOM - 1, 0);
         assert!(out.has_room());
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spare_buffer_comes_back_and_what_is_unsent_stays() {
+    fn outbox_returns_the_spare_buffer_and_keeps_unsent_bytes() {
         let mut spare = Vec::with_capacity(1000);
         let mut out = Outbox::default();
         out.lend_buffer(&mut spare);

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_are_not_due_together_that_were_made_together() {
+    fn entries_made_together_are_due_at_different_times() {
         let now = Instant::now();
         let due: Vec<Duration> = (0..1000).map(|i| due(now, i) - now).collect();
         assert!(due.iter().all(|due| (RECHECK_AFTER * 3 / 4..=RECHECK_AFTER).contains(due)));

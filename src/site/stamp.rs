@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mtime_that_cannot_be_believed_is_not_shown() {
+    fn validators_omit_an_implausible_mtime() {
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let now = at(1_000_000) + Duration::from_millis(999);
         let table = [
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn which_variant_is_older() {
+    fn variant_older_than_its_original_is_recognized() {
         let table = [
             ((10, 500), (10, 500), false),
             ((10, 501), (10, 500), false),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn when_a_time_has_settled() {
+    fn stamp_settles_after_its_granularity() {
         let at = |seconds, nanoseconds| SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
         let table = [
             ((1000, 500), at(1000, 500), false),

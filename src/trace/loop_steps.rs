@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn message_without_lines_and_wait_without_end_have_words() {
+    fn chart_has_words_for_empty_messages_and_endless_waits() {
         let text = |step: Step| step.doc(SourceId::Loop).expect("a description").fill(&step.fields());
         let understood = Step::Understood { start: Vec::new(), len: 3, left: 0 };
         assert_eq!(text(understood), "message len=3 leftover=0");

@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn choices_by_rfc_9110_12_5_3() {
+    fn accept_encoding_choices_by_rfc_9110_12_5_3() {
         let table = [
             ("", "identity"),
             ("br", "br identity"),
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn several_lines_are_one_list() {
+    fn accept_encoding_joins_lines() {
         let mut codings = AcceptEncoding::default();
         assert!(!codings.want_variants());
         codings.apply(b"gzip");
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn html_or_json() {
+    fn accept_prefers_html_or_json() {
         let table = [
             ("", false, false),
             ("*/*", false, false),

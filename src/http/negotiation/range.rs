@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_has_no_part() {
+    fn range_of_an_empty_file_is_unsatisfiable() {
         let table = [
             ("bytes=0-0", Ranges::Unsatisfiable),
             ("bytes=0-", Ranges::Unsatisfiable),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_parts() {
+    fn range_count_is_limited() {
         let set = |count: u64| (0..count).map(|i| format!("{i}-{i}")).collect::<Vec<_>>().join(",");
         let of = |count: usize| Ranges::of(format!("bytes={}", set(count as u64)).as_bytes(), 1 << 20);
         assert!(matches!(of(MAX_PARTS), Ranges::Multiple(parts) if parts.len() == MAX_PARTS));

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_the_operator() {
+    fn header_rules_of_the_operator() {
         let rule = |pattern: Option<&str>, name: &str, value: &str| {
             Ok(HeaderRule { pattern: pattern.map(Vec::from), name: name.into(), value: value.into() })
         };

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_names_and_those_that_were_allowed() {
+    fn host_allowlist_has_local_and_configured_names() {
         let hosts =
             HostAllowlist::local_plus(["Dev.Example.", "10.0.0.7", "::2", "[0:0::3]"]).expect("names");
         let table = [
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_added_to_those_that_there_are() {
+    fn vary_adds_a_name() {
         let hosts = HostAllowlist::local_plus(["a"]).expect("a name").with("B").with("fe80::1%eth0");
         for (host, expected) in [("a", true), ("b", true), ("c", false), ("localhost", true)] {
             assert_eq!(hosts.check(Authority::parse(host.as_bytes()).ok()).is_ok(), expected, "{host}");
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn path_with_an_invalid_name_is_refused() {
         for name in
             ["", ".", "dev.example:8000", "*.example", "http://dev.example", "a b", "[::1", "user@host"]
         {

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_that_applies_replaces_ours_and_earlier_ones() {
+    fn header_rule_that_applies_last_wins() {
         let rules = [
             "X-A: 1",
             "/b* X-A: 2",
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_listing_may_load_is_not_the_operators_word() {
+    fn header_rule_does_not_change_the_csp_of_a_listing() {
         let policy = "Content-Security-Policy: default-src 'self'";
         let rules = vec![HeaderRule::parse(policy).expect("a line")];
         let added = Policy::new("no-cache", None, rules).expect("a policy");
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_read_from_elsewhere() {
+    fn cors_allows_configured_origins() {
         let policy = |cors| Policy::new("no-cache", Some(cors), Vec::new()).expect("a policy");
         let some = policy(Cors::Origins(vec!["http://localhost:3000".into(), "null".into()]));
         let any_origin = policy(Cors::AnyOrigin);

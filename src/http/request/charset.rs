@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_byte_is_where_it_belongs() {
+    fn charset_classifies_each_byte() {
         for byte in 0..=u8::MAX {
             let is = |class| are_all(&[b'a', byte, b'z'], class);
             let is_alphanumeric = byte.is_ascii_alphanumeric();

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_byte_by_byte_and_with_trailing_data() {
+    fn request_is_found_whole_byte_by_byte_and_with_trailing_data() {
         let bodies: &[&str] = &[
             "0\r\n\r\n",
             "5\r\nhello\r\n0\r\n\r\n",
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_exactly_right_is_refused() {
+    fn chunk_malformed_is_refused() {
         let bodies: &[&str] = &[
             "\r\n",
             "+5\r\nhello",
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_beyond_the_bound_is_too_long_as_soon_as_that_is_known() {
+    fn chunked_body_over_the_limit_is_refused_early() {
         let too_long = Ok(Length::TooLong);
         assert_eq!(length(b"4000000000000000\r\n", 100), too_long);
         assert_eq!(length(b"5\r\nhello\r\n64\r\n", 100), too_long);

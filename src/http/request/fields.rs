@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_no_field_lines() {
+    fn field_lines_that_are_refused() {
         let lines = [
             "X : y",
             "X\t: y",
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are() {
+    fn field_lines_that_are_accepted() {
         for lines in ["\r\n", "X:\r\n\r\n", "X:y\r\n\r\n", "!#$%&'*+-.^_`|~9: \u{e9} \t ~\r\n\r\n"] {
             assert!(
                 read(lines).is_ok_and(|fields| fields.is_some_and(|(_, len)| len == lines.len())),
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_body_ends() {
+    fn framing_of_a_body() {
         let table: &[(&str, Option<&str>)] = &[
             ("", Some("0")),
             ("Content-Length: 0", Some("0")),
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_behind_the_bound_changes_nothing() {
+    fn head_limit_hides_what_follows_it() {
         let long = format!("X: {}", "a".repeat(1000));
         for rest in ["", "\r\n\r\n", "\0", "\r\nX : y\r\n\r\n"] {
             let refusal = read(&format!("{long}{rest}")).map(drop).expect_err("too large");
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn who_navigates() {
+    fn navigation_is_recognized() {
         let table = [
             ("\r\n", false),
             ("Accept: */*\r\n\r\n", false),
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn exactly_one_host() {
+    fn host_must_be_sent_exactly_once() {
         let check = |lines: &str, version| {
             read(lines).and_then(|found| found.expect("whole lines").0.host(version).map(drop)).is_ok()
         };

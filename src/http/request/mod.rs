@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_byte_by_byte_and_with_trailing_data() {
+    fn request_is_found_whole_byte_by_byte_and_with_trailing_data() {
         let requests = [
             "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
             "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for() {
+    fn request_kinds() {
         let not_for_files =
             Err(Refusal::new(Status::MethodNotAllowed, "This server only serves files: use GET or HEAD."));
         let table: &[(&str, Result<&str, u16>)] = &[
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_not_read_past_ends_the_connection() {
+    fn request_with_an_unread_body_closes_the_connection() {
         let table = [
             ("Content-Length: 32768\r\n", Ok(None)),
             ("Content-Length: 32769\r\n", Ok(Some(413))),
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_of_the_head() {
+    fn head_limits() {
         let line = |len: usize| format!("GET /{} HTTP/1.1\r\n", "a".repeat(len - "GET / HTTP/1.1".len()));
         let head = |len: usize| {
             let around = "GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n".len();

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_names_can_be_allowed_and_what_leads_up_never() {
+    fn dotfiles_can_be_allowed_and_parents_cannot() {
         for path in ["/.git/config", "/a/.env", "/.a", "/...", "/a/.well-known/x"] {
             assert!(locate(path.as_bytes()).is_ok_and(|path| DotfilePolicy::All.allow_all(&path)), "{path}");
         }

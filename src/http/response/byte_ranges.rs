@@ -57,7 +57,7 @@ mod tests {
     use crate::http::Validators;
 
     #[test]
-    fn the_framing_of_two_parts() {
+    fn byte_ranges_frame_two_ranges() {
         let representation = Representation::new(100, "text/plain".into(), None, Validators::of_test("a-b"));
         let parts = [ByteRange { first: 0, last: 4 }, ByteRange { first: 99, last: 99 }];
         let body = ByteRanges { file: &representation, ranges: &parts };
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_boundary_is_at_most_as_long_as_it_may_be() {
+    fn byte_ranges_boundary_has_a_legal_length() {
         let representation =
             Representation::new(1, "text/plain".into(), None, Validators::of_test(&"f".repeat(100)));
         let body = ByteRanges { file: &representation, ranges: &[] };

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file() {
+    fn plan_of_a_file() {
         let file = representation();
         let plan = Plan::file(&request("GET / HTTP/1.1", ""), &file, &Policy::default());
         let expected = "HTTP/1.1 200 OK\r\nServer: oneloop\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_the_connection() {
+    fn plan_states_whether_the_connection_persists() {
         let table = [
             ("GET / HTTP/1.1", "", None),
             ("GET / HTTP/1.1", "Connection: close\r\n", Some("close")),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_stays_here_and_keeps_the_query() {
+    fn redirect_keeps_host_and_query() {
         let table = [
             ("/docs", "/docs/"),
             ("/docs?a=b&c", "/docs/?a=b&c"),
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_a_copy_and_neither() {
+    fn plan_of_a_range_a_304_and_a_416() {
         let file = representation();
         let render = |line: &str, fields: &str| {
             let request = request(line, fields);

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fields_of_a_file() {
+    fn representation_fields() {
         let validators = Validators { modified: Some(at(784_111_777)), ..Validators::of_test("a-b") };
         let representation = Representation::new(12, "text/plain".into(), Some(Coding::Gzip), validators);
         let copy =

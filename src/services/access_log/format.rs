@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_in_each_format() {
+    fn log_line_in_each_format() {
         let info = request(b"GET /a?b HTTP/1.1", Some(b"http://localhost/"), Some(b"wrk \"4\"\\"));
         let whole = (1024, 0.000_123_4, false);
         let start = "::1 - - [06/Nov/1994:08:49:37 +0000] \"GET /a?b HTTP/1.1\" 200";
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_known_of_a_peer_that_says_nothing_and_leaves() {
+    fn log_has_no_line_for_a_silent_peer() {
         let aborted = (0, 2.5, true);
         let info = request(b"", None, None);
         let start = "::1 - - [06/Nov/1994:08:49:37 +0000] \"\" 200 -";
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peers_bytes_can_end_neither_the_line_nor_its_quotes() {
+    fn log_line_escapes_bytes_of_the_peer() {
         let malformed = b"GET /\"\\\x1b[31m\xff\n\x7f HTTP/1.1";
         let info = request(malformed, Some(malformed), Some(malformed));
         let end = (1, 0.0, false);

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_waits_until_its_response_is_sent_or_the_connection_is_over() {
+    fn log_entry_waits_until_its_response_is_sent() {
         let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
         let log = Rc::new(RefCell::new(AccessLog::new(LossyWriter::new(ours.into()), LogFormat::Common)));
         let mut clock = Clock::frozen(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));
