@@ -214,7 +214,7 @@ def draw(measured, path):
             times = ratio(rounds, limit, "cpu_us")
             width, colour = min(times, 4) * 140, colours.get(name, "#adb5bd")
             rows.append(f'<rect x="84" y="{y}" width="{width:.0f}" height="10" fill="{colour}"/>')
-            rows.append(f'<text x="{90 + width:.0f}" y="{y + 9}">{times:.2f}</text>')
+            rows.append(f'<text x="{90 + width:.0f}" y="{y + 9}">{times:.2f}{" (cut)" if times > 4 else ""}</text>')
             y += 12
         y += 12
     keys = [
@@ -223,9 +223,9 @@ def draw(measured, path):
         for i, name in enumerate(names)
     ]
     rule = f'<line x1="224" x2="224" y1="28" y2="{y - 8}" stroke="currentColor" stroke-dasharray="2 3"/>'
-    style = "<style>text{font:10px system-ui,sans-serif;fill:currentColor}.w{font-weight:600}svg{color:#495057}</style>"
+    style = "<style>text{font:10px system-ui,sans-serif;fill:currentColor}.w{font-weight:600}svg{color:#495057}@media(prefers-color-scheme:dark){svg{color:#adb5bd}}</style>"
     body = "\n".join([style, *keys, *rows, rule])
-    title = "<title>CPU per request, as a multiple of the least that an epoll server needs (dashed)</title>"
+    title = "<title>CPU per request, as a multiple of a minimal epoll server (dashed); bars are cut at 4</title>"
     pathlib.Path(path).write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {y}" role="img">{title}\n{body}\n</svg>\n')
 
 

@@ -151,7 +151,7 @@ impl Condition {
     }
 }
 
-/// Writes the condition as it is typed.
+/// Formats the condition as the user types it.
 impl std::fmt::Display for Condition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -341,3 +341,17 @@ impl Drop for Stepper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn picture_shows_what_is_printed() {
+        let picture = include_str!("../../../docs/stepping.svg");
+        let question = NextCall::Read.question(SourceId::Connection(1)).replace('>', "&gt;");
+        for line in [GREETING, ASLEEP, ELSEWHERE, &question].iter().flat_map(|text| text.lines()) {
+            assert!(picture.contains(line.trim()), "{line}: run docs/stepping.py");
+        }
+    }
+}
