@@ -23,7 +23,7 @@ use super::help;
 #[command(after_help = help::after_help(), after_long_help = help::after_long_help())]
 pub struct Cli {
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<CliCommand>,
 
     /// Directory to serve
     #[arg(default_value = "static", value_hint = ValueHint::DirPath, env = "ONELOOP_DIR", hide_env = true)]
@@ -234,7 +234,7 @@ impl Cli {
 
 /// Commands other than serving a directory.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Run one of eight lessons about the loop, or list them
     Lesson {
         /// Number of the lesson; without it, list the lessons

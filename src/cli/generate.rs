@@ -11,7 +11,7 @@ use clap_mangen::{
 use oneloop::lessons::LESSONS;
 
 use super::{
-    args::{Cli, Command},
+    args::{Cli, CliCommand},
     help::{EXAMPLES, EXIT_STATUS, SIGNALS},
 };
 
@@ -43,11 +43,11 @@ const ZSH_FIRST: &str = "\
 \"directories:directory:_files -/\"}'";
 
 /// Prints what `command` asks for.
-pub fn print(command: &Command) -> io::Result<()> {
+pub fn print(command: &CliCommand) -> io::Result<()> {
     let text = match command {
-        Command::Completions { shell } => completions(*shell),
-        Command::Lesson { .. } => String::new(),
-        Command::Man => man_page()?,
+        CliCommand::Completions { shell } => completions(*shell),
+        CliCommand::Lesson { .. } => String::new(),
+        CliCommand::Man => man_page()?,
     };
     io::stdout().write_all(text.as_bytes())
 }

@@ -17,7 +17,7 @@ const WIDTH: usize = 160;
 /// below the other, because cutting lines could hide the point of the lesson.
 const SIDE_BY_SIDE: usize = 120;
 /// The note about other differences of the broken loop.
-const TWIN: &str =
+const BROKEN_LOOP_NOTE: &str =
     "(It has no timers and no UDP, and reads until WouldBlock. The rest of the difference is the bug.)";
 /// The longest line of prose in columns.
 const LINE: usize = 100;
@@ -28,7 +28,7 @@ const LINE: usize = 100;
 /// Returns a [`Failure`] if there is no such lesson or bug, or if the system lacks a resource.
 pub fn run_lesson(number: Option<u8>, broken: Option<&str>) -> Result<(), Failure> {
     let Some(number) = number else {
-        return print(&list()).map_err(|e| cannot_tell(&e));
+        return print(&list()).map_err(|e| output_error(&e));
     };
     let lesson = LESSONS.iter().find(|lesson| lesson.number == number).ok_or_else(|| {
         Failure::Usage(format!("there is no lesson {number}; there are 1 to {}", LESSONS.len()))
@@ -41,7 +41,7 @@ pub fn run_lesson(number: Option<u8>, broken: Option<&str>) -> Result<(), Failur
             "lesson {number} needs {needed} descriptors, and {limit} are allowed; raise the limit with ulimit -Hn and -Sn"
         )));
     }
-    give(lesson, bug)
+    run(lesson, bug)
 }
 
 /// Returns the bug of the lesson with this name.
@@ -73,7 +73,7 @@ fn list() -> String {
 }
 
 /// Prints the lesson, or its comparison with the broken loop.
-fn give(lesson: &Lesson, bug: Option<Bug>) -> Result<(), Failure> {
+fn run(lesson: &Lesson, bug: Option<Bug>) -> Result<(), Failure> {
     let width = tcgetwinsize(io::stdout()).map_or(WIDTH, |size| usize::from(size.ws_col)).max(80);
     let shown = match bug {
         None => show(lesson, width),
@@ -123,7 +123,7 @@ fn compare(lesson: &Lesson, bug: Bug, width: usize) -> io::Result<()> {
         false => side_by_side(&right, &broken, width),
     };
     print(&format!(
-        "Lesson {}: {}\nWHAT IS \"WITH {name}\" IS WRONG ON PURPOSE, and runs in this lesson alone.\n{TWIN}\n\n{}\n\n{}\n",
+        "Lesson {}: {}\nWHAT IS \"WITH {name}\" IS WRONG ON PURPOSE, and runs in this lesson alone.\n{BROKEN_LOOP_NOTE}\n\n{}\n\n{}\n",
         lesson.number,
         lesson.title,
         rows.join("\n"),
@@ -179,7 +179,7 @@ fn print(text: &str) -> io::Result<()> {
 }
 
 /// Returns the error for a failed write to standard output.
-fn cannot_tell(e: &io::Error) -> Failure {
+fn output_error(e: &io::Error) -> Failure {
     Failure::system("cannot write to standard output", e)
 }
 

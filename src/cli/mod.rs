@@ -21,7 +21,7 @@ use std::{
 use oneloop::{Echo, HttpServer, raise_open_file_limit};
 
 use self::{
-    args::{Cli, Command},
+    args::{Cli, CliCommand},
     config::config,
     errors::Failure,
     logger::LogPipe,
@@ -45,7 +45,7 @@ pub fn main() -> ExitCode {
 /// Runs a subcommand, or the server until it is stopped.
 fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     match cli.command.take() {
-        Some(Command::Lesson { number, broken }) => return lesson::run_lesson(number, broken.as_deref()),
+        Some(CliCommand::Lesson { number, broken }) => return lesson::run_lesson(number, broken.as_deref()),
         Some(command) => {
             return generate::print(&command)
                 .map_err(|e| Failure::system("cannot write to standard output", &e));

@@ -73,7 +73,7 @@ impl EventLoop {
 fn show_bound(sources: &Sources, observer: &mut dyn Observer) {
     for source in sources.iter() {
         if let Some((address, fd)) = source.bound() {
-            observer.see(source.id, &Step::Bound { address, fd });
+            observer.on_step(source.id, &Step::Bound { address, fd });
         }
     }
 }

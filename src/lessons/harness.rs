@@ -82,7 +82,7 @@ impl Transcript {
         self.entries.push(TranscriptEntry::Step(traced));
     }
 
-    fn see(&mut self, source: SourceId, step: &Step) {
+    fn on_step(&mut self, source: SourceId, step: &Step) {
         if self.is_waiting && matches!(step, Step::Waiting { .. }) {
             return;
         }
@@ -115,8 +115,8 @@ impl Transcript {
 pub struct TranscriptObserver(pub Rc<RefCell<Transcript>>);
 
 impl Observer for TranscriptObserver {
-    fn see(&mut self, source: SourceId, step: &Step) {
-        self.0.borrow_mut().see(source, step);
+    fn on_step(&mut self, source: SourceId, step: &Step) {
+        self.0.borrow_mut().on_step(source, step);
     }
 }
 

@@ -283,7 +283,7 @@ fn http_service(
 /// Returns the hosts that requests may name when listening on loopback only: this machine's own and
 /// the configured ones.
 fn host_allowlist(config: &Config) -> Result<HostAllowlist, StartError> {
-    let allowed = HostAllowlist::local_plus(config.allow_hosts.iter().map(String::as_str))
+    let allowed = HostAllowlist::loopback_and(config.allow_hosts.iter().map(String::as_str))
         .map_err(|name| StartError::AllowedHost(name.to_owned()))?;
     // Requests may also name the hosts that the server listens on.
     let hosts = config.hosts.iter().fold(allowed, |hosts, name| hosts.with(name));

@@ -78,7 +78,7 @@ fn stamped(line: &TraceLine, at: Duration) -> String {
 }
 
 impl Observer for Narrator {
-    fn see(&mut self, source: SourceId, step: &Step) {
+    fn on_step(&mut self, source: SourceId, step: &Step) {
         let at = self.stopwatch.elapsed();
         self.model.apply(source, step, at);
         if let (Step::Waiting { .. }, Some(line)) = (step, TraceLine::fault(&self.model)) {

@@ -10,7 +10,7 @@ use super::{source_id::SourceId, step::Step};
 /// An observer of the loop's steps.
 pub trait Observer {
     /// Handles one step of `source`. The loop passes steps in the order in which it takes them.
-    fn see(&mut self, source: SourceId, step: &Step);
+    fn on_step(&mut self, source: SourceId, step: &Step);
 
     /// Handles being detached: the observer sees no more steps for now, and should write what it
     /// has buffered.
@@ -85,7 +85,7 @@ impl Observers {
     #[inline(never)]
     fn show(&mut self, source: SourceId, step: impl FnOnce() -> Step) {
         let step = step();
-        self.attached.iter_mut().for_each(|observer| observer.see(source, &step));
+        self.attached.iter_mut().for_each(|observer| observer.on_step(source, &step));
     }
 
     /// Returns how long all observers together have paused the loop: see [`Observer::paused`].

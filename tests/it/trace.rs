@@ -279,9 +279,9 @@ fn told_of(steps: &[(SourceId, Step)], ready: &[SourceId], carried: &[SourceId])
     let flags = EventFlags { readable: true, ..Default::default() };
     for turn in 0..100 {
         let ready = ready.iter().map(|who| (*who, flags)).collect();
-        narrator.see(SourceId::Loop, &Step::Woke { turn, ready, carried: carried.to_vec() });
-        steps.iter().for_each(|(who, step)| narrator.see(*who, step));
-        narrator.see(SourceId::Loop, &Step::Waiting { turn, timeout: Some(Duration::ZERO), carried: 0 });
+        narrator.on_step(SourceId::Loop, &Step::Woke { turn, ready, carried: carried.to_vec() });
+        steps.iter().for_each(|(who, step)| narrator.on_step(*who, step));
+        narrator.on_step(SourceId::Loop, &Step::Waiting { turn, timeout: Some(Duration::ZERO), carried: 0 });
     }
     drop(narrator);
     let mut told = String::new();
@@ -324,12 +324,15 @@ fn trace_of_a_source_that_gets_input_without_reading_is_no_spin() {
     let mut narrator = Narrator::new(TraceLevel::Wakes, Vec::new(), LossyWriter::new(write));
     let c1 = SourceId::Connection(1);
     let readable = EventFlags { readable: true, ..Default::default() };
-    narrator.see(c1, &Step::Armed);
+    narrator.on_step(c1, &Step::Armed);
     for turn in 0..10 {
-        narrator.see(SourceId::Loop, &Step::Woke { turn, ready: vec![(c1, readable)], carried: Vec::new() });
-        narrator.see(c1, &Step::TurnBegan);
         narrator
-            .see(SourceId::Loop, &Step::Waiting { turn, timeout: Some(Duration::from_secs(1)), carried: 0 });
+            .on_step(SourceId::Loop, &Step::Woke { turn, ready: vec![(c1, readable)], carried: Vec::new() });
+        narrator.on_step(c1, &Step::TurnBegan);
+        narrator.on_step(
+            SourceId::Loop,
+            &Step::Waiting { turn, timeout: Some(Duration::from_secs(1)), carried: 0 },
+        );
     }
     drop(narrator);
     let mut told = String::new();

@@ -117,7 +117,7 @@ impl AcceptEncoding {
     }
 
     /// Returns whether the client may accept a compressed variant.
-    pub fn want_variants(&self) -> bool {
+    pub fn accepts_variants(&self) -> bool {
         *self != AcceptEncoding::default()
     }
 
@@ -251,10 +251,10 @@ mod tests {
     #[test]
     fn accept_encoding_joins_lines() {
         let mut codings = AcceptEncoding::default();
-        assert!(!codings.want_variants());
+        assert!(!codings.accepts_variants());
         codings.apply(b"gzip");
         codings.apply(b"identity;q=0");
-        assert!(codings.want_variants());
+        assert!(codings.accepts_variants());
         assert_eq!(codings.choices().collect::<Vec<_>>(), [Some(Coding::Gzip)]);
     }
 

@@ -28,7 +28,7 @@ impl HostAllowlist {
     ///
     /// # Errors
     /// Returns the first name that is not a valid host.
-    pub fn local_plus<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<HostAllowlist, &'a str> {
+    pub fn loopback_and<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<HostAllowlist, &'a str> {
         let mut allowed = Vec::new();
         for name in names {
             match canonical(name) {
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn host_allowlist_has_local_and_configured_names() {
         let hosts =
-            HostAllowlist::local_plus(["Dev.Example.", "10.0.0.7", "::2", "[0:0::3]"]).expect("names");
+            HostAllowlist::loopback_and(["Dev.Example.", "10.0.0.7", "::2", "[0:0::3]"]).expect("names");
         let table = [
             ("localhost", true),
             ("LOCALHOST:8000", true),
@@ -142,14 +142,14 @@ mod tests {
         }
         assert!(hosts.check(None).is_ok());
         assert!(
-            HostAllowlist::local_plus(["a", "*"])
+            HostAllowlist::loopback_and(["a", "*"])
                 .is_ok_and(|every| every.check(Authority::parse(b"evil.example").ok()).is_ok())
         );
     }
 
     #[test]
     fn vary_adds_a_name() {
-        let hosts = HostAllowlist::local_plus(["a"]).expect("a name").with("B").with("fe80::1%eth0");
+        let hosts = HostAllowlist::loopback_and(["a"]).expect("a name").with("B").with("fe80::1%eth0");
         for (host, expected) in [("a", true), ("b", true), ("c", false), ("localhost", true)] {
             assert_eq!(hosts.check(Authority::parse(host.as_bytes()).ok()).is_ok(), expected, "{host}");
         }
@@ -161,7 +161,7 @@ mod tests {
         for name in
             ["", ".", "dev.example:8000", "*.example", "http://dev.example", "a b", "[::1", "user@host"]
         {
-            assert_eq!(HostAllowlist::local_plus([name]).map(drop), Err(name));
+            assert_eq!(HostAllowlist::loopback_and([name]).map(drop), Err(name));
         }
     }
 }

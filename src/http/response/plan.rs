@@ -53,7 +53,7 @@ impl Plan<'_> {
 
     /// Marks the file as a fallback for a missing one. The operator's freshness fields do not apply
     /// to it.
-    pub fn standing_in(mut self) -> Self {
+    pub fn as_fallback(mut self) -> Self {
         self.scope.freshness = false;
         self
     }

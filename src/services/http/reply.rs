@@ -59,7 +59,7 @@ impl<'c> Reply<'c, '_> {
             }
             Ok(Requested::Resource(Destination::SpaFallback(file))) => {
                 let plan = Plan::file(request, &file.description, policy);
-                self.send(plan.standing_in().varying(Vary::NAVIGATION), Some(&file))
+                self.send(plan.as_fallback().varying(Vary::NAVIGATION), Some(&file))
             }
             Ok(Requested::Resource(Destination::Redirect(path))) => {
                 self.send(Plan::redirect(request, &path), None)

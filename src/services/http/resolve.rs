@@ -213,7 +213,7 @@ impl Resolver {
         request: &Request<'_>,
         clock: &Clock,
     ) -> Result<Rc<StaticFile>, Refusal> {
-        if !request.fields.accept_encoding.want_variants() {
+        if !request.fields.accept_encoding.accepts_variants() {
             return Ok(file);
         }
         let best = request.fields.accept_encoding.choices().find_map(|choice| match choice {

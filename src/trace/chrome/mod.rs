@@ -225,7 +225,7 @@ impl ChromeTrace {
 }
 
 impl Observer for ChromeTrace {
-    fn see(&mut self, source: SourceId, step: &Step) {
+    fn on_step(&mut self, source: SourceId, step: &Step) {
         if self.writer.has_ended() {
             return;
         }

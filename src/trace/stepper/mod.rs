@@ -1,6 +1,6 @@
 //! The stepper stops the loop at a prompt, and runs it as far as the user says.
 //!
-//! It is an [`Observer`] that blocks in [`Observer::see`] and reports for how long, so that no
+//! It is an [`Observer`] that blocks in [`Observer::on_step`] and reports for how long, so that no
 //! deadline comes nearer meanwhile. It stops after the poll has returned and before anything else
 //! is done. It never changes what the loop does.
 
@@ -308,7 +308,7 @@ impl Stepper {
 }
 
 impl Observer for Stepper {
-    fn see(&mut self, source: SourceId, step: &Step) {
+    fn on_step(&mut self, source: SourceId, step: &Step) {
         if self.is_over {
             return;
         }

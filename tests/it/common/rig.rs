@@ -32,7 +32,7 @@ pub struct Rig {
 struct Recorder(Rc<RefCell<Steps>>);
 
 impl Observer for Recorder {
-    fn see(&mut self, source: SourceId, step: &Step) {
+    fn on_step(&mut self, source: SourceId, step: &Step) {
         self.0.borrow_mut().push((source, step.clone()));
     }
 }
