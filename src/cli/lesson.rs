@@ -31,14 +31,14 @@ pub fn run_lesson(number: Option<u8>, broken: Option<&str>) -> Result<(), Failur
         return print(&list()).map_err(|e| output_error(&e));
     };
     let lesson = LESSONS.iter().find(|lesson| lesson.number == number).ok_or_else(|| {
-        Failure::Usage(format!("there is no lesson {number}; there are 1 to {}", LESSONS.len()))
+        Failure::Usage(format!("there is no lesson {number}; use a number from 1 to {}", LESSONS.len()))
     })?;
     let bug = broken.map(|name| bug_of(lesson, name)).transpose()?;
     let limit = raise_open_file_limit();
     if limit < lesson.descriptors {
         let needed = lesson.descriptors;
         return Err(Failure::System(format!(
-            "lesson {number} needs {needed} descriptors, and {limit} are allowed; raise the limit with ulimit -Hn and -Sn"
+            "lesson {number} needs {needed} file descriptors: the limit is {limit}; raise it with ulimit -n {needed}"
         )));
     }
     run(lesson, bug)
@@ -49,8 +49,8 @@ fn bug_of(lesson: &Lesson, name: &str) -> Result<Bug, Failure> {
     lesson.bugs.iter().copied().find(|bug| bug.name() == name).ok_or_else(|| {
         let number = lesson.number;
         Failure::Usage(match names(lesson) {
-            names if names.is_empty() => format!("nothing can be broken in lesson {number}"),
-            names => format!("'{name}' cannot be broken in lesson {number}; --break one of: {names}"),
+            names if names.is_empty() => format!("lesson {number} has no bug to show; leave out --break"),
+            names => format!("'{name}' is not a bug of lesson {number}; use one of: {names}"),
         })
     })
 }
@@ -63,7 +63,7 @@ fn names(lesson: &Lesson) -> String {
 /// Returns the list of all lessons.
 fn list() -> String {
     let mut text =
-        String::from("oneloop lesson N, and then, with a bug that many a first server has: --break NAME\n\n");
+        String::from("oneloop lesson N runs a lesson; --break NAME runs it with a classic bug as well\n\n");
     for lesson in LESSONS {
         let names = names(lesson);
         let broken = if names.is_empty() { names } else { format!("   --break {names}") };
@@ -79,7 +79,7 @@ fn run(lesson: &Lesson, bug: Option<Bug>) -> Result<(), Failure> {
         None => show(lesson, width),
         Some(bug) => compare(lesson, bug, width),
     };
-    shown.map_err(|e| Failure::system("the lesson cannot be given", &e))
+    shown.map_err(|e| Failure::system("cannot run the lesson", &e))
 }
 
 /// Prints a lesson: the scene, the question, the trace and the explanation.
@@ -123,7 +123,7 @@ fn compare(lesson: &Lesson, bug: Bug, width: usize) -> io::Result<()> {
         false => side_by_side(&right, &broken, width),
     };
     print(&format!(
-        "Lesson {}: {}\nWHAT IS \"WITH {name}\" IS WRONG ON PURPOSE, and runs in this lesson alone.\n{BROKEN_LOOP_NOTE}\n\n{}\n\n{}\n",
+        "Lesson {}: {}\nTHE LOOP \"WITH {name}\" IS WRONG ON PURPOSE. It exists only in this lesson.\n{BROKEN_LOOP_NOTE}\n\n{}\n\n{}\n",
         lesson.number,
         lesson.title,
         rows.join("\n"),
@@ -164,8 +164,8 @@ fn ask(answer: &str) -> io::Result<String> {
     io::stdin().lock().read_line(&mut given)?;
     Ok(match given.trim() {
         "" => format!("The answer is: {answer}."),
-        given if answer_is(given, answer) => format!("You said {given}, and so it is."),
-        given => format!("You said {given}. It is: {answer}."),
+        given if answer_is(given, answer) => format!("You said {given}. That is right."),
+        given => format!("You said {given}. The answer is: {answer}."),
     })
 }
 

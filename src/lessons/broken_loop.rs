@@ -39,7 +39,7 @@ pub enum Bug {
     NoDrain,
     /// Accepts once for each event.
     AcceptOnce,
-    /// Closes at the end of input, although a response is owed.
+    /// Closes at the end of input, although a response is unsent.
     CloseOnEof,
     /// Has no deadlines.
     NoDeadline,

@@ -8,7 +8,7 @@ pub const STEP_DOCS: &[&StepDoc] = &[&CHANGED];
 const CHANGED: StepDoc = StepDoc {
     verb: "file",
     form: "changed",
-    gloss: "what was kept of them is forgotten",
+    gloss: "changed files leave the cache",
     meaning: "The kernel reported changes to files (inotify), before any connection is served in this turn. \
               The files are removed from the cache.",
     level: TraceLevel::Io,

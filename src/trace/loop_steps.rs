@@ -25,8 +25,8 @@ step_docs! {
         "A socket was bound and registered with the poller."
     WAIT Io "wait" "timeout={timeout_us:TIME|never} carried={carried:N}" ""
         "The poll begins: the only place where the process sleeps. The timeout is never later than \
-         the nearest deadline. It is a millisecond at most while the disk is awaited, and 0 while \
-         work is left over from the last turn. (A deadline that was moved may leave its old entry, \
+         the nearest deadline. It is at most a millisecond while a disk read is pending, and 0 \
+         while work is left over from the last turn. (A deadline that was moved may leave its old entry, \
          which costs one empty wake-up.)"
     WAKE Wakes "wake"
         "slept={slept_us:TIME} kernel={kernel:N} carried={carried:N} \
@@ -52,7 +52,7 @@ step_docs! {
          now."
     READ_EMPTY Io "read" "-> {got:WouldBlock}" "drained"
         "There is nothing more to read now."
-    EOF Io "eof" "" "the peer sends no more; what is owed to it still goes out"
+    EOF Io "eof" "" "the peer sends no more; unsent output still goes out"
         "`read` returned 0: the peer closed its side."
     INCOMPLETE Io "parse" "incomplete have={have:N} need={need:WHAT}" "readable is not \"request ready\""
         "The bytes that arrived are not a whole message yet. `need` is the missing part: the empty \
@@ -60,10 +60,10 @@ step_docs! {
     PARSE Io "parse" "{message} len={len:N} leftover={leftover:N}" ""
         "A message was parsed: its first line, its length, and how many bytes are left behind it. \
          They may be the next message."
-    REFUSED Io "parse" "refused \"{reason}\"" "the connection ends with the answer"
+    REFUSED Io "parse" "refused \"{reason}\"" "the connection ends with this response"
         "The bytes that arrived are not a message that this server accepts. A response says why, \
          and the connection ends."
-    NOT_CACHED Io "file" "sent={sent:N} not in memory" "the disk reads; others are served meanwhile"
+    NOT_CACHED Io "file" "sent={sent:N} not in memory" "the disk reads it; other connections are served meanwhile"
         "The next slice of a large file is not in the page cache. To send it now would block the \
          whole loop, and no event reports when it is in memory. So the kernel was asked to read it \
          ahead, and the loop tries again in a millisecond."
@@ -74,12 +74,12 @@ step_docs! {
         "The send buffer took some of the bytes. The rest waits, and its offset is kept."
     WRITE_BLOCKED Io "write" "{offered} -> {got:WouldBlock} by={by:CALL}" "send buffer full; keep the offset"
         "The send buffer takes nothing now. Other connections are served meanwhile."
-    ARM Io "arm" "W" "wait for room, too (wlist.append)"
+    ARM Io "arm" "W" "also wait for room to send (wlist.append)"
         "The poller reports writability too from now on. The loop asks for that only after a write \
          would block."
-    DISARM Io "disarm" "W" "nothing is owed (wlist.remove)"
+    DISARM Io "disarm" "W" "nothing is unsent (wlist.remove)"
         "The poller reports readability alone again."
-    CARRY Io "carry" "" "the rest is for the next turn, behind the others"
+    CARRY Io "carry" "" "the rest waits for the next turn"
         "Work is left over although nothing blocks: a budget is used up, or the last response to a \
          late client waits. The next poll does not sleep."
     DEADLINE Wakes "deadline" "{reason:REASON|linger} late={late_us:TIME} got={got:N}" ""
@@ -96,7 +96,7 @@ step_docs! {
     SEND Io "send" "-> {got} to={to:ADDR}" ""
         "A datagram was sent."
     SHUTDOWN Io "shutdown" ""
-        "all is said; what the peer still sends is read and dropped until it closes, too"
+        "all output is sent; further input is dropped until the peer closes"
         "Our side of the connection was shut down. To close with unread input would send a reset, \
          which can destroy the response on its way."
     CLOSE Wakes "close" "reason={reason} unread={unread:N} life={life_us:TIME|?}" ""

@@ -113,7 +113,7 @@ c1 plan 200 head={head} body=6
 c1 write {sent} -> {sent} by=write sent={sent}/{sent}
 loop wait timeout=_ carried=0
 loop wake slept=_ kernel=1 carried=0 c1[R rc] trace=_
-c1 eof -- the peer sends no more; what is owed to it still goes out
+c1 eof -- the peer sends no more; unsent output still goes out
 c1 close reason=eof unread=0 life=_
 loop wait timeout=never carried=0"
     );

@@ -19,8 +19,8 @@ const FILE_LOOKUP: StepDoc = StepDoc {
 const ENTRIES_READ: StepDoc = StepDoc {
     verb: "file",
     form: "names={names:N}",
-    gloss: "a piece of a listing: nobody waits for the whole",
-    meaning: "So many names of a directory were read until now. The listing goes on in the next turns.",
+    gloss: "part of a listing; the rest follows in later turns",
+    meaning: "This many names of a directory have been read so far. The listing goes on in the next turns.",
     level: TraceLevel::Io,
 };
 
