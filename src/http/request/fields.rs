@@ -362,4 +362,21 @@ mod tests {
             assert_eq!(check(lines, Version::Http10), in_10, "{lines:?} in HTTP/1.0");
         }
     }
+
+    #[test]
+    fn field_lines_that_end_in_a_bare_lf_are_refused() {
+        let ends = ["\r\n", "\n"];
+        for (first, second, last) in
+            (0..8).map(|bits: usize| (ends[bits & 1], ends[bits >> 1 & 1], ends[bits >> 2]))
+        {
+            for lines in [vec![], vec!["Host: a"], vec!["Host: a", "Accept: b"]] {
+                let head: String =
+                    lines.iter().zip([first, second]).flat_map(|(line, end)| [*line, end]).collect();
+                let head = head + last;
+                let is_strict = !head.replace("\r\n", "").contains('\n');
+                let found = HeaderFields::default().read(head.as_bytes(), head.len() + 1);
+                assert_eq!(found.is_ok(), is_strict, "{head:?}");
+            }
+        }
+    }
 }
