@@ -16,8 +16,8 @@ use oneloop::{
     clock::Clock,
     event_loop::{EventLoop, Limits},
     internals::{
-        HttpService, Plan, Policy, RenderContext, Representation, Site, SiteOptions, Validators, locate,
-        parse,
+        HeaderPolicy, HttpService, Plan, RenderContext, Representation, Site, SiteOptions, Validators,
+        locate, parse,
     },
 };
 
@@ -47,7 +47,7 @@ fn pure(c: &mut Criterion) {
     }
     let validators = Validators { tag: "\"400-0123456789abcdef\"".into(), ..Validators::default() };
     let file = Representation::new(1024, "text/html; charset=utf-8".into(), None, validators);
-    let (policy, date) = (Policy::default(), b"Sun, 06 Nov 1994 08:49:37 GMT");
+    let (policy, date) = (HeaderPolicy::default(), b"Sun, 06 Nov 1994 08:49:37 GMT");
     let Ok(Some((request, _))) = parse(REQUESTS[0].1) else { return };
     let mut out = Vec::with_capacity(4096);
     c.bench_function("plan and render", |b| {

@@ -101,7 +101,8 @@ pub use self::{
 pub mod internals {
     pub use crate::{
         http::{
-            Plan, Policy, RenderContext, Representation, Request, RequestInfo, Validators, locate, parse,
+            HeaderPolicy, Plan, RenderContext, Representation, Request, RequestInfo, Validators, locate,
+            parse,
         },
         services::{HttpService, UrlOptions, http_steps, step_docs},
         site::{Resolved, Site, SiteOptions},

@@ -63,8 +63,7 @@ pub struct ListenArgs {
     /// Set SO_REUSEPORT, so that one process per core can share the port
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_REUSE_PORT", hide_env = true)]
     pub reuse_port: bool,
-
-    /// Also accept this Host header when listening on loopback only (* for any); repeatable
+    /// When listening only on loopback, also accept this Host header (* for any); repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',', env = "ONELOOP_ALLOW_HOST", hide_env = true)]
     pub allow_host: Vec<String>,
 
@@ -182,17 +181,19 @@ pub struct OutputArgs {
 
 #[derive(Debug, Clone, Args)]
 pub struct TraceArgs {
-    /// Trace the loop to standard error, one line per step [default level: io]; SIGUSR1 toggles it
+    /// Trace the loop to standard error, one line per step [default level: io]; SIGUSR1 turns it on
+    /// or off
     #[arg(long, value_name = "LEVEL", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "io")]
     #[arg(env = "ONELOOP_TRACE", hide_env = true)]
     pub trace: Option<TraceLevelArg>,
 
-    /// Trace only these sources (c3, L1, u1, loop); repeatable
+    /// Trace only these sources, such as c3 (connection 3), L1 (listener 1), u1 (UDP socket 1) or
+    /// loop; repeatable
     #[arg(long, value_name = "SOURCE", value_delimiter = ',')]
     #[arg(env = "ONELOOP_TRACE_ONLY", hide_env = true)]
     pub trace_only: Vec<SourceId>,
 
-    /// Record the loop in FILE for ui.perfetto.dev; overwrites FILE
+    /// Record the loop to FILE for ui.perfetto.dev; FILE is overwritten
     #[arg(long, value_name = "FILE", env = "ONELOOP_TRACE_FILE", hide_env = true)]
     pub trace_file: Option<PathBuf>,
 
@@ -210,9 +211,9 @@ pub struct TraceArgs {
 pub enum TraceLevelArg {
     /// Wake-ups, and connections that open and close
     Wakes,
-    /// The same, and every system call and decision
+    /// The above, plus every system call and decision
     Io,
-    /// The same, and the first bytes of input and output
+    /// The above, plus the first bytes of input and output
     Bytes,
 }
 
@@ -255,9 +256,9 @@ pub enum CliCommand {
 /// The format of an access-log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormatArg {
-    /// Common Log Format, then the seconds taken
+    /// Common Log Format plus the response time in seconds
     Common,
-    /// Combined Log Format, which adds referer and user agent, then the seconds taken
+    /// The same with referer and user agent (Combined Log Format)
     Combined,
     /// One JSON object per line
     Json,

@@ -5,8 +5,8 @@
 const ENVIRONMENT: &str = "\
 Environment:
   DIR and every option except --verbose and --quiet can also be set in the environment:
-  ONELOOP_DIR, ONELOOP_IDLE_TIMEOUT for --idle-timeout. Repeatable options take a
-  comma-separated list; ONELOOP_HEADER takes one header per line.";
+  for example ONELOOP_DIR, or ONELOOP_IDLE_TIMEOUT for --idle-timeout. Repeatable options
+  take a comma-separated list; ONELOOP_HEADER takes one header per line.";
 
 /// What each signal does to a server.
 pub const SIGNALS: &[(&str, &str)] = &[
@@ -17,21 +17,21 @@ pub const SIGNALS: &[(&str, &str)] = &[
 /// What each exit status means.
 pub const EXIT_STATUS: &[(&str, &str)] = &[
     ("0", "the server stopped after a signal, or the command printed its output"),
-    ("1", "the system refused something, such as a port in use"),
-    ("2", "an argument, a variable or the directory is not valid"),
-    ("130, 143", "a second SIGINT or SIGTERM ended the server"),
+    ("1", "a system error, such as a port that is already in use"),
+    ("2", "an invalid argument, environment variable or directory"),
+    ("130, 143", "a second SIGINT or SIGTERM killed the server"),
 ];
 
 /// Command lines, and what each of them does.
 pub const EXAMPLES: &[(&str, &str)] = &[
     ("oneloop", "serve ./static on http://127.0.0.1:8000/"),
     ("oneloop dist --spa --port 3000", "serve a single-page application"),
-    ("oneloop . --listing -b 0.0.0.0", "share the current directory with the network"),
+    ("oneloop . --listing -b 0.0.0.0", "share the current directory on the network"),
     ("oneloop site --access-log=log", "log every response to a file"),
     ("oneloop --trace", "show what the loop does, step by step"),
     ("oneloop --step", "stop the loop at every wake-up, as a debugger does"),
     ("oneloop lesson 1", "learn how an event loop works"),
-    ("oneloop ./lesson", "serve a directory named like a command"),
+    ("oneloop ./lesson", "serve the directory lesson instead of running the command"),
 ];
 
 /// Returns what ends `-h`.

@@ -28,7 +28,7 @@ const LINE: usize = 100;
 /// Returns a [`Failure`] if there is no such lesson or bug, or if the system lacks a resource.
 pub fn run_lesson(number: Option<u8>, broken: Option<&str>) -> Result<(), Failure> {
     let Some(number) = number else {
-        return print(&list()).map_err(|e| output_error(&e));
+        return print(&lesson_list()).map_err(|e| output_error(&e));
     };
     let lesson = LESSONS.iter().find(|lesson| lesson.number == number).ok_or_else(|| {
         Failure::Usage(format!("there is no lesson {number}; use a number from 1 to {}", LESSONS.len()))
@@ -61,7 +61,7 @@ fn names(lesson: &Lesson) -> String {
 }
 
 /// Returns the list of all lessons.
-fn list() -> String {
+fn lesson_list() -> String {
     let mut text =
         String::from("oneloop lesson N runs a lesson; --break NAME runs it with a classic bug as well\n\n");
     for lesson in LESSONS {

@@ -8,13 +8,13 @@ use std::collections::VecDeque;
 
 /// The keys of sources that have work, first in, first out.
 #[derive(Default)]
-pub struct Ready {
+pub struct ReadyQueue {
     queue: VecDeque<usize>,
     /// Whether each key is in the queue, indexed by key.
     queued: Vec<bool>,
 }
 
-impl Ready {
+impl ReadyQueue {
     /// Puts `key` at the back, unless the queue holds it already.
     pub fn push(&mut self, key: usize) {
         if key >= self.queued.len() {
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn ready_queue_holds_a_key_once() {
-        let mut ready = Ready::default();
+        let mut ready = ReadyQueue::default();
         for key in [3, 1, 3, 2, 1] {
             ready.push(key);
         }

@@ -8,7 +8,7 @@ use mio::{Events, Poll, Token, Waker};
 use slab::Slab;
 
 use super::{
-    ready::Ready,
+    ready::ReadyQueue,
     source::{Source, SourceKind},
 };
 use crate::trace::SourceId;
@@ -18,7 +18,7 @@ pub struct Sources {
     poll: Poll,
     events: Events,
     slab: Slab<Source>,
-    ready: Ready,
+    ready: ReadyQueue,
     /// The listeners that pause accepting until there is room.
     paused: Vec<usize>,
     waker: Option<Arc<Waker>>,
@@ -40,7 +40,7 @@ impl Sources {
             poll: Poll::new()?,
             events: Events::with_capacity(1024),
             slab: Slab::new(),
-            ready: Ready::default(),
+            ready: ReadyQueue::default(),
             paused: Vec::new(),
             waker: None,
             open: 0,

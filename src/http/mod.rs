@@ -18,7 +18,7 @@ pub use negotiation::{
     range::ByteRange,
 };
 pub use policy::{
-    Policy,
+    HeaderPolicy,
     cors::Cors,
     header_rules::{HeaderRule, RuleError},
     host_allowlist::HostAllowlist,

@@ -24,7 +24,7 @@ pub use self::{config::Config, error::StartError, sockets::raise_open_file_limit
 use crate::{
     clock::Clock,
     event_loop::{EventLoop, Handle, Limits},
-    http::{HostAllowlist, Policy, Representation},
+    http::{HeaderPolicy, HostAllowlist, Representation},
     lossy_writer::LossyWriter,
     protocol::{Context, DatagramProtocol, PrioritySource, ProtocolFactory},
     services::{AccessLog, HttpService, UrlOptions, directory_path, file_path},
@@ -275,7 +275,7 @@ fn http_service(
     });
     let options =
         UrlOptions { base, spa: spa.transpose()?, clean_urls: config.clean_urls, listing: config.listing };
-    let policy = Policy::new(&config.cache_control, config.cors.clone(), config.headers.clone())
+    let policy = HeaderPolicy::new(&config.cache_control, config.cors.clone(), config.headers.clone())
         .map_err(|source| StartError::CacheControl { value: config.cache_control.clone(), source })?;
     Ok(HttpService::new(Rc::clone(site), config.timeouts).with_url_options(options).with_policy(policy))
 }

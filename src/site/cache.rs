@@ -107,7 +107,7 @@ impl<D: Describe> Cache<D> {
 
     /// Inserts or refreshes the entry of an absent file: nothing was at `path` in this turn.
     pub fn insert_absent(&mut self, key: &[u8], path: &[u8], root: &RootDir, clock: &Clock) {
-        let is_watched = self.inotify.as_mut().is_some_and(|inotify| inotify.watch_missing(path, root));
+        let is_watched = self.inotify.as_mut().is_some_and(|inotify| inotify.watch_absent(path, root));
         let watch = if is_watched { Watch::Active(None) } else { Watch::Unavailable };
         if let Some(entry) = self.entries.get_mut(key)
             && entry.found.is_none()

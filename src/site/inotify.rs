@@ -119,7 +119,7 @@ impl Inotify {
 
     /// Watches the directories on the path to the absent file `path`. Returns whether inotify will
     /// report its creation.
-    pub fn watch_missing(&mut self, path: &[u8], root: &RootDir) -> bool {
+    pub fn watch_absent(&mut self, path: &[u8], root: &RootDir) -> bool {
         // A dangling link does not count as absent: its target may appear without an event here.
         self.watch_ancestors(path, root).is_some()
             && matches!(root.open_without_links(path), Err(Errno::NOENT))

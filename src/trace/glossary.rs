@@ -28,7 +28,7 @@ pub fn page(service_steps: &[&StepDoc]) -> String {
 fn entry(doc: &StepDoc) -> String {
     let gloss = if doc.gloss.is_empty() { String::new() } else { format!(" -- {}", doc.gloss) };
     let level = if doc.level == TraceLevel::Wakes { "wakes" } else { "io" };
-    let meaning = wrap(&format!("{} (from `--trace={level}` on)", doc.meaning));
+    let meaning = wrap(&format!("{} (shown with `--trace={level}` and above)", doc.meaning));
     format!("\n    {}{gloss}\n\n{meaning}\n", doc.usage())
 }
 

@@ -34,11 +34,11 @@ step_docs! {
         "The poll returned, and nothing is done yet. `kernel` sources became ready, each with its \
          flags: `R` readable, `W` writable, `rc` the peer sends no more, `wc` neither side sends \
          any more, `e` error. `carried` sources, each with a `+`, have work left over from the \
-         last turn. That is our own work; the kernel did not report it. The line names 16 sources. \
+         last turn. That is our own work; the kernel did not report it. The line names at most 16 sources. \
          If it names none, a deadline or a signal ended the sleep. `trace` is the time that \
          tracing the last turn took."
     SIGNAL Wakes "signal" "{number:N}" ""
-        "A signal arrived: its number, see signal(7)."
+        "A signal arrived. `number` is its number; see signal(7)."
     ACCEPT Wakes "accept" "-> {connection:WHO} {address:ADDR} fd={fd:N} open={open:N}" ""
         "A connection was taken out of the backlog. The trace calls it WHO from now on."
     ACCEPT_EMPTY Io "accept" "-> {got:WouldBlock}" "queue empty, safe to sleep"
@@ -87,7 +87,7 @@ step_docs! {
          incomplete message had arrived. `linger`: our side was shut down, and the peer did not \
          close its side."
     RECV Io "recv" "{offered} -> {got} from={from:ADDR}" "one recv, one datagram"
-        "A whole datagram was received. Datagrams have bounds, streams have none."
+        "A whole datagram was received. Datagrams have boundaries; streams have none."
     RECV_EMPTY Io "recv" "-> {got:WouldBlock}" "drained"
         "There is no datagram left."
     SEND_BLOCKED Io "send" "{offered} -> {got:WouldBlock} by={by:CALL}"

@@ -158,7 +158,7 @@ impl Activity {
 
 impl Model {
     /// Creates a model that keeps received bytes until they are parsed, to show them.
-    pub fn with_bytes() -> Model {
+    pub fn keeping_bytes() -> Model {
         Model { keeps_bytes: true, ..Model::default() }
     }
 

@@ -39,7 +39,7 @@ impl Narrator {
     }
 
     fn model(level: TraceLevel) -> Model {
-        if level == TraceLevel::Bytes { Model::with_bytes() } else { Model::default() }
+        if level == TraceLevel::Bytes { Model::keeping_bytes() } else { Model::default() }
     }
 
     /// Writes the buffered lines. If earlier lines were dropped, reports that first.

@@ -21,7 +21,7 @@ const FAULT: StepDoc = StepDoc {
     verb: "fault",
     form: "no-progress wakes={wakes:N}",
     gloss: "it wakes and nothing moves: that is a spin",
-    meaning: "So many wake-ups in a row moved nothing for this source, and the loop slept before none of \
+    meaning: "This many wake-ups in a row moved nothing for this source, and the loop slept before none of \
               them: no byte, no connection, no deadline. A single one is not a fault, because an event is a \
               hint. `loop` itself spins if the poll returns at once and reports nothing. The line comes at \
               2, 4, 8 ... wake-ups.",
@@ -31,8 +31,8 @@ const FAULT: StepDoc = StepDoc {
 const LOST: StepDoc = StepDoc {
     verb: "lost",
     form: "lines={lines:N}",
-    gloss: "nobody took them",
-    meaning: "So many lines of the trace were dropped because the reader was too slow. The server does not \
+    gloss: "the reader was too slow",
+    meaning: "This many lines of the trace were dropped because the reader was too slow. The server does not \
               wait for it.",
     level: TraceLevel::Wakes,
 };

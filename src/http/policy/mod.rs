@@ -15,16 +15,16 @@ use super::{RequestInfo, Vary, locate};
 
 /// The operator's header fields.
 #[derive(Debug)]
-pub struct Policy {
+pub struct HeaderPolicy {
     /// The field lines of every file: `Cache-Control` and `X-Content-Type-Options`.
     file_fields: Box<[u8]>,
     cors: Option<Cors>,
     rules: Vec<HeaderRule>,
 }
 
-impl Default for Policy {
-    fn default() -> Policy {
-        Policy { file_fields: DEFAULT_FIELDS.into(), cors: None, rules: Vec::new() }
+impl Default for HeaderPolicy {
+    fn default() -> HeaderPolicy {
+        HeaderPolicy { file_fields: DEFAULT_FIELDS.into(), cors: None, rules: Vec::new() }
     }
 }
 
@@ -32,7 +32,7 @@ impl Default for Policy {
 /// cached without revalidation: a missing file may be created at any time.
 const DEFAULT_FIELDS: &[u8] = b"Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n";
 
-impl Policy {
+impl HeaderPolicy {
     /// Creates a policy. `cache_control` is the `Cache-Control` value of every file.
     ///
     /// # Errors
@@ -41,10 +41,10 @@ impl Policy {
         cache_control: &str,
         cors: Option<Cors>,
         rules: Vec<HeaderRule>,
-    ) -> Result<Policy, header_rules::RuleError> {
+    ) -> Result<HeaderPolicy, header_rules::RuleError> {
         check_value(cache_control)?;
         let file_fields = format!("Cache-Control: {cache_control}\r\nX-Content-Type-Options: nosniff\r\n");
-        Ok(Policy { file_fields: file_fields.into_bytes().into(), cors, rules })
+        Ok(HeaderPolicy { file_fields: file_fields.into_bytes().into(), cors, rules })
     }
 
     /// Returns whether a header rule sets a content field of the file that `request` asks for.
@@ -102,7 +102,7 @@ mod tests {
     const ABOUT_FILE: HeaderScope = HeaderScope { content: false, ..OF_FILE };
     const OF_PAGE: HeaderScope = HeaderScope { content: false, freshness: false, csp: true };
 
-    fn lines(policy: &Policy, scope: HeaderScope, vary: Vary, request: &Request<'_>) -> Vec<String> {
+    fn lines(policy: &HeaderPolicy, scope: HeaderScope, vary: Vary, request: &Request<'_>) -> Vec<String> {
         let mut out = b"before\r\n\r\nHTTP/1.1 200 OK\r\nServer: oneloop\r\nContent-Type: a\r\n".to_vec();
         policy.append(scope, vary, &request.info, 10, &mut out);
         let text = String::from_utf8(out).expect("text");
@@ -125,7 +125,7 @@ mod tests {
             "server: mine",
         ];
         let rules = rules.map(|line| HeaderRule::parse(line).expect(line)).to_vec();
-        let policy = Policy::new("no-store", None, rules).expect("a policy");
+        let policy = HeaderPolicy::new("no-store", None, rules).expect("a policy");
         let a = request("GET /a", "");
         let file =
             ["X-Content-Type-Options: nosniff", "Vary: Accept-Encoding", "X-A: 1", "Content-Type: text/x"];
@@ -151,7 +151,7 @@ mod tests {
     fn header_rule_does_not_change_the_csp_of_a_listing() {
         let policy = "Content-Security-Policy: default-src 'self'";
         let rules = vec![HeaderRule::parse(policy).expect("a line")];
-        let added = Policy::new("no-cache", None, rules).expect("a policy");
+        let added = HeaderPolicy::new("no-cache", None, rules).expect("a policy");
         let request = request("GET /", "");
         let says = |scope| lines(&added, scope, Vary::NOTHING, &request).iter().any(|line| line == policy);
         assert!(says(OF_FILE) && says(OF_PAGE));
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn cors_allows_configured_origins() {
-        let policy = |cors| Policy::new("no-cache", Some(cors), Vec::new()).expect("a policy");
+        let policy = |cors| HeaderPolicy::new("no-cache", Some(cors), Vec::new()).expect("a policy");
         let some = policy(Cors::Origins(vec!["http://localhost:3000".into(), "null".into()]));
         let any_origin = policy(Cors::AnyOrigin);
         let start = [
@@ -169,7 +169,7 @@ mod tests {
             "Cache-Control: no-cache",
             "X-Content-Type-Options: nosniff",
         ];
-        let check = |policy: &Policy, line: &str, fields: &str, expected: &[&str]| {
+        let check = |policy: &HeaderPolicy, line: &str, fields: &str, expected: &[&str]| {
             let request = request(line, fields);
             let got = lines(policy, OF_PAGE, Vary::NOTHING, &request);
             assert_eq!(got, [&start, expected].concat(), "{line} {fields:?}");

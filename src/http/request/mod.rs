@@ -33,7 +33,7 @@ pub struct Request<'a> {
     pub host: Option<Authority<'a>>,
     /// The field lines.
     pub fields: HeaderFields<'a>,
-    body: RequestBody,
+    body: BodyStatus,
 }
 
 /// A request method, as a file server distinguishes them (RFC 9110 section 9, RFC 5789).
@@ -51,7 +51,7 @@ pub enum Method {
 
 /// The state of the request body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RequestBody {
+enum BodyStatus {
     /// There is no body, or it was skipped.
     Complete,
     /// The body is longer than [`MAX_BODY`].
@@ -103,7 +103,7 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
         method,
         version,
         persistence: fields.persistence(version),
-        is_complete: body == RequestBody::Complete,
+        is_complete: body == BodyStatus::Complete,
         is_preflight: method == Method::Options && fields.names_method,
         origin: fields.origin,
         referer: fields.referer,
@@ -139,7 +139,7 @@ impl<'a> Request<'a> {
                 return Err(Refusal::new(Status::NotImplemented, "The server does not know this method."));
             }
         }
-        if self.body == RequestBody::TooLarge {
+        if self.body == BodyStatus::TooLarge {
             return Err(Refusal::closing(Status::ContentTooLarge, "The request body is too large."));
         }
         if self.fields.unmet_expectation {
@@ -189,16 +189,16 @@ fn skip_body(
     framing: Framing,
     awaits_continue: bool,
     input: &[u8],
-) -> Result<Option<(RequestBody, usize)>, Refusal> {
+) -> Result<Option<(BodyStatus, usize)>, Refusal> {
     match framing {
-        Framing::Length(0) => Ok(Some((RequestBody::Complete, 0))),
-        Framing::Length(len) if len > MAX_BODY as u64 => Ok(Some((RequestBody::TooLarge, 0))),
-        _ if awaits_continue => Ok(Some((RequestBody::AwaitingContinue, 0))),
+        Framing::Length(0) => Ok(Some((BodyStatus::Complete, 0))),
+        Framing::Length(len) if len > MAX_BODY as u64 => Ok(Some((BodyStatus::TooLarge, 0))),
+        _ if awaits_continue => Ok(Some((BodyStatus::AwaitingContinue, 0))),
         Framing::Length(len) if len > input.len() as u64 => Ok(None),
-        Framing::Length(len) => Ok(Some((RequestBody::Complete, len as usize))),
+        Framing::Length(len) => Ok(Some((BodyStatus::Complete, len as usize))),
         Framing::Chunked => Ok(match chunked::length(input, MAX_BODY)? {
-            chunked::Length::Known(len) => Some((RequestBody::Complete, len)),
-            chunked::Length::TooLong => Some((RequestBody::TooLarge, 0)),
+            chunked::Length::Known(len) => Some((BodyStatus::Complete, len)),
+            chunked::Length::TooLong => Some((BodyStatus::TooLarge, 0)),
             chunked::Length::Unknown => None,
         }),
     }

@@ -3,8 +3,8 @@
 use super::{answer::Answer, plan::Plan};
 use crate::{
     http::{
-        Method, Policy, PreconditionResult, Preconditions, Refusal, Representation, Request, RequestInfo,
-        Status, Validators, Vary, negotiation::range::Ranges, request::fields::Persistence,
+        HeaderPolicy, Method, PreconditionResult, Preconditions, Refusal, Representation, Request,
+        RequestInfo, Status, Validators, Vary, negotiation::range::Ranges, request::fields::Persistence,
     },
     site_path::SitePath,
 };
@@ -15,7 +15,7 @@ const CHANGED: Refusal =
 impl<'a> Plan<'a> {
     /// Plans the response to a request for a file: the whole file, ranges of it, or a 304 or 412.
     /// `file` is the variant that the client prefers.
-    pub fn file(request: &Request<'_>, file: &'a Representation, policy: &Policy) -> Plan<'a> {
+    pub fn file(request: &Request<'_>, file: &'a Representation, policy: &HeaderPolicy) -> Plan<'a> {
         let mut plan = match &request.fields.preconditions {
             None => Plan::new(&request.info, Answer::File(file)),
             Some(preconditions) => Plan::conditional_file(request, preconditions, file, policy),
@@ -29,7 +29,7 @@ impl<'a> Plan<'a> {
         request: &Request<'_>,
         preconditions: &Preconditions<'_>,
         file: &'a Representation,
-        policy: &Policy,
+        policy: &HeaderPolicy,
     ) -> Plan<'a> {
         let info = &request.info;
         match preconditions.evaluate(&file.validators) {
@@ -121,8 +121,11 @@ mod tests {
 
     fn rendered(plan: &Plan<'_>) -> String {
         let mut out = Vec::new();
-        let cx =
-            RenderContext { date: DATE, policy: &Policy::default(), request: &RequestInfo::unparsed(b"") };
+        let cx = RenderContext {
+            date: DATE,
+            policy: &HeaderPolicy::default(),
+            request: &RequestInfo::unparsed(b""),
+        };
         let head = plan.render(&cx, &mut out);
         assert!(out[..head].ends_with(b"\r\n\r\n"));
         String::from_utf8(out).expect("text")
@@ -135,14 +138,14 @@ mod tests {
     #[test]
     fn plan_of_a_file() {
         let file = representation();
-        let plan = Plan::file(&request("GET / HTTP/1.1", ""), &file, &Policy::default());
+        let plan = Plan::file(&request("GET / HTTP/1.1", ""), &file, &HeaderPolicy::default());
         let expected = "HTTP/1.1 200 OK\r\nServer: oneloop\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
              Content-Length: 5\r\nContent-Type: text/plain\r\nETag: \"tag\"\r\nAccept-Ranges: bytes\r\n\
              Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\nVary: Accept-Encoding\r\n\r\n";
         assert_eq!(rendered(&plan), expected);
         assert!(plan.persists());
         assert_eq!(plan.body, ResponseBody::File(0..5));
-        let head = Plan::file(&request("HEAD / HTTP/1.1", ""), &file, &Policy::default());
+        let head = Plan::file(&request("HEAD / HTTP/1.1", ""), &file, &HeaderPolicy::default());
         assert_eq!(rendered(&head), expected, "HEAD has the head of GET");
         assert_eq!(head.body, ResponseBody::Empty);
     }
@@ -158,7 +161,7 @@ mod tests {
         ];
         let file = representation();
         for (line, fields, expected) in table {
-            let plan = Plan::file(&request(line, fields), &file, &Policy::default());
+            let plan = Plan::file(&request(line, fields), &file, &HeaderPolicy::default());
             let text = rendered(&plan);
             let said = text.split("\r\n").find_map(|line| line.strip_prefix("Connection: "));
             assert_eq!(said, expected, "{line} {fields:?}");
@@ -250,7 +253,7 @@ mod tests {
         let file = representation();
         let render = |line: &str, fields: &str| {
             let request = request(line, fields);
-            let plan = Plan::file(&request, &file, &Policy::default());
+            let plan = Plan::file(&request, &file, &HeaderPolicy::default());
             (rendered(&plan), plan.body)
         };
         let (part, content) = render("GET / HTTP/1.1", "Range: bytes=1-3\r\n");

@@ -1,6 +1,6 @@
 //! Renders response heads, and the built-in error pages, to bytes. No other module does.
 
-use crate::http::{Plan, Policy, RequestInfo, ResponseBody, request::fields::Persistence};
+use crate::http::{HeaderPolicy, Plan, RequestInfo, ResponseBody, request::fields::Persistence};
 
 /// What rendering needs in addition to the plan.
 #[derive(Debug, Clone, Copy)]
@@ -8,7 +8,7 @@ pub struct RenderContext<'a> {
     /// The value of `Date`.
     pub date: &'a [u8],
     /// The operator's header fields.
-    pub policy: &'a Policy,
+    pub policy: &'a HeaderPolicy,
     /// The request.
     pub request: &'a RequestInfo<'a>,
 }

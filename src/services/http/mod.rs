@@ -17,7 +17,7 @@ pub use self::resolve::{UrlOptions, directory_path, file_path};
 use self::{connection::HttpConnection, resolve::Resolver};
 use super::access_log::{AccessLog, PendingEntries};
 use crate::{
-    http::{HostAllowlist, Policy, Representation},
+    http::{HeaderPolicy, HostAllowlist, Representation},
     protocol::{Protocol, ProtocolFactory},
     site::Site,
 };
@@ -44,7 +44,7 @@ pub struct HttpService {
     resolver: Resolver,
     timeouts: Timeouts,
     hosts: HostAllowlist,
-    policy: Policy,
+    policy: HeaderPolicy,
     log: Option<Rc<RefCell<AccessLog>>>,
 }
 
@@ -55,7 +55,7 @@ impl HttpService {
             resolver: Resolver::new(site, UrlOptions::default()),
             timeouts,
             hosts: HostAllowlist::ANY,
-            policy: Policy::default(),
+            policy: HeaderPolicy::default(),
             log: None,
         }
     }
@@ -66,7 +66,7 @@ impl HttpService {
     }
 
     /// Sets which header fields are added to responses.
-    pub fn with_policy(self, policy: Policy) -> HttpService {
+    pub fn with_policy(self, policy: HeaderPolicy) -> HttpService {
         HttpService { policy, ..self }
     }
 

@@ -226,7 +226,7 @@ impl ChromeTrace {
 
 impl Observer for ChromeTrace {
     fn on_step(&mut self, source: SourceId, step: &Step) {
-        if self.writer.has_ended() {
+        if self.writer.is_finished() {
             return;
         }
         let at = self.stopwatch.elapsed();

@@ -67,7 +67,7 @@ struct Track {
 
 impl Track {
     fn enter(&mut self, activity: Activity, at: Duration, writer: &mut TraceWriter) {
-        let was_request = self.activity.is_some_and(is_request);
+        let was_request = self.activity.is_some_and(is_part_of_request);
         // A response was sent, and more input is present. Only the next step shows whether this is
         // a request or is never parsed, so show `IDLE` until then.
         let is_answered = was_request && self.activity != Some(Activity::Head) && activity == Activity::Head;
@@ -75,11 +75,11 @@ impl Track {
         if self.activity == Some(activity) {
             return;
         }
-        let stays = was_request && is_request(activity);
+        let stays = was_request && is_part_of_request(activity);
         // End the slice of the last activity, and the `request` around it if the request is over.
         let ended = usize::from(self.activity.is_some()) + usize::from(was_request && !stays);
         (0..ended).for_each(|_| writer.end(self.id, at, &[]));
-        if is_request(activity) && !stays {
+        if is_part_of_request(activity) && !stays {
             writer.begin(self.id, at, "request", &[]);
         }
         writer.begin(self.id, at, activity.name(), &[]);
@@ -87,12 +87,12 @@ impl Track {
     }
 
     fn end(self, at: Duration, writer: &mut TraceWriter) {
-        let open = self.activity.map_or(0, |activity| 1 + usize::from(is_request(activity)));
+        let open = self.activity.map_or(0, |activity| 1 + usize::from(is_part_of_request(activity)));
         (0..open).for_each(|_| writer.end(self.id, at, &[]));
     }
 }
 
 /// Returns whether the activity belongs to a request.
-fn is_request(activity: Activity) -> bool {
+fn is_part_of_request(activity: Activity) -> bool {
     matches!(activity, Activity::Head | Activity::Send | Activity::Blocked)
 }

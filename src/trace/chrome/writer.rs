@@ -118,7 +118,7 @@ impl TraceWriter {
     }
 
     /// Returns whether the recording has ended.
-    pub fn has_ended(&self) -> bool {
+    pub fn is_finished(&self) -> bool {
         self.file.is_none()
     }
 
@@ -274,9 +274,9 @@ mod tests {
         let full = File::options().write(true).open("/dev/full").expect("open");
         let mut writer = TraceWriter::new(full);
         writer.counter(Duration::ZERO, "open", 1);
-        assert!(!writer.has_ended());
+        assert!(!writer.is_finished());
         writer.flush();
-        assert!(writer.has_ended());
+        assert!(writer.is_finished());
         writer.counter(Duration::ZERO, "open", 2);
         writer.finish();
     }

@@ -75,7 +75,7 @@ s c3         show its socket: file descriptor, addresses, options
 b COND       add a breakpoint: c3 accept partial wouldblock eof deadline close udp turn=40
 b, d N       list the breakpoints, delete one
 quiz on|off  predict what a call will do, then see
-q            quit: finish open responses first";
+q            quit: finish the responses in progress first";
 
 const COMMANDS: &str = "type t, e, i or c to run; p, x c3 or s c3 to inspect; b, d, quiz, h or q";
 const CONDITIONS: &str =

@@ -102,7 +102,7 @@ impl Stepper {
             stopwatch: Stopwatch::start(),
             paused: Duration::ZERO,
             paused_in_all: Duration::ZERO,
-            model: Model::with_bytes(),
+            model: Model::keeping_bytes(),
             until: RunUntil::Turn,
             breakpoints: Breakpoints::default(),
             has_quiz: false,
@@ -293,7 +293,7 @@ impl Stepper {
     fn quit(&mut self) {
         self.is_over = true;
         self.show_score();
-        say("The server finishes open responses and exits. Ctrl-C exits at once.");
+        say("The server finishes the responses in progress and exits. Ctrl-C exits at once.");
         if !self.console.is_end_requested() {
             // It cannot fail, because a process may always signal itself.
             let _ = kill_process(getpid(), Signal::TERM);

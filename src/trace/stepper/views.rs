@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn buffers_show_no_secrets_and_no_terminal_controls() {
-        let mut model = Model::with_bytes();
+        let mut model = Model::keeping_bytes();
         let peer = "127.0.0.1:1".parse().expect("an address");
         model.apply(SourceId::Listener(1), &Step::Accepted { connection: 3, peer, fd: 9, open: 1 }, SECOND);
         let bytes = b"GET /\x1b[2J HTTP/1.1\r\nCookie: id=secret\r\nX: ".to_vec();

@@ -6,7 +6,7 @@ use super::*;
 fn masked(line: &str) -> String {
     let mut words: Vec<String> = line.split(' ').map(masked_fact).collect();
     for at in 1..words.len() {
-        if ["after", "in"].contains(&&*words[at - 1]) {
+        if ["after", "in"].contains(&&*words[at - 1]) && words[at].starts_with(|c: char| c.is_ascii_digit()) {
             let is_end = words[at].ends_with(':');
             words[at] = if is_end { "_:".into() } else { "_".into() };
         }
