@@ -1,6 +1,6 @@
 //! Benchmarks of the parts of a request: parse, locate, plan, a cache hit, and a whole turn of the
-//! loop over loopback. Run `cargo bench`. Compare two commits on the same quiet machine, and trust
-//! ratios, not times.
+//! loop over loopback. Run them with `cargo bench`. Compare two commits on the same quiet machine,
+//! and trust the ratios, not the absolute times.
 
 use std::{
     hint::black_box,
@@ -21,7 +21,7 @@ use oneloop::{
     },
 };
 
-/// The requests: what `wrk` sends, and what a browser sends.
+/// Two requests: one like those that `wrk` sends, and one like those that a browser sends.
 const REQUESTS: [(&str, &[u8]); 2] = [
     ("short", b"GET /1k.html HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n"),
     (
@@ -59,8 +59,8 @@ fn pure(c: &mut Criterion) {
     });
 }
 
-/// Returns a site with one small file, and a clock one minute ahead, so that the file counts as
-/// settled.
+/// Returns a site with one small file, and a clock one minute ahead, so that the file is old enough
+/// to be cached.
 fn site(dir: &tempfile::TempDir, inotify: bool) -> (Site<Representation>, Clock) {
     std::fs::write(dir.path().join("1k.html"), [b'x'; 1024]).expect("write a file");
     let options = SiteOptions { inotify, ..SiteOptions::default() };

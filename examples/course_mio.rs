@@ -4,7 +4,7 @@
 //! cargo run --example course_mio [PORT]          (default 7000; 0 is any free port)
 //! ```
 //!
-//! It is `examples/course/epoll.py`, function by function, with mio instead of epoll(7).
+//! This is `examples/course/epoll.py`, function by function, with mio instead of epoll(7).
 
 use std::{
     env,
@@ -20,7 +20,7 @@ use slab::Slab;
 
 /// The maximum number of bytes per read.
 const PIECE: usize = 4096;
-/// The longest line in bytes. Without a limit, a client could fill the memory.
+/// The longest line in bytes. Without a limit, a client could use up all memory.
 const LONGEST: usize = 1000;
 /// The token of the listener. The token of a peer is its key in the slab.
 const LISTENER: Token = Token(usize::MAX);
@@ -43,7 +43,7 @@ struct Peer {
     outbox: Vec<u8>,
 }
 
-/// Does what is possible for a peer without sleeping. Returns false if the peer is gone.
+/// Does all that is possible for a peer without sleeping. Returns false if the peer is gone.
 fn converse(peer: &mut Peer) -> bool {
     match drain(peer) {
         Err(e) if e.kind() == ErrorKind::WouldBlock => true, // nothing there, or no room left
@@ -54,7 +54,7 @@ fn converse(peer: &mut Peer) -> bool {
 /// Reads and writes until a call would block or the input ends.
 fn drain(peer: &mut Peer) -> io::Result<()> {
     loop {
-        // While we owe, we do not read.
+        // Do not read while there is unsent output.
         if peer.outbox.is_empty() {
             let mut piece = [0; PIECE];
             let got = match peer.socket.read(&mut piece)? {
@@ -64,7 +64,7 @@ fn drain(peer: &mut Peer) -> io::Result<()> {
             peer.inbox.extend(&piece[..got]);
             peer.outbox.extend(shout(&mut peer.inbox)?);
         }
-        // What does not fit now is sent next time.
+        // Whatever does not fit now is sent next time.
         if !peer.outbox.is_empty() {
             let sent = peer.socket.write(&peer.outbox)?;
             peer.outbox.drain(..sent);
@@ -103,7 +103,7 @@ fn serve(port: u16) -> io::Result<()> {
     }
 }
 
-/// Accepts the next connection; `None` if there is none left.
+/// Accepts the next connection, or returns `None` if none is waiting.
 fn accept(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
     match listener.accept() {
         Ok((socket, _)) => Ok(Some(socket)),

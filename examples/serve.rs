@@ -1,5 +1,5 @@
-//! The server class of the course, as a library: create it with a host, a port and a directory, and
-//! call `serve_forever()`.
+//! The course's server class, as a library: create it with a host, a port and a directory, and call
+//! `serve_forever()`.
 use oneloop::HttpServer;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,4 +1,4 @@
-//! A protocol of your own on the loop. It sends every line back in capitals.
+//! A custom protocol on the loop, which sends every line back in capitals.
 //!
 //! ```text
 //! cargo run --example shout [PORT]     then, in another terminal: nc 127.0.0.1 7000
@@ -19,15 +19,15 @@ use oneloop::{
     protocol::{CloseReason, Context, Outbox, Progress, Protocol, Received, Timeout},
 };
 
-/// The longest line in bytes. Without a limit, a client could fill the memory.
+/// The longest line in bytes. Without a limit, a client could use up all memory.
 const LONGEST: usize = 1000;
 
 struct Shout;
 
 impl Protocol for Shout {
     fn receive(&mut self, input: &[u8], out: &mut Outbox, _: &mut Context<'_>) -> Received {
-        // A read may return half a line or ten lines. Consume only a complete line; the loop passes
-        // the rest again.
+        // A read may return half a line or ten lines. Consume only a complete line. The loop passes
+        // the rest to the protocol again.
         match input.iter().position(|byte| *byte == b'\n') {
             Some(end) => {
                 out.bytes().extend(input[..=end].to_ascii_uppercase());

@@ -1,8 +1,8 @@
-//! Time, read once a turn.
+//! The time, read once per turn.
 //!
-//! Everything that needs the time takes it from the [`Clock`] of the turn; nothing else may call
-//! `now()`. So every deadline, `Date` and log line of one turn agree, a cached response makes no
-//! clock call, and a test can give the loop a frozen clock.
+//! All code that needs the time gets it from the [`Clock`] of the turn; nothing else may call
+//! `now()`. So all deadlines, `Date` values and log lines of one turn agree, a cached response
+//! needs no clock call, and a test can give the loop a frozen clock.
 
 use std::{
     io::Write,
@@ -10,7 +10,7 @@ use std::{
 };
 
 /// The time of the current turn: monotonic time, wall-clock time, and a `Date` value that is
-/// rendered once a second.
+/// rendered once per second.
 pub struct Clock {
     now: Instant,
     wall: SystemTime,
@@ -19,7 +19,8 @@ pub struct Clock {
     /// The time that `date` shows, in seconds since the epoch.
     date_shows: u64,
     frozen: bool,
-    /// How long observers have paused the loop in total. This time is subtracted.
+    /// The total time that observers have paused the loop. It is subtracted from the monotonic
+    /// time.
     paused: Duration,
 }
 
@@ -32,8 +33,8 @@ impl Clock {
         Clock::at(SystemTime::now(), false)
     }
 
-    /// Returns a clock that stands still until [`Clock::advance`]. A loop with such a clock never
-    /// sleeps in its poll.
+    /// Returns a clock that stands still until [`Clock::advance`] is called. A loop with such a
+    /// clock never sleeps in its poll.
     pub fn frozen(wall: SystemTime) -> Clock {
         Clock::at(wall, true)
     }
@@ -52,7 +53,7 @@ impl Clock {
         clock
     }
 
-    /// Begins a turn: counts it, and reads the system's time.
+    /// Starts a turn: counts the turn, and reads the system's time.
     pub fn tick(&mut self) {
         self.turn += 1;
         if !self.frozen {
@@ -62,13 +63,13 @@ impl Clock {
         }
     }
 
-    /// Subtracts `time` from the monotonic time. An observer has paused the loop that long, and the
-    /// pause must not bring deadlines nearer.
+    /// Subtracts `time` from the monotonic time. An observer has paused the loop for that long, and
+    /// the pause must not bring deadlines closer.
     pub fn pause_for(&mut self, time: Duration) {
         self.paused += time;
     }
 
-    /// Moves a frozen clock forward. Does nothing to a running clock.
+    /// Moves a frozen clock forward. Has no effect on a running clock.
     pub fn advance(&mut self, by: Duration) {
         if self.frozen {
             self.now += by;
@@ -103,9 +104,9 @@ impl Clock {
         &self.date
     }
 
-    /// Returns the time until `deadline`; `None` if there is no deadline. It counts from the
-    /// beginning of the turn, so a poll that sleeps this long may wake late by the work of one
-    /// turn, but never early.
+    /// Returns the time until `deadline`, or `None` if there is no deadline. The time counts from
+    /// the start of the turn, so a poll that sleeps this long may wake late by the duration of one
+    /// turn's work, but never early.
     pub fn until(&self, deadline: Option<Instant>) -> Option<Duration> {
         deadline.map(|at| at.saturating_duration_since(self.now))
     }

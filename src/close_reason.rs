@@ -10,7 +10,7 @@ pub enum CloseReason {
     Done,
     /// The peer closed its side.
     Eof,
-    /// A message did not arrive completely in time.
+    /// A complete message did not arrive in time.
     HeadTimeout,
     /// No input arrived in time.
     IdleTimeout,
@@ -18,15 +18,15 @@ pub enum CloseReason {
     SendTimeout,
     /// The peer reset the connection.
     Reset,
-    /// The peer was gone when the server wrote.
+    /// The server wrote to a connection that the peer had closed.
     BrokenPipe,
     /// The request was refused, and the rest of the input cannot be parsed.
     BadRequest,
-    /// A limit was reached, or the poller refused the source.
+    /// A limit was reached, or the poller could not be updated for the source.
     Limit,
     /// The server is shutting down.
     Shutdown,
-    /// A file was truncated while it was sent, or could not be read.
+    /// A file was truncated while it was being sent, or could not be read.
     FileChanged,
 }
 

@@ -37,28 +37,30 @@
 //!
 //! No arrow points up. Below all layers are [`clock`], `close_reason`, `site_path` (a checked path,
 //! which HTTP parses and the site opens), `lossy_writer`, and the steps of [`trace`]. The rest of
-//! `trace` are observers, which know only the steps. `lessons` runs the loop with scripted clients.
+//! `trace` consists of observers, which know only the steps. `lessons` runs the loop with scripted
+//! clients.
 //!
 //! # What always holds
 //!
 //! - The process has one thread, which blocks only in the poll of
 //!   [`EventLoop::turn`](event_loop::EventLoop::turn). (One exception remains, because `epoll` does
 //!   not support files: finding and opening a file, and reading a small one, may wait for the disk.
-//!   A large file does not: the site probes whether a slice is in memory before it is sent.)
+//!   Sending a large file does not wait: the site checks whether each slice is in memory before it
+//!   is sent.)
 //! - The poller reports edges. [A source remembers](event_loop) that it is readable or writable
 //!   until a call would block.
 //! - Every turn of a source has a budget. Work that is left over goes to the back of the ready
 //!   queue, and the next poll does not sleep.
 //! - The loop calls a protocol only while its outbox has room, so that a peer cannot make memory
 //!   grow.
-//! - A response that takes long to make is made in pieces, at most one per turn, and the next one
-//!   only after the last one is sent.
+//! - A response that takes a long time to make is made in pieces, at most one per turn. Each piece
+//!   is made only after the one before it has been sent.
 //! - Only parsed input and sent output count as progress. A client that sends a head byte by byte
 //!   does not extend its deadline.
 //! - An idle connection holds no buffer, and an idle server uses no CPU.
 //! - A cached file is never stale: each turn knows every change that was made before it, because
-//!   inotify has reported it or a `stat` has checked the file. (A store through a memory map, which
-//!   neither shows, is found within a second.)
+//!   inotify has reported it or a `stat` has checked the file. (A write through a memory map, which
+//!   neither inotify nor `stat` shows, is noticed within a second.)
 //! - Observers change nothing. The loop takes the same steps in the same turns with and without
 //!   them.
 //!
@@ -66,7 +68,7 @@
 //!
 //! Read [`event_loop`] first, next to `examples/select_server.py` and
 //! `docs/course/7-side-by-side.md`. Then read [`protocol`], which the loop and the services share,
-//! then `services` and `http`. If event loops are new to you, begin with the course,
+//! then `services` and `http`. If event loops are new to you, start with the course,
 //! `docs/LOOP.md`.
 
 pub mod clock;

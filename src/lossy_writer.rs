@@ -1,9 +1,9 @@
-//! A writer of lines that never waits for their reader.
+//! A line writer that never waits for its reader.
 //!
 //! Logs and traces go to a terminal, a pipe or a file. A terminal or pipe may stop reading, and a
-//! paused terminal must not stop the loop. So the writer writes as much as the reader takes, then
-//! drops whole lines and counts them. Only a regular file can make it wait, as long as the disk
-//! takes.
+//! paused terminal must not stop the loop. So the writer writes as much as the reader accepts, then
+//! drops whole lines and counts them. A regular file can still make the writer wait, for as long as
+//! the disk takes.
 
 use std::{
     fs::{File, OpenOptions},
@@ -19,10 +19,10 @@ use rustix::{
     net::SendFlags,
 };
 
-/// A non-blocking writer of lines.
+/// A non-blocking line writer.
 pub struct LossyWriter {
     output: Output,
-    /// The rest of a line whose beginning was written.
+    /// The rest of a line whose beginning has been written.
     tail: Vec<u8>,
     dropped: u64,
 }
@@ -47,7 +47,7 @@ impl LossyWriter {
         LossyWriter { output, tail: Vec::new(), dropped: 0 }
     }
 
-    /// Returns another writer to the same destination. It counts its own dropped lines.
+    /// Returns another writer to the same destination, which counts its own dropped lines.
     ///
     /// # Errors
     /// Fails if no descriptor is available (dup(2)).
@@ -59,10 +59,10 @@ impl LossyWriter {
         Ok(LossyWriter { output, tail: Vec::new(), dropped: 0 })
     }
 
-    /// Writes as many of `lines` as the reader takes, and drops and counts the rest. Each line must
-    /// end in a newline.
+    /// Writes as many of `lines` as the reader accepts, and drops and counts the rest. Each line
+    /// must end in a newline.
     pub fn write(&mut self, lines: &[u8]) {
-        // Finish the line that was cut the last time. Anything else would mix two lines.
+        // First finish the line that was cut last time, so that two lines are never mixed.
         let tail_sent = self.push(&self.tail.clone());
         self.tail.drain(..tail_sent);
         let taken = if self.tail.is_empty() { self.push(lines) } else { 0 };
@@ -74,12 +74,13 @@ impl LossyWriter {
         self.dropped += memchr::memchr_iter(b'\n', lost).count() as u64;
     }
 
-    /// Returns how many lines were dropped.
+    /// Returns the number of dropped lines.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Writes until the reader takes no more or fails. Returns how many bytes it took.
+    /// Writes until the reader accepts no more bytes or a write fails. Returns the number of bytes
+    /// written.
     fn push(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
         while taken < bytes.len() {
@@ -95,7 +96,7 @@ impl LossyWriter {
 }
 
 impl Output {
-    /// Returns a non-blocking output to what `output` refers to, if that is possible.
+    /// Returns a non-blocking output to the destination of `output`, if possible.
     fn non_blocking(output: OwnedFd) -> Output {
         // `O_NONBLOCK` belongs to the open file description, which this process shares with the
         // shell. So get another description by reopening through `/proc`. A socket cannot be
@@ -112,7 +113,7 @@ impl Output {
         }
     }
 
-    /// Writes once. Returns how many bytes were written.
+    /// Writes once. Returns the number of bytes written.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Output::File(file) => file.write(bytes),
@@ -136,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns a writer and its reader, by socket and by pipe.
+    /// Returns two pairs of a writer and its reader, one over a socket and one over a pipe.
     fn pairs() -> [(LossyWriter, File); 2] {
         let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
         let (read, write) = pipe().expect("a pipe");
@@ -163,8 +164,8 @@ mod tests {
     #[test]
     fn writer_with_a_stalled_reader_drops_lines() {
         for (mut writer, mut reader) in pairs() {
-            // Longer than a page of the pipe, and of a length that splits a line when the pipe is
-            // full.
+            // Longer than a page of the pipe, and not a divisor of its size, so that a full pipe
+            // splits a line.
             let line = [b"x".repeat(9_998), b"\n".to_vec()].concat();
             let mut written = 0;
             while writer.dropped() < 3 {

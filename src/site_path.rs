@@ -1,8 +1,8 @@
 //! The path of a file or directory in the site: decoded, normalized and checked, so that it never
 //! leads out of the root.
 //!
-//! HTTP parses one from a request target, and the site opens it. This module belongs to neither. It
-//! must know no requests and no file system.
+//! HTTP parses a site path from a request target, and the site opens the path. This module belongs
+//! to neither, and must know nothing about requests or the file system.
 
 use std::{borrow::Cow, fmt};
 
@@ -19,11 +19,13 @@ pub const PATH: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// A path below the root of the site: names joined by single slashes, none of them `.` or `..`. It
-/// has no leading slash, and a trailing one if it means a directory. The root is the empty path.
+/// has no leading slash, and has a trailing slash if it refers to a directory. The root is the
+/// empty path.
 #[derive(Debug, Clone)]
 pub struct SitePath<'a> {
     path: Cow<'a, [u8]>,
-    /// Whether a name may begin with a dot. `false` only if parsing has found that none does.
+    /// Whether any name in the path may begin with a dot. `false` means that parsing has found no
+    /// such name.
     may_have_dotfile: bool,
 }
 
@@ -52,7 +54,7 @@ impl DotfilePolicy {
         self == DotfilePolicy::All || !name.starts_with(b".") || (name == WELL_KNOWN && depth == 0)
     }
 
-    /// Returns whether all names of `path` may be requested.
+    /// Returns whether all names in `path` may be requested.
     pub fn allow_all(self, path: &SitePath<'_>) -> bool {
         !path.may_have_dotfile || path.names().enumerate().all(|(depth, name)| self.allow(name, depth))
     }
@@ -107,7 +109,7 @@ impl<'a> SitePath<'a> {
         SitePath { path: Cow::Owned(path.into_owned()), may_have_dotfile }
     }
 
-    /// Returns whether the path means a directory: it is the root or ends in a slash.
+    /// Returns whether the path refers to a directory: whether it is the root or ends in a slash.
     pub fn is_directory(&self) -> bool {
         matches!(self.path.last(), None | Some(b'/'))
     }
@@ -123,21 +125,22 @@ impl<'a> SitePath<'a> {
         SitePath::owned([self.bytes(), extension.as_bytes()].concat())
     }
 
-    /// Returns the path without its suffix `extension`; `None` if it has no such suffix or no valid
-    /// name is left.
+    /// Returns the path without its suffix `extension`, or `None` if it has no such suffix or no
+    /// valid name is left.
     pub fn without_extension(&self, extension: &str) -> Option<SitePath<'a>> {
         let stem = self.path.strip_suffix(extension.as_bytes())?;
         let name = stem.rsplit(|b| *b == b'/').next().filter(|name| !name.is_empty())?;
         is_valid_name(name).then(|| SitePath::owned(stem.to_vec()))
     }
 
-    /// Returns the directory that contains the path; `None` if its last name is not `name`.
+    /// Returns the directory that contains the file, or `None` if the path's last name is not
+    /// `name`.
     pub fn strip_index(&self, name: &str) -> Option<SitePath<'a>> {
         let parent = self.path.strip_suffix(name.as_bytes())?;
         matches!(parent.last(), None | Some(b'/')).then(|| SitePath::owned(parent.to_vec()))
     }
 
-    /// Returns the path relative to the directory `base`; `None` if it is not below `base`.
+    /// Returns the path relative to the directory `base`, or `None` if it is not below `base`.
     pub fn strip_base(&self, base: &SitePath<'_>) -> Option<SitePath<'a>> {
         let rest_at = self.path.strip_prefix(base.bytes()).map(|rest| self.path.len() - rest.len())?;
         let path = match &self.path {
@@ -147,12 +150,12 @@ impl<'a> SitePath<'a> {
         Some(SitePath { path, may_have_dotfile: self.may_have_dotfile })
     }
 
-    /// Returns the path of the same file or directory below `base`.
+    /// Returns this path with `base` in front of it.
     pub fn with_base(&self, base: &SitePath<'_>) -> SitePath<'static> {
         SitePath::owned([base.bytes(), self.bytes()].concat())
     }
 
-    /// Returns the names of the path, from the root on.
+    /// Returns the names in the path, starting at the root.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.path.split(|b| *b == b'/').filter(|name| !name.is_empty())
     }
@@ -169,7 +172,7 @@ fn is_normalized(path: &[u8]) -> bool {
     !needs_work && path.len() <= NAME_MAX
 }
 
-/// Returns the names joined by single slashes, without empty names and `.`.
+/// Returns the names in `path` joined by single slashes, without empty names and `.`.
 fn normalize(path: &[u8]) -> Vec<u8> {
     let mut joined = Vec::with_capacity(path.len());
     for name in path.split(|b| *b == b'/').filter(|name| !matches!(*name, b"" | b".")) {

@@ -1,24 +1,25 @@
 //! The contract between the loop and one source: its readiness, the buffers it may use, and what it
 //! wants next.
 //!
-//! The loop lends its [`Buffers`] to one source at a time and keeps a [`Readiness`] for each. A
-//! source does what it can without blocking and returns a [`Want`]. Neither side may know more
-//! about the other.
+//! The loop lends its [`Buffers`] to one source at a time and keeps a [`Readiness`] for each
+//! source. A source does what it can without blocking and returns a [`Want`]. Neither the loop nor
+//! the source may know more about the other.
 
 use std::time::Duration;
 
 use crate::close_reason::CloseReason;
 
-/// The readiness of a source. The poller reports edges: that a source *became* ready. A flag stays
-/// set while the source *is* ready, until a call returns `WouldBlock` (epoll(7), "Edge-triggered").
+/// The readiness of a source. The poller reports edges, the moments at which a source *becomes*
+/// ready. A flag records that the source *is* ready, and stays set until a call returns
+/// `WouldBlock` (epoll(7), "Edge-triggered").
 #[derive(Debug, Clone, Copy)]
 pub struct Readiness {
     /// Whether a read may succeed.
     pub readable: bool,
     /// Whether a write may succeed.
     pub writable: bool,
-    /// Whether the peer has closed its side. An end of input follows the data, without another
-    /// event.
+    /// Whether the peer has closed its side. The end of input then follows the data, without
+    /// another event.
     pub read_closed: bool,
 }
 
@@ -37,26 +38,27 @@ pub enum Want {
     Readable,
     /// To be called when the send buffer has room.
     Writable,
-    /// Another turn, because its budget is used up.
+    /// Another turn, because the source's budget is used up.
     Turn,
-    /// Another turn after this time, because it waits for something that no poller reports.
+    /// Another turn after this delay, because the source waits for something that no poller
+    /// reports.
     Retry(Duration),
     /// To be closed.
     Close(CloseReason),
 }
 
-/// The loop's buffers. A source uses them during its turn and keeps neither.
+/// The loop's buffers, which each source borrows for its turn.
 pub struct Buffers {
     /// The buffer for reads. It is larger than any request that a protocol leaves unparsed, and
     /// larger than any datagram.
     pub input: Box<[u8]>,
-    /// The spare buffer that an outbox writes to: see
-    /// [`Outbox::lend_buffer`](crate::protocol::Outbox::lend_buffer).
+    /// The spare buffer that the loop lends to an outbox (see
+    /// [`Outbox::lend_buffer`](crate::protocol::Outbox::lend_buffer)).
     pub output: Vec<u8>,
 }
 
 impl Buffers {
-    /// Allocates both buffers, 144 KiB in all.
+    /// Allocates both buffers, 144 KiB in total.
     pub fn new() -> Buffers {
         Buffers { input: vec![0; 64 * 1024].into(), output: Vec::with_capacity(80 * 1024) }
     }

@@ -1,4 +1,4 @@
-//! Converts the arguments to the configuration of the server.
+//! Converts the arguments to the server's configuration.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
@@ -10,15 +10,15 @@ use super::{
     output,
 };
 
-/// The message of a 421 response. It gives advice to the operator, who is usually the client on
-/// loopback.
+/// The message in a 421 response. It gives advice to the operator, who is usually also the client
+/// when the server listens on loopback only.
 const HOST_REFUSAL: &str = "This server does not answer requests for that host. Start it with --allow-host and the host's name to allow it.";
 
-/// Converts the arguments to a configuration. If `log_by_default`, the access log goes to standard
-/// output unless an argument names a file.
+/// Converts the arguments to a configuration. If `log_by_default` is set, the access log goes to
+/// standard output unless an argument names a file.
 ///
 /// # Errors
-/// Returns a [`Failure`] if the access log cannot be opened or an origin is not valid.
+/// Fails if the access log cannot be opened or an origin is not valid.
 pub fn config(cli: Cli, log_by_default: bool) -> Result<Config, Failure> {
     let Cli { dir, listen, site, responses, limits, output, .. } = cli;
     let mut config = Config::new(dir);
@@ -55,7 +55,7 @@ pub fn config(cli: Cli, log_by_default: bool) -> Result<Config, Failure> {
     Ok(config)
 }
 
-/// Parses and resolves the address of `--udp-echo`.
+/// Parses and resolves the address given to `--udp-echo`.
 pub fn udp_echo_address(address: &str) -> Result<SocketAddr, Failure> {
     address.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(|| {
         let advice = "use HOST:PORT, such as 127.0.0.1:9000";
@@ -63,7 +63,7 @@ pub fn udp_echo_address(address: &str) -> Result<SocketAddr, Failure> {
     })
 }
 
-/// Converts the origins of `--cors`; `None` without the flag.
+/// Converts the origins given to `--cors`. Returns `None` without the flag.
 fn cors(origins: &[String]) -> Result<Option<Cors>, Failure> {
     if origins.is_empty() {
         return Ok(None);

@@ -1,16 +1,16 @@
-//! The error messages of the program and their exit codes.
+//! The program's error messages and their exit codes.
 
 use std::{fmt, io, net::SocketAddr, process::ExitCode};
 
 use oneloop::StartError;
 use rustix::io::Errno;
 
-/// The reason why the program ends. Its text is one sentence that says what to do.
+/// The reason why the program exits with an error: one sentence, with advice where possible.
 #[derive(Debug)]
 pub enum Failure {
-    /// A wrong argument: exit code 2.
+    /// An invalid argument, which gives exit code 2.
     Usage(String),
-    /// A failed system call: exit code 1.
+    /// A failed system call, which gives exit code 1.
     System(String),
 }
 
@@ -20,7 +20,7 @@ impl Failure {
         Failure::System(format!("{what}: {}", io_message(e)))
     }
 
-    /// Returns the exit code of the program.
+    /// Returns the program's exit code for this failure.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Failure::Usage(_) => ExitCode::from(2),
@@ -85,7 +85,8 @@ pub fn no_signals(e: &io::Error) -> Failure {
     Failure::system("cannot wait for signals", e)
 }
 
-/// Returns the system's error message, beginning in lower case and without the error number.
+/// Returns the system's error message, starting with a lowercase letter and without the error
+/// number.
 pub fn io_message(e: &io::Error) -> String {
     let text = e.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Completions and the man page, made from the definitions of the command line.
+//! Generates shell completions and the man page from the definitions of the command line.
 
 use std::io::{self, Write};
 
@@ -15,10 +15,10 @@ use super::{
     help::{EXAMPLES, EXIT_STATUS, SIGNALS},
 };
 
-/// When the man page last changed in more than its wording.
+/// The date of the man page, updated when more than the wording changes.
 const MAN_PAGE_DATE: &str = "2026-11-27";
 
-/// The man page's DESCRIPTION.
+/// The text of the man page's DESCRIPTION section.
 const DESCRIPTION: &str = "\
 oneloop serves the files below the directory DIR over HTTP from one thread. An event loop waits in one \
 poller for its listening sockets, its connections, signals and file changes, and handles each that is \
@@ -26,23 +26,23 @@ ready. oneloop prints the URL of each listening socket to standard output, one p
 a signal ends it. The option --trace shows what the loop does, --step stops it at every wake-up, and \
 the command lesson explains it.";
 
-/// The rules of the man page's ENVIRONMENT; the names of the variables follow.
+/// The text of the man page's ENVIRONMENT section. The names of the variables follow it.
 const ENVIRONMENT: &str = "\
 DIR and every option except --verbose and --quiet can also be set by a variable. An argument on the \
 command line replaces the value of its variable. An empty variable counts as not set. Repeatable options \
 take a comma-separated list; ONELOOP_HEADER takes one header per line. The variable of an option without \
 a value is 1, true, yes or on, or 0, false, no or off. The commands ignore the variables. The variables are";
 
-/// How bash finds the word before the one that it completes.
+/// The bash code that finds the word before the one to complete.
 const BASH_PREVIOUS: &str = "    prev=\"$3\"
     [[ \"${prev}\" == \"=\" ]] && prev=\"${COMP_WORDS[COMP_CWORD-2]}\"\n";
 
-/// What zsh offers as the first argument.
+/// The zsh code that completes the first argument: a directory or a command.
 const ZSH_FIRST: &str = "\
 '::directory or command:{_alternative \"commands:command:_oneloop_commands\" \
 \"directories:directory:_files -/\"}'";
 
-/// Prints what `command` asks for.
+/// Prints the completions or the man page, as `command` requests.
 pub fn print(command: &CliCommand) -> io::Result<()> {
     let text = match command {
         CliCommand::Completions { shell } => completions(*shell),
@@ -58,11 +58,12 @@ fn completions(shell: Shell) -> String {
     clap_complete::generate(shell, &mut with_lessons(Cli::command()), "oneloop", &mut text);
     let text = String::from_utf8_lossy(&text);
     match shell {
-        // Bash takes "=" for a word of its own.
+        // Bash treats "=" as a separate word.
         Shell::Bash => text.replace("    prev=\"$3\"\n", BASH_PREVIOUS),
-        // While a value is missing, fish cannot parse the line, and would offer files instead.
+        // While the value of an option is missing, fish cannot parse the line and would offer files
+        // instead.
         Shell::Fish => text.replace("2>/dev/null\n    or return\n", "2>/dev/null\n    or return 0\n"),
-        // DIR and a command share the first place, where clap_complete offers DIR alone.
+        // The first argument is DIR or a command, but clap_complete offers only DIR.
         Shell::Zsh => {
             let is_dir = |line: &&str| line.starts_with("'::dir --");
             let lines: String = text.split_inclusive('\n').filter(|line| !is_dir(line)).collect();
@@ -72,7 +73,7 @@ fn completions(shell: Shell) -> String {
     }
 }
 
-/// Adds the numbers of the lessons and the names of the bugs, so that a shell can complete them.
+/// Adds the lesson numbers and the names of the bugs, so that a shell can complete them.
 fn with_lessons(definitions: clap::Command) -> clap::Command {
     let numbers: Vec<String> = LESSONS.iter().map(|lesson| lesson.number.to_string()).collect();
     let bugs: Vec<&str> = LESSONS.iter().flat_map(|lesson| lesson.bugs).map(|bug| bug.name()).collect();
@@ -100,21 +101,22 @@ fn man_page() -> io::Result<String> {
         .override_usage(synopsis(&Cli::command()))
         .after_help(None::<&str>)
         .after_long_help(None::<&str>)
-        // clap_mangen would refer to a page for each command; COMMANDS describes them instead.
+        // clap_mangen would refer to a separate page for each command. The COMMANDS section
+        // describes the commands instead.
         .mut_subcommands(|command| command.hide(true));
     Man::new(definitions).date(MAN_PAGE_DATE).manual("User Commands").render(&mut generated)?;
     let generated = String::from_utf8_lossy(&generated)
-        // These breaks are paragraphs in the making, and mandoc warns of them.
+        // These line breaks should be paragraph breaks, and mandoc warns about them.
         .replace(".br\n\n.br\n\\fIPossible values:", ".IP\n\\fIPossible values:");
 
-    // VERSION repeats the footer.
+    // Drop the VERSION section, which repeats the footer.
     let (options, _) = generated.split_once(".SH VERSION").unwrap_or((&generated, ""));
     let own = own.render();
     let sections = &own[own.find(".SH").unwrap_or_default()..];
     Ok(format!("{options}{sections}"))
 }
 
-/// Returns the forms of the command line, one per line.
+/// Returns the synopsis: the forms of the command line, one per line.
 fn synopsis(definitions: &clap::Command) -> String {
     let commands = definitions.get_subcommands().map(|command| {
         let arguments = command.get_arguments().map(|arg| format!(" {}", form(arg)));
@@ -123,7 +125,7 @@ fn synopsis(definitions: &clap::Command) -> String {
     format!("oneloop [OPTION]... [DIR]{}", commands.collect::<String>())
 }
 
-/// Returns how `arg` of a command is written.
+/// Returns the notation for an argument of a command, such as `[NUMBER]`.
 fn form(arg: &Arg) -> String {
     let value = arg.get_id().as_str().to_ascii_uppercase();
     match (arg.get_long(), arg.is_required_set()) {
@@ -135,7 +137,7 @@ fn form(arg: &Arg) -> String {
     }
 }
 
-/// Adds COMMANDS, with the arguments of each of them.
+/// Adds the COMMANDS section, with the arguments of each command.
 fn commands(page: &mut Roff, definitions: &clap::Command) {
     page.control("SH", ["COMMANDS"]);
     for command in definitions.get_subcommands() {
@@ -154,7 +156,7 @@ fn commands(page: &mut Roff, definitions: &clap::Command) {
     }
 }
 
-/// Adds ENVIRONMENT: the rules, and the name of each variable.
+/// Adds the ENVIRONMENT section: the rules and the name of each variable.
 fn environment(page: &mut Roff, definitions: &clap::Command) {
     let names: Vec<_> =
         definitions.get_arguments().filter_map(Arg::get_env).map(|name| name.to_string_lossy()).collect();

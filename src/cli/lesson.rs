@@ -1,5 +1,4 @@
-//! The `lesson` command: prints a lesson on a terminal, and asks its question there. Elsewhere
-//! prints it as plain text.
+//! The `lesson` command, which prints a lesson. It asks the lesson's question only on a terminal.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -11,21 +10,23 @@ use rustix::termios::tcgetwinsize;
 
 use super::errors::Failure;
 
-/// The width in columns if the terminal does not report one.
+/// The width in columns to use if the terminal does not report one.
 const WIDTH: usize = 160;
-/// The least width in columns for two runs side by side. On narrower terminals they are printed one
-/// below the other, because cutting lines could hide the point of the lesson.
+/// The minimum width in columns for two runs side by side. On a narrower terminal, the runs are
+/// printed one below the other, because truncated lines could hide the point of the lesson.
 const SIDE_BY_SIDE: usize = 120;
-/// The note about other differences of the broken loop.
+/// The note about the other differences between the broken loop and the real one.
 const BROKEN_LOOP_NOTE: &str =
     "(It has no timers and no UDP, and reads until WouldBlock. The rest of the difference is the bug.)";
-/// The longest line of prose in columns.
+/// The maximum length of a line of prose, in columns.
 const LINE: usize = 100;
 
-/// Runs lesson `number`, or lists all lessons; `broken` is the name of a bug to inject.
+/// Runs lesson `number`, or lists all lessons if `number` is `None`. `broken` is the name of a bug
+/// to inject.
 ///
 /// # Errors
-/// Returns a [`Failure`] if there is no such lesson or bug, or if the system lacks a resource.
+/// Fails if there is no such lesson or bug, if the descriptor limit is too low, or if a system call
+/// fails.
 pub fn run_lesson(number: Option<u8>, broken: Option<&str>) -> Result<(), Failure> {
     let Some(number) = number else {
         return print(&lesson_list()).map_err(|e| output_error(&e));
@@ -44,7 +45,7 @@ pub fn run_lesson(number: Option<u8>, broken: Option<&str>) -> Result<(), Failur
     run(lesson, bug)
 }
 
-/// Returns the bug of the lesson with this name.
+/// Returns the bug with this name, if the lesson has it.
 fn bug_of(lesson: &Lesson, name: &str) -> Result<Bug, Failure> {
     lesson.bugs.iter().copied().find(|bug| bug.name() == name).ok_or_else(|| {
         let number = lesson.number;
@@ -72,7 +73,7 @@ fn lesson_list() -> String {
     text
 }
 
-/// Prints the lesson, or its comparison with the broken loop.
+/// Prints the lesson or, if `bug` is given, compares the real loop with the broken one.
 fn run(lesson: &Lesson, bug: Option<Bug>) -> Result<(), Failure> {
     let width = tcgetwinsize(io::stdout()).map_or(WIDTH, |size| usize::from(size.ws_col)).max(80);
     let shown = match bug {
@@ -110,7 +111,7 @@ fn show(lesson: &Lesson, width: usize) -> io::Result<()> {
     print(&text)
 }
 
-/// Prints the run of the loop and the run of the broken loop side by side, and explains the bug.
+/// Prints the run on the real loop beside the run on the broken loop, and explains the bug.
 fn compare(lesson: &Lesson, bug: Bug, width: usize) -> io::Result<()> {
     let name = bug.name();
     let play = |title: &str, bug| {
@@ -131,7 +132,7 @@ fn compare(lesson: &Lesson, bug: Bug, width: usize) -> io::Result<()> {
     ))
 }
 
-/// Wraps the paragraphs of `text` at `width` columns, at most [`LINE`].
+/// Wraps the paragraphs of `text` at `width` columns, or at [`LINE`] columns if that is less.
 fn wrapped(text: &str, width: usize) -> String {
     text.split("\n\n").map(|paragraph| wrap(paragraph, width.min(LINE))).collect::<Vec<_>>().join("\n\n")
 }
@@ -169,7 +170,7 @@ fn ask(answer: &str) -> io::Result<String> {
     })
 }
 
-/// Prints `text` to standard output. Ignores a reader that has closed the pipe.
+/// Prints `text` to standard output. It is not an error if the reader has closed the pipe.
 fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -1,10 +1,10 @@
 //! The log on standard error: one line per record, dropped if the reader is too slow.
 //!
 //! Logging must never block the loop. The logger is `simple_logger`, which prints with `eprintln!`.
-//! That blocks on a full pipe and panics on a failed write, so the logger never gets the real
-//! standard error. Instead, descriptor 2 becomes a pipe inside this process. The logger writes into
-//! it only when poll(2) reports that a short line fits. The other end is a source of the loop,
-//! which copies the lines to the real standard error and never waits for its reader.
+//! That macro blocks on a full pipe and panics on a failed write, so the logger never gets the real
+//! standard error. Instead, descriptor 2 becomes a pipe inside this process. The logger writes to
+//! this pipe only when poll(2) reports that a short line fits. The read end of the pipe is a source
+//! of the loop, which copies the lines to the real standard error and never waits for its reader.
 
 use std::{
     cell::RefCell,
@@ -30,22 +30,23 @@ use rustix::{
 };
 use simple_logger::SimpleLogger;
 
-/// The longest message in bytes; the rest is cut. With its prefix it fits into PIPE_BUF (4,096
-/// bytes), for which a writable pipe always has room (pipe(7)).
+/// The maximum length of a message in bytes. A longer message is truncated. With its prefix, a
+/// message fits into PIPE_BUF (4,096 bytes), and a writable pipe always has room for that many
+/// bytes (pipe(7)).
 const MAX_MESSAGE: usize = 3_000;
 
-/// The reading end of the log's pipe, and the real standard error.
+/// The read end of the log's pipe, and the real standard error.
 pub struct LogPipe {
     shared: Rc<RefCell<Shared>>,
 }
 
 struct Shared {
-    /// `None` where the process has no standard error.
+    /// The read end of the pipe; `None` if standard error could not be replaced.
     reader: Option<Rc<OwnedFd>>,
-    /// The real standard error.
+    /// A writer to the real standard error; `None` if the process has none.
     writer: Option<LossyWriter>,
     dropped: Arc<AtomicU64>,
-    /// The number of dropped lines that were reported.
+    /// The number of dropped lines that have been reported.
     reported: u64,
 }
 
@@ -71,15 +72,15 @@ impl LogPipe {
         }
     }
 
-    /// Replaces standard error by a pipe, and installs the logger that writes into it.
+    /// Replaces standard error with a pipe, and installs the logger that writes to the pipe.
     fn redirect(level: LevelFilter) -> io::Result<LogPipe> {
         let real = io::stderr().as_fd().try_clone_to_owned()?;
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         fcntl_setfl(&reader, OFlags::NONBLOCK)?;
         let panic_output = File::from(real.try_clone()?);
         rustix::stdio::dup2_stderr(&writer)?;
-        // A panic ends the process before the loop can copy its message from the pipe, so print it
-        // directly.
+        // A panic ends the process before the loop can copy the message from the pipe, so print the
+        // message directly.
         std::panic::set_hook(Box::new(move |panic| {
             let _ = writeln!(&panic_output, "{panic}");
         }));
@@ -151,7 +152,7 @@ impl Shared {
     }
 }
 
-/// The reading end of the log as a source of the loop.
+/// The read end of the log's pipe, as a source of the loop.
 struct Drain(Rc<RefCell<Shared>>);
 
 impl PrioritySource for Drain {
@@ -160,8 +161,8 @@ impl PrioritySource for Drain {
     }
 }
 
-/// A logger that passes a record to `simple_logger` if its line fits into the pipe. It never blocks
-/// and never fails, because this process keeps the reading end open.
+/// A logger that passes a record to `simple_logger` if the line fits into the pipe. Logging never
+/// blocks, and never fails because this process keeps the read end open.
 struct PipeLogger {
     inner: SimpleLogger,
     dropped: Arc<AtomicU64>,

@@ -1,5 +1,5 @@
 //! The command line. It owns everything that only the `oneloop` program needs: flags, help, error
-//! messages and the log. No other module may know a flag.
+//! messages and the log. No other module may know about flags.
 
 pub mod args;
 mod config;
@@ -27,12 +27,13 @@ use self::{
     logger::LogPipe,
 };
 
-/// Runs the program and returns its exit code: 2 for a wrong argument, 1 for a failed system call.
+/// Runs the program and returns its exit code: 0 for success, 2 for an invalid argument, 1 for a
+/// failed system call.
 pub fn main() -> ExitCode {
     let cli = Cli::read();
     let mut log = LogPipe::install(cli.output.verbose, cli.output.quiet);
     let result = run(cli, &log);
-    log.drain(); // what was logged last comes before the reason for the end
+    log.drain(); // print the last log lines before the error
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -57,7 +58,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     let is_interactive = io::stdout().is_terminal() && cli.output.quiet == 0;
     let (trace, udp_echo) = (cli.trace.clone(), cli.listen.udp_echo.clone());
     let stepper = observers::stepper(&trace)?;
-    // Access-log lines would mix with the lines of the stepper.
+    // Access log lines would mix with the stepper's output.
     let mut server = HttpServer::from_config(config(cli, is_interactive && stepper.is_none())?)?;
     let udp_address = udp_echo.map(|address| add_echo(&mut server, &address)).transpose()?;
     server.handle_signals().map_err(|e| errors::no_signals(&e))?;
@@ -67,7 +68,8 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     server.serve_forever().map_err(|e| Failure::system("the poller failed", &e))
 }
 
-/// Adds a UDP echo service on `address` (HOST:PORT). Returns the address of its socket.
+/// Adds a UDP echo service on `address` (HOST:PORT). Returns the address that the socket is bound
+/// to.
 fn add_echo(server: &mut HttpServer, address: &str) -> Result<SocketAddr, Failure> {
     let address = config::udp_echo_address(address)?;
     let socket = std::net::UdpSocket::bind(address).map_err(|e| errors::cannot_listen(address, &e))?;

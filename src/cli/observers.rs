@@ -1,4 +1,5 @@
-//! Creates and attaches the observers that the arguments select: stepper, recording and text trace.
+//! Creates and attaches the observers that the arguments select: the stepper, the recording and the
+//! text trace.
 
 use std::{
     fs,
@@ -47,7 +48,7 @@ pub fn attach(
 ) -> Result<(), Failure> {
     if let Some(stepper) = stepper {
         // The stepper stops the loop while the user thinks, and shows what clients send. So it must
-        // not be used with clients of other machines.
+        // not be used with clients on other machines.
         let is_local = |address: &&SocketAddr| address.ip().to_canonical().is_loopback();
         if let Some(wide) = server.addresses().iter().chain(&udp_address).find(|at| !is_local(at)) {
             let advice = "stepping works on loopback only; leave out --bind";
@@ -62,7 +63,7 @@ pub fn attach(
     if let Some(path) = &trace.trace_file {
         server.add_observer(Box::new(ChromeTrace::new(output::trace_file(path)?)));
     }
-    // Without a standard error there is no place for the text trace.
+    // Without standard error, there is nowhere to write the text trace.
     let Ok(writer) = log.standard_error() else { return Ok(()) };
     let level = match trace.trace {
         Some(TraceLevelArg::Wakes) => TraceLevel::Wakes,

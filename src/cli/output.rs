@@ -9,7 +9,7 @@ use std::{
 
 use super::errors::{Failure, io_message};
 
-/// Opens the access log to append to it. `-` means standard output.
+/// Opens the access log for appending. `-` means standard output.
 pub fn access_log(path: &Path) -> Result<File, Failure> {
     if path == Path::new("-") {
         return standard_output();
@@ -26,7 +26,7 @@ pub fn standard_output() -> Result<File, Failure> {
     duplicate.map(File::from).map_err(|e| Failure::system("cannot log to standard output", &e))
 }
 
-/// Creates or truncates the file of a recording.
+/// Creates or truncates the file for a recording.
 pub fn trace_file(path: &Path) -> Result<File, Failure> {
     open(OpenOptions::new().write(true).truncate(true), path).map_err(|e| {
         let (path, why) = (path.display(), io_message(&e));
@@ -37,7 +37,7 @@ pub fn trace_file(path: &Path) -> Result<File, Failure> {
 }
 
 /// Opens or creates a file for writing. Uses `O_NONBLOCK`, so that a FIFO without a reader does not
-/// block the start (fifo(7)).
+/// block startup (fifo(7)).
 fn open(how: &mut OpenOptions, path: &Path) -> io::Result<File> {
     how.create(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path)
 }

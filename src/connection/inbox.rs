@@ -1,20 +1,20 @@
-//! The input of a connection that is received and not yet parsed.
+//! The input that a connection has received but not yet parsed.
 //!
-//! Every read goes through one buffer of the loop. Only unparsed input is stored here, in an
-//! allocation of exactly its size. So a connection between two requests holds no buffer. An idle
-//! connection must never cost memory here.
+//! Every read goes into one buffer that the loop owns. Only unparsed input is stored here, in an
+//! allocation of exactly its size, so a connection between two requests holds no buffer. The inbox
+//! of an idle connection must never hold memory.
 
 /// The unparsed input that a connection keeps between reads.
 #[derive(Default)]
 pub struct Inbox {
     rest: Vec<u8>,
     /// Whether the stored bytes can be parsed without another read, because the protocol stopped
-    /// early.
+    /// parsing early.
     pub has_work: bool,
 }
 
 impl Inbox {
-    /// Returns whether no input is stored.
+    /// Returns whether the inbox is empty.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }

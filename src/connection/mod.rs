@@ -1,9 +1,9 @@
 //! One connection: read, parse, respond and write, within a budget.
 //!
-//! A connection owns its socket, its unparsed input and its unsent output. It knows neither HTTP
-//! nor the poller nor any file. The loop passes its readiness in; the connection does what it can
-//! without blocking, and returns what it wants next. It must never read while output is unsent.
-//! This backpressure bounds its memory.
+//! A connection owns its socket, its unparsed input and its unsent output. It knows nothing about
+//! HTTP, the poller or files. The loop passes in the connection's readiness; the connection does
+//! what it can without blocking, and returns what it wants next. A connection must never read while
+//! output is unsent. This backpressure limits its memory use.
 
 mod inbox;
 mod read;
@@ -19,7 +19,7 @@ use std::{
 use mio::net::TcpStream;
 
 use self::inbox::Inbox;
-#[cfg(feature = "lessons")] // their broken loop writes as this one does
+#[cfg(feature = "lessons")] // the lessons' broken loop uses the same code to write
 pub use self::write::{WriteResult, write_once};
 use crate::{
     clock::Clock,
@@ -28,34 +28,34 @@ use crate::{
     trace::Step,
 };
 
-/// The maximum number of rounds of writing and reading in one turn.
+/// The maximum number of rounds in one turn. A round writes, then reads.
 const ROUND_LIMIT: usize = 16;
-/// The maximum number of responses that the protocol makes in one turn. One read can return
+/// The maximum number of responses that the protocol may make in one turn. One read can return
 /// thousands of messages.
 const MESSAGE_BUDGET: usize = 64;
 /// The approximate maximum number of bytes written in one turn, so that one download does not delay
 /// the other connections.
 const WRITE_BUDGET: usize = 512 * 1024;
-/// How long the peer may take to close its side after we have shut down ours.
+/// How long the peer may take to close its side after we have shut down our side.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// The phase of a connection, from open to closed.
 ///
 /// | phase | input | output | next |
 /// |---|---|---|---|
-/// | `Open` | is parsed and answered | is sent | `Finishing` when the protocol closes, or a message times out |
+/// | `Open` | is parsed and answered | is sent | `Finishing` when the protocol closes the connection, or a message times out |
 /// | `Finishing` | stays unread | is sent | closed, or `Lingering` if the peer may still send |
 /// | `Lingering` | is read and dropped | is shut down | closed when the peer closes, or after [`LINGER`] |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// The last response is being sent. `linger`: the peer may still send.
+    /// The last response is being sent. `linger` is true if the peer may still be sending.
     Finishing {
         reason: CloseReason,
         linger: bool,
     },
     /// Our side is shut down, and input is dropped. Closing a socket that has unread input sends a
-    /// reset, which can destroy the last response on its way (RFC 9112 section 9.6).
+    /// reset, which can destroy the last response in transit (RFC 9112 section 9.6).
     Lingering {
         reason: CloseReason,
     },
@@ -74,14 +74,14 @@ pub struct Connection {
     inbox: Inbox,
     outbox: Outbox,
     phase: Phase,
-    /// Whether the protocol has yielded. It is resumed before more input is parsed.
+    /// Whether the protocol has yielded. If so, it is resumed before more input is parsed.
     has_yielded: bool,
-    /// Whether input was parsed or output sent since the deadline was set.
+    /// Whether input has been parsed or output sent since the deadline was last set.
     progress: bool,
     /// The close reason if the deadline passes.
     waiting: CloseReason,
     deadline: Option<Instant>,
-    /// How long the peer may accept no data.
+    /// How long the peer may go without accepting data.
     send_timeout: Option<Duration>,
 }
 
@@ -108,7 +108,7 @@ impl Connection {
         }
     }
 
-    /// Returns when to call [`Connection::on_timeout`]; `None` means never.
+    /// Returns when to call [`Connection::on_timeout`], or `None` if never.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
@@ -124,7 +124,7 @@ impl Connection {
         Step::DeadlineSet { reason: self.waiting, within }
     }
 
-    /// Returns how many bytes of input are not parsed.
+    /// Returns the number of input bytes that have not been parsed.
     pub fn unread(&self) -> usize {
         self.inbox.bytes().len()
     }
@@ -140,7 +140,7 @@ impl Connection {
         self.take_turn(true, ready, buffers, cx)
     }
 
-    /// Takes one turn with the loop's buffers, then sets the deadline. `probe`: see
+    /// Takes one turn with the loop's buffers, then sets the deadline. For `probe`, see
     /// [`FileBody::sendable`](crate::protocol::FileBody::sendable).
     fn take_turn(
         &mut self,
@@ -159,8 +159,8 @@ impl Connection {
         want
     }
 
-    /// Writes, then reads or closes, round by round. Breaks with what the connection wants next,
-    /// and continues if the rounds are used up.
+    /// Repeats rounds of writing, then reading or closing. Returns `Break` with what the connection
+    /// wants next, or `Continue` if the rounds are used up.
     fn rounds(
         &mut self,
         mut probe: bool,
@@ -173,7 +173,7 @@ impl Connection {
             self.write(&mut budget, &mut probe, ready, buffer, cx)?;
             match self.phase {
                 Phase::Open => self.receive(&mut budget, ready, buffer, cx)?,
-                // Closing now, with input that arrived during the response, would send a reset.
+                // Closing now would send a reset if input has arrived during the response.
                 Phase::Finishing { reason, linger } => {
                     self.half_close(reason, linger || ready.readable, cx)?;
                 }
@@ -183,8 +183,8 @@ impl Connection {
         Continue(())
     }
 
-    /// Closes at once unless the peer may still send; otherwise shuts our side down and lingers.
-    /// Everything has been sent.
+    /// Shuts down our side and lingers if the peer may still be sending (`linger`); otherwise
+    /// closes at once. The caller has already sent all output.
     fn half_close(&mut self, reason: CloseReason, linger: bool, cx: &mut Context<'_>) -> ControlFlow<Want> {
         if !linger || self.socket.shutdown(Shutdown::Write).is_err() {
             return Break(Want::Close(reason));
@@ -196,7 +196,8 @@ impl Connection {
         Continue(())
     }
 
-    /// Sets the deadline again after progress, or when the connection waits for something else.
+    /// Sets a new deadline after progress, or when the connection starts to wait for something
+    /// else.
     fn set_deadline(&mut self, want: Want, now: Instant) {
         let Timeout { limit, reason } = match (self.phase, want) {
             (_, Want::Close(_)) => return,
@@ -204,8 +205,8 @@ impl Connection {
             (Phase::Open, Want::Readable) => self.protocol.timeout(!self.inbox.is_empty()),
             (_, _) => Timeout { limit: self.send_timeout, reason: CloseReason::SendTimeout },
         };
-        // Received bytes alone are no progress. So a client that sends its head byte by byte does
-        // not extend the deadline.
+        // Received bytes alone do not count as progress, so a client that sends its head byte by
+        // byte does not extend the deadline.
         if self.progress || reason != self.waiting {
             self.progress = false;
             self.waiting = reason;
@@ -213,8 +214,8 @@ impl Connection {
         }
     }
 
-    /// Handles the passed deadline: sends a last response if a message is incomplete, otherwise
-    /// returns [`Want::Close`].
+    /// Handles a deadline that has passed: sends a last response if a message is incomplete,
+    /// otherwise returns [`Want::Close`].
     pub fn on_timeout(&mut self, ready: &mut Readiness, buffers: &mut Buffers, cx: &mut Context<'_>) -> Want {
         let reason = self.waiting;
         let late = self.deadline.map(|deadline| cx.clock.now().saturating_duration_since(deadline));
@@ -222,7 +223,7 @@ impl Connection {
         if reason == CloseReason::SendTimeout {
             return self.probe_write(ready, buffers, cx);
         }
-        // No message has begun, or the last response is sent: there is nothing to answer.
+        // No message has begun, or the last response has been sent: there is nothing to answer.
         if self.phase != Phase::Open || self.inbox.is_empty() {
             return Want::Close(reason);
         }
@@ -235,7 +236,7 @@ impl Connection {
         Want::Turn
     }
 
-    /// Writes once more before it closes a connection whose send timeout has passed.
+    /// Tries to write once more before closing a connection whose send timeout has passed.
     fn probe_write(&mut self, ready: &mut Readiness, buffers: &mut Buffers, cx: &mut Context<'_>) -> Want {
         // The kernel reports writability only when a third of the send buffer is free. A slow
         // reader may have taken less than that, and only a write shows whether it has taken
@@ -250,13 +251,14 @@ impl Connection {
     pub fn close(mut self, reason: CloseReason, clock: &Clock) {
         self.protocol.on_closed(self.outbox.sent(), clock);
         if reason == CloseReason::SendTimeout {
-            // SO_LINGER 0 sends a reset, so that the kernel does not keep unsent data for the peer.
+            // SO_LINGER with a time of 0 makes the close send a reset, so that the kernel does not
+            // keep unsent data for the peer.
             let _ = socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
         }
     }
 }
 
-/// Returns the time `limit` after `now`; `None` if there is no limit or the time cannot be
+/// Returns the time `limit` after `now`, or `None` if there is no limit or the time cannot be
 /// represented.
 fn after(now: Instant, limit: Option<Duration>) -> Option<Instant> {
     limit.and_then(|limit| now.checked_add(limit))

@@ -1,6 +1,6 @@
-//! The read side: one read, then one message after the other while the outbox has room.
+//! The read side: one read, then one message after another while the outbox has room.
 //!
-//! It must never read while output is unsent.
+//! The read side must never read while output is unsent.
 
 use std::{
     io::{ErrorKind, Read},
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Connection {
-    /// Resumes a response, parses input left from the last read, or reads once and parses the
+    /// Resumes a response, parses the input left from the last read, or reads once and parses the
     /// result.
     pub(super) fn receive(
         &mut self,
@@ -51,8 +51,8 @@ impl Connection {
         self.process_input(&buffer[..len], budget, cx)
     }
 
-    /// Lets the protocol answer one message after the other, while the outbox has room and the
-    /// budget lasts. Stores the input that is left.
+    /// Lets the protocol answer one message after another, while the outbox has room and the budget
+    /// lasts. Stores the remaining input.
     fn process_input(
         &mut self,
         input: &[u8],
@@ -73,8 +73,8 @@ impl Connection {
             budget.messages = budget.messages.saturating_sub(1);
             match progress {
                 Progress::Again if at == input.len() => break Progress::NeedInput,
-                // `Again` without progress would loop. After a resume it is normal, because
-                // `resume` consumes no input.
+                // `Again` without consumed input would loop forever. After a resume it is normal,
+                // because `resume` consumes no input.
                 Progress::Again if consumed == 0 && !was_resumed => break Progress::NeedInput,
                 Progress::Again if budget.messages > 0 && self.outbox.has_room() => {}
                 progress => break progress,
@@ -87,7 +87,7 @@ impl Connection {
             Progress::Yield => {
                 self.inbox.store(rest, true);
                 self.progress = true;
-                budget.messages = 0; // end this turn: the next piece belongs to the next one
+                budget.messages = 0; // end this turn: the next piece is made in the next turn
             }
             Progress::Close(reason) => {
                 // Unread input, here or in the socket, would turn the close into a reset.
@@ -108,7 +108,7 @@ impl Connection {
     }
 
     /// Reads once into `buffer`. Returns the number of bytes, or `None` if a read would block.
-    /// `kept` bytes of earlier input stand before `buffer`; traces show that number.
+    /// `kept` is the number of bytes of earlier input before `buffer`, for traces.
     fn read(
         &mut self,
         ready: &mut Readiness,
@@ -118,15 +118,15 @@ impl Connection {
     ) -> ControlFlow<Want, Option<usize>> {
         match self.socket.read(buffer) {
             Ok(0) => {
-                // Everything is sent before a read, so the peer misses nothing if the connection
-                // closes now.
+                // All output has been sent before a read, so the peer misses nothing if the
+                // connection closes now.
                 cx.trace(|| Step::EndOfInput);
                 Break(Want::Close(CloseReason::Eof))
             }
             Ok(got) => {
                 cx.trace(|| Step::Read { offered: buffer.len(), bytes: buffer[..got].to_vec(), kept });
                 // A short read means that the socket is drained (epoll(7)). If the peer has closed
-                // its side, keep reading: the end of input makes no further event.
+                // its side, keep reading: the end of input triggers no further event.
                 ready.readable = got == buffer.len() || ready.read_closed;
                 Continue(Some(got))
             }

@@ -1,8 +1,8 @@
 //! The write side: the only place that sends on a connection, with as few system calls as the
 //! outbox allows.
 //!
-//! It must never send file content that would make the loop wait for a disk, so it asks the file
-//! body first.
+//! The write side must never send file content that would make the loop wait for a disk, so it asks
+//! the file body first.
 
 use std::{
     io::{self, ErrorKind, IoSlice, Write},
@@ -20,7 +20,7 @@ use crate::{
     trace::{SendCall, Step},
 };
 
-/// The maximum number of bytes sent by one sendfile(2) call.
+/// The maximum number of bytes that one sendfile(2) call sends.
 const FILE_SLICE: usize = 1024 * 1024;
 
 /// The result of one write.
@@ -36,8 +36,9 @@ pub enum WriteResult {
 }
 
 impl Connection {
-    /// Sends until the outbox is empty, and reports to the protocol how much was sent. If `probe`
-    /// is false, the first slice of a file is sent without asking whether it is in memory.
+    /// Sends as much of the outbox as the socket and the budget allow, and reports to the protocol
+    /// how much was sent. If `probe` is false, the first slice of a file is sent without checking
+    /// whether it is in memory.
     pub(super) fn write(
         &mut self,
         budget: &mut Budget,
@@ -67,7 +68,7 @@ impl Connection {
         buffer: &mut [u8],
         cx: &mut Context<'_>,
     ) -> ControlFlow<Want> {
-        // Write first, poll later: the send buffer mostly has room. Only a write that would block
+        // Write first, poll later: the send buffer usually has room. Only a write that would block
         // makes the loop poll for writability.
         while !self.outbox.is_empty() {
             if !ready.writable {
@@ -108,7 +109,8 @@ impl Connection {
     }
 }
 
-/// Makes one system call to send the next bytes of the outbox; of a file at most `at_most` bytes.
+/// Makes one system call to send the next bytes of the outbox, at most `at_most` bytes if they come
+/// from a file.
 ///
 /// # Errors
 /// Returns the close reason if the connection is broken or the file cannot be sent completely.

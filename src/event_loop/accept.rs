@@ -1,6 +1,7 @@
-//! Accepting: takes connections from the backlog, and pauses when there is no room for more.
+//! Accepts connections from the backlog, and pauses when there is no room for more.
 //!
-//! It owns no state. It must never spin on a listener that cannot accept, nor forget one.
+//! This module owns no state. It must never spin on a listener that cannot accept, and never forget
+//! a paused listener.
 
 use std::{
     io::{self, ErrorKind},
@@ -21,9 +22,9 @@ use crate::{
 
 /// The maximum number of connections that a listener accepts in one turn.
 const ACCEPT_BUDGET: usize = 64;
-/// How long a listener pauses when descriptors or memory ran out.
+/// How long a listener pauses after descriptors or memory run out.
 const RETRY_ACCEPT: Duration = Duration::from_millis(200);
-/// The shortest time between two warnings about exhaustion.
+/// The minimum time between two warnings that descriptors or memory have run out.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 impl EventLoop {
@@ -33,8 +34,8 @@ impl EventLoop {
         if let Some(source) = self.sources.get(key) {
             self.observers.trace(source.id, || Step::TurnBegan);
         }
-        // One edge may stand for many connections, and the poller does not report the rest again.
-        // So call accept until it would block.
+        // One event may report many connections, and the poller does not report the rest again. So
+        // call accept until it would block.
         for _ in 0..ACCEPT_BUDGET {
             // Check before the call: an accepted connection cannot be put back into the backlog.
             let is_full = self.sources.open_connections() >= self.limits.max_connections;
@@ -60,14 +61,15 @@ impl EventLoop {
                     self.warn_exhausted(&e);
                     return self.pause_accept(key, id, Some(RETRY_ACCEPT));
                 }
-                // The client had gone before it was accepted: accept(2), "Error handling".
+                // The client went away before it was accepted (accept(2), "Error handling").
                 Err(e) => log::debug!("{id}: the connection was lost before it was accepted: {e}"),
             }
         }
         self.carry_over(key);
     }
 
-    /// Adds an accepted connection to the sources: `rlist.append(c)`.
+    /// Adds an accepted connection to the sources, like `rlist.append(c)` in the `select()`
+    /// program.
     fn add_connection(&mut self, connection: Connection, listener: SourceId, peer: SocketAddr) {
         let deadline = connection.deadline();
         let id = self.sources.next_connection_id();
@@ -80,11 +82,12 @@ impl EventLoop {
         }
     }
 
-    /// Pauses a listener until a connection closes, `retry` has passed or another client connects.
+    /// Pauses a listener until a connection closes, the `retry` delay has passed or another client
+    /// connects.
     fn pause_accept(&mut self, key: usize, id: SourceId, retry: Option<Duration>) {
         self.observers.trace(id, || Step::AcceptPaused { out_of_fds: retry.is_some() });
         // Calling accept again at once would spin. Waiting for the poller alone would stall,
-        // because it has already reported the edge.
+        // because the poller has already reported the edge.
         self.sources.pause(key);
         self.timers.set(key, retry.map(|retry| self.timers.clock.now() + retry));
     }
@@ -97,7 +100,7 @@ impl EventLoop {
         }
     }
 
-    /// Logs that descriptors or memory ran out, at most once per [`WARN_INTERVAL`].
+    /// Logs that descriptors or memory have run out, at most once per [`WARN_INTERVAL`].
     fn warn_exhausted(&mut self, e: &io::Error) {
         if self.timers.is_warning_due(WARN_INTERVAL) {
             log::warn!("cannot accept connections: {e}; retrying soon, they wait in the backlog");
@@ -105,8 +108,8 @@ impl EventLoop {
     }
 }
 
-/// Returns whether `e` means that descriptors or memory ran out (accept(2)). Waiting helps then; an
-/// immediate retry does not.
+/// Returns whether `e` means that descriptors or memory have run out (accept(2)). A later retry may
+/// succeed; an immediate one would fail again.
 fn is_exhaustion(e: &io::Error) -> bool {
     matches!(Errno::from_io_error(e), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }

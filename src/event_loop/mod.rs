@@ -1,9 +1,9 @@
-//! The loop: wait for the ready set, and give each ready source its turn.
+//! The event loop: waits for the ready set, and gives each ready source its turn.
 //!
-//! It owns three things: the sources and the poller (`sources`), the timers and the clock
-//! (`timers`), and the observers (`tracing`). It knows no protocol and no file. It must never block
-//! anywhere but in its poll, and no source may delay the others by more than its budget. Read
-//! [`EventLoop::turn`] first, beside the `select()` program that it mirrors.
+//! The loop owns three things: the sources and the poller (`sources`), the timers and the clock
+//! (`timers`), and the observers (`tracing`). It knows nothing about protocols or files. It must
+//! never block anywhere but in its poll, and no source may delay the others by more than its own
+//! budget. Read [`EventLoop::turn`] first, next to the `select()` program that it mirrors.
 
 mod accept;
 mod ready;
@@ -46,16 +46,16 @@ const TIMER_BUDGET: usize = 256;
 /// The limits on connections. `None` disables a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The maximum number of connections open at once. Further clients wait in the backlog.
+    /// The maximum number of open connections. Further clients wait in the backlog.
     pub max_connections: usize,
-    /// How long a peer may accept no data before its connection is closed.
+    /// How long a peer may go without accepting data before its connection is closed.
     pub send_timeout: Option<Duration>,
     /// How long [draining](EventLoop::drain) may take before the remaining connections are closed.
     pub drain_timeout: Option<Duration>,
 }
 
 impl Default for Limits {
-    /// Returns 512 connections, a send timeout of 30 seconds and a drain timeout of 10 seconds.
+    /// Returns limits of 512 connections, a 30-second send timeout and a 10-second drain timeout.
     fn default() -> Limits {
         Limits {
             max_connections: 512,
@@ -93,10 +93,10 @@ impl EventLoop {
         })
     }
 
-    /// Takes one turn: waits for the ready set, then gives each ready source its turn.
+    /// Runs one turn of the loop: waits for the ready set, then gives each ready source its turn.
     ///
     /// # Errors
-    /// Fails if the poller fails (epoll_wait(2)). An error on one connection never fails the loop.
+    /// Fails if polling fails (epoll_wait(2)). An error on one connection never stops the loop.
     pub fn turn(&mut self) -> io::Result<()> {
         // rs, ws, xs = select(rlist, wlist, xlist, timeout)
         self.wait()?;
@@ -121,8 +121,8 @@ impl EventLoop {
     }
 
     /// Polls for events, then reads the clock and records each event on its source. The poll sleeps
-    /// until a source is ready or a timer is due, but not while work is left over from the last
-    /// turn.
+    /// until a source is ready or a timer is due. If work is left over from the last turn, the poll
+    /// does not sleep.
     fn wait(&mut self) -> io::Result<()> {
         let carried = self.sources.ready_count();
         let by = self.shutdown.and_then(|shutdown| shutdown.deadline);
@@ -156,7 +156,7 @@ impl EventLoop {
         self.apply(key, want);
     }
 
-    /// Handles the passed deadline of one connection.
+    /// Handles one connection whose deadline has passed.
     fn on_timeout(&mut self, key: usize) {
         let Some(Source { kind: SourceKind::Connection(connection), ready, id, .. }) =
             self.sources.get_mut(key)
@@ -168,7 +168,7 @@ impl EventLoop {
         self.apply(key, want);
     }
 
-    /// Receives datagrams on one UDP socket and answers each.
+    /// Receives datagrams on one UDP socket and answers each one.
     fn handle_datagrams(&mut self, key: usize) {
         let Some(Source { kind: SourceKind::Udp(udp), ready, id, .. }) = self.sources.get_mut(key) else {
             return;
@@ -179,7 +179,7 @@ impl EventLoop {
         self.apply(key, want);
     }
 
-    /// Lets one priority source read its descriptor, before any request of this turn is handled.
+    /// Lets one priority source read its descriptor, before any request in this turn is handled.
     fn handle_priority(&mut self, key: usize) {
         if let Some(Source { kind: SourceKind::Priority(priority), id, .. }) = self.sources.get_mut(key) {
             let mut cx = context(*id, &self.timers, &mut self.observers, &mut self.work, self.shutdown);
@@ -188,7 +188,8 @@ impl EventLoop {
         }
     }
 
-    /// Carries out what a source wants after its turn: wait, another turn, a retry or a close.
+    /// Acts on what a source wants after its turn: polls it for an event, queues it again, sets a
+    /// retry timer or closes it.
     fn apply(&mut self, key: usize, want: Want) {
         let mut retry_at = None;
         match want {
@@ -201,13 +202,14 @@ impl EventLoop {
         let Some(source) = self.sources.get_mut(key) else { return };
         source.retry_at = retry_at;
         if let SourceKind::Connection(connection) = &source.kind {
-            // One timer serves both purposes. `run_timers` finds out which of them is due.
+            // One timer serves both the deadline and the retry. `run_timers` finds out which is
+            // due.
             self.timers.set(key, connection.deadline().into_iter().chain(retry_at).min());
             self.observers.trace(source.id, || connection.deadline_step(self.timers.clock.now()));
         }
     }
 
-    /// Starts or stops polling the source for writability. Closes the source if the poller refuses.
+    /// Starts or stops polling the source for writability. Closes the source if that fails.
     fn arm(&mut self, key: usize, writable: bool) {
         let Some(id) = self.sources.get(key).map(|source| source.id) else { return };
         match self.sources.arm(key, writable) {
@@ -220,7 +222,8 @@ impl EventLoop {
         }
     }
 
-    /// Queues the rest of a source's work for the next turn, behind the sources that are ready now.
+    /// Queues a source with unfinished work for the next turn, after the sources that are ready
+    /// now.
     fn carry_over(&mut self, key: usize) {
         if let Some(source) = self.sources.get(key) {
             self.observers.trace(source.id, || Step::CarriedOver);
@@ -231,7 +234,7 @@ impl EventLoop {
     /// Removes a source, notifies its protocol and closes its descriptor.
     fn close(&mut self, key: usize, reason: CloseReason) {
         let Some(source) = self.sources.remove(key) else { return };
-        // The slab reuses keys, so an old timer would hit another source.
+        // The slab reuses keys, so a leftover timer would fire for another source.
         self.timers.remove(key);
         self.observers.trace(source.id, || Step::Closed { reason, unread: source.unread() });
         if let SourceKind::Connection(connection) = source.kind {
@@ -241,8 +244,8 @@ impl EventLoop {
         }
     }
 
-    /// Calls each source whose deadline has passed or whose retry is due, up to [`TIMER_BUDGET`].
-    /// The remaining ones are called in the next turn.
+    /// Calls the sources whose deadline has passed or whose retry is due, up to [`TIMER_BUDGET`]
+    /// per turn. The rest are called in the next turn.
     fn run_timers(&mut self) {
         let now = self.timers.clock.now();
         for _ in 0..TIMER_BUDGET {
@@ -259,7 +262,7 @@ impl EventLoop {
             } else if is_due(source.retry_at) {
                 self.handle(key);
             } else {
-                // The deadline moved further away after this entry was made: see `Timers::set`.
+                // The deadline was extended after this entry was made (see `Timers::set`).
                 self.timers.set(key, connection.deadline().into_iter().chain(source.retry_at).min());
             }
         }
@@ -272,7 +275,8 @@ impl EventLoop {
     /// Adds a listening socket. `factory` creates the protocol of each accepted connection.
     ///
     /// # Errors
-    /// Fails if the socket cannot be made non-blocking or polled (epoll_ctl(2)).
+    /// Fails if the socket cannot be made non-blocking or registered with the poller
+    /// (epoll_ctl(2)).
     pub fn add_listener(&mut self, socket: TcpListener, factory: Box<dyn ProtocolFactory>) -> io::Result<()> {
         socket.set_nonblocking(true)?;
         let socket = mio::net::TcpListener::from_std(socket);
@@ -286,7 +290,8 @@ impl EventLoop {
     /// Adds a bound UDP socket. `protocol` answers its datagrams.
     ///
     /// # Errors
-    /// Fails if the socket cannot be made non-blocking or polled (epoll_ctl(2)).
+    /// Fails if the socket cannot be made non-blocking or registered with the poller
+    /// (epoll_ctl(2)).
     pub fn add_udp(&mut self, socket: UdpSocket, protocol: Box<dyn DatagramProtocol>) -> io::Result<()> {
         socket.set_nonblocking(true)?;
         let socket = mio::net::UdpSocket::from_std(socket);
@@ -297,11 +302,11 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Adds a source that is called before any request is handled, in each turn in which `fd` has
-    /// become readable. Traces call it `name`.
+    /// Adds a source that the loop calls before it handles any request, in each turn in which `fd`
+    /// has become readable. Traces show the source as `name`.
     ///
     /// # Errors
-    /// Fails if the descriptor cannot be polled (epoll_ctl(2)).
+    /// Fails if the descriptor cannot be registered with the poller (epoll_ctl(2)).
     pub fn add_priority_source(
         &mut self,
         name: &'static str,
@@ -316,13 +321,13 @@ impl EventLoop {
         &mut self.timers.clock
     }
 
-    /// Returns how many connections are open.
+    /// Returns the number of open connections.
     pub fn open_connections(&self) -> usize {
         self.sources.open_connections()
     }
 }
 
-/// Returns what a source may use during its turn.
+/// Returns the context that `source` may use during its turn.
 fn context<'a>(
     source: SourceId,
     timers: &'a Timers,

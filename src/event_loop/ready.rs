@@ -1,8 +1,8 @@
-//! The ready queue: the order in which sources have their turns.
+//! The ready queue: the order in which sources get their turns.
 //!
-//! The poller reports each edge once. It does not report again what a source left undone when its
-//! budget ended. So this queue holds each source that has work, at most once. A source whose turn
-//! ends before its work does goes to the back.
+//! The poller reports each edge only once, even if the source's budget is used up before all its
+//! work is done. So this queue holds every source that has work, each at most once. A source with
+//! unfinished work goes to the back.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ pub struct ReadyQueue {
 }
 
 impl ReadyQueue {
-    /// Puts `key` at the back, unless the queue holds it already.
+    /// Puts `key` at the back, unless it is already in the queue.
     pub fn push(&mut self, key: usize) {
         if key >= self.queued.len() {
             self.queued.resize(key + 1, false);
@@ -26,7 +26,7 @@ impl ReadyQueue {
         }
     }
 
-    /// Puts `key` at the front, unless the queue holds it already.
+    /// Puts `key` at the front, unless it is already in the queue.
     pub fn push_front(&mut self, key: usize) {
         self.push(key);
         if self.queue.back() == Some(&key) {
@@ -34,20 +34,20 @@ impl ReadyQueue {
         }
     }
 
-    /// Removes and returns the key at the front. Its source may have been closed and the key
-    /// reused. Such a turn costs one call that would block, and nothing else.
+    /// Removes and returns the key at the front. The key's source may have been closed and the key
+    /// reused. In that case the turn costs only one call that would block.
     pub fn pop(&mut self) -> Option<usize> {
         let key = self.queue.pop_front()?;
         self.queued[key] = false;
         Some(key)
     }
 
-    /// Returns the keys in order, from the front.
+    /// Returns the keys in order, from front to back.
     pub fn keys(&self) -> impl Iterator<Item = usize> {
         self.queue.iter().copied()
     }
 
-    /// Returns how many keys are in the queue.
+    /// Returns the number of keys in the queue.
     pub fn count(&self) -> usize {
         self.queue.len()
     }

@@ -1,5 +1,5 @@
-//! The orderly shutdown: stop accepting, finish the responses in progress, and close the rest at a
-//! deadline.
+//! Orderly shutdown: stops accepting, finishes the responses in progress, and closes the remaining
+//! connections at a deadline.
 
 use std::{io, sync::Arc, time::Instant};
 
@@ -7,10 +7,10 @@ use super::{EventLoop, source::SourceKind};
 use crate::protocol::CloseReason;
 use mio::Waker;
 
-/// A shutdown that has begun.
+/// A shutdown in progress.
 #[derive(Debug, Clone, Copy)]
 pub struct Shutdown {
-    /// When the remaining connections are closed. `None` waits without limit.
+    /// When the remaining connections are closed. `None` means that the loop waits without limit.
     pub deadline: Option<Instant>,
 }
 
@@ -21,7 +21,8 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Makes the loop [drain](EventLoop::drain). Returns at once, and may be called more than once.
+    /// Makes the loop [drain](EventLoop::drain). Returns immediately, and may be called more than
+    /// once.
     ///
     /// # Errors
     /// Fails if the loop cannot be woken (write(2) to an eventfd).
@@ -43,21 +44,21 @@ pub struct StopOnDrop(Handle);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        let _ = self.0.stop(); // a loop that is gone is stopped
+        let _ = self.0.stop(); // a loop that no longer exists has stopped
     }
 }
 
 impl EventLoop {
-    /// Returns a handle with which another thread can stop this loop.
+    /// Returns a handle that another thread can use to stop this loop.
     ///
     /// # Errors
-    /// Fails if no descriptor is available for it (eventfd(2)).
+    /// Fails if the waker cannot be created (eventfd(2)).
     pub fn stop_handle(&mut self) -> io::Result<Handle> {
         self.sources.waker().map(|waker| Handle { waker })
     }
 
-    /// Begins an orderly shutdown: stops listening, closes idle connections, and finishes the
-    /// responses in progress until the drain timeout.
+    /// Starts an orderly shutdown: stops listening, closes idle connections, and lets the responses
+    /// in progress finish until the drain timeout.
     pub fn drain(&mut self) {
         if self.shutdown.is_some() {
             return;
@@ -70,7 +71,7 @@ impl EventLoop {
             self.drain_backlog(key);
             self.close(key, CloseReason::Shutdown);
         }
-        // The paused listeners are closed, so their keys are stale.
+        // The paused listeners have been closed, so their keys are stale.
         self.sources.take_paused();
         for key in self.sources.keys(|kind| matches!(kind, SourceKind::Connection(_))) {
             // Read once more: a request that has arrived is answered, even if the poller has not
@@ -82,7 +83,8 @@ impl EventLoop {
         }
     }
 
-    /// Accepts every connection in the backlog. Closing the listener would reset them.
+    /// Accepts every connection in the backlog. Closing the listener would reset the connections
+    /// left there.
     fn drain_backlog(&mut self, key: usize) {
         loop {
             let before = self.sources.connections();

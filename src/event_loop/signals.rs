@@ -1,8 +1,8 @@
-//! Signals as a source of the loop: SIGINT and SIGTERM end it, SIGUSR1 toggles the on-demand
-//! observer.
+//! Signals as a source of the loop: SIGINT and SIGTERM stop the loop, and SIGUSR1 toggles the
+//! on-demand observer.
 //!
-//! A signal handler may do almost nothing (signal-safety(7)), so it writes one byte into a socket
-//! pair. The loop polls the other end. So no signal is lost between the last check and the poll.
+//! A signal handler may do very little (signal-safety(7)), so it writes one byte to a socket pair.
+//! The loop polls the other end, so no signal is lost between the last check and the poll.
 
 use std::{
     io,
@@ -23,16 +23,16 @@ use crate::trace::{SourceId, Step};
 
 impl EventLoop {
     /// Installs the signal handlers. SIGINT and SIGTERM [drain](EventLoop::drain) the loop. A
-    /// second one ends the process at once, with exit code 128 + the signal number. SIGUSR1
-    /// attaches or detaches the [on-demand observer](EventLoop::set_on_demand_observer).
+    /// second such signal exits the process immediately, with exit code 128 plus the signal number.
+    /// SIGUSR1 attaches or detaches the [on-demand observer](EventLoop::set_on_demand_observer).
     ///
     /// # Errors
     /// Fails if the handlers cannot be installed (sigaction(2)).
     pub fn handle_signals(&mut self) -> io::Result<()> {
         let is_second = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
-            // The order matters. The first handler exits if the flag is set; only then does the
-            // second one set it.
+            // The order matters. The first handler exits if the flag is set; after it, the second
+            // handler sets the flag.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&is_second))?;
             flag::register(signal, Arc::clone(&is_second))?;
         }

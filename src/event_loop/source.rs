@@ -1,4 +1,4 @@
-//! The sources: every kind of descriptor that the loop polls. It is a closed set.
+//! The sources: every kind of descriptor that the loop polls. The set of kinds is fixed.
 //!
 //! The loop's slab of sources corresponds to `rlist` in the `select()` program. A source's key in
 //! the slab is also its token in the poller.
@@ -32,13 +32,15 @@ pub struct Source {
     pub kind: SourceKind,
     pub id: SourceId,
     pub ready: Readiness,
-    /// Whether the source is polled for writability: it is in `wlist` as well as in `rlist`.
+    /// Whether the source is polled for writability, as if it were in `wlist` as well as in
+    /// `rlist`.
     pub is_armed: bool,
-    /// When to call the source again for something that no poller reports: a read from disk.
+    /// When to call the source again for something that no poller reports, such as a finished disk
+    /// read.
     pub retry_at: Option<Instant>,
 }
 
-/// The kind of a source. Large variants are boxed, because every slab entry has the size of the
+/// The kind of a source. Large variants are boxed, because every slab entry is as large as the
 /// largest variant.
 pub enum SourceKind {
     Listener(Listener),
@@ -46,11 +48,11 @@ pub enum SourceKind {
     Udp(Box<UdpSource>),
     Signals(Box<Signals>),
     Priority(Priority),
-    /// The waker behind every [`Handle`](super::Handle). mio registers it itself.
+    /// The waker that every [`Handle`](super::Handle) uses. mio registers the waker itself.
     Waker,
 }
 
-/// A listening socket and the factory of its connections' protocols.
+/// A listening socket and the factory for its connections' protocols.
 pub struct Listener {
     pub socket: TcpListener,
     pub factory: Box<dyn ProtocolFactory>,
@@ -69,8 +71,8 @@ impl Source {
 
     /// Records the edge that the poller reported.
     pub fn note(&mut self, event: &Event) {
-        // An error or a hang-up makes every call return at once, so both directions count as ready.
-        // The next call reports what happened.
+        // An error or a hang-up makes every call return immediately, so both directions count as
+        // ready. The next call reports what happened.
         let read_closed = event.is_read_closed() || event.is_error();
         self.ready.readable |= event.is_readable() || read_closed;
         self.ready.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
@@ -82,8 +84,8 @@ impl Source {
         self.with_pollable(|pollable| registry.register(pollable, Token(key), Interest::READABLE))
     }
 
-    /// Starts (`wlist.append`) or stops polling for writability. Returns whether this changed
-    /// anything.
+    /// Starts (`wlist.append`) or stops polling for writability. Returns whether the source's
+    /// interest changed.
     pub fn arm(&mut self, registry: &Registry, key: usize, writable: bool) -> io::Result<bool> {
         if self.is_armed == writable {
             return Ok(false);
@@ -94,7 +96,7 @@ impl Source {
         Ok(true)
     }
 
-    /// Returns the address and descriptor of a listener or UDP socket; `None` for other sources.
+    /// Returns the address and descriptor of a listener or UDP socket, or `None` for other sources.
     pub fn bound(&self) -> Option<(SocketAddr, RawFd)> {
         match &self.kind {
             SourceKind::Listener(listener) => {
@@ -105,7 +107,7 @@ impl Source {
         }
     }
 
-    /// Returns how many bytes of input are not parsed.
+    /// Returns the number of input bytes that have not been parsed.
     pub fn unread(&self) -> usize {
         match &self.kind {
             SourceKind::Connection(connection) => connection.unread(),
@@ -113,7 +115,7 @@ impl Source {
         }
     }
 
-    /// Calls `act` with the descriptor that the poller knows this source by.
+    /// Calls `act` with the descriptor that is registered with the poller for this source.
     fn with_pollable(&mut self, act: impl FnOnce(&mut dyn Pollable) -> io::Result<()>) -> io::Result<()> {
         match &mut self.kind {
             SourceKind::Listener(listener) => act(&mut listener.socket),

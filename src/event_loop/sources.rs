@@ -1,6 +1,6 @@
-//! The registry of sources. It owns the poller, the slab of sources and the ready queue.
+//! The registry of sources. The registry owns the poller, the slab of sources and the ready queue.
 //!
-//! It knows which sources exist and which are ready. It never decides what a source does.
+//! It knows which sources exist and which are ready, but never decides what a source does.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -19,19 +19,19 @@ pub struct Sources {
     events: Events,
     slab: Slab<Source>,
     ready: ReadyQueue,
-    /// The listeners that pause accepting until there is room.
+    /// The keys of the listeners that are paused until there is room.
     paused: Vec<usize>,
     waker: Option<Arc<Waker>>,
     /// The number of open connections.
     open: usize,
-    /// Counters for the identifiers: `c3` is the third connection that was ever accepted.
+    /// Counters for the identifiers: `c3` is the third connection accepted.
     connections: u64,
     listeners: u64,
     udp_sockets: u64,
 }
 
 impl Sources {
-    /// Creates an empty registry with its poller.
+    /// Creates an empty registry and its poller.
     ///
     /// # Errors
     /// Fails if the poller cannot be created (epoll_create1(2)).
@@ -50,10 +50,10 @@ impl Sources {
         })
     }
 
-    /// Adds a source, polls it for readability, and returns its key.
+    /// Adds a source, registers it with the poller for readability, and returns its key.
     ///
     /// # Errors
-    /// Fails if the descriptor cannot be polled (epoll_ctl(2)).
+    /// Fails if the descriptor cannot be registered with the poller (epoll_ctl(2)).
     pub fn insert(&mut self, kind: SourceKind, id: SourceId) -> io::Result<usize> {
         let entry = self.slab.vacant_entry();
         let key = entry.key();
@@ -64,10 +64,11 @@ impl Sources {
         Ok(key)
     }
 
-    /// Returns the waker, with which another thread ends the poll. The first call creates it.
+    /// Returns the waker that other threads use to interrupt the poll. The first call creates the
+    /// waker.
     ///
     /// # Errors
-    /// Fails if no descriptor is available for it (eventfd(2)).
+    /// Fails if the waker cannot be created (eventfd(2)).
     pub fn waker(&mut self) -> io::Result<Arc<Waker>> {
         if let Some(waker) = &self.waker {
             return Ok(Arc::clone(waker));
@@ -78,8 +79,8 @@ impl Sources {
         Ok(Arc::clone(self.waker.insert(waker)))
     }
 
-    /// Removes a source. Dropping it closes its descriptor, which removes it from the poller
-    /// (epoll(7)).
+    /// Removes and returns a source. Dropping the source closes its descriptor, which also removes
+    /// the descriptor from the poller (epoll(7)).
     pub fn remove(&mut self, key: usize) -> Option<Source> {
         let source = self.slab.try_remove(key)?;
         self.open -= usize::from(matches!(source.kind, SourceKind::Connection(_)));
@@ -91,7 +92,7 @@ impl Sources {
         self.slab.get(key)
     }
 
-    /// Returns the source with this key, to change it.
+    /// Returns a mutable reference to the source with this key.
     pub fn get_mut(&mut self, key: usize) -> Option<&mut Source> {
         self.slab.get_mut(key)
     }
@@ -111,38 +112,39 @@ impl Sources {
         self.slab.iter().filter(|(_, source)| is_wanted(&source.kind)).map(|(key, _)| key).collect()
     }
 
-    /// Returns how many connections are open.
+    /// Returns the number of open connections.
     pub fn open_connections(&self) -> usize {
         self.open
     }
 
-    /// Returns how many connections were ever accepted.
+    /// Returns the number of connections ever accepted.
     pub fn connections(&self) -> u64 {
         self.connections
     }
 
-    /// Returns the identifier of the next connection.
+    /// Returns the identifier for the next connection.
     pub fn next_connection_id(&mut self) -> SourceId {
         self.connections += 1;
         SourceId::Connection(self.connections)
     }
 
-    /// Returns the identifier of the next listener.
+    /// Returns the identifier for the next listener.
     pub fn next_listener_id(&mut self) -> SourceId {
         self.listeners += 1;
         SourceId::Listener(self.listeners)
     }
 
-    /// Returns the identifier of the next UDP socket.
+    /// Returns the identifier for the next UDP socket.
     pub fn next_udp_id(&mut self) -> SourceId {
         self.udp_sockets += 1;
         SourceId::Udp(self.udp_sockets)
     }
 
-    /// Starts or stops polling `key` for writability. Returns whether this changed anything.
+    /// Starts or stops polling the source with this key for writability. Returns whether its
+    /// interest changed.
     ///
     /// # Errors
-    /// Fails if the poller refuses the change (epoll_ctl(2)).
+    /// Fails if the poller cannot be updated (epoll_ctl(2)).
     pub fn arm(&mut self, key: usize, writable: bool) -> io::Result<bool> {
         match self.slab.get_mut(key) {
             Some(source) => source.arm(self.poll.registry(), key, writable),
@@ -153,7 +155,7 @@ impl Sources {
     /// Waits until a source is ready, `timeout` has passed or a signal interrupts the wait.
     ///
     /// # Errors
-    /// Fails if the poller fails (epoll_wait(2)).
+    /// Fails if polling fails (epoll_wait(2)).
     pub fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         match self.poll.poll(&mut self.events, timeout) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {
@@ -165,50 +167,50 @@ impl Sources {
         }
     }
 
-    /// Records each event of the last poll on its source, and queues the source.
+    /// Records each event from the last poll on its source, and queues the source.
     pub fn note_events(&mut self) {
         for event in &self.events {
             let key = event.token().0;
-            // An event is a hint. A stale one, for a key that was reused, costs one call that would
+            // An event is only a hint. A stale event, for a reused key, costs one call that would
             // block.
             let Some(source) = self.slab.get_mut(key) else { continue };
             source.note(event);
             match source.kind {
-                // File changes must be known before the requests of this turn are handled.
+                // File changes must be known before the requests in this turn are handled.
                 SourceKind::Priority(_) => self.ready.push_front(key),
                 _ => self.ready.push(key),
             }
         }
     }
 
-    /// Returns the events of the last poll.
+    /// Returns the events from the last poll.
     pub fn events(&self) -> &Events {
         &self.events
     }
 
-    /// Adds a listener to the paused ones.
+    /// Adds a listener to the paused listeners.
     pub fn pause(&mut self, key: usize) {
         if !self.paused.contains(&key) {
             self.paused.push(key);
         }
     }
 
-    /// Removes and returns the paused listeners.
+    /// Removes and returns the keys of the paused listeners.
     pub fn take_paused(&mut self) -> Vec<usize> {
         std::mem::take(&mut self.paused)
     }
 
-    /// Puts a source at the back of the ready queue, unless the queue holds it already.
+    /// Puts a source at the back of the ready queue, unless it is already in the queue.
     pub fn push_ready(&mut self, key: usize) {
         self.ready.push(key);
     }
 
-    /// Removes and returns the first key of the ready queue.
+    /// Removes and returns the first key in the ready queue.
     pub fn pop_ready(&mut self) -> Option<usize> {
         self.ready.pop()
     }
 
-    /// Returns how many sources are in the ready queue.
+    /// Returns the number of sources in the ready queue.
     pub fn ready_count(&self) -> usize {
         self.ready.count()
     }

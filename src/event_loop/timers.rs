@@ -2,7 +2,7 @@
 //!
 //! Each key has at most one entry. The entry may be *earlier* than the key's deadline, but never
 //! later. So extending a deadline, which every request does, costs one comparison. The queue knows
-//! no connection: the loop decides what a due key means.
+//! nothing about connections: the loop decides what a due key means.
 
 use std::{
     collections::BTreeSet,
@@ -27,8 +27,8 @@ impl Timers {
         Timers { clock, queue: BTreeSet::new(), entries: Vec::new(), warned_at: None }
     }
 
-    /// Sets `key`'s deadline. A later deadline, or `None`, keeps the existing earlier entry; the
-    /// caller sets the deadline again when [`Timers::pop_due`] returns that entry early.
+    /// Sets the deadline of `key`. A later deadline, or `None`, does not move the existing entry.
+    /// [`Timers::pop_due`] then returns the key early, and the caller must set the deadline again.
     pub fn set(&mut self, key: usize, time: Option<Instant>) {
         if key >= self.entries.len() {
             self.entries.resize(key + 1, None);
@@ -51,13 +51,13 @@ impl Timers {
     }
 
     /// Returns how long the poll may sleep: until the first entry or until `by`, whichever is
-    /// earlier. `None` means without limit.
+    /// earlier. `None` means no limit.
     pub fn timeout(&self, by: Option<Instant>) -> Option<Duration> {
         let next = self.queue.first().map(|(at, _)| *at);
         self.clock.until(next.into_iter().chain(by).min())
     }
 
-    /// Removes the first due entry and returns its key; `None` if no entry is due.
+    /// Removes the first due entry and returns its key, or `None` if no entry is due.
     pub fn pop_due(&mut self) -> Option<usize> {
         let (at, key) = *self.queue.first()?;
         if at > self.clock.now() {
@@ -67,8 +67,8 @@ impl Timers {
         Some(key)
     }
 
-    /// Returns whether a warning may be logged now, which is at most once per `interval`. Counts it
-    /// as logged.
+    /// Returns whether a warning may be logged now, at most once per `interval`. If it may, counts
+    /// the warning as logged.
     pub fn is_warning_due(&mut self, interval: Duration) -> bool {
         let now = self.clock.now();
         let is_due = self.warned_at.is_none_or(|last| now >= last + interval);
@@ -85,7 +85,8 @@ mod tests {
 
     use super::*;
 
-    /// Returns timers on a frozen clock, and a function from seconds after its start to a time.
+    /// Returns timers on a frozen clock, and a function that converts seconds after its start to a
+    /// time.
     fn timers() -> (Timers, impl Fn(u64) -> Option<Instant>) {
         let timers = Timers::new(Clock::frozen(SystemTime::UNIX_EPOCH));
         let start = timers.clock.now();

@@ -1,6 +1,6 @@
 //! The steps that the loop itself reports to observers: which sources exist, and why it woke.
 //!
-//! Events of the kernel and carried-over work are reported apart and must never be mixed. Nothing
+//! Kernel events and carried-over work are reported separately and must never be mixed. Nothing
 //! here changes what the loop does.
 
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use super::{
 use crate::trace::{EventFlags, Observer, SourceId, Step};
 
 impl EventLoop {
-    /// Adds an observer. It is shown the bound sockets first, then every step from now on.
+    /// Adds an observer. The observer sees the bound sockets first, then every step from now on.
     pub fn add_observer(&mut self, mut observer: Box<dyn Observer>) {
         show_bound(&self.sources, &mut *observer);
         self.observers.add(observer);
@@ -33,7 +33,7 @@ impl EventLoop {
         }
     }
 
-    /// Reports the connection at `key`, which `listener` has accepted from `peer`.
+    /// Reports the connection at `key`, which `listener` accepted from `peer`.
     pub(super) fn trace_accept(&mut self, listener: SourceId, key: usize, peer: SocketAddr) {
         let open = self.sources.open_connections();
         let Some(Source { kind: SourceKind::Connection(connection), id, .. }) = self.sources.get(key) else {
@@ -50,7 +50,8 @@ impl EventLoop {
         self.observers.trace(*id, || connection.deadline_step(now));
     }
 
-    /// Returns the sources with work left over from the last turn; an empty list without observers.
+    /// Returns the sources with work left over from the last turn, or an empty list if there are no
+    /// observers.
     pub(super) fn carried_sources(&self) -> Vec<SourceId> {
         if self.observers.is_empty() {
             return Vec::new();
@@ -69,7 +70,8 @@ impl EventLoop {
     }
 }
 
-/// Shows `observer` each bound socket, as if it had been attached before.
+/// Shows `observer` each bound socket, as if the observer had been attached before the socket was
+/// bound.
 fn show_bound(sources: &Sources, observer: &mut dyn Observer) {
     for source in sources.iter() {
         if let Some((address, fd)) = source.bound() {

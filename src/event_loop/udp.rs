@@ -21,8 +21,8 @@ pub struct UdpSource {
     pub socket: UdpSocket,
     pub address: SocketAddr,
     protocol: Box<dyn DatagramProtocol>,
-    /// An answer that met a full send buffer, and its destination. Nothing more is received until
-    /// it is sent.
+    /// An answer that a full send buffer did not accept, and its destination. The socket receives
+    /// nothing more until this answer has been sent.
     unsent: Option<(Vec<u8>, SocketAddr)>,
 }
 
@@ -57,7 +57,7 @@ impl UdpSource {
             Ok((got, from)) => {
                 cx.trace(|| Step::Received { offered, bytes: buffer[..got].to_vec(), from });
                 if is_itself(from, self.address) {
-                    return; // a forged source address: the answers would come back without end
+                    return; // a forged source address: the socket would answer itself forever
                 }
                 if let Some(answer) = self.protocol.respond(&buffer[..got], from) {
                     let sent = self.socket.send_to(answer, from);
@@ -66,7 +66,7 @@ impl UdpSource {
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) => {
-                // After any error, the next datagram makes a new edge.
+                // After any error, the next datagram triggers a new edge.
                 ready.readable = false;
                 if e.kind() == ErrorKind::WouldBlock {
                     cx.trace(|| Step::Drained);
@@ -77,14 +77,14 @@ impl UdpSource {
         }
     }
 
-    /// Sends `answer`, which did not fit before.
+    /// Sends `answer`, which did not fit into the send buffer before.
     fn send(&mut self, answer: &[u8], to: SocketAddr, ready: &mut Readiness, cx: &mut Context<'_>) {
         let sent = self.socket.send_to(answer, to);
         self.unsent = unsent(sent, answer, to, ready, cx);
     }
 }
 
-/// Returns whether an answer to `from` would be sent to our own socket at `own`.
+/// Returns whether an answer to `from` would arrive at our own socket, which is bound to `own`.
 fn is_itself(from: SocketAddr, own: SocketAddr) -> bool {
     from.port() == own.port() && (own.ip() == from.ip() || own.ip().is_unspecified())
 }

@@ -1,11 +1,11 @@
 //! HTTP semantics for a file server: bytes in, a response plan out.
 //!
-//! This folder is pure. It must never open a file, touch a socket or read a clock. It takes bytes
-//! and metadata, and returns what to send. So table tests cover all of it: with the whole input,
-//! byte by byte, and with trailing data.
+//! This module is pure. It must never open a file, touch a socket or read a clock. It takes bytes
+//! and metadata, and returns what to send. Table tests therefore cover all of it. They feed the
+//! input as a whole, byte by byte, and with trailing data.
 //!
-//! [`parse`] finds a request in the input, [`Request::validate`] returns the path that it asks for,
-//! and [`Plan`] decides the response.
+//! [`parse`] parses the first request in the input, [`Request::validate`] returns the path that the
+//! request asks for, and the constructors of [`Plan`] decide the response.
 
 mod negotiation;
 mod policy;
@@ -39,12 +39,14 @@ pub use response::{
     status::Status,
 };
 
-/// The longest request line in bytes, without its CRLF. A longer one gets a 414.
+/// The maximum length of a request line in bytes, without its CRLF. A longer line gets a 414
+/// response.
 pub const MAX_LINE: usize = 8 * 1024;
-/// The longest head in bytes, including its empty line. A longer one gets a 431.
+/// The maximum length of a request head in bytes, including the empty line that ends it. A longer
+/// head gets a 431 response.
 pub const MAX_HEAD: usize = 16 * 1024;
-/// The maximum number of field lines in a head. A head with more gets a 431.
+/// The maximum number of field lines in a request head. A head with more gets a 431 response.
 pub const MAX_FIELDS: usize = 64;
-/// The longest request body that is skipped, in bytes as received. A longer one is refused and ends
-/// the connection.
+/// The maximum length of a request body that the server skips, in bytes as received. The server
+/// refuses a longer body and closes the connection.
 pub const MAX_BODY: usize = 32 * 1024;

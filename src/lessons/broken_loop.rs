@@ -1,8 +1,8 @@
-//! A loop with one bug that a first `epoll` server often has.
+//! A loop with one bug of a kind that a first `epoll` server often has.
 //!
-//! It runs the same protocol and traces the same steps as the real loop, so that their transcripts
-//! can be read side by side. It has neither budgets nor deadlines. It is for lessons on loopback
-//! only.
+//! The broken loop runs the same protocol and traces the same steps as the real loop, so that their
+//! transcripts can be read side by side. It has neither budgets nor deadlines, and it is only for
+//! lessons on loopback.
 
 use std::{
     cell::RefCell,
@@ -28,29 +28,29 @@ use crate::{
     trace::{Observer, Observers, SourceId, Step},
 };
 
-/// A bug.
+/// The bug of a broken loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bug {
-    /// Takes the bytes of one read for one message, and keeps nothing for the next read.
+    /// Treats the bytes of one read as one message, and keeps nothing for the next read.
     OneReadOneMessage,
-    /// Waits on the spot until the send buffer has taken everything.
+    /// Blocks until the send buffer has taken everything.
     WriteAll,
-    /// Reads once for each event, into a small buffer, although an edge is reported once.
+    /// Reads once for each event, into a small buffer, although an edge is reported only once.
     NoDrain,
     /// Accepts once for each event.
     AcceptOnce,
-    /// Closes at the end of input, although a response is unsent.
+    /// Closes a connection at the end of input, even if a response is unsent.
     CloseOnEof,
     /// Has no deadlines.
     NoDeadline,
     /// Serves a connection until it has no more work.
     NoBudget,
-    /// Looks at every connection in each turn, as select(2) does.
+    /// Checks every connection in each turn, as select(2) does.
     ScanAll,
 }
 
 impl Bug {
-    /// Returns the name that `--break` takes.
+    /// Returns the name of the bug, as given to `--break`.
     pub fn name(self) -> &'static str {
         match self {
             Bug::OneReadOneMessage => "one-read-one-message",
@@ -66,7 +66,7 @@ impl Bug {
 }
 
 const LISTENER: Token = Token(usize::MAX);
-/// How long a lesson lets the loop block.
+/// The longest time that a lesson lets the loop block.
 const MAX_BLOCK: Duration = Duration::from_millis(200);
 
 struct BrokenConnection {
@@ -87,7 +87,7 @@ pub struct BrokenLoop {
     listener: TcpListener,
     factory: Box<dyn ProtocolFactory>,
     open: Slab<BrokenConnection>,
-    /// How many connections were accepted.
+    /// The number of connections accepted so far.
     accepted: u64,
     clock: Clock,
     observers: Observers,
@@ -96,10 +96,11 @@ pub struct BrokenLoop {
 }
 
 impl BrokenLoop {
-    /// Makes a loop that accepts from `listener` and shows its steps to `observer`.
+    /// Creates a loop that accepts connections from `listener` and passes its steps to `observer`.
     ///
     /// # Errors
-    /// The system gives no poller: epoll_create1(2).
+    /// Fails if the poller cannot be created or cannot poll the listener (epoll_create1(2),
+    /// epoll_ctl(2)).
     pub fn new(
         bug: Bug,
         listener: std::net::TcpListener,
@@ -158,7 +159,8 @@ impl BrokenLoop {
         }
     }
 
-    /// Gives one connection its turn: reads, parses, writes, and closes it after the end of input.
+    /// Gives one connection its turn: reads, parses and writes, and closes the connection after the
+    /// end of input.
     fn handle(&mut self, key: usize) -> io::Result<()> {
         let Some(connection) = self.open.get_mut(key) else { return Ok(()) };
         let id = connection.id;
@@ -310,7 +312,8 @@ impl BrokenConnection {
         }
     }
 
-    /// Blocks until the socket is writable, which a loop must never do.
+    /// Blocks until the socket is writable, which a loop must never do. Returns false after
+    /// `MAX_BLOCK`.
     fn wait_for_room(&self) -> bool {
         let timeout = Timespec { tv_sec: 0, tv_nsec: MAX_BLOCK.as_nanos() as i64 };
         poll(&mut [PollFd::new(&self.socket, PollFlags::OUT)], Some(&timeout)).is_ok_and(|ready| ready > 0)

@@ -10,21 +10,22 @@ use crate::trace::{SourceId, Step};
 
 /// One lesson.
 pub struct Lesson {
-    /// The number by which a lesson is started.
+    /// The number that selects the lesson on the command line.
     pub number: u8,
-    /// The title.
+    /// The title of the lesson.
     pub title: &'static str,
-    /// The text: a page of `docs/lessons`.
+    /// The text of the lesson, a page of `docs/lessons`.
     pub page: &'static str,
     /// The bugs that the lesson can show.
     pub bugs: &'static [Bug],
-    /// The size of each connection's send buffer in bytes; the kernel doubles it.
+    /// The size of each connection's send buffer in bytes, which the kernel doubles; `None` for the
+    /// default size.
     pub send_buffer: Option<usize>,
-    /// How many descriptors the lesson needs.
+    /// The number of descriptors that the lesson needs.
     pub descriptors: u64,
-    /// Runs the clients.
+    /// Runs the scripted clients.
     pub script: fn(&mut Harness) -> io::Result<()>,
-    /// Returns the answer to the page's question, from the transcript.
+    /// Returns the answer to the page's question, computed from the transcript.
     pub answer: fn(&[TranscriptEntry]) -> String,
 }
 
@@ -95,7 +96,7 @@ fn leave_input_unread(harness: &mut Harness) -> io::Result<()> {
     harness.run_until_idle()?;
     harness.send('A', HELLO)?;
     harness.receive('A')?;
-    // An empty line before a request is allowed, and one more edge.
+    // An empty line before a request is allowed, and causes one more edge.
     harness.send('A', b"\r\n")?;
     harness.receive('A')?;
     harness.send('C', HELLO)?;
@@ -140,7 +141,7 @@ fn connect_silent_clients(harness: &mut Harness) -> io::Result<()> {
     harness.receive('A')
 }
 
-/// Returns how many reads of `source` returned bytes.
+/// Returns the number of reads by `source` that returned bytes.
 fn count_reads(entries: &[TranscriptEntry], source: SourceId) -> String {
     let is_read = |(by, step): &(SourceId, &Step)| *by == source && matches!(step, Step::Read { .. });
     steps(entries).filter(is_read).count().to_string()
@@ -151,7 +152,7 @@ fn yes_if_response(entries: &[TranscriptEntry], source: SourceId) -> String {
     if steps(entries).any(|step| is_response(step, source)) { "yes".into() } else { "no".into() }
 }
 
-/// Returns how many wake-ups the kernel reported `source` in.
+/// Returns the number of wake-ups in which the kernel reported `source`.
 fn count_wakes(entries: &[TranscriptEntry], source: SourceId) -> String {
     let is_reported = |(_, step): &(SourceId, &Step)| match step {
         Step::Woke { ready, .. } => ready.iter().any(|(reported, _)| *reported == source),
@@ -160,7 +161,7 @@ fn count_wakes(entries: &[TranscriptEntry], source: SourceId) -> String {
     steps(entries).filter(is_reported).count().to_string()
 }
 
-/// Returns the timeout of the first wait after the clock was moved, in seconds.
+/// Returns the timeout in seconds of the first wait after the clock was moved forward.
 fn timeout_while_time_passes(entries: &[TranscriptEntry]) -> String {
     let is_pause =
         |entry: &TranscriptEntry| matches!(entry, TranscriptEntry::Note(text) if text.ends_with(" s pass"));
@@ -172,13 +173,13 @@ fn timeout_while_time_passes(entries: &[TranscriptEntry]) -> String {
     timeout.flatten().map_or("never".into(), |timeout| timeout.as_secs().to_string())
 }
 
-/// Returns how many responses `hog` got before `other` got its first.
+/// Returns the number of responses that `hog` got before `other` got its first one.
 fn count_responses_before(entries: &[TranscriptEntry], hog: SourceId, other: SourceId) -> String {
     let before = steps(entries).take_while(|step| !is_response(*step, other));
     before.filter(|step| is_response(*step, hog)).count().to_string()
 }
 
-/// Returns how many sources the kernel reported in the last wake-up.
+/// Returns the number of sources that the kernel reported in the last wake-up.
 fn ready_at_last_wake(entries: &[TranscriptEntry]) -> String {
     let ready = steps(entries).filter_map(|(_, step)| match step {
         Step::Woke { ready, .. } => Some(ready.len()),

@@ -1,8 +1,8 @@
 //! The harness of a lesson: a loop, scripted clients, and a transcript of both.
 //!
 //! Everything happens in one thread and in order. Each client waits for the loop's turn before it
-//! acts, buffers have fixed sizes, and the script moves the loop's clock. So a lesson runs the same
-//! every time.
+//! acts, buffers have fixed sizes, and the script moves the loop's clock, so a lesson runs the same
+//! way every time.
 
 use std::{
     cell::RefCell,
@@ -17,36 +17,36 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::trace::{Observer, SourceId, Step, TraceLevel, TraceLine, model::Model, redact::escaped};
 
-/// A loop that a lesson runs: the real one, or one with a bug.
+/// A loop that a lesson runs: either the real loop or a broken one.
 pub trait LoopUnderTest {
-    /// Takes one turn. It never sleeps.
+    /// Runs one turn of the loop. It never sleeps.
     ///
     /// # Errors
-    /// The poller failed: epoll_wait(2).
+    /// Fails if polling fails (epoll_wait(2)).
     fn turn(&mut self) -> io::Result<()>;
-    /// Moves the clock.
+    /// Moves the loop's clock forward.
     fn advance(&mut self, by: Duration);
 }
 
 /// One entry of a transcript.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TranscriptEntry {
-    /// A client acted, or a remark.
+    /// An action of a client, or a remark.
     Note(String),
     /// A step of the loop.
     Step(TracedStep),
 }
 
-/// A step, with its line in a text trace.
+/// A step, together with its line in a text trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TracedStep {
-    /// The line.
+    /// The line of the text trace.
     pub line: TraceLine,
     /// The step.
     pub step: Step,
 }
 
-/// Writes the entry on a line. Notes are indented.
+/// Formats the entry as one line. Notes are indented.
 impl fmt::Display for TranscriptEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -56,15 +56,15 @@ impl fmt::Display for TranscriptEntry {
     }
 }
 
-/// A transcript of a lesson. It leaves out turns in which nothing happens, and does not count them.
+/// The transcript of a lesson. Turns in which nothing happens are neither recorded nor counted.
 #[derive(Default)]
 pub struct Transcript {
-    /// What happened, in order.
+    /// The notes and steps, in order.
     pub entries: Vec<TranscriptEntry>,
-    /// The last wait and wake-up. They are added when something follows.
+    /// The last wait and, in `wake`, the last wake-up. They are added once another step follows.
     wait: Option<TracedStep>,
     wake: Option<TracedStep>,
-    /// Keep the wait that is there, however often the harness turns the loop meanwhile.
+    /// Whether to keep the current wait, however many turns the harness runs meanwhile.
     is_waiting: bool,
     turns: u64,
     model: Model,
@@ -111,7 +111,7 @@ impl Transcript {
     }
 }
 
-/// Adds the steps of a loop to a [`Transcript`] that the harness shares.
+/// An observer that adds the steps of a loop to the harness's [`Transcript`].
 pub struct TranscriptObserver(pub Rc<RefCell<Transcript>>);
 
 impl Observer for TranscriptObserver {
@@ -131,17 +131,17 @@ pub struct Harness {
     event_loop: Box<dyn LoopUnderTest>,
     transcript: Rc<RefCell<Transcript>>,
     address: SocketAddr,
-    /// `None`: the loop has no datagram socket.
+    /// The address of the loop's UDP socket; `None` if the loop has no UDP socket.
     udp_address: Option<SocketAddr>,
     clients: Vec<Client>,
 }
 
-/// Turns without a step after which the loop counts as idle. On loopback, bytes that were sent are
-/// there at once.
+/// The number of turns without a step after which the loop counts as idle. On loopback, sent bytes
+/// arrive at once.
 const IDLE_TURNS: usize = 20;
 
 impl Harness {
-    /// Makes a harness for a loop that listens on `address` and receives datagrams on
+    /// Creates a harness for a loop that listens on `address` and receives datagrams on
     /// `udp_address`.
     pub fn new(
         event_loop: Box<dyn LoopUnderTest>,
@@ -152,7 +152,7 @@ impl Harness {
         Harness { event_loop, transcript, address, udp_address, clients: Vec::new() }
     }
 
-    /// Ends the lesson and returns its transcript.
+    /// Ends the lesson, and returns the entries of its transcript.
     pub fn into_entries(self) -> Vec<TranscriptEntry> {
         drop(self.event_loop);
         std::mem::take(&mut self.transcript.borrow_mut().entries)
@@ -163,20 +163,20 @@ impl Harness {
         self.transcript.borrow_mut().note(text);
     }
 
-    /// Connects a client, and runs the loop until it is idle. `is_narrow`: the client has a small
-    /// receive buffer.
+    /// Connects a client, and runs the loop until it is idle. If `is_narrow`, the client has a
+    /// small receive buffer.
     ///
     /// # Errors
-    /// The socket cannot be made or connected, or the poller failed.
+    /// Fails if the socket cannot be created or connected, or if polling fails.
     pub fn connect(&mut self, name: char, is_narrow: bool) -> io::Result<()> {
         self.connect_only(name, is_narrow)?;
         self.run_until_idle()
     }
 
-    /// Connects a client. The loop does not turn.
+    /// Connects a client, without running the loop.
     ///
     /// # Errors
-    /// The socket cannot be made or connected.
+    /// Fails if the socket cannot be created or connected.
     pub fn connect_only(&mut self, name: char, is_narrow: bool) -> io::Result<()> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
         if is_narrow {
@@ -189,16 +189,17 @@ impl Harness {
         Ok(())
     }
 
-    /// Connects `count` clients that stay silent. The transcript has a single note about them.
+    /// Connects `count` clients that stay silent. The transcript gets a single note about all of
+    /// them.
     ///
     /// # Errors
-    /// A socket cannot be made or connected, or the poller failed.
+    /// Fails if a socket cannot be created or connected, or if polling fails.
     pub fn connect_many(&mut self, count: usize) -> io::Result<()> {
         let before = self.transcript.borrow().entries.len();
         for _ in 0..count {
             self.connect_only('.', false)?;
             if self.clients.len().is_multiple_of(100) {
-                self.run_until_idle()?; // before the backlog is full
+                self.run_until_idle()?; // before the backlog fills up
             }
         }
         self.run_until_idle()?;
@@ -214,25 +215,25 @@ impl Harness {
     /// Sends `bytes` from the client `name`, and runs the loop until it is idle.
     ///
     /// # Errors
-    /// There is no such client, the send failed, or the poller failed.
+    /// Fails if there is no such client, or if sending or polling fails.
     pub fn send(&mut self, name: char, bytes: &[u8]) -> io::Result<()> {
         self.send_only(name, bytes)?;
         self.run_until_idle()
     }
 
-    /// Sends `bytes` from the client `name`. The loop does not turn.
+    /// Sends `bytes` from the client `name`, without running the loop.
     ///
     /// # Errors
-    /// There is no such client, or the send failed.
+    /// Fails if there is no such client, or if sending fails.
     pub fn send_only(&mut self, name: char, bytes: &[u8]) -> io::Result<()> {
         self.note(format!("{name} sends {} bytes {}", bytes.len(), preview(bytes)));
         self.client(name)?.write_all(bytes)
     }
 
-    /// Shuts down the sending side of the client `name`. The loop does not turn.
+    /// Shuts down the sending side of the client `name`, without running the loop.
     ///
     /// # Errors
-    /// There is no such client, or its socket is closed.
+    /// Fails if there is no such client, or if its socket is closed.
     pub fn half_close(&mut self, name: char) -> io::Result<()> {
         self.note(format!("{name} shuts its sending side down"));
         self.client(name)?.shutdown(Shutdown::Write)
@@ -241,7 +242,7 @@ impl Harness {
     /// Reads everything that has arrived at the client `name`.
     ///
     /// # Errors
-    /// There is no such client.
+    /// Fails if there is no such client.
     pub fn receive(&mut self, name: char) -> io::Result<()> {
         let mut got = Vec::new();
         let end = match self.client(name)?.read_to_end(&mut got) {
@@ -263,7 +264,7 @@ impl Harness {
     /// Sends each text as a datagram, runs the loop until it is idle, and counts the answers.
     ///
     /// # Errors
-    /// The socket cannot be made, a send failed, or the poller failed.
+    /// Fails if the socket cannot be created, or if sending or polling fails.
     pub fn send_datagrams(&mut self, texts: &[&[u8]]) -> io::Result<()> {
         let Some(address) = self.udp_address else { return Ok(()) };
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -279,10 +280,10 @@ impl Harness {
         Ok(())
     }
 
-    /// Runs the loop until nothing happens.
+    /// Runs the loop until it is idle.
     ///
     /// # Errors
-    /// The poller failed: epoll_wait(2).
+    /// Fails if polling fails (epoll_wait(2)).
     pub fn run_until_idle(&mut self) -> io::Result<()> {
         let mut idle_turns = 0;
         while idle_turns < IDLE_TURNS {
@@ -295,7 +296,7 @@ impl Harness {
     /// Lets `time` pass on the loop's clock, and runs the loop until it is idle.
     ///
     /// # Errors
-    /// The poller failed: epoll_wait(2).
+    /// Fails if polling fails (epoll_wait(2)).
     pub fn advance(&mut self, time: Duration) -> io::Result<()> {
         self.run_until_idle()?;
         self.note(format!("{} s pass", time.as_secs()));
@@ -305,7 +306,7 @@ impl Harness {
         self.run_until_idle()
     }
 
-    /// Takes one turn. Returns whether something happened.
+    /// Runs one turn of the loop. Returns whether something happened.
     fn turn(&mut self) -> io::Result<bool> {
         let before = self.transcript.borrow().turns;
         self.event_loop.turn()?;
@@ -327,7 +328,7 @@ fn ends_complete(got: &[u8]) -> bool {
     len.is_some_and(|len| last.len() >= head + 4 + len)
 }
 
-/// Returns the beginning of `bytes`, escaped.
+/// Returns the beginning of `bytes`, escaped and in quotes.
 fn preview(bytes: &[u8]) -> String {
     const MAX_SHOWN: usize = 28;
     let dots = if bytes.len() > MAX_SHOWN { "\u{2026}" } else { "" };

@@ -1,7 +1,7 @@
-//! `oneloop lesson N`: scripted clients on the real loop, beside a loop with a bug that students
+//! `oneloop lesson N`: scripted clients of the real loop, or of a loop with a bug that students
 //! often write.
 //!
-//! A lesson runs the same every time. Its clients and its page are part of the program.
+//! A lesson runs the same way every time. Its clients and its page are part of the program.
 
 mod broken_loop;
 mod catalog;
@@ -37,7 +37,8 @@ use crate::{
     site::{Site, SiteOptions},
 };
 
-/// The size of the largest file in bytes: more than the send buffer of any lesson takes.
+/// The size in bytes of the largest file that a lesson serves, which is larger than any lesson's
+/// send buffer.
 const BIG: usize = 1024 * 1024;
 /// A listening socket and its address.
 type Bound = (TcpListener, SocketAddr);
@@ -46,8 +47,8 @@ impl Lesson {
     /// Runs the lesson on the real loop, or on a loop with `bug`, and returns the transcript.
     ///
     /// # Errors
-    /// The system gives no sockets, no temporary directory for the lesson's two files, or no more
-    /// descriptors.
+    /// Fails if a socket, the temporary directory or one of its two files cannot be created, or if
+    /// no descriptor is available.
     pub fn play(&self, bug: Option<Bug>) -> io::Result<Vec<TranscriptEntry>> {
         let site = tempfile::tempdir().map_err(|e| {
             let place = std::env::temp_dir();
@@ -84,14 +85,13 @@ impl LoopUnderTest for EventLoop {
     }
 }
 
-/// Returns a clock that is a minute ahead, so that the files of the lesson are old enough to be
-/// cached.
+/// Returns a clock that is a minute ahead, so that the lesson's files are old enough to be cached.
 fn clock() -> Clock {
     Clock::frozen(Clock::system().wall() + Duration::from_secs(60))
 }
 
 fn http(dir: &Path) -> io::Result<Rc<HttpService>> {
-    // Without inotify, so that only the script wakes the loop.
+    // Do not use inotify, so that only the script wakes the loop.
     let options = SiteOptions { inotify: false, ..SiteOptions::default() };
     Ok(Rc::new(HttpService::new(Rc::new(Site::open(dir, options)?), Timeouts::default())))
 }
@@ -109,7 +109,7 @@ fn with_loop(
     let udp_address = udp_socket.local_addr()?;
     event_loop.add_udp(udp_socket, Box::new(Echo))?;
     event_loop.add_observer(Box::new(TranscriptObserver(Rc::clone(transcript))));
-    // Binding the sockets is not part of the lesson.
+    // Drop the steps that bind the sockets, because they are not part of the lesson.
     transcript.borrow_mut().entries.clear();
     Ok(Harness::new(Box::new(event_loop), Rc::clone(transcript), address, Some(udp_address)))
 }

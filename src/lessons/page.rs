@@ -1,25 +1,27 @@
-//! The text of a lesson: the sections of its page, and its transcripts, alone or side by side.
+//! The text of a lesson: the sections of its page, and its transcripts, one alone or two side by
+//! side.
 
 use super::harness::TranscriptEntry;
 
-/// The longest pattern, in lines, whose repetitions are folded.
+/// The maximum number of lines in a pattern whose repetitions are folded.
 const MAX_PATTERN: usize = 3;
 
-/// Returns the section of `page` under the heading `name`, without the heading and without code.
+/// Returns the section of `page` under the heading `name`, from after the heading up to the first
+/// code block.
 pub fn section<'a>(page: &'a str, name: &str) -> &'a str {
     let from = page.find(&format!("\n## {name}")).map_or("", |at| &page[at + 1..]);
     let body = from.split_once('\n').map_or("", |(_, body)| body);
     body.split("\n## ").next().unwrap_or_default().split("\n```").next().unwrap_or_default().trim()
 }
 
-/// Returns whether the answer `given` is the `right` one. `y` and `n` are enough for `yes` and
+/// Returns whether the answer `given` is the `right` one. `y` and `n` are accepted for `yes` and
 /// `no`.
 pub fn answer_is(given: &str, right: &str) -> bool {
     let given = given.trim().to_lowercase();
     given == right || (given.len() == 1 && matches!(right, "yes" | "no") && right.starts_with(&given))
 }
 
-/// Returns a transcript with a line for each entry. Repetitions are folded into one line.
+/// Returns the lines of a transcript, one for each entry. Repetitions are folded into one line.
 pub fn lines(entries: &[TranscriptEntry]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut at = 0;
@@ -35,15 +37,16 @@ pub fn lines(entries: &[TranscriptEntry]) -> Vec<String> {
     lines
 }
 
-/// Returns how often the first `pattern` entries repeat at the beginning of `entries`, whatever
-/// their fields are.
+/// Returns how many times the first `pattern` entries occur in a row at the start of `entries`. The
+/// values of their fields are not compared.
 fn repetitions(entries: &[TranscriptEntry], pattern: usize) -> usize {
     let Some(first) = entries.get(..pattern) else { return 0 };
     let is_alike = |entries: &[TranscriptEntry]| entries.iter().zip(first).all(|(a, b)| are_alike(a, b));
     entries.chunks_exact(pattern).take_while(|entries| is_alike(entries)).count()
 }
 
-/// Returns whether the same kind of source took the same kind of step in the same turn.
+/// Returns whether both entries are the same kind of step, by the same kind of source, in the same
+/// turn.
 fn are_alike(a: &TranscriptEntry, b: &TranscriptEntry) -> bool {
     match (a, b) {
         (TranscriptEntry::Step(a), TranscriptEntry::Step(b)) => {
@@ -55,8 +58,8 @@ fn are_alike(a: &TranscriptEntry, b: &TranscriptEntry) -> bool {
     }
 }
 
-/// Returns two transcripts of one script side by side, `width` columns in all. An action of a
-/// client stands in one row.
+/// Returns two transcripts of the same script side by side, in `width` columns. Each action of a
+/// client is in the same row on both sides.
 pub fn side_by_side(left: &[String], right: &[String], width: usize) -> Vec<String> {
     let column = width.saturating_sub(3) / 2;
     let mut rows = Vec::new();
@@ -71,7 +74,8 @@ pub fn side_by_side(left: &[String], right: &[String], width: usize) -> Vec<Stri
     rows
 }
 
-/// Removes and returns the first line of `lines`, and the lines that follow until a client acts.
+/// Removes and returns the first line of `lines` and the lines after it, up to the next action of a
+/// client.
 fn take_action<'a>(lines: &mut &'a [String]) -> &'a [String] {
     let is_action = |line: &String| {
         line.starts_with("   ") && !line.starts_with("   \u{2026}") && !line.starts_with("   (")

@@ -13,12 +13,12 @@ use super::{
 };
 use crate::site_path::PATH;
 
-/// The page up to its rows. `{{name}}` marks a placeholder.
+/// The template of the page, up to its rows. `{{name}}` marks a placeholder.
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
 pub const END: &str = "</table>\n";
 
-/// The maximum number of path names shown. For a longer path, the last ones are shown.
+/// The maximum number of path components shown. For a longer path, only the last ones are shown.
 const MAX_CRUMBS: usize = 16;
 
 /// Returns the page up to its rows.
@@ -54,7 +54,7 @@ pub fn row(row: &Row<'_>) -> String {
     format!("<tr><td><a href=\"{href}{slash}\">{name}{slash}</a><td>{size}<td>{modified}\n")
 }
 
-/// Replaces each `{{name}}` in `template` by its value. Values are not expanded again.
+/// Replaces each `{{name}}` in `template` with its value. Values are not expanded again.
 fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
     let mut filled = String::new();
     for (at, piece) in template.split("{{").enumerate() {
@@ -87,7 +87,8 @@ fn crumbs(listing: &Listing) -> String {
     crumbs
 }
 
-/// Returns the heading of a column: a link that sorts by this column, or reverses the order.
+/// Returns a column heading: a link that sorts by this column, or reverses the order if the listing
+/// is already sorted by it.
 fn heading(order: Order, by: SortKey, key: &str, text: &str) -> String {
     let is_sorted = order.by == by;
     let (sorted, mark) = match (is_sorted, order.is_descending) {
@@ -95,14 +96,14 @@ fn heading(order: Order, by: SortKey, key: &str, text: &str) -> String {
         (true, false) => (" aria-sort=\"ascending\"", " \u{25b4}"),
         (true, true) => (" aria-sort=\"descending\"", " \u{25be}"),
     };
-    // Sorting by size or time begins with the largest or newest.
+    // Sorting by size or time starts with the largest or newest entry.
     let next_is_descending = if is_sorted { !order.is_descending } else { by != SortKey::Name };
     let order = if next_is_descending { "desc" } else { "asc" };
     format!("<th{sorted}><a href=\"?sort={key}&amp;order={order}\">{text}{mark}</a>")
 }
 
-/// A name to show in HTML. It is formatted escaped, with replacement characters for invalid UTF-8
-/// and controls.
+/// A name to show in HTML. Formatting escapes the name, and replaces invalid UTF-8 and control
+/// characters with U+FFFD.
 struct Shown<'a>(&'a [u8]);
 
 impl fmt::Display for Shown<'_> {
@@ -136,7 +137,7 @@ impl fmt::Display for Size {
         const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
         let mut size = self.0 as f64;
         let mut unit = 0;
-        // 1023.95 would be rounded to 1024.0, so it is 1.0 of the next unit.
+        // 1023.95 would be rounded to 1024.0, so show it as 1.0 of the next unit.
         while size >= 1023.95 && unit + 1 < UNITS.len() {
             size /= 1024.0;
             unit += 1;

@@ -22,7 +22,7 @@ struct JsonRow<'a> {
     modified: Option<String>,
 }
 
-/// Returns a row as an object. A comma precedes it, unless it is the first one.
+/// Returns a row as a JSON object. A comma precedes the object, unless it is the first one.
 pub fn row(row: &Row<'_>, is_first: bool) -> String {
     let slash = if row.is_directory { "/" } else { "" };
     let object = JsonRow {

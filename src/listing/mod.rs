@@ -1,7 +1,8 @@
 //! Directory listings: rows in, HTML or JSON out.
 //!
-//! This folder is pure. It must never read a directory. It renders a listing in pieces, so that a
-//! long one does not delay the loop: the beginning, one row at a time, the end.
+//! This module is pure. It must never read a directory. It renders a listing in pieces, so that a
+//! long listing does not delay the event loop: first the beginning, then one row at a time, then
+//! the end.
 
 mod html;
 mod json;
@@ -15,7 +16,7 @@ use crate::site_path::SitePath;
 pub struct Listing {
     /// The path of the directory in the site.
     pub path: SitePath<'static>,
-    /// The URL path of the site's root.
+    /// The URL path at which the root of the site is served.
     pub base: SitePath<'static>,
     /// The order of the rows.
     pub order: Order,

@@ -2,7 +2,7 @@
 //! sort that would block the loop.
 //!
 //! Consecutive rows form a run, which is sorted when it is full. The runs are merged while rows are
-//! removed. The names of a run share one allocation, so that freeing many rows is fast.
+//! removed. The names in a run share one allocation, so that freeing many rows is fast.
 
 use std::{
     cmp::Ordering,
@@ -54,7 +54,7 @@ impl Order {
         order
     }
 
-    /// Compares two rows. Breaks ties by name, first without regard to case.
+    /// Compares two rows. Breaks ties by name, first ignoring ASCII case.
     fn compare(self, a: &Row<'_>, b: &Row<'_>) -> Ordering {
         let ascending = match self.by {
             SortKey::Name => Ordering::Equal,
@@ -75,18 +75,18 @@ fn folded(name: &[u8]) -> impl Iterator<Item = u8> {
 /// The number of rows in a run.
 const RUN: usize = 256;
 
-/// The rows of a listing that are not removed yet.
+/// The rows of a listing that have not been removed yet.
 #[derive(Debug, Default)]
 pub struct Rows {
     order: Order,
     /// The run that rows are added to.
     open: Run,
-    /// The sorted runs, the one with the next row on top.
+    /// The sorted runs. The run with the next row is on top.
     sorted: BinaryHeap<Run>,
 }
 
 impl Rows {
-    /// Creates an empty collection with this order.
+    /// Creates an empty collection that sorts rows in this order.
     pub fn new(order: Order) -> Rows {
         Rows { order, open: Run { order, ..Run::default() }, sorted: BinaryHeap::new() }
     }
@@ -99,7 +99,7 @@ impl Rows {
         }
     }
 
-    /// Removes the next row and passes it to `then`. Returns whether there was one.
+    /// Removes the next row and passes it to `then`. Returns whether there was a row.
     pub fn take(&mut self, then: impl FnOnce(&Row<'_>)) -> bool {
         self.seal();
         let Some(mut run) = self.sorted.peek_mut() else { return false };
@@ -112,7 +112,7 @@ impl Rows {
         true
     }
 
-    /// Sorts the open run and begins another one.
+    /// Sorts the open run and starts a new one.
     fn seal(&mut self) {
         if self.open.places.is_empty() {
             return;
@@ -125,7 +125,7 @@ impl Rows {
     }
 }
 
-/// A run of rows. In a sorted run the next row is last.
+/// A run of rows. In a sorted run, the next row to remove is last.
 #[derive(Debug, Default)]
 struct Run {
     order: Order,
@@ -144,7 +144,7 @@ struct StoredRow {
 
 impl Run {
     fn put(&mut self, row: Row<'_>) {
-        let start = self.names.len() as u32; // of at most RUN names
+        let start = self.names.len() as u32; // at most RUN names, so it fits
         self.names.extend_from_slice(row.name);
         let name = (start, self.names.len() as u32);
         let Row { is_directory, len, modified, .. } = row;
@@ -161,8 +161,8 @@ impl Run {
     }
 }
 
-/// Orders runs so that the run whose next row comes first is the greatest, which the heap has on
-/// top.
+/// Orders runs so that the run whose next row comes first is the greatest. The heap keeps the
+/// greatest run on top.
 impl Ord for Run {
     fn cmp(&self, other: &Run) -> Ordering {
         match (self.next(), other.next()) {

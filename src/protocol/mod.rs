@@ -1,8 +1,9 @@
 //! The boundary: the traits and types that the loop and the services share.
 //!
-//! The loop moves bytes and knows no protocol. A protocol decides, and must never do I/O. This
-//! module owns a trait for streams, one for datagrams, one for sources that are read before any
-//! request is handled, and the [`Outbox`], which a protocol fills and a connection empties.
+//! The loop moves bytes and knows no protocol. A protocol decides what to send, and must never do
+//! I/O. This module owns a trait for streams, one for datagrams, one for sources that are read
+//! before any request is handled, and the [`Outbox`], which a protocol fills and a connection
+//! empties.
 
 mod outbox;
 
@@ -18,33 +19,35 @@ use crate::{
 
 /// The protocol of one connection: a state machine from input bytes to output bytes.
 pub trait Protocol {
-    /// Parses one message at the beginning of `input` and puts its response into `out`.
+    /// Parses one message at the start of `input` and puts its response into `out`.
     ///
-    /// `input` holds all bytes that are received and not consumed. Bytes that this call does not
-    /// consume come again, followed by later ones. The loop calls this only while `out` has room.
-    /// An implementation should return [`Progress::Again`] after one response, so that the loop can
-    /// check the room and its budgets.
+    /// `input` holds all bytes that have been received but not yet consumed. The next call gets the
+    /// bytes that this call does not consume, followed by newer ones. The loop calls this method
+    /// only while `out` has room. An implementation should return [`Progress::Again`] after one
+    /// response, so that the loop can check the room in `out` and its own budgets.
     fn receive(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Received;
 
-    /// Continues a response that returned [`Progress::Yield`]. The loop calls this in a later turn,
+    /// Continues a response after [`Progress::Yield`]. The loop calls this method in a later turn,
     /// when `out` has room.
     fn resume(&mut self, _out: &mut Outbox, _cx: &mut Context<'_>) -> Progress {
         Progress::Again
     }
 
-    /// Returns how long to wait for input, and the close reason if none arrives. `partial`: whether
-    /// the beginning of a message has been received.
+    /// Returns how long to wait for input, and the close reason if none arrives. `partial` says
+    /// whether the beginning of a message has been received.
     fn timeout(&self, partial: bool) -> Timeout;
 
-    /// Puts a last response into `out`, if the protocol has one, when the rest of the message that
-    /// begins with `partial` did not arrive in time. The connection closes after it.
+    /// Puts a last response into `out`, if the protocol has one. The loop calls this method when
+    /// the rest of the message that begins with `partial` has not arrived in time. The connection
+    /// closes after that response.
     fn on_timeout(&mut self, _partial: &[u8], _out: &mut Outbox, _cx: &mut Context<'_>) {}
 
-    /// Handles the report that the socket has taken more bytes: `sent` in total since the
-    /// connection began. Compare with [`Outbox::position`].
+    /// Notifies the protocol that the socket has taken more bytes. `sent` is the total since the
+    /// connection was accepted. Compare it with [`Outbox::position`].
     fn on_sent(&mut self, _sent: u64, _clock: &Clock) {}
 
-    /// Handles the close of the connection. The socket has taken `sent` bytes in total.
+    /// Notifies the protocol that the connection is closing. The socket has taken `sent` bytes in
+    /// total.
     fn on_closed(&mut self, _sent: u64, _clock: &Clock) {}
 }
 
@@ -52,7 +55,7 @@ pub trait Protocol {
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Received {
-    /// The number of bytes parsed, from the beginning of the input. A value beyond the input's
+    /// The number of bytes parsed, from the beginning of the input. A value larger than the input's
     /// length is a bug in the protocol: the loop logs an error and closes the connection with
     /// [`CloseReason::Limit`].
     pub consumed: usize,
@@ -69,20 +72,20 @@ pub enum Progress {
     /// Call [`Protocol::receive`] again: the rest of the input may hold another message.
     Again,
     /// Call [`Protocol::resume`] in the next turn in which the outbox has room, because the
-    /// response is not finished. A response that takes long to make is made in pieces this way and
-    /// does not delay the other connections.
+    /// response is not finished. A response that takes a long time to make is made in pieces this
+    /// way, so that it does not delay the other connections.
     Yield,
     /// Send the outbox, then close. With [`CloseReason::Done`] the peer has nothing more to send;
     /// with other reasons it may still be sending.
     Close(CloseReason),
 }
 
-/// How long to wait for input, and the close reason afterwards.
+/// How long to wait for input, and the close reason if none arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeout {
-    /// The time, counted from the last progress. `None` waits without limit.
+    /// The time to wait, counted from the last progress. `None` means no limit.
     pub limit: Option<Duration>,
-    /// The close reason when the time is over.
+    /// The close reason if no input arrives in this time.
     pub reason: CloseReason,
 }
 
@@ -94,14 +97,14 @@ pub struct Context<'a> {
     pub draining: bool,
     /// The source whose turn it is.
     pub source: SourceId,
-    /// The observers that are shown each step.
+    /// The observers, which see each step.
     pub observers: &'a mut Observers,
     /// The budget for long work in this turn.
     pub work: &'a mut WorkBudget,
 }
 
 impl Context<'_> {
-    /// Returns whether an observer is attached. Measure durations only then.
+    /// Returns whether an observer is attached. Measure durations only if one is.
     #[inline]
     pub fn is_traced(&self) -> bool {
         !self.observers.is_empty()
@@ -114,15 +117,15 @@ impl Context<'_> {
     }
 }
 
-/// The budget for long work in one turn, shared by all sources. It counts pieces of a fraction of a
-/// millisecond each.
+/// The budget for long work in one turn, shared by all sources. It counts pieces of work that take
+/// a fraction of a millisecond each.
 #[derive(Debug, Default)]
 pub struct WorkBudget {
     left: usize,
 }
 
 impl WorkBudget {
-    /// The pieces in one turn: a few milliseconds at most.
+    /// The number of pieces in one turn. Together they take a few milliseconds at most.
     const PIECES: usize = 4;
 
     /// Restores the full budget at the start of a turn.
@@ -130,8 +133,8 @@ impl WorkBudget {
         self.left = WorkBudget::PIECES;
     }
 
-    /// Takes one piece and returns `true`. Returns `false` if none is left; the caller should yield
-    /// and try again in the next turn.
+    /// Takes one piece from the budget and returns `true`. Returns `false` if none is left; the
+    /// caller should then yield and try again in the next turn.
     #[must_use]
     pub fn take(&mut self) -> bool {
         let has_one = self.left > 0;
@@ -142,7 +145,7 @@ impl WorkBudget {
 
 /// A factory that creates the [`Protocol`] of each connection that a listener accepts.
 pub trait ProtocolFactory {
-    /// Creates the protocol of a connection that was accepted from `peer`.
+    /// Creates the protocol for a connection accepted from `peer`.
     fn create(&mut self, peer: SocketAddr) -> Box<dyn Protocol>;
 }
 
@@ -152,7 +155,7 @@ impl<F: FnMut(SocketAddr) -> Box<dyn Protocol>> ProtocolFactory for F {
     }
 }
 
-/// A source that is read before any request of a turn is handled, such as inotify.
+/// A source that is read before any request in a turn is handled, such as inotify.
 pub trait PrioritySource {
     /// Reads the source's descriptor until a read would block.
     fn on_readable(&mut self, cx: &mut Context<'_>);
@@ -160,6 +163,6 @@ pub trait PrioritySource {
 
 /// The protocol of a datagram socket: one datagram in, at most one out.
 pub trait DatagramProtocol {
-    /// Returns the answer to `datagram`, which the loop sends to `from`; `None` sends nothing.
+    /// Returns the answer to `datagram`, which the loop sends to `from`, or `None` to send nothing.
     fn respond<'a>(&'a mut self, datagram: &'a [u8], from: SocketAddr) -> Option<&'a [u8]>;
 }

@@ -1,8 +1,8 @@
 //! The unsent output of one connection: bytes, followed by at most one body.
 //!
-//! A protocol fills it and a connection empties it. It holds data and must never do I/O. Its size
-//! is bounded because a protocol adds output only while it [has room](Outbox::has_room). The outbox
-//! of an idle connection holds no buffer.
+//! A protocol fills the outbox and a connection empties it. The outbox holds data and must never do
+//! I/O. Its size is limited because a protocol adds output only while it [has
+//! room](Outbox::has_room). The outbox of an idle connection holds no buffer.
 
 use std::{mem, ops::Range, os::fd::BorrowedFd, rc::Rc, time::Duration};
 
@@ -11,15 +11,15 @@ use crate::clock::Clock;
 /// The number of unsent bytes at which the outbox is full.
 const ROOM: usize = 64 * 1024;
 
-/// The unsent bytes and body, sent in this order.
+/// The unsent output of one connection: bytes, followed by at most one body.
 #[derive(Default)]
 pub struct Outbox {
     /// Response heads and small bodies.
     bytes: Vec<u8>,
-    /// The number of `bytes` that are sent.
+    /// The number of `bytes` that have been sent.
     sent: usize,
     body: Option<Body>,
-    /// The number of bytes that the socket took since the connection began.
+    /// The number of bytes that the socket has taken since the connection was accepted.
     total_sent: u64,
 }
 
@@ -36,7 +36,7 @@ pub enum Body {
     File(Box<dyn FileBody>),
 }
 
-/// The rest of a file that sendfile(2) can read, from an offset to an end.
+/// The unsent rest of a byte range in an open file, which sendfile(2) can read.
 pub trait FileBody {
     /// Returns the descriptor of the open file.
     fn fd(&self) -> BorrowedFd<'_>;
@@ -44,15 +44,15 @@ pub trait FileBody {
     /// Returns the file offset of the next byte to send.
     fn offset(&self) -> u64;
 
-    /// Returns how many bytes are left to send.
+    /// Returns the number of bytes left to send.
     fn left(&self) -> u64;
 
-    /// Records that the socket took the next `n` bytes.
+    /// Records that the socket has taken the next `n` bytes.
     fn advance(&mut self, n: u64);
 
-    /// Returns how many of the next `at_most` bytes can be sent without waiting for a disk. It may
-    /// use `buffer` as scratch space. If `probe` is false, it returns a number of bytes without
-    /// checking, because the caller must find out whether the peer takes anything.
+    /// Returns how many of the next `at_most` bytes can be sent without waiting for a disk. May use
+    /// `buffer` as scratch space. If `probe` is false, returns a number of bytes without checking,
+    /// because the caller must find out whether the peer accepts any data.
     fn sendable(&mut self, at_most: usize, probe: bool, buffer: &mut [u8], clock: &Clock) -> Sendable;
 }
 
@@ -60,9 +60,9 @@ pub trait FileBody {
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sendable {
-    /// This many bytes can be sent, never 0.
+    /// The number of bytes that can be sent, never 0.
     Bytes(usize),
-    /// Nothing can be sent yet. Ask again after this time.
+    /// Nothing can be sent yet. Ask again after this delay.
     Retry(Duration),
 }
 
@@ -90,20 +90,20 @@ pub enum NextWrite<'a> {
     Bytes(&'a [u8]),
     /// These bytes, followed by the rest of a body in memory.
     BytesThenMemory(&'a [u8], &'a [u8]),
-    /// These bytes, which a file follows.
+    /// These bytes, with a file to follow.
     BytesThenFile(&'a [u8]),
     /// The rest of a file.
     File(&'a mut dyn FileBody),
 }
 
 impl Outbox {
-    /// Returns whether the protocol may add output. This is the backpressure: a full outbox stops
+    /// Returns whether the protocol may add output. This provides backpressure: a full outbox stops
     /// parsing and reading.
     pub fn has_room(&self) -> bool {
         self.body.is_none() && self.unsent().len() < ROOM
     }
 
-    /// Returns whether everything is sent.
+    /// Returns whether all output has been sent.
     pub fn is_empty(&self) -> bool {
         self.body.is_none() && self.unsent().is_empty()
     }
@@ -115,8 +115,8 @@ impl Outbox {
         &mut self.bytes
     }
 
-    /// Adds a body after the bytes. The outbox has no room until the body is sent. An empty body is
-    /// dropped.
+    /// Adds a body after the bytes. The outbox has no room until the body has been sent. An empty
+    /// body is dropped.
     pub fn put(&mut self, body: Body) {
         debug_assert!(self.body.is_none(), "one body at a time");
         if body.left() > 0 {
@@ -124,18 +124,18 @@ impl Outbox {
         }
     }
 
-    /// Returns how many bytes the socket took since the connection began.
+    /// Returns the number of bytes that the socket has taken since the connection was accepted.
     pub fn sent(&self) -> u64 {
         self.total_sent
     }
 
-    /// Returns the position of the next byte that is added, counted from 0 at the beginning of the
-    /// connection. It compares with [`Outbox::sent`].
+    /// Returns the position of the next byte to be added. The first byte sent on the connection has
+    /// position 0. Compare the position with [`Outbox::sent`].
     pub fn position(&self) -> u64 {
         self.total_sent + self.unsent().len() as u64 + self.body.as_ref().map_or(0, Body::left)
     }
 
-    /// Returns the file body, if no bytes are left before it.
+    /// Returns the body if it is a file and no bytes are left to send before it.
     pub fn next_file(&mut self) -> Option<&mut dyn FileBody> {
         match &mut self.body {
             Some(Body::File(file)) if self.sent == self.bytes.len() => Some(&mut **file),
@@ -158,7 +158,7 @@ impl Outbox {
         }
     }
 
-    /// Records that the socket took the next `n` bytes.
+    /// Records that the socket has taken the next `n` bytes.
     pub fn advance(&mut self, n: usize) {
         // One write may have sent the end of the bytes and the beginning of the body.
         let from_bytes = n.min(self.unsent().len());
@@ -176,19 +176,19 @@ impl Outbox {
         }
     }
 
-    /// Swaps in the loop's spare buffer if no bytes are unsent. [`Outbox::return_buffer`] gives it
-    /// back.
+    /// Swaps in the loop's spare buffer if no bytes are unsent. [`Outbox::return_buffer`] returns
+    /// it.
     pub fn lend_buffer(&mut self, spare: &mut Vec<u8>) {
         if self.bytes.is_empty() {
             mem::swap(&mut self.bytes, spare);
         }
     }
 
-    /// Returns the spare buffer to the loop. Moves unsent bytes to an allocation of exactly their
-    /// size.
+    /// Returns the spare buffer to the loop, and moves unsent bytes to an allocation of exactly
+    /// their size.
     pub fn return_buffer(&mut self, spare: &mut Vec<u8>) {
-        // The larger buffer is the loop's, or has outgrown it. The loop keeps the larger one, and a
-        // connection never holds spare capacity.
+        // The larger buffer is the loop's, or one that has outgrown it. The loop keeps the larger
+        // one, and a connection never holds spare capacity.
         if self.bytes.capacity() > spare.capacity() {
             let unsent = self.unsent().to_vec();
             mem::swap(&mut self.bytes, spare);
@@ -275,7 +275,7 @@ mod tests {
         assert_eq!((spare.capacity(), spare.len()), (1000, 0));
         assert_eq!((out.unsent(), out.bytes.capacity()), (&b"sent"[..], 4));
 
-        // What was kept is sent from its own buffer, which is freed then.
+        // The kept bytes are sent from their own buffer, which is then freed.
         out.lend_buffer(&mut spare);
         out.advance(4);
         out.return_buffer(&mut spare);

@@ -8,20 +8,20 @@ use crate::{
     services::{LogFormat, Timeouts},
 };
 
-/// The configuration of an [`HttpServer`](crate::HttpServer). Start from [`Config::new`] and assign
-/// to fields. `None` disables a time limit.
+/// The configuration of an [`HttpServer`](crate::HttpServer). Start with [`Config::new`] and assign
+/// to its fields. `None` disables a time limit.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Config {
     /// Host names or addresses to listen on.
     pub hosts: Vec<String>,
-    /// The port to listen on. 0 takes any free port.
+    /// The port to listen on. 0 means any free port.
     pub port: u16,
     /// Whether other processes may listen on the same port (`SO_REUSEPORT`, socket(7)).
     pub reuse_port: bool,
     /// The directory to serve.
     pub dir: PathBuf,
-    /// The name of index files.
+    /// The name of the index file in a directory.
     pub index: String,
     /// Whether to serve and list dotfiles.
     pub hidden: bool,
@@ -35,32 +35,32 @@ pub struct Config {
     pub base_path: String,
     /// The value of `Cache-Control` for files.
     pub cache_control: String,
-    /// The origins whose pages may read responses.
+    /// The origins whose pages may read responses (CORS).
     pub cors: Option<Cors>,
     /// The header fields to add to responses.
     pub headers: Vec<HeaderRule>,
-    /// Whether to use inotify, where available. Without it, cached files are checked by a `stat`
-    /// per turn.
+    /// Whether to use inotify, where available. Without inotify, each cached file in use is checked
+    /// with one `stat` per turn.
     pub inotify: bool,
-    /// The hosts that requests may name, besides this machine's own, when listening on loopback
-    /// only. `*` allows any host.
+    /// The hosts that requests may name, in addition to this machine's own names, when the server
+    /// listens on loopback only. `*` allows any host.
     pub allow_hosts: Vec<String>,
-    /// The message of a response to a host that is not allowed. It is inserted into HTML without
-    /// escaping.
+    /// The message in the response to a request for a host that is not allowed. The message is
+    /// inserted into HTML without escaping.
     pub host_refusal: Option<&'static str>,
-    /// The page of a single-page application, as a path in `dir`. It answers navigation that
-    /// matches no file.
+    /// The page of a single-page application, as a path in `dir`. The server sends this page in
+    /// response to navigation requests that match no file.
     pub spa: Option<String>,
-    /// The maximum number of connections open at once. Further clients wait in the backlog. `None`
-    /// derives the number from the open-file limit.
+    /// The maximum number of open connections. Further clients wait in the backlog. `None` derives
+    /// the number from the open-file limit.
     pub max_connections: Option<usize>,
-    /// How long a client may take for a request, and between two requests.
+    /// How long a client may take to send a request, and how long it may wait between two requests.
     pub timeouts: Timeouts,
-    /// How long a peer may accept no data before its connection is closed.
+    /// How long a peer may go without accepting data before its connection is closed.
     pub send_timeout: Option<Duration>,
     /// How long a shutdown may take before the remaining connections are closed.
     pub drain_timeout: Option<Duration>,
-    /// The file of the access log.
+    /// The file to write the access log to.
     pub access_log: Option<File>,
     /// The format of the access log.
     pub access_log_format: LogFormat,

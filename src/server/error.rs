@@ -1,10 +1,10 @@
-//! Why a server cannot start.
+//! The errors that keep a server from starting.
 
 use std::{fmt, io, net::SocketAddr, path::PathBuf};
 
 use crate::http::RuleError;
 
-/// Why a server cannot start.
+/// An error that keeps a server from starting.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
@@ -12,7 +12,7 @@ pub enum StartError {
     Directory {
         /// The configured directory.
         dir: PathBuf,
-        /// The error of the system (openat(2)).
+        /// The error from the system call (openat(2)).
         source: io::Error,
     },
     /// The base path is not a valid URL path.
@@ -23,7 +23,7 @@ pub enum StartError {
     CacheControl {
         /// The configured value.
         value: String,
-        /// Why it is not valid.
+        /// Why the value is not valid.
         source: RuleError,
     },
     /// An allowed host is not a valid host, or has a port.
@@ -32,17 +32,18 @@ pub enum StartError {
     Host {
         /// The configured host.
         host: String,
-        /// The error of the resolver (getaddrinfo(3)).
+        /// The error from the resolver (getaddrinfo(3)).
         source: io::Error,
     },
     /// The server cannot listen on an address.
     Listen {
-        /// The address.
+        /// The address to listen on.
         address: SocketAddr,
-        /// The error of the system (bind(2), listen(2)).
+        /// The error from the system call (bind(2), listen(2)).
         source: io::Error,
     },
-    /// The poller cannot be created (epoll_create1(2)), or refuses a descriptor (epoll_ctl(2)).
+    /// The poller cannot be created (epoll_create1(2)), or a descriptor cannot be registered with
+    /// the poller (epoll_ctl(2)).
     Poller(io::Error),
 }
 

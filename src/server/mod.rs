@@ -1,8 +1,8 @@
-//! The server, as the course's class has it: create one with a host, a port and a directory, and
-//! call `serve_forever()`.
+//! The server, with the interface of the course's class: create one with a host, a port and a
+//! directory, and call `serve_forever()`.
 //!
-//! It owns the configuration and the listening sockets, and puts loop, site and services together.
-//! It must decide nothing about a request.
+//! It owns the configuration and the listening sockets, and connects the loop, the site and the
+//! services. It must never decide anything about a request.
 
 mod config;
 mod error;
@@ -33,7 +33,7 @@ use crate::{
     trace::Observer,
 };
 
-/// An HTTP server for a directory, on one event loop.
+/// An HTTP server that serves a directory on one event loop.
 ///
 /// It is not `Send`: create it on the thread that runs it. A [`Handle`] can be sent to other
 /// threads.
@@ -45,7 +45,7 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Creates a server that listens on `host` and `port` and serves `dir`. Port 0 takes any free
+    /// Creates a server that listens on `host` and `port` and serves `dir`. Port 0 means any free
     /// port.
     ///
     /// # Errors
@@ -56,18 +56,18 @@ impl HttpServer {
         HttpServer::from_config(config)
     }
 
-    /// Creates a server from a configuration, and begins to listen.
+    /// Creates a server from a configuration, and starts listening.
     ///
     /// # Errors
-    /// Returns a [`StartError`] if the configuration is not valid or the system refuses.
+    /// Returns a [`StartError`] if the configuration is not valid or a system call fails.
     pub fn from_config(config: Config) -> Result<HttpServer, StartError> {
         HttpServer::with_clock(config, Clock::system())
     }
 
-    /// Creates a server with the caller's clock. A test can pass a frozen one.
+    /// Creates a server with the caller's clock. A test can pass a frozen clock.
     ///
     /// # Errors
-    /// Returns a [`StartError`] if the configuration is not valid or the system refuses.
+    /// Returns a [`StartError`] if the configuration is not valid or a system call fails.
     pub fn with_clock(mut config: Config, clock: Clock) -> Result<HttpServer, StartError> {
         let site = open_site(&config)?;
         let log = config.access_log.take().map(|file| {
@@ -82,8 +82,8 @@ impl HttpServer {
         for host in &config.hosts {
             sockets.extend(bind_host(host, config.port, config.reuse_port)?);
         }
-        // A server on the network is reached by names that it cannot know, so only a local one
-        // checks them.
+        // Clients on the network may use host names that the server cannot know, so only a local
+        // server checks the names.
         if sockets.iter().all(|(address, _)| is_local(address)) {
             http = http.with_hosts(host_allowlist(&config)?);
         }
@@ -114,10 +114,11 @@ impl HttpServer {
     }
 
     /// Adds a listening socket to the server's loop. `factory` creates the protocol of each
-    /// connection.
+    /// accepted connection.
     ///
     /// # Errors
-    /// Fails if the socket cannot be made non-blocking or polled (epoll_ctl(2)).
+    /// Fails if the socket cannot be made non-blocking or registered with the poller
+    /// (epoll_ctl(2)).
     pub fn add_listener(
         &mut self,
         socket: TcpListener,
@@ -129,7 +130,8 @@ impl HttpServer {
     /// Adds a bound UDP socket to the server's loop. `protocol` answers its datagrams.
     ///
     /// # Errors
-    /// Fails if the socket cannot be made non-blocking or polled (epoll_ctl(2)).
+    /// Fails if the socket cannot be made non-blocking or registered with the poller
+    /// (epoll_ctl(2)).
     pub fn add_udp(
         &mut self,
         socket: UdpSocket,
@@ -138,11 +140,11 @@ impl HttpServer {
         self.event_loop.add_udp(socket, Box::new(protocol))
     }
 
-    /// Adds a source that is called before any request is handled, in each turn in which `fd` has
-    /// become readable. Traces call it `name`.
+    /// Adds a source that the loop calls before it handles any request, in each turn in which `fd`
+    /// has become readable. Traces show the source as `name`.
     ///
     /// # Errors
-    /// Fails if the descriptor cannot be polled (epoll_ctl(2)).
+    /// Fails if the descriptor cannot be registered with the poller (epoll_ctl(2)).
     pub fn add_priority_source(
         &mut self,
         name: &'static str,
@@ -152,22 +154,22 @@ impl HttpServer {
         self.event_loop.add_priority_source(name, fd, Box::new(source))
     }
 
-    /// Wakes the loop when `fd` becomes readable. The caller reads it elsewhere, for example in an
-    /// observer.
+    /// Wakes the loop when `fd` becomes readable. The caller must read `fd` elsewhere, for example
+    /// in an observer.
     ///
     /// # Errors
-    /// Fails if the descriptor cannot be polled (epoll_ctl(2)).
+    /// Fails if the descriptor cannot be registered with the poller (epoll_ctl(2)).
     pub fn wake_on(&mut self, name: &'static str, fd: OwnedFd) -> io::Result<()> {
         self.add_priority_source(name, Rc::new(fd), WakeOnly)
     }
 
-    /// Adds an observer, which is shown every step of the loop from now on.
+    /// Adds an observer, which sees every step of the loop from now on.
     pub fn add_observer(&mut self, observer: Box<dyn Observer>) {
         self.event_loop.add_observer(observer);
     }
 
-    /// Sets the observer that SIGUSR1 attaches and detaches, which needs
-    /// [`HttpServer::handle_signals`]. If `now`, attaches it at once.
+    /// Sets the observer that SIGUSR1 attaches and detaches. SIGUSR1 works only after
+    /// [`HttpServer::handle_signals`]. If `now` is true, attaches the observer immediately.
     pub fn set_on_demand_observer(&mut self, observer: Box<dyn Observer>, now: bool) {
         self.event_loop.set_on_demand_observer(observer);
         if now {
@@ -176,9 +178,9 @@ impl HttpServer {
     }
 
     /// Installs the signal handlers. After SIGINT or SIGTERM, [`HttpServer::serve_forever`] returns
-    /// when the responses in progress are sent. A second one ends the process at once, with exit
-    /// code 128 + the signal number. SIGUSR1 attaches or detaches the [on-demand
-    /// observer](HttpServer::set_on_demand_observer).
+    /// when the responses in progress have been sent. A second such signal exits the process
+    /// immediately, with exit code 128 plus the signal number. SIGUSR1 attaches or detaches the
+    /// [on-demand observer](HttpServer::set_on_demand_observer).
     ///
     /// # Errors
     /// Fails if the handlers cannot be installed (sigaction(2)).
@@ -186,19 +188,19 @@ impl HttpServer {
         self.event_loop.handle_signals()
     }
 
-    /// Returns a handle with which another thread, or a guard in a test, can stop this server.
+    /// Returns a handle that another thread, or a guard in a test, can use to stop this server.
     ///
     /// # Errors
-    /// Fails if no descriptor is available for it (eventfd(2)).
+    /// Fails if the waker cannot be created (eventfd(2)).
     pub fn stop_handle(&mut self) -> io::Result<Handle> {
         self.event_loop.stop_handle()
     }
 
     /// Serves until a [signal](HttpServer::handle_signals) or a [`Handle`] stops the server and the
-    /// responses in progress are sent.
+    /// responses in progress have been sent.
     ///
     /// # Errors
-    /// Fails if the poller fails (epoll_wait(2)).
+    /// Fails if polling fails (epoll_wait(2)).
     pub fn serve_forever(&mut self) -> io::Result<()> {
         while !self.event_loop.is_drained() {
             self.turn()?;
@@ -206,11 +208,11 @@ impl HttpServer {
         Ok(())
     }
 
-    /// Takes one turn of the loop, then writes the access log of that turn. For callers that run
+    /// Runs one turn of the loop, then writes the access log for that turn. For callers that run
     /// the loop themselves, such as tests.
     ///
     /// # Errors
-    /// Fails if the poller fails (epoll_wait(2)).
+    /// Fails if polling fails (epoll_wait(2)).
     pub fn turn(&mut self) -> io::Result<()> {
         self.event_loop.turn()?;
         if let Some(log) = &self.log {
@@ -245,7 +247,7 @@ fn open_site(config: &Config) -> Result<Rc<Site<Representation>>, StartError> {
         .map_err(|source| StartError::Directory { dir: config.dir.clone(), source })
 }
 
-/// Returns the limits of the loop.
+/// Returns the loop's limits, taken from `config`.
 fn limits(config: &Config) -> Limits {
     Limits {
         max_connections: config.max_connections.unwrap_or_else(connections_by_open_files),
@@ -280,8 +282,8 @@ fn http_service(
     Ok(HttpService::new(Rc::clone(site), config.timeouts).with_url_options(options).with_policy(policy))
 }
 
-/// Returns the hosts that requests may name when listening on loopback only: this machine's own and
-/// the configured ones.
+/// Returns the hosts that requests may name when the server listens on loopback only: this
+/// machine's own names and the configured hosts.
 fn host_allowlist(config: &Config) -> Result<HostAllowlist, StartError> {
     let allowed = HostAllowlist::loopback_and(config.allow_hosts.iter().map(String::as_str))
         .map_err(|name| StartError::AllowedHost(name.to_owned()))?;

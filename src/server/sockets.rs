@@ -13,23 +13,23 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::error::StartError;
 
-/// The maximum number of connections that the kernel completes before they are accepted. The
-/// kernel's own limit is `somaxconn` (listen(2)).
+/// The maximum number of completed connections that may wait to be accepted. The kernel caps this
+/// number at `somaxconn` (listen(2)).
 const BACKLOG: i32 = 4096;
-/// The descriptors reserved for listeners, the poller, signals and logs.
+/// The number of descriptors reserved for listeners, the poller, signals and logs.
 const RESERVED_DESCRIPTORS: u64 = 64;
 
-/// Creates a listening socket on every address of `host`. Returns them with their addresses.
+/// Creates a listening socket on every address of `host`. Returns the sockets with their addresses.
 ///
 /// # Errors
-/// Fails if the host has no address, or if listening on one of them fails. Addresses that this
-/// machine lacks are skipped if another one works.
+/// Fails if the host has no address, or if the server cannot listen on one of its addresses. An
+/// address that this machine lacks is skipped if another one works.
 pub fn bind_host(
     host: &str,
     port: u16,
     reuse_port: bool,
 ) -> Result<Vec<(SocketAddr, TcpListener)>, StartError> {
-    // The resolver takes IPv6 addresses without brackets.
+    // The resolver expects IPv6 addresses without brackets.
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     let addresses = (bare, port)
         .to_socket_addrs()
@@ -39,7 +39,7 @@ pub fn bind_host(
     for address in addresses {
         match bind_tcp(address, reuse_port) {
             Ok(socket) => sockets.push((socket.local_addr().unwrap_or(address), socket)),
-            // A name may have an IPv6 address although this machine has no IPv6, for example.
+            // For example, a name may have an IPv6 address although this machine has no IPv6.
             Err(source) if is_missing_address(&source) => {
                 missing = Some(StartError::Listen { address, source });
             }
@@ -56,7 +56,7 @@ pub fn bind_host(
 /// `create_socket` and `bind`.
 ///
 /// # Errors
-/// Fails if the address is in use, is not an address of this machine, or needs a privilege.
+/// Fails if the address is in use, is not an address of this machine, or requires a privilege.
 pub fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Let a restarted server listen while connections of the old one are in TIME_WAIT.
@@ -67,7 +67,7 @@ pub fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener
         socket.set_reuse_port(true)?;
     }
     if address.is_ipv6() {
-        // Otherwise `[::]` would also take the IPv4 port, and listening on both would fail.
+        // Otherwise `[::]` would also use the IPv4 port, and listening on both would fail.
         socket.set_only_v6(true)?;
     }
     // Accepted sockets inherit this option. It disables Nagle's algorithm, so that a small response
@@ -83,8 +83,9 @@ pub fn is_local(address: &SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
 
-/// Raises the soft open-file limit to the hard limit (setrlimit(2)), and returns it. A program
-/// calls this; a library should leave the limits of its process alone.
+/// Raises the soft open-file limit to the hard limit (setrlimit(2)), and returns the resulting
+/// limit. Only a program should call this function; a library should leave the limits of its
+/// process alone.
 pub fn raise_open_file_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
@@ -107,7 +108,7 @@ pub fn connections_by_open_files() -> usize {
     (free / 2).max(1) as usize
 }
 
-/// Returns whether `e` means that this machine lacks the address or its family.
+/// Returns whether `e` means that this machine lacks the address or its address family.
 fn is_missing_address(e: &io::Error) -> bool {
     matches!(Errno::from_io_error(e), Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
 }

@@ -1,4 +1,4 @@
-//! The echo service, by stream and by datagram. It is the smallest example of a protocol, and owns
+//! The echo service, for streams and datagrams. It is the smallest example of a protocol, and owns
 //! no state.
 
 use std::net::SocketAddr;

@@ -1,7 +1,8 @@
-//! The services: each one implements a protocol of the loop and joins it to what it serves.
+//! The services. Each one implements a protocol for the loop and connects that protocol to what it
+//! serves.
 //!
-//! They own connection states and log entries. They must never do I/O of their own, nor know the
-//! loop.
+//! The services own connection states and log entries. They must never do their own I/O or know
+//! about the loop.
 
 mod access_log;
 mod echo;

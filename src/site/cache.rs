@@ -1,9 +1,10 @@
 //! The cache of the site: small files, and paths where nothing exists, kept in memory and never
-//! stale.
+//! served stale.
 //!
-//! It owns the entries and the inotify instance. It must never return an entry that it cannot prove
-//! to be current. Each entry has a [`Freshness`] in each turn: inotify reports its changes, one
-//! `stat` checks it, or it is due to be opened and read again. Every entry is due within a second.
+//! The cache must never return an entry that it cannot prove to be current. In each turn, an entry
+//! has a [`Freshness`]: inotify reports its changes, one `stat` checks it, or it is due to be
+//! opened and read again. Every entry is due within a second. The cache also owns the inotify
+//! instance.
 
 use std::rc::Rc;
 
@@ -18,16 +19,16 @@ use super::{
 };
 use crate::clock::Clock;
 
-/// The maximum size of the cache in bytes: content, names and descriptions.
+/// The maximum size of the cache in bytes, including content, names and descriptions.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// The maximum number of entries for absent files.
 const MAX_ABSENT: usize = 256;
 
-/// The cache. It removes the least recently used entries first.
+/// A cache of files and absent files. It removes the least recently used entries first.
 pub struct Cache<D> {
     entries: LruCache<Box<[u8]>, Entry<D>>,
     bytes: usize,
-    /// The keys of the entries of absent files, which are removed together.
+    /// The keys of the entries for absent files, which are removed together.
     absent: Vec<Box<[u8]>>,
     inotify: Option<Inotify>,
     queue: Rc<DiskQueue>,
@@ -52,11 +53,11 @@ impl<D: Describe> Cache<D> {
         Cache { entries, bytes: 0, absent, inotify, queue, jitter: 0 }
     }
 
-    /// Returns the entry at `key`, if it is current in this turn.
+    /// Returns the entry for `key`, if the entry is current in this turn.
     pub fn get(&mut self, key: &[u8], root: &RootDir, clock: &Clock) -> Cached<D> {
         let Some(entry) = self.entries.get_mut(key) else { return Cached::Unknown };
-        // In the order of cost: an entry that was checked in this turn or is watched needs no
-        // system call, one to be checked needs a `stat`, a due one is opened and read.
+        // In order of cost: an entry that was checked in this turn or is watched needs no system
+        // call, an entry to check needs one `stat`, and a due entry is opened and read.
         let freshness = entry.freshness(clock);
         let is_current = match (freshness, &entry.found) {
             (Freshness::Checked | Freshness::Watched, _) => true,
@@ -65,24 +66,24 @@ impl<D: Describe> Cache<D> {
             (_, None) => return Cached::Unknown,
             (Freshness::CheckEachTurn, Some(file)) => {
                 // The second request for a file starts its watch. A file that is requested only
-                // once is not worth one.
+                // once is not worth a watch.
                 if let (Watch::Pending, Some(inotify)) = (entry.watch, &mut self.inotify) {
                     let wd = inotify.add(&entry.path, key, file, root);
                     entry.watch = wd.map_or(Watch::Unavailable, |wd| Watch::Active(Some(wd)));
                 }
-                // `Inotify::add` has compared the status after the watch began, so a new watch
-                // needs no second `stat`.
+                // `Inotify::add` compares the status after the watch starts, so a new watch needs
+                // no second `stat`.
                 matches!(entry.watch, Watch::Active(_)) || entry.matches_stat(root)
             }
             (Freshness::Due, Some(_)) => {
                 self.jitter = self.jitter.wrapping_add(1);
                 entry.due = due(clock.now(), self.jitter);
                 if entry.watch == Watch::Unavailable {
-                    entry.watch = Watch::Pending; // it may be available by now
+                    entry.watch = Watch::Pending; // a watch may be available by now
                 }
                 // Open and read the file again, even if its status is unchanged. The path may lead
-                // elsewhere now, perhaps out of the root. And a store through a shared memory map,
-                // into a page that was written to before, does not change the status.
+                // elsewhere now, perhaps out of the root. Also, a store through a shared memory
+                // map, into a page that was written to before, does not change the status.
                 entry.is_found_again(root, &self.queue, clock)
             }
         };
@@ -105,7 +106,7 @@ impl<D: Describe> Cache<D> {
         }
     }
 
-    /// Inserts or refreshes the entry of an absent file: nothing was at `path` in this turn.
+    /// Inserts or refreshes the entry for an absent file: nothing was at `path` in this turn.
     pub fn insert_absent(&mut self, key: &[u8], path: &[u8], root: &RootDir, clock: &Clock) {
         let is_watched = self.inotify.as_mut().is_some_and(|inotify| inotify.watch_absent(path, root));
         let watch = if is_watched { Watch::Active(None) } else { Watch::Unavailable };
@@ -124,7 +125,7 @@ impl<D: Describe> Cache<D> {
         self.absent.push(key.into());
     }
 
-    /// Reads the events of inotify and removes the changed entries. Returns whether anything
+    /// Reads the inotify events and removes the entries that changed. Returns whether anything
     /// changed.
     pub fn apply_changes(&mut self) -> bool {
         let Some(inotify) = &mut self.inotify else { return false };
@@ -155,7 +156,7 @@ impl<D: Describe> Cache<D> {
         &self.queue
     }
 
-    /// Replaces the entry at `key`.
+    /// Inserts or replaces the entry for `key`.
     fn put(
         &mut self,
         key: &[u8],
@@ -172,7 +173,7 @@ impl<D: Describe> Cache<D> {
         self.entries.put(key.into(), entry);
     }
 
-    /// Removes the entries of all absent files.
+    /// Removes the entries for all absent files.
     fn remove_absent(&mut self) {
         for key in std::mem::take(&mut self.absent) {
             if self.entries.peek(&key).is_some_and(|entry| entry.found.is_none()) {
@@ -181,14 +182,14 @@ impl<D: Describe> Cache<D> {
         }
     }
 
-    /// Removes the entry at `key`.
+    /// Removes the entry for `key`, if there is one.
     fn remove(&mut self, key: &[u8]) {
         if let Some(entry) = self.entries.pop(key) {
             self.release(key, &entry);
         }
     }
 
-    /// Releases the size and the watch of a removed entry.
+    /// Subtracts the size of a removed entry and removes its watch.
     fn release(&mut self, key: &[u8], entry: &Entry<D>) {
         self.bytes -= entry.weight(key);
         if let (Watch::Active(Some(wd)), Some(inotify)) = (entry.watch, &mut self.inotify) {
@@ -218,7 +219,8 @@ mod tests {
         }
     }
 
-    /// Returns a directory with `count` files of `len` bytes, and a cache with all of them.
+    /// Returns a directory with `count` files of `len` bytes, and a cache that contains all of
+    /// them.
     fn cache_of(count: usize, len: usize) -> (tempfile::TempDir, RootDir, Cache<()>, Clock) {
         cache_in(tempfile::tempdir().expect("a directory"), count, len)
     }
@@ -277,7 +279,7 @@ mod tests {
     #[test]
     fn cache_remembers_absence_for_a_turn_or_while_it_is_watched_and_never_longer_than_a_second() {
         let is_absent = |cached: Cached<()>| matches!(cached, Cached::Absent);
-        // The first file system here that inotify can be trusted on.
+        // The first file system here on which inotify can be trusted.
         let watched = crate::testing::dirs().find_map(|dir| {
             let (dir, root, mut cache, mut clock) = cache_in(dir, 0, 0);
             cache.insert_absent(b"a", b"a", &root, &clock);
@@ -361,7 +363,7 @@ mod tests {
             let entry = cache.entries.get_mut(&b"0"[..]).expect("it");
             std::mem::replace(&mut entry.watch, watch)
         };
-        // Pretend that inotify reports its changes, so that no stat checks it in between.
+        // Pretend that inotify reports changes to the file, so that no `stat` checks it.
         entry(&mut cache, Watch::Active(Some(1)));
         let first = file(cache.get(b"0", &root, &clock)).expect("it was just read");
         for _ in 0..3 {

@@ -1,8 +1,8 @@
-//! Reads a directory a few entries at a time. It may have any number of entries, and reading all at
-//! once would delay the other connections.
+//! Reads a directory a few entries at a time. A directory may have any number of entries, and
+//! reading all of them at once would delay other connections.
 //!
-//! It must never show an entry that a client could not request: hidden names, links that lead
-//! nowhere or out of the site, and anything that is neither a file nor a directory.
+//! This module must never return an entry that a client could not request: a hidden name, a link
+//! that leads nowhere or out of the site, or anything that is neither a file nor a directory.
 
 use std::{cell::Cell, os::fd::OwnedFd, rc::Rc, time::SystemTime};
 
@@ -14,15 +14,16 @@ use rustix::{
 use super::{Site, error::Error, stamp::plausible_mtime};
 use crate::site_path::{DotfilePolicy, SitePath};
 
-/// The maximum number of rows of all listings in progress, which take about 30 MB.
+/// The maximum number of rows that all listings in progress may hold together. This many rows take
+/// about 30 MB of memory.
 const MAX_ROWS: usize = 400_000;
 
-/// A reader of one directory.
+/// A reader for one directory.
 pub struct DirectoryReader {
     dir: Dir,
     path: SitePath<'static>,
     dotfiles: DotfilePolicy,
-    /// The number of names before an entry of this directory in its path.
+    /// The number of names that precede the name of an entry in its path.
     depth: usize,
 }
 
@@ -31,7 +32,7 @@ pub struct DirectoryReader {
 pub struct DirectoryEntry<'a> {
     /// The name: any bytes except NUL and slash.
     pub name: &'a [u8],
-    /// Whether it is a directory, or a link to one.
+    /// Whether the entry is a directory, or a link to one.
     pub is_directory: bool,
     /// The length in bytes; 0 for a directory.
     pub len: u64,
@@ -39,7 +40,8 @@ pub struct DirectoryEntry<'a> {
     pub modified: Option<SystemTime>,
 }
 
-/// The rows of one listing, counted against the total of all listings. Dropping it releases them.
+/// The number of rows that one listing holds, counted against the total for all listings. Dropping
+/// the quota releases the rows.
 pub struct RowQuota {
     total: Rc<Cell<usize>>,
     taken: usize,
@@ -54,8 +56,8 @@ impl RowQuota {
     /// Claims one row.
     ///
     /// # Errors
-    /// Returns [`Error::TooLarge`] if this listing alone has used all rows, and [`Error::Busy`] if
-    /// all listings together have.
+    /// Returns [`Error::TooLarge`] if this listing alone holds the maximum number of rows, and
+    /// [`Error::Busy`] if all listings together do.
     pub fn take_one(&mut self) -> Result<(), Error> {
         if self.total.get() >= MAX_ROWS {
             return Err(if self.taken >= MAX_ROWS { Error::TooLarge } else { Error::Busy });
@@ -65,7 +67,7 @@ impl RowQuota {
         Ok(())
     }
 
-    /// Returns how many rows this listing holds.
+    /// Returns the number of rows that this listing holds.
     pub fn taken(&self) -> usize {
         self.taken
     }
@@ -86,7 +88,7 @@ impl Drop for RowQuota {
 }
 
 impl DirectoryReader {
-    /// Creates a reader of the open directory `fd`, which is at `path` in the site.
+    /// Creates a reader for the open directory `fd`, which is at `path` in the site.
     pub(super) fn new(
         fd: OwnedFd,
         path: &SitePath<'_>,
@@ -98,10 +100,10 @@ impl DirectoryReader {
     }
 
     /// Reads the next `count` entries and passes each visible one to `put`. Returns whether there
-    /// may be more.
+    /// may be more entries.
     ///
     /// # Errors
-    /// Returns an error if the directory cannot be read, or the error of `put`.
+    /// Returns an error if the directory cannot be read, or the error that `put` returns.
     pub fn read<D>(
         &mut self,
         count: usize,
@@ -123,7 +125,7 @@ impl DirectoryReader {
         Ok(true)
     }
 
-    /// Returns the entry `name`, if it is visible.
+    /// Returns the entry called `name`, if it is visible.
     fn entry<'a, D>(&self, name: &'a [u8], site: &Site<D>, now: SystemTime) -> Option<DirectoryEntry<'a>> {
         let stat = self.status(name, site).ok()?;
         let is_directory = match FileType::from_raw_mode(stat.st_mode) {
@@ -135,8 +137,8 @@ impl DirectoryReader {
         Some(DirectoryEntry { name, is_directory, len, modified: plausible_mtime(stat.st_mtime, now) })
     }
 
-    /// Returns the status of the file or directory `name`. Resolves a link as a request for it
-    /// would.
+    /// Returns the status of the file or directory `name`. Resolves a link in the same way as a
+    /// request for it.
     fn status<D>(&self, name: &[u8], site: &Site<D>) -> Result<Stat, Errno> {
         let stat = statat(self.dir.fd()?, name, AtFlags::SYMLINK_NOFOLLOW)?;
         match FileType::from_raw_mode(stat.st_mode) {

@@ -1,4 +1,4 @@
-//! An entry of the cache: what is at one path, and how long to trust it.
+//! A cache entry: what exists at one path, and how long to trust that knowledge.
 
 use std::{rc::Rc, time::Instant};
 
@@ -12,35 +12,36 @@ use super::{
 };
 use crate::clock::Clock;
 
-/// The bytes that an entry counts for, in addition to its content, names and description.
+/// The number of bytes that each entry counts for, in addition to its content, names and
+/// description.
 pub const OVERHEAD: usize = 512;
 
 /// A cache entry: the file at one path, or its absence.
 pub struct Entry<D> {
-    /// The file; `None` if nothing is there.
+    /// The file, or `None` if nothing exists at the path.
     pub found: Option<Rc<StaticFile<D>>>,
-    /// The path of the file. For an index file it differs from the requested path.
+    /// The path of the file. For an index file, it differs from the requested path.
     pub path: Box<[u8]>,
     /// The turn in which the entry was last read or checked.
     pub checked: u64,
-    /// When the path must be opened again. Checks do not postpone it.
+    /// The time at which the path must be opened again. Checks do not postpone this time.
     pub due: Instant,
-    /// Whether inotify reports changes.
+    /// Whether inotify reports changes to this entry.
     pub watch: Watch,
 }
 
-/// Whether inotify reports changes of an entry.
+/// Whether inotify reports changes to an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watch {
-    /// Not yet: the path was not requested again since the file was read.
+    /// Not yet: the path has not been requested again since the file was read.
     Pending,
-    /// Yes; for a file, with this watch descriptor.
+    /// Yes. For a file, this is the watch descriptor.
     Active(Option<i32>),
-    /// No: it is not available for this path.
+    /// No: inotify is not available for this path.
     Unavailable,
 }
 
-/// What an entry needs before it is used in a turn.
+/// What an entry needs before it can be used in a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
     /// Nothing: it was read or checked in this turn.
@@ -49,12 +50,12 @@ pub enum Freshness {
     Watched,
     /// One `stat` in this turn.
     CheckEachTurn,
-    /// To be opened and read again.
+    /// The path must be opened and the file read again.
     Due,
 }
 
 impl<D: Describe> Entry<D> {
-    /// Returns what the entry needs before it is used in this turn.
+    /// Returns what the entry needs before it can be used in this turn.
     pub fn freshness(&self, clock: &Clock) -> Freshness {
         if self.checked == clock.turn() {
             Freshness::Checked
@@ -76,7 +77,7 @@ impl<D: Describe> Entry<D> {
     /// Opens the path beneath the root and reads the file again. Returns whether it is the same
     /// file with the same content.
     pub fn is_found_again(&self, root: &RootDir, queue: &Rc<DiskQueue>, clock: &Clock) -> bool {
-        // Call stat first: opening something else, such as a FIFO, could have effects.
+        // Call stat first: opening something else, such as a FIFO, could have side effects.
         if !self.matches_stat(root) {
             return false;
         }
@@ -87,16 +88,16 @@ impl<D: Describe> Entry<D> {
         }
     }
 
-    /// Returns how many bytes the entry counts for with `key`.
+    /// Returns the number of bytes that the entry and its `key` count for.
     pub fn weight(&self, key: &[u8]) -> usize {
         let file = self.found.as_ref().map_or(0, |file| file.description.size() + file.metadata.len as usize);
         key.len() + self.path.len() + file + OVERHEAD
     }
 }
 
-/// Returns when an entry that is read now is due: after 0.75 to 1 second. The jitter spreads files
-/// that were read together, such as the files of one page, so that one turn does not open all of
-/// them again.
+/// Returns the time at which an entry that is read `now` is due: 0.75 to 1 second later. The jitter
+/// spreads files that were read together, such as the files of one page, so that one turn does not
+/// open all of them again.
 pub fn due(now: Instant, jitter: u32) -> Instant {
     // Multiplying by the golden ratio spreads consecutive numbers far apart.
     let part = jitter.wrapping_mul(0x9e37_79b9) >> 24;

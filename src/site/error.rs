@@ -1,17 +1,17 @@
-//! The errors of the site, and their mapping from system errors.
+//! The errors that the site returns, and the conversion from system errors.
 
 use std::fmt;
 
 use rustix::io::Errno;
 
-/// Why the site cannot return a file or directory.
+/// The reason why the site cannot return a file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Error {
     /// The path does not exist, leads out of the root, or is neither a file nor a directory.
     NotFound,
-    /// The system denied access.
+    /// The operating system denied access.
     Forbidden,
-    /// Descriptors, memory or listing rows ran out. A retry may work soon.
+    /// File descriptors, memory or listing rows have run out. A retry may soon succeed.
     Busy,
     /// The directory has more entries than a listing can hold.
     TooLarge,

@@ -1,7 +1,6 @@
-//! One file as it was read: its metadata, its content, and the stamp by which a later change is
-//! noticed.
+//! One file as it was read: its metadata, its content, and the stamp that reveals a later change.
 //!
-//! A reading that overlaps a write must never be cached.
+//! A read that overlaps a write must never be cached.
 
 use std::{
     fs::File,
@@ -19,25 +18,26 @@ use super::{
     stamp::{COARSE_CLOCK, FileStamp, has_settled, is_older, is_past, plausible_mtime},
 };
 
-/// The longest file in bytes that is read into memory. A longer file is sent by sendfile(2). (A
-/// socket takes about 124 KiB in one write. Beyond that, sending from memory costs twice as much.)
+/// The size in bytes of the largest file that is read into memory. A larger file is sent with
+/// sendfile(2). (A socket accepts about 124 KiB in one write. Beyond that, sending from memory
+/// costs twice as much.)
 pub const SMALL: u64 = 120 * 1024;
 
-/// The description that a service derives from a file when it is read, such as its header fields.
-/// It is stored with the file.
+/// A description that a service derives from a file when the file is read, such as its header
+/// fields. The description is stored with the file.
 pub trait Describe {
     /// Returns the description of a file with this `metadata`. For a compressed variant, `name` is
-    /// the name of its original and `extension` the suffix, such as `.gz`.
+    /// the name of its original and `extension` is the suffix, such as `.gz`.
     fn describe(name: &[u8], extension: Option<&'static str>, metadata: &Metadata) -> Self;
 
-    /// Returns how many bytes of memory the description takes.
+    /// Returns the number of bytes of memory that the description uses.
     fn size(&self) -> usize;
 }
 
 /// A file of the site, with its description of type `D`.
 #[derive(Debug)]
 pub struct StaticFile<D> {
-    /// The description, made when the file was read.
+    /// The description, created when the file was read.
     pub description: D,
     /// The content, in memory or on disk.
     pub content: Content,
@@ -53,7 +53,7 @@ pub struct StaticFile<D> {
 pub enum Content {
     /// The bytes of a small file.
     Memory(Rc<[u8]>),
-    /// A large file, which is open.
+    /// A large file, which is kept open.
     Disk(DiskFile),
 }
 
@@ -64,11 +64,12 @@ pub struct Metadata {
     pub len: u64,
     /// The modification time in whole seconds, if it is [plausible](plausible_mtime).
     pub modified: Option<SystemTime>,
-    /// Whether the modification time is settled: so old that a later version must have another one.
+    /// Whether the modification time is settled, that is, so old that a later version must have a
+    /// different time.
     pub is_mtime_settled: bool,
     /// Whether the modification time is settled, and no program has set it.
     pub is_mtime_genuine: bool,
-    /// The version.
+    /// The version of the file's content.
     pub version: FileVersion,
 }
 
@@ -77,9 +78,9 @@ pub struct Metadata {
 pub enum FileVersion {
     /// The hash of the content (xxh3-128), for a file in memory.
     Hash(u128),
-    /// The status of a large file. Every change sets the change time. `read` is the time of reading
-    /// in nanoseconds since the epoch. It is set only if the file was changed so recently that
-    /// another change could leave the same change time.
+    /// The status of a large file. Every change sets the change time. `read` is the time at which
+    /// the file was read, in nanoseconds since the epoch. It is set only if the file was changed so
+    /// recently that another change could leave the same change time.
     Status { changed: i128, inode: u64, read: Option<u128> },
 }
 
@@ -105,8 +106,8 @@ impl Reading {
         let mut tries = 3;
         loop {
             let content = read(&file, before.st_size as u64, queue)?;
-            // A file that is written to during the read has another stamp afterwards. Try again,
-            // and after the last try return a racy result, which is not cached.
+            // A file that is written to during the read has a different stamp afterwards. Try
+            // again, and after the last try return a racy result, which is not cached.
             let after = fstat(&*file)?;
             let is_unchanged = FileStamp::of(&before) == FileStamp::of(&after);
             if is_unchanged || tries == 0 {
@@ -129,16 +130,15 @@ impl Reading {
             len,
             modified: plausible_mtime(stat.st_mtime, now),
             is_mtime_settled,
-            // A write sets both times to the same value. If they differ, a program has set the
-            // modification time.
+            // A write sets the modification and change times to the same value. If they differ, a
+            // program has set the modification time.
             is_mtime_genuine: !is_racy && is_mtime_settled && stamp.modified == stamp.changed,
             version,
         };
         Reading { content, metadata, stamp, is_racy }
     }
 
-    /// Describes the file and returns it. `name` and `extension` are those of
-    /// [`Describe::describe`].
+    /// Describes the file and returns it. Passes `name` and `extension` to [`Describe::describe`].
     pub fn into_file<D: Describe>(self, name: &[u8], extension: Option<&'static str>) -> StaticFile<D> {
         let Reading { content, metadata, stamp, is_racy } = self;
         let description = D::describe(name, extension, &metadata);
@@ -158,12 +158,12 @@ impl<D> StaticFile<D> {
         !self.is_racy && matches!(self.content, Content::Memory(_))
     }
 
-    /// Returns whether this compressed variant is not older than `original`.
+    /// Returns whether this compressed variant is at least as new as `original`.
     pub fn is_variant_of(&self, original: &StaticFile<D>) -> bool {
         !is_older(self.stamp.modified, original.stamp.modified)
     }
 
-    /// Calls `stat` on `path` beneath `root`. Returns whether the stamp is still the same.
+    /// Calls `stat` on `path` beneath `root`. Returns whether the file still has the same stamp.
     pub fn matches_stat(&self, path: &[u8], root: &OwnedFd, flags: AtFlags) -> bool {
         statat(root, path, flags).is_ok_and(|stat| FileStamp::of(&stat) == self.stamp)
     }
@@ -209,8 +209,8 @@ fn read(file: &Rc<File>, len: u64, queue: &Rc<DiskQueue>) -> io::Result<Content>
             Err(e) => return Err(e),
         }
         if at == bytes.len() {
-            // The file is longer than its status says. It grows, or it is a kernel file, such as in
-            // /proc, with length 0.
+            // The file is longer than its status says. The file is growing, or it is a kernel file
+            // with length 0, such as a file in /proc.
             bytes.resize((at * 2).clamp(4096, SMALL as usize + 1), 0);
         }
     }
@@ -219,7 +219,7 @@ fn read(file: &Rc<File>, len: u64, queue: &Rc<DiskQueue>) -> io::Result<Content>
 
 #[cfg(test)]
 impl Reading {
-    /// Returns a reading with `content`, and with the present status of `file`.
+    /// Returns a reading with `content`, and with the current status of `file`.
     pub fn that_held(content: &[u8], file: &File, now: SystemTime) -> Reading {
         let stat = fstat(file).expect("its status");
         Reading::new(Content::Memory(content.into()), &stat, true, now)

@@ -1,10 +1,12 @@
-//! Notification of file changes by inotify(7), so that a cached file needs no `stat` in every turn.
+//! File change notification with inotify(7), so that a cached file does not need a `stat` in every
+//! turn.
 //!
-//! It watches each cached file, whatever path it is written through, and every directory on the
-//! path to it. It must never claim to watch what inotify does not report reliably: a path with
-//! links, a file system other than the root's, and one that other machines write to. inotify also
-//! reports no stores through a shared memory map, no asynchronous writes (io_submit(2)) and no
-//! mounts. The cache finds these changes within a second, when it opens the path again.
+//! This module watches each cached file, to notice a write through any path, and every directory on
+//! the path to the file. It must never claim to watch something on which inotify does not report
+//! reliably: a path with links, a file system other than the root's, or a file system that other
+//! machines write to. inotify also does not report stores through a shared memory map, asynchronous
+//! writes (io_submit(2)) or mounts. The cache notices such changes within a second, when it opens
+//! the path again.
 
 use std::{
     collections::HashMap,
@@ -23,16 +25,16 @@ use rustix::{
 
 use super::{file::StaticFile, root::RootDir};
 
-/// The maximum number of files and directories to watch. Each watch holds an inode in kernel
-/// memory.
+/// The maximum number of files to watch. Each watch keeps an inode in kernel memory.
 const MAX_FILES: usize = 10_000;
+/// The maximum number of directories to watch.
 const MAX_DIRECTORIES: usize = 10_000;
-/// The maximum number of events read in one turn. If there are more, they count as an overflow.
+/// The maximum number of events read in one turn. More events count as an overflow.
 const EVENT_BUDGET: usize = 16_384;
 
-/// The file systems on which every change is made through this kernel, by their magic numbers
-/// (statfs(2)): ext4, XFS, Btrfs, tmpfs, F2FS. Not overlayfs: a write there replaces the file by
-/// another one.
+/// The magic numbers (statfs(2)) of file systems on which every change is made through this kernel:
+/// ext4, XFS, Btrfs, tmpfs, F2FS. overlayfs is not one of them, because a write there can replace
+/// the file with another one.
 const LOCAL: [FsWord; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2010];
 
 const FILE_EVENTS: WatchFlags =
@@ -44,14 +46,14 @@ const DIRECTORY_EVENTS: WatchFlags = WatchFlags::ATTRIB
     .union(WatchFlags::MOVED_TO)
     .union(WatchFlags::ONLYDIR);
 
-/// The changes since the last call.
+/// The changes since the last call to [`Inotify::read`].
 #[derive(Debug, Default)]
 pub struct Changes {
     /// The keys of cached files that changed.
     pub keys: Vec<Box<[u8]>>,
     /// Whether a file or directory was created or moved in.
     pub created: bool,
-    /// Whether events were lost or a directory moved. Then anything may have changed.
+    /// Whether events were lost or a directory was moved. If so, anything may have changed.
     pub overflowed: bool,
 }
 
@@ -88,18 +90,18 @@ impl Inotify {
         &self.fd
     }
 
-    /// Watches the file at `path`, which was read as `file` and is cached under `key`. Returns its
-    /// watch descriptor. Returns `None` if it cannot be watched, or if the file has changed since
-    /// it was read.
+    /// Watches the file at `path`, which was read as `file` and is cached under `key`. Returns the
+    /// watch descriptor, or `None` if the file cannot be watched or has changed since it was read.
     pub fn add<D>(&mut self, path: &[u8], key: &[u8], file: &StaticFile<D>, root: &RootDir) -> Option<i32> {
         if self.by_wd.len() - self.directories.len() >= MAX_FILES {
             return None;
         }
-        // Another file system is mounted on the path. inotify may miss changes there.
+        // The file is on another file system, mounted on the path. inotify may miss changes there.
         if fstat(root.fd()).ok()?.st_dev != file.device() {
             return None;
         }
-        // This fails if a link is on the path. From now on inotify reports it if one appears.
+        // This fails if there is a link on the path. From now on, inotify reports any link that
+        // appears.
         self.watch_ancestors(path, root)?;
         let wd = self.add_watch(root.fd(), path, FILE_EVENTS)?;
         // An inode has one watch descriptor, so a file that is cached under several keys has one
@@ -118,7 +120,7 @@ impl Inotify {
     }
 
     /// Watches the directories on the path to the absent file `path`. Returns whether inotify will
-    /// report its creation.
+    /// report the creation of the file.
     pub fn watch_absent(&mut self, path: &[u8], root: &RootDir) -> bool {
         // A dangling link does not count as absent: its target may appear without an event here.
         self.watch_ancestors(path, root).is_some()
@@ -171,12 +173,12 @@ impl Inotify {
         keys.retain(|cached| &**cached != key);
         if keys.is_empty() {
             self.by_wd.remove(&wd);
-            // This fails if the file is deleted, because its watch is gone then.
+            // This fails if the file was deleted, because its watch is already gone.
             let _ = inotify::remove_watch(&*self.fd, wd);
         }
     }
 
-    /// Removes all watches. The next ones may belong to another root directory.
+    /// Removes all watches. Later watches may belong to a different root directory.
     pub fn clear(&mut self) {
         self.is_local = None;
         self.directories.clear();

@@ -1,13 +1,14 @@
-//! The site: the only access to the file system. It takes a path and returns a [`StaticFile`] or an
-//! [`Error`].
+//! The site is the only access to the file system. It takes a path and returns a [`StaticFile`] or
+//! an [`Error`].
 //!
 //! It owns the root directory, the cache, inotify and read-ahead. It opens only regular files
-//! beneath the root, and the kernel enforces "beneath". It must never open anything that could
-//! block, so it checks the type of a file first. (It follows links within the root, even one to a
-//! hidden file: creating such a link is the operator's decision.)
+//! beneath the root, and the kernel prevents paths from leading out of the root. It must never open
+//! anything that could block, so it checks the type of a file first. (It follows links within the
+//! root, even one to a hidden file: creating such a link is the operator's decision.)
 //!
-//! It must know neither HTTP nor listings. A service derives what it needs from each file by
-//! [`Describe`]. The site is also a source of the loop, which reports file changes (inotify).
+//! It must know nothing about HTTP or listings. A service derives what it needs from each file
+//! through [`Describe`]. The site is also a source in the event loop: it handles the file changes
+//! that inotify reports.
 
 mod cache;
 mod directory;
@@ -55,13 +56,13 @@ use crate::{
 /// How long to trust that the root directory and the files in it are still at their paths.
 const RECHECK_AFTER: Duration = Duration::from_secs(1);
 
-/// The flags for opening a file after its type was checked. `NONBLOCK`, because a FIFO may have
-/// replaced the file since the check.
+/// The flags for opening a file after its type has been checked. `NONBLOCK` is set because a FIFO
+/// may have replaced the file since the check.
 const FOR_READING: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// A directory that is served. `D` is the description that the service derives from each file.
 pub struct Site<D> {
-    /// The absolute path. Another directory may replace the one at this path.
+    /// The absolute path of the directory. Another directory may later replace it at this path.
     dir: PathBuf,
     options: SiteOptions,
     state: RefCell<SiteState<D>>,
@@ -76,11 +77,11 @@ pub struct Site<D> {
 pub struct SiteOptions {
     /// The name of index files.
     pub index: String,
-    /// Which dotfiles may be requested and are listed.
+    /// Which dotfiles can be requested and are listed.
     pub dotfiles: DotfilePolicy,
-    /// Also follow links that lead out of the directory.
+    /// Whether to also follow links that lead out of the directory.
     pub follow_links: bool,
-    /// Use inotify, where available, instead of a `stat` per file and turn.
+    /// Whether to use inotify, where available, instead of a `stat` per file and turn.
     pub inotify: bool,
 }
 
@@ -106,11 +107,12 @@ pub enum Resolved<D> {
 /// The root directory as of the last check, and the cache of its files.
 struct SiteState<D> {
     root: RootDir,
-    /// The root's device and inode. The root is open, so no other directory can have the same
-    /// inode.
+    /// The device and inode numbers of the root. The root is open, so no other directory can have
+    /// the same inode.
     root_id: (u64, u64),
-    /// When the site's path was last checked, and in which turn.
+    /// When the site's path was last checked.
     checked_at: Option<Instant>,
+    /// The turn in which the site's path was last checked.
     checked_in: u64,
     cache: Cache<D>,
     /// A reusable buffer for the cache keys of variants.
@@ -139,24 +141,24 @@ impl<D: Describe> Site<D> {
         &self.options
     }
 
-    /// Returns the inotify descriptor, if inotify is used. The caller must poll it and call this
-    /// site as a [`PrioritySource`] when it is readable, before any request of that turn is
-    /// handled.
+    /// Returns the inotify descriptor, if inotify is used. The caller must poll the descriptor.
+    /// When it is readable, the caller must call this site as a [`PrioritySource`] before it
+    /// handles any request in that turn.
     pub fn changes(&self) -> Option<Rc<OwnedFd>> {
         self.changes.clone()
     }
 
-    /// Returns the file or directory at `path` in this turn. Does not check for dotfiles; the
-    /// caller does.
+    /// Returns the file or directory at `path` in this turn. Does not check for dotfiles, which is
+    /// up to the caller.
     ///
     /// # Errors
-    /// Returns why there is no file or directory.
+    /// Returns the reason why the file or directory cannot be returned.
     pub fn resolve(&self, path: &SitePath<'_>, clock: &Clock) -> Result<Resolved<D>, Error> {
         let state = &mut *self.state.borrow_mut();
         if state.checked_at.is_none_or(|at| clock.now() >= at + RECHECK_AFTER) {
             state.reopen_if_replaced(&self.dir, &self.options, clock);
         }
-        // The root was checked before the cache is asked, so that no file of a replaced directory
+        // The root is checked before the cache is used, so that no file from a replaced directory
         // is served for longer than `RECHECK_AFTER`.
         match state.cache.get(path.bytes(), &state.root, clock) {
             Cached::File(file) => return Ok(Resolved::File(file)),
@@ -181,7 +183,8 @@ impl<D: Describe> Site<D> {
     }
 
     /// Returns the compressed variant of the file `original` at `path`: the file whose name has
-    /// `extension` appended. Returns `None` if there is none or it is older than the original.
+    /// `extension` appended. Returns `None` if there is no variant, or if the variant is older than
+    /// the original.
     pub fn variant(
         &self,
         path: &SitePath<'_>,
@@ -197,7 +200,7 @@ impl<D: Describe> Site<D> {
     /// Opens the directory at `path` for reading.
     ///
     /// # Errors
-    /// Returns why the directory cannot be read.
+    /// Returns the reason why the directory cannot be read.
     pub fn read_directory(&self, path: &SitePath<'_>) -> Result<(DirectoryReader, RowQuota), Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let fd = self.state.borrow().root.open(path.bytes(), flags)?;
@@ -227,8 +230,9 @@ impl<D: Describe> PrioritySource for Rc<Site<D>> {
 }
 
 impl<D: Describe> SiteState<D> {
-    /// Opens the directory at the site's path again if it was replaced. Returns whether it was.
-    /// Checks at most once per turn. If there is no directory at the path, keeps the old one.
+    /// Reopens the root directory if another directory has replaced it at the site's path. Returns
+    /// whether it was replaced. Checks at most once per turn. If there is no directory at the path,
+    /// keeps the old root.
     fn reopen_if_replaced(&mut self, dir: &Path, options: &SiteOptions, clock: &Clock) -> bool {
         if self.checked_in == clock.turn() {
             return false;
@@ -243,14 +247,14 @@ impl<D: Describe> SiteState<D> {
         true
     }
 
-    /// Opens and reads `file`, the file that the requested `path` stands for. Puts it into the
-    /// cache.
+    /// Opens and reads `file`, the file that the requested `path` maps to. Adds it to the cache if
+    /// it is cacheable.
     fn look_up(&mut self, path: &SitePath<'_>, file: &[u8], clock: &Clock) -> Result<Resolved<D>, Error> {
         let Some(fd) = self.open_file(file)? else {
             return if path.is_directory() { Err(Error::NotFound) } else { Ok(Resolved::Directory) };
         };
         let found = self.read(fd, file, None, clock)?;
-        // A large file is not cached, and neither is one whose next change may not show.
+        // Do not cache a large file, or a file whose next change may leave its stamp unchanged.
         if found.is_cacheable() {
             self.cache.insert(path.bytes(), file, &found, clock);
         }
@@ -264,8 +268,8 @@ impl<D: Describe> SiteState<D> {
         extension: &'static str,
         clock: &Clock,
     ) -> Option<Rc<StaticFile<D>>> {
-        // The NUL, which no path contains, keeps a variant's key apart from the key of the same
-        // file requested by its own name.
+        // The NUL, which no path contains, distinguishes a variant's key from the key for the same
+        // file when it is requested by its own name.
         self.key.clear();
         for piece in [path.bytes(), b"\0", extension.as_bytes()] {
             self.key.extend_from_slice(piece);
@@ -291,8 +295,8 @@ impl<D: Describe> SiteState<D> {
 
     /// Opens the regular file `file`. Returns `None` for a directory.
     fn open_file(&self, file: &[u8]) -> Result<Option<OwnedFd>, Error> {
-        // Opening a FIFO or a device has effects, so check the type first. Opening with O_PATH has
-        // none.
+        // Opening a FIFO or a device has side effects, so check the type first. Opening with
+        // `O_PATH` has none.
         let fd = self.root.open(file, OFlags::PATH).map_err(|errno| error(errno, file))?;
         match FileType::from_raw_mode(fstat(fd)?.st_mode) {
             FileType::RegularFile => {}
@@ -302,7 +306,8 @@ impl<D: Describe> SiteState<D> {
         self.root.open(file, FOR_READING).map(Some).map_err(|errno| error(errno, file))
     }
 
-    /// Reads the file `fd`: the file `name`, or its variant with `extension`.
+    /// Reads the open file `fd`, which is the file `name` or its compressed variant with
+    /// `extension`.
     fn read(
         &self,
         fd: OwnedFd,
@@ -319,7 +324,7 @@ impl<D: Describe> SiteState<D> {
     }
 }
 
-/// Opens the root directory. Returns it with its device and inode.
+/// Opens the root directory. Returns it with its device and inode numbers.
 fn open_root(dir: &Path, follow_links: bool) -> io::Result<(RootDir, (u64, u64))> {
     let fd = openat(CWD, dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let stat = fstat(&fd)?;
@@ -327,12 +332,12 @@ fn open_root(dir: &Path, follow_links: bool) -> io::Result<(RootDir, (u64, u64))
     Ok((root, (stat.st_dev, stat.st_ino)))
 }
 
-/// Returns the path of the file that `path` stands for: in a directory, the index file.
+/// Returns the path of the file that `path` maps to. For a directory, this is the index file.
 fn file_at(path: &SitePath<'_>, index: &str) -> Vec<u8> {
     if path.is_directory() { [path.bytes(), index.as_bytes()].concat() } else { path.bytes().to_vec() }
 }
 
-/// Converts the error of a system call on `file`. Logs a warning if it is not a usual one.
+/// Converts the error from a system call on `file`. Logs a warning if the error is unusual.
 fn error(errno: Errno, file: &[u8]) -> Error {
     let error = Error::from(errno);
     if let Error::Io(errno) = error {

@@ -1,7 +1,7 @@
 //! Read-ahead: sends files that are not in memory without blocking the loop.
 //!
 //! epoll reports regular files as always ready, so sendfile(2) on a file outside the page cache
-//! blocks the whole loop. This module must never let a large slice do that. Before each large slice
+//! blocks the whole loop. This module must never let a large slice block. Before each large slice
 //! it probes whether the slice is in memory, with preadv2(2) and `RWF_NOWAIT`. If not, it asks the
 //! kernel to read ahead, and the connection tries again in a millisecond.
 //!
@@ -28,20 +28,20 @@ use crate::{
     protocol::{FileBody, Sendable},
 };
 
-/// The largest slice that is sent without a probe. Waiting for it takes no longer than opening a
-/// file. Kernels split larger reads into pieces of about this size.
+/// The largest slice in bytes that is sent without a probe. Reading it takes no longer than opening
+/// a file. Kernels split larger reads into pieces of about this size.
 const SMALL_SLICE: usize = 128 * 1024;
-/// The bytes of the first read-ahead. Later ones are twice as large.
+/// The size of the first read-ahead in bytes. Later read-aheads are twice as large.
 const FIRST_REQUEST: u64 = 512 * 1024;
-/// How far read-ahead may be ahead of the bytes sent.
+/// The maximum number of bytes that read-ahead may be ahead of the bytes sent.
 const MAX_AHEAD: u64 = 4 * 1024 * 1024;
-/// How long to wait for the disk before the slice is sent without a probe. Only a blocking read
-/// reports a disk's errors.
+/// How long to wait for the disk before a slice is sent regardless. Only a blocking read reports
+/// disk errors.
 const GIVE_UP: Duration = Duration::from_secs(5);
-/// The duration above which a probe counts as slow. A probe usually takes some tenths of a
-/// millisecond, unless it has to wait for a place in the disk's request queue.
+/// The duration above which a probe counts as slow. A probe usually takes a few tenths of a
+/// millisecond, unless it must wait for a slot in the disk's request queue.
 const SLOW_PROBE: Duration = Duration::from_millis(5);
-/// The time until the next probe.
+/// The delay before the next probe.
 const RETRY: Duration = Duration::from_millis(1);
 
 /// An open file on disk, and the disk queue that all files of the site share.
@@ -52,7 +52,7 @@ pub struct DiskFile {
 }
 
 impl DiskFile {
-    /// Creates a handle of an open file.
+    /// Creates a handle for an open file.
     pub fn new(file: Rc<File>, queue: Rc<DiskQueue>) -> DiskFile {
         DiskFile { file, queue }
     }
@@ -82,8 +82,8 @@ impl DiskQueue {
         self.full_until.get().is_some_and(|until| now < until)
     }
 
-    /// Records how long a probe took. After a slow one, the queue counts as full for twice that
-    /// time.
+    /// Records how long a probe took. After a slow probe, the queue counts as full for twice as
+    /// long as the probe took.
     fn note(&self, took: Duration, now: Instant) {
         if took > SLOW_PROBE {
             self.full_until.set(Some(now + 2 * took));
@@ -120,8 +120,8 @@ impl FileBody for DiskBody {
     fn sendable(&mut self, at_most: usize, probe: bool, buffer: &mut [u8], clock: &Clock) -> Sendable {
         let slice =
             Slice { offset: self.offset, end: self.end, len: self.left().min(at_most as u64) as usize };
-        // Send a small slice at once. Also send one if the caller has to make progress (`!probe`),
-        // but not more than a disk can deliver quickly.
+        // Send a small slice immediately. Also send a slice if the caller must make progress
+        // (`!probe`), but no more than a disk can deliver quickly.
         if !probe || slice.len <= SMALL_SLICE && !self.read_ahead.is_cold(slice) {
             self.read_ahead.waiting_since = None;
             return Sendable::Bytes(slice.len.min(SMALL_SLICE));
@@ -143,7 +143,7 @@ impl FileBody for DiskBody {
     }
 }
 
-/// The next bytes to send: `len` bytes from `offset`, of a body that ends at `end`.
+/// The next bytes to send: `len` bytes at `offset`, in a body that ends at `end`.
 #[derive(Debug, Clone, Copy)]
 struct Slice {
     offset: u64,
@@ -154,21 +154,21 @@ struct Slice {
 /// The read-ahead policy of one body.
 #[derive(Debug, Default)]
 struct ReadAhead {
-    /// The offset up to which the disk was asked to read. If it is ahead of the bytes sent, the
-    /// file was not in memory.
+    /// The offset up to which the disk has been asked to read. If this offset is ahead of the bytes
+    /// sent, part of the file was not in memory.
     requested: u64,
-    /// When a probe first found nothing in memory; `None` while bytes flow.
+    /// The time when a probe first found nothing in memory, or `None` while bytes flow.
     waiting_since: Option<Instant>,
 }
 
 impl ReadAhead {
-    /// Returns whether the file is cold: part of it was not in memory so far.
+    /// Returns whether the file is cold, that is, part of it was not yet in memory.
     fn is_cold(&self, slice: Slice) -> bool {
         self.requested > slice.offset
     }
 
-    /// Returns how many bytes of `slice` to send now; 0 means to try again later. `probe` takes
-    /// whether the file is cold, and returns how many bytes are in memory. `request` asks the disk
+    /// Returns the number of bytes of `slice` to send now, or 0 to try again later. `probe` takes
+    /// whether the file is cold and returns the number of bytes in memory. `request` asks the disk
     /// to read a range.
     fn plan(
         &mut self,
@@ -179,8 +179,8 @@ impl ReadAhead {
     ) -> usize {
         let Slice { offset, end, len } = slice;
         let is_cold = self.is_cold(slice);
-        // A warm file is probed at both ends of the slice only: two short calls per half megabyte.
-        // Once something was missing, every byte is probed, because memory may have been reclaimed
+        // Probe a warm file only at both ends of the slice: two short calls per half megabyte. Once
+        // any byte has been missing, probe every byte, because memory may have been reclaimed
         // anywhere.
         let found = probe(is_cold);
         if found == len && !is_cold {
@@ -189,12 +189,12 @@ impl ReadAhead {
         }
         let from = self.requested.max(offset);
         let more = match (found, is_cold) {
-            // The first miss: start to read ahead.
+            // The first miss: start reading ahead.
             (0, false) => FIRST_REQUEST,
             // Nothing has arrived yet, so do not ask a busy disk for more. If the kernel has
             // dropped pages again, the probe itself has requested them.
             (0, true) => 0,
-            // Data arrives: extend the window before it runs out.
+            // Data is arriving: extend the window before it runs out.
             _ => 2 * FIRST_REQUEST,
         };
         let to = (from + more).min(offset + MAX_AHEAD).min(end);
@@ -202,7 +202,7 @@ impl ReadAhead {
             request(from..to);
             self.requested = to;
         }
-        // Wait for the disk, but not without limit: after `GIVE_UP` a blocking send reports its
+        // Wait for the disk, but not indefinitely. After `GIVE_UP`, a blocking send reports the
         // error.
         if found == 0 && now < *self.waiting_since.get_or_insert(now) + GIVE_UP {
             return 0;
@@ -212,22 +212,22 @@ impl ReadAhead {
     }
 }
 
-/// Returns the length of `slice` if its first and last byte are in memory, otherwise 0.
+/// Returns the length of `slice` if its first and last bytes are in memory, otherwise 0.
 fn probe_ends(file: &File, slice: Slice) -> usize {
     let is_cached = |at| read_cached(file, at, &mut [0]) != Err(Errno::AGAIN);
     let last = slice.offset + slice.len as u64 - 1;
     if is_cached(slice.offset) && is_cached(last) { slice.len } else { 0 }
 }
 
-/// Returns how many bytes of `slice` are in memory, from its start. The kernel begins to read the
-/// first missing pages.
+/// Returns the number of bytes at the start of `slice` that are in memory. The kernel starts to
+/// read the first missing pages.
 fn probe_all(file: &File, slice: Slice, buffer: &mut [u8]) -> usize {
     let mut found = 0;
     while found < slice.len {
         let wanted = buffer.len().min(slice.len - found);
         match read_cached(file, slice.offset + found as u64, &mut buffer[..wanted]) {
             Ok(got) if got == wanted => found += got,
-            Ok(0) => return slice.len, // the file was truncated, as the write will find
+            Ok(0) => return slice.len, // the file was truncated; the write will notice
             Ok(got) => return found + got,
             Err(Errno::AGAIN) => return found,
             Err(_) => return slice.len,
@@ -245,8 +245,8 @@ fn read_cached(file: &File, offset: u64, buffer: &mut [u8]) -> Result<usize, Err
     preadv2(file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT)
 }
 
-/// Asks the kernel to read `range` into memory (posix_fadvise(2)). This is a hint; if it fails,
-/// sending only takes longer.
+/// Asks the kernel to read `range` into memory (posix_fadvise(2)). This is only a hint. If it
+/// fails, sending takes longer.
 fn request(file: &File, range: Range<u64>) {
     for at in range.step_by(SMALL_SLICE) {
         let _ = fadvise(file, at, NonZeroU64::new(SMALL_SLICE as u64), Advice::WillNeed);
@@ -344,7 +344,7 @@ mod tests {
         assert_eq!(requests.get(), 2, "once for each slice");
     }
 
-    /// Probes a real file. On some file systems all files are in memory.
+    /// Probes a real file. On some file systems, all files are always in memory.
     #[test]
     fn read_ahead_of_a_real_file_sends_all_of_it() {
         const LEN: u64 = 3 << 20;

@@ -1,4 +1,4 @@
-//! Opens files beneath a root directory. No link and no `..` must ever lead out of it.
+//! Opens files beneath a root directory. No link or `..` may ever lead out of the root.
 //!
 //! The kernel enforces this where it can (openat2(2), `RESOLVE_BENEATH`). Elsewhere this module
 //! walks the path, component by component, with the same results.
@@ -10,7 +10,8 @@ use rustix::{
     io::Errno,
 };
 
-/// A root directory. No path leads out of it, unless its links are trusted.
+/// A root directory. No path leads out of it, unless it was created with
+/// [`RootDir::following_links`].
 pub struct RootDir {
     fd: OwnedFd,
     resolve: fn(&OwnedFd, &[u8], OFlags) -> Result<OwnedFd, Errno>,
@@ -45,7 +46,7 @@ impl RootDir {
     /// Opens `path` with `O_PATH`, without following links.
     ///
     /// # Errors
-    /// Returns `ELOOP` if a link is on the path, and `ENOSYS` without `openat2`.
+    /// Returns `ELOOP` if there is a link on the path, and `ENOSYS` if `openat2` is not available.
     pub fn open_without_links(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         openat2(&self.fd, or_root(path), OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
@@ -61,7 +62,7 @@ impl RootDir {
     }
 }
 
-/// Replaces the empty path by `.`, because the system calls need a name.
+/// Replaces the empty path with `.`, because the system calls need a name.
 fn or_root(path: &[u8]) -> &[u8] {
     if path.is_empty() { b"." } else { path }
 }
@@ -74,7 +75,7 @@ fn open_following(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd,
 /// Opens `path` beneath `root` with openat2(2).
 fn open_beneath(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    // EAGAIN: a rename at the same time, so that the kernel cannot guarantee the result. It is rare
+    // EAGAIN: because of a concurrent rename, the kernel cannot guarantee the result. This is rare
     // and worth another try.
     let mut tries = 0;
     loop {
@@ -107,7 +108,7 @@ fn walk_beneath(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, E
                 return Err(Errno::LOOP);
             }
             let target = readlinkat(here, &name[..], Vec::new())?.into_bytes();
-            // An absolute link leads out of the root, as with `RESOLVE_BENEATH`.
+            // An absolute link counts as leading out of the root, as with `RESOLVE_BENEATH`.
             if target.first() == Some(&b'/') {
                 return Err(Errno::XDEV);
             }
@@ -128,12 +129,12 @@ fn walk_beneath(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, E
     openat(walked.last().unwrap_or(root), ".", flags, Mode::empty())
 }
 
-/// Returns whether `path` must lead to a directory: it ends in `/` or `/.`.
+/// Returns whether `path` must lead to a directory, that is, whether it ends in `/` or `/.`.
 fn wants_directory(path: &[u8]) -> bool {
     path.ends_with(b"/") || path.ends_with(b"/.")
 }
 
-/// Returns the names of a path, without empty ones and `.`.
+/// Returns the components of a path, except empty components and `.`.
 fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> + '_ {
     path.split(|b| *b == b'/').filter(|name| !matches!(*name, b"" | b".")).map(<[u8]>::to_vec)
 }
@@ -169,7 +170,7 @@ mod tests {
         ("to-file/", "link-as-dir"),
     ];
 
-    /// The paths that the walk and the kernel must resolve with the same result.
+    /// The paths that the walk and the kernel must resolve in the same way.
     const PATHS: [&str; 37] = [
         "file",
         "to-file",

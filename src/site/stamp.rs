@@ -4,15 +4,15 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::Stat;
 
-/// The time in which two changes may get the same timestamp, on most file systems. Their clocks
+/// The period in which two changes may get the same timestamp on most file systems, whose clocks
 /// tick every few milliseconds.
 const FINE_CLOCK: Duration = Duration::from_millis(100);
-/// The time in which two changes may get the same timestamp, if timestamps are whole seconds. FAT
+/// The period in which two changes may get the same timestamp if timestamps are whole seconds. FAT
 /// is the worst case, with two seconds.
 pub const COARSE_CLOCK: Duration = Duration::from_millis(2100);
 
 /// The fields of a file's status that change with the file (inode(7)). No program can set the
-/// change time, so it shows a change even if the modification time was set back.
+/// change time, so it reveals a change even if the modification time was set back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileStamp {
     /// The device.
@@ -42,7 +42,7 @@ impl FileStamp {
 
 /// Returns the modification time `seconds` after the epoch if it is plausible, in whole seconds. A
 /// time after `now` counts as `now`. Several packaging tools write 0 or 1 for an unknown time, so
-/// these and earlier times return `None`.
+/// the result for 0, 1 and earlier times is `None`.
 pub fn plausible_mtime(seconds: i64, now: SystemTime) -> Option<SystemTime> {
     let seconds = u64::try_from(seconds).ok().filter(|s| *s > 1)?;
     let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
@@ -50,7 +50,7 @@ pub fn plausible_mtime(seconds: i64, now: SystemTime) -> Option<SystemTime> {
 }
 
 /// Returns whether the modification time `variant` is older than `original`. Compressors often copy
-/// a time truncated to seconds, so a time without a fraction is compared at this precision.
+/// a time truncated to seconds, so a time without a fraction is compared with this precision.
 pub fn is_older(variant: (i64, i64), original: (i64, i64)) -> bool {
     match variant {
         (seconds, 0) => seconds < original.0,
@@ -58,7 +58,7 @@ pub fn is_older(variant: (i64, i64), original: (i64, i64)) -> bool {
     }
 }
 
-/// Returns whether `time` is old enough that another change of the file would get a later time.
+/// Returns whether `time` is old enough that another change to the file would get a later time.
 pub fn has_settled(time: (i64, i64), now: SystemTime) -> bool {
     // A time without a fraction probably comes from a coarse clock.
     is_past(time, if time.1 == 0 { COARSE_CLOCK } else { FINE_CLOCK }, now)

@@ -2,7 +2,7 @@
 
 use crate::trace::{Effect, Step, StepDoc, TraceLevel};
 
-/// The description of this step, for `--trace` and the documentation.
+/// The descriptions of the site's steps, for `--trace` and the documentation.
 pub const STEP_DOCS: &[&StepDoc] = &[&CHANGED];
 
 const CHANGED: StepDoc = StepDoc {

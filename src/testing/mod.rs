@@ -1,4 +1,4 @@
-//! Help for tests.
+//! Helpers for tests.
 
 mod skip;
 
@@ -8,9 +8,9 @@ use tempfile::TempDir;
 
 pub use self::skip::skip;
 
-/// Returns a directory on each file system that a test may find here, the usual one first. Some
-/// file systems have no inotify events that can be trusted (overlayfs), others keep every file in
-/// memory (tmpfs).
+/// Returns a temporary directory on each file system that tests can use here, the default one
+/// first. Some file systems have no reliable inotify events (overlayfs), and others keep every file
+/// in memory (tmpfs).
 pub fn dirs() -> impl Iterator<Item = TempDir> {
     let places = [std::env::temp_dir(), PathBuf::from("target"), "/var/tmp".into(), "/dev/shm".into()];
     places.into_iter().filter_map(|place| tempfile::tempdir_in(place).ok())

@@ -1,10 +1,10 @@
-//! Tests that cannot show anything on this machine say so.
+//! Reports tests that cannot run on this machine.
 
 use std::io::Write;
 
 /// Reports that the current test cannot run on this machine, and why. Writes to standard error,
-/// past the test runner's capture, and appends to the file that `ONELOOP_SKIPPED` names. The gate
-/// fails if that file is not empty.
+/// past the test runner's capture, and appends to the file that `ONELOOP_SKIPPED` names. In CI,
+/// `.ci/run` fails if that file is not empty.
 pub fn skip(why: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     let line = format!("SKIPPED {test}: {why}\n");

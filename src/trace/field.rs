@@ -1,4 +1,4 @@
-//! The fields of a step: names and values, from which every output is generated.
+//! The fields of a step: the names and values from which every output is generated.
 
 use std::{borrow::Cow, fmt, net::SocketAddr, time::Duration};
 
@@ -9,17 +9,18 @@ use super::{
     source_id::{EventFlags, SourceId},
 };
 
-/// The maximum number of bytes of a peer's text in the text trace.
+/// The maximum number of bytes from a peer that a field shows in a text trace.
 const MAX_PEER_BYTES: usize = 128;
-/// The maximum number of sources named in a list.
+/// The maximum number of sources that a list names.
 const MAX_NAMED_SOURCES: usize = 16;
 
-/// One field of a step. A name that ends in `_us` marks a time, which JSON shows in microseconds.
+/// One field of a step. A field whose name ends in `_us` is a time, which JSON shows in
+/// microseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
     /// The name: the placeholder in the [form](super::StepDoc::form), and the key in JSON.
     pub name: &'static str,
-    /// The value.
+    /// The value of the field.
     pub value: Value,
 }
 
@@ -30,14 +31,15 @@ impl Field {
     }
 }
 
-/// The value of a [`Field`]. `Display` formats it for the text trace, `Serialize` for JSON.
+/// The value of a [`Field`]. `Display` formats the value for a text trace, and `Serialize` for
+/// JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// A number: a count, a length in bytes, or a system number such as a descriptor.
+    /// An integer: a count, a length in bytes, or a number from the system, such as a descriptor.
     Number(i128),
     /// Text from this program.
     Text(Cow<'static, str>),
-    /// Bytes from a peer. They are shown escaped, and shortened in the text trace.
+    /// Bytes from a peer. Every output shows them escaped, and a text trace truncates them.
     PeerBytes(Vec<u8>),
     /// A duration.
     Time(Duration),
@@ -45,12 +47,12 @@ pub enum Value {
     Address(SocketAddr),
     /// Sources that are ready or have work left over.
     Sources(SourceList),
-    /// No value. The text trace shows this word instead, and JSON `null`.
+    /// No value. A text trace shows this word instead, and JSON shows `null`.
     Absent(&'static str),
 }
 
 impl Value {
-    /// Converts `value`, or returns [`Value::Absent`] with `word` if there is none.
+    /// Converts `value`, or returns [`Value::Absent`] with `word` if `value` is `None`.
     pub fn or(value: Option<impl Into<Value>>, word: &'static str) -> Value {
         value.map_or(Value::Absent(word), Into::into)
     }
@@ -136,7 +138,7 @@ impl Serialize for Value {
     }
 }
 
-/// The names of some sources, and how many more there are.
+/// The names of the first sources in a list, and the number of remaining sources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceList {
     named: Vec<String>,
@@ -144,8 +146,8 @@ pub struct SourceList {
 }
 
 impl SourceList {
-    /// Lists the sources of a wake-up: `c3[R]` for one that the kernel reported, `+c5` for work
-    /// left over.
+    /// Lists the sources of a wake-up: `c3[R]` for a source that the kernel reported, `+c5` for a
+    /// source with work left over.
     pub fn new(ready: &[(SourceId, EventFlags)], carried: &[SourceId]) -> SourceList {
         let ready_names = ready.iter().map(|(source, flags)| format!("{source}[{flags}]"));
         let carried_names = carried.iter().map(|source| format!("+{source}"));

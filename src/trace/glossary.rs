@@ -1,4 +1,4 @@
-//! `docs/TRACE.md`, made from the descriptions of the steps.
+//! Generates `docs/TRACE.md` from the descriptions of the steps.
 
 use super::{
     loop_steps::LOOP_STEPS,
@@ -6,14 +6,14 @@ use super::{
     text::OBSERVER_LINES,
 };
 
-/// The verbs of a trace, a closed set, in the order in which a connection meets them.
+/// All verbs that a trace can contain, in the order in which a connection goes through them.
 pub(super) const VERBS: [&str; 22] = [
     "bind", "wait", "wake", "signal", "file", "accept", "park", "read", "eof", "parse", "plan", "write",
     "arm", "disarm", "carry", "deadline", "recv", "send", "shutdown", "close", "fault", "lost",
 ];
 
-/// Returns the page, with a section for each verb of the closed set. `service_steps` are the
-/// descriptions of the services' steps.
+/// Returns the text of the page, with a section for each verb. `service_steps` are the descriptions
+/// of the steps that services add.
 pub fn page(service_steps: &[&StepDoc]) -> String {
     let docs = || service_steps.iter().chain(LOOP_STEPS).chain(OBSERVER_LINES);
     let mut page = String::from(INTRODUCTION);
@@ -24,7 +24,7 @@ pub fn page(service_steps: &[&StepDoc]) -> String {
     page
 }
 
-/// Returns the page's entry for one kind of step.
+/// Returns the entry for one kind of step.
 fn entry(doc: &StepDoc) -> String {
     let gloss = if doc.gloss.is_empty() { String::new() } else { format!(" -- {}", doc.gloss) };
     let level = if doc.level == TraceLevel::Wakes { "wakes" } else { "io" };

@@ -1,4 +1,4 @@
-//! The descriptions of the loop's steps: name, fields and meaning of each.
+//! The descriptions of the loop's steps: the name, fields and meaning of each step.
 //!
 //! A service describes its own steps next to its code. A step of the loop without a description
 //! here is not shown.
@@ -15,7 +15,8 @@ macro_rules! step_docs {
         $(const $name: StepDoc = StepDoc {
             verb: $verb, form: $form, gloss: $gloss, meaning: $meaning, level: TraceLevel::$level,
         };)*
-        /// The descriptions of the loop's steps, in the order in which a connection takes them.
+        /// The descriptions of the loop's steps, in the order in which a connection goes through
+        /// them.
         pub const LOOP_STEPS: &[&StepDoc] = &[$(&$name),*];
     };
 }
@@ -105,13 +106,13 @@ step_docs! {
          send-timeout reset broken-pipe bad-request limit shutdown file-changed."
 }
 
-/// Creates a list of fields: `fields! { got: bytes.len() }`.
+/// Creates a list of fields, as in `fields! { got: bytes.len() }`.
 macro_rules! fields {
     ($($name:ident: $value:expr),* $(,)?) => { vec![$(Field::new(stringify!($name), $value)),*] };
 }
 
 impl Step {
-    /// Returns the description of the step, which `source` took; `None` if the step is not shown.
+    /// Returns the description of this step of `source`, or `None` if the step is not shown.
     pub fn doc(&self, source: SourceId) -> Option<&'static StepDoc> {
         Some(match self {
             Step::Bound { .. } => &BIND,
@@ -199,10 +200,10 @@ impl Step {
     }
 }
 
-/// The shown result of a call that would block.
+/// The text shown as the result of a call that would block.
 const WOULD_BLOCK: &str = "WouldBlock";
 
-/// Returns the first line of a message, or `message` if it has no lines.
+/// Returns the first line of a message, or the word `message` if it has no lines.
 fn message(start: &[u8]) -> Value {
     if start.is_empty() { "message".into() } else { Value::PeerBytes(start.to_vec()) }
 }

@@ -5,9 +5,9 @@
 //! are all generated from this description. A service describes [its own steps](ServiceStep) next
 //! to its code.
 //!
-//! Two layers share this folder. The steps and the [`Observer`] trait are below the protocol
-//! boundary and know nothing above it. The observers know the steps, but neither the loop nor any
-//! service. Nothing here must ever change what the loop does.
+//! Two layers share this module. The steps and the [`Observer`] trait are below the protocol
+//! boundary and know nothing of the code above it. The observers know the steps, but neither the
+//! loop nor any service. Nothing here may ever change what the loop does.
 
 // Steps, below the protocol boundary.
 mod field;

@@ -1,7 +1,7 @@
 //! The state of the loop and of each source, reconstructed from the steps that an observer has
 //! seen.
 //!
-//! It knows only steps, and must never ask the loop.
+//! The model is built from steps alone, and must never query the loop.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,12 +21,12 @@ use crate::close_reason::CloseReason;
 /// The shortest sleep that rules out a spin.
 const SLEEP: Duration = Duration::from_millis(1);
 
-/// The reconstructed state of the loop. Times count from the beginning of the trace.
+/// The reconstructed state of the loop. All times are relative to the start of the trace.
 #[derive(Debug, Default)]
 pub struct Model {
-    /// The number of the turn.
+    /// The number of the current turn.
     pub turn: u64,
-    /// When the last poll began.
+    /// When the last poll started.
     waiting_since: Duration,
     /// How long the last poll slept.
     pub slept: Duration,
@@ -34,15 +34,15 @@ pub struct Model {
     pub ready: Vec<(SourceId, EventFlags)>,
     /// The sources that had work left over at the last wake-up.
     pub carried: Vec<SourceId>,
-    /// The known sources, until they are [forgotten](Model::forget).
+    /// The known sources. A closed source stays here until [`Model::forget`] removes it.
     pub sources: BTreeMap<SourceId, SourceState>,
     /// Whether to keep received bytes until they are parsed.
     keeps_bytes: bool,
-    /// The sources that made progress since the last wake-up.
+    /// The sources that have made progress since the last wake-up.
     moved: BTreeSet<SourceId>,
-    /// The number of successive wake-ups without any event.
+    /// The number of consecutive wake-ups with no event and nothing to do.
     empty_wakes: u64,
-    /// The source that spins, and the number of successive idle wake-ups.
+    /// The source that spins, if there is one, and the number of its consecutive idle wake-ups.
     pub spin: Option<(SourceId, u64)>,
 }
 
@@ -51,38 +51,38 @@ pub struct Model {
 pub struct SourceState {
     /// What the source is doing.
     pub activity: Activity,
-    /// The address of the peer, or of a listener or UDP socket itself.
+    /// The peer's address for a connection, or the local address of a listener or UDP socket.
     pub address: Option<SocketAddr>,
-    /// The descriptor.
+    /// The descriptor of the socket, if known.
     pub fd: Option<RawFd>,
-    /// When the connection was accepted; `None` if that was before the trace began.
+    /// When the connection was accepted; `None` if that was before the trace started.
     pub since: Option<Duration>,
-    /// The received bytes that are not parsed.
+    /// The bytes received and not yet parsed.
     pub input: Unparsed,
     /// The head of the last response.
     pub head: Vec<u8>,
-    /// How many bytes were sent since the connection began.
+    /// The total number of bytes sent on the connection.
     pub sent: u64,
-    /// How many bytes were put into the outbox since the connection began.
+    /// The total number of bytes put into the connection's outbox.
     pub of: u64,
-    /// Whether it is polled for writability.
+    /// Whether the source is polled for writability.
     pub is_armed: bool,
-    /// The close reason of the next deadline, and its time.
+    /// The close reason and the time of the next deadline.
     pub deadline: Option<(CloseReason, Duration)>,
-    /// The number of turns it has had.
+    /// The number of turns that the source has had.
     pub turns: u64,
-    /// The number of successive wake-ups in which this source made no progress.
+    /// The number of consecutive wake-ups in which the source made no progress.
     idle_wakes: u64,
 }
 
 /// The bytes that a source has received and its protocol has not yet parsed.
 #[derive(Debug)]
 pub struct Unparsed {
-    /// How many bytes there are.
+    /// The number of unparsed bytes.
     pub len: usize,
-    /// The bytes, if they are kept and known from the beginning of a message.
+    /// The bytes, if they are kept and complete from the beginning of a message.
     bytes: Option<Vec<u8>>,
-    /// Whether the protocol parses no more input.
+    /// Whether the protocol has stopped parsing input.
     is_ended: bool,
 }
 
@@ -96,7 +96,7 @@ impl Unparsed {
     const ENDED: Unparsed = Unparsed { len: 0, bytes: None, is_ended: true };
     const UNKNOWN: Unparsed = Unparsed { len: 0, bytes: None, is_ended: false };
 
-    /// Appends `bytes` to the `kept` earlier ones.
+    /// Appends `bytes` to the `kept` unparsed bytes that were received earlier.
     fn append(&mut self, bytes: &[u8], kept: usize, keeps_bytes: bool) {
         if self.is_ended || !keeps_bytes || kept != self.len {
             self.bytes = None;
@@ -110,7 +110,7 @@ impl Unparsed {
     fn remove(&mut self, len: usize, left: usize) {
         self.len = left;
         match &mut self.bytes {
-            // The next byte begins a message, so later bytes are known again.
+            // The next byte starts a message, so all bytes from there on are known again.
             _ if left == 0 && !self.is_ended => *self = Unparsed::default(),
             Some(bytes) => drop(bytes.drain(..len.min(bytes.len()))),
             None => {}
@@ -130,20 +130,20 @@ pub enum Activity {
     /// Waiting for a request.
     #[default]
     Idle,
-    /// Receiving a request, of which a part has arrived.
+    /// Receiving a request that has only partly arrived.
     Head,
     /// Sending a response.
     Send,
-    /// Waiting to send a response, because the send buffer is full.
+    /// Waiting to send the rest of a response, because the send buffer is full.
     Blocked,
-    /// Waiting for the peer to close, after everything is sent.
+    /// Waiting for the peer to close, after everything has been sent.
     Linger,
     /// Listening on a bound socket.
     Bound,
 }
 
 impl Activity {
-    /// Returns the name that traces show.
+    /// Returns the name of the activity in traces.
     pub fn name(self) -> &'static str {
         match self {
             Activity::Idle => "IDLE",
@@ -157,12 +157,12 @@ impl Activity {
 }
 
 impl Model {
-    /// Creates a model that keeps received bytes until they are parsed, to show them.
+    /// Creates a model that keeps received bytes until they are parsed, so that they can be shown.
     pub fn keeping_bytes() -> Model {
         Model { keeps_bytes: true, ..Model::default() }
     }
 
-    /// Returns how many connections are open.
+    /// Returns the number of open connections.
     pub fn open_connections(&self) -> usize {
         self.sources.keys().filter(|source| matches!(source, SourceId::Connection(_))).count()
     }
@@ -176,8 +176,8 @@ impl Model {
         deadlines.min_by_key(|(_, _, at)| *at)
     }
 
-    /// Updates the model with a step that was taken at `at`. A closed source stays known until
-    /// [`Model::forget`].
+    /// Updates the model with a step that was taken at time `at`. A closed source stays in the
+    /// model until [`Model::forget`] removes it.
     pub fn apply(&mut self, source: SourceId, step: &Step, at: Duration) {
         if step.is_progress() {
             self.moved.insert(source);
@@ -206,16 +206,16 @@ impl Model {
             }
             _ if matches!(source, SourceId::Loop | SourceId::Signals | SourceId::Named(_)) => {}
             _ => {
-                // A source from before the trace began: its unparsed input was never seen.
+                // The source is older than the trace, so its unparsed input was never seen.
                 let unknown = || SourceState { input: Unparsed::UNKNOWN, ..SourceState::default() };
                 self.sources.entry(source).or_insert_with(unknown).apply(step, at, self.keeps_bytes);
             }
         }
     }
 
-    /// Returns the fields of `step`, which must already be applied, and adds fields that depend on
-    /// earlier steps: how long the poll slept, how long a source lived, and whether a deadline
-    /// passed while lingering.
+    /// Returns the fields of `step`, which must already be applied to the model. The fields include
+    /// information from earlier steps: how long the poll slept, how long a source lived, and
+    /// whether a deadline passed while lingering.
     pub fn fields(&self, source: SourceId, step: &Step, at: Duration) -> Vec<Field> {
         let mut fields = step.fields();
         let state = self.sources.get(&source);
@@ -236,8 +236,8 @@ impl Model {
         fields
     }
 
-    /// Sets the beginning of the poll, so that the work of an observer since [`Step::Waiting`] does
-    /// not count as sleep.
+    /// Sets the time at which the poll started, so that the work of an observer after
+    /// [`Step::Waiting`] does not count as sleep.
     pub fn wait_from(&mut self, at: Duration) {
         self.waiting_since = at;
     }
@@ -247,12 +247,12 @@ impl Model {
         self.sources.remove(&source);
     }
 
-    /// Counts the successive idle wake-ups of each source, and sets [`Model::spin`] from the second
-    /// one on.
+    /// Counts the consecutive idle wake-ups of each source, and sets [`Model::spin`] from the
+    /// second one on.
     fn count_idle_wakes(&mut self) {
         self.spin = None;
-        // A single idle wake-up is not a spin, because an event is a hint. Neither is one after a
-        // sleep: a spinning loop does not sleep.
+        // A single idle wake-up is not a spin, because an event is a hint. An idle wake-up after a
+        // sleep is not a spin either, because a spinning loop does not sleep.
         let has_slept = self.slept >= SLEEP;
         let is_empty = self.ready.is_empty() && self.carried.is_empty();
         self.empty_wakes =
@@ -260,8 +260,9 @@ impl Model {
         if self.empty_wakes > 1 {
             self.spin = Some((SourceId::Loop, self.empty_wakes));
         }
-        // Carried-over work may wait for other carried-over work: a listing waits for its share of
-        // the turn's work budget. So it is idle only if no carried-over source made progress.
+        // Carried-over work may wait for other carried-over work. A listing, for example, waits for
+        // its share of the turn's work budget. So carried-over work is idle only if no carried-over
+        // source made progress.
         let has_worked = self.carried.iter().any(|source| self.moved.contains(source));
         let carried = self.carried.iter().filter(|_| !has_worked).map(|source| (*source, true));
         let ready = self.ready.iter().map(|(source, flags)| (*source, flags.writable));
@@ -297,8 +298,8 @@ impl SourceState {
             }
             Step::Understood { len, left, .. } => self.input.remove(*len, *left),
             Step::Refused { .. } => self.input = Unparsed::ENDED,
-            // The rest of a late message is never parsed. But after a send timeout the input may be
-            // the next message.
+            // The rest of a late message is never parsed. But after a send timeout, the input may
+            // be the next message.
             Step::Deadline { reason, .. } if *reason != CloseReason::SendTimeout => {
                 self.input.is_ended = true;
             }

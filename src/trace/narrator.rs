@@ -1,4 +1,4 @@
-//! The narrator, an observer that writes a text trace with one line per step.
+//! The narrator: an observer that writes a text trace, one line per step.
 
 use std::time::Duration;
 
@@ -7,24 +7,25 @@ use super::{
 };
 use crate::{clock::Stopwatch, lossy_writer::LossyWriter};
 
-/// An observer that writes each step as a line. It buffers the lines and writes them once per turn.
+/// An observer that writes each step as a line of text. It buffers the lines and writes them once
+/// per turn.
 pub struct Narrator {
     level: TraceLevel,
-    /// The sources to show. If empty, all are shown.
+    /// The sources to show. If the list is empty, all sources are shown.
     only: Vec<SourceId>,
     stopwatch: Stopwatch,
     model: Model,
     lines: String,
     writer: LossyWriter,
-    /// How many dropped lines were reported.
+    /// The number of dropped lines that have been reported.
     reported_lost: u64,
-    /// How long tracing has taken in this turn.
+    /// The time spent tracing in the current turn.
     cost: Duration,
 }
 
 impl Narrator {
-    /// Creates a narrator that writes to `writer`. It shows the sources in `only`, or all if `only`
-    /// is empty.
+    /// Creates a narrator that writes to `writer`. It shows the sources in `only`, or all sources
+    /// if `only` is empty.
     pub fn new(level: TraceLevel, only: Vec<SourceId>, writer: LossyWriter) -> Narrator {
         Narrator {
             level,
@@ -42,7 +43,7 @@ impl Narrator {
         if level == TraceLevel::Bytes { Model::keeping_bytes() } else { Model::default() }
     }
 
-    /// Writes the buffered lines. If earlier lines were dropped, reports that first.
+    /// Writes the buffered lines. If earlier lines were dropped, first reports how many.
     fn write_out(&mut self) {
         let lost = self.writer.dropped() - self.reported_lost;
         if lost > 0 {
@@ -54,7 +55,7 @@ impl Narrator {
         self.lines.clear();
     }
 
-    /// Returns whether a shown source takes part in the step.
+    /// Returns whether the step involves a source that is shown.
     fn is_selected(&self, source: SourceId, step: &Step) -> bool {
         let is_shown = |source: &SourceId| self.only.is_empty() || self.only.contains(source);
         is_shown(&source)
@@ -72,7 +73,7 @@ impl Narrator {
     }
 }
 
-/// Returns `line` with its time in seconds before it.
+/// Returns `line` with the time in seconds in front of it.
 fn stamped(line: &TraceLine, at: Duration) -> String {
     format!("{:>9.6} {line}\n", at.as_secs_f64())
 }
@@ -97,7 +98,8 @@ impl Observer for Narrator {
             Step::Closed { .. } => self.model.forget(source),
             Step::Waiting { .. } => {
                 self.write_out();
-                // The poll begins after the write. Otherwise a slow write would count as sleep.
+                // The poll starts after the write. Without this correction, a slow write would
+                // count as sleep.
                 self.model.wait_from(self.stopwatch.elapsed());
             }
             _ => {}
@@ -105,7 +107,8 @@ impl Observer for Narrator {
         self.cost += self.stopwatch.elapsed().saturating_sub(at);
     }
 
-    /// Writes the buffered lines and forgets all sources, because it does not see their next steps.
+    /// Writes the buffered lines, and forgets all sources because the narrator will not see their
+    /// next steps.
     fn detach(&mut self) {
         self.write_out();
         self.model = Narrator::model(self.level);

@@ -1,7 +1,7 @@
 //! The [`Observer`] trait and the set of observers of one loop.
 //!
-//! An observer must never change what the loop does. Without observers a step costs one branch,
-//! because the step is created only for observers.
+//! An observer must never change what the loop does. A step is created only if an observer is
+//! attached, so a step costs only one branch if there are no observers.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use super::{source_id::SourceId, step::Step};
 
 /// An observer of the loop's steps.
 pub trait Observer {
-    /// Handles one step of `source`. The loop passes steps in the order in which it takes them.
+    /// Handles one step of `source`. The loop passes steps in the order in which they happen.
     fn on_step(&mut self, source: SourceId, step: &Step);
 
-    /// Handles being detached: the observer sees no more steps for now, and should write what it
-    /// has buffered.
+    /// Called when the observer is detached. The observer sees no more steps for now, and should
+    /// write what it has buffered.
     fn detach(&mut self) {}
 
     /// Returns how long the observer has paused the loop since the last call. The clock does not
@@ -29,14 +29,14 @@ pub struct Observers {
     attached: Vec<Box<dyn Observer>>,
     /// The on-demand observer while it is detached.
     on_demand: Option<Box<dyn Observer>>,
-    /// Whether the on-demand observer is attached. It is the last of `attached` then.
+    /// Whether the on-demand observer is attached. If so, it is the last element of `attached`.
     is_on_demand_attached: bool,
 }
 
 impl Observers {
     /// Attaches `observer`.
     pub fn add(&mut self, observer: Box<dyn Observer>) {
-        // In front, so that the on-demand observer stays the last one.
+        // Insert at the front, so that the on-demand observer stays last.
         self.attached.insert(0, observer);
     }
 
@@ -45,7 +45,7 @@ impl Observers {
         self.on_demand = Some(observer);
     }
 
-    /// Attaches the on-demand observer and returns it, or detaches it.
+    /// Attaches the on-demand observer and returns it, or detaches it if it is already attached.
     pub fn toggle(&mut self) -> Option<&mut dyn Observer> {
         match self.on_demand.take() {
             Some(observer) => {
@@ -88,7 +88,8 @@ impl Observers {
         self.attached.iter_mut().for_each(|observer| observer.on_step(source, &step));
     }
 
-    /// Returns how long all observers together have paused the loop: see [`Observer::paused`].
+    /// Returns how long all observers together have paused the loop since the last call. See
+    /// [`Observer::paused`].
     pub fn paused(&mut self) -> Duration {
         self.attached.iter_mut().map(|observer| observer.paused()).sum()
     }

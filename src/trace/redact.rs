@@ -1,7 +1,7 @@
-//! Makes bytes from a peer safe to show. A trace must never contain terminal control sequences or
-//! secrets, such as cookies.
+//! Makes bytes from a peer safe to show. A trace must never contain terminal control sequences, or
+//! secrets such as cookies.
 
-/// The fields whose values are shown. Any other field may contain a secret.
+/// The header fields whose values are shown. Any other field may contain a secret.
 const HARMLESS: [&str; 26] = [
     "accept",
     "accept-encoding",
@@ -36,9 +36,9 @@ pub fn escaped(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }
 
-/// Returns `input` with `*` for each byte that may be secret. Shows the first line of a message,
-/// the names of fields, and the values of harmless fields. `input` must begin with a message. A
-/// truncated input never shows more than the whole input does.
+/// Returns `input` with each byte that may be secret replaced by `*`. The first line of a message,
+/// the names of header fields, and the values of harmless fields stay visible. `input` must start
+/// at the beginning of a message. A truncated input never shows more than the whole input would.
 pub fn redacted(input: &[u8]) -> Vec<u8> {
     let mut output = Vec::with_capacity(input.len());
     let mut may_begin_message = true;
@@ -55,7 +55,7 @@ pub fn redacted(input: &[u8]) -> Vec<u8> {
     output
 }
 
-/// Returns how many bytes of a field line are shown: all of it, its name, or nothing.
+/// Returns the length of the visible part of a field line: the whole line, its name, or nothing.
 fn visible_len(line: &[u8]) -> usize {
     let Some(colon) = memchr::memchr(b':', line) else { return 0 };
     let (name, value) = line.split_at(colon);
@@ -63,14 +63,14 @@ fn visible_len(line: &[u8]) -> usize {
     let is_harmless = HARMLESS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
     match (is_token, is_harmless) {
         (false, _) => 0,
-        // Stop at a bare CR, which some parsers take for the end of the line.
+        // Stop at a bare CR, which some parsers treat as the end of the line.
         (true, true) => colon + memchr::memchr(b'\r', value).unwrap_or(value.len()),
         (true, false) => colon + 1,
     }
 }
 
 /// Returns whether `line`, which follows an empty line, looks like the request line of the next
-/// request and not like part of a body.
+/// request rather than part of a body.
 fn is_request_line(line: &[u8]) -> bool {
     let mut words = line.split(|b| *b == b' ');
     let is_method =

@@ -7,15 +7,15 @@ use std::{fmt, str::FromStr};
 pub enum SourceId {
     /// The loop itself.
     Loop,
-    /// The signals of the process.
+    /// The signals that the process receives.
     Signals,
-    /// A priority source, by its name: `files`, `terminal`.
+    /// A priority source, identified by its name: `files` or `terminal`.
     Named(&'static str),
-    /// A listening socket, `L1`.
+    /// A listening socket, such as `L1`.
     Listener(u64),
-    /// A connection, `c3`.
+    /// A connection, such as `c3`.
     Connection(u64),
-    /// A datagram socket, `u1`.
+    /// A UDP socket, such as `u1`.
     Udp(u64),
 }
 
@@ -56,15 +56,15 @@ impl FromStr for SourceId {
 /// The readiness of a source as epoll(7) reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EventFlags {
-    /// `EPOLLIN`.
+    /// `EPOLLIN`: the source is readable.
     pub readable: bool,
-    /// `EPOLLOUT`.
+    /// `EPOLLOUT`: the source is writable.
     pub writable: bool,
-    /// `EPOLLRDHUP`, or `EPOLLHUP` with `EPOLLIN`: the peer has closed its side.
+    /// `EPOLLHUP`, or `EPOLLRDHUP` with `EPOLLIN`: the peer has closed its side.
     pub read_closed: bool,
-    /// `EPOLLHUP`, or only an error: neither side can send.
+    /// `EPOLLHUP`, or `EPOLLERR` alone or with `EPOLLOUT`: neither side can send.
     pub write_closed: bool,
-    /// `EPOLLERR`.
+    /// `EPOLLERR`: the source has a pending error.
     pub error: bool,
 }
 

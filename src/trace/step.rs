@@ -1,7 +1,7 @@
-//! The steps of the loop and the protocol boundary, and the type of steps that services add.
+//! The steps of the loop and the protocol boundary, and the type for steps that services add.
 //!
-//! A step is created only while an observer is attached, so it may own copies of the bytes that it
-//! reports. [`loop_steps`](super::loop_steps) describes each kind of step.
+//! A step is created only while an observer is attached, so a step may own copies of the bytes that
+//! it reports. [`loop_steps`](super::loop_steps) describes each kind of step.
 
 use std::{fmt, net::SocketAddr, os::fd::RawFd, time::Duration};
 
@@ -12,69 +12,69 @@ use super::{
 };
 use crate::close_reason::CloseReason;
 
-/// A step. Lengths are in bytes.
+/// One step of the loop, of the protocol boundary or of a service. Lengths are in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// A socket was bound and registered.
+    /// A socket was bound and registered with the poller.
     Bound {
         /// The local address.
         address: SocketAddr,
-        /// The descriptor.
+        /// The descriptor of the socket.
         fd: RawFd,
     },
-    /// The turn is over, and the poll begins.
+    /// The turn is over, and the poll starts.
     Waiting {
         /// The number of the turn that is over.
         turn: u64,
-        /// How long the poll may sleep, at most until the nearest deadline. Zero while work is left
-        /// over; `None` without limit.
+        /// How long the poll may sleep, at most until the nearest deadline. The timeout is zero
+        /// while work is left over, and `None` if there is no limit.
         timeout: Option<Duration>,
-        /// How many sources have work left over.
+        /// The number of sources with work left over.
         carried: usize,
     },
     /// The poll returned, and no source has had its turn yet.
     Woke {
-        /// The number of the turn that begins.
+        /// The number of the turn that starts.
         turn: u64,
         /// The sources that became ready.
         ready: Vec<(SourceId, EventFlags)>,
         /// The sources with work left over from the last turn.
         carried: Vec<SourceId>,
     },
-    /// A source's turn begins.
+    /// A source's turn starts.
     TurnBegan,
     /// A signal arrived.
     Signalled {
-        /// The number of the signal: see signal(7).
+        /// The signal number, as in signal(7).
         number: i32,
     },
-    /// A priority source was read, such as inotify or a terminal.
+    /// A priority source, such as inotify or a terminal, was read.
     Polled,
     /// `accept` returned a connection.
     Accepted {
-        /// The number of its [`SourceId::Connection`].
+        /// The number in the connection's [`SourceId::Connection`].
         connection: u64,
         /// The address of the peer.
         peer: SocketAddr,
-        /// The descriptor.
+        /// The descriptor of the socket.
         fd: RawFd,
-        /// How many connections are open now.
+        /// The number of open connections, including this one.
         open: usize,
     },
     /// `accept` would block: the backlog is empty.
     BacklogEmpty,
-    /// The listener pauses until a connection closes or a delay is over.
+    /// The listener pauses until a connection closes or a delay has passed.
     AcceptPaused {
-        /// Whether descriptors or memory ran out. Otherwise the connection limit is reached.
+        /// Whether descriptors or memory ran out. Otherwise, the connection limit was reached.
         out_of_fds: bool,
     },
     /// `read` returned bytes.
     Read {
-        /// The room in the buffer.
+        /// The free space in the buffer.
         offered: usize,
         /// The bytes that were read.
         bytes: Vec<u8>,
-        /// How many bytes were received earlier and are not parsed.
+        /// The number of bytes received earlier and not yet parsed.
         kept: usize,
     },
     /// `read` would block: the socket is drained.
@@ -83,18 +83,18 @@ pub enum Step {
     EndOfInput,
     /// The protocol needs more input before it can parse a message.
     Incomplete {
-        /// How many bytes there are.
+        /// The number of bytes received and not yet parsed.
         have: usize,
-        /// The part that is missing.
+        /// The part of the message that is missing.
         need: &'static str,
     },
     /// The protocol parsed a message.
     Understood {
-        /// The first line of the message, or nothing if the protocol has no lines.
+        /// The first line of the message, or empty if the protocol has no lines.
         start: Vec<u8>,
         /// The length of the message.
         len: usize,
-        /// How many bytes of input follow the message.
+        /// The number of bytes of input after the message.
         left: usize,
     },
     /// The protocol refused the input.
@@ -104,27 +104,27 @@ pub enum Step {
     },
     /// A call sent some or all of the bytes offered.
     Wrote {
-        /// The system call.
+        /// The system call that sent the bytes.
         by: SendCall,
-        /// How many bytes were offered.
+        /// The number of bytes offered to the call.
         offered: usize,
-        /// How many bytes the call took.
+        /// The number of bytes that the call took.
         got: usize,
-        /// How many bytes were sent since the connection began.
+        /// The total number of bytes sent on the connection.
         sent: u64,
-        /// How many bytes were put into the outbox since the connection began.
+        /// The total number of bytes put into the connection's outbox.
         of: u64,
     },
     /// A write would block: the send buffer is full.
     Blocked {
-        /// The system call.
+        /// The system call that would block.
         by: SendCall,
-        /// How many bytes were offered.
+        /// The number of bytes offered to the call.
         offered: usize,
     },
-    /// The next bytes of the body are not in memory. They were requested from the disk.
+    /// The next bytes of the body are not in the page cache. They were requested from the disk.
     NotCached {
-        /// How many bytes were sent since the connection began.
+        /// The total number of bytes sent on the connection.
         sent: u64,
     },
     /// The source is now polled for writability (`wlist.append`).
@@ -135,23 +135,23 @@ pub enum Step {
     CarriedOver,
     /// The deadline of a connection was set or removed.
     DeadlineSet {
-        /// The close reason if the deadline passes.
+        /// The close reason to use if the deadline passes.
         reason: CloseReason,
         /// The time until the deadline; `None` if it was removed.
         within: Option<Duration>,
     },
     /// The deadline of a connection passed.
     Deadline {
-        /// The close reason.
+        /// The close reason that was set for the deadline.
         reason: CloseReason,
-        /// How long ago it passed.
+        /// How long ago the deadline passed.
         late: Duration,
-        /// How many bytes of an incomplete message had arrived.
+        /// The number of bytes of an incomplete message that had arrived.
         got: usize,
     },
     /// A datagram was received.
     Received {
-        /// The room in the buffer.
+        /// The free space in the buffer.
         offered: usize,
         /// The datagram.
         bytes: Vec<u8>,
@@ -165,24 +165,24 @@ pub enum Step {
         /// The address of the receiver.
         to: SocketAddr,
     },
-    /// Our side of the connection was shut down. The connection waits for the peer to close.
+    /// Our side of the connection was shut down. The loop now waits for the peer to close its side.
     ShutDown,
     /// The source was closed.
     Closed {
-        /// The reason.
+        /// The close reason.
         reason: CloseReason,
-        /// How many bytes were received and not parsed.
+        /// The number of bytes received and not parsed.
         unread: usize,
     },
     /// A service took a step of its own.
     Service(ServiceStep),
 }
 
-/// A step that a service describes and reports. Observers know no service: they format the fields
-/// by the description, and act on the effect.
+/// A step that a service describes and reports. Observers know nothing about the service. They
+/// format the fields as the description says, and act on the effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceStep {
-    /// The description.
+    /// The description of the step.
     pub doc: &'static StepDoc,
     /// A value for each placeholder of the description's [form](StepDoc::form).
     pub fields: Vec<Field>,
@@ -190,28 +190,29 @@ pub struct ServiceStep {
     pub effect: Effect,
 }
 
-/// The effect of a service's step, for observers that do not know the service.
+/// The effect of a service's step on observers, which know nothing about the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// No effect.
     None,
-    /// Work was done, so the wake-up counts as progress.
+    /// Work was done, so the step counts as progress.
     Progress,
-    /// The response to a request was decided.
+    /// The service decided on the response to a request.
     Response {
-        /// The beginning of the response as it is sent.
+        /// The head of the response, as it is sent.
         head: Vec<u8>,
     },
 }
 
 impl Step {
-    /// Creates a step of a service. `fields` must be the fields that the form of `doc` names.
+    /// Creates a step of a service. `fields` must be exactly the fields that the form of `doc`
+    /// names.
     pub fn service(doc: &'static StepDoc, fields: Vec<Field>, effect: Effect) -> Step {
         debug_assert!(doc.has_fields(fields.iter().map(|field| field.name)), "{doc:?}: {fields:?}");
         Step::Service(ServiceStep { doc, fields, effect })
     }
 
-    /// Returns the response head, if the step decided on a response.
+    /// Returns the response head if the step decided on a response.
     pub fn response_head(&self) -> Option<&[u8]> {
         match self {
             Step::Service(ServiceStep { effect: Effect::Response { head }, .. }) => Some(head),
@@ -219,8 +220,8 @@ impl Step {
         }
     }
 
-    /// Returns whether the step is progress: it moves a byte, a connection or a deadline. Parsing,
-    /// planning and arming do not count.
+    /// Returns whether the step counts as progress, for example because bytes were sent, a
+    /// connection was accepted or a deadline passed. Parsing, planning and arming do not count.
     pub fn is_progress(&self) -> bool {
         match self {
             Step::Wrote { got, .. } => *got > 0,
@@ -241,14 +242,14 @@ impl Step {
     }
 }
 
-/// A system call that sends.
+/// A system call that sends data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendCall {
     /// write(2): bytes from one buffer.
     Write,
-    /// writev(2): a head, and a body from where it is in memory.
+    /// writev(2): a head, and a body that is already in memory.
     Writev,
-    /// send(2) with `MSG_MORE`: a head, which leaves together with the file that follows.
+    /// send(2) with `MSG_MORE`: a head that is sent together with the file after it.
     Send,
     /// sendfile(2): a file from the page cache.
     Sendfile,

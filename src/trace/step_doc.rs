@@ -1,5 +1,5 @@
 //! The description of a kind of step: its name, format and meaning. Every output is generated from
-//! it.
+//! this description.
 
 use std::fmt::Write as _;
 
@@ -8,11 +8,11 @@ use super::field::Field;
 /// The level of detail of a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TraceLevel {
-    /// Wake-ups of the loop, and connections that open and close.
+    /// Shows wake-ups of the loop, and connections that open and close.
     Wakes,
-    /// In addition, every call and decision.
+    /// Also shows every call and decision.
     Io,
-    /// In addition, the first bytes received and sent.
+    /// Also shows the first bytes received and sent.
     Bytes,
 }
 
@@ -22,9 +22,9 @@ pub struct StepDoc {
     /// The verb: the word after the source in a text trace, and the name of the slice in a
     /// recording.
     pub verb: &'static str,
-    /// A template of the words after the verb. `{name}` stands for the value of that field. In
-    /// `{name:TEXT}`, the documentation shows `TEXT` for it. A word whose field is missing is
-    /// omitted.
+    /// A template for the words after the verb. `{name}` is replaced by the value of the field
+    /// `name`. In `{name:TEXT}`, `TEXT` is what the documentation shows instead of a value. A word
+    /// whose field is missing is omitted.
     pub form: &'static str,
     /// A short remark that a text trace shows after ` -- `, or an empty string.
     pub gloss: &'static str,
@@ -64,7 +64,8 @@ impl StepDoc {
         text
     }
 
-    /// Returns verb and form as the documentation shows them, such as `read OFFERED -> GOT buf=N`.
+    /// Returns the verb and the form as the documentation shows them, such as
+    /// `read OFFERED -> GOT buf=N`.
     pub(super) fn usage(&self) -> String {
         let mut text = String::from(self.verb);
         for word in words(self.form).filter(|word| !word.is_empty()) {
@@ -80,7 +81,7 @@ impl StepDoc {
         text
     }
 
-    /// Returns whether `fields` are exactly the names in the form, in any order.
+    /// Returns whether `fields` are exactly the field names in the form, in any order.
     pub(super) fn has_fields<'f>(&self, fields: impl Iterator<Item = &'f str>) -> bool {
         let mut expected: Vec<&str> = words(self.form)
             .flat_map(pieces)
@@ -96,7 +97,7 @@ impl StepDoc {
     }
 }
 
-/// Splits a form at the spaces outside of placeholders.
+/// Splits a form at the spaces outside placeholders.
 fn words(form: &str) -> impl Iterator<Item = &str> {
     let mut is_inside = false;
     form.split(move |c| {

@@ -9,12 +9,12 @@ use super::{
 const RESPONSE: StepDoc =
     StepDoc { verb: "plan", form: "", gloss: "", meaning: "A test decided.", level: TraceLevel::Io };
 
-/// Returns a service's step that decides on a response with this head.
+/// Returns a service step that decides on a response with the given head.
 pub fn response(head: Vec<u8>) -> Step {
     Step::service(&RESPONSE, Vec::new(), Effect::Response { head })
 }
 
-/// Asserts that `steps` has one step for each of `docs`, in the same order, and that each is
+/// Asserts that `steps` has one step for each of `docs`, in the same order, and that each step is
 /// formatted as the text next to it.
 pub fn assert_described<const N: usize>(docs: &[&StepDoc], steps: [(Step, &str); N]) {
     assert_eq!(docs.len(), N, "one step of each kind");

@@ -11,10 +11,10 @@ use super::{
     step_doc::{StepDoc, TraceLevel},
 };
 
-/// The maximum number of received or sent bytes in a line.
+/// The maximum number of received or sent bytes that a line shows.
 const MAX_PREVIEW: usize = 64;
 
-/// The descriptions of lines that observers add, which are not steps.
+/// The descriptions of the lines that observers add themselves. These lines are not steps.
 pub(super) const OBSERVER_LINES: &[&StepDoc] = &[&FAULT, &LOST];
 
 const FAULT: StepDoc = StepDoc {
@@ -53,8 +53,8 @@ pub struct TraceLine {
 }
 
 impl TraceLine {
-    /// Creates the line of `step`, which must already be applied to `model`. Returns `None` if
-    /// `level` does not show it.
+    /// Creates the line for `step`, which must already be applied to `model`. Returns `None` if
+    /// `level` does not show the step.
     pub(crate) fn new(
         source: SourceId,
         step: &Step,

@@ -3,23 +3,23 @@
 
 use std::{borrow::Cow, time::SystemTime};
 
-/// How reliably a modification date identifies a version (RFC 9110 section 8.8.2.2).
+/// How reliably a modification date identifies a version of a file (RFC 9110 section 8.8.2.2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DateStrength {
     /// Not at all: the file was modified so recently that another version may get the same date.
     #[default]
     None,
-    /// Weakly: a program may have set it, so two versions may share it.
+    /// Weakly: a program may have set the date, so two versions may share it.
     Weak,
-    /// Strongly: only this version has it.
+    /// Strongly: only this version has the date.
     Strong,
 }
 
 /// The validators of a representation, which identify its version (RFC 9110 section 8.8). The
-/// default identifies none.
+/// default value identifies no version.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Validators {
-    /// The strong entity tag, in quotes. Two versions never share one.
+    /// The strong entity tag, in quotes. Two versions never have the same tag.
     pub tag: String,
     /// The modification time in whole seconds, if it is known. It is not later than the `Date` of
     /// any response.
@@ -28,8 +28,9 @@ pub struct Validators {
     pub date_strength: DateStrength,
 }
 
-/// The values of the conditional and range fields of a request. Several lines of a field are joined
-/// by a comma (section 5.3), which makes the value invalid if the field may occur only once.
+/// The values of the conditional and range fields of a request. Several lines of the same field are
+/// joined with commas (RFC 9110 section 5.3), which makes the value invalid if the field may occur
+/// only once.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Preconditions<'a> {
     pub if_match: Option<Cow<'a, [u8]>>,
@@ -52,15 +53,15 @@ pub enum PreconditionResult {
 }
 
 impl<'a> Preconditions<'a> {
-    /// Returns whether `name` may be one of these fields. This cheap check runs for every field
-    /// line.
+    /// Returns whether `name` may be a conditional or range field. This cheap check runs for every
+    /// field line.
     pub fn may_have(name: &str) -> bool {
         let name = name.as_bytes();
         name.eq_ignore_ascii_case(b"range")
             || name.first_chunk().is_some_and(|start: &[u8; 3]| start.eq_ignore_ascii_case(b"if-"))
     }
 
-    /// Returns the place for the value of the field `name`; `None` for other fields.
+    /// Returns the slot for the value of the field `name`, or `None` if it is another field.
     pub fn field(&mut self, name: &str) -> Option<&mut Option<Cow<'a, [u8]>>> {
         let fields = [
             ("if-match", &mut self.if_match),
@@ -73,7 +74,8 @@ impl<'a> Preconditions<'a> {
         fields.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, field)| field)
     }
 
-    /// Evaluates the preconditions against an existing file, in the order of section 13.2.2.
+    /// Evaluates the preconditions against an existing file, in the order that RFC 9110 section
+    /// 13.2.2 requires.
     pub fn evaluate(&self, file: &Validators) -> PreconditionResult {
         // If-Match replaces If-Unmodified-Since (section 13.1.4).
         if let Some(tags) = &self.if_match {
@@ -92,7 +94,7 @@ impl<'a> Preconditions<'a> {
             }
         } else if let Some((date, modified)) = date(&self.if_modified_since).zip(file.modified)
             && modified <= date
-            // A date without strength may also belong to a later version.
+            // A date with strength `None` may also belong to a later version.
             && file.date_strength >= DateStrength::Weak
         {
             return PreconditionResult::NotModified;
@@ -100,9 +102,9 @@ impl<'a> Preconditions<'a> {
         PreconditionResult::Proceed
     }
 
-    /// Returns whether a range may be sent: there is no `If-Range`, or it names this version
-    /// (section 13.1.5). A date names it only if it equals the file's date and that date is strong
-    /// (section 8.8.2.2).
+    /// Returns whether a range may be sent: there is no `If-Range`, or it names this version (RFC
+    /// 9110 section 13.1.5). A date names this version only if it equals the file's date and that
+    /// date is strong (RFC 9110 section 8.8.2.2).
     pub fn allows_range(&self, file: &Validators) -> bool {
         let Some(value) = &self.if_range else { return true };
         let is_same_date = || date(&self.if_range).is_some_and(|date| file.modified == Some(date));
@@ -110,15 +112,15 @@ impl<'a> Preconditions<'a> {
     }
 }
 
-/// Parses an HTTP-date in any of its three forms (section 5.6.7). Returns `None` for anything else,
-/// which is ignored (sections 13.1.3 and 13.1.4).
+/// Parses an HTTP-date in any of its three forms (RFC 9110 section 5.6.7). Returns `None` for
+/// anything else, which is ignored (RFC 9110 sections 13.1.3 and 13.1.4).
 fn date(value: &Option<Cow<'_, [u8]>>) -> Option<SystemTime> {
     let text = std::str::from_utf8(value.as_deref()?).ok()?;
     httpdate::parse_http_date(text).ok()
 }
 
-/// Returns whether `value` is `*`, or a list with a tag that `matches` accepts. Ignores the list
-/// from its first malformed member on.
+/// Returns whether `value` is `*`, or a list with a tag that `matches` accepts. Ignores the rest of
+/// the list after a malformed member.
 fn any_tag(value: &[u8], matches: impl Fn(&[u8]) -> bool) -> bool {
     if value == b"*" {
         return true;
@@ -139,8 +141,8 @@ fn any_tag(value: &[u8], matches: impl Fn(&[u8]) -> bool) -> bool {
     }
 }
 
-/// Returns the length of the entity tag at the beginning of `input`; `None` if there is none. Its
-/// grammar is `[ "W/" ] DQUOTE *etagc DQUOTE` (section 8.8.3).
+/// Returns the length of the entity tag at the beginning of `input`, or `None` if there is none.
+/// The grammar of a tag is `[ "W/" ] DQUOTE *etagc DQUOTE` (RFC 9110 section 8.8.3).
 fn tag_len(input: &[u8]) -> Option<usize> {
     let prefix = if input.starts_with(b"W/\"") { 3 } else { 1 };
     if input.get(prefix - 1) != Some(&b'"') {
@@ -151,13 +153,13 @@ fn tag_len(input: &[u8]) -> Option<usize> {
     is_valid.then_some(prefix + end + 1)
 }
 
-/// Returns whether `tag` matches by strong comparison (section 8.8.3.2). A weak tag never matches,
-/// because the server's own tags are strong.
+/// Returns whether `tag` matches `file` by strong comparison (RFC 9110 section 8.8.3.2). A weak tag
+/// never matches, because the server's own tags are strong.
 fn is_strong_match(tag: &[u8], file: &Validators) -> bool {
     tag == file.tag.as_bytes()
 }
 
-/// Returns whether `tag` matches by weak comparison (section 8.8.3.2).
+/// Returns whether `tag` matches `file` by weak comparison (RFC 9110 section 8.8.3.2).
 fn is_weak_match(tag: &[u8], file: &Validators) -> bool {
     is_strong_match(tag.strip_prefix(b"W/").unwrap_or(tag), file)
 }
@@ -235,7 +237,8 @@ mod tests {
             (&[(ius, LATER)], Proceed),
             (&[(ius, EARLIER)], Failed),
             (&[(ius, "yesterday")], Proceed),
-            // Section 13.2.2: tags before dates, the file's state before the copy's.
+            // Section 13.2.2: tags precede dates, and conditions for a 412 precede conditions for a
+            // 304.
             (&[(im, "\"a\""), (ius, EARLIER)], Proceed),
             (&[(im, "\"b\""), (inm, "\"a\"")], Failed),
             (&[(inm, "\"b\""), (ims, LATER)], Proceed),

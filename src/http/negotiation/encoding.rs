@@ -15,10 +15,11 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// All codings, best first. If the client prefers several equally, the first one is sent.
+    /// All codings, best first. If the client gives several codings the same weight, the server
+    /// prefers the first of them.
     pub const ALL: [Coding; 3] = [Coding::Brotli, Coding::Zstandard, Coding::Gzip];
 
-    /// Returns the coding's name in `Content-Encoding`.
+    /// Returns the name of the coding, as in `Content-Encoding`.
     pub fn name(self) -> &'static str {
         match self {
             Coding::Brotli => "br",
@@ -27,12 +28,13 @@ impl Coding {
         }
     }
 
-    /// Returns the coding of variants with this file name extension.
+    /// Returns the coding of compressed variants with this file name extension, such as `.gz`.
     pub fn from_extension(extension: &str) -> Option<Coding> {
         Coding::ALL.into_iter().find(|coding| coding.extension() == extension)
     }
 
-    /// Returns the extension that a variant's name adds to the name of its original.
+    /// Returns the extension that the name of a compressed variant adds to the name of its
+    /// original.
     pub fn extension(self) -> &'static str {
         match self {
             Coding::Brotli => ".br",
@@ -51,7 +53,7 @@ impl Vary {
     pub const ACCEPT_ENCODING: Vary = Vary(1);
     pub const ORIGIN: Vary = Vary(2);
     pub const ACCEPT: Vary = Vary(4);
-    /// The fields that distinguish navigation from loading a subresource.
+    /// The fields that distinguish a navigation from a subresource request.
     pub const NAVIGATION: Vary = Vary(4 | 8);
 
     const NAMES: [(Vary, &str); 4] = [
@@ -66,10 +68,10 @@ impl Vary {
         Vary(self.0 | other.0)
     }
 
-    /// Appends the `Vary` field line, unless it names no field.
+    /// Appends the `Vary` field line, unless the set is empty.
     pub fn append(self, out: &mut Vec<u8>) {
         if self == Vary::ACCEPT_ENCODING {
-            return out.extend_from_slice(b"Vary: Accept-Encoding\r\n"); // as for nearly every file
+            return out.extend_from_slice(b"Vary: Accept-Encoding\r\n"); // the common case for files
         }
         let mut before = "Vary: ";
         for (vary, name) in Vary::NAMES {
@@ -85,23 +87,23 @@ impl Vary {
     }
 }
 
-/// A quality value in thousandths. 0 means not acceptable (section 12.4.2).
+/// A quality value in thousandths. 0 means not acceptable (RFC 9110 section 12.4.2).
 type QValue = u16;
 const MOST: QValue = 1000;
 const LEAST: QValue = 1;
 
-/// The value of `Accept-Encoding` (section 12.5.3).
+/// The value of `Accept-Encoding` (RFC 9110 section 12.5.3).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AcceptEncoding {
     /// The quality of each coding, in the order of [`Coding::ALL`].
     weights: [Option<QValue>; 3],
     identity: Option<QValue>,
-    /// The quality of `*`: of all codings that are not named.
+    /// The quality of `*`, which covers all codings that the field does not name.
     other: Option<QValue>,
 }
 
 impl AcceptEncoding {
-    /// Applies one field line. Several lines form one list (section 5.3).
+    /// Applies one `Accept-Encoding` line. Several lines form one list (RFC 9110 section 5.3).
     pub fn apply(&mut self, value: &[u8]) {
         for (coding, weight) in members(value) {
             let is = |name: &str| coding.eq_ignore_ascii_case(name.as_bytes());
@@ -121,9 +123,9 @@ impl AcceptEncoding {
         *self != AcceptEncoding::default()
     }
 
-    /// Returns the acceptable codings, best first; `None` stands for the uncompressed file. The
-    /// uncompressed file is the last choice if the client does not name it. It is excluded only by
-    /// `identity;q=0` or `*;q=0` (section 12.5.3).
+    /// Returns the acceptable codings, best first. `None` means the uncompressed file. The
+    /// uncompressed file comes last if the client does not name it, and is excluded only by
+    /// `identity;q=0` or `*;q=0` (RFC 9110 section 12.5.3).
     pub fn choices(&self) -> impl Iterator<Item = Option<Coding>> + use<> {
         let coded = |index: usize| self.weights[index].or(self.other).unwrap_or(0);
         let identity = match self.other {
@@ -138,7 +140,8 @@ impl AcceptEncoding {
     }
 }
 
-/// The quality of HTML and JSON, the two formats of listings, in `Accept` (section 12.5.1).
+/// The quality values in `Accept` for HTML and JSON, the two formats of listings (RFC 9110 section
+/// 12.5.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Accept {
     html: QValue,
@@ -146,7 +149,7 @@ pub struct Accept {
 }
 
 impl Accept {
-    /// Applies one field line.
+    /// Applies one `Accept` line.
     pub fn apply(&mut self, value: &[u8]) {
         for (media_type, weight) in members(value) {
             if media_type.eq_ignore_ascii_case(b"text/html") {
@@ -157,8 +160,8 @@ impl Accept {
         }
     }
 
-    /// Returns whether `Accept` names HTML. Browsers name it for navigation; other clients rarely
-    /// do.
+    /// Returns whether `Accept` names HTML. Browsers name HTML in navigation requests. Other
+    /// clients rarely do.
     pub fn has_html(self) -> bool {
         self.html > 0
     }
@@ -184,7 +187,8 @@ fn members(value: &[u8]) -> impl Iterator<Item = (&[u8], QValue)> {
     })
 }
 
-/// Parses a quality value, `( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3"0" ] )` (section 12.4.2).
+/// Parses a quality value, `( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3"0" ] )` (RFC 9110 section
+/// 12.4.2).
 fn parse_weight(text: &[u8]) -> Option<QValue> {
     let (whole, fraction) = match text {
         [whole] => (whole, &[][..]),

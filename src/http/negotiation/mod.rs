@@ -1,4 +1,4 @@
-//! Decides which representation a request gets: content codings and media types, preconditions, and
+//! Decides which representation a request gets, by content coding, media type, preconditions and
 //! ranges.
 
 pub mod conditional;

@@ -1,7 +1,7 @@
 //! Byte ranges (RFC 9110 section 14): which ranges of a file a request asks for.
 
-/// The maximum number of ranges in one response. A request for more gets the whole file. Section
-/// 14.2 allows this, and warns of requests for many small ranges.
+/// The maximum number of ranges in one response. A request for more ranges gets the whole file. RFC
+/// 9110 section 14.2 allows this, and warns about requests for many small ranges.
 const MAX_PARTS: usize = 64;
 
 /// A byte range of a file, from `first` to `last` inclusive.
@@ -21,20 +21,20 @@ impl ByteRange {
 /// The meaning of a `Range` field for a file of a given length.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ranges {
-    /// Send the whole file: the field is invalid, or ranges would not save bytes.
+    /// Send the whole file, because the field is invalid or ranges would not save any bytes.
     Ignored,
     /// Send one range.
     Single(ByteRange),
     /// Send two or more ranges, in the order of the request.
     Multiple(Vec<ByteRange>),
-    /// Send a 416: the file has no byte of any range.
+    /// Send a 416 response, because no range contains a byte of the file.
     Unsatisfiable,
 }
 
-/// One range-spec of the set, for a file of a given length.
+/// One `range-spec` in a `Range` field, for a file of a given length.
 enum RangeSpec {
     Range(ByteRange),
-    /// A range without any byte of the file.
+    /// A range that contains no byte of the file.
     Empty,
     /// A suffix of an empty file, which is the whole file.
     Whole,
@@ -42,7 +42,7 @@ enum RangeSpec {
 
 impl Ranges {
     /// Parses the value of a `Range` field for a file of `len` bytes. Ignores the field if a range
-    /// is not valid, if the unit is not `bytes` (section 14.2), if there are more than
+    /// is not valid, if the unit is not `bytes` (RFC 9110 section 14.2), if there are more than
     /// [`MAX_PARTS`] ranges, or if the ranges together are longer than the file.
     pub fn of(value: &[u8], len: u64) -> Ranges {
         let Some((unit, set)) = split_once(value, b'=') else { return Ranges::Ignored };
@@ -102,7 +102,7 @@ impl RangeSpec {
     }
 }
 
-/// Splits `bytes` at the first `at`.
+/// Splits `bytes` at the first occurrence of `at`.
 fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     let index = memchr::memchr(at, bytes)?;
     Some((&bytes[..index], &bytes[index + 1..]))
@@ -115,7 +115,8 @@ fn size(digits: &[u8]) -> (usize, &[u8]) {
     (digits.len() - zeros, &digits[zeros..])
 }
 
-/// Parses `1*DIGIT`. Returns `u64::MAX` for a larger number: both are beyond the end of every file.
+/// Parses `1*DIGIT`. Returns `u64::MAX` for a larger number, because both are beyond the end of any
+/// file.
 fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -152,21 +153,21 @@ mod tests {
             ("bytes=00001-0002", part(1, 2)),
             ("bytes=1-2,", part(1, 2)),
             ("bytes=,1-2", part(1, 2)),
-            // Numbers past u64.
+            // Numbers larger than a `u64`.
             ("bytes=1-18446744073709551615", part(1, 9)),
             ("bytes=1-99999999999999999999999999", part(1, 9)),
             ("bytes=-99999999999999999999999999", part(0, 9)),
             ("bytes=99999999999999999999999999-", Unsatisfiable),
             ("bytes=99999999999999999999999998-99999999999999999999999999", Unsatisfiable),
-            // The file has no byte of it.
+            // No byte of the file is in the range.
             ("bytes=10-", Unsatisfiable),
             ("bytes=10-20", Unsatisfiable),
             ("bytes=-0", Unsatisfiable),
             ("bytes=-0,10-", Unsatisfiable),
-            // One satisfiable range of several.
+            // Several ranges, only one of them satisfiable.
             ("bytes=10-,2-3", part(2, 3)),
             ("bytes=2-3 , -0", part(2, 3)),
-            // More than one range, in the order of the request, whether they touch or overlap.
+            // Several ranges, in the order of the request, even if they touch or overlap.
             ("bytes=0-1,4-5", parts(&[(0, 1), (4, 5)])),
             ("bytes=4-5,0-1", parts(&[(4, 5), (0, 1)])),
             ("bytes=0-0,-1", parts(&[(0, 0), (9, 9)])),
@@ -182,7 +183,7 @@ mod tests {
     #[test]
     fn range_sets_that_are_ignored() {
         let table = [
-            // Longer together than the file is.
+            // Together longer than the file.
             "bytes=0-,0-",
             "bytes=0-5,4-9",
             "bytes=0-9,-1",

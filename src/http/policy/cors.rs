@@ -1,4 +1,5 @@
-//! Cross-origin resource sharing (CORS, Fetch standard): which origins' pages may read responses.
+//! Cross-origin resource sharing (CORS, Fetch standard): the origins whose pages may read
+//! responses.
 
 use crate::http::{RequestInfo, Vary, request::authority::Authority};
 
@@ -7,15 +8,15 @@ use crate::http::{RequestInfo, Vary, request::authority::Authority};
 pub enum Cors {
     /// Any origin.
     AnyOrigin,
-    /// These origins.
+    /// Only these origins.
     Origins(Vec<String>),
 }
 
 impl Cors {
-    /// Creates a policy that allows `origins`. `*` among them allows any origin.
+    /// Creates a policy that allows `origins`. If one of them is `*`, any origin is allowed.
     ///
     /// # Errors
-    /// Returns the first text that is not a valid origin.
+    /// Returns the first element of `origins` that is not a valid origin.
     pub fn of(origins: &[String]) -> Result<Cors, &str> {
         if origins.iter().any(|origin| origin == "*") {
             return Ok(Cors::AnyOrigin);
@@ -26,14 +27,14 @@ impl Cors {
         }
     }
 
-    /// Appends the fields that the browser checks. Returns which request fields influenced them.
+    /// Appends the CORS response fields to `out`. Returns the request fields that influenced them.
     pub fn append(&self, request: &RequestInfo<'_>, out: &mut Vec<u8>) -> Vary {
         let (allowed, vary) = match self {
             Cors::AnyOrigin => (Some(&b"*"[..]), Vary::NOTHING),
             Cors::Origins(origins) => {
                 let is_one = |asked: &&[u8]| origins.iter().any(|origin| origin.as_bytes() == *asked);
-                // `Vary` even if this origin is not allowed, because the response to another one
-                // differs.
+                // Send `Vary` even if this origin is not allowed, because the response to another
+                // origin may differ.
                 (request.origin.filter(is_one), Vary::ORIGIN)
             }
         };
@@ -48,14 +49,14 @@ impl Cors {
     }
 }
 
-/// The additional fields for a preflight request. A page may send any field. `*` does not include
-/// `Authorization`, so name it.
+/// The additional fields in the response to a preflight request. A page may send any request field.
+/// `*` does not include `Authorization`, so the value also names that field.
 const PREFLIGHT: &[u8] = b"Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n\
     Access-Control-Allow-Headers: *, Authorization\r\nAccess-Control-Max-Age: 600\r\n";
-/// The additional field for other requests: a page may read all response fields.
+/// The additional field in other responses. It lets a page read all response fields.
 const EXPOSE: &[u8] = b"Access-Control-Expose-Headers: *\r\n";
 
-/// Returns an origin as browsers send it, in lower case and without the default port.
+/// Returns an origin as browsers send it: in lower case and without the default port.
 fn as_sent(origin: &str) -> String {
     let origin = origin.to_ascii_lowercase();
     let default_port = match origin.split_once("://") {

@@ -1,5 +1,5 @@
-//! Header rules: field lines that the operator adds to responses, on all paths or those that match
-//! a pattern.
+//! Header rules: field lines that the operator adds to responses, either for all paths or for paths
+//! that match a pattern.
 
 use std::fmt;
 
@@ -7,19 +7,21 @@ use percent_encoding::percent_decode_str;
 
 use crate::http::request::charset;
 
-/// The kinds of header rules that apply to a response, besides rules that always apply.
+/// Selects the kinds of header rules that apply to a response. All other rules always apply.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HeaderScope {
-    /// Whether rules about the content apply: the body is a file's bytes and nothing else.
+    /// Whether rules about the content apply. They do if the body is a file's bytes and nothing
+    /// else.
     pub content: bool,
-    /// Whether rules about freshness apply: the response is for the file at its own URL.
+    /// Whether rules about freshness apply. They do if the response is for a file at its own URL.
     pub freshness: bool,
-    /// Whether Content-Security-Policy applies: the page is not a built-in listing, which has its
-    /// own.
+    /// Whether rules that set `Content-Security-Policy` apply. They do not apply to a built-in
+    /// listing, which has its own policy.
     pub csp: bool,
 }
 
-/// A field line that the operator adds, on all paths or on matching ones.
+/// A field line that the operator adds to responses, either for all paths or for paths that match a
+/// pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderRule {
     /// The path pattern, in which `*` matches any bytes, including slashes. `None` matches every
@@ -29,7 +31,8 @@ pub struct HeaderRule {
     value: String,
 }
 
-/// The fields that only the server sets: framing, connection, validators, refusals and redirects.
+/// The fields that only the server may set: framing, connection, validators, refusals and
+/// redirects.
 const RESERVED: [&str; 15] = [
     "accept-ranges",
     "allow",
@@ -47,10 +50,10 @@ const RESERVED: [&str; 15] = [
     "transfer-encoding",
     "upgrade",
 ];
-/// The fields about the content of a file.
+/// The fields that describe the content of a file.
 const CONTENT_FIELDS: [&str; 5] =
     ["content-type", "content-encoding", "content-language", "content-disposition", "content-location"];
-/// The fields about freshness: how long a cached copy may be used.
+/// The fields about freshness, that is, how long a cached copy may be used.
 const FRESHNESS_FIELDS: [&str; 2] = ["cache-control", "expires"];
 /// The fields that restrict what a page may load.
 const CSP_FIELDS: [&str; 1] = ["content-security-policy"];
@@ -58,11 +61,12 @@ const CSP_FIELDS: [&str; 1] = ["content-security-policy"];
 const APPENDABLE: [&str; 3] = ["link", "set-cookie", "vary"];
 
 impl HeaderRule {
-    /// Parses `[PATTERN ]Name: value`. A pattern begins with `/` or `*` and is percent-encoded as
-    /// in a URL: a space is `%20`.
+    /// Parses a rule, `[PATTERN ]Name: value`. A pattern starts with `/` or `*` and is
+    /// percent-encoded as in a URL, so a space is written as `%20`.
     ///
     /// # Errors
-    /// Returns a [`RuleError`] if the name or value is not valid, or the field is reserved.
+    /// Returns a [`RuleError`] if the colon is missing, the name or value is not valid, or the
+    /// field is reserved.
     pub fn parse(text: &str) -> Result<HeaderRule, RuleError> {
         let (pattern, line) = match text.split_once(' ') {
             Some((pattern, line)) if pattern.starts_with(['/', '*']) => {
@@ -82,7 +86,7 @@ impl HeaderRule {
         Ok(HeaderRule { pattern, name: name.to_owned(), value: value.trim().to_owned() })
     }
 
-    /// Returns whether the rule applies to a response of this `scope` to a request for `path`.
+    /// Returns whether the rule applies to a response with this `scope` to a request for `path`.
     pub fn applies(&self, scope: HeaderScope, path: &[u8]) -> bool {
         let is_about = |names| is_in(names, &self.name);
         let is_in_scope = (scope.content || !is_about(&CONTENT_FIELDS))
@@ -97,8 +101,8 @@ impl HeaderRule {
             && self.applies(HeaderScope { content: true, ..HeaderScope::default() }, path)
     }
 
-    /// Appends the field line to the head that begins at `head` in `out`. Removes earlier lines of
-    /// the same name, unless the field is appendable.
+    /// Appends the field line to the head that starts at offset `head` in `out`. Removes earlier
+    /// lines with the same name, unless the field may occur more than once.
     pub fn set(&self, head: usize, out: &mut Vec<u8>) {
         if !is_in(&APPENDABLE, &self.name) {
             remove_field(&self.name, head, out);
@@ -109,14 +113,14 @@ impl HeaderRule {
     }
 }
 
-/// Why a header rule or a field value is not valid.
+/// The reason why a header rule or a field value is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuleError {
-    /// There is no colon between name and value.
+    /// There is no colon between the name and the value.
     MissingColon,
     /// The name is not a token (RFC 9110 section 5.1).
     InvalidName,
-    /// Only the server sets this field.
+    /// Only the server may set this field.
     Reserved,
     /// The value contains a control character.
     InvalidValue,
@@ -135,15 +139,15 @@ impl fmt::Display for RuleError {
 
 impl std::error::Error for RuleError {}
 
-/// Returns whether `names` contains `name`, without regard to case.
+/// Returns whether `names` contains `name`, ignoring ASCII case.
 fn is_in(names: &[&str], name: &str) -> bool {
     names.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// Checks that a field value contains no control character except tabs (RFC 9110 section 5.5).
+/// Checks that a field value contains no control characters other than tabs (RFC 9110 section 5.5).
 ///
 /// # Errors
-/// Returns [`RuleError::InvalidValue`] if it contains one.
+/// Returns [`RuleError::InvalidValue`] if the value contains such a character.
 pub fn check_value(value: &str) -> Result<(), RuleError> {
     match value.bytes().all(|b| b == b'\t' || (b >= b' ' && b != 0x7f)) {
         true => Ok(()),
@@ -151,7 +155,7 @@ pub fn check_value(value: &str) -> Result<(), RuleError> {
     }
 }
 
-/// Removes all field lines with this `name` from the head that begins at `head` in `out`.
+/// Removes all field lines with this `name` from the head that starts at offset `head` in `out`.
 fn remove_field(name: &str, head: usize, out: &mut Vec<u8>) {
     let mut at = head;
     while let Some(len) = memchr::memmem::find(&out[at..], b"\r\n").map(|end| end + 2) {
@@ -166,8 +170,8 @@ fn remove_field(name: &str, head: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// Returns whether `path` matches `pattern`. Each `*` matches as little as possible, except the
-/// last one.
+/// Returns whether `path` matches `pattern`. Each `*` except the last one matches as few bytes as
+/// possible.
 fn matches(pattern: &[u8], path: &[u8]) -> bool {
     let mut pieces = pattern.split(|b| *b == b'*');
     let first = pieces.next().unwrap_or_default();

@@ -1,8 +1,8 @@
 //! The host allow-list, which protects a local server against DNS rebinding.
 //!
-//! A malicious page can make its own host name resolve to 127.0.0.1, and then read the responses of
-//! a local server. But the browser sends that name as `Host`. So a server that listens on loopback
-//! must answer only requests for this machine's own names.
+//! A malicious page can make its own host name resolve to 127.0.0.1 and then read the responses of
+//! a local server. But the browser sends that name in the `Host` field. So a server that listens on
+//! loopback must answer only requests for this machine's own names.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -13,9 +13,9 @@ const MISDIRECTED: &str = "This server does not answer requests for that host.";
 /// The hosts that requests may name.
 #[derive(Debug)]
 pub struct HostAllowlist {
-    /// The names besides this machine's own, in canonical form; `None` allows any host.
+    /// The allowed names besides this machine's own, in canonical form. `None` allows any host.
     allowed: Option<Vec<String>>,
-    /// The message of a 421 response.
+    /// The message in a 421 response.
     refusal: &'static str,
 }
 
@@ -23,8 +23,8 @@ impl HostAllowlist {
     /// The list that allows any host.
     pub const ANY: HostAllowlist = HostAllowlist { allowed: None, refusal: MISDIRECTED };
 
-    /// Creates a list of this machine's own names and addresses, and of `names`, which have no
-    /// port. `*` among them allows any host.
+    /// Creates a list that allows this machine's own names and addresses, and also `names`, which
+    /// have no port. If one of `names` is `*`, any host is allowed.
     ///
     /// # Errors
     /// Returns the first name that is not a valid host.
@@ -40,7 +40,8 @@ impl HostAllowlist {
         Ok(HostAllowlist { allowed: Some(allowed), refusal: MISDIRECTED })
     }
 
-    /// Adds `name`. Ignores a text that is not a valid host, such as an address with a zone.
+    /// Adds `name` to the list. Ignores a name that is not a valid host, such as an address with a
+    /// zone.
     pub fn with(mut self, name: &str) -> HostAllowlist {
         if let Some(allowed) = &mut self.allowed {
             allowed.extend(canonical(name));
@@ -48,21 +49,22 @@ impl HostAllowlist {
         self
     }
 
-    /// Sets the message of 421 responses. It is inserted into the HTML page without escaping.
+    /// Sets the message in 421 responses. The message is inserted into the HTML page without
+    /// escaping.
     pub fn with_refusal(self, refusal: &'static str) -> HostAllowlist {
         HostAllowlist { refusal, ..self }
     }
 
-    /// Checks the host of a request. An HTTP/1.0 request without a host passes: no browser sends
-    /// HTTP/1.0.
+    /// Checks the host of a request. An HTTP/1.0 request without a host passes, because no browser
+    /// sends HTTP/1.0.
     ///
     /// # Errors
-    /// Returns a 421 if the host is not allowed (RFC 9110 section 15.5.20).
+    /// Returns a 421 refusal if the host is not allowed (RFC 9110 section 15.5.20).
     pub fn check(&self, host: Option<Authority<'_>>) -> Result<(), Refusal> {
         let (Some(allowed), Some(host)) = (&self.allowed, host) else { return Ok(()) };
         let name = host.host;
         if matches!(name, b"localhost" | b"127.0.0.1") {
-            return Ok(()); // as nearly always
+            return Ok(()); // the common case
         }
         // A fully qualified name may end in a dot.
         let name = std::str::from_utf8(name.strip_suffix(b".").unwrap_or(name)).unwrap_or_default();
@@ -74,8 +76,9 @@ impl HostAllowlist {
     }
 }
 
-/// Returns the canonical form of a host without a port, in which hosts are compared. The brackets
-/// of an IPv6 address may be missing. Returns `None` if `name` is not a valid host.
+/// Returns the canonical form of `name`, a host without a port. Hosts are compared in this form.
+/// The brackets around an IPv6 address may be omitted. Returns `None` if `name` is not a valid
+/// host.
 fn canonical(name: &str) -> Option<String> {
     let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     if let Ok(address) = literal.parse::<Ipv6Addr>() {
@@ -85,8 +88,8 @@ fn canonical(name: &str) -> Option<String> {
     (!name.contains([':', '*']) && Authority::parse(name.as_bytes()).is_ok()).then_some(name)
 }
 
-/// Returns whether `name` is `localhost`, a subdomain of it (RFC 6761 section 6.3) or a loopback
-/// address.
+/// Returns whether `name` is `localhost`, a subdomain of `localhost` (RFC 6761 section 6.3) or a
+/// loopback address.
 fn is_local(name: &str) -> bool {
     if let Some(literal) = name.strip_prefix('[') {
         let address = literal.trim_end_matches(']').parse::<Ipv6Addr>();

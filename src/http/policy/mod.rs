@@ -1,5 +1,5 @@
-//! The policy: header fields that the operator adds to responses, for caching, CORS and header
-//! rules. It also owns the host allow-list.
+//! The operator's policy: the header fields that are added to responses for caching, CORS and
+//! header rules. This module also contains the host allow-list.
 
 pub mod cors;
 pub mod header_rules;
@@ -13,10 +13,10 @@ use self::{
 };
 use super::{RequestInfo, Vary, locate};
 
-/// The operator's header fields.
+/// The header fields that the operator adds to responses.
 #[derive(Debug)]
 pub struct HeaderPolicy {
-    /// The field lines of every file: `Cache-Control` and `X-Content-Type-Options`.
+    /// The field lines for every file: `Cache-Control` and `X-Content-Type-Options`.
     file_fields: Box<[u8]>,
     cors: Option<Cors>,
     rules: Vec<HeaderRule>,
@@ -28,12 +28,13 @@ impl Default for HeaderPolicy {
     }
 }
 
-/// The default field lines of files, and the field lines of all other responses. These must not be
-/// cached without revalidation: a missing file may be created at any time.
+/// The default field lines for files, and the field lines for all other responses. The other
+/// responses must not be cached without revalidation, because a missing file may be created at any
+/// time.
 const DEFAULT_FIELDS: &[u8] = b"Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n";
 
 impl HeaderPolicy {
-    /// Creates a policy. `cache_control` is the `Cache-Control` value of every file.
+    /// Creates a policy. `cache_control` is the `Cache-Control` value for every file.
     ///
     /// # Errors
     /// Returns an error if `cache_control` is not a valid field value.
@@ -47,7 +48,7 @@ impl HeaderPolicy {
         Ok(HeaderPolicy { file_fields: file_fields.into_bytes().into(), cors, rules })
     }
 
-    /// Returns whether a header rule sets a content field of the file that `request` asks for.
+    /// Returns whether a header rule sets a content field for the file that `request` asks for.
     pub fn is_about_content(&self, request: &RequestInfo<'_>) -> bool {
         !self.rules.is_empty() && {
             let path = path_of(request.path.unwrap_or_default());
@@ -55,8 +56,8 @@ impl HeaderPolicy {
         }
     }
 
-    /// Appends the operator's field lines to the head that begins at `head` in `out`. `scope`
-    /// selects the rules, and `vary` names the request fields that influenced the response.
+    /// Appends the operator's field lines to the head that starts at offset `head` in `out`.
+    /// `scope` selects the rules, and `vary` names the request fields that influenced the response.
     pub fn append(
         &self,
         scope: HeaderScope,
@@ -79,8 +80,8 @@ impl HeaderPolicy {
     }
 }
 
-/// Returns the decoded and normalized path, to compare with patterns. An invalid path is only
-/// decoded.
+/// Returns the decoded and normalized path, for comparison with patterns. An invalid path is
+/// decoded but not normalized.
 fn path_of(path: &[u8]) -> Vec<u8> {
     match locate(path) {
         Ok(path) => [b"/", path.bytes()].concat(),

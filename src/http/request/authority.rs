@@ -1,5 +1,5 @@
-//! The grammar of `Host` (RFC 9110 section 7.2) and of the authority in a target (RFC 3986 section
-//! 3.2): a host and an optional port.
+//! Parses a host and an optional port, as in the `Host` field (RFC 9110 section 7.2) and in the
+//! authority of a request target (RFC 3986 section 3.2).
 
 use std::net::Ipv6Addr;
 
@@ -11,7 +11,7 @@ use crate::http::Refusal;
 pub struct Authority<'a> {
     /// A name, an IPv4 address, or an IPv6 address in brackets.
     pub host: &'a [u8],
-    /// The digits of the port, which may be empty after the colon.
+    /// The digits of the port. Empty if nothing follows the colon.
     pub port: Option<&'a [u8]>,
 }
 
@@ -19,7 +19,7 @@ impl<'a> Authority<'a> {
     /// Parses `host [":" port]`. Rejects userinfo and an empty host.
     ///
     /// # Errors
-    /// Returns a 400 that names the reason.
+    /// Returns a 400 refusal that states why `text` is not valid.
     pub fn parse(text: &'a [u8]) -> Result<Authority<'a>, Refusal> {
         let authority = Authority::split(text)?;
         let Authority { host, port } = authority;
@@ -35,8 +35,8 @@ impl<'a> Authority<'a> {
         Ok(authority)
     }
 
-    /// Splits at the colon before the port. Colons inside the brackets of an IPv6 address do not
-    /// count.
+    /// Splits `text` at the colon before the port. Ignores colons inside the brackets of an IPv6
+    /// address.
     fn split(text: &'a [u8]) -> Result<Authority<'a>, Refusal> {
         let host_end = match text.first() {
             Some(b'[') => match text.iter().position(|b| *b == b']') {
@@ -54,8 +54,8 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// Checks an IPv6 address. Rejects a zone and `IPvFuture` (RFC 3986 section 3.2.2), which never
-/// name this server.
+/// Checks that `literal` is an IPv6 address. Rejects zone identifiers and `IPvFuture` (RFC 3986
+/// section 3.2.2), which never identify this server.
 fn check_ip_literal(literal: &[u8]) -> Result<(), Refusal> {
     std::str::from_utf8(literal)
         .ok()
@@ -64,8 +64,8 @@ fn check_ip_literal(literal: &[u8]) -> Result<(), Refusal> {
         .ok_or(Refusal::bad("The host in brackets is not an IPv6 address."))
 }
 
-/// Checks a `reg-name` (RFC 3986 section 3.2.2): unreserved characters, sub-delims and well-formed
-/// percent-encoding.
+/// Checks that `name` is a `reg-name` (RFC 3986 section 3.2.2), which consists of unreserved
+/// characters, sub-delims and percent-encoded bytes.
 fn check_name(name: &[u8]) -> Result<(), Refusal> {
     let mut rest = name;
     while let Some((&byte, after)) = rest.split_first() {
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn hosts() {
-        // Whether it has a port, if it is valid.
+        // `Some` if the authority is valid, with whether it has a port number.
         let table: &[(&str, Option<bool>)] = &[
             ("localhost", Some(false)),
             ("localhost:", Some(false)),

@@ -1,17 +1,18 @@
-//! Character classes, as bits in a table: one lookup per byte instead of several comparisons.
+//! Character classes, stored as bits in a table. Classifying a byte takes one lookup instead of
+//! several comparisons.
 
-/// `tchar` (RFC 9110 section 5.6.2).
+/// The characters of a token, `tchar` (RFC 9110 section 5.6.2).
 pub const TOKEN: u8 = 1;
-/// The characters of almost all hosts: letters, digits, hyphens and dots.
+/// The characters that almost all hosts consist of: letters, digits, hyphens and dots.
 pub const HOST: u8 = 2;
-/// Visible ASCII without `?` and `#`, which begin a query and a fragment.
+/// Visible ASCII characters except `?` and `#`, which start a query and a fragment.
 pub const TARGET: u8 = 4;
-/// The characters of [`TARGET`] without `%`. They stand for themselves in a path.
+/// The characters of [`TARGET`] except `%`. They need no decoding in a path.
 pub const LITERAL: u8 = 8;
 
 static CLASSES: [u8; 256] = classes();
 
-/// Computes the table at compile time.
+/// Computes the table of character classes at compile time.
 const fn classes() -> [u8; 256] {
     let mut classes = [0; 256];
     let mut byte = b'!';
@@ -37,9 +38,9 @@ pub fn are_all(bytes: &[u8], class: u8) -> bool {
     common(bytes) & class == class
 }
 
-/// Returns the classes that contain all of `bytes`.
+/// Returns the classes that contain all of `bytes`, as a bit set.
 pub fn common(bytes: &[u8]) -> u8 {
-    // No early exit: without a branch per byte this is faster for the short texts of a head.
+    // No early exit: a loop without branches is faster for the short strings in a request head.
     bytes.iter().fold(u8::MAX, |all, byte| all & CLASSES[usize::from(*byte)])
 }
 

@@ -1,8 +1,8 @@
-//! The chunked transfer coding (RFC 9112 section 7.1), only to find the end of a request body.
+//! Finds the end of a request body in the chunked transfer coding (RFC 9112 section 7.1).
 //!
 //! httparse also parses chunk sizes, but accepts spaces after the size and any octet in extensions.
-//! If this server and a proxy disagree about the end of a body, requests can be smuggled. So this
-//! module must never accept more than the grammar.
+//! If this server and a proxy disagree about the end of a body, an attacker can smuggle requests.
+//! So this module must never accept more than the grammar allows.
 
 use crate::http::{MAX_FIELDS, Refusal};
 
@@ -25,7 +25,7 @@ pub enum Length {
 /// bytes, so that the result does not depend on how the input was split into reads.
 ///
 /// # Errors
-/// Returns a 400 if the body is malformed. The end of a body must never be a guess.
+/// Returns a 400 refusal if the body is malformed. The server must never guess where a body ends.
 pub fn length(input: &[u8], at_most: usize) -> Result<Length, Refusal> {
     let is_cut = input.len() > at_most;
     match within(&input[..input.len().min(at_most)], at_most)? {
@@ -34,7 +34,8 @@ pub fn length(input: &[u8], at_most: usize) -> Result<Length, Refusal> {
     }
 }
 
-/// Returns the length of the chunked body within `input`.
+/// Returns the length of the chunked body at the beginning of `input`, which has at most `at_most`
+/// bytes.
 fn within(input: &[u8], at_most: usize) -> Result<Length, Refusal> {
     let mut at = 0;
     loop {
@@ -56,8 +57,8 @@ fn within(input: &[u8], at_most: usize) -> Result<Length, Refusal> {
     }
 }
 
-/// Returns the next line without its CRLF; `None` if it is incomplete. Rejects control characters
-/// except tabs, and thus a bare CR or LF.
+/// Returns the first line of `input` without its CRLF, or `None` if the line is incomplete. Rejects
+/// control characters other than tabs, including a bare CR or LF.
 fn line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
     let end = input.iter().position(|b| (*b < b' ' && *b != b'\t') || *b == 0x7f);
     match end.map(|end| (end, &input[end..])) {
@@ -68,7 +69,7 @@ fn line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
     }
 }
 
-/// Parses `1*HEXDIG [ ";" extensions ]`. Rejects a sign, `0x` and spaces.
+/// Parses a chunk size, `1*HEXDIG [ ";" extensions ]`. Rejects signs, a `0x` prefix and spaces.
 fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
     let digits = line.split(|b| *b == b';').next().unwrap_or_default();
     if digits.is_empty() || digits.len() > 16 || !digits.iter().all(u8::is_ascii_hexdigit) {
@@ -78,7 +79,8 @@ fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
     usize::from_str_radix(hex, 16).map_err(|_| BAD_SIZE)
 }
 
-/// Returns the length of the trailer section, including its empty line; `None` if it is incomplete.
+/// Returns the length of the trailer section, including the empty line that ends it, or `None` if
+/// the section is incomplete.
 fn trailers(input: &[u8]) -> Result<Option<usize>, Refusal> {
     let mut none = [httparse::EMPTY_HEADER; MAX_FIELDS];
     // httparse accepts a line that ends in a bare LF; `line` does not.
@@ -162,7 +164,7 @@ mod tests {
         assert_eq!(length(b"5\r\nhello\r\n64\r\n", 100), too_long);
         assert_eq!(length(b"0;an extension without end", 10), too_long);
         assert_eq!(length(b"0\r\nTrailer: without end", 10), too_long);
-        // Faults beyond the bound do not change the answer.
+        // Errors beyond the limit do not change the result.
         assert_eq!(length(b"5\r\nhello\r\n0\r\nX: y\r\n\0", 10), too_long);
     }
 }

@@ -1,23 +1,23 @@
-//! The field lines of a request: host, body framing, connection, and the fields that influence the
+//! The field lines of a request: host, body framing, persistence, and the fields that influence the
 //! response.
 //!
-//! httparse splits the lines. It accepts lines that end in a bare LF. This module must not, because
-//! another parser may read them differently.
+//! httparse splits the lines and accepts lines that end in a bare LF. This module must never accept
+//! such a line, because another parser may read it differently.
 
 use std::borrow::Cow;
 
 use super::authority::Authority;
 use crate::http::{Accept, AcceptEncoding, MAX_FIELDS, Preconditions, Refusal, Status};
 
-/// The number of field lines that most heads do not exceed. Initializing an array of [`MAX_FIELDS`]
-/// costs more than parsing a usual head.
+/// The number of field lines that most request heads do not exceed. Initializing an array of
+/// [`MAX_FIELDS`] elements takes longer than parsing a typical head.
 const USUAL_FIELDS: usize = 16;
 
-/// The minor version of HTTP/1.
+/// The HTTP version of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
     Http10,
-    /// 1.1 or a later minor version, which is handled as 1.1 (RFC 9110 section 2.5).
+    /// HTTP/1.1, or a later minor version, which is handled as HTTP/1.1 (RFC 9110 section 2.5).
     Http11,
 }
 
@@ -27,7 +27,7 @@ pub enum Version {
 pub enum Persistence {
     Close,
     KeepAlive,
-    /// Keep-alive in HTTP/1.0, where the response must say so.
+    /// Keep-alive in HTTP/1.0, where the response must say `Connection: keep-alive`.
     KeepAliveExplicit,
 }
 
@@ -37,13 +37,13 @@ pub struct HeaderFields<'a> {
     host: Option<&'a [u8]>,
     content_length: Option<&'a [u8]>,
     transfer_encoding: Option<&'a [u8]>,
-    /// Whether `Sec-Fetch-Mode` is `navigate`; `None` without the field.
+    /// Whether `Sec-Fetch-Mode` is `navigate`, or `None` if the field is missing.
     is_navigation: Option<bool>,
     pub accept: Accept,
     pub accept_encoding: AcceptEncoding,
     pub origin: Option<&'a [u8]>,
-    /// Whether `Access-Control-Request-Method` is present: the request may be a CORS preflight
-    /// (Fetch).
+    /// Whether the request has `Access-Control-Request-Method`, so that it may be a CORS preflight
+    /// request (Fetch standard).
     pub names_method: bool,
     pub referer: Option<&'a [u8]>,
     pub user_agent: Option<&'a [u8]>,
@@ -52,7 +52,7 @@ pub struct HeaderFields<'a> {
     close: bool,
     keep_alive: bool,
     pub expects_continue: bool,
-    /// Whether there is an `Expect` that the server cannot meet.
+    /// Whether the request has an `Expect` field that the server cannot meet.
     pub unmet_expectation: bool,
 }
 
@@ -64,11 +64,11 @@ pub enum Framing {
 
 impl<'a> HeaderFields<'a> {
     /// Parses the field lines at the beginning of `input`, up to the empty line. Returns their
-    /// length in bytes, including the empty line; `None` if they are incomplete.
+    /// length in bytes, including the empty line, or `None` if they are incomplete.
     ///
     /// # Errors
-    /// Returns a 400 if a line is malformed, and a 431 if there are too many or more than `at_most`
-    /// bytes.
+    /// Returns a 400 refusal if a line is malformed, and a 431 refusal if there are too many lines
+    /// or more than `at_most` bytes.
     pub fn read(&mut self, input: &'a [u8], at_most: usize) -> Result<Option<usize>, Refusal> {
         const TOO_LARGE: Refusal =
             Refusal::closing(Status::RequestHeaderFieldsTooLarge, "The request header is too large.");
@@ -103,7 +103,7 @@ impl<'a> HeaderFields<'a> {
         Ok(Some(len))
     }
 
-    /// Applies one field line. Refuses a repeated field that frames or routes the request.
+    /// Applies one field line. Refuses a repeated field that frames or routes a request.
     fn apply(&mut self, name: &str, value: &'a [u8]) -> Result<(), Refusal> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         if is("host") {
@@ -148,17 +148,17 @@ impl<'a> HeaderFields<'a> {
         }
     }
 
-    /// Returns how to find the end of the body.
+    /// Returns how to find the end of the request body.
     ///
     /// # Errors
-    /// Returns a 400 if both `Content-Length` and `Transfer-Encoding` are present, or one is not
-    /// valid.
+    /// Returns a 400 refusal if both `Content-Length` and `Transfer-Encoding` are present, or if
+    /// either is not valid.
     pub fn framing(&self, version: Version) -> Result<Framing, Refusal> {
         match (self.transfer_encoding, self.content_length) {
             (None, None) => Ok(Framing::Length(0)),
             (None, Some(digits)) => content_length(digits).map(Framing::Length),
-            // Two parsers could find two ends of the body, which allows request smuggling (RFC 9112
-            // section 6.3).
+            // Two parsers could disagree about the end of the body, which allows request smuggling
+            // (RFC 9112 section 6.3).
             (Some(_), Some(_)) => {
                 Err(Refusal::bad("The request has both Content-Length and Transfer-Encoding."))
             }
@@ -173,7 +173,7 @@ impl<'a> HeaderFields<'a> {
     /// Returns the value of `Host`, which HTTP/1.1 requires (RFC 9112 section 3.2).
     ///
     /// # Errors
-    /// Returns a 400 if it is missing or not valid.
+    /// Returns a 400 refusal if HTTP/1.1 lacks `Host`, or if `Host` is not valid.
     pub fn host(&self, version: Version) -> Result<Option<Authority<'a>>, Refusal> {
         match self.host {
             Some(host) => Authority::parse(host).map(Some),
@@ -182,9 +182,9 @@ impl<'a> HeaderFields<'a> {
         }
     }
 
-    /// Returns whether the request is a navigation and not for a subresource, by `Sec-Fetch-Mode`
-    /// (Fetch Metadata). If a client does not send it, an `Accept` that names HTML counts as
-    /// navigation.
+    /// Returns whether the request is a navigation rather than a subresource request, according to
+    /// `Sec-Fetch-Mode` (Fetch Metadata). Without this field, an `Accept` that names HTML counts as
+    /// a navigation.
     pub fn is_navigation(&self) -> bool {
         self.is_navigation.unwrap_or(self.accept.has_html())
     }
@@ -200,16 +200,17 @@ impl<'a> HeaderFields<'a> {
     }
 }
 
-/// Returns whether a line of `head`, which httparse split into `lines`, ends in a bare LF.
+/// Returns whether any line of `head`, which httparse split into `lines`, ends in a bare LF.
 fn has_bare_lf(head: &[u8], lines: &[httparse::Header<'_>]) -> bool {
     let offset = |line: &httparse::Header<'_>| line.name.as_ptr().addr() - head.as_ptr().addr();
     let last = head.len() - if head.ends_with(b"\r\n") { 2 } else { 1 };
-    // Each line ends where the next one begins, the last field line where the empty line does.
+    // Each line ends where the next one starts, and the last field line where the empty line
+    // starts.
     let mut ends = lines.iter().skip(1).map(offset).chain((last > 0).then_some(last));
     head.len() - last != 2 || ends.any(|end| !head[..end].ends_with(b"\r\n"))
 }
 
-/// Sets a field that may occur only once. Refuses the second one with the message `twice`.
+/// Sets a field that may occur only once. Refuses a second occurrence with the message `twice`.
 fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8], twice: &'static str) -> Result<(), Refusal> {
     match field.replace(value) {
         None => Ok(()),
@@ -217,7 +218,7 @@ fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8], twice: &'static str) 
     }
 }
 
-/// Parses `1*DIGIT` (RFC 9110 section 8.6). Rejects a sign, a list and a number beyond `u64`.
+/// Parses `1*DIGIT` (RFC 9110 section 8.6). Rejects signs, lists and numbers larger than a `u64`.
 fn content_length(digits: &[u8]) -> Result<u64, Refusal> {
     let only_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(digits)

@@ -1,5 +1,5 @@
-//! The part of a request that the response head and the access log need. It can be copied, for a
-//! response that is made after the input is gone.
+//! The part of a request that the response head and the access log need. It can be copied for a
+//! response that is created after the input buffer has been reused.
 
 use super::{
     Method,
@@ -11,15 +11,16 @@ use super::{
 pub struct RequestInfo<'a> {
     /// The request line without its CRLF.
     pub line: &'a [u8],
-    /// The path as it was sent, empty for `*` and for CONNECT. `None` if no request was parsed.
+    /// The path as sent by the client. Empty for `*` and for CONNECT, `None` if no request was
+    /// parsed.
     pub path: Option<&'a [u8]>,
     /// The method.
     pub method: Method,
-    /// The version of HTTP.
+    /// The HTTP version.
     pub version: Version,
     /// Whether the client wants the connection to persist.
     pub persistence: Persistence,
-    /// Whether the request was received completely. Otherwise the client may still be sending it.
+    /// Whether the whole request has been received. If not, the client may still be sending it.
     pub is_complete: bool,
     /// Whether the request is a CORS preflight request (Fetch standard).
     pub is_preflight: bool,
@@ -32,8 +33,8 @@ pub struct RequestInfo<'a> {
 }
 
 impl<'a> RequestInfo<'a> {
-    /// Describes input that is not a valid request. Input that begins like a HEAD request is
-    /// answered like one.
+    /// Describes input that is not a valid request. Input that starts like a HEAD request is
+    /// answered like a HEAD request.
     pub fn unparsed(input: &'a [u8]) -> RequestInfo<'a> {
         let is_head = input.strip_prefix(b"\r\n").unwrap_or(input).starts_with(b"HEAD ");
         let lines = || input.split(|b| matches!(b, b'\r' | b'\n'));
@@ -56,7 +57,7 @@ impl<'a> RequestInfo<'a> {
         self.persistence != Persistence::Close && self.is_complete
     }
 
-    /// Copies the borrowed parts, for a response that is made later.
+    /// Copies the borrowed parts, for a response that is created later.
     pub fn to_owned(&self) -> OwnedRequestInfo {
         OwnedRequestInfo {
             line: self.line.into(),
@@ -80,7 +81,7 @@ impl<'a> RequestInfo<'a> {
     }
 }
 
-/// A [`RequestInfo`] that borrows nothing.
+/// A [`RequestInfo`] that owns its parts instead of borrowing them.
 #[derive(Debug)]
 pub struct OwnedRequestInfo {
     line: Box<[u8]>,
@@ -92,7 +93,7 @@ pub struct OwnedRequestInfo {
 }
 
 impl OwnedRequestInfo {
-    /// Returns the request info, borrowed from this copy.
+    /// Returns a [`RequestInfo`] that borrows from this copy.
     pub fn as_info(&self) -> RequestInfo<'_> {
         RequestInfo {
             line: &self.line,

@@ -1,18 +1,19 @@
-//! The request line (RFC 9112 section 3).
+//! Parses the request line (RFC 9112 section 3).
 
 use super::{charset, fields::Version};
 use crate::http::{MAX_LINE, Refusal, Status};
 
-/// Returns the request line without its CRLF; `None` if it is incomplete.
+/// Returns the request line without its CRLF, or `None` if the line is incomplete.
 ///
 /// # Errors
-/// Returns a 400 for a malformed line, and a 414 for a line of more than [`MAX_LINE`] bytes.
+/// Returns a 400 refusal for a malformed line, and a 414 refusal for a line of more than
+/// [`MAX_LINE`] bytes.
 pub fn first_line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
     match memchr::memchr(b'\n', &input[..input.len().min(MAX_LINE + 2)]) {
         Some(lf) if lf > 0 && input[lf - 1] == b'\r' => Ok(Some(&input[..lf - 1])),
         Some(_) => Err(Refusal::bad("A line ends without a carriage return.")),
-        // Refuse input that cannot become a request at once. A TLS ClientHello, for example, has no
-        // line end to wait for.
+        // Refuse input immediately if it cannot become a request. A TLS ClientHello, for example,
+        // has no line end to wait for.
         None if !may_begin_with_method(input) => {
             Err(Refusal::bad("The request does not begin with a method."))
         }
@@ -23,19 +24,20 @@ pub fn first_line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
     }
 }
 
-/// Returns whether `input` may be the beginning of a request: its first word may be a method.
+/// Returns whether `input` may be the start of a request, that is, its first word may be a method.
 fn may_begin_with_method(input: &[u8]) -> bool {
     let word = &input[..memchr::memchr(b' ', input).unwrap_or(input.len())];
     charset::are_all(word.strip_suffix(b"\r").unwrap_or(word), charset::TOKEN)
 }
 
-/// Splits the request line `method SP request-target SP HTTP-version`.
+/// Splits a request line, `method SP request-target SP HTTP-version`, into its three parts.
 ///
 /// # Errors
-/// Returns a 400 for a malformed line, and a 505 for a version other than HTTP/1.
+/// Returns a 400 refusal for a malformed line, and a 505 refusal for a version other than HTTP/1.
 pub fn split_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Refusal> {
     const BAD: Refusal = Refusal::bad("The request line is not a method, a URL and a version.");
-    // Split at both ends, because the target is checked later. The first arm is the usual case.
+    // Split off the version and the method. The target is checked later. The first arm is the
+    // common case.
     let (rest, other_version) = match line.strip_suffix(b" HTTP/1.1") {
         Some(rest) => (rest, None),
         None => {
@@ -54,7 +56,7 @@ pub fn split_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Refusal> {
     Ok((method, target, other_version.map_or(Ok(Version::Http11), parse_version)?))
 }
 
-/// Parses the version of HTTP. A later minor version counts as 1.1.
+/// Parses the HTTP version. A minor version later than 1.1 counts as 1.1.
 fn parse_version(version: &[u8]) -> Result<Version, Refusal> {
     match version {
         b"HTTP/1.0" => Ok(Version::Http10),

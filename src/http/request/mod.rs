@@ -1,8 +1,8 @@
-//! Parses requests, strictly: if a proxy and this server can read a message in two ways, requests
-//! can be smuggled (RFC 9112 section 11.2).
+//! Parses requests strictly. If a proxy and this server read the same message in different ways, an
+//! attacker can smuggle requests (RFC 9112 section 11.2).
 //!
-//! [`mod@line`] splits the request line, and [`fields`] the field lines. A request is consumed with
-//! its whole body or not at all, so that a body is never parsed as the next request.
+//! [`mod@line`] splits the request line, and [`fields`] parses the field lines. A request and its
+//! body are consumed together or not at all, so that a body is never parsed as the next request.
 
 pub mod authority;
 pub mod charset;
@@ -22,7 +22,7 @@ use self::{
 use super::{MAX_BODY, MAX_HEAD, Refusal, Status};
 use crate::site_path::SitePath;
 
-/// A parsed request. Its end is known, or it ends the connection.
+/// A parsed request. Either its end is known, or the connection closes after the response.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request<'a> {
     /// The properties that every response head and log entry needs.
@@ -36,15 +36,15 @@ pub struct Request<'a> {
     body: BodyStatus,
 }
 
-/// A request method, as a file server distinguishes them (RFC 9110 section 9, RFC 5789).
+/// The request methods that a file server distinguishes (RFC 9110 section 9, RFC 5789).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     Get,
     Head,
     Options,
-    /// A standard method that files do not support.
+    /// A standard method that a file server does not support.
     Unsupported,
-    /// CONNECT, which is not supported either. The bytes after the request are not HTTP.
+    /// CONNECT, which is also unsupported. The bytes after the request are not HTTP.
     Connect,
     Unknown,
 }
@@ -52,11 +52,12 @@ pub enum Method {
 /// The state of the request body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BodyStatus {
-    /// There is no body, or it was skipped.
+    /// There is no body, or all of it was skipped.
     Complete,
     /// The body is longer than [`MAX_BODY`].
     TooLarge,
-    /// The client waits for a 100 (Continue) before it sends the body. The server never sends one.
+    /// The client waits for a 100 (Continue) response before it sends the body. The server never
+    /// sends this response.
     AwaitingContinue,
 }
 
@@ -65,12 +66,12 @@ enum BodyStatus {
 pub enum RequestKind<'a> {
     /// The file at this path.
     Path(SitePath<'a>),
-    /// The allowed methods.
+    /// The allowed methods, for an OPTIONS request.
     Options,
 }
 
-/// Parses the first request in `input`. Returns it and its length in bytes, including the body;
-/// `None` if more input is needed.
+/// Parses the first request in `input`. Returns the request and its length in bytes, including the
+/// body, or `None` if more input is needed.
 ///
 /// # Errors
 /// Returns a refusal that ends the connection if the request is malformed, ambiguous or too large.
@@ -85,13 +86,12 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
     let mut fields = HeaderFields::default();
     let Some(fields_len) = fields.read(&input[fields_at..], MAX_HEAD - fields_at)? else { return Ok(None) };
     let framing = fields.framing(version)?;
-    // Check `Host` even if the target replaces it, because a proxy may route by the one or the
-    // other.
+    // Check `Host` even if the target replaces it, because a proxy may route by either of them.
     let host = fields.host(version)?;
     let host =
         if let Target::Path { authority: Some(authority), .. } = target { Some(authority) } else { host };
     let head_len = fields_at + fields_len;
-    // HTTP/1.0 has no such expectation (RFC 9110 section 10.1.1).
+    // HTTP/1.0 has no `100-continue` expectation (RFC 9110 section 10.1.1).
     let awaits_continue = fields.expects_continue && version == Version::Http11;
     let Some((body, body_len)) = skip_body(framing, awaits_continue, &input[head_len..])? else {
         return Ok(None);
@@ -112,17 +112,17 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
     Ok(Some((Request { info, target, host, fields, body }, skipped + head_len + body_len)))
 }
 
-/// Returns the part that an incomplete request lacks, for traces.
+/// Returns the part that is missing from an incomplete request, for traces.
 pub fn missing_part(input: &[u8]) -> &'static str {
     let has_head = memchr::memmem::find(input, b"\r\n\r\n").is_some();
     if has_head { "body" } else { "CRLFCRLF" }
 }
 
 impl<'a> Request<'a> {
-    /// Checks that the server supports this request, and returns what it asks for.
+    /// Checks that the server supports this request, and returns what the request asks for.
     ///
     /// # Errors
-    /// Returns a 405, 501, 413 or 417, or a refusal of [`locate`](target::locate).
+    /// Returns a 405, 413, 417 or 501 refusal, or a refusal from [`locate`](target::locate).
     pub fn validate(&self) -> Result<RequestKind<'a>, Refusal> {
         match self.info.method {
             Method::Get | Method::Head | Method::Options => {}
@@ -156,7 +156,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Returns the path as it was sent; empty if there is none.
+    /// Returns the path as sent by the client, or an empty slice if the target has no path.
     pub fn path(&self) -> &'a [u8] {
         self.target.path()
     }
@@ -183,8 +183,8 @@ impl Method {
     }
 }
 
-/// Skips the body at the beginning of `input`. Returns its state and its length in bytes; `None` if
-/// it is incomplete.
+/// Skips the body at the beginning of `input`. Returns its state and its length in bytes, or `None`
+/// if the body is incomplete.
 fn skip_body(
     framing: Framing,
     awaits_continue: bool,

@@ -8,11 +8,11 @@ use percent_encoding::percent_decode;
 use super::{authority::Authority, charset};
 use crate::{http::Refusal, site_path::SitePath};
 
-/// A request target in one of its forms, in visible ASCII.
+/// A request target in any of its forms. It consists of visible ASCII characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target<'a> {
-    /// Origin form, or absolute form, which has an authority. `path` begins with a slash, or is
-    /// empty if an absolute form has no path. `query` has no question mark.
+    /// Origin form, or absolute form with an authority. `path` starts with a slash, or is empty if
+    /// a target in absolute form has no path. `query` excludes the question mark.
     Path {
         authority: Option<Authority<'a>>,
         path: &'a [u8],
@@ -27,7 +27,7 @@ pub enum Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// Returns the path as it was sent; empty if there is none.
+    /// Returns the path as sent by the client, or an empty slice if the target has no path.
     pub fn path(&self) -> &'a [u8] {
         match *self {
             Target::Path { path, .. } => path,
@@ -36,11 +36,11 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Parses the target of a request with `method`.
+/// Parses the target of a request that uses `method`.
 ///
 /// # Errors
-/// Returns a 400 for a form that the method does not allow, a fragment, or a byte that is not
-/// visible ASCII.
+/// Returns a 400 refusal if the method does not allow this form of target, or if the target
+/// contains a fragment or a byte that is not visible ASCII.
 pub fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Refusal> {
     let (query_at, is_encoded) = scan(target)?;
     match (method, target) {
@@ -57,13 +57,13 @@ pub fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Refusal>
     }
 }
 
-/// Checks the bytes of a target. Returns the offset of the query's question mark, if any, and
-/// whether there may be percent signs.
+/// Checks the bytes in a target. Returns the offset of the question mark before the query, if there
+/// is one, and whether the target may contain percent signs.
 fn scan(target: &[u8]) -> Result<(Option<usize>, bool), Refusal> {
     let classes = charset::common(target);
     let is_encoded = classes & charset::LITERAL == 0;
     if classes & charset::TARGET != 0 {
-        return Ok((None, is_encoded)); // as nearly always
+        return Ok((None, is_encoded)); // the common case
     }
     for byte in target {
         match byte {
@@ -75,8 +75,8 @@ fn scan(target: &[u8]) -> Result<(Option<usize>, bool), Refusal> {
     Ok((memchr::memchr(b'?', target), is_encoded))
 }
 
-/// Parses the absolute form, `http://host:port/path?query`. Its authority replaces `Host` (RFC 9112
-/// section 3.2.2).
+/// Parses a target in absolute form, `http://host:port/path?query`. Its authority replaces the
+/// `Host` field (RFC 9112 section 3.2.2).
 fn absolute(target: &[u8], query_at: Option<usize>, is_encoded: bool) -> Result<Target<'_>, Refusal> {
     let (before, query) = split_query(target, query_at);
     let scheme = before.iter().position(|b| *b == b':').unwrap_or(0);
@@ -89,7 +89,7 @@ fn absolute(target: &[u8], query_at: Option<usize>, is_encoded: bool) -> Result<
     Ok(Target::Path { authority, path, query, is_encoded })
 }
 
-/// Splits a target at the question mark.
+/// Splits a target at the question mark at offset `query_at`, if there is one.
 fn split_query(target: &[u8], query_at: Option<usize>) -> (&[u8], Option<&[u8]>) {
     match query_at {
         Some(at) => (&target[..at], Some(&target[at + 1..])),
@@ -97,24 +97,24 @@ fn split_query(target: &[u8], query_at: Option<usize>) -> (&[u8], Option<&[u8]>)
     }
 }
 
-/// Converts the path of a request target to a path in the site: decodes it once, normalizes it and
-/// checks each name.
+/// Converts the path of a request target to a path in the site. Decodes the path once, normalizes
+/// it and checks each name.
 ///
 /// # Errors
-/// Returns a 400 for malformed percent-encoding, and a 404 for `..` and for a path that no file can
-/// have.
+/// Returns a 400 refusal for malformed percent-encoding, and a 404 refusal for `..` or a path that
+/// no file can have.
 pub fn locate(path: &[u8]) -> Result<SitePath<'_>, Refusal> {
     locate_if_encoded(path, path.contains(&b'%'))
 }
 
-/// Converts a path as [`locate`] does. `is_encoded` tells whether it may contain percent signs.
+/// Converts a path as [`locate`] does. `is_encoded` is whether the path may contain percent signs.
 pub(super) fn locate_if_encoded(path: &[u8], is_encoded: bool) -> Result<SitePath<'_>, Refusal> {
     let decoded = if is_encoded { decode(path)? } else { Cow::Borrowed(path) };
     SitePath::parse(decoded).ok_or(Refusal::NOT_FOUND)
 }
 
-/// Percent-decodes a path once. Returns a 404 for an encoded slash, which would change the names of
-/// the path.
+/// Percent-decodes a path once. Returns a 404 refusal for an encoded slash, which would change how
+/// the path is split into names.
 fn decode(path: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     let mut rest = path;
     while let Some(percent) = memchr::memchr(b'%', rest) {

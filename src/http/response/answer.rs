@@ -1,5 +1,5 @@
-//! The kinds of responses, and the parts of each: status, field lines, body, and scope of header
-//! rules. A new kind is one more arm of [`Plan::new`].
+//! The kinds of responses, and the parts of each kind: status, field lines, body, and scope of
+//! header rules. A new kind needs one more arm in [`Plan::new`].
 
 use std::borrow::Cow;
 
@@ -21,11 +21,11 @@ pub enum Answer<'a> {
     FileRanges(&'a Representation, Vec<ByteRange>),
     /// 304: the client's copy is current. `None` for a listing.
     NotModified(Option<&'a Representation>),
-    /// 416: the file has no byte of the ranges.
+    /// 416: no requested range contains a byte of the file.
     RangeNotSatisfiable(&'a Representation),
-    /// A refusal with the built-in page.
+    /// A refusal with the built-in error page.
     ErrorPage(Refusal),
-    /// A refusal with the site's own page.
+    /// A refusal with the site's own error page.
     CustomErrorPage(Refusal, &'a Representation),
     /// 200 with a listing of this media type.
     Listing(&'static str),
@@ -37,20 +37,20 @@ pub enum Answer<'a> {
 
 const RANGE_NOT_SATISFIABLE: Refusal =
     Refusal::new(Status::RangeNotSatisfiable, "The file does not have the requested range.");
-/// The methods of a file server.
+/// The field line that lists the methods of a file server.
 const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
-/// The policy of listings, so that no file name can become a script.
+/// The Content-Security-Policy for listings, so that no file name can run as a script.
 const LISTING_CSP: &str = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n";
 
-/// The scope of responses whose body is the bytes of a file.
+/// The header rule scope for responses whose body is the bytes of a file.
 const CONTENT: HeaderScope = HeaderScope { content: true, freshness: true, csp: true };
-/// The scope of other responses for a file.
+/// The header rule scope for other responses about a file.
 const ABOUT_FILE: HeaderScope = HeaderScope { content: false, ..CONTENT };
-/// The scope of responses that are not for a file.
+/// The header rule scope for responses that are not about a file.
 const OTHER: HeaderScope = HeaderScope { freshness: false, ..ABOUT_FILE };
 
 impl<'a> Plan<'a> {
-    /// Builds the plan of the response `answer` to `request`.
+    /// Creates the plan for the response `answer` to `request`.
     pub(super) fn new(request: &RequestInfo<'_>, answer: Answer<'a>) -> Plan<'a> {
         let mut plan = match answer {
             Answer::File(file) => Plan::with_body(Status::Ok, ResponseBody::File(0..file.len), file.len)
@@ -79,14 +79,14 @@ impl<'a> Plan<'a> {
             Answer::Redirect(location) => Plan::empty(Status::MovedPermanently)
                 .fields(format!("Location: {location}\r\nContent-Length: 0\r\n")),
         };
-        // The response to HEAD has the fields of the response to GET, but no body (RFC 9110 section
-        // 9.3.2).
+        // The response to HEAD has the same fields as the response to GET, but no body (RFC 9110
+        // section 9.3.2).
         if request.method == Method::Head {
             (plan.body, plan.len) = (ResponseBody::Empty, Some(0));
         }
         plan.is_refused = !request.is_complete;
-        // Without chunks, only the end of the connection ends a body of unknown length (RFC 9112
-        // section 6.3).
+        // Without chunked coding, only closing the connection can end a body of unknown length (RFC
+        // 9112 section 6.3).
         let ends_body = plan.body == ResponseBody::Generated { is_chunked: false };
         if request.persists() && !ends_body {
             plan.persistence = request.persistence;
@@ -99,7 +99,7 @@ impl<'a> Plan<'a> {
         Plan::with_body(status, ResponseBody::Empty, 0)
     }
 
-    /// Returns a plan with a body of `len` bytes. By default the connection ends with it.
+    /// Returns a plan with a body of `len` bytes. By default, the connection closes after the body.
     fn with_body(status: Status, body: ResponseBody, len: u64) -> Plan<'a> {
         Plan {
             status,
@@ -114,7 +114,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Sets the field lines that are made for this response.
+    /// Sets the field lines that are specific to this response.
     fn fields(self, fields: impl Into<Cow<'static, str>>) -> Plan<'a> {
         Plan { fields: fields.into(), ..self }
     }
@@ -125,7 +125,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Returns the plan of a 206 with one range.
+/// Returns the plan for a 206 response with one range.
 fn file_range(file: &Representation, range: ByteRange) -> Plan<'_> {
     let ByteRange { first, last } = range;
     let (len, total) = (range.length(), file.len);
@@ -134,7 +134,7 @@ fn file_range(file: &Representation, range: ByteRange) -> Plan<'_> {
         .file_fields(file.partial_fields(), CONTENT)
 }
 
-/// Returns the plan of a 206 with several ranges.
+/// Returns the plan for a 206 response with several ranges.
 fn file_ranges(file: &Representation, ranges: Vec<ByteRange>) -> Plan<'_> {
     let body = ByteRanges { file, ranges: &ranges };
     let (len, media_type) = (body.length(), body.media_type());
@@ -143,16 +143,17 @@ fn file_ranges(file: &Representation, ranges: Vec<ByteRange>) -> Plan<'_> {
         .file_fields(file.not_modified_fields(), ABOUT_FILE)
 }
 
-/// Returns the plan of a refusal with the built-in page. `fields` are additional field lines.
+/// Returns the plan for a refusal with the built-in error page. `fields` are additional field
+/// lines.
 fn error_page(refusal: Refusal, fields: &str) -> Plan<'static> {
     let len = refusal.page_len();
     Plan::with_body(refusal.status, ResponseBody::ErrorPage(refusal), len)
         .fields(format!("{fields}Content-Type: text/html; charset=utf-8\r\nContent-Length: {len}\r\n"))
 }
 
-/// Returns the plan of a listing, whose length is not known beforehand.
+/// Returns the plan for a listing, whose length is not known in advance.
 fn listing(media_type: &str, version: Version) -> Plan<'static> {
-    // HTTP/1.0 has no chunks (RFC 9112 section 6.3).
+    // HTTP/1.0 has no chunked coding (RFC 9112 section 6.3).
     let is_chunked = version == Version::Http11;
     let chunked = if is_chunked { "Transfer-Encoding: chunked\r\n" } else { "" };
     let plan = Plan::with_body(Status::Ok, ResponseBody::Generated { is_chunked }, 0)

@@ -1,24 +1,24 @@
-//! The framing of several ranges in one response, `multipart/byteranges` (RFC 9110 section 14.6,
+//! The framing for several ranges in one response, `multipart/byteranges` (RFC 9110 section 14.6,
 //! RFC 2046 section 5.1).
 //!
-//! Only the framing is made here; the ranges are sent from the file. So the length of the body is
-//! known beforehand.
+//! This module creates only the framing. The ranges are sent from the file, and the length of the
+//! body is known in advance.
 
 use crate::http::{ByteRange, Representation};
 
-/// The body with `ranges` of `file`.
+/// A response body that contains the `ranges` of `file`.
 #[derive(Debug, Clone, Copy)]
 pub struct ByteRanges<'a> {
     pub file: &'a Representation,
     pub ranges: &'a [ByteRange],
 }
 
-/// The longest boundary in characters (RFC 2046 section 5.1.1).
+/// The maximum length of a boundary in characters (RFC 2046 section 5.1.1).
 const MAX_BOUNDARY: usize = 70;
 
 impl ByteRanges<'_> {
-    /// Returns the boundary, derived from the entity tag. To collide with it, a file would have to
-    /// contain its own hash.
+    /// Returns the boundary, derived from the entity tag. A file that contains the boundary would
+    /// have to contain its own hash.
     fn boundary(&self) -> String {
         let mut boundary = format!("oneloop-{}", self.file.validators.tag.trim_matches('"'));
         boundary.truncate(MAX_BOUNDARY);
@@ -36,8 +36,8 @@ impl ByteRanges<'_> {
         delimiters as u64 + self.ranges.iter().map(|part| part.length()).sum::<u64>()
     }
 
-    /// Returns the delimiter before the range number `index`; after the last range the closing
-    /// delimiter.
+    /// Returns the delimiter before the range at `index`, or the closing delimiter if `index` is
+    /// after the last range.
     pub fn delimiter(&self, index: usize) -> String {
         let (boundary, Representation { media_type, len, .. }) = (self.boundary(), self.file);
         let line_end = if index == 0 { "" } else { "\r\n" };

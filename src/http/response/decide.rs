@@ -1,4 +1,4 @@
-//! Which response a request gets: the one place where that is decided.
+//! Decides which response a request gets. No other module does this.
 
 use super::{answer::Answer, plan::Plan};
 use crate::{
@@ -13,8 +13,8 @@ const CHANGED: Refusal =
     Refusal::new(Status::PreconditionFailed, "The file does not meet the request's precondition.");
 
 impl<'a> Plan<'a> {
-    /// Plans the response to a request for a file: the whole file, ranges of it, or a 304 or 412.
-    /// `file` is the variant that the client prefers.
+    /// Plans the response to a request for a file: the whole file, ranges of the file, or a 304 or
+    /// 412 response. `file` is the variant that the client prefers.
     pub fn file(request: &Request<'_>, file: &'a Representation, policy: &HeaderPolicy) -> Plan<'a> {
         let mut plan = match &request.fields.preconditions {
             None => Plan::new(&request.info, Answer::File(file)),
@@ -37,7 +37,7 @@ impl<'a> Plan<'a> {
             PreconditionResult::NotModified => return Plan::new(info, Answer::NotModified(Some(file))),
             PreconditionResult::Failed => return Plan::refuse(info, CHANGED, None),
         }
-        // Range is defined only for GET (RFC 9110 section 14.2).
+        // `Range` is defined only for GET (RFC 9110 section 14.2).
         let ranges = match &preconditions.range {
             Some(value) if info.method == Method::Get && preconditions.allows_range(&file.validators) => {
                 Ranges::of(value, file.len)
@@ -45,7 +45,7 @@ impl<'a> Plan<'a> {
             _ => Ranges::Ignored,
         };
         let answer = match ranges {
-            // Clients disagree whether a content coding applies to each range or to the whole
+            // Clients disagree about whether a content coding applies to each range or to the whole
             // multipart body.
             Ranges::Multiple(_) if file.coding.is_some() => Answer::File(file),
             // Content fields set by header rules would belong in each part of the multipart body.
@@ -58,9 +58,9 @@ impl<'a> Plan<'a> {
         Plan::new(info, answer)
     }
 
-    /// Plans a redirect to `path`, with the query of the request. The URL is built from a
-    /// normalized path, so it never leads to another host, even if the request's path began with
-    /// `//`.
+    /// Plans a redirect to `path` that keeps the query of the request. The URL is built from a
+    /// normalized path, so it never leads to another host, even if the path in the request starts
+    /// with `//`.
     pub fn redirect(request: &Request<'_>, path: &SitePath<'_>) -> Plan<'a> {
         let query = request.query().map(|query| format!("?{}", String::from_utf8_lossy(query)));
         let location = format!("{path}{}", query.unwrap_or_default());
@@ -68,8 +68,8 @@ impl<'a> Plan<'a> {
     }
 
     /// Evaluates the preconditions of a request for a listing, which has no validators (RFC 9110
-    /// sections 13.1.1 and 13.1.2). Returns the plan of a 304 or 412; `None` if the listing can be
-    /// sent.
+    /// sections 13.1.1 and 13.1.2). Returns the plan for a 304 or 412 response, or `None` if the
+    /// listing can be sent.
     pub fn instead_of_listing(request: &Request<'_>) -> Option<Plan<'a>> {
         let info = &request.info;
         let plan = match request.fields.preconditions.as_ref()?.evaluate(&Validators::default()) {
@@ -80,17 +80,18 @@ impl<'a> Plan<'a> {
         Some(plan.varying(Vary::ACCEPT))
     }
 
-    /// Plans a listing of this media type, which is generated while it is sent.
+    /// Plans a response with a listing of this media type. The listing is generated while it is
+    /// sent.
     pub fn listing(request: &RequestInfo<'_>, media_type: &'static str) -> Plan<'a> {
         Plan::new(request, Answer::Listing(media_type)).varying(Vary::ACCEPT)
     }
 
-    /// Plans the response to OPTIONS (RFC 9110 section 9.3.7).
+    /// Plans the response to an OPTIONS request (RFC 9110 section 9.3.7).
     pub fn options(request: &RequestInfo<'_>) -> Plan<'a> {
         Plan::new(request, Answer::Allow)
     }
 
-    /// Plans a refusal, with the site's own `page` if there is one.
+    /// Plans the response for a refusal. `page` is the site's own error page, if there is one.
     pub fn refuse(request: &RequestInfo<'_>, refusal: Refusal, page: Option<&'a Representation>) -> Plan<'a> {
         let answer = match page {
             Some(page) => Answer::CustomErrorPage(refusal, page),

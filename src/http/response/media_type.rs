@@ -8,7 +8,7 @@ pub fn media_type(name: &[u8]) -> String {
         .and_then(|extension| mime_guess::from_ext(extension).first_raw())
         .unwrap_or("application/octet-stream");
     match essence {
-        // The only name that is not obsolete (RFC 9239 section 6).
+        // The only media type for JavaScript that is not obsolete (RFC 9239 section 6).
         "application/javascript" => "text/javascript; charset=utf-8".to_owned(),
         text if text.starts_with("text/") => format!("{text}; charset=utf-8"),
         other => other.to_owned(),

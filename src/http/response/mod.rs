@@ -1,4 +1,4 @@
-//! Responses: their plans, the header fields of files, and refusals with their pages.
+//! Responses: their plans, the header fields of files, and refusals with their error pages.
 
 pub mod answer;
 pub mod byte_ranges;

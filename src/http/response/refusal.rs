@@ -1,23 +1,23 @@
-//! Refusals: the error responses. A refusal is an error value, returned with `?`, and becomes a
-//! response in [`answer`](super::answer).
+//! Refusals: errors that become error responses. A refusal is returned as an error value with `?`,
+//! and [`answer`](super::answer) turns it into a response.
 
 use std::sync::LazyLock;
 
 use super::status::Status;
 
-/// The reason why a request fails, with its status.
+/// The reason why a request is refused, with the status of the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
     pub status: Status,
-    /// The sentence on the error page. It is inserted into HTML without escaping.
+    /// The sentence shown on the error page. It is inserted into HTML without escaping.
     pub why: &'static str,
-    /// Whether the connection can persist. It cannot if the end of the request is uncertain.
+    /// Whether the connection can persist. It cannot if the end of the request is unknown.
     pub persists: bool,
 }
 
 impl Refusal {
-    /// Returns the refusal of a malformed or ambiguous request: a 400 that closes the connection,
-    /// because the input after it cannot be trusted (RFC 9112 sections 9.3 and 11.2).
+    /// Returns a 400 refusal for a malformed or ambiguous request. It closes the connection,
+    /// because the input after the request cannot be trusted (RFC 9112 sections 9.3 and 11.2).
     pub const fn bad(why: &'static str) -> Refusal {
         Refusal::closing(Status::BadRequest, why)
     }
@@ -32,7 +32,7 @@ impl Refusal {
         Refusal { status, why, persists: false }
     }
 
-    /// The file does not exist or must not be shown.
+    /// A 404 refusal: the file does not exist or must not be shown.
     pub const NOT_FOUND: Refusal = Refusal::new(Status::NotFound, "There is nothing at this URL.");
     pub const FORBIDDEN: Refusal =
         Refusal::new(Status::Forbidden, "The server has no permission to read this file.");
@@ -42,10 +42,10 @@ impl Refusal {
         Refusal::new(Status::ServiceUnavailable, "The server is busy; please try again in a moment.");
     pub const BROKEN: Refusal =
         Refusal::new(Status::InternalServerError, "The server could not read this file.");
-    /// The request did not arrive completely in time.
+    /// A 408 refusal: the request did not arrive completely before the timeout.
     pub const LATE: Refusal = Refusal::closing(Status::RequestTimeout, "The request did not arrive in time.");
 
-    /// Returns the pieces of the error page. It contains nothing that a client sent.
+    /// Returns the pieces of the error page. The page contains nothing that the client sent.
     pub fn page(&self) -> impl Iterator<Item = &'static str> + use<> {
         let (status, why) = (self.status.line(), self.why);
         PAGE.iter().map(move |piece| match *piece {
@@ -61,14 +61,14 @@ impl Refusal {
     }
 }
 
-/// A piece of the page.
+/// A piece of the error page template.
 enum PagePart {
     Text(&'static str),
     Status,
     Why,
 }
 
-/// The page, split at its marks when it is first used.
+/// The error page template, split at its placeholders on first use.
 static PAGE: LazyLock<Vec<PagePart>> = LazyLock::new(|| {
     let mut pieces = Vec::new();
     for text in include_str!("error.html").split("{{") {

@@ -1,21 +1,21 @@
-//! Renders response heads, and the built-in error pages, to bytes. No other module does.
+//! Renders response heads and the built-in error pages as bytes. No other module does this.
 
 use crate::http::{HeaderPolicy, Plan, RequestInfo, ResponseBody, request::fields::Persistence};
 
-/// What rendering needs in addition to the plan.
+/// The data that rendering needs in addition to the plan.
 #[derive(Debug, Clone, Copy)]
 pub struct RenderContext<'a> {
     /// The value of `Date`.
     pub date: &'a [u8],
-    /// The operator's header fields.
+    /// The header fields that the operator adds to responses.
     pub policy: &'a HeaderPolicy,
-    /// The request.
+    /// The request to respond to.
     pub request: &'a RequestInfo<'a>,
 }
 
 impl Plan<'_> {
-    /// Appends the head to `out`, and the body if it is a built-in error page. Returns the length
-    /// of the head in bytes.
+    /// Appends the response head to `out`, and also the body if it is a built-in error page.
+    /// Returns the length of the head in bytes.
     pub fn render(&self, cx: &RenderContext<'_>, out: &mut Vec<u8>) -> usize {
         let head = out.len();
         out.extend_from_slice(self.status.head().as_bytes());

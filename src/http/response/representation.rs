@@ -1,4 +1,5 @@
-//! The header fields of a file. They are rendered once when the file is read, not for each request.
+//! The header fields of a file. They are rendered once, when the file is read, not for each
+//! request.
 
 use std::fmt::Write;
 
@@ -9,14 +10,14 @@ use crate::http::{Coding, Validators};
 pub struct Representation {
     /// The length in bytes.
     pub len: u64,
-    /// The `Content-Type`. A compressed variant has the type of its original.
+    /// The value of `Content-Type`. A compressed variant has the media type of its original.
     pub media_type: String,
     /// The content coding of a compressed variant.
     pub coding: Option<Coding>,
-    /// The validators of this version.
+    /// The validators of this version of the file.
     pub validators: Validators,
-    /// The field lines of a 200, in the order length, type, validators. The other statuses need a
-    /// suffix.
+    /// The field lines for a 200 response, in this order: length, type, validators. Responses with
+    /// other statuses use a suffix of these lines.
     fields: Box<[u8]>,
     type_at: usize,
     validators_at: usize,
@@ -46,17 +47,17 @@ impl Representation {
         Representation { len, media_type, coding, validators, fields, type_at, validators_at }
     }
 
-    /// Returns the field lines of a 200: length, type and validators.
+    /// Returns the field lines for a 200 response: length, type and validators.
     pub fn fields(&self) -> &[u8] {
         &self.fields
     }
 
-    /// Returns the field lines of a 206: type and validators.
+    /// Returns the field lines for a 206 response: type and validators.
     pub fn partial_fields(&self) -> &[u8] {
         &self.fields[self.type_at..]
     }
 
-    /// Returns the field lines of a 304: validators.
+    /// Returns the field lines for a 304 response: only the validators.
     pub fn not_modified_fields(&self) -> &[u8] {
         &self.fields[self.validators_at..]
     }

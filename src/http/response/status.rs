@@ -12,7 +12,8 @@ macro_rules! statuses {
                 match self { $(Status::$name => $code),* }
             }
 
-            /// Returns the beginning of a head: the status line, `Server`, and the name of `Date`.
+            /// Returns the start of a response head: the status line, the `Server` field, and the
+            /// name of the `Date` field.
             pub fn head(self) -> &'static str {
                 match self {
                     $(Status::$name => concat!("HTTP/1.1 ", $code, " ", $reason, "\r\nServer: oneloop\r\nDate: ")),*

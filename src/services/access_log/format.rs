@@ -1,8 +1,8 @@
-//! The formats of access-log lines.
+//! The access-log formats.
 //!
-//! Common and Combined are the formats that log analyzers know, with two more fields at the end of
-//! the line, which analyzers ignore: the duration of the response in seconds, and `aborted` if the
-//! client did not receive all of it. A client's text must never be able to forge a line.
+//! Common and Combined are the formats that log analyzers know, plus two fields at the end of the
+//! line that analyzers ignore: the duration of the response in seconds, and `aborted` if the client
+//! did not receive all of it. Text from a client must never be able to forge a line.
 
 use std::{io::Write, net::IpAddr, time::SystemTime};
 
@@ -14,7 +14,7 @@ use crate::{
     http::{RequestInfo, Status},
 };
 
-/// The maximum length in bytes of one client-supplied text in a line, including escapes.
+/// The maximum length in bytes of one client-supplied string in a line, including escapes.
 const MAX_TEXT: usize = 2048;
 
 /// The format of the access log.
@@ -29,26 +29,27 @@ pub enum LogFormat {
     Json,
 }
 
-/// The log entry of one response. Text is stored as the client sent it.
+/// The log entry for one response. Text is stored as the client sent it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogEntry {
     line: Box<[u8]>,
     referer: Option<Box<[u8]>>,
     user_agent: Option<Box<[u8]>>,
     status: Status,
-    /// When the response was decided, as a `Date` value and precisely.
+    /// When the response was decided, as a `Date` value. `time` is the same moment with full
+    /// precision.
     date: [u8; 29],
     time: SystemTime,
     /// The number of body bytes sent, including the framing of chunks.
     pub sent: u64,
     /// The time from the request to the last byte of the response, in seconds.
     pub seconds: f64,
-    /// Whether the connection closed before the response was sent completely.
+    /// Whether the connection closed before the whole response was sent.
     pub is_aborted: bool,
 }
 
 impl LogEntry {
-    /// Creates the entry of a response to `request` of which nothing is sent yet.
+    /// Creates the log entry for a response to `request`, none of which has been sent yet.
     pub fn new(request: &RequestInfo<'_>, status: Status, clock: &Clock) -> LogEntry {
         let cut = |text: &[u8]| Box::from(&text[..text.len().min(MAX_TEXT)]);
         LogEntry {
@@ -65,7 +66,7 @@ impl LogEntry {
     }
 }
 
-/// A line of the JSON format.
+/// A line in the JSON format.
 #[derive(Serialize)]
 struct JsonLine<'a> {
     time: String,
@@ -83,7 +84,7 @@ struct JsonLine<'a> {
 
 // Writing to a vector cannot fail, so this file ignores the results of `write!`.
 impl LogFormat {
-    /// Appends the line of `entry`, a response to `peer`, to `out`.
+    /// Appends the log line for `entry`, a response to `peer`, to `out`.
     pub fn append(self, peer: IpAddr, entry: &LogEntry, out: &mut Vec<u8>) {
         if self == LogFormat::Json {
             return append_json(peer, entry, out);
@@ -108,7 +109,7 @@ impl LogFormat {
 fn append_json(peer: IpAddr, entry: &LogEntry, out: &mut Vec<u8>) {
     // Six digits after the point, as in the other formats. This is always a valid JSON number.
     let Ok(seconds) = RawValue::from_string(format!("{:.6}", entry.seconds)) else { return };
-    // A refused request may have any line: missing words are empty.
+    // A refused request may have any request line. Missing words are logged as empty.
     let mut words = entry.line.splitn(3, |b| *b == b' ').map(escaped);
     let mut word = || words.next().unwrap_or_default();
     let line = JsonLine {

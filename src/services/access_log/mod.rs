@@ -1,8 +1,9 @@
-//! The access log: one line for each response, written once a turn.
+//! The access log: one line for each response, written once per turn.
 //!
-//! An entry begins when the response is decided, and is logged when the socket has taken its last
-//! byte or the connection is closed. So it shows how much was really sent, and how long that took.
-//! A slow log reader must never delay a response, so the [`LossyWriter`] drops lines.
+//! An entry is created when its response is decided, and logged when the socket has taken the last
+//! byte of the response or the connection has closed. So the log shows how much was actually sent,
+//! and how long that took. A slow log reader must never delay a response, so the [`LossyWriter`]
+//! drops lines instead.
 
 mod format;
 
@@ -37,12 +38,13 @@ impl Drop for AccessLog {
 }
 
 impl AccessLog {
-    /// Creates an access log in this format.
+    /// Creates an access log that writes lines in `format` to `writer`.
     pub fn new(writer: LossyWriter, format: LogFormat) -> AccessLog {
         AccessLog { format, lines: Vec::new(), writer, has_warned: false }
     }
 
-    /// Writes the lines of the turn. Logs a warning the first time that lines are dropped.
+    /// Writes the lines collected in this turn. Logs a warning the first time that lines are
+    /// dropped.
     pub fn write(&mut self) {
         if self.lines.is_empty() {
             return;
@@ -50,13 +52,14 @@ impl AccessLog {
         self.writer.write(&self.lines);
         self.lines.clear();
         if self.writer.dropped() > 0 && !self.has_warned {
-            // Warn once. A warning in every turn would flood the log. The total follows at the end.
+            // Warn once. A warning in every turn would flood the log. The total is logged at the
+            // end.
             self.has_warned = true;
             log::warn!("dropping access-log lines: the reader is too slow or the disk is full");
         }
     }
 
-    /// Adds the line of `entry`, a response to `peer`.
+    /// Adds the log line for `entry`, a response to `peer`.
     fn add(&mut self, peer: IpAddr, entry: &LogEntry) {
         self.format.append(peer, entry, &mut self.lines);
         if self.lines.len() > FLUSH_AT {
@@ -65,31 +68,32 @@ impl AccessLog {
     }
 }
 
-/// The entries of one connection whose responses are not completely sent. Positions are positions
-/// in the connection's outbox ([`Outbox::position`](crate::protocol::Outbox::position)).
+/// The log entries for the responses of one connection that have not been completely sent.
+/// Positions refer to the connection's outbox
+/// ([`Outbox::position`](crate::protocol::Outbox::position)).
 pub struct PendingEntries {
     log: Rc<RefCell<AccessLog>>,
     peer: IpAddr,
     pending: VecDeque<PendingEntry>,
 }
 
-/// An entry and the positions of its response's body in the outbox.
+/// A log entry, and the positions in the outbox where its response's body begins and ends.
 struct PendingEntry {
     entry: LogEntry,
     since: Instant,
     body: u64,
-    /// The end of the body; `None` until all of it is in the outbox.
+    /// The end of the body, or `None` until all of it is in the outbox.
     end: Option<u64>,
 }
 
 impl PendingEntries {
     pub fn new(log: Rc<RefCell<AccessLog>>, peer: IpAddr) -> PendingEntries {
-        // Show an IPv4 client as such, even if it comes through an IPv6 socket.
+        // Log an IPv4 client with its IPv4 address, even if it connects through an IPv6 socket.
         PendingEntries { log, peer: peer.to_canonical(), pending: VecDeque::new() }
     }
 
-    /// Begins the entry of a response to `request`, which was received at `since`. `body` is the
-    /// position at which the response's body begins.
+    /// Starts the log entry for a response to `request`, which was received at `since`. `body` is
+    /// the position at which the response's body begins.
     pub fn begin(
         &mut self,
         request: &RequestInfo<'_>,
@@ -111,7 +115,7 @@ impl PendingEntries {
 
     /// Logs the responses that end at or before position `sent`.
     pub fn on_sent(&mut self, sent: u64, clock: &Clock) {
-        // Responses are sent in order, so the first unfinished one ends the loop.
+        // Responses are sent in order, so stop at the first unfinished one.
         while let Some(PendingEntry { body, end: Some(end), .. }) = self.pending.front()
             && *end <= sent
         {
@@ -121,12 +125,12 @@ impl PendingEntries {
             }
         }
         if self.pending.is_empty() {
-            self.pending = VecDeque::new(); // a silent connection holds no buffer
+            self.pending = VecDeque::new(); // an idle connection holds no buffer
         }
     }
 
     /// Logs the remaining responses, as aborted, when the connection closes. `sent` is the number
-    /// of bytes sent on it.
+    /// of bytes sent on the connection.
     pub fn on_closed(&mut self, sent: u64, clock: &Clock) {
         self.on_sent(sent, clock);
         for pending in mem::take(&mut self.pending) {

@@ -8,9 +8,9 @@
 //! | `Streaming` | a body is made in pieces | - | puts the next piece into the outbox | - |
 //!
 //! In every state, a response that ends the connection returns [`Progress::Close`]. `Gathering` and
-//! `Streaming` yield after each piece, so the loop does not call `receive` until they end. The
-//! connection itself enforces the send timeout. This module must never do I/O, and parses no
-//! request itself.
+//! `Streaming` yield after each piece, so the loop does not call `receive` until that state ends.
+//! The `connection` module enforces the send timeout. This module must never do I/O, and does not
+//! parse requests itself.
 
 use std::{mem, rc::Rc};
 
@@ -33,7 +33,7 @@ pub struct HttpConnection {
     state: State,
 }
 
-/// The state of a connection: see the table above.
+/// The state of a connection (see the table at the top of this file).
 enum State {
     New,
     Idle,
@@ -42,13 +42,13 @@ enum State {
 }
 
 impl HttpConnection {
-    /// Creates the protocol of a new connection. `entries` collects its access-log entries, if
-    /// there is a log.
+    /// Creates the protocol of a new connection. `entries` collects the connection's access-log
+    /// entries, if there is an access log.
     pub fn new(http: Rc<HttpService>, entries: Option<PendingEntries>) -> HttpConnection {
         HttpConnection { http, entries: entries.map(Box::new), state: State::New }
     }
 
-    /// Lets `act` reply to `request`, and enters the state that follows.
+    /// Calls `act` to reply to `request`, and enters the resulting state.
     fn reply(
         &mut self,
         request: &RequestInfo<'_>,
@@ -85,16 +85,16 @@ impl Protocol for HttpConnection {
             Ok(Some((request, len))) => {
                 let (len, left) = (*len, input.len() - len);
                 cx.trace(|| Step::Understood { start: request.info.line.to_vec(), len, left });
-                // One request per call, although more may be in the input: the loop checks its
-                // budgets and the room in the outbox in between (pipelining, RFC 9112 section
-                // 9.3.2).
+                // Handle one request per call, although more may be in the input (pipelining, RFC
+                // 9112 section 9.3.2). The loop checks its budgets and the room in the outbox
+                // between calls.
                 let progress = self.reply(&request.info, out, cx, |reply| reply.respond(request));
                 Received { consumed: len, progress }
             }
             Err(refusal) => {
                 cx.trace(|| Step::Refused { reason: refusal.why });
-                // Nothing after a malformed request can be trusted to be a request. So consume it
-                // all; the refusal closes the connection.
+                // Nothing after a malformed request can be trusted to be a request, so consume all
+                // input. The refusal closes the connection.
                 let request = RequestInfo::unparsed(input);
                 let progress = self.reply(&request, out, cx, |reply| reply.refuse(*refusal));
                 Received { consumed: input.len(), progress }
@@ -130,7 +130,7 @@ impl Protocol for HttpConnection {
     }
 
     fn on_timeout(&mut self, partial: &[u8], out: &mut Outbox, cx: &mut Context<'_>) {
-        // An empty line does not begin a request. Old clients send one after a body (RFC 9112
+        // An empty line does not start a request. Some old clients send one after a body (RFC 9112
         // section 2.2).
         if partial != b"\r\n" {
             // The loop closes the connection after this call, so the progress does not matter.

@@ -1,8 +1,8 @@
 //! The HTTP service for files: parse, resolve, plan, send.
 //!
-//! It joins the pure HTTP code (`crate::http`) to the site and the loop. It owns the state of each
-//! connection. It must never do I/O of its own, and it leaves every decision about a response to
-//! the pure code.
+//! The service connects the pure HTTP code (`crate::http`) to the site and the loop. It owns the
+//! state of each connection. It must never do its own I/O, and it leaves every decision about a
+//! response to the pure code.
 
 mod connection;
 mod reply;
@@ -22,12 +22,13 @@ use crate::{
     site::Site,
 };
 
-/// How long a client may take. `None` disables a timeout.
+/// How long a client may take to send requests. `None` disables a timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// The time for a whole request, from its first byte or from the beginning of the connection.
+    /// The maximum time for a whole request, counted from its first byte or from the start of the
+    /// connection.
     pub head: Option<Duration>,
-    /// The time between two requests.
+    /// The maximum time between two requests.
     pub idle: Option<Duration>,
 }
 
@@ -49,7 +50,8 @@ pub struct HttpService {
 }
 
 impl HttpService {
-    /// Creates a service that serves `site` for every host, with default options and without a log.
+    /// Creates a service that serves `site` for requests to any host, with default options and no
+    /// access log.
     pub fn new(site: Rc<Site<Representation>>, timeouts: Timeouts) -> HttpService {
         HttpService {
             resolver: Resolver::new(site, UrlOptions::default()),
@@ -75,7 +77,7 @@ impl HttpService {
         HttpService { log: Some(log), ..self }
     }
 
-    /// Sets which hosts are answered. Requests for others get a 421.
+    /// Sets the hosts that requests may name. Requests for other hosts get a 421 response.
     pub fn with_hosts(self, hosts: HostAllowlist) -> HttpService {
         HttpService { hosts, ..self }
     }

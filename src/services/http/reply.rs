@@ -20,14 +20,15 @@ use crate::{
     site_path::SitePath,
 };
 
-/// The result of a reply.
+/// The outcome of a [`Reply`].
 #[must_use]
 pub enum Outcome {
-    /// The response is in the outbox. The connection closes after it if there is a reason.
+    /// The whole response is in the outbox. If there is a close reason, the connection closes after
+    /// the response.
     Complete(Option<CloseReason>),
-    /// The directory is not read completely.
+    /// The directory has not been read completely.
     Gathering(Box<PendingListing>),
-    /// The body is not completely in the outbox.
+    /// The body is not yet completely in the outbox.
     Streaming(Box<StreamingResponse>),
 }
 
@@ -84,7 +85,7 @@ impl<'c> Reply<'c, '_> {
         found
     }
 
-    /// Checks the host and the request, and finds what its path leads to.
+    /// Checks the host and the request, and resolves the request's path.
     fn resolve<'a>(&self, request: &Request<'a>) -> Result<Requested<'a>, Refusal> {
         let (http, clock) = (self.http, self.cx.clock);
         http.hosts.check(request.host)?;
@@ -101,20 +102,22 @@ impl<'c> Reply<'c, '_> {
         Ok(Requested::Resource(destination))
     }
 
-    /// Refuses the request. For a 404, sends the site's own page if it has one.
+    /// Refuses the request. For a 404, sends the site's own 404 page if there is one.
     pub fn refuse(self, refusal: Refusal) -> Outcome {
         let resolver = &self.http.resolver;
         let is_missing = refusal.status == Status::NotFound;
         let page = if is_missing { resolver.not_found_page(self.cx.clock) } else { None };
         let mut plan = Plan::refuse(self.request, refusal, page.as_deref().map(|page| &page.description));
-        // A navigation to the same URL would get the SPA page, so caches must keep the two apart.
+        // A navigation request for the same URL would get the SPA page, so caches must keep the two
+        // responses apart.
         if is_missing && resolver.options.spa.is_some() {
             plan = plan.varying(Vary::NAVIGATION);
         }
         self.send(plan, page.as_ref())
     }
 
-    /// Puts the head and the body into the outbox. Several ranges are put piece by piece.
+    /// Puts the head and the body into the outbox. A body of several ranges is added piece by
+    /// piece.
     fn send(mut self, mut plan: Plan<'_>, file: Option<&Rc<StaticFile>>) -> Outcome {
         let close_reason = self.write_head(&mut plan);
         match (plan.body, file) {
@@ -132,7 +135,7 @@ impl<'c> Reply<'c, '_> {
         finish(self.entries, close_reason, self.out)
     }
 
-    /// Begins a listing of the directory at `path`.
+    /// Starts a listing of the directory at `path`.
     fn list(self, request: &Request<'_>, path: SitePath<'_>) -> Outcome {
         if let Some(plan) = Plan::instead_of_listing(request) {
             return self.send(plan, None);
@@ -153,7 +156,7 @@ impl<'c> Reply<'c, '_> {
         Box::new(pending).resume(self.http, self.entries, self.out, self.cx)
     }
 
-    /// Begins to send a listing whose rows are complete.
+    /// Starts sending a listing whose rows are complete.
     fn send_listing(mut self, builder: Box<ListingBuilder>) -> Outcome {
         let mut plan = Plan::listing(self.request, builder.media_type());
         let close_reason = self.write_head(&mut plan);
@@ -164,8 +167,8 @@ impl<'c> Reply<'c, '_> {
         Box::new(StreamingResponse { body, close_reason }).put(self.entries, self.out, self.cx)
     }
 
-    /// Puts the head into the outbox, and the body if it is a built-in error page. Returns the
-    /// close reason if the connection ends with this response, and makes the head say so.
+    /// Puts the head into the outbox, and the body if it is a built-in error page. If the
+    /// connection closes after this response, makes the head say so and returns the close reason.
     fn write_head(&mut self, plan: &mut Plan<'_>) -> Option<CloseReason> {
         let close_reason = match plan.persists() {
             true if self.cx.draining => Some(CloseReason::Shutdown),
@@ -191,7 +194,7 @@ impl<'c> Reply<'c, '_> {
     }
 }
 
-/// Records that the response is completely in the outbox.
+/// Records that the whole response is in the outbox.
 fn finish(entries: Option<&mut PendingEntries>, close_reason: Option<CloseReason>, out: &Outbox) -> Outcome {
     if let Some(entries) = entries {
         entries.end(out.position());
@@ -199,8 +202,8 @@ fn finish(entries: Option<&mut PendingEntries>, close_reason: Option<CloseReason
     Outcome::Complete(close_reason)
 }
 
-/// A listing whose directory is not read completely. It owns a copy of the request, whose bytes are
-/// no longer in the input.
+/// A listing whose directory has not been read completely. It owns a copy of the request, because
+/// the request's bytes are no longer in the input.
 pub struct PendingListing {
     builder: Box<ListingBuilder>,
     request: OwnedRequestInfo,
@@ -208,8 +211,8 @@ pub struct PendingListing {
 }
 
 impl PendingListing {
-    /// Reads directory entries while the turn has budget for work. Begins to send the listing when
-    /// all are read.
+    /// Reads directory entries while the turn has work budget left. Starts sending the listing when
+    /// all entries have been read.
     pub fn resume(
         mut self: Box<Self>,
         http: &HttpService,
@@ -242,7 +245,7 @@ pub struct StreamingResponse {
 }
 
 impl StreamingResponse {
-    /// Puts the next piece into the outbox, if the turn has budget for work.
+    /// Puts the next piece into the outbox, if the turn has work budget left.
     pub fn put(
         mut self: Box<Self>,
         entries: Option<&mut PendingEntries>,

@@ -27,7 +27,7 @@ impl Describe for Representation {
     }
 }
 
-/// Returns a strong entity tag, in quotes. It differs for each version of a file and for each
+/// Returns a strong entity tag, in quotes. The tag differs for each version of a file and for each
 /// content coding of a version (RFC 9110 section 8.8.3).
 fn entity_tag(metadata: &Metadata, coding: Option<Coding>) -> String {
     let len = metadata.len;
@@ -40,7 +40,7 @@ fn entity_tag(metadata: &Metadata, coding: Option<Coding>) -> String {
     }
 }
 
-/// Converts a site error to the response that reports it. There is no other place that does.
+/// Converts a site error to the refusal that reports it. No other code does this.
 impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
         match error {

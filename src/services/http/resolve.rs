@@ -1,7 +1,7 @@
-//! Resolves a request's path to a file or compressed variant, a redirect or a listing, by the
-//! operator's URL options.
+//! Resolves a request's path to a file or compressed variant, a redirect or a listing, according to
+//! the operator's URL options.
 //!
-//! It calls the site for every file, and must never write a response.
+//! The resolver accesses files only through the site, and must never write a response.
 
 use std::rc::Rc;
 
@@ -27,11 +27,11 @@ const LITERAL: &AsciiSet = &CONTROLS.add(b'%');
 pub struct UrlOptions {
     /// The URL path of the site's root.
     pub base: SitePath<'static>,
-    /// The page of a single-page application: the response to navigation that matches no file.
+    /// The page of a single-page application, which answers navigation requests that match no file.
     pub spa: Option<SitePath<'static>>,
-    /// Serve `about.html` at `/about`, and redirect `/about.html` to it.
+    /// Whether to serve `about.html` at `/about`, and redirect `/about.html` to it.
     pub clean_urls: bool,
-    /// List directories that have no index file.
+    /// Whether to list directories that have no index file.
     pub listing: bool,
 }
 
@@ -41,11 +41,11 @@ impl Default for UrlOptions {
     }
 }
 
-/// The destination of a request's path.
+/// What a request's path resolves to.
 pub enum Destination<'a> {
     /// A file, or the compressed variant that the client prefers.
     File(Rc<StaticFile>),
-    /// The page of a single-page application, instead of a missing file.
+    /// The page of a single-page application, in place of a missing file.
     SpaFallback(Rc<StaticFile>),
     /// A redirect to this URL path, which includes the base path.
     Redirect(SitePath<'a>),
@@ -60,19 +60,19 @@ pub struct Resolver {
     not_found_page: Option<SitePath<'static>>,
 }
 
-/// Returns the path of the file `name`, which is relative to the root; `None` if no file can have
-/// this path.
+/// Returns the path of the file `name`, which is relative to the root, or `None` if no file can
+/// have this path.
 pub fn file_path(name: &str) -> Option<SitePath<'static>> {
     path(name).filter(|path| !path.is_directory())
 }
 
-/// Returns the path of the directory `name`, which may have leading and trailing slashes; `None` if
-/// no directory can have this path.
+/// Returns the path of the directory `name`, which may have leading and trailing slashes. Returns
+/// `None` if no directory can have this path.
 pub fn directory_path(name: &str) -> Option<SitePath<'static>> {
     path(name).map(SitePath::into_directory)
 }
 
-/// Parses an operator's path as if it were requested.
+/// Parses a configured path as if a client had requested it.
 fn path(name: &str) -> Option<SitePath<'static>> {
     locate(format!("/{}", utf8_percent_encode(name, LITERAL)).as_bytes()).ok().map(SitePath::into_owned)
 }
@@ -124,8 +124,8 @@ impl Resolver {
         }
     }
 
-    /// Returns the destination if no file is at `path`: a clean URL's page, a listing or the SPA
-    /// page.
+    /// Returns the destination for a `path` that names no file: a clean URL's page, a listing or
+    /// the SPA page.
     fn not_found<'a>(
         &self,
         path: SitePath<'a>,
@@ -141,11 +141,11 @@ impl Resolver {
         self.spa_fallback(request, clock)
     }
 
-    /// Returns the page of the single-page application for a navigation.
+    /// Returns the page of the single-page application for a navigation request.
     ///
     /// # Errors
-    /// Returns 404 if the request is not a navigation or there is no such page, and 406 if the
-    /// client accepts no variant.
+    /// Returns 404 if the request is not a navigation request or there is no such page, and 406 if
+    /// the client accepts no variant.
     pub fn spa_fallback<'a>(&self, request: &Request<'_>, clock: &Clock) -> Result<Destination<'a>, Refusal> {
         let Some(spa) = &self.options.spa else { return Err(Refusal::NOT_FOUND) };
         if !request.fields.is_navigation() {
@@ -180,7 +180,7 @@ impl Resolver {
         }
     }
 
-    /// Returns the page whose clean URL is `path`, and its own path.
+    /// Returns the page whose clean URL is `path`, with the page's own path.
     fn html_page(&self, path: &SitePath<'_>, clock: &Clock) -> Option<(SitePath<'static>, Rc<StaticFile>)> {
         if !self.options.clean_urls || path.is_directory() {
             return None;
@@ -193,7 +193,7 @@ impl Resolver {
         Some((page, file))
     }
 
-    /// Returns the file at `path`; `None` if there is none or it cannot be read.
+    /// Returns the file at `path`, or `None` if there is none or it cannot be read.
     fn file_at(&self, path: &SitePath<'_>, clock: &Clock) -> Option<Rc<StaticFile>> {
         match self.site.resolve(path, clock) {
             Ok(Resolved::File(file)) => Some(file),

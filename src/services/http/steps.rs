@@ -1,10 +1,10 @@
-//! The steps that HTTP adds to a trace.
+//! The steps that the HTTP service adds to a trace.
 
 use std::time::Duration;
 
 use crate::trace::{Effect, Field, Step, StepDoc, TraceLevel, Value};
 
-/// The descriptions of these steps, for `--trace` and the documentation.
+/// The descriptions of the HTTP service's steps, for `--trace` and the documentation.
 pub const STEP_DOCS: &[&StepDoc] = &[&FILE_LOOKUP, &ENTRIES_READ, &PLANNED];
 
 const FILE_LOOKUP: StepDoc = StepDoc {
@@ -33,13 +33,13 @@ const PLANNED: StepDoc = StepDoc {
     level: TraceLevel::Io,
 };
 
-/// Returns the step that reports a file lookup of `path` and its duration.
+/// Returns the step that reports the file lookup for `path` and its duration.
 pub fn file_lookup(path: &[u8], took: Duration) -> Step {
     let path = Field::new("path", Value::PeerBytes(path.to_vec()));
     Step::service(&FILE_LOOKUP, vec![path, Field::new("took_us", took)], Effect::None)
 }
 
-/// Returns the step that reports how many names of a directory are read so far.
+/// Returns the step that reports how many names in a directory have been read so far.
 pub fn entries_read(names: usize) -> Step {
     Step::service(&ENTRIES_READ, vec![Field::new("names", names)], Effect::Progress)
 }

@@ -1,8 +1,8 @@
 //! Response bodies: one range of a file, several ranges of a file, and a directory listing.
 //!
 //! The last two are made in pieces. A piece is small enough not to delay other connections, and the
-//! next one is made only when the outbox has room. So the memory of such a response is bounded: a
-//! list of ranges, or the rows of a directory.
+//! next one is made only when the outbox has room. So the memory that such a response uses is
+//! limited to a list of ranges or the rows of a directory.
 
 use std::{ops::Range, rc::Rc};
 
@@ -15,20 +15,20 @@ use crate::{
     site::{Content, DirectoryReader, Error, RowQuota, Site},
 };
 
-/// The longest body in bytes that is copied into the outbox after its head, so that one write can
-/// send several responses.
+/// The length in bytes of the longest body that is copied into the outbox after its head, so that
+/// one write can send several responses.
 const COPIED: usize = 8 * 1024;
-/// The number of directory entries read in one piece of work, which takes some tenths of a
+/// The number of directory entries read in one piece of work, which takes a few tenths of a
 /// millisecond.
 const ENTRIES: usize = 128;
-/// The approximate length of a piece of a listing in bytes.
+/// The approximate length in bytes of one piece of a listing.
 const PIECE: usize = 16 * 1024;
 
-/// Puts the bytes in `range` of `file` into `out`, after its bytes.
+/// Puts the given `range` of `file` into `out`, after the bytes already there.
 pub fn put_content(file: &StaticFile, range: Range<u64>, out: &mut Outbox) {
     match &file.content {
         Content::Memory(content) => {
-            let range = range.start as usize..range.end as usize; // of what is in memory
+            let range = range.start as usize..range.end as usize; // content in memory fits a `usize`
             if range.len() <= COPIED {
                 out.bytes().extend_from_slice(&content[range]);
             } else {
@@ -46,12 +46,12 @@ pub enum StreamBody {
 }
 
 impl StreamBody {
-    /// Returns whether making a piece counts as long work.
+    /// Returns whether making a piece counts against the work budget.
     pub fn is_work(&self) -> bool {
         matches!(self, StreamBody::Listing { .. })
     }
 
-    /// Puts the next piece into `out`, which has room. Returns whether another piece follows.
+    /// Puts the next piece into `out`, which must have room. Returns whether another piece follows.
     pub fn put(&mut self, out: &mut Outbox) -> bool {
         match self {
             StreamBody::Ranges { file, ranges, next } => {
@@ -77,7 +77,8 @@ impl StreamBody {
     }
 }
 
-/// Appends one chunk, and after the last piece the final, empty chunk (RFC 9112 section 7.1).
+/// Appends `piece` as one chunk. After the last piece, also appends the final, empty chunk (RFC
+/// 9112 section 7.1).
 fn put_chunk(piece: &str, is_last: bool, out: &mut Vec<u8>) {
     let size = format!("{:x}\r\n", piece.len());
     let end = if is_last { "\r\n0\r\n\r\n" } else { "\r\n" };
@@ -90,7 +91,7 @@ fn put_chunk(piece: &str, is_last: bool, out: &mut Vec<u8>) {
 /// first one is written.
 pub struct ListingBuilder {
     listing: Listing,
-    /// `None` once the directory is read completely.
+    /// `None` once the directory has been read completely.
     directory: Option<DirectoryReader>,
     rows: Rows,
     quota: RowQuota,
@@ -105,20 +106,20 @@ impl ListingBuilder {
         ListingBuilder { listing, directory, rows, quota, has_started: false, has_row: false }
     }
 
-    /// Returns whether the directory is read completely.
+    /// Returns whether the directory has been read completely.
     pub fn is_complete(&self) -> bool {
         self.directory.is_none()
     }
 
-    /// Returns the value of `Content-Type`.
+    /// Returns the value of the response's `Content-Type` field.
     pub fn media_type(&self) -> &'static str {
         self.listing.media_type()
     }
 
-    /// Reads up to [`ENTRIES`] entries. Returns how many rows there are so far.
+    /// Reads up to [`ENTRIES`] entries. Returns the number of rows so far.
     ///
     /// # Errors
-    /// Fails if the directory cannot be read, or if there is no quota for its rows.
+    /// Fails if the directory cannot be read, or if no quota is left for its rows.
     pub fn gather(&mut self, site: &Site<Representation>, clock: &Clock) -> Result<usize, Error> {
         let ListingBuilder { directory, rows, quota, .. } = self;
         if let Some(reader) = directory {

@@ -1,11 +1,12 @@
-//! An observer that records the loop in the Chrome Trace Event format, for Perfetto or Chrome's
-//! viewer.
+//! An observer that records the steps of the loop in the Chrome Trace Event format, for Perfetto or
+//! Chrome's trace viewer.
 //!
-//! The track `loop` has a slice `wait` for each poll and a slice for each turn. A turn's slice
-//! contains one slice for each source that had its turn, which contains one slice for each call and
-//! decision. Each connection also has its own track. The recording's own time falls between the
-//! calls and is recorded as well. Events are written once per turn, and memory must not grow with
-//! the number of closed connections.
+//! The `loop` track has a `wait` slice for each poll and a slice for each turn. The slice for a
+//! turn contains a slice for each source that had its turn, and the slice for a source contains a
+//! slice for each call and decision. Each connection also has its own track, up to a maximum number
+//! of tracks. The time that recording itself takes falls between the calls and is recorded as well.
+//! Events are written to the file once per turn. Memory use must not grow with the number of closed
+//! connections.
 
 mod tracks;
 mod writer;
@@ -31,31 +32,31 @@ use super::{
 };
 use crate::clock::Stopwatch;
 
-/// An observer that records each step in a file.
+/// An observer that records each step to a file.
 pub struct ChromeTrace {
     stopwatch: Stopwatch,
     model: Model,
     writer: TraceWriter,
-    /// When the last step had been recorded. The slice of the next step begins there.
+    /// When the recording of the last step ended. The slice for the next step starts there.
     since: Duration,
     is_in_turn: bool,
     /// The source whose slice is open.
     current: Option<SourceId>,
     causes: HashMap<SourceId, Cause>,
     tracks: Tracks,
-    /// How many connections are open.
+    /// The number of open connections.
     open: u64,
-    /// How many bytes all connections have in their outboxes.
+    /// The number of unsent bytes in the outboxes of all connections.
     unsent: u64,
     /// The fields of the last [`Step::Waiting`].
     wait_fields: Vec<Field>,
-    /// The values of the counters.
+    /// The last value written for each counter.
     counters: BTreeMap<&'static str, u64>,
-    /// How long recording has taken in this turn.
+    /// The time spent recording in the current turn.
     cost: Duration,
 }
 
-/// Why a source has its turn: the kernel reported it, or it has work left over.
+/// Why a source has its turn: the kernel reported the source, or the source has work left over.
 #[derive(Default)]
 struct Cause {
     flags: Option<EventFlags>,
@@ -73,7 +74,7 @@ impl fmt::Display for Cause {
 }
 
 impl ChromeTrace {
-    /// Creates an observer that records in `file`, which must be empty.
+    /// Creates an observer that records to `file`, which must be empty.
     pub fn new(file: File) -> ChromeTrace {
         let mut writer = TraceWriter::new(file);
         writer.name_process("oneloop");
@@ -95,7 +96,7 @@ impl ChromeTrace {
         }
     }
 
-    /// Ends the turn and writes its events, because the poll begins.
+    /// Ends the turn, and writes its events to the file before the poll starts.
     fn wait(&mut self, source: SourceId, step: &Step, at: Duration) {
         self.wait_fields = self.model.fields(source, step, at);
         if let Some(fault) = TraceLine::fault(&self.model) {
@@ -106,7 +107,8 @@ impl ChromeTrace {
         self.writer.slice(TrackId::LOOP, at, self.stopwatch.elapsed(), "recording", &[]);
     }
 
-    /// Records the poll, which began after the last turn was written, and begins a turn.
+    /// Records the poll that has just returned, and starts a turn. The poll started after the
+    /// events of the last turn had been written.
     fn wake(&mut self, source: SourceId, step: &Step, at: Duration) {
         let Step::Woke { turn, ready, carried } = step else { return };
         self.writer.slice(TrackId::LOOP, self.since, at, "wait", &self.wait_fields);
@@ -125,7 +127,7 @@ impl ChromeTrace {
         self.count("carried", carried.len() as u64, at);
     }
 
-    /// Ends the open slices on the track of the loop.
+    /// Ends the open slices on the loop's track.
     fn end_turn(&mut self, at: Duration) {
         self.count("open", self.open, at);
         self.count("unsent", self.unsent, at);
@@ -138,9 +140,9 @@ impl ChromeTrace {
         }
     }
 
-    /// Begins the slice of `source`, unless it is already open.
+    /// Starts the slice for `source`, unless it is already open.
     fn turn_to(&mut self, source: SourceId, step: &Step) {
-        // A source whose deadline passed may have had a regular turn just before, so begin another
+        // A source whose deadline passed may have had a regular turn just before, so start another
         // slice.
         let is_late = matches!(step, Step::Deadline { .. });
         if self.current == Some(source) && !is_late {
@@ -157,7 +159,7 @@ impl ChromeTrace {
         }
     }
 
-    /// Records a step of `source`, as a slice from the last step until now.
+    /// Records a step of `source` as a slice from the end of the last step until now.
     fn record(&mut self, source: SourceId, step: &Step, at: Duration) {
         self.turn_to(source, step);
         let Some(doc) = step.doc(source) else { return };
@@ -191,7 +193,8 @@ impl ChromeTrace {
         }
     }
 
-    /// Writes an instant event on the track of `source`, or on the loop's track if it has none.
+    /// Writes an instant event on the track of `source`, or on the loop's track if `source` has
+    /// none.
     fn mark(&mut self, source: SourceId, name: &str, args: &[Field], at: Duration) {
         self.writer.instant(self.tracks.track(source).unwrap_or(TrackId::LOOP), at, name, args);
     }
@@ -203,7 +206,7 @@ impl ChromeTrace {
         }
     }
 
-    /// Ends the track of a closed source and forgets the source.
+    /// Ends the track of a closed source, and forgets the source.
     fn forget(&mut self, source: SourceId, at: Duration) {
         self.open = self.open.saturating_sub(u64::from(matches!(source, SourceId::Connection(_))));
         self.unsent -= self.unsent_by(source);
@@ -211,12 +214,12 @@ impl ChromeTrace {
         self.model.forget(source);
     }
 
-    /// Returns how many bytes `source` has in its outbox.
+    /// Returns the number of unsent bytes in the outbox of `source`.
     fn unsent_by(&self, source: SourceId) -> u64 {
         self.model.sources.get(&source).map_or(0, |state| state.of.saturating_sub(state.sent))
     }
 
-    /// Writes a counter, if its value has changed.
+    /// Writes the value of a counter if it has changed.
     fn count(&mut self, name: &'static str, value: u64, at: Duration) {
         if self.counters.insert(name, value) != Some(value) {
             self.writer.counter(at, name, value);
@@ -244,7 +247,7 @@ impl Observer for ChromeTrace {
     }
 }
 
-/// Ends all open slices and the array, so that the file is complete.
+/// Ends all open slices and closes the array, so that the file is complete.
 impl Drop for ChromeTrace {
     fn drop(&mut self) {
         self.end_turn(self.since);

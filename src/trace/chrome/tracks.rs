@@ -1,24 +1,24 @@
-//! The tracks of connections: each shows the activity of one connection, as nested slices.
+//! The tracks of connections. Each track shows the activity of one connection as nested slices.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use super::writer::{TraceWriter, TrackId};
 use crate::trace::{Field, SourceId, model::Activity};
 
-/// The maximum number of connections with their own track. A viewer with more tracks is hard to
-/// read.
+/// The maximum number of connections that get their own track. More tracks would be hard to read in
+/// a viewer.
 const MAX_TRACKS: usize = 200;
 
 /// The tracks of the open connections.
 #[derive(Default)]
 pub struct Tracks {
     open: BTreeMap<SourceId, Track>,
-    /// How many connections were accepted so far.
+    /// The number of connections accepted so far.
     made: usize,
 }
 
 impl Tracks {
-    /// Creates a track for a new connection, unless there are too many.
+    /// Creates a track for a new connection, unless `MAX_TRACKS` connections have already had one.
     pub fn add(&mut self, number: u64, peer: SocketAddr, at: Duration, writer: &mut TraceWriter) {
         let connection = SourceId::Connection(number);
         self.made += 1;
@@ -38,14 +38,14 @@ impl Tracks {
         self.open.get(&source).map(|track| track.id)
     }
 
-    /// Shows that the activity of `source` changes at time `at`.
+    /// Shows that `source` changes to `activity` at time `at`.
     pub fn enter(&mut self, source: SourceId, activity: Activity, at: Duration, writer: &mut TraceWriter) {
         if let Some(track) = self.open.get_mut(&source) {
             track.enter(activity, at, writer);
         }
     }
 
-    /// Ends the track of `source`, which is closed.
+    /// Ends the track of `source`, which has been closed.
     pub fn end(&mut self, source: SourceId, at: Duration, writer: &mut TraceWriter) {
         if let Some(track) = self.open.remove(&source) {
             track.end(at, writer);
@@ -58,7 +58,8 @@ impl Tracks {
     }
 }
 
-/// One track: a slice `request` around `HEAD`, `SEND` and `BLOCKED`, then `IDLE` or `LINGER`.
+/// One track: a `request` slice around `HEAD`, `SEND` and `BLOCKED` slices, followed by an `IDLE`
+/// or `LINGER` slice.
 struct Track {
     id: TrackId,
     /// The activity whose slice is open.
@@ -68,15 +69,16 @@ struct Track {
 impl Track {
     fn enter(&mut self, activity: Activity, at: Duration, writer: &mut TraceWriter) {
         let was_request = self.activity.is_some_and(is_part_of_request);
-        // A response was sent, and more input is present. Only the next step shows whether this is
-        // a request or is never parsed, so show `IDLE` until then.
+        // A response has been sent, and more input is waiting. Only the next step shows whether
+        // this input is a request or will never be parsed, so show `IDLE` until then.
         let is_answered = was_request && self.activity != Some(Activity::Head) && activity == Activity::Head;
         let activity = if is_answered { Activity::Idle } else { activity };
         if self.activity == Some(activity) {
             return;
         }
         let stays = was_request && is_part_of_request(activity);
-        // End the slice of the last activity, and the `request` around it if the request is over.
+        // End the slice of the last activity, and the `request` slice around it if the request is
+        // over.
         let ended = usize::from(self.activity.is_some()) + usize::from(was_request && !stays);
         (0..ended).for_each(|_| writer.end(self.id, at, &[]));
         if is_part_of_request(activity) && !stays {
@@ -92,7 +94,7 @@ impl Track {
     }
 }
 
-/// Returns whether the activity belongs to a request.
+/// Returns whether the activity is part of a request.
 fn is_part_of_request(activity: Activity) -> bool {
     matches!(activity, Activity::Head | Activity::Send | Activity::Blocked)
 }

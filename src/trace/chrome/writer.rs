@@ -1,8 +1,8 @@
-//! Writes the file of a recording: a JSON array in the Chrome Trace Event format, one event per
-//! line.
+//! Writes a recording to a file: a JSON array in the Chrome Trace Event format, one event per line.
 //!
-//! The comma is written before the next event. So a file that ends after any event lacks only its
-//! `]`, which viewers accept. A write error must never stop the server.
+//! The comma between two events is written with the second one. A file that was cut off after any
+//! event therefore lacks only the closing `]`, and viewers accept such a file. A write error must
+//! never stop the server.
 
 use std::{
     fmt::Display,
@@ -16,16 +16,16 @@ use serde_json::value::RawValue;
 
 use crate::trace::{Field, field::serialize_fields};
 
-/// The process number in every event. There is only one process.
+/// The process ID in every event. A recording has only one process.
 const PROCESS: u32 = 1;
 
-/// The identifier of a track. Viewers call it a thread number.
+/// The identifier of a track. The format calls it a thread ID (`tid`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct TrackId(u64);
 
 impl TrackId {
-    /// The track of the process, which only has metadata.
+    /// The track for the process itself, which has only metadata.
     const PROCESS: TrackId = TrackId(0);
     /// The track of the loop.
     pub const LOOP: TrackId = TrackId(1);
@@ -90,7 +90,7 @@ fn serialize_args<S: Serializer>(args: &&[Field], serializer: S) -> Result<S::Ok
     serialize_fields(args, serializer)
 }
 
-/// A time that is serialized in microseconds, the unit of the format, with three decimals.
+/// A time that serializes as microseconds, the unit of the format, with three decimal places.
 struct Micros(Duration);
 
 impl Serialize for Micros {
@@ -101,7 +101,7 @@ impl Serialize for Micros {
     }
 }
 
-/// A writer of events. Times count from the beginning of the recording.
+/// A writer of events. All times are relative to the start of the recording.
 pub struct TraceWriter {
     /// The file; `None` once the recording has ended.
     file: Option<BufWriter<File>>,
@@ -109,7 +109,7 @@ pub struct TraceWriter {
 }
 
 impl TraceWriter {
-    /// Creates a writer, and begins the array in `file`.
+    /// Creates a writer, and starts the array in `file`.
     pub fn new(file: File) -> TraceWriter {
         let mut writer =
             TraceWriter { file: Some(BufWriter::with_capacity(64 * 1024, file)), is_empty: true };
@@ -127,7 +127,7 @@ impl TraceWriter {
         self.put_metadata(TrackId::PROCESS, "process_name", Field::new("name", name));
     }
 
-    /// Names a track. Viewers sort tracks by their numbers.
+    /// Names a track. Viewers sort tracks by number.
     pub fn name_track(&mut self, track: TrackId, name: impl Display) {
         self.put_metadata(track, "thread_name", Field::new("name", name.to_string()));
         self.put_metadata(track, "thread_sort_index", Field::new("sort_index", track.0));
@@ -139,7 +139,7 @@ impl TraceWriter {
         self.put(&Event { name: Some(&kind), tid: Some(track), ..Event::new(EventPhase::Metadata, &args) });
     }
 
-    /// Begins a slice, nested in the open slices of its track.
+    /// Starts a slice, nested in the open slices of its track.
     pub fn begin(&mut self, track: TrackId, at: Duration, name: impl Display, args: &[Field]) {
         let (ts, tid) = (Some(Micros(at)), Some(track));
         self.put(&Event { name: Some(&name), ts, tid, ..Event::new(EventPhase::Begin, args) });
@@ -184,13 +184,13 @@ impl TraceWriter {
         self.write(|file| file.flush());
     }
 
-    /// Ends the array and the recording.
+    /// Closes the array and ends the recording.
     pub fn finish(&mut self) {
         self.write(|file| file.write_all(b"\n]\n").and_then(|()| file.flush()));
         self.file = None;
     }
 
-    /// Writes one event, with the comma before it.
+    /// Writes one event, preceded by a comma unless it is the first one.
     fn put(&mut self, event: &Event<'_>) {
         let separator: &[u8] = if self.is_empty { b"" } else { b",\n" };
         self.is_empty = false;

@@ -1,23 +1,24 @@
-//! The breakpoints at which the loop stops by itself.
+//! The breakpoints at which the stepper stops the loop.
 
 use super::command::Condition;
 use crate::trace::{SourceId, Step};
 
-/// Breakpoints. A number is never used again.
+/// The breakpoints that the user has set. Their numbers are never reused.
 #[derive(Debug, Default)]
 pub struct Breakpoints {
     all: Vec<(usize, Condition)>,
-    /// How many were ever added.
+    /// The number of breakpoints ever added.
     added: usize,
 }
 
 impl Breakpoints {
-    /// Returns the first breakpoint that `source` meets with `step`.
+    /// Returns the first breakpoint that matches `step`, taken by `source`.
     pub fn find(&self, source: SourceId, step: &Step) -> Option<(usize, Condition)> {
         self.all.iter().find(|(_, condition)| condition.is_met(source, step)).copied()
     }
 
-    /// Adds a breakpoint while `turn` is the current turn. Returns the answer for the user.
+    /// Adds a breakpoint. `turn` is the number of the current turn. Returns the message for the
+    /// user.
     pub fn add(&mut self, condition: Condition, turn: u64) -> String {
         if matches!(condition, Condition::Number(number) if number <= turn) {
             return format!("this is turn {turn}; name a later one");
@@ -27,7 +28,7 @@ impl Breakpoints {
         format!("breakpoint {}: {condition}; c runs to it", self.added)
     }
 
-    /// Deletes a breakpoint. Returns the answer for the user.
+    /// Deletes a breakpoint. Returns the message for the user.
     pub fn delete(&mut self, number: usize) -> String {
         match self.all.iter().position(|(n, _)| *n == number) {
             Some(at) => format!("deleted: {}", self.all.remove(at).1),
@@ -35,7 +36,7 @@ impl Breakpoints {
         }
     }
 
-    /// Lists the breakpoints, a line each.
+    /// Lists the breakpoints, one per line.
     pub fn list(&self) -> String {
         if self.all.is_empty() {
             return "no breakpoints; b close adds one".into();

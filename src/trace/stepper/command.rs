@@ -1,49 +1,49 @@
-//! The commands at the prompt, and the conditions of breakpoints.
+//! The commands at the stepper's prompt, and the conditions of its breakpoints.
 
 use crate::trace::{SourceId, Step};
 
-/// A command.
+/// A command at the stepper's prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Runs the loop.
     Run(RunUntil),
-    /// Shows the state of a source, or of all.
+    /// Shows the state of one source, or of all sources.
     State(Option<SourceId>),
     /// Shows the buffers of a source.
     Buffers(SourceId),
-    /// Shows what the system knows of a source's socket.
+    /// Shows what the system knows about a source's socket.
     Socket(SourceId),
     /// Adds a breakpoint.
     Break(Condition),
     /// Lists the breakpoints.
     Breakpoints,
-    /// Deletes the breakpoint of that number.
+    /// Deletes the breakpoint with this number.
     Delete(usize),
     /// Turns the quiz on or off.
     Quiz(bool),
     /// Lists the commands.
     Help,
-    /// Ends the server.
+    /// Stops the server.
     Quit,
 }
 
-/// How far the loop runs.
+/// How far the loop runs before the stepper stops it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunUntil {
-    /// To the next wake-up.
+    /// Up to the next wake-up.
     Turn,
-    /// To the next source's turn.
+    /// Up to the next source's turn.
     Event,
-    /// Over one call or decision.
+    /// Up to the next call or decision.
     Io,
-    /// To a breakpoint.
+    /// Up to a breakpoint.
     Breakpoint,
 }
 
 /// The condition of a breakpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
-    /// A source's turn begins.
+    /// The turn of this source starts.
     Turn(SourceId),
     /// A connection is accepted.
     Accept,
@@ -51,7 +51,7 @@ pub enum Condition {
     Partial,
     /// A call would block.
     WouldBlock,
-    /// A peer sends no more.
+    /// A peer has closed its side.
     Eof,
     /// A deadline passes.
     Deadline,
@@ -59,7 +59,7 @@ pub enum Condition {
     Close,
     /// A datagram is received or sent.
     Udp,
-    /// The loop wakes up for the turn of that number.
+    /// The loop wakes up for the turn with this number.
     Number(u64),
 }
 
@@ -82,10 +82,10 @@ const CONDITIONS: &str =
     "break at a source such as c3, or at accept, partial, wouldblock, eof, deadline, close, udp, turn=40";
 
 impl Command {
-    /// Parses a line. Returns `None` for an empty one, which repeats the last [`Command::Run`].
+    /// Parses a line. Returns `None` for an empty line, which repeats the last [`Command::Run`].
     ///
     /// # Errors
-    /// The line is not a command. The message lists the commands.
+    /// Fails if the line is not a valid command. The message says what to type instead.
     pub fn parse(line: &str) -> Result<Option<Command>, String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         Ok(Some(match words[..] {
@@ -133,7 +133,7 @@ impl Condition {
         })
     }
 
-    /// Returns whether `source` meets the condition with `step`.
+    /// Returns whether `step`, taken by `source`, meets the condition.
     pub fn is_met(self, source: SourceId, step: &Step) -> bool {
         match self {
             Condition::Turn(awaited) => matches!(step, Step::TurnBegan) && source == awaited,

@@ -1,4 +1,5 @@
-//! The console: reads commands from a terminal or a script, and writes to standard output.
+//! The stepper's console, which reads commands from a terminal or a script, and writes to standard
+//! output.
 
 use std::{
     fs::File,
@@ -16,10 +17,10 @@ use rustix::{
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-/// Reads lines of commands.
+/// A reader of commands, one per line.
 pub struct Console {
     input: CommandInput,
-    /// A signal has asked the server to end. The loop handles it in its next turn.
+    /// Whether a signal has asked the server to stop. The loop handles the signal in its next turn.
     is_end_requested: Arc<AtomicBool>,
 }
 
@@ -29,18 +30,18 @@ enum CommandInput {
 }
 
 impl Console {
-    /// Makes a console that reads from `terminal`.
+    /// Creates a console that reads from `terminal`.
     ///
     /// # Errors
-    /// The signals cannot be handled: sigaction(2).
+    /// Fails if the signal handlers cannot be installed (sigaction(2)).
     pub fn from_terminal(terminal: OwnedFd) -> io::Result<Console> {
         Console::new(CommandInput::Terminal(BufReader::new(File::from(terminal))))
     }
 
-    /// Makes a console that reads the lines of `text`.
+    /// Creates a console that reads the lines of `text`.
     ///
     /// # Errors
-    /// The signals cannot be handled: sigaction(2).
+    /// Fails if the signal handlers cannot be installed (sigaction(2)).
     pub fn from_script(text: &str) -> io::Result<Console> {
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
         Console::new(CommandInput::Script(lines.into_iter()))
@@ -54,12 +55,13 @@ impl Console {
         Ok(Console { input, is_end_requested })
     }
 
-    /// Returns whether a signal has asked the server to end.
+    /// Returns whether a signal has asked the server to stop.
     pub fn is_end_requested(&self) -> bool {
         self.is_end_requested.load(Ordering::SeqCst)
     }
 
-    /// Returns a descriptor that must wake the loop when a line is typed. A script needs none.
+    /// Returns the descriptor that the loop must poll so that a typed line wakes it, or `None` for
+    /// a script.
     pub fn descriptor(&self) -> io::Result<Option<OwnedFd>> {
         match &self.input {
             CommandInput::Script(_) => Ok(None),
@@ -73,7 +75,7 @@ impl Console {
         show(prompt);
         let line = match &mut self.input {
             CommandInput::Script(lines) => {
-                // A terminal echoes by itself.
+                // Echo the line, as a terminal would.
                 let line = lines.next();
                 say(line.as_deref().unwrap_or_default());
                 return line;
@@ -86,7 +88,7 @@ impl Console {
         line
     }
 
-    /// Returns whether a line was typed, or the terminal was closed.
+    /// Returns whether a line has been typed or the terminal has been closed.
     pub fn is_pending(&self) -> bool {
         match &self.input {
             CommandInput::Script(_) => false,
@@ -99,7 +101,8 @@ impl Console {
     }
 }
 
-/// Reads a typed line. Polls first, because a signal interrupts a poll and restarts a read.
+/// Reads a typed line. Polls first, because a signal interrupts poll(2), but read(2) is restarted
+/// after a signal (signal(7)).
 fn read_typed_line(
     terminal: &mut BufReader<File>,
     prompt: &str,
@@ -125,7 +128,8 @@ fn read_typed_line(
     }
 }
 
-/// Writes a line to standard output. Ignores errors, so that the loop runs on without a reader.
+/// Writes a line to standard output. Ignores errors, so that the loop keeps running even if nothing
+/// reads the output.
 pub fn say(line: &str) {
     show(&format!("{line}\n"));
 }

@@ -1,8 +1,8 @@
-//! The stepper stops the loop at a prompt, and runs it as far as the user says.
+//! The stepper, which stops the loop at a prompt and runs it as far as the user asks.
 //!
-//! It is an [`Observer`] that blocks in [`Observer::on_step`] and reports for how long, so that no
-//! deadline comes nearer meanwhile. It stops after the poll has returned and before anything else
-//! is done. It never changes what the loop does.
+//! The stepper is an [`Observer`] that blocks in [`Observer::on_step`] and reports how long it
+//! blocked, so that no deadline comes nearer meanwhile. It stops the loop after the poll has
+//! returned, before anything else is done. It never changes what the loop does.
 
 mod breakpoints;
 mod command;
@@ -43,13 +43,13 @@ const ELSEWHERE: &str = "\
 (The server's deadlines do not move while the loop is stopped. The clients,
 the kernel's buffers and the backlog go on.)";
 
-/// Runs the loop step by step, at the user's commands.
+/// An observer that runs the loop step by step, as the user commands.
 pub struct Stepper {
     console: Console,
     stopwatch: Stopwatch,
-    /// How long the loop was stopped since [`Observer::paused`] was last called.
+    /// How long the loop has been stopped since [`Observer::paused`] was last called.
     paused: Duration,
-    /// How long the loop was stopped in all.
+    /// How long the loop has been stopped in total.
     paused_in_all: Duration,
     model: Model,
     until: RunUntil,
@@ -61,7 +61,7 @@ pub struct Stepper {
     is_over: bool,
 }
 
-/// The hints that were shown. Each is shown once.
+/// The hints that have been shown. Each hint is shown only once.
 #[derive(Default)]
 struct Hints {
     has_greeted: bool,
@@ -70,28 +70,29 @@ struct Hints {
 }
 
 impl Stepper {
-    /// Makes a stepper that prompts at `terminal`. The server must handle signals: the stepper ends
-    /// it with SIGTERM.
+    /// Creates a stepper that prompts at `terminal`. The server must handle signals, because the
+    /// stepper stops the server with SIGTERM.
     ///
     /// # Errors
-    /// The signals cannot be handled: sigaction(2).
+    /// Fails if the signal handlers cannot be installed (sigaction(2)).
     pub fn from_terminal(terminal: OwnedFd) -> io::Result<Stepper> {
         Console::from_terminal(terminal).map(Stepper::new)
     }
 
-    /// Makes a stepper that takes a command from each line of `script`, and quits after the last.
+    /// Creates a stepper that reads one command from each line of `script`, and quits after the
+    /// last.
     ///
     /// # Errors
-    /// The signals cannot be handled: sigaction(2).
+    /// Fails if the signal handlers cannot be installed (sigaction(2)).
     pub fn from_script(script: &str) -> io::Result<Stepper> {
         Console::from_script(script).map(Stepper::new)
     }
 
-    /// Returns a descriptor of the terminal, which must wake the loop when a line is typed. Returns
-    /// `None` if the commands come from a script.
+    /// Returns a descriptor for the terminal, or `None` if the commands come from a script. The
+    /// loop must poll the descriptor, so that a typed line wakes the loop.
     ///
     /// # Errors
-    /// The process has no more file descriptors.
+    /// Fails if no file descriptor is available.
     pub fn terminal(&self) -> io::Result<Option<OwnedFd>> {
         self.console.descriptor()
     }
@@ -113,13 +114,14 @@ impl Stepper {
         }
     }
 
-    /// Returns the time that has passed for the loop.
+    /// Returns the time that has passed for the loop, not counting the time for which it was
+    /// stopped.
     fn now(&self) -> Duration {
         self.stopwatch.elapsed().saturating_sub(self.paused_in_all)
     }
 
-    /// Shows a step, stops at it if a breakpoint or the last command requires it, and asks for a
-    /// prediction.
+    /// Shows a step, stops there if a breakpoint or the last command requires a stop, and asks for
+    /// a prediction.
     fn follow(&mut self, source: SourceId, step: &Step, at: Duration) {
         let breakpoint = self.breakpoints.find(source, step);
         let stops = breakpoint.is_some() || self.is_reached(source, step);
@@ -213,7 +215,7 @@ impl Stepper {
         }
     }
 
-    /// Answers a command that does not run the loop.
+    /// Handles a command that does not run the loop, and returns the answer.
     fn answer(&mut self, command: Command, at: Duration) -> String {
         match command {
             Command::State(None) => {
@@ -242,7 +244,7 @@ impl Stepper {
         }
     }
 
-    /// Returns what `view` shows of a source.
+    /// Returns what `view` shows of a source, or says that there is no such source.
     fn view(&self, source: SourceId, view: impl Fn(&SourceState) -> String) -> String {
         let unknown = || format!("{source}: no such source; p lists them");
         self.model.sources.get(&source).map_or_else(unknown, view)
@@ -268,7 +270,7 @@ impl Stepper {
         }
     }
 
-    /// Shows whether the prediction was right, once the call was made.
+    /// Shows whether the prediction was right, once the call has been made.
     fn judge(&mut self, source: SourceId, step: &Step) {
         let Some((predicted, call, prediction)) = self.predicted else { return };
         if predicted == source
@@ -288,14 +290,14 @@ impl Stepper {
         self.predicted = None;
     }
 
-    /// Ends the server with SIGTERM, unless a signal has arrived already: a second one would end
-    /// the process at once.
+    /// Stops the server with SIGTERM, unless a signal has already arrived. A second signal would
+    /// kill the process at once.
     fn quit(&mut self) {
         self.is_over = true;
         self.show_score();
         say("The server finishes the responses in progress and exits. Ctrl-C exits at once.");
         if !self.console.is_end_requested() {
-            // It cannot fail, because a process may always signal itself.
+            // This cannot fail, because a process may always signal itself.
             let _ = kill_process(getpid(), Signal::TERM);
         }
     }
@@ -333,7 +335,7 @@ impl Observer for Stepper {
     }
 }
 
-/// Shows the score if the server ended without the command `q`.
+/// Shows the score if the server stopped without the command `q`.
 impl Drop for Stepper {
     fn drop(&mut self) {
         if !self.is_over {

@@ -1,4 +1,5 @@
-//! The quiz: predict what a source's first call will do, then see.
+//! The quiz, in which the user predicts what a source's first call will do, and then sees the
+//! result.
 
 use std::fmt;
 
@@ -7,21 +8,21 @@ use crate::trace::{
     model::{Activity, Model},
 };
 
-/// The first call of a source in its turn.
+/// The first call that a source makes in its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextCall {
     Read,
     Write,
 }
 
-/// The user's prediction.
+/// The user's prediction of what a call will do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prediction {
-    /// Some bytes arrive, or exactly so many.
+    /// The call returns this number of bytes, or any number of bytes if `None`.
     Bytes(Option<usize>),
     /// The call would block.
     WouldBlock,
-    /// The peer sends no more.
+    /// The call returns 0, because the peer has closed its side.
     Eof,
     /// The call takes all the bytes offered.
     All,
@@ -29,7 +30,7 @@ pub enum Prediction {
     Partial,
 }
 
-/// The result of the call.
+/// The result of a call that the user predicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallResult {
     Bytes(usize),
@@ -39,7 +40,7 @@ pub enum CallResult {
     Partial { got: usize, offered: usize },
 }
 
-/// How many predictions were right.
+/// The user's score: the number of right predictions, and the number of all predictions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Score {
     pub right: u32,
@@ -47,8 +48,9 @@ pub struct Score {
 }
 
 impl NextCall {
-    /// Returns the first call of `source`, whose turn begins, if the model makes it certain. A
-    /// source writes unsent bytes first, and reads nothing before they are sent.
+    /// Returns the first call that `source` will make in the turn that starts now, if the model
+    /// makes this certain. A source writes its unsent bytes first, and reads nothing until they
+    /// have been sent.
     pub fn predictable(source: SourceId, model: &Model) -> Option<NextCall> {
         let state = model.sources.get(&source)?;
         let flags = model.ready.iter().find(|(ready, _)| *ready == source).map(|(_, flags)| *flags);
@@ -68,7 +70,7 @@ impl NextCall {
         }
     }
 
-    /// Returns the question about the call.
+    /// Returns the question that asks the user for a prediction.
     pub fn question(self, source: SourceId) -> String {
         match self {
             NextCall::Read => {
@@ -80,10 +82,10 @@ impl NextCall {
         }
     }
 
-    /// Parses an answer. Returns `None` for an empty one, which skips the question.
+    /// Parses an answer. Returns `None` for an empty answer, which skips the question.
     ///
     /// # Errors
-    /// It is not an answer. The message lists the answers.
+    /// Fails if the answer is not valid. The message lists the valid answers.
     pub fn parse_prediction(self, answer: &str) -> Result<Option<Prediction>, &'static str> {
         Ok(Some(match (self, answer.trim()) {
             (_, "") => return Ok(None),
@@ -103,7 +105,7 @@ impl NextCall {
 }
 
 impl CallResult {
-    /// Returns the result that `step` reports, if the step is a call of that kind.
+    /// Returns the result that `step` reports if the step is a call of this kind.
     pub fn from_step(call: NextCall, step: &Step) -> Option<CallResult> {
         Some(match (call, step) {
             (NextCall::Read, Step::Read { bytes, .. } | Step::Received { bytes, .. }) => {
@@ -152,7 +154,7 @@ impl Prediction {
 }
 
 impl Score {
-    /// Counts a prediction. Returns the answer for the user.
+    /// Counts a prediction. Returns the message for the user.
     pub fn judge(&mut self, prediction: Prediction, result: CallResult) -> String {
         let is_right = prediction.is_right(result);
         self.asked += 1;

@@ -1,7 +1,7 @@
-//! A socket as the system knows it: getsockopt(2) and related calls.
+//! Describes a socket as the system sees it, with getsockopt(2) and related calls.
 //!
 //! A step carries only the number of a file descriptor. pidfd_getfd(2) duplicates the descriptor
-//! for as long as the socket is inspected, so the loop's own descriptor is never touched.
+//! while the socket is inspected, so the loop's own descriptor is never touched.
 
 use std::{fmt::Display, io, os::fd::RawFd};
 
@@ -10,7 +10,7 @@ use socket2::{Domain, SockAddr, SockRef, Type};
 
 use crate::trace::SourceId;
 
-/// Returns some lines that describe the socket of `source`, or one that says why this failed.
+/// Returns a few lines that describe the socket of `source`, or one line that says why this failed.
 pub fn describe(source: SourceId, fd: RawFd) -> String {
     let duplicate = pidfd_open(getpid(), PidfdFlags::empty())
         .and_then(|this_process| pidfd_getfd(this_process, fd, PidfdGetfdFlags::empty()));
@@ -42,7 +42,7 @@ fn describe_socket(source: SourceId, fd: RawFd, socket: &SockRef<'_>, unread: Op
     lines.join("\n   ")
 }
 
-/// Returns the options that the socket has, by the names in socket(7) and tcp(7).
+/// Returns the options of the socket, with their names from socket(7) and tcp(7).
 fn options(socket: &SockRef<'_>) -> Vec<String> {
     let mut options = Vec::new();
     let mut add = |name: &str, value: Option<String>| {
@@ -83,7 +83,7 @@ fn kind(kind: Type) -> String {
     }
 }
 
-/// Formats an address, or `none` if the socket has none.
+/// Formats an address, or returns `none` if the socket has no address.
 fn address(address: io::Result<SockAddr>) -> String {
     address.ok().and_then(|address| address.as_socket()).map_or("none".into(), |address| address.to_string())
 }

@@ -1,4 +1,4 @@
-//! What the stepper shows of the loop and its sources.
+//! The stepper's views of the loop and its sources.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::trace::{
     redact::{escaped, redacted},
 };
 
-/// At most this many bytes of a buffer are shown.
+/// The maximum number of bytes of a buffer that a view shows.
 const MAX_SHOWN: usize = 1024;
 
-/// Formats `#3 woke after 214.0ms: c3[R] c7[W]   carried over: +c5`. The sources that the kernel
-/// reported and the loop's own carried-over work stand apart.
+/// Formats a wake-up as `#3 woke after 214.0ms: c3[R] c7[W]   carried over: +c5`. The sources that
+/// the kernel reported are shown separately from the loop's own carried-over work.
 pub fn wake(model: &Model, at: Duration) -> String {
     let (turn, slept) = (model.turn, format_time(model.slept));
     let mut line = match &model.ready[..] {
@@ -43,7 +43,7 @@ fn until(deadline: Duration, at: Duration) -> String {
     }
 }
 
-/// Formats the state of the loop and, on a line each, the state of each source.
+/// Formats the state of the loop and the state of each source, one per line.
 pub fn states(model: &Model, at: Duration) -> String {
     let (turn, open) = (model.turn, model.open_connections());
     let mut lines = vec![format!("loop turn={turn} open={open}{}", next_deadline(model, at))];
@@ -51,7 +51,8 @@ pub fn states(model: &Model, at: Duration) -> String {
     lines.join("\n")
 }
 
-/// Formats `c3 SEND in=0 out=43008/1048719 interest=RW send-timeout in 29.900s turns=2`.
+/// Formats the state of one source as
+/// `c3 SEND in=0 out=43008/1048719 interest=RW send-timeout in 29.900s turns=2`.
 pub fn state(source: SourceId, state: &SourceState, at: Duration) -> String {
     let mut words = vec![format!("{source} {}", state.activity.name())];
     match source {
@@ -66,8 +67,8 @@ pub fn state(source: SourceId, state: &SourceState, at: Duration) -> String {
     words.join(" ")
 }
 
-/// Formats the input that is not parsed, the head of the last response, and how much of the output
-/// is sent.
+/// Formats the unparsed input, the head of the last response, and the amount of output that has
+/// been sent.
 pub fn buffers(source: SourceId, state: &SourceState) -> String {
     let mut text = match (state.input.len, state.input.visible()) {
         (0, _) => format!("{source} in: nothing to parse"),
@@ -83,7 +84,7 @@ pub fn buffers(source: SourceId, state: &SourceState) -> String {
     text
 }
 
-/// Formats visible bytes, escaped, with a line of output for each of their lines.
+/// Formats redacted bytes, escaped, with one line of output per line of input.
 fn lines(visible: &[u8]) -> String {
     let (shown, hidden) = visible.split_at(visible.len().min(MAX_SHOWN));
     let line = |line: &[u8]| format!("   {}", escaped(line));
