@@ -1,10 +1,10 @@
-//! The access log: one line in the Common Log Format for each request. No byte that a client sends
-//! can break out of its field.
+//! The access log writes one line in the Common Log Format for each request. No byte that a client
+//! sends can leave its field.
 
 use crate::common::*;
 use rustix::process::Signal;
 
-/// A line of the log, taken apart.
+/// A parsed log line.
 #[derive(Debug)]
 struct Line {
     request: String,
@@ -12,7 +12,7 @@ struct Line {
     bytes: String,
 }
 
-/// Reads `127.0.0.1 - - [10/Oct/2000:13:55:36 +0000] "GET / HTTP/1.1" 200 5 0.000123` strictly.
+/// Parses `127.0.0.1 - - [10/Oct/2000:13:55:36 +0000] "GET / HTTP/1.1" 200 5 0.000123` strictly.
 fn parse(line: &str) -> Line {
     let text = line.strip_suffix('\n').unwrap_or_else(|| panic!("not a whole line: {line:?}"));
     assert!(text.bytes().all(|b| (b' '..=b'~').contains(&b)), "not printable ASCII: {text:?}");
@@ -32,8 +32,8 @@ fn parse(line: &str) -> Line {
     Line { request: request.to_owned(), status: status.parse().expect("a status"), bytes: bytes.to_owned() }
 }
 
-/// Requests, and what their lines say: the request, the status, and the length of the body (""
-/// where that is not told here).
+/// Returns requests and what their lines contain: the request line, the status and the body length
+/// ("" if another test checks it).
 fn rows() -> Vec<(&'static [u8], &'static str, u16, &'static str)> {
     vec![
         (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "GET / HTTP/1.1", 200, "5"),
@@ -66,7 +66,7 @@ fn access_log_has_a_line_a_request_on_standard_output() {
         server.ask(row.0);
         assert_says(&server.stdout_line(), row);
     }
-    // Three in one write, on a kept connection.
+    // Sends three requests in one write on a persistent connection.
     kept.send([get("/"), get("/missing"), get("/hello.txt")].concat());
     let statuses = [(); 3].map(|()| kept.response().status);
     assert_eq!(statuses, [(); 3].map(|()| parse(&server.stdout_line()).status));
@@ -129,7 +129,7 @@ fn access_log_escapes_bytes_and_has_refused_requests() {
         let line = parse(&server.stdout_line());
         assert_eq!(line.status, status, "{line:?} for {}", request.escape_ascii());
     }
-    // A request line as long as it may be, and longer, is one line as well.
+    // A request line of any length, even one over the limit, makes one log line.
     for (len, status) in [(8000, 200), (20_000, 414)] {
         server.ask(get(&format!("/?{}", "a".repeat(len))));
         assert_eq!(parse(&server.stdout_line()).status, status);
@@ -151,7 +151,7 @@ fn access_log_without_a_reader_stops_nothing() {
     let site = site();
     let mut server = Server::with(&site, &["--access-log"]);
     let mut client = server.connect();
-    // Far more than a pipe holds, in lines that are longer than its unit when they are escaped.
+    // Escaped, these lines exceed `PIPE_BUF`, and together they are far more than a pipe holds.
     let request = format!("GET /{} HTTP/1.1\r\n\r\n", "\u{1}".repeat(5000));
     for _ in 0..200 {
         assert_eq!(server.ask(&request).status, 400);

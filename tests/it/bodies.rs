@@ -1,15 +1,16 @@
-//! Request bodies are never parsed as the next request. A body of up to 32,768 bytes, framing
-//! included, is skipped; a longer one is refused, and the connection closes so that the response
-//! survives. `Expect` belongs to the same rules.
+//! Request bodies are never parsed as the next request. The server skips a body of up to 32,768
+//! bytes, including framing. It refuses a longer body and closes the connection so that the client
+//! still receives the response. These tests also cover `Expect`.
 
 use crate::common::*;
 use After::{Closes, Stays};
 
-/// What a body holds in these tests: the request that must never be answered.
+/// The request inside each body; the server must never answer it.
 const BAIT: &str = "GET /docs/ HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const BOUND: usize = 32_768;
 
-/// A request line's start ("POST /hello.txt"), field lines each with its CRLF, and a body.
+/// Returns a request from its method and path ("POST /hello.txt"), its field lines with CRLF, and
+/// its body.
 fn request(what: &str, fields: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let head = format!("{what} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
     [head.as_bytes(), body.as_ref()].concat()
@@ -23,14 +24,13 @@ fn chunked(what: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     request(what, "Transfer-Encoding: chunked\r\n", body)
 }
 
-/// [`BAIT`] as one chunk, whose size is written by `size`, and what follows its data.
+/// Returns [`BAIT`] as one chunk followed by `end`; `size` formats the chunk size.
 fn bait_chunk(size: impl Fn(usize) -> String, end: &str) -> String {
     format!("{}\r\n{BAIT}\r\n{end}", size(BAIT.len()))
 }
 
-/// Sends `stream`, which holds one request and its body, then a request for `/` and a last one, all
-/// in pieces of `piece` bytes. Asserts that exactly these three are answered, the first with
-/// `status`.
+/// Sends `stream` (one request with its body), then a request for `/` and a last request, in pieces
+/// of `piece` bytes. Asserts that the server answers exactly these three, the first with `status`.
 fn assert_one_request(server: &Server, stream: &[u8], status: u16, piece: usize) {
     let last = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let all = [stream, get("/").as_bytes(), last.as_bytes()].concat();
@@ -43,10 +43,10 @@ fn assert_one_request(server: &Server, stream: &[u8], status: u16, piece: usize)
     client.expect_close();
 }
 
-/// What a framing is called, and the request with it that begins as it is told.
+/// The name of a framing, and a function that makes a request with it from a method and path.
 type Framing = (&'static str, fn(&str) -> Vec<u8>);
 
-/// Bodies in every correct framing.
+/// Returns every valid body framing.
 fn framings() -> Vec<Framing> {
     vec![
         ("a length", |what| sized(what, BAIT)),
@@ -184,8 +184,8 @@ fn expect_100_continue_is_answered_at_once() {
     let site = Site::new();
     let server = Server::start(&site);
     let expect = |fields: &str| format!("Expect: 100-Continue\r\n{fields}");
-    // The body is announced but not sent: the client waits for a word. What comes later is not a
-    // request.
+    // The client announces a body but waits for `100 Continue` before it sends it. What it sends
+    // after the refusal is not a request.
     each(
         [
             ("POST /", "Content-Length: 40\r\n", 405),

@@ -1,11 +1,12 @@
-//! Conditional requests and single ranges as clients use them: a browser that revalidates, a
-//! download that resumes, a player that seeks (RFC 9110 sections 13 and 14). The tables of every
-//! case are in `src/http`; these tests check what comes over the wire.
+//! Conditional requests and single ranges in the way clients use them: a browser revalidates, a
+//! download resumes, a player seeks (RFC 9110 sections 13 and 14). The tables of all cases are in
+//! `src/http`; these tests check the bytes on the wire.
 use std::time::{Duration, SystemTime};
 
 use crate::common::*;
 
-/// Files whose bodies are sent in three ways: behind the head, from memory, from the disk.
+/// Creates a site with files whose bodies are sent in three ways: with the head, from memory, and
+/// from disk.
 fn site_of_three() -> Site {
     let site = Site::new();
     site.write("small.bin", pattern(1000));
@@ -14,7 +15,8 @@ fn site_of_three() -> Site {
     site
 }
 
-/// Waits until the tag of `path` is the same twice: the file counts as being at rest.
+/// Waits until two requests for `path` return the same ETag, which means that the file has settled,
+/// and returns it.
 fn tag_of(client: &mut Client, path: &str) -> String {
     let mut ask = || {
         client.send(format!("HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
@@ -96,7 +98,7 @@ fn range_is_the_slice_that_it_claims_to_be() {
     let site = site_of_three();
     let server = Server::start(&site);
     let mut client = server.connect();
-    // From bytes behind the head, from memory, and from the disk.
+    // The bytes come with the head, from memory, or from disk.
     for (path, len) in [("/small.bin", 1000), ("/middle.bin", 40_000), ("/large.bin", 3 << 20)] {
         let whole = pattern(len);
         for (range, first, last) in [

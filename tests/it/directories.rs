@@ -1,5 +1,5 @@
-//! Directories: their index file, the redirect to their slash, which never leads to another host,
-//! and the pages for missing files.
+//! Directories: the index file, the redirect that adds a slash and never leads to another host, and
+//! the pages for missing files.
 
 use std::os::unix::fs::symlink;
 
@@ -80,7 +80,7 @@ fn directory_without_slash_is_redirected_with_its_query() {
     assert_eq!(server.get(back).text(), "x", "{back} leads there");
 }
 
-/// Paths whose redirect could lead to another host, if it were made carelessly.
+/// Paths for which a careless redirect would lead to another host.
 const LURES: [&str; 21] = [
     "//evil.example",
     "///evil.example",
@@ -126,12 +126,12 @@ fn directory_redirect_never_leads_to_another_host() {
         assert_eq!(response.status, 301);
         let location = response.header("location").expect("Location");
         let rest = location.strip_prefix('/').expect("an absolute path");
-        // Browsers read a backslash as a slash, and skip tabs.
+        // Browsers read a backslash as a slash and ignore tabs.
         assert!(!rest.starts_with(['/', '\\', '\t']), "{location}");
         assert!(location.bytes().all(|b| b.is_ascii_graphic() && b != b'\\'), "{location}");
         assert_eq!(server.get(location).text(), "inside\n", "{location} leads there");
     });
-    // A path that looks like another host and is not a directory here is missing.
+    // A path that looks like another host and is not a directory here is 404.
     each(
         [
             "//evil.example/..",

@@ -1,5 +1,5 @@
-//! Shutdown: SIGTERM or SIGINT lets the responses under way finish, within bounds, and the process
-//! exits with 0. A second signal ends it at once.
+//! Shutdown: on SIGTERM or SIGINT the server finishes the responses in progress, within the drain
+//! timeout, and exits with 0. A second signal ends it at once.
 use std::{
     io::ErrorKind,
     net::{SocketAddr, TcpStream},
@@ -11,10 +11,10 @@ use rustix::process::Signal;
 
 const SIGNALS: [Signal; 2] = [Signal::TERM, Signal::INT];
 
-/// More than the socket buffers of both sides hold together.
+/// More than the socket buffers on both sides hold together.
 const BIG: usize = 48 << 20;
 
-/// No test ends because one of these has passed.
+/// Timeouts so long that none of them expires during a test.
 const PATIENT: [&str; 4] = ["--drain-timeout", "5m", "--idle-timeout", "5m"];
 
 fn site_with_big() -> Site {
@@ -23,8 +23,8 @@ fn site_with_big() -> Site {
     site
 }
 
-/// Opens a connection on which a download of `big` is under way: its head has come, and more is to
-/// come than the buffers hold.
+/// Opens a connection on which a download of `big` is in progress: its head has arrived, and the
+/// rest is more than the buffers hold.
 fn downloading(server: &Server) -> Client {
     let mut client = server.connect();
     client.send(get("/big"));
@@ -37,7 +37,7 @@ fn is_refused(addr: SocketAddr) -> bool {
     TcpStream::connect(addr).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused)
 }
 
-/// Asserts that the process ends by itself, with 0, and soon.
+/// Asserts that the process exits by itself, soon, with code 0.
 fn assert_ends_well(server: &mut Server) {
     let begun = Instant::now();
     let status = server.exit();
@@ -56,8 +56,8 @@ fn drain_without_connections_ends_at_once() {
     }
 }
 
-/// Opens a connection that sends nothing, and one that is kept alive after a response; both are
-/// accepted.
+/// Opens a connection that sends nothing and a connection that is idle after a response; the server
+/// has accepted both.
 fn two_idle(server: &Server) -> (Client, Client) {
     let newcomer = server.connect();
     let mut kept = server.connect();

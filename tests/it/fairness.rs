@@ -1,6 +1,6 @@
-//! Fairness and backpressure: whatever one client does, a small request of another is answered
-//! promptly. A client that reads nothing is not read from, so that it costs a bounded amount of
-//! memory.
+//! Fairness and backpressure: whatever one client does, another client's small request is answered
+//! promptly. The server does not read from a client that reads nothing, so that client uses a
+//! bounded amount of memory.
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr},
@@ -11,10 +11,10 @@ use std::{
 
 use crate::common::*;
 
-/// A file that no test reads to its end; it takes no room.
+/// The length of a sparse file that no test reads to its end.
 const ENDLESS: u64 = 1 << 40;
 
-/// What a load and the test beside it share.
+/// State that a load and its test share.
 struct Meter {
     addr: SocketAddr,
     has_ended: AtomicBool,
@@ -31,7 +31,7 @@ impl Meter {
     }
 }
 
-/// Ends the loads however the test ends.
+/// Stops the loads however the test ends.
 struct EndsLoad<'a>(&'a Meter);
 
 impl Drop for EndsLoad<'_> {
@@ -40,8 +40,8 @@ impl Drop for EndsLoad<'_> {
     }
 }
 
-/// Asks for a small file 50 times, on new connections and on a kept one, while `threads` threads
-/// run `load`.
+/// Requests a small file 50 times, on new connections and on a persistent one, while `threads`
+/// threads run `load`.
 fn stays_quick_beside(threads: usize, load: impl Fn(&Meter) + Sync) {
     let site = Site::new();
     site.sparse("endless", ENDLESS);
@@ -70,7 +70,7 @@ fn stays_quick_beside(threads: usize, load: impl Fn(&Meter) + Sync) {
     });
 }
 
-/// Reads an endless file at full speed.
+/// Downloads an endless file at full speed.
 fn download(meter: &Meter) {
     let mut client = Client::connect(meter.addr);
     client.send(get("/endless"));
@@ -82,8 +82,8 @@ fn download(meter: &Meter) {
     }
 }
 
-/// Sends `bytes` again and again, as often as they are taken, and never reads. Only being pushed
-/// back counts here.
+/// Sends `bytes` repeatedly, as fast as the server accepts them, and never reads. Each time that
+/// the socket is full counts as load.
 fn pour(meter: &Meter, bytes: &[u8]) {
     let mut client = Client::connect(meter.addr);
     client.socket.set_nonblocking(true).expect("set non-blocking");
@@ -100,7 +100,7 @@ fn pour(meter: &Meter, bytes: &[u8]) {
     }
 }
 
-/// Sends `requests` again and again and reads all the answers.
+/// Sends `requests` repeatedly and reads all the responses.
 fn pipeline(meter: &Meter, requests: &str) {
     let mut client = Client::connect(meter.addr);
     let mut socket = client.socket.try_clone().expect("a second handle");
@@ -121,7 +121,7 @@ fn pipeline(meter: &Meter, requests: &str) {
     });
 }
 
-/// Floods a request body that the server has refused, for as long as it lingers; then again.
+/// Sends a body that the server has refused, for as long as the server lingers, then starts again.
 fn flood_refused_bodies(meter: &Meter) {
     while meter.runs() {
         let mut client = Client::connect(meter.addr);
@@ -134,7 +134,7 @@ fn flood_refused_bodies(meter: &Meter) {
     }
 }
 
-/// Comes and goes without end. The reset spares the system a wait for each port.
+/// Connects and disconnects repeatedly. The RST avoids ports in TIME_WAIT.
 fn come_and_go(meter: &Meter) {
     while meter.runs() {
         let mut client = Client::connect(meter.addr);
@@ -186,8 +186,8 @@ fn fairness_beside_connections_that_come_and_go() {
     stays_quick_beside(2, come_and_go);
 }
 
-/// Writes `requests` again and again until the socket has taken nothing for 300 ms; returns how
-/// many bytes it took.
+/// Writes `requests` repeatedly until the socket has accepted nothing for 300 ms; returns the
+/// number of bytes written.
 fn write_until_pushed_back(client: &mut Client, requests: &[u8], at_most: usize) -> usize {
     client.socket.set_nonblocking(true).expect("set non-blocking");
     let mut written = 0;
@@ -221,7 +221,7 @@ fn backpressure_stops_a_peer_that_never_reads_and_loses_nothing() {
     assert!(grown < 8 << 20, "{grown} bytes of memory for one peer");
     assert_idle(&server, Duration::from_millis(200));
 
-    // Then it reads after all: every request is answered, in full and with nothing between.
+    // Then the client reads: every request is answered in full, with nothing in between.
     let mut socket = client.socket.try_clone().expect("a second handle");
     let tail = request.as_bytes()[written % request.len()..].to_vec();
     let has_tail = tail.len() < request.len();

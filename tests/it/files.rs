@@ -1,5 +1,5 @@
-//! Files of every size, as they are now: never stale, whatever was done to them since the last
-//! request.
+//! Files of every size in their current state: a response is never stale, no matter how a file has
+//! changed since the last request.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 
 use crate::common::*;
 
-/// Asks on `client`, and asserts that `path` is `expected` now; `None` means that it is not there.
+/// Requests `path` on `client` and asserts that its content is `expected` now; `None` means 404.
 /// Returns the ETag.
 fn assert_now(client: &mut Client, path: &str, expected: Option<&[u8]>, what: &str) -> Option<String> {
     client.send(get(path));
@@ -23,14 +23,14 @@ fn assert_now(client: &mut Client, path: &str, expected: Option<&[u8]>, what: &s
     None
 }
 
-/// Puts `content` in place of the file, in one step.
+/// Replaces the file with `content` by a rename.
 fn replace(path: &Path, content: &[u8]) {
     fs::write(path.with_extension("new"), content).expect("write");
     fs::rename(path.with_extension("new"), path).expect("rename");
 }
 
-/// Writes `content` over the file, which stays the same file, of the same length where that is
-/// `content`'s.
+/// Writes `content` into the existing file, which keeps its inode, and its length if `content` is
+/// as long.
 fn overwrite(path: &Path, content: &[u8]) {
     let mut file = fs::File::options().write(true).open(path).expect("open");
     std::io::Write::write_all(&mut file, content).expect("write");
@@ -46,7 +46,8 @@ fn link(path: &Path, target: &str) {
     symlink(target, path).expect("make a link");
 }
 
-/// Does `change` and asks for the file, hundreds of times and as fast as can be, on one connection.
+/// Makes a change and requests the file, hundreds of times and as fast as possible, on one
+/// connection.
 fn assert_never_stale(rounds: usize, len: usize, content: fn(usize) -> String, change: fn(&Path, &[u8])) {
     let site = Site::new();
     site.write("file.txt", "x".repeat(len));
@@ -96,8 +97,7 @@ fn file_time_set_back_hides_no_change() {
     });
 }
 
-/// Asks until the answers no longer differ: the file was left alone for so long that the server
-/// remembers it.
+/// Requests `path` until the responses no longer differ: the file has settled and is cached.
 fn wait_until_remembered(client: &mut Client, path: &str) {
     let mut tag = || {
         client.send(get(path));
@@ -138,7 +138,7 @@ fn file_that_is_cached_is_not_stale() {
         assert_now(&mut client, &path, Some(b"something"), "at rest");
         change(&file);
         assert_now(&mut client, &path, expected.map(str::as_bytes), "changed");
-        // And back again: what is gone is forgotten.
+        // And back: the cache forgets the removed file.
         let _ = fs::remove_file(&file);
         assert_now(&mut client, &path, None, "deleted");
         fs::write(&file, "something").expect("write");
@@ -162,7 +162,7 @@ fn file_in_a_cached_directory_that_leads_elsewhere_is_not_served() {
     for path in ["/swapped/", "/swapped/index.html"] {
         assert_now(&mut client, path, None, "it leads out now");
     }
-    // The very file that was remembered, but no longer beneath the root: that is noticed soon.
+    // The cached file itself is no longer beneath the root. The server notices that soon.
     fs::rename(site.at("moved"), outside.at("moved")).expect("rename");
     symlink(outside.at("moved"), site.at("moved")).expect("make a link");
     for path in ["/moved/", "/moved/index.html"] {
@@ -269,7 +269,7 @@ fn file_of_every_size_comes_whole() {
         let content = pattern(*size);
         site.write("file.bin", &content);
         let mut client = server.connect();
-        // From the disk, perhaps from memory, and with something behind it.
+        // From disk, then perhaps from memory, with another request behind it.
         for turn in ["first", "second", "third"] {
             assert_now(&mut client, "/file.bin", Some(&content), turn);
         }

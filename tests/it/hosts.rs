@@ -1,5 +1,5 @@
-//! The Host check: a server that listens on loopback only answers to the names of this machine, so
-//! that no page of another origin can read it through a name of its own (DNS rebinding).
+//! The Host check: a server that listens on loopback only accepts the names of this machine, so
+//! that no page of another origin can read it through DNS rebinding.
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
@@ -8,7 +8,7 @@ use std::{
 
 use crate::common::*;
 
-/// The program as users start it: the harness allows every host.
+/// The program without the `--host` option that `common` adds to allow every host, and its address.
 struct Plain(Child, SocketAddr);
 
 impl Plain {

@@ -1,13 +1,13 @@
-//! The lessons: each plays as its page says, with and without its bugs, and the program tells them.
+//! The lessons: each runs as its page says, with and without its bugs, and the program prints them.
 //!
-//! `UPDATE=1 cargo test --test it lessons` writes what happened into the pages.
+//! `UPDATE=1 cargo test --test it lessons` writes the output into the pages.
 use std::process::{Command, Output, Stdio};
 
 use crate::common::*;
 use oneloop::lessons::{LESSONS, Lesson, lines, side_by_side};
 
-/// A line without what differs from run to run or from kernel to kernel: ports, descriptors, how
-/// much of a large file a buffer takes, and the length of that file's head.
+/// Returns a line without the parts that differ between runs or kernels: ports, descriptors, how
+/// much of a large file a buffer accepts, and the length of that file's head.
 fn masked(line: &str) -> String {
     let is_of_large_file = line.contains(" by=send") || line.contains("body=1048576");
     let mask = |doc: &str| match doc.split_once('=') {
@@ -21,7 +21,7 @@ fn masked(line: &str) -> String {
     line.split(' ').map(mask).collect::<Vec<_>>().join(" ")
 }
 
-/// How the lesson plays, in lines for its page. What the kernel does in one piece or in several is
+/// Runs the lesson and returns the lines for its page. Transfers that the kernel may split become
 /// one line.
 fn play(lesson: &Lesson, bug: Option<oneloop::lessons::Bug>) -> Vec<String> {
     let entries = lesson.play(bug).expect("a play");
@@ -30,7 +30,7 @@ fn play(lesson: &Lesson, bug: Option<oneloop::lessons::Bug>) -> Vec<String> {
     transcript
 }
 
-/// The text of the code block that follows `heading` in `page`: from where to where.
+/// Returns the byte range of the code block that follows `heading` in `page`.
 fn block(page: &str, heading: &str) -> std::ops::Range<usize> {
     let section = page.find(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no section {heading}"));
     let from = section + page[section..].find("```text\n").expect("a block") + "```text\n".len();
@@ -66,7 +66,7 @@ fn lessons_run_as_their_pages_say() {
 #[test]
 fn lessons_show_each_bug() {
     allow_many_descriptors();
-    // What is told of the loop alone, and of its twin alone.
+    // Text that only the correct loop prints, and text that only the broken loop prints.
     let table = [
         ("one-read-one-message", "A takes 664 bytes: 2 answers", "A takes 332 bytes: 1 answer"),
         ("write-all", "c1 arm W", "the loop blocks here"),

@@ -1,5 +1,5 @@
-//! The library, as another program uses it: its own protocols beside HTTP, a handle that stops the
-//! server, and errors that report why it cannot start.
+//! The library in the way another program uses it: custom protocols beside HTTP, a handle that
+//! stops the server, and start errors that name their cause.
 
 use std::{
     cell::RefCell,
@@ -19,10 +19,10 @@ use oneloop::{
     trace::{SourceId, Step},
 };
 
-/// Waits without end.
+/// A timeout that never expires.
 const NEVER: Timeout = Timeout { limit: None, reason: CloseReason::IdleTimeout };
 
-/// Listens on a free port with a protocol that `create` makes. Returns the address.
+/// Adds a listener on a free port with a protocol that `create` makes and returns its address.
 fn add_protocol(rig: &mut Rig, create: impl Fn() -> Box<dyn Protocol> + 'static) -> SocketAddr {
     let socket = TcpListener::bind("127.0.0.1:0").expect("listen");
     let address = socket.local_addr().expect("its address");
@@ -30,7 +30,7 @@ fn add_protocol(rig: &mut Rig, create: impl Fn() -> Box<dyn Protocol> + 'static)
     address
 }
 
-/// Counts the bytes of each line.
+/// A protocol that counts the bytes of each line.
 struct LineLengths;
 
 impl Protocol for LineLengths {
@@ -47,7 +47,7 @@ impl Protocol for LineLengths {
     }
 }
 
-/// Claims to have parsed a byte more than there is.
+/// A protocol that claims to have parsed one byte more than there is.
 struct Overreaching;
 
 impl Protocol for Overreaching {
@@ -60,7 +60,8 @@ impl Protocol for Overreaching {
     }
 }
 
-/// Answers a digit with as many pieces, one in each call, and notes in which turn it was called.
+/// A protocol that answers a digit with that many pieces, one per call, and notes the turn of each
+/// call.
 struct Pieces {
     left: u8,
     calls: Rc<RefCell<Vec<(u64, char)>>>,
@@ -152,7 +153,7 @@ fn library_resumes_a_protocol_once_a_turn_without_input() {
     let shared = Rc::clone(&calls);
     rig.address = add_protocol(&mut rig, move || Box::new(Pieces { left: 0, calls: Rc::clone(&shared) }));
     let mut peer = rig.accepted();
-    peer.write_all(b"3021").expect("send"); // all at once, and then nothing more
+    peer.write_all(b"3021").expect("send"); // all pieces arrive and nothing follows
     let mut got = Vec::new();
     eventually("all pieces come", || {
         rig.turn();
@@ -163,16 +164,15 @@ fn library_resumes_a_protocol_once_a_turn_without_input() {
     (0..5).for_each(|_| drop(rig.turn()));
     let calls = calls.borrow();
     assert_eq!(calls.iter().map(|(_, what)| what).collect::<String>(), "3...02..1.", "and no call more");
-    // Each piece comes in the turn after the one before; what is parsed behind the last one, in
-    // that same turn.
+    // Each piece comes one turn after the previous piece. Input after the last piece is parsed in
+    // the same turn.
     for pair in calls.windows(2) {
         let [(before, _), (turn, what)] = pair else { unreachable!() };
         assert_eq!(turn - before, u64::from(*what == '.'), "{calls:?}");
     }
 }
 
-/// Runs a server on a thread of its own. Returns its address, the handle that stops it, and the
-/// thread.
+/// Runs a server on its own thread. Returns its address, the handle that stops it, and the thread.
 fn serve_on_a_thread(site: &Site) -> (SocketAddr, Handle, JoinHandle<std::io::Result<()>>) {
     let (sender, receiver) = mpsc::channel();
     let dir = site.path().to_owned();
@@ -186,7 +186,7 @@ fn serve_on_a_thread(site: &Site) -> (SocketAddr, Handle, JoinHandle<std::io::Re
     (address, handle, thread)
 }
 
-/// Asserts that `thread`, and the server on it, ends.
+/// Asserts that `thread` and its server end.
 fn assert_ends(thread: JoinHandle<std::io::Result<()>>) {
     eventually("the server ends", || thread.is_finished());
     thread.join().expect("no panic").expect("no error of the poller");
@@ -220,8 +220,8 @@ fn library_stop_on_drop_ends_serve_forever_with_its_scope() {
     assert_ends(thread);
 }
 
-/// A configuration that cannot start: how to make it (a port is taken), its error, what the error
-/// says, and what its source says, if there is one.
+/// An invalid configuration: a function that makes it (its argument is a port in use), a check of
+/// the error, the error's message, and its source's message if it has one.
 type Mistake = (fn(&mut Config, u16), fn(&StartError) -> bool, &'static str, Option<&'static str>);
 
 const MISTAKES: [Mistake; 7] = [

@@ -1,10 +1,10 @@
-//! The connection limit and the open-file limit: further clients wait in the backlog, cost no CPU,
-//! and are served as soon as there is room.
+//! The connection limit and the open-file limit. Further clients wait in the backlog, use no CPU,
+//! and are served as soon as a connection closes.
 use std::{io::ErrorKind, net::SocketAddr, thread, time::Duration};
 
 use crate::common::*;
 
-/// Opens a connection and waits for the answer to its first request.
+/// Opens a connection and waits for the response to its first request.
 fn settled(addr: SocketAddr) -> Client {
     let mut client = Client::connect(addr);
     client.send(get("/hello.txt"));
@@ -12,14 +12,14 @@ fn settled(addr: SocketAddr) -> Client {
     client
 }
 
-/// Opens a connection and sends a request, which is not answered yet.
+/// Opens a connection and sends a request without waiting for the response.
 fn waiting(addr: SocketAddr) -> Client {
     let mut client = Client::connect(addr);
     client.send(get("/hello.txt"));
     client
 }
 
-/// Returns whether neither a byte nor an end of input comes within a short while.
+/// Returns whether no byte and no end of input arrives within a short time.
 fn stays_silent(client: &Client) -> bool {
     client.socket.set_read_timeout(Some(Duration::from_millis(200))).expect("set a time-out");
     let read = uninterrupted(|| client.socket.peek(&mut [0]));
@@ -27,7 +27,7 @@ fn stays_silent(client: &Client) -> bool {
     read.is_err_and(|e| matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
 }
 
-/// Asserts that `client`'s request of [`waiting`] is answered.
+/// Asserts that the server answers the request that [`waiting`] sent on `client`.
 fn is_served(client: &mut Client) {
     assert_eq!(client.response().text(), "hello\n");
 }
@@ -152,7 +152,7 @@ fn limit_by_default_leaves_a_descriptor_for_each_file() {
     }
     server.wait_until_quiet();
     for (name, mut client) in clients.into_iter().enumerate() {
-        // The client then disconnects and so lets the next one in.
+        // At the end of each round the client disconnects, so the server accepts the next one.
         assert_eq!(client.head().status, 200, "download {name}");
     }
 }
@@ -163,7 +163,7 @@ fn accept_serves_many_connects_at_once() {
     let site = Site::new();
     let server = Server::start(&site);
     for peers in [20, 300] {
-        // With the server stopped, all of them wait in the backlog and make one event.
+        // While the server is stopped, all connections wait in the backlog and make one event.
         let connect_all = || (0..peers).map(|_| waiting(server.addr())).collect::<Vec<_>>();
         let mut clients = server.while_stopped(connect_all);
         clients.iter_mut().for_each(is_served);

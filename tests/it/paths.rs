@@ -1,5 +1,5 @@
-//! From a target to a file, and never out of the root: traversal in every disguise, links,
-//! dotfiles, unusual names, and special files.
+//! The way from a request target to a file, which never leaves the root: traversal in every
+//! disguise, links, dotfiles, unusual names, and special files.
 
 use std::{
     fs,
@@ -8,10 +8,10 @@ use std::{
 
 use crate::common::*;
 
-/// The content of files that no client may see.
+/// The content of files that no client may read.
 const SECRET: &str = "SECRET-7f3a\n";
 
-/// A site, and a folder beside it with a secret file and a secret page.
+/// Creates a site and, beside it, a directory with a secret file and a secret page.
 fn with_outside() -> (Site, Site, String) {
     let (site, outside) = (Site::new(), Site::empty());
     outside.write("secret.txt", SECRET);
@@ -27,12 +27,12 @@ fn assert_hidden(server: &Server, path: &str) {
     assert!(!response.text().contains(SECRET.trim()), "{path} shows {}", response.text());
 }
 
-/// `name` with every byte percent-encoded.
+/// Returns `name` with every byte percent-encoded.
 fn encoded(name: impl AsRef<[u8]>) -> String {
     name.as_ref().iter().map(|b| format!("%{b:02X}")).collect()
 }
 
-/// Ways to write a parent directory, or what a careless decoder takes for one.
+/// Spellings of a parent directory, and strings that a careless decoder takes for one.
 const PARENTS: [&str; 36] = [
     "..",
     "%2e%2e",
@@ -221,14 +221,14 @@ fn path_of_a_special_file_is_404_at_once() {
         .expect("make a FIFO");
     let server = Server::with(&site, &["--index", "index.htm"]);
     for _ in 0..3 {
-        // A FIFO without a writer blocks whoever opens it naively, and this connection would wait
-        // in vain.
+        // Opening a FIFO that has no writer blocks, so a careless server would never answer on this
+        // connection.
         each(["/fifo", "/fifo/", "/socket", "/socket/", "/link-to-fifo", "/docs/"], |path| {
             assert_hidden(&server, path);
             assert_eq!(server.get("/hello.txt").text(), "hello\n");
         });
     }
-    // Nor does it read what somebody writes to it.
+    // The server does not read what another process writes to the FIFO either.
     let _writer = fs::File::options().read(true).write(true).open(site.at("fifo")).map(|mut fifo| {
         std::io::Write::write_all(&mut fifo, SECRET.as_bytes()).expect("write");
         fifo
@@ -284,7 +284,7 @@ fn path_can_name_every_file() {
     });
 }
 
-/// A query is cut off, a plus is not a blank, and decoding happens once.
+/// The query is cut off, a plus sign is not decoded to a space, and percent-decoding happens once.
 #[test]
 fn path_is_decoded_once_without_its_query() {
     let site = Site::empty();
@@ -344,7 +344,7 @@ fn path_of_an_unreadable_file_is_refused() {
     let server = Server::unprivileged(&site, &[]);
     let paths = ["/private.txt", "/closed/file.txt", "/closed/"];
     let responses = server.map(|server| paths.map(|path| (path, server.get(path))));
-    // The temporary directory can be removed again.
+    // Lets the temporary directory be removed.
     set_mode("closed", 0o700);
     for (path, response) in responses.into_iter().flatten() {
         assert!([403, 404].contains(&response.status), "{path}: {response:?}");

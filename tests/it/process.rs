@@ -1,5 +1,5 @@
-//! The process as its operator sees it: one thread, no CPU while idle, lines that name its sockets,
-//! and a sentence with an exit code where it cannot start.
+//! The process from the operator's point of view: one thread, no CPU while idle, a line for each
+//! socket, and a one-sentence error with an exit code if it cannot start.
 use std::{
     io::{BufRead, BufReader, Read},
     net::{SocketAddr, TcpListener, UdpSocket},
@@ -12,14 +12,14 @@ use std::{
 use crate::common::*;
 use rustix::process::Signal;
 
-/// The program with `args`, run in `dir`, its output captured.
+/// Returns a command for the program with `args` in `dir`, with captured output.
 fn oneloop(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
     command.current_dir(dir).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-/// Kills a process that a test started by itself when the test ends.
+/// A process that a test started directly; killed when the test ends.
 struct Killed(Child);
 
 impl Drop for Killed {
@@ -29,7 +29,7 @@ impl Drop for Killed {
     }
 }
 
-/// Runs the program to its end, which must come by itself.
+/// Runs the program until it exits by itself.
 fn run(dir: &Path, args: &[&str]) -> Output {
     let mut child = oneloop(dir, args).spawn().expect("start oneloop");
     let end = Instant::now() + SOON;
@@ -43,8 +43,8 @@ fn run(dir: &Path, args: &[&str]) -> Output {
     child.wait_with_output().expect("its output")
 }
 
-/// Asserts that `output` is a refusal to start: `code`, nothing on stdout, and on stderr one
-/// sentence for a person, or clap's report, that names each of `named`.
+/// Asserts that `output` is a refusal to start: exit code `code`, nothing on stdout, and on stderr
+/// one sentence or clap's usage message that contains each of `named`.
 fn assert_refusal(output: &Output, code: i32, named: &[&str]) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{stderr}");
@@ -197,7 +197,7 @@ fn process_refuses_a_mistake_with_one_sentence() {
         (&["--prot", "80", "."], &["--prot"]),
         (&["no-such-dir"], &["no-such-dir"]),
         (&[file], &[file]),
-        (&[], &["static"]), // the default, which is not here
+        (&[], &["static"]), // the default, which does not exist here
         (&[".", "docs"], &["docs"]),
         (&["--port", "99999", "."], &["99999"]),
         (&["--port", "-1", "."], &["-1"]),
@@ -215,7 +215,7 @@ fn process_refuses_a_mistake_with_one_sentence() {
         (&["--access-log=no-such-dir/log", "."], &["no-such-dir/log"]),
     ];
     each(mistakes, |(args, named)| {
-        // A right port first, so that nothing else can be what is wrong.
+        // The port is valid, so that it cannot be the cause of the error.
         let port: &[&str] = if args.contains(&"--port") { &[] } else { &["--port", "0"] };
         assert_refusal(&run(site.path(), &[port, args].concat()), 2, named);
     });
@@ -232,7 +232,7 @@ fn process_reports_a_system_error_with_code_1() {
     let failures: [(&[&str], &str); 3] = [
         (&["--port", &tcp_port, "."], &tcp_port),
         (&["--port", "0", "--udp-echo", &udp_addr, "."], &udp_addr),
-        // An address for documentation only (RFC 5737).
+        // An address reserved for documentation (RFC 5737).
         (&["--port", "0", "--bind", "192.0.2.1", "."], "192.0.2.1"),
     ];
     each(failures, |(args, named)| assert_refusal(&run(site.path(), args), 1, &[named]));
@@ -276,7 +276,7 @@ fn stdout_closed_from_the_start_is_not_a_panic() {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         let mut child = Killed(oneloop(site.path(), args).stdout(writer).spawn().expect("start oneloop"));
-        // It may end, or serve without a reader: either is fine, as long as it does not crash.
+        // The server may exit or serve without a reader, as long as it does not crash.
         let end = Instant::now() + Duration::from_millis(500);
         while child.0.try_wait().expect("ask about it").is_none() && Instant::now() < end {
             thread::sleep(Duration::from_millis(5));

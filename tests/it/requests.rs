@@ -1,17 +1,17 @@
-//! One request and its response: the methods, the exact head, the forms of a target, and whether
-//! the connection stays open.
+//! A request and its response: the methods, the exact head, the forms of a target, and whether the
+//! connection stays open.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::common::*;
 
-/// A request with `Host: localhost` and more field lines.
+/// Returns a request with `Host: localhost` and more field lines.
 fn request(line: &str, fields: &[&str]) -> String {
     let fields: String = fields.iter().map(|f| format!("{f}\r\n")).collect();
     format!("{line}\r\nHost: localhost\r\n{fields}\r\n")
 }
 
-/// The moment that a field names, which must be written as an IMF-fixdate (RFC 9110, 5.6.7).
+/// Returns the time in a field, which must be an IMF-fixdate (RFC 9110 section 5.6.7).
 fn date(response: &Response, name: &str) -> SystemTime {
     let text = response.header(name).unwrap_or_else(|| panic!("no {name} in {response:?}"));
     let date = httpdate::parse_http_date(text).expect("a date");
@@ -19,7 +19,8 @@ fn date(response: &Response, name: &str) -> SystemTime {
     date
 }
 
-/// A head without its date, which is all that may differ between two equal requests.
+/// Returns the status and fields without Date, the only part that may differ between two equal
+/// requests.
 fn undated(response: &Response) -> (u16, Vec<(String, String)>) {
     let rest = response.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("date"));
     (response.status, rest.cloned().collect())
@@ -84,7 +85,7 @@ fn last_modified_is_the_files_time_and_never_in_the_future() {
     let site = Site::new();
     let server = Server::start(&site);
     each(rows, |(when, mtime, expected)| {
-        // Some file systems clamp what they cannot hold: it is still far away.
+        // Some file systems clamp a time out of range: the result is still in the far future.
         site.write("file.txt", when);
         let file = std::fs::File::options().write(true).open(site.at("file.txt")).expect("open");
         file.set_modified(*mtime).expect("set its time");
@@ -109,8 +110,8 @@ fn etag_is_strong_and_differs_after_a_change() {
         assert!(!inner.is_empty() && inner.bytes().all(|b| b.is_ascii_graphic() && b != b'"'), "{tag}");
         tag
     };
-    // A file that was changed a moment ago may be changed again without a trace: until then, each
-    // reading has its tag.
+    // A file that changed a moment ago may change again without a trace. Until it has settled, each
+    // read of it gets a new ETag.
     eventually("a file at rest keeps its tag", || etag() == etag());
     let mut seen = vec![etag()];
     for content in ["hellO\n", "hello, world\n", "", "x"] {
@@ -186,7 +187,7 @@ fn options_request_names_the_allowed_methods() {
 #[test]
 fn keep_alive_is_as_the_client_asks() {
     use After::{Closes, Stays};
-    // The response's own Connection field is the third column.
+    // The third column is the response's own Connection field.
     let rows: &[(&str, &[&str], Option<&str>, After)] = &[
         ("1.1", &[], None, Stays),
         ("1.1", &["Connection: keep-alive"], None, Stays),

@@ -1,5 +1,5 @@
-//! Standard error, where the log goes: whatever becomes of its reader, the server goes on, ends
-//! when it should, and reports why.
+//! Standard error as the log: whatever happens to its reader, the server keeps running, exits when
+//! it should, and reports why.
 
 use std::{
     fs::OpenOptions,
@@ -16,13 +16,13 @@ use std::{
 use crate::common::*;
 use rustix::{fs::OFlags, process::Signal};
 
-/// Everything that can be logged.
+/// The option that logs everything.
 const VERBOSE: [&str; 1] = ["-vvv"];
 
-/// What must stay open while a server runs.
+/// Descriptors that must stay open while a server runs.
 type Kept = Vec<OwnedFd>;
 
-/// A standard error: what to call it, and how to start a server with it.
+/// A kind of standard error: its name, and a function that starts a server with it.
 type Case = (&'static str, fn(&Site) -> (Server, Kept));
 
 const CASES: [Case; 6] = [
@@ -59,10 +59,10 @@ fn with_stderr(site: &Site, stderr: OwnedFd) -> Server {
     Server::spawn(command)
 }
 
-/// Returns a pipe that takes nothing more, whose writing end would block.
+/// Returns a full pipe whose write end blocks.
 fn full_pipe() -> (PipeReader, OwnedFd) {
     let (reader, writer) = std::io::pipe().expect("a pipe");
-    // Opened once more, so that the server's end blocks.
+    // A second open file description leaves the server's end blocking.
     let mut filler = OpenOptions::new()
         .write(true)
         .custom_flags(OFlags::NONBLOCK.bits() as i32)
@@ -73,8 +73,8 @@ fn full_pipe() -> (PipeReader, OwnedFd) {
     (reader, writer.into())
 }
 
-/// Asks for `count` files on as many connections, some of which break off: each makes lines in the
-/// log.
+/// Requests `count` files on as many connections and resets some of them, so that each connection
+/// logs lines.
 fn assert_serves(server: &Server, count: usize) {
     for i in 0..count {
         let begun = Instant::now();
@@ -88,7 +88,7 @@ fn assert_serves(server: &Server, count: usize) {
     }
 }
 
-/// Asserts that SIGTERM ends the server, with 0.
+/// Asserts that SIGTERM ends the server with exit code 0.
 fn assert_ends(server: &mut Server) {
     let begun = Instant::now();
     server.signal(Signal::TERM);
@@ -166,7 +166,8 @@ fn stderr_gets_the_log_and_then_why_the_server_does_not_start() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(lines.len() == 2 && lines[0].contains("missing.html"), "a warning first: {said}");
     assert!(lines[1].starts_with("oneloop: ") && lines[1].contains(&port), "then the reason: {said}");
-    // Where nothing can be said, the code says it, and nothing waits.
+    // If the server cannot write the reason, the exit code still reports it, and the server does
+    // not wait.
     let (_reader, full) = full_pipe();
     let mut child = fails(full.into());
     eventually("it ends", || child.try_wait().expect("ask about it").is_some());

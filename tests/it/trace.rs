@@ -1,4 +1,4 @@
-//! The narration: stable words, true numbers, no secrets, and a spin that is caught.
+//! The text trace: stable words, true numbers, no secrets, and detected spins.
 //!
 //! `UPDATE=1 cargo test --test it trace` writes docs/TRACE.md from the descriptions of the steps.
 use std::{
@@ -20,15 +20,15 @@ use oneloop::{
 };
 use rustix::{pipe::PipeFlags, process::Signal};
 
-/// A line as it stands in a golden text: without time and turn, and without what differs from run
-/// to run.
+/// Returns a line as in the expected text: without the time, the turn and the parts that differ
+/// between runs.
 fn masked(line: &str) -> String {
     let line = line.trim_start().split_once(' ').map_or(line, |(_, rest)| rest);
     let line = line.strip_prefix('#').and_then(|rest| rest.split_once(' ')).map_or(line, |(_, rest)| rest);
     line.split(' ').map(masked_fact).collect::<Vec<_>>().join(" ")
 }
 
-/// The lines of the narration, as they come.
+/// The lines of the trace as they arrive.
 struct Lines(BufReader<ChildStderr>);
 
 impl Lines {
@@ -43,7 +43,7 @@ impl Lines {
         line.trim_end().to_owned()
     }
 
-    /// The lines until one that has all of `words`, masked, that one included.
+    /// Returns the lines through the first one that contains all of `words`, masked.
     fn until(&mut self, words: &[&str]) -> Vec<String> {
         let mut lines = Vec::new();
         loop {
@@ -164,7 +164,7 @@ fn trace_bytes_of_unparsed_input_are_hidden() {
     let site = site();
     let mut server = Server::with(&site, &["--trace=bytes"]);
     let mut lines = Lines::of(&mut server);
-    // The second half of a value comes when the connection only waits for its end.
+    // The second half of a value arrives when the connection only waits for its end.
     let large = format!("GET / HTTP/1.1\r\nCookie: {}", "x".repeat(20_000));
     let close =
         "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\nCookie: a";
@@ -177,7 +177,7 @@ fn trace_bytes_of_unparsed_input_are_hidden() {
         told.extend(lines.until(&[&format!("c{number} read")]));
         client.rest();
     }
-    // It came while nobody watched, and its beginning is not known now.
+    // The data arrived while the trace was off, so its beginning is unknown.
     let mut client = server.connect();
     client.send("GET /hello.txt HTTP/1.1\r\nCookie: a");
     told.extend(lines.until(&["c3 parse incomplete"]));
@@ -225,7 +225,7 @@ fn trace_is_toggled_by_sigusr1() {
         server.signal(Signal::USR1);
         lines.until(&["signals signal 10"]);
     }
-    // Whatever is told after the signal would be told before the server ends.
+    // Any trace line after the signal would appear before the server exits.
     server.get("/hello.txt");
     server.signal(Signal::TERM);
     assert!(server.exit().success());
@@ -234,8 +234,7 @@ fn trace_is_toggled_by_sigusr1() {
     assert!(!rest.contains("plan") && !rest.contains("wait"), "{rest}");
 }
 
-/// What never has enough and says so in a way that makes the loop come back: the spin of a protocol
-/// that is wrong.
+/// A broken protocol that always wants more and makes the loop return at once: a spin.
 struct Stuck;
 
 impl Protocol for Stuck {
@@ -272,7 +271,7 @@ fn trace_reports_a_spin() {
     assert!(faults[0].contains("wakes=2") && faults[1].contains("wakes=4"), "{told}");
 }
 
-/// What is told of a thousand turns, each with these steps.
+/// Returns what the narrator reports about a thousand turns that each consist of these steps.
 fn told_of(steps: &[(SourceId, Step)], ready: &[SourceId], carried: &[SourceId]) -> String {
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     let mut narrator = Narrator::new(TraceLevel::Wakes, Vec::new(), LossyWriter::new(write));
@@ -295,7 +294,7 @@ fn trace_reports_each_kind_of_spin_and_no_work() {
     let l1 = SourceId::Listener(1);
     let got_one = || Step::Read { offered: 9, bytes: vec![b'x'], kept: 0 };
     let planned = || http_steps::planned(200, Vec::new(), None);
-    // The steps of each turn, who was ready, who was carried over, and who spins.
+    // The steps of each turn, the ready sources, the carried-over sources, and the spinning source.
     type Row<'a> = (&'a [(SourceId, Step)], &'a [SourceId], &'a [SourceId], Option<SourceId>);
     let table: [Row<'_>; 10] = [
         (&[(c1, Step::TurnBegan)], &[], &[c1], Some(c1)),

@@ -1,4 +1,4 @@
-//! Long downloads: past 4 GiB, broken off by the client, or of files that change meanwhile.
+//! Long downloads: past 4 GiB, aborted by the client, or of files that change meanwhile.
 
 use std::{
     fs,
@@ -71,7 +71,8 @@ fn transfer_of_a_shrinking_file_ends_short() {
     let site = Site::new();
     let server = Server::start(&site);
     let idle = server.descriptors();
-    // To nothing, to less than was sent, and to more than was sent but less than was promised.
+    // The file shrinks to nothing, to less than was sent, and to more than was sent but less than
+    // was promised.
     each([0, 1000, 32 * MIB as u64], |len| {
         site.sparse("large.bin", 64 * MIB as u64);
         let mut client = Client::narrow(server.addr());
@@ -89,10 +90,11 @@ fn transfer_of_a_shrinking_file_ends_short() {
         let mut body = client.take(0);
         match client.socket.read_to_end(&mut body) {
             Ok(_) => {}
-            // The request behind was not read: the kernel may say so with a reset.
+            // The server did not read the next request, so the kernel may send an RST.
             Err(e) => assert_eq!(e.kind(), ErrorKind::ConnectionReset),
         }
-        // What the client had read ahead is not counted: less than one of its buffers.
+        // Bytes that the client has read ahead are not counted; they are fewer than one of its
+        // buffers holds.
         assert!(body.len() < promised - (1 << 16), "the connection closed short");
         assert!(body.iter().all(|b| *b == 0), "the next response landed in the body");
         assert_idle(&server, Duration::from_millis(100));
@@ -134,8 +136,8 @@ fn transfer_of_a_growing_file_keeps_its_length() {
     assert_eq!(client.response().text(), "hello\n");
 }
 
-/// Whether the byte at `at` of `file` could be read without waiting for a disk, as far as its file
-/// system says.
+/// Returns whether the byte at `at` of `file` can be read without waiting for a disk, as far as its
+/// file system reports it.
 fn is_in_memory(file: &fs::File, at: u64) -> bool {
     let mut byte = [0];
     let mut buffers = [std::io::IoSliceMut::new(&mut byte)];
@@ -163,7 +165,7 @@ fn transfer_of_an_uncached_file_arrives_whole() {
     server.stderr().read_to_string(&mut trace).expect("read");
     let looks: Vec<&str> = trace.lines().filter(|line| line.contains(" not in memory")).collect();
     assert!(!is_cold || !looks.is_empty(), "it was on the disk alone");
-    // Between two looks the loop sleeps for a millisecond: it does not spin meanwhile.
+    // Between two probes the loop sleeps for a millisecond, so it does not spin.
     let time_of = |line: &&str| line.split_whitespace().next().and_then(|time| time.parse::<f64>().ok());
     let times: Vec<f64> = looks.iter().map(|line| time_of(line).expect("a time")).collect();
     let took = times.last().unwrap_or(&0.0) - times.first().unwrap_or(&0.0);

@@ -10,14 +10,14 @@ use std::{
 
 use crate::common::*;
 
-/// A site, and a server with an echo on a free port of `host`.
+/// Creates a site and starts a server with a UDP echo on a free port of `host`.
 fn echo_on(host: &str) -> (Site, Server) {
     let site = Site::new();
     let server = Server::with(&site, &["--udp-echo", &format!("{host}:0")]);
     (site, server)
 }
 
-/// A socket that talks to the server's echo alone.
+/// Returns a socket that is connected to the server's echo.
 fn client_of(server: &Server) -> UdpSocket {
     let echo = server.udp_addr();
     let socket = UdpSocket::bind(SocketAddr::new(echo.ip(), 0)).expect("a UDP socket");
@@ -34,7 +34,8 @@ fn assert_echo(socket: &UdpSocket, datagram: &[u8]) {
     assert!(buffer[..len] == *datagram, "{len} bytes came back for {}", datagram.len());
 }
 
-/// How many datagrams the system dropped because the queue of the socket bound to `addr` was full.
+/// Returns how many datagrams the system dropped because the queue of the socket bound to `addr`
+/// was full.
 fn drops(addr: SocketAddr) -> u64 {
     let (table, ip) = match addr.ip() {
         IpAddr::V4(ip) => ("/proc/net/udp", format!("{:08X}", u32::from_ne_bytes(ip.octets()))),
@@ -45,7 +46,7 @@ fn drops(addr: SocketAddr) -> u64 {
         }
     };
     let local = format!("{ip}:{:04X}", addr.port());
-    // A row can be missed while other sockets come and go under the reader.
+    // The table can miss a row while other sockets open and close during the read.
     let mut row = None;
     eventually("the socket's row", || {
         let table = std::fs::read_to_string(table).expect("the system's table of UDP sockets");
@@ -55,7 +56,7 @@ fn drops(addr: SocketAddr) -> u64 {
     row.and_then(|row| row.split_whitespace().last()?.parse().ok()).expect("its drops")
 }
 
-/// Sends `count` numbered datagrams of `len` bytes as fast as it can.
+/// Sends `count` numbered datagrams of `len` bytes as fast as possible.
 fn burst(socket: &UdpSocket, count: usize, len: usize) {
     for number in 0..count as u32 {
         let mut datagram = vec![number as u8; len];
@@ -64,8 +65,8 @@ fn burst(socket: &UdpSocket, count: usize, len: usize) {
     }
 }
 
-/// The numbers of all echoes of [`burst`] that wait to be read; each is asserted to be as it was
-/// sent.
+/// Returns the numbers of all echoes of [`burst`] that are ready to read; asserts that each is
+/// unchanged.
 fn echoes(socket: &UdpSocket, len: usize) -> Vec<u32> {
     let mut buffer = vec![0; 70_000];
     let mut numbers = Vec::new();
@@ -86,9 +87,9 @@ fn echoes(socket: &UdpSocket, len: usize) -> Vec<u32> {
     numbers
 }
 
-/// Sends a burst, all of it before the server reads any where `is_stopped`, and asserts that the
-/// echoes, none of them twice, and the drops that the system counted at both sockets make up what
-/// was sent; then one more is echoed.
+/// Sends a burst, all of it before the server reads any if `is_stopped`. Asserts that the echoes
+/// are distinct, that echoes plus the drops counted at both sockets equal the datagrams sent, and
+/// that one more datagram is echoed.
 fn assert_burst_is_accounted(server: &Server, count: usize, len: usize, is_stopped: bool) {
     let socket = client_of(server);
     let dropped = || (drops(server.udp_addr()) + drops(socket.local_addr().expect("its address"))) as usize;

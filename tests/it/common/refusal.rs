@@ -1,18 +1,18 @@
-//! What a refusal looks like.
+//! Assertions about refused requests.
 
 use super::{Response, Server, lossy};
 
-/// What becomes of a connection after a response.
+/// What happens to the connection after a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {
     Stays,
     Closes,
 }
 
-/// Sends `request` and a right one behind it, whole and then byte by byte (long ones in a thousand
-/// pieces), and asserts that it is answered with our page of `status`. Where the connection closes,
-/// the response must say so, be the last one, and be followed by a FIN; where it stays, the request
-/// behind must be answered next.
+/// Sends `request` followed by a valid one, first whole and then byte by byte (long requests in a
+/// thousand pieces). Asserts that the response is the server's own page for `status`. If the
+/// connection closes, the response must announce it, be the last one and be followed by a FIN. If
+/// the connection stays open, the response to the second request must come next.
 pub fn assert_refused(server: &Server, request: &[u8], status: u16, after: After) {
     const BEHIND: &str = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let stream = [request, BEHIND.as_bytes()].concat();
@@ -31,7 +31,7 @@ pub fn assert_refused(server: &Server, request: &[u8], status: u16, after: After
     }
 }
 
-/// Asserts that `response` is the small HTML page that the server itself makes of an error.
+/// Asserts that `response` is the small HTML error page that the server generates.
 pub fn assert_our_page(response: &Response, to_head: bool) {
     assert_eq!(response.header("content-type"), Some("text/html; charset=utf-8"), "{response:?}");
     assert_eq!(response.header("x-content-type-options"), Some("nosniff"), "{response:?}");

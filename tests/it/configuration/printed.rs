@@ -1,4 +1,4 @@
-//! What is only printed: help, completions, the manual page, the version.
+//! Commands that only print: help, completions, the man page, the version.
 
 use std::{
     collections::BTreeSet,
@@ -9,7 +9,7 @@ use std::{
 use super::*;
 use crate::common::*;
 
-/// Every word in `text` that begins with two dashes.
+/// Returns every word in `text` that begins with two dashes.
 fn options_in(text: &str) -> BTreeSet<String> {
     let is_part = |c: char| c == '-' || c.is_ascii_lowercase();
     let words = text.split(|c| !is_part(c)).filter(|w| w.starts_with("--") && w.len() > 2);
@@ -57,7 +57,7 @@ fn completions_cover_every_option_and_bash_reads_its_own() {
         let text = printed(&["completions", shell], &[]);
         let known = if shell == "fish" { fish(&text) } else { options_in(&text) };
         assert!(known.is_superset(&names()), "{shell}: {:?}", names().difference(&known));
-        // Those without a shell here are left alone.
+        // Shells that are not installed are skipped.
         let Ok(mut child) =
             Command::new(shell).arg("-n").stdin(Stdio::piped()).stderr(Stdio::piped()).spawn()
         else {
@@ -78,7 +78,7 @@ fn man_page_covers_every_option_and_theme() {
     let page = printed(&["man"], &[]);
     assert!(page.contains(".TH oneloop 1 "), "{page}");
     let plain = page.replace("\\-", "-").replace("\\fB", " ").replace("\\fR", " ").replace("\\fI", " ");
-    // What stands in the synopsis alone is not explained.
+    // An option that appears only in the synopsis is not explained.
     let explained = plain.split_once(".SH OPTIONS").expect("a section").1;
     assert!(options_in(explained).is_superset(&names()), "{page}");
     for (heading, ..) in options() {
@@ -89,7 +89,7 @@ fn man_page_covers_every_option_and_theme() {
         );
     }
     assert!(plain.contains("ONELOOP_IDLE_TIMEOUT"));
-    // No line of text begins with what roff takes for a request (groff_man(7)).
+    // No line of text begins with something that roff reads as a request (groff_man(7)).
     let requests = [".ie", ".el", ".TH", ".SH", ".TP", ".br", ".RS", ".RE", ".IP"];
     for line in page.lines().filter(|line| line.starts_with(['.', '\''])) {
         assert!(requests.iter().any(|request| line.starts_with(request)), "{line:?}");
@@ -110,7 +110,7 @@ fn directory_named_like_a_command_is_served_with_dot_slash() {
         site.write(format!("{name}/index.html"), name);
         let mut server = Started::with(site.path(), &[&format!("./{name}")], &[]);
         assert_eq!(server.ask(&get("/")).text(), name);
-        // Its variable does not have this ambiguity.
+        // The environment variable does not have this ambiguity.
         let mut server = Started::with(site.path(), &[], &[("ONELOOP_DIR", name)]);
         assert_eq!(server.ask(&get("/")).text(), name);
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 use super::*;
 use crate::common::*;
 
-/// A value of each option that takes one, which it cannot have.
+/// An invalid value for each option that takes a value.
 const MISTAKES: [(&str, &str); 21] = [
     ("--port", "65536"),
     ("--bind", "no address"),
@@ -61,7 +61,7 @@ fn variable_takes_every_usual_yes_and_no() {
         ("--hidden", "/.hidden"),
         ("--follow-links", "/leads-out"),
     ];
-    // What these do shows in no response: process.rs, freshness.rs.
+    // No response shows the effect of these options; process.rs and freshness.rs test them.
     let others = ["--reuse-port", "--no-watch"];
     let all: BTreeSet<String> = options()
         .into_iter()
@@ -77,7 +77,7 @@ fn variable_takes_every_usual_yes_and_no() {
         }
         assert_mistake(&run(site.path(), &["-p", "0", "."], &[(&variable(name), "maybe")]), &[name]);
     });
-    // Its standard input is not a terminal.
+    // Standard input is not a terminal.
     assert_mistake(&run(site.path(), &["-p", "0", "."], &[("ONELOOP_STEP", "yes")]), &["--step"]);
     let mut server = Started::with(site.path(), &["."], &[("ONELOOP_STEP", "no")]);
     assert_eq!(server.ask(&get("/hello.txt")).status, 200);
@@ -107,7 +107,8 @@ fn variable_does_what_its_option_does_and_the_option_wins() {
     site.write("third.html", "third\n");
     let navigate = "GET /users/7 HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n";
     let (home, base, app) = (get("/"), get("/app/"), get("/beside/"));
-    // What is asked, and what shows of it with the variable alone, and with the option as well.
+    // The request, and the part of the response that shows the effect: with the variable alone, and
+    // with the option as well.
     type Shows = fn(&Response) -> String;
     let body: Shows = Response::text;
     let caching: Shows = |response| response.header("cache-control").expect("Cache-Control").to_owned();
@@ -202,7 +203,7 @@ fn variable_that_is_empty_is_not_set() {
 #[test]
 fn variable_sets_limits_logs_and_places() {
     let site = Site::new();
-    // Nothing but variables, and nothing to be read from the command line.
+    // All settings come from variables, none from the command line.
     let vars = [
         ("ONELOOP_DIR", site.path().to_str().expect("UTF-8")),
         ("ONELOOP_PORT", "0"),

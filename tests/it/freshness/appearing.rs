@@ -1,10 +1,11 @@
-//! Paths where nothing was.
+//! Paths at which files appear.
 
 use std::{fs, os::unix::fs::symlink};
 
 use super::*;
 
-/// A change that makes `d/e/f` appear, with "new": what to call it, and how it is made.
+/// A change that makes `d/e/f` appear with the content "new": its name, and a function that makes
+/// it.
 type Change = (&'static str, fn(&Site));
 const CHANGES: [Change; 7] = [
     ("written", |site| site.write("d/e/f", "new")),

@@ -1,4 +1,4 @@
-//! Files that had settled and were cached.
+//! Changes to files that have settled and are cached.
 
 use std::{
     fs::{self, File, Permissions},
@@ -8,8 +8,8 @@ use std::{
 
 use super::*;
 
-/// A change of `d/e/f`, which held "old" at rest: what to call it, how it is made, and what the
-/// next request gets.
+/// A change to the settled file `d/e/f` with the content "old": its name, a function that makes it,
+/// and what the next request gets.
 type Change = (&'static str, fn(&Site), Result<&'static str, u16>);
 const CHANGES: [Change; 12] = [
     ("written", |site| site.write("d/e/f", "new"), Ok("new")),
@@ -123,8 +123,8 @@ fn freshness_survives_more_changes_than_inotify_keeps() {
     for i in 0..20 {
         serving.cache(&format!("/{i}"));
     }
-    // The queue of inotify holds some ten thousand events, and the same event twice in a row counts
-    // once.
+    // The inotify queue holds about ten thousand events, and it merges two successive identical
+    // events.
     for round in 0..2000 {
         for i in 0..20 {
             File::options()

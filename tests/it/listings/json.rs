@@ -1,4 +1,4 @@
-//! JSON, and which clients get it.
+//! JSON listings, and the clients that get them.
 
 use std::os::unix::fs::symlink;
 
@@ -26,7 +26,7 @@ fn listing_json_describes_each_entry() {
     }
 }
 
-/// Weights and wildcards: RFC 9110 section 12.4.2, section 12.5.1.
+/// Tests weights and wildcards (RFC 9110 sections 12.4.2 and 12.5.1).
 #[test]
 fn listing_json_is_for_clients_that_prefer_it() {
     let site = Site::empty();

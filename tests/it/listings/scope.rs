@@ -1,4 +1,4 @@
-//! What is listed, and when.
+//! What a listing contains, and when the server sends one.
 
 use std::{
     collections::BTreeSet,
@@ -20,14 +20,15 @@ fn listing_ends_visibly_in_every_version() {
     site.crowd("many", (0..2000).map(|i| i.to_string()));
     let server = Server::with(&site, &["--listing"]);
     let mut client = server.connect();
-    // The connection is kept, and what is behind a listing is answered behind it.
+    // The connection persists, and the server answers the requests that follow a listing.
     client.send(get("/many/") + &get("/hello.txt") + &get("/many/") + &get("/missing"));
     let first = listing(&mut client);
     assert!(!first.closes() && first.body.len() > 100_000, "in several pieces");
     assert_eq!(client.response().text(), "hello\n");
     assert_eq!(listing(&mut client).body, first.body);
     assert_eq!(client.response().status, 404);
-    // HEAD has the same fields, no body, and leaves the connection open (RFC 9110 section 9.3.2).
+    // A response to HEAD has the same fields and no body, and leaves the connection open (RFC 9110
+    // section 9.3.2).
     client.send(asks("HEAD", "/many/", "") + &get("/hello.txt"));
     let head = client.head();
     let but_date = |r: &Response| {
@@ -36,7 +37,7 @@ fn listing_ends_visibly_in_every_version() {
     };
     assert_eq!((head.status, but_date(&head)), (200, but_date(&first)));
     assert_eq!(client.response().text(), "hello\n", "directly behind the head");
-    // The peer may close its side first, and the server if it is asked to.
+    // The client may close its side first, and the server closes if the client asks for it.
     client.send(get("/many/"));
     client.finish();
     assert_eq!(listing(&mut client).body, first.body);
@@ -46,8 +47,8 @@ fn listing_ends_visibly_in_every_version() {
     let response = listing(&mut client);
     assert!(response.closes() && response.body == first.body);
     client.expect_close();
-    // HTTP/1.0 has no chunks, so that the end of the connection is that of the body, whatever was
-    // asked for.
+    // HTTP/1.0 has no chunked coding, so the end of the connection marks the end of the body, even
+    // with `Connection: keep-alive`.
     each(["", "Connection: keep-alive\r\n", "Host: a\r\nTE: chunked\r\n"], |fields| {
         let mut client = server.connect();
         client.send(format!("GET /many/ HTTP/1.0\r\n{fields}\r\n"));
@@ -128,7 +129,7 @@ fn listing_hides_dotfiles_except_well_known_at_the_root() {
     }
 }
 
-/// RFC 8615 has it at the root of the server, where a site with a base path is not.
+/// RFC 8615 puts `.well-known` at the root of the server, and a base path is not at the root.
 #[test]
 fn listing_under_a_base_path_has_what_is_served_there() {
     let site = Site::empty();
@@ -176,14 +177,13 @@ fn listing_replaces_a_missing_index_and_nothing_else() {
         },
     );
     assert_eq!(server.ask(asks("POST", "/bare/", "Content-Length: 0\r\n")).status, 405);
-    // Navigation to a directory that exists does not need the application.
+    // Navigation to a directory that exists does not get the SPA fallback.
     let server = Server::with(&site, &["--listing", "--spa"]);
     assert!(list(&server, "/bare/", "Accept: text/html\r\n").text().contains("file.txt"));
     assert_eq!(server.ask(asks("GET", "/missing/", "Accept: text/html\r\n")).text(), "home\n");
 }
 
-/// RFC 9110 section 13.1.1, section 13.1.2: a listing is there, and has no version that a tag could
-/// name.
+/// A listing exists, but has no ETag to compare with (RFC 9110 sections 13.1.1 and 13.1.2).
 #[test]
 fn listing_obeys_preconditions() {
     let site = Site::new();

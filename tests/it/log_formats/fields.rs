@@ -1,4 +1,4 @@
-//! Fields: what a client sends stays in its field.
+//! Log fields: bytes from a client stay in their field.
 
 use super::*;
 use crate::common::*;
@@ -64,7 +64,8 @@ fn log_fields_contain_what_a_client_sends() {
                 assert_eq!(text.as_bytes(), value, "what is printable is shown as it is");
             }
         }
-        // As long as a head may be, in characters that are escaped: the line is not.
+        // A head at its maximum length, full of characters that are escaped: the log line is
+        // shorter.
         let long = [b"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: ", &[0xff; 15_000][..], b"\r\n\r\n"].concat();
         assert_eq!(logging.server.ask(long).status, 200);
         let line = logging.server.stdout_line();

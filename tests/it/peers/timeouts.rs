@@ -1,4 +1,4 @@
-//! Time limits: each catches what it is there for, and nothing else.
+//! Timeouts: each closes the connections that it is meant for and no others.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -9,11 +9,11 @@ use std::{
 use super::*;
 use crate::common::*;
 
-/// What a time limit of 300 ms is seen to take at least: the client may connect a moment after the
-/// server has accepted.
+/// The shortest time that a client may measure for a timeout of 300 ms, because the connection may
+/// be established slightly after the server accepts it.
 const TIMEOUT: Duration = Duration::from_millis(250);
 
-/// How many bytes come until the server closes, in whatever way.
+/// Returns the number of bytes that arrive until the connection ends, by FIN or RST.
 fn count_rest(client: &mut Client) -> u64 {
     let mut buffer = [0; 65536];
     let mut total = 0;
@@ -27,7 +27,7 @@ fn count_rest(client: &mut Client) -> u64 {
     }
 }
 
-/// Sends byte after byte of `x`, one in 10 ms, until an answer is there.
+/// Sends one `x` every 10 ms until a response arrives.
 fn drip(client: &mut Client) {
     client.socket.set_read_timeout(Some(Duration::from_millis(10))).expect("set a time-out");
     let end = Instant::now() + SOON;
@@ -92,7 +92,7 @@ fn idle_timeout_closes_an_idle_connection() {
 
 const TIMEOUTS: [&str; 3] = ["--head-timeout", "--idle-timeout", "--send-timeout"];
 
-/// Asserts that `endless`, as 0, closes no connection, while the other time limits do.
+/// Asserts that the timeout `endless` set to 0 closes no connection while the other timeouts do.
 fn assert_never_passes(site: &Site, endless: &str) {
     let args: Vec<&str> =
         TIMEOUTS.iter().flat_map(|&flag| [flag, if flag == endless { "0" } else { "200ms" }]).collect();
@@ -162,11 +162,11 @@ fn send_timeout_spares_a_slow_but_steady_reader() {
     client.head();
     let begun = Instant::now();
     for _ in 0..BIG / PIECE {
-        thread::sleep(Duration::from_millis(10)); // the peer's own pace
+        thread::sleep(Duration::from_millis(10)); // the client's own pace
         client.take(PIECE as usize);
     }
     assert!(begun.elapsed() > Duration::from_secs(2), "too quick to prove anything");
-    client.expect_close(); // as an idle connection, in its turn
+    client.expect_close(); // as an idle connection later
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn timeout_of_a_thousand_connections_at_once() {
     let mut busy = kept_alive(&server);
     eventually("they expire", || {
         busy.send(get("/hello.txt"));
-        // The busy one is not taken for an idle one.
+        // The busy connection is not treated as idle.
         assert_eq!(busy.response().text(), "hello\n");
         server.sockets() <= before + 1
     });

@@ -1,4 +1,4 @@
-//! `--trace-file`: a file that viewers open, complete or cut anywhere.
+//! `--trace-file`: a Chrome trace that viewers open, complete or cut anywhere.
 
 mod viewer;
 
@@ -19,7 +19,7 @@ fn lane(connection: u64) -> u64 {
     1000 + connection
 }
 
-/// Where the recording goes: not into the site.
+/// Returns a temporary directory outside the site and the path of the recording in it.
 fn place() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("run.json");
@@ -38,8 +38,8 @@ fn end(mut server: Server) {
 
 const BIG: u64 = 24 << 20;
 
-/// What c1 to c4 do, as it is recorded: two requests, the second for what is missing; a pair; a
-/// download that stalls.
+/// Records four connections and writes the trace to `path`: two requests on one connection, the
+/// second for a missing file; a pipelined pair; a download that stalls; and one more request.
 fn record_four_connections(path: &Path) {
     let site = Site::new();
     site.sparse("big.bin", BIG);
@@ -59,7 +59,7 @@ fn record_four_connections(path: &Path) {
     udp.set_read_timeout(Some(SOON)).expect("set a time-out");
     udp.send_to(b"one", server.udp_addr()).expect("send");
     udp.recv(&mut [0; 9]).expect("an answer");
-    // The turn that blocks is over when the next is served.
+    // The turn that blocks has ended when the next request is answered.
     assert_eq!(server.get("/hello.txt").status, 200);
     slow.skip(BIG);
     pair.finish();
@@ -178,8 +178,7 @@ fn recording_cut_anywhere_is_readable() {
     let (_dir, path) = place();
     record_four_connections(&path);
     let text = std::fs::read_to_string(&path).expect("the recording");
-    // What is left of the last line is dropped, and a comma behind the last event: so do the
-    // viewers.
+    // The parser drops an incomplete last line and a comma after the last event, as the viewers do.
     for cut in (1..=20).map(|n| text.len() * n / 21).chain([text.len() - 1, text.len() - 3]) {
         let whole = text[..cut].rfind('\n').expect("a line");
         let repaired = format!("{}]", text[..whole].trim_end().trim_end_matches(','));

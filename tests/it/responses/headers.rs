@@ -1,4 +1,4 @@
-//! Header fields of the operator's: `--header`.
+//! The operator's header fields: `--header`.
 
 use std::process::{Command, Stdio};
 
@@ -48,7 +48,7 @@ fn header_about_content_goes_with_files_alone() {
         assert_eq!(response.header("content-type") == Some("text/x"), is_file, "{response:?}");
         let expires = (kind.carries != Carries::Page).then_some("never");
         assert_eq!(response.header("expires"), expires);
-        // Sniffing would undo what the type says of an error page or a listing.
+        // Content sniffing would override the type of an error page or a listing.
         if response.header("content-type").is_some() {
             assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
         }
@@ -168,7 +168,7 @@ fn header_never_reflects_a_request() {
     }
 }
 
-/// Values of --header that are not valid.
+/// Invalid values of --header.
 const INVALID: [&str; 28] = [
     "",
     "X-A",
@@ -218,8 +218,8 @@ fn header_value_that_is_not_valid_is_refused_at_start() {
     .map(|v| ("--cors", v));
     let rows = INVALID.map(|v| ("--header", v)).into_iter().chain(cache_controls).chain(origins);
     each(rows, |(option, value)| {
-        // An address for documentation only (RFC 5737): it ends in any case, and with 1 where the
-        // value is taken.
+        // An address reserved for documentation (RFC 5737): the program always exits, with code 1
+        // if it accepts the value.
         let output = Command::new(env!("CARGO_BIN_EXE_oneloop"))
             .args(["-p", "0", "-b", "192.0.2.1", &format!("{option}={value}")])
             .arg(site.path())

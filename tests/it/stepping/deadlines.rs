@@ -14,7 +14,7 @@ fn stepper_stops_deadlines_while_the_loop_is_stopped() {
     slow.send(half);
     terminal.ask("t");
     assert_says(&terminal.ask("t"), &["c1[R]"]);
-    // Whatever wakes the loop next has come before it polls, so that it sleeps nowhere.
+    // The next event arrives before the loop polls, so the loop does not sleep.
     let mut other = terminal.connect();
     other.send(&request);
     assert_says(
@@ -25,7 +25,7 @@ fn stepper_stops_deadlines_while_the_loop_is_stopped() {
     eventually("longer than patience lasts", || Instant::now() > end);
     assert_says(&terminal.ask("t"), &["L1 accept -> c2", "c2[R]"]);
     slow.send(rest);
-    // The time was read after the pause, and here whoever is late by it is closed.
+    // The loop read the time after the pause. An early deadline check would close c1 here.
     let said = terminal.ask("t");
     assert_says(&said, &["c2 plan 200", "woke", "c1[R"]);
     assert!(!said.contains("c1 close") && !said.contains("c1 deadline"), "{said}");

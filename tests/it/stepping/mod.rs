@@ -1,4 +1,4 @@
-//! `--step`: a person takes the loop from one wake-up to the next and looks at it while it is
+//! `--step`: a person runs the loop from one wake-up to the next and inspects it while it is
 //! stopped.
 
 mod deadlines;
@@ -23,11 +23,11 @@ use rustix::{
 
 const PROMPT: &str = "step> ";
 
-/// A server at a terminal of its own, and the person at its keyboard.
+/// A server on its own pseudo-terminal, with the test as the user.
 struct Terminal {
     child: Child,
     screen: File,
-    /// What is on the screen and was not read by the test.
+    /// The screen output that the test has not read yet.
     unread: String,
     addr: SocketAddr,
 }
@@ -52,7 +52,7 @@ impl Terminal {
         terminal
     }
 
-    /// Returns what is on the screen up to `text`, and waits for it.
+    /// Reads the screen until `text` appears, and returns the output up to its end.
     fn until(&mut self, text: &str) -> String {
         loop {
             if let Some(at) = self.unread.find(text) {
@@ -63,7 +63,7 @@ impl Terminal {
         }
     }
 
-    /// Returns the rest of the screen, once the server has ended.
+    /// Returns the rest of the screen output after the server has exited.
     fn rest(&mut self) -> String {
         while self.read() {}
         std::mem::take(&mut self.unread)
@@ -93,26 +93,26 @@ impl Terminal {
         self.screen.write_all(format!("{line}\n").as_bytes()).expect("type");
     }
 
-    /// Types a line and returns the answer, up to the next prompt.
+    /// Types a line and returns the output up to the next prompt.
     fn ask(&mut self, line: &str) -> String {
         self.enter(line);
         let said = self.until(PROMPT);
         said.strip_prefix(&format!("{line}\n")).expect("the echo").to_owned()
     }
 
-    /// Returns a new client.
+    /// Opens a connection.
     fn connect(&self) -> Client {
         Client::connect(self.addr)
     }
 
-    /// Sends the server a signal, once it waits for input.
+    /// Sends a signal to the server once it waits for input.
     fn signal(&self, signal: Signal) {
         let stat = format!("/proc/{}/stat", self.child.id());
         eventually("it waits", || std::fs::read_to_string(&stat).is_ok_and(|s| s.contains(") S ")));
         kill_process(Pid::from_raw(self.child.id() as i32).expect("a pid"), signal).expect("signal it");
     }
 
-    /// Waits for the end of the server and returns its status.
+    /// Waits for the server to exit and returns its status.
     fn exit(&mut self) -> ExitStatus {
         let mut status = None;
         eventually("the server ends", || {
@@ -130,7 +130,7 @@ impl Drop for Terminal {
     }
 }
 
-/// Asserts that `text` contains all of `words`, in this order.
+/// Asserts that `text` contains all of `words` in this order.
 fn assert_says(text: &str, words: &[&str]) {
     let mut rest = text;
     for word in words {

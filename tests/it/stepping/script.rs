@@ -1,8 +1,8 @@
-//! `--step-script`: a session without a person.
+//! `--step-script`: a session that runs without a user.
 
 use super::*;
 
-/// Returns a line without the parts that differ from run to run.
+/// Returns a line without the parts that differ between runs.
 fn masked(line: &str) -> String {
     let mut words: Vec<String> = line.split(' ').map(masked_fact).collect();
     for at in 1..words.len() {

@@ -19,7 +19,7 @@ fn stepper_takes_a_person_through_a_request() {
     run_to_the_close(&mut terminal, browser);
 }
 
-/// Looks at a connection that has half a request to read.
+/// Inspects a connection that has half a request to read.
 fn look_at_the_ready_set(terminal: &mut Terminal, browser: &Client) {
     assert_says(&terminal.ask("t"), &["wait timeout=never", "#1 woke after ", ": L1[R]   no deadline"]);
     assert_says(&terminal.ask("p"), &["open=0", "L1 BOUND 127.0.0.1:", "turns=0"]);
@@ -29,7 +29,7 @@ fn look_at_the_ready_set(terminal: &mut Terminal, browser: &Client) {
         &["deadlines do not move", "L1 accept -> c1 ", "#2 woke", "c1[R]   next deadline: c1 head"],
     );
 
-    // The ready set in hand, and nothing done.
+    // The loop has the ready set, but has not handled any of it.
     assert_says(&terminal.ask("p c1"), &["c1 IDLE in=0 out=0/0 interest=R head-timeout in ", "turns=0"]);
     let local = format!("local={}", terminal.addr);
     let peer = format!("peer={}", browser.socket.local_addr().expect("its address"));
@@ -61,14 +61,14 @@ fn step_to_the_file(terminal: &mut Terminal) {
         ],
     );
     assert!(!said.contains("secret"), "{said}");
-    // Enter repeats.
+    // An empty line repeats the last command.
     assert_says(&terminal.ask(""), &[&format!("#2 c1 parse GET /hello.txt HTTP/1.1 len={len} ")]);
     assert_says(&terminal.ask("what"), &["'what' is not a command"]);
     assert_says(&terminal.ask("p c9"), &["c9: no such source"]);
     assert_says(&terminal.ask(""), &["#2 c1 file /hello.txt"]);
 }
 
-/// Sets breakpoints, and continues to the close of the connection.
+/// Sets breakpoints and continues until the connection closes.
 fn run_to_the_close(terminal: &mut Terminal, mut browser: Client) {
     assert_says(&terminal.ask("b partial"), &["breakpoint 1"]);
     assert_says(&terminal.ask("b close"), &["breakpoint 2"]);
@@ -104,7 +104,7 @@ fn stepper_input_wakes_a_sleeping_loop_and_stops_a_running_one() {
         let said = terminal.until(PROMPT) + &terminal.until(PROMPT);
         assert_says(&said, &["step> p\nloop turn="]);
         assert!(mode == "c" || said.contains(": terminal[R] "), "{said}");
-        // Lines that come together are one edge.
+        // Lines that arrive together make one edge-triggered event.
         terminal.enter("t");
         terminal.enter("p\np\nt\nq");
         assert_says(&terminal.rest(), &["exits"]);
@@ -147,7 +147,7 @@ fn stepper_ends_when_its_terminal_does() {
     let mut terminal = Terminal::with(&site, &[]);
     terminal.screen = tempfile::tempfile().expect("something else");
     assert!(terminal.exit().success());
-    // Ctrl-D says the same.
+    // Ctrl-D has the same effect.
     let mut terminal = Terminal::with(&site, &[]);
     terminal.screen.write_all(b"\x04").expect("type");
     assert_says(&terminal.rest(), &["exits"]);

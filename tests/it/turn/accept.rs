@@ -51,7 +51,7 @@ fn turn_pauses_accept_at_the_limit_until_something_closes() {
 fn turn_reuses_the_key_of_a_closed_connection_and_not_its_number() {
     let site = Site::new();
     let mut rig = Rig::recorded(Rig::config(&site));
-    // In one batch: the first closes, another comes and asks.
+    // In one batch: the first connection closes, and another connects and sends a request.
     for number in 1..50 {
         let mut peer = rig.accepted();
         peer.write_all(get("/hello.txt").as_bytes()).expect("send");

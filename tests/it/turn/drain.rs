@@ -27,8 +27,8 @@ fn drain_turn_answers_what_has_come_and_closes_the_rest() {
 
 #[test]
 fn drain_turn_reads_once_more_from_every_connection() {
-    // More connections than one poll reports, each with a request, and some that are not even
-    // accepted.
+    // More connections than one poll reports, each with a request, and some that are not accepted
+    // yet.
     allow_many_descriptors();
     let site = Site::new();
     let mut config = Rig::config(&site);

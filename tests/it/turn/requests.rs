@@ -65,7 +65,7 @@ fn turn_has_a_message_budget() {
     assert!(turns.iter().all(|planned| *planned <= 64), "{turns:?}");
 }
 
-/// Observed or not: here nothing is recorded.
+/// The budget applies without a recorder as well.
 #[test]
 fn turn_has_a_message_budget_for_repeated_requests() {
     let site = Site::new();

@@ -1,4 +1,4 @@
-//! Time limits.
+//! Timeouts.
 
 use std::{io::Write, time::Duration};
 
@@ -10,7 +10,7 @@ use oneloop::{
     trace::{SourceId, Step},
 };
 
-/// Returns the step of a deadline that passed just now, before anything had come.
+/// Returns the step of a deadline that passed just now, before any data arrived.
 fn deadline(reason: CloseReason) -> Step {
     Step::Deadline { reason, late: Duration::ZERO, got: 0 }
 }

@@ -1,4 +1,4 @@
-//! Readers that are slower than the server.
+//! Clients that read more slowly than the server sends.
 
 use std::io::{Read, Write};
 
@@ -45,7 +45,7 @@ fn turn_gives_up_a_peer_that_takes_nothing() {
     assert_eq!(of(c(1), &rig.turn()), []);
     rig.advance(seconds(1));
     let mut steps = of(c(1), &rig.turn());
-    // What its kernel took for it counts once.
+    // If the client's kernel accepts more data, the timeout starts again.
     while steps.iter().any(|step| matches!(step, Step::Wrote { .. })) {
         rig.advance(seconds(30));
         steps = of(c(1), &rig.turn());
@@ -96,7 +96,7 @@ fn turn_has_a_write_budget() {
         answered(s)
     });
     assert!(turns <= 2, "served in the turn in which it was seen, not after {turns}");
-    // The budget is overrun by less than one slice of a file.
+    // A turn exceeds the budget by less than one slice of a file.
     for _ in 0..20 {
         let steps = rig.turn();
         let sent: usize =

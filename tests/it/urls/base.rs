@@ -10,7 +10,7 @@ use std::{
 use super::*;
 use crate::common::*;
 
-/// Runs the program with `args` until it refuses them.
+/// Runs the program with `args`, which it must refuse.
 fn refused<S: AsRef<OsStr>>(dir: &Path, args: &[S]) -> Output {
     let mut command = Command::new("timeout");
     command.args(["20", env!("CARGO_BIN_EXE_oneloop"), "--port", "0"]).args(args).arg(dir);
@@ -119,7 +119,7 @@ fn base_path_has_nothing_outside() {
         ("/a\\app/", Missing),
     ];
     check_all(&server, &rows);
-    // What every client gets is still there.
+    // These responses do not depend on the base path.
     assert_eq!(ask(&server, "OPTIONS", "*", "").status, 204);
     assert_eq!(ask(&server, "POST", "/a/app/", "Content-Length: 0\r\n").status, 405);
     assert_eq!(ask(&server, "GET", "/%zz", "").status, 400);
@@ -151,14 +151,13 @@ fn base_path_with_spa_answers_navigation_below_it_alone() {
         ("/about", Missing),
         ("/application", Missing),
         ("/application/../users", Missing),
-        // No file can be there, and still an application may have such a URL.
+        // No file can have this path, but an application may have such a URL.
         ("/app/item/a%2Fb", Page("shell\n")),
         ("/app/.git/config", Page("shell\n")),
     ];
     each(rows, |(path, is)| check(&server, path, NAVIGATES, *is));
     let lost = ask(&server, "GET", "/app/missing.js", "Sec-Fetch-Mode: no-cors\r\nAccept: */*\r\n");
     assert_eq!((lost.status, lost.text().as_str()), (404, "lost\n"));
-    // The page for what is missing is a page: it can be asked for at its clean address, and is a
-    // 200 there.
+    // The custom 404 page is an ordinary page: it has a clean URL and is a 200 there.
     check_all(&server, &[("/app/404", Page("lost\n")), ("/app/404.html", At("/app/404"))]);
 }

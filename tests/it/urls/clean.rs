@@ -25,10 +25,10 @@ fn clean_url_serves_its_page_and_pages_redirect() {
         ("/about.", Missing),
         ("/a%20b%25", Page("a b%.html\n")),
         ("/a%20b%25.html", At("/a%20b%25")),
-        // A file of exactly that name comes first, and leaves its page the name that it has.
+        // A file with exactly that name comes first, and its page keeps its own URL.
         ("/both", Page("both\n")),
         ("/both.html", Page("both.html\n")),
-        // A page comes before the directory beside it, which is still there.
+        // A page takes precedence over the directory of the same name, which still exists.
         ("/docs", Page("docs.html\n")),
         ("/docs.html", At("/docs")),
         ("/docs/", Page("docs\n")),
@@ -37,7 +37,7 @@ fn clean_url_serves_its_page_and_pages_redirect() {
         ("/shop", At("/shop/")),
         ("/shop?q", At("/shop/?q")),
         ("/shop/", Missing),
-        // Where an index file stands for its directory, that is its URL.
+        // The URL of an index file is its directory.
         ("/index.html", At("/")),
         ("/index.html?q", At("/?q")),
         ("/docs/index.html", At("/docs/")),
@@ -45,7 +45,7 @@ fn clean_url_serves_its_page_and_pages_redirect() {
         ("/folder.html", At("/folder.html/")),
         ("/folder", Missing),
         ("/folder.html/", Page("folder\n")),
-        // Once is enough.
+        // One extension is removed, not two.
         ("/x.html.html", At("/x.html")),
         ("/x.html", Page("x.html.html\n")),
         ("/x", Missing),
@@ -60,8 +60,8 @@ fn clean_url_serves_its_page_and_pages_redirect() {
 #[test]
 fn clean_url_is_a_file_like_any_other() {
     let site = site_of_pages();
-    // Variants are made later, so that they are not older. One page has a directory of its name
-    // beside it.
+    // The variants are written later, so that they are not older. One page has a directory of the
+    // same name beside it.
     ["about", "docs"].iter().for_each(|page| site.write(format!("{page}.html.gz"), "gzip, as it were"));
     let server = Server::with(&site, &["--clean-urls"]);
     for path in ["/about", "/docs"] {
@@ -78,7 +78,8 @@ fn clean_url_is_a_file_like_any_other() {
     let part = ask(&server, "GET", "/about", "Range: bytes=0-4\r\n");
     assert_eq!((part.status, part.text().as_str()), (206, "about"));
     assert_eq!(ask(&server, "GET", "/about", "If-None-Match: *\r\n").status, 304);
-    // A redirect is not about the page: there is nothing to compare with (RFC 9110 section 13.2.1).
+    // A redirect does not represent the page, so preconditions do not apply (RFC 9110 section
+    // 13.2.1).
     let fields = "If-None-Match: *\r\nRange: bytes=0-4\r\nAccept-Encoding: gzip\r\n";
     check(&server, "/about.html", fields, At("/about"));
 }
@@ -94,7 +95,7 @@ fn clean_url_follows_changes_on_disk() {
     check_all(&server, &[("/about", Page("about.html\n")), ("/about.html", At("/about"))]);
     std::fs::remove_file(site.at("about.html")).expect("remove it");
     check_all(&server, &[("/about", Missing), ("/about.html", Missing)]);
-    // What cannot be served at the clean URL does not count.
+    // A file that cannot be served does not count as the page.
     mkfifoat(CWD, site.at("both2"), Mode::RWXU).expect("make a FIFO");
     site.write("both2.html", "both2\n");
     check_all(&server, &[("/both2", Page("both2\n")), ("/both2.html", At("/both2"))]);
@@ -140,8 +141,8 @@ fn clean_url_redirect_never_leads_to_another_host() {
         let server = Server::with(&site, &["--clean-urls", "--base-path", base]);
         let base = server.base_path();
         let mut redirects = 0;
-        // Both with the base before it and without: then it is the base that is to be taken for a
-        // host.
+        // With and without the base path in front. Without it, the base path itself could be taken
+        // for a host.
         for prefix in [base.trim_end_matches('/'), ""] {
             let paths = forms.iter().flat_map(|form| names.map(|name| format!("{prefix}/{form}{name}")));
             for path in paths.chain(odd.map(|path| format!("{prefix}{path}"))).filter(|p| p.starts_with('/'))
@@ -149,13 +150,13 @@ fn clean_url_redirect_never_leads_to_another_host() {
                 let response = ask(&server, "GET", &path, "");
                 let Some(location) = response.header("location") else { continue };
                 redirects += 1;
-                // Browsers read a backslash as a slash, and skip tabs.
+                // Browsers read a backslash as a slash and ignore tabs.
                 assert!(
                     location.starts_with(base) && !location[1..].starts_with(['/', '\\', '\t']),
                     "{location}"
                 );
                 assert!(location.bytes().all(|b| b.is_ascii_graphic() && b != b'\\'), "{location}");
-                // A base without its slash is redirected, too.
+                // A base path without its slash is redirected as well.
                 let body = if location == base { "home\n" } else { "inside\n" };
                 check(&server, location, "", Page(body));
             }

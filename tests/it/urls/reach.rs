@@ -1,4 +1,4 @@
-//! What can be reached: `--hidden`, `--follow-links`, and never a parent.
+//! Files that clients can reach: `--hidden`, `--follow-links`, and never a parent directory.
 
 use std::os::unix::fs::symlink;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::common::*;
 use rustix::fs::{CWD, Mode, mkfifoat};
 
-/// The content of files that no client may see.
+/// The content of files that no client may read.
 const SECRET: &str = "SECRET-7f3a\n";
 
 #[test]
@@ -49,13 +49,13 @@ fn hidden_serves_dotfiles() {
     let server = Server::with(&site, &["--hidden", "--base-path", ".app", "--spa=.env"]);
     check_all(&server, &[("/.app/.app/.base.txt", Page("in .app\n")), ("/.app/.base.txt", Missing)]);
     check(&server, "/.app/.missing", NAVIGATES, Page("hidden\n"));
-    // An index that is hidden stands for its directory all the same: it is the operator who named
-    // it.
+    // A hidden file can be the index, because the operator named it.
     let server = Server::with(&site, &["--index", ".env"]);
     check_all(&server, &[("/", Page("hidden\n")), ("/.env", Missing)]);
 }
 
-/// A site with links of every kind, and a folder beside it to which some of them lead.
+/// Creates a site with links of every kind, and a directory beside it that some of the links lead
+/// to.
 fn site_with_links() -> (Site, Site) {
     let (site, outside) = (Site::new(), Site::empty());
     outside.write("page.html", "outside\n");
@@ -145,7 +145,7 @@ fn url_options_never_serve_a_parent() {
     outside.write("secret.html", SECRET);
     outside.write("index.html", SECRET);
     let beside = outside.path().file_name().expect("a name").to_str().expect("ASCII");
-    // An existing folder, a link out of the site (whose parent is not the site), a link to the
+    // A directory, a link out of the site (the parent of its target is not the site), a link to the
     // site, and a page.
     let prefixes = ["", "/", "/docs", "/there/dir", "/own", "/absolute", "/absolute.html", "/.", "/missing"];
     let ups = ["..", "%2e%2e", "%2E.", ".%2e", "..%2f..", "..%5c..", "..\\..", "..%00", "%252e%252e", "..;"];
