@@ -14,21 +14,21 @@ struct Line {
 
 /// Parses `127.0.0.1 - - [10/Oct/2000:13:55:36 +0000] "GET / HTTP/1.1" 200 5 0.000123` strictly.
 fn parse(line: &str) -> Line {
-    let text = line.strip_suffix('\n').unwrap_or_else(|| panic!("not a whole line: {line:?}"));
+    let text = line.strip_suffix('\n').unwrap_or_else(|| panic!("no line end: {line:?}"));
     assert!(text.bytes().all(|b| (b' '..=b'~').contains(&b)), "not printable ASCII: {text:?}");
-    let rest = text.strip_prefix("127.0.0.1 - - [").unwrap_or_else(|| panic!("the start of {text:?}"));
-    let (time, rest) = rest.split_once("] \"").unwrap_or_else(|| panic!("the time of {text:?}"));
+    let rest = text.strip_prefix("127.0.0.1 - - [").unwrap_or_else(|| panic!("unexpected start of {text:?}"));
+    let (time, rest) = rest.split_once("] \"").unwrap_or_else(|| panic!("no time in {text:?}"));
     let shape: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     let month = time.get(3..6).expect("a month");
     assert!("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(' ').any(|m| m == month), "{time}");
     assert_eq!(shape, format!("00/{month}/0000:00:00:00 +0000"), "{text:?}");
-    let (request, rest) = rest.rsplit_once("\" ").unwrap_or_else(|| panic!("the request of {text:?}"));
-    assert!(!request.replace("\\\\", "").replace("\\\"", "").contains('"'), "an open quote in {text:?}");
+    let (request, rest) = rest.rsplit_once("\" ").unwrap_or_else(|| panic!("no request in {text:?}"));
+    assert!(!request.replace("\\\\", "").replace("\\\"", "").contains('"'), "an unclosed quote in {text:?}");
     let [status, bytes, seconds, ..] = rest.split(' ').collect::<Vec<_>>()[..] else {
-        panic!("the end of {text:?}")
+        panic!("unexpected end of {text:?}")
     };
-    assert!(seconds.parse::<f64>().is_ok_and(|s| s >= 0.0), "the time taken in {text:?}");
-    assert!(bytes == "-" || bytes.parse::<u64>().is_ok(), "the size in {text:?}");
+    assert!(seconds.parse::<f64>().is_ok_and(|s| s >= 0.0), "bad duration in {text:?}");
+    assert!(bytes == "-" || bytes.parse::<u64>().is_ok(), "bad size in {text:?}");
     Line { request: request.to_owned(), status: status.parse().expect("a status"), bytes: bytes.to_owned() }
 }
 
@@ -80,14 +80,14 @@ fn access_log_appends_to_a_file() {
     let (site, folder) = (site(), Site::empty());
     let log = folder.at("access.log");
     let flag = format!("--access-log={}", log.display());
-    let read = || std::fs::read_to_string(&log).expect("the log");
+    let read = || std::fs::read_to_string(&log).expect("read the log");
     for round in 1..=2 {
         let server = Server::with(&site, &[&flag]);
         for row in rows() {
             server.ask(row.0);
         }
         let whole = || read().lines().count() == round * rows().len();
-        eventually("all lines of this start behind those of the last", whole);
+        eventually("the lines of this run follow the lines of the previous run", whole);
         drop(server);
     }
     for (line, row) in read().split_inclusive('\n').zip(rows().into_iter().cycle()) {
@@ -151,7 +151,7 @@ fn access_log_without_a_reader_stops_nothing() {
     let site = site();
     let mut server = Server::with(&site, &["--access-log"]);
     let mut client = server.connect();
-    // Escaped, these lines exceed `PIPE_BUF`, and together they are far more than a pipe holds.
+    // Together these lines are far more than a pipe holds.
     let request = format!("GET /{} HTTP/1.1\r\n\r\n", "\u{1}".repeat(5000));
     for _ in 0..200 {
         assert_eq!(server.ask(&request).status, 400);

@@ -38,7 +38,7 @@ fn assert_one_request(server: &Server, stream: &[u8], status: u16, piece: usize)
     client.send_apart(&mut server.connect(), all.chunks(piece));
     let response = client.response_to(stream);
     assert_eq!((response.status, response.closes()), (status, false), "{}", lossy(stream));
-    assert_eq!(client.response().text(), "home\n", "behind {} in pieces of {piece}", lossy(stream));
+    assert_eq!(client.response().text(), "home\n", "after {} in pieces of {piece}", lossy(stream));
     assert_eq!(client.response().text(), "hello\n");
     client.expect_close();
 }
@@ -49,12 +49,16 @@ type Framing = (&'static str, fn(&str) -> Vec<u8>);
 /// Returns every valid body framing.
 fn framings() -> Vec<Framing> {
     vec![
-        ("a length", |what| sized(what, BAIT)),
-        ("a length of 0", |what| sized(what, "")),
-        ("a length amid blanks", |what| request(what, "Content-Length: \t 5 \t\r\n", "GET /")),
+        ("a Content-Length", |what| sized(what, BAIT)),
+        ("a Content-Length of 0", |what| sized(what, "")),
+        ("a Content-Length with whitespace around it", |what| {
+            request(what, "Content-Length: \t 5 \t\r\n", "GET /")
+        }),
         ("one chunk", |what| chunked(what, bait_chunk(|n| format!("{n:x}"), "0\r\n\r\n"))),
-        ("a large digit and zeros", |what| chunked(what, bait_chunk(|n| format!("00{n:X}"), "000\r\n\r\n"))),
-        ("no chunk", |what| chunked(what, "0\r\n\r\n")),
+        ("a size with an uppercase digit and leading zeros", |what| {
+            chunked(what, bait_chunk(|n| format!("00{n:X}"), "000\r\n\r\n"))
+        }),
+        ("no chunks", |what| chunked(what, "0\r\n\r\n")),
         ("two chunks", |what| chunked(what, bait_chunk(|n| format!("{n:x}"), "5\r\nGET /\r\n0\r\n\r\n"))),
         ("a chunk of line ends", |what| chunked(what, "7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n")),
         ("extensions", |what| {
@@ -64,7 +68,7 @@ fn framings() -> Vec<Framing> {
             let trailers = "0\r\nX-Sum: 1\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n";
             chunked(what, bait_chunk(|n| format!("{n:x}"), trailers))
         }),
-        ("a coding in capitals", |what| {
+        ("an uppercase transfer coding", |what| {
             request(what, "transfer-encoding: CHUNKED\r\n", "1\r\nG\r\n0\r\n\r\n")
         }),
     ]
@@ -133,8 +137,8 @@ fn body_over_the_limit_closes_the_connection() {
     let bait = BAIT.repeat(2 * BOUND / BAIT.len());
     type Body = fn(&str, &str) -> Vec<u8>;
     let bodies: [(&str, Body); 8] = [
-        ("a length one over", |what, bait| sized(what, &bait[..BOUND + 1])),
-        ("a length of which nothing comes", |what, _| request(what, "Content-Length: 32769\r\n", "")),
+        ("a length one byte over the limit", |what, bait| sized(what, &bait[..BOUND + 1])),
+        ("a length without any body bytes", |what, _| request(what, "Content-Length: 32769\r\n", "")),
         ("a length past 2^63", |what, _| request(what, "Content-Length: 9223372036854775808\r\n", BAIT)),
         ("one large chunk", |what, bait| chunked(what, format!("{:x}\r\n{bait}\r\n0\r\n\r\n", bait.len()))),
         ("a chunk of 2^62", |what, _| chunked(what, format!("4000000000000000\r\n{BAIT}"))),

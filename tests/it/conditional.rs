@@ -20,10 +20,10 @@ fn site_of_three() -> Site {
 fn tag_of(client: &mut Client, path: &str) -> String {
     let mut ask = || {
         client.send(format!("HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
-        client.head().header("etag").expect("a tag").to_owned()
+        client.head().header("etag").expect("an ETag").to_owned()
     };
     let mut tag = ask();
-    eventually("a settled tag", || {
+    eventually("an ETag", || {
         let before = std::mem::replace(&mut tag, ask());
         before == tag
     });
@@ -47,7 +47,7 @@ fn conditional_fresh_copy_is_304() {
         assert_eq!(response.header("etag"), Some(&*tag));
         assert!(response.header("date").is_some() && response.header("cache-control").is_some());
         assert_eq!(response.header("content-length"), None);
-        assert_eq!(client.response().text(), "hello\n", "and nothing stands between");
+        assert_eq!(client.response().text(), "hello\n", "nothing comes between the responses");
         client.send(get_with(path, "If-None-Match: \"another\"\r\n"));
         assert_eq!(client.response().status, 200, "{path}");
     }

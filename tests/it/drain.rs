@@ -42,7 +42,7 @@ fn assert_ends_well(server: &mut Server) {
     let begun = Instant::now();
     let status = server.exit();
     assert_eq!(status.code(), Some(0), "{status}");
-    assert!(begun.elapsed() < PROMPT, "it took {:?} to end", begun.elapsed());
+    assert!(begun.elapsed() < PROMPT, "it took {:?} to exit", begun.elapsed());
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn drain_finishes_downloads_and_refuses_new_peers() {
         let mut server = Server::with(&site, &PATIENT);
         let mut downloads = [downloading(&server), downloading(&server)];
         server.signal(signal);
-        eventually("new peers are refused", || is_refused(server.addr()));
+        eventually("new connections are refused", || is_refused(server.addr()));
         assert!(server.is_running());
         for client in &mut downloads {
             assert!(client.take(BIG) == expected, "a whole file");
@@ -105,7 +105,7 @@ fn drain_timeout_cuts_a_stalled_download() {
     let begun = Instant::now();
     server.signal(Signal::TERM);
     assert_ends_well(&mut server);
-    assert!(begun.elapsed() >= Duration::from_millis(250), "cut after {:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_millis(250), "closed after {:?}", begun.elapsed());
     assert!(client.is_gone_soon());
 }
 
@@ -150,7 +150,7 @@ fn drain_answers_a_request_behind_a_download_as_the_last() {
     let mut client = downloading(&server);
     client.send(get("/hello.txt"));
     server.signal(Signal::TERM);
-    eventually("new peers are refused", || is_refused(server.addr()));
+    eventually("new connections are refused", || is_refused(server.addr()));
     client.take(BIG);
     let last = client.response();
     assert!(last.text() == "hello\n" && last.closes(), "{last:?}");
@@ -194,7 +194,7 @@ fn drain_ends_at_once_on_a_second_signal() {
             server.signal(second);
             let begun = Instant::now();
             assert_eq!(server.exit().code(), Some(128 + second.as_raw()));
-            assert!(begun.elapsed() < PROMPT, "it took {:?} to end", begun.elapsed());
+            assert!(begun.elapsed() < PROMPT, "it took {:?} to exit", begun.elapsed());
         }
     }
 }
@@ -205,6 +205,6 @@ fn drain_is_idle_while_it_waits() {
     let server = Server::with(&site, &PATIENT);
     let _stalled = downloading(&server);
     server.signal(Signal::TERM);
-    eventually("new peers are refused", || is_refused(server.addr()));
+    eventually("new connections are refused", || is_refused(server.addr()));
     assert_idle(&server, Duration::from_millis(300));
 }

@@ -52,7 +52,7 @@ fn stays_quick_beside(threads: usize, load: impl Fn(&Meter) + Sync) {
             scope.spawn(|| load(&meter));
         }
         let _ends = EndsLoad(&meter);
-        eventually("the load is on", || meter.moved.load(Relaxed) > 0);
+        eventually("the load has started", || meter.moved.load(Relaxed) > 0);
         let before = meter.moved.load(Relaxed);
         let mut kept = server.connect();
         for i in 0..50 {
@@ -66,7 +66,7 @@ fn stays_quick_beside(threads: usize, load: impl Fn(&Meter) + Sync) {
             assert!(begun.elapsed() < PROMPT, "request {i} took {:?}", begun.elapsed());
             assert_eq!(response.text(), "hello\n");
         }
-        eventually("the load goes on", || meter.moved.load(Relaxed) > before);
+        eventually("the load continues", || meter.moved.load(Relaxed) > before);
     });
 }
 
@@ -76,7 +76,7 @@ fn download(meter: &Meter) {
     client.send(get("/endless"));
     let mut buffer = vec![0; 1 << 20];
     while meter.runs() {
-        let n = uninterrupted(|| client.socket.read(&mut buffer)).expect("more of the file");
+        let n = uninterrupted(|| client.socket.read(&mut buffer)).expect("read more of the file");
         assert!(n > 0, "the endless file ended");
         meter.add(n);
     }
@@ -95,7 +95,7 @@ fn pour(meter: &Meter, bytes: &[u8]) {
                 meter.add(1);
                 thread::sleep(Duration::from_millis(1));
             }
-            Err(e) => panic!("a peer that only fails to read is not cut so soon: {e}"),
+            Err(e) => panic!("a client that does not read is closed too soon: {e}"),
         }
     }
 }
@@ -113,7 +113,7 @@ fn pipeline(meter: &Meter, requests: &str) {
         });
         let mut buffer = vec![0; 1 << 16];
         loop {
-            match uninterrupted(|| client.socket.read(&mut buffer)).expect("answers to the end") {
+            match uninterrupted(|| client.socket.read(&mut buffer)).expect("read all responses") {
                 0 => return,
                 n => meter.add(n),
             }
@@ -197,7 +197,10 @@ fn write_until_pushed_back(client: &mut Client, requests: &[u8], at_most: usize)
             Ok(n) => {
                 written += n;
                 last = Instant::now();
-                assert!(written < at_most, "{written} bytes were taken from a peer that never reads");
+                assert!(
+                    written < at_most,
+                    "the server accepted {written} bytes from a client that never reads"
+                );
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => thread::sleep(Duration::from_millis(2)),
             Err(e) => panic!("the connection broke: {e}"),
@@ -218,7 +221,7 @@ fn backpressure_stops_a_peer_that_never_reads_and_loses_nothing() {
     let request = format!("GET /page HTTP/1.1\r\nHost: localhost\r\nX-Long: {}\r\n\r\n", "x".repeat(1000));
     let written = write_until_pushed_back(&mut client, request.as_bytes(), 64 << 20);
     let grown = server.resident().saturating_sub(before);
-    assert!(grown < 8 << 20, "{grown} bytes of memory for one peer");
+    assert!(grown < 8 << 20, "{grown} bytes of memory for one client");
     assert_idle(&server, Duration::from_millis(200));
 
     // Then the client reads: every request is answered in full, with nothing in between.
@@ -240,7 +243,7 @@ fn backpressure_stops_a_peer_that_never_reads_and_loses_nothing() {
     client.expect_close();
     writer.join().expect("the writer");
     let grown = server.resident().saturating_sub(before);
-    assert!(grown < 8 << 20, "{grown} bytes of memory after it all");
+    assert!(grown < 8 << 20, "{grown} bytes of memory at the end");
 }
 
 #[test]
@@ -259,5 +262,5 @@ fn backpressure_bounds_memory_per_peer() {
     }
     server.wait_until_quiet();
     let each = server.resident().saturating_sub(before) / PEERS as u64;
-    assert!(each < 256 << 10, "{each} bytes of memory a peer");
+    assert!(each < 256 << 10, "{each} bytes of memory per client");
 }

@@ -59,7 +59,7 @@ fn assert_never_stale(rounds: usize, len: usize, content: fn(usize) -> String, c
         change(&site.at("file.txt"), &new);
         let tag = assert_now(&mut client, "/file.txt", Some(&new), &format!("in round {round}"));
         if let Some((_, old)) = last.as_ref().filter(|(old, _)| *old != new) {
-            assert_ne!(*old, tag, "another content with the same strong ETag, in round {round}");
+            assert_ne!(*old, tag, "the same strong ETag for different content, in round {round}");
         }
         last = Some((new, tag));
     }
@@ -103,7 +103,7 @@ fn wait_until_remembered(client: &mut Client, path: &str) {
         client.send(get(path));
         client.response().header("etag").expect("ETag").to_owned()
     };
-    eventually("a file at rest keeps its tag", || tag() == tag());
+    eventually("a settled file keeps its ETag", || tag() == tag());
 }
 
 #[test]
@@ -160,13 +160,13 @@ fn file_in_a_cached_directory_that_leads_elsewhere_is_not_served() {
     fs::rename(site.at("swapped"), site.at("away")).expect("rename");
     symlink(outside.at("swapped"), site.at("swapped")).expect("make a link");
     for path in ["/swapped/", "/swapped/index.html"] {
-        assert_now(&mut client, path, None, "it leads out now");
+        assert_now(&mut client, path, None, "it leads out of the root");
     }
     // The cached file itself is no longer beneath the root. The server notices that soon.
     fs::rename(site.at("moved"), outside.at("moved")).expect("rename");
     symlink(outside.at("moved"), site.at("moved")).expect("make a link");
     for path in ["/moved/", "/moved/index.html"] {
-        eventually("what was moved out is not served", || {
+        eventually("a file moved out of the root is not served", || {
             client.send(get(path));
             client.response().status == 404
         });
@@ -183,7 +183,7 @@ fn file_changed_in_any_way_is_seen_as_it_is() {
         let mut now = |path: &str, expected: Option<&str>, what: &str| {
             assert_now(&mut client, path, expected.map(str::as_bytes), &format!("{what} in round {round}"))
         };
-        now("/file.txt", None, "before it is there");
+        now("/file.txt", None, "before it exists");
         site.write("file.txt", "0123456789");
         now("/file.txt", Some("0123456789"), "created");
         open().set_len(4).expect("truncate");
@@ -197,9 +197,9 @@ fn file_changed_in_any_way_is_seen_as_it_is() {
         fs::rename(site.at("file.txt"), site.at("moved.txt")).expect("rename");
         now("/file.txt", None, "moved away");
         now("/moved.txt", Some("9876543210"), "moved here");
-        fs::create_dir(site.at("file.txt")).expect("make a folder");
+        fs::create_dir(site.at("file.txt")).expect("make a directory");
         client.send(get("/file.txt"));
-        assert_eq!(client.response().status, 301, "a folder in its place");
+        assert_eq!(client.response().status, 301, "replaced by a directory");
         fs::remove_dir(site.at("file.txt")).expect("remove it");
         fs::remove_file(site.at("moved.txt")).expect("delete");
         assert_now(&mut client, "/moved.txt", None, "deleted");
@@ -306,9 +306,9 @@ fn file_of_a_rebuilt_site_is_seen() {
     fs::remove_dir_all(site.at("dist")).expect("remove it");
     assert_eq!(removed.get("/").status, 404);
     build("dist", "new");
-    assert_eq!(removed.get("/").text(), "new", "by the next request");
+    assert_eq!(removed.get("/").text(), "new", "after the rebuild");
 
     std::os::unix::fs::symlink("release-2", site.at("next")).expect("link");
     fs::rename(site.at("next"), site.at("current")).expect("switch");
-    eventually("the other release", || switched.get("/").text() == "two");
+    eventually("the link leads to the other release", || switched.get("/").text() == "two");
 }

@@ -59,8 +59,8 @@ fn host_names_of_this_machine_are_answered() {
         let response = server.ask(target, host);
         assert_eq!(response.status, status, "{target} at {host}");
         if status == 421 {
-            assert!(response.text().contains("--allow-host"), "it says what to do: {}", response.text());
-            assert!(!response.text().contains("home"), "and nothing of the site");
+            assert!(response.text().contains("--allow-host"), "it names the option: {}", response.text());
+            assert!(!response.text().contains("home"), "it contains nothing of the site");
         }
     }
     let mut client = Client::connect(server.1);

@@ -24,7 +24,7 @@ fn masked(line: &str) -> String {
 /// Runs the lesson and returns the lines for its page. Transfers that the kernel may split become
 /// one line.
 fn play(lesson: &Lesson, bug: Option<oneloop::lessons::Bug>) -> Vec<String> {
-    let entries = lesson.play(bug).expect("a play");
+    let entries = lesson.play(bug).expect("run the lesson");
     let mut transcript: Vec<String> = lines(&entries).iter().map(|line| masked(line)).collect();
     transcript.dedup();
     transcript
@@ -39,7 +39,7 @@ fn block(page: &str, heading: &str) -> std::ops::Range<usize> {
 
 fn check(lesson: &Lesson, heading: &str, transcript: &[String]) {
     let path = format!("{}/docs/lessons/{}.md", env!("CARGO_MANIFEST_DIR"), lesson.number);
-    let mut page = std::fs::read_to_string(&path).expect("the page");
+    let mut page = std::fs::read_to_string(&path).expect("read the page");
     let transcript: String = transcript.iter().map(|line| format!("{}\n", line.trim_end())).collect();
     let range = block(&page, heading);
     if std::env::var_os("UPDATE").is_some() {
@@ -83,11 +83,11 @@ fn lessons_show_each_bug() {
     ];
     let bugs: Vec<_> =
         LESSONS.iter().flat_map(|lesson| lesson.bugs.iter().map(move |bug| (lesson, *bug))).collect();
-    assert_eq!(bugs.len(), table.len(), "a row for each");
+    assert_eq!(bugs.len(), table.len(), "the table has a row for each");
     for (lesson, bug) in bugs {
         let (_, in_right, in_broken) = table.iter().find(|(name, ..)| *name == bug.name()).expect("a row");
         let [right, broken] = [None, Some(bug)]
-            .map(|bug| format!("{}\n", lines(&lesson.play(bug).expect("a play")).join("\n")));
+            .map(|bug| format!("{}\n", lines(&lesson.play(bug).expect("run the lesson")).join("\n")));
         assert!(right.contains(in_right) && !broken.contains(in_right), "{}: {in_right}", bug.name());
         assert!(broken.contains(in_broken) && !right.contains(in_broken), "{}: {in_broken}", bug.name());
     }

@@ -25,7 +25,7 @@ const NEVER: Timeout = Timeout { limit: None, reason: CloseReason::IdleTimeout }
 /// Adds a listener on a free port with a protocol that `create` makes and returns its address.
 fn add_protocol(rig: &mut Rig, create: impl Fn() -> Box<dyn Protocol> + 'static) -> SocketAddr {
     let socket = TcpListener::bind("127.0.0.1:0").expect("listen");
-    let address = socket.local_addr().expect("its address");
+    let address = socket.local_addr().expect("read its address");
     rig.server.add_listener(socket, move |_: SocketAddr| create()).expect("add a listener");
     address
 }
@@ -97,7 +97,7 @@ fn library_runs_other_protocols_beside_http() {
     let http = rig.address;
     let lines = add_protocol(&mut rig, || Box::new(LineLengths));
     let udp = UdpSocket::bind("127.0.0.1:0").expect("a UDP socket");
-    let udp_address = udp.local_addr().expect("its address");
+    let udp_address = udp.local_addr().expect("read its address");
     rig.server.add_udp(udp, Echo).expect("add it");
     let datagrams = UdpSocket::bind("127.0.0.1:0").expect("a UDP socket");
     datagrams.set_nonblocking(true).expect("set non-blocking");
@@ -116,7 +116,7 @@ fn library_runs_other_protocols_beside_http() {
         counted.len() >= 6 && datagrams.recv(&mut echoed).is_ok_and(|len| &echoed[..len] == b"datagram")
     });
     counter.write_all(b"r\n").expect("send");
-    eventually("the rest is parsed with what was kept", || {
+    eventually("the rest is parsed with the stored bytes", || {
         rig.turn();
         counted.extend(received(&mut counter));
         counted == b"3\n5\n0\n4\n"
@@ -142,7 +142,7 @@ fn library_closes_a_connection_whose_protocol_overreaches() {
     let mut rest = Vec::new();
     peer.set_nonblocking(false).expect("set blocking");
     assert_eq!(std::io::Read::read_to_end(&mut peer, &mut rest).unwrap_or_default(), 0, "{rest:?}");
-    assert_eq!(rig.ask(&mut browser, get("/hello.txt")).text(), "hello\n", "the loop goes on");
+    assert_eq!(rig.ask(&mut browser, get("/hello.txt")).text(), "hello\n", "the loop continues");
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn library_resumes_a_protocol_once_a_turn_without_input() {
     let mut peer = rig.accepted();
     peer.write_all(b"3021").expect("send"); // all pieces arrive and nothing follows
     let mut got = Vec::new();
-    eventually("all pieces come", || {
+    eventually("all pieces arrive", || {
         rig.turn();
         got.extend(received(&mut peer));
         got.len() >= 10
@@ -163,7 +163,7 @@ fn library_resumes_a_protocol_once_a_turn_without_input() {
     assert_eq!(String::from_utf8_lossy(&got), "<...<<..<.");
     (0..5).for_each(|_| drop(rig.turn()));
     let calls = calls.borrow();
-    assert_eq!(calls.iter().map(|(_, what)| what).collect::<String>(), "3...02..1.", "and no call more");
+    assert_eq!(calls.iter().map(|(_, what)| what).collect::<String>(), "3...02..1.", "no more calls");
     // Each piece comes one turn after the previous piece. Input after the last piece is parsed in
     // the same turn.
     for pair in calls.windows(2) {
@@ -179,7 +179,7 @@ fn serve_on_a_thread(site: &Site) -> (SocketAddr, Handle, JoinHandle<std::io::Re
     let thread = thread::spawn(move || {
         let mut server = HttpServer::new("127.0.0.1", 0, dir).expect("start a server");
         let handle = server.stop_handle().expect("a handle");
-        sender.send((server.addresses()[0], handle)).expect("send the handle out");
+        sender.send((server.addresses()[0], handle)).expect("send the handle");
         server.serve_forever()
     });
     let (address, handle) = receiver.recv_timeout(SOON).expect("a server");
@@ -189,7 +189,7 @@ fn serve_on_a_thread(site: &Site) -> (SocketAddr, Handle, JoinHandle<std::io::Re
 /// Asserts that `thread` and its server end.
 fn assert_ends(thread: JoinHandle<std::io::Result<()>>) {
     eventually("the server ends", || thread.is_finished());
-    thread.join().expect("no panic").expect("no error of the poller");
+    thread.join().expect("the thread does not panic").expect("the poller reports no error");
 }
 
 #[test]
@@ -268,13 +268,13 @@ const MISTAKES: [Mistake; 7] = [
 fn library_start_error_names_the_mistake_and_its_source() {
     let site = Site::new();
     let taken = TcpListener::bind("127.0.0.1:0").expect("listen");
-    let port = taken.local_addr().expect("its address").port();
+    let port = taken.local_addr().expect("read its address").port();
     for (mistake, is_right, said, source) in MISTAKES {
         let mut config = Rig::config(&site);
         mistake(&mut config, port);
-        let error = HttpServer::from_config(config).err().expect("a mistake");
+        let error = HttpServer::from_config(config).err().expect("an error");
         assert!(is_right(&error), "{error:?}");
-        assert!(error.to_string().contains(said), "{error} does not say {said}");
+        assert!(error.to_string().contains(said), "{error} does not contain {said}");
         let why = error.source().map(ToString::to_string);
         assert_eq!(why.is_some(), source.is_some(), "{error:?}");
         assert!(why.is_none_or(|why| why.contains(source.unwrap_or_default())), "{error:?}");

@@ -21,9 +21,9 @@ fn waiting(addr: SocketAddr) -> Client {
 
 /// Returns whether no byte and no end of input arrives within a short time.
 fn stays_silent(client: &Client) -> bool {
-    client.socket.set_read_timeout(Some(Duration::from_millis(200))).expect("set a time-out");
+    client.socket.set_read_timeout(Some(Duration::from_millis(200))).expect("set a timeout");
     let read = uninterrupted(|| client.socket.peek(&mut [0]));
-    client.socket.set_read_timeout(Some(SOON)).expect("set a time-out");
+    client.socket.set_read_timeout(Some(SOON)).expect("set a timeout");
     read.is_err_and(|e| matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
 }
 
@@ -40,7 +40,7 @@ fn limit_makes_peers_wait_and_each_that_leaves_lets_one_in() {
     let outside: Vec<Client> = (0..8).map(|_| waiting(server.addr())).collect();
     for (i, mut client) in outside.into_iter().enumerate() {
         if i % 4 == 0 {
-            assert!(stays_silent(&client), "peer {i} was let in too soon");
+            assert!(stays_silent(&client), "client {i} was accepted too soon");
         }
         let leaver = inside.remove(0);
         if i % 2 == 0 {
@@ -63,7 +63,7 @@ fn limit_counts_silent_connections_until_they_expire() {
     let server = Server::with(&site, &["--max-connections", "4", "--head-timeout", "500ms"]);
     let _silent: Vec<Client> = (0..4).map(|_| server.connect()).collect();
     let mut fifth = waiting(server.addr());
-    assert!(stays_silent(&fifth), "let in beyond the limit");
+    assert!(stays_silent(&fifth), "accepted beyond the limit");
     is_served(&mut fifth);
 }
 
@@ -89,7 +89,7 @@ fn limit_holds_for_all_listeners_together() {
         .collect();
     let inside = [settled(addrs[0]), settled(addrs[1])];
     let mut outside = [waiting(addrs[0]), waiting(addrs[1])];
-    assert!(outside.iter().all(stays_silent), "let in beyond the limit");
+    assert!(outside.iter().all(stays_silent), "accepted beyond the limit");
     drop(inside);
     outside.iter_mut().for_each(is_served);
 }
@@ -132,7 +132,10 @@ fn limit_of_open_files_serves_waiting_peers_in_the_end() {
     assert_eq!(server.get("/hello.txt").text(), "hello\n");
     let flood: Vec<Client> = (0..40).map(|_| server.connect()).collect();
     let mut left_out: Vec<Client> = (0..16).map(|_| waiting(server.addr())).collect();
-    assert!(left_out.iter().rev().take(1).all(stays_silent), "there are more descriptors than was meant");
+    assert!(
+        left_out.iter().rev().take(1).all(stays_silent),
+        "more descriptors are available than the test expects"
+    );
     drop(flood);
     for client in &mut left_out {
         is_served(client);

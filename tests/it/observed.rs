@@ -76,7 +76,7 @@ impl Driver {
         });
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a UDP socket");
         let udp = UdpSocket::bind("127.0.0.1:0").expect("a UDP socket");
-        udp.connect(socket.local_addr().expect("its address")).expect("connect");
+        udp.connect(socket.local_addr().expect("read its address")).expect("connect");
         udp.set_nonblocking(true).expect("set non-blocking");
         rig.server.add_udp(socket, Echo).expect("add it");
         Driver { rig, udp, clients: Vec::new(), turn: 0, log: Vec::new(), _narration: narration }
@@ -203,7 +203,7 @@ const SCENARIOS: [Scenario; 11] = [
         let client = driver.connect();
         driver.send(client, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\nsome of it");
         driver.settle();
-        driver.send(client, "more of it");
+        driver.send(client, "send more of it");
         driver.settle();
     }),
     ("a slow reader of a large file, and another client", |driver| {
@@ -275,7 +275,7 @@ fn observed_server_sends_the_same_bytes_in_the_same_turns() {
         let Some((plain, _)) = runs.find(|(plain, observed)| plain == observed) else {
             let (plain, observed) = (run(false), run(true));
             let same = plain.iter().zip(&observed).take_while(|(a, b)| a == b).count();
-            panic!("{name}: {:?} but observed {:?}", plain.get(same), observed.get(same));
+            panic!("{name}: {:?}, but {:?} with observers", plain.get(same), observed.get(same));
         };
         assert!(!plain.is_empty(), "{name}: the clients got nothing");
     });

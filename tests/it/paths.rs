@@ -17,14 +17,14 @@ fn with_outside() -> (Site, Site, String) {
     outside.write("secret.txt", SECRET);
     outside.write("index.html", SECRET);
     let name = outside.path().file_name().expect("a name").to_str().expect("ASCII").to_owned();
-    assert_eq!(site.path().parent(), outside.path().parent(), "they stand side by side");
+    assert_eq!(site.path().parent(), outside.path().parent(), "they have the same parent");
     (site, outside, name)
 }
 
 fn assert_hidden(server: &Server, path: &str) {
     let response = server.get(path);
     assert_eq!(response.status, 404, "{path}");
-    assert!(!response.text().contains(SECRET.trim()), "{path} shows {}", response.text());
+    assert!(!response.text().contains(SECRET.trim()), "{path} reveals {}", response.text());
 }
 
 /// Returns `name` with every byte percent-encoded.

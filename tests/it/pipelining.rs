@@ -90,7 +90,7 @@ fn pipeline_beyond_every_buffer_is_answered() {
     }
     assert_eq!(client.response().text(), "hello\n");
     client.expect_close();
-    sending.join().expect("all was sent");
+    sending.join().expect("everything was sent");
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn pipeline_keeps_the_order_of_large_and_small_files() {
         client.send(format!("{requests}{LAST}"));
         for (path, body) in paths.iter().zip(bodies(&mut client, paths.len())) {
             // `assert_eq!` would print a megabyte of numbers.
-            assert!(body == content(path), "the body of {path} among {paths:?}");
+            assert!(body == content(path), "the body of {path} in {paths:?}");
         }
         assert_eq!(client.response().text(), "hello\n");
         client.expect_close();

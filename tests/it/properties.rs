@@ -180,7 +180,7 @@ fn cut<'a>(stream: &'a [u8], cuts: &[u16]) -> Vec<&'a [u8]> {
 /// Returns the first response in `bytes` and the rest. Parses strictly and panics if the framing is
 /// wrong. `to_head` means that the request was HEAD.
 fn split_response(bytes: &[u8], to_head: bool) -> (String, Vec<u8>, &[u8]) {
-    let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("a whole head") + 4;
+    let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("a complete head") + 4;
     let head = std::str::from_utf8(&bytes[..end]).expect("ASCII").to_owned();
     assert!(head.starts_with("HTTP/1.1 "), "{head}");
     let rest = &bytes[end..];
@@ -231,7 +231,7 @@ fn assert_slice(said: &str, part: &[u8], whole: &[u8]) {
     let (first, last) = range.split_once('-').expect(said);
     let (first, last): (usize, usize) = (first.parse().expect(said), last.parse().expect(said));
     assert_eq!(len, whole.len().to_string());
-    assert!(first <= last && part == &whole[first..=last], "{said} is not what was sent");
+    assert!(first <= last && part == &whole[first..=last], "{said} does not match the bytes sent");
 }
 
 proptest! {
@@ -264,11 +264,11 @@ proptest! {
             let mut rest = &got[..];
             let mut answered = requests.iter();
             while !rest.is_empty() {
-                let request = answered.next().expect("a request for each response");
+                let request = answered.next().expect("a response without a request");
                 let to_head = request.strip_prefix(b"\r\n").unwrap_or(request).starts_with(b"HEAD ");
                 let (head, _, behind) = split_response(rest, to_head);
                 let closes = field(&head, "Connection") == Some("close");
-                assert!(!closes || (is_over && behind.is_empty()), "nothing behind a close: {head}");
+                assert!(!closes || (is_over && behind.is_empty()), "bytes after a closing response: {head}");
                 rest = behind;
             }
         });
@@ -333,5 +333,5 @@ fn assert_parts(body: &[u8], boundary: &str, whole: &[u8]) {
         rest = &content[len + 2..];
         parts += 1;
     }
-    assert!(parts > 1, "one part is no multipart");
+    assert!(parts > 1, "a single part must not be multipart");
 }

@@ -76,10 +76,10 @@ fn last_modified_is_the_files_time_and_never_in_the_future() {
             at(784_111_777) + Duration::from_millis(999),
             Some("Sun, 06 Nov 1994 08:49:37 GMT"),
         ),
-        ("after 2038", at(1 << 31), None),
+        ("after the year 2038", at(1 << 31), None),
         ("tomorrow", SystemTime::now() + Duration::from_secs(86_400), None),
         ("the year 10000", at(253_402_300_800), None),
-        ("far beyond", at(1 << 40), None),
+        ("far beyond the year 10000", at(1 << 40), None),
         ("before 1970", UNIX_EPOCH - Duration::from_secs(100_000), None),
     ];
     let site = Site::new();
@@ -106,13 +106,14 @@ fn etag_is_strong_and_differs_after_a_change() {
     let etag = || {
         let response = server.get("/hello.txt");
         let tag = response.header("etag").expect("ETag").to_owned();
-        let inner = tag.strip_prefix('"').and_then(|t| t.strip_suffix('"')).expect("quoted and not weak");
+        let inner =
+            tag.strip_prefix('"').and_then(|t| t.strip_suffix('"')).expect("the ETag is quoted and not weak");
         assert!(!inner.is_empty() && inner.bytes().all(|b| b.is_ascii_graphic() && b != b'"'), "{tag}");
         tag
     };
     // A file that changed a moment ago may change again without a trace. Until it has settled, each
     // read of it gets a new ETag.
-    eventually("a file at rest keeps its tag", || etag() == etag());
+    eventually("a settled file keeps its ETag", || etag() == etag());
     let mut seen = vec![etag()];
     for content in ["hellO\n", "hello, world\n", "", "x"] {
         site.write("hello.txt", content);
@@ -153,7 +154,7 @@ fn head_request_has_the_head_of_get_and_no_body() {
     site.write("empty.txt", "");
     site.write("large.bin", pattern(300_000));
     let server = Server::start(&site);
-    eventually("a file at rest keeps its tag", || {
+    eventually("a settled file keeps its ETag", || {
         server.get("/large.bin").headers == server.get("/large.bin").headers
     });
     let paths = ["/", "/hello.txt", "/empty.txt", "/large.bin", "/docs", "/docs/", "/missing", "/%zz"];
@@ -165,7 +166,7 @@ fn head_request_has_the_head_of_get_and_no_body() {
         assert_eq!(undated(&head), undated(&server.get(path)));
         if !head.closes() {
             client.send(request.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
-            assert_eq!(client.head().status, head.status, "the next head comes right after the first");
+            assert_eq!(client.head().status, head.status, "the next head follows the first");
         }
         client.expect_close();
     });
@@ -276,7 +277,11 @@ fn request_at_the_edge_of_the_grammar_is_served() {
     ];
     each(targets, |target| assert_eq!(server.get(target).text(), "hello\n"));
     assert_eq!(server.get("http://localhost").text(), "home\n", "an absolute form without a path");
-    assert_eq!(server.get("http://localhost?query").text(), "home\n", "nor before the query");
+    assert_eq!(
+        server.get("http://localhost?query").text(),
+        "home\n",
+        "an absolute form with a query and no path"
+    );
     let fields: &[&[u8]] = &[
         b"X:",
         b"X:a",

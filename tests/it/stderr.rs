@@ -26,11 +26,11 @@ type Kept = Vec<OwnedFd>;
 type Case = (&'static str, fn(&Site) -> (Server, Kept));
 
 const CASES: [Case; 6] = [
-    ("a pipe that is full", |site| {
+    ("a full pipe", |site| {
         let (reader, writer) = full_pipe();
         (with_stderr(site, writer), vec![reader.into()])
     }),
-    ("a pipe that fills up", |site| {
+    ("a pipe that becomes full", |site| {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         (with_stderr(site, writer.into()), vec![reader.into()])
     }),
@@ -39,11 +39,11 @@ const CASES: [Case; 6] = [
         (with_stderr(site, writer.into()), vec![])
     }),
     ("a closed descriptor", |site| (Server::in_shell("exec \"$0\" \"$@\" 2>&-", site, &VERBOSE), vec![])),
-    ("a socket that is full", |site| {
+    ("a full socket", |site| {
         let (theirs, ours) = UnixStream::pair().expect("a socket pair");
         theirs.set_nonblocking(true).expect("set non-blocking");
         while (&theirs).write(&[b'x'; 1024]).is_ok() {}
-        theirs.set_nonblocking(false).expect("set blocking, as a terminal's program finds it");
+        theirs.set_nonblocking(false).expect("set blocking, as a terminal is");
         (with_stderr(site, theirs.into()), vec![ours.into()])
     }),
     ("a socket without a peer", |site| {
@@ -93,7 +93,7 @@ fn assert_ends(server: &mut Server) {
     let begun = Instant::now();
     server.signal(Signal::TERM);
     assert_eq!(server.exit().code(), Some(0));
-    assert!(begun.elapsed() < PROMPT, "it took {:?} to end", begun.elapsed());
+    assert!(begun.elapsed() < PROMPT, "it took {:?} to exit", begun.elapsed());
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn stderr_reader_that_comes_back_gets_whole_lines() {
     let (mut reader, writer) = full_pipe();
     let mut server = with_stderr(&site, writer);
     assert_serves(&server, 50);
-    reader.read_exact(&mut [0; 32 << 10]).expect("room for the lines of what comes now");
+    reader.read_exact(&mut [0; 32 << 10]).expect("room for new lines");
     assert_serves(&server, 50);
     assert_ends(&mut server);
     let mut said = String::new();
@@ -154,22 +154,22 @@ fn stderr_gets_the_last_lines_before_the_end() {
 fn stderr_gets_the_log_and_then_why_the_server_does_not_start() {
     let site = Site::new();
     let taken = TcpListener::bind("127.0.0.1:0").expect("listen");
-    let port = taken.local_addr().expect("its address").port().to_string();
+    let port = taken.local_addr().expect("read its address").port().to_string();
     let fails = |stderr: Stdio| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
         command.args(["--spa=missing.html", "--port", &port]).arg(site.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().expect("start oneloop")
     };
-    let output = fails(Stdio::piped()).wait_with_output().expect("its output");
+    let output = fails(Stdio::piped()).wait_with_output().expect("read its output");
     let said = String::from_utf8(output.stderr).expect("UTF-8");
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(lines.len() == 2 && lines[0].contains("missing.html"), "a warning first: {said}");
-    assert!(lines[1].starts_with("oneloop: ") && lines[1].contains(&port), "then the reason: {said}");
+    assert!(lines.len() == 2 && lines[0].contains("missing.html"), "the warning comes first: {said}");
+    assert!(lines[1].starts_with("oneloop: ") && lines[1].contains(&port), "the reason follows: {said}");
     // If the server cannot write the reason, the exit code still reports it, and the server does
     // not wait.
     let (_reader, full) = full_pipe();
     let mut child = fails(full.into());
-    eventually("it ends", || child.try_wait().expect("ask about it").is_some());
-    assert_eq!(child.wait().expect("its end").code(), Some(1));
+    eventually("the server exits", || child.try_wait().expect("poll the process").is_some());
+    assert_eq!(child.wait().expect("wait for it").code(), Some(1));
 }

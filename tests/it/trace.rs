@@ -39,7 +39,7 @@ impl Lines {
     fn next(&mut self) -> String {
         let mut line = String::new();
         self.0.read_line(&mut line).expect("a line");
-        assert!(!line.is_empty(), "the narration ended");
+        assert!(!line.is_empty(), "the trace ended");
         line.trim_end().to_owned()
     }
 
@@ -72,7 +72,7 @@ fn trace_page_is_generated_from_the_steps() {
     let page = std::fs::read_to_string(path).expect("docs/TRACE.md");
     assert!(
         page == glossary::page(&step_docs()),
-        "docs/TRACE.md is old: UPDATE=1 cargo test --test it trace"
+        "docs/TRACE.md is out of date; run UPDATE=1 cargo test --test it trace"
     );
 }
 
@@ -131,8 +131,8 @@ fn trace_only_shows_chosen_sources_and_wakes() {
     let told = lines.until(&["c2 close"]);
     let verbs: Vec<&str> = told.iter().map(|line| line.split(' ').nth(1).expect("a verb")).collect();
     assert!(verbs.iter().all(|verb| ["bind", "wake", "accept", "close"].contains(verb)), "{told:?}");
-    assert!(told.iter().any(|line| line.starts_with("L1 accept -> c1 ")), "of L1: {told:?}");
-    assert!(!told.iter().any(|line| line.starts_with("c1 ")), "not of c1: {told:?}");
+    assert!(told.iter().any(|line| line.starts_with("L1 accept -> c1 ")), "a line of L1: {told:?}");
+    assert!(!told.iter().any(|line| line.starts_with("c1 ")), "not a line of c1: {told:?}");
     let mistake = "x9".parse::<SourceId>().expect_err("nobody");
     assert!(mistake.contains("c3"), "{mistake}");
 }
@@ -252,8 +252,8 @@ fn trace_reports_a_spin() {
     let limits = Limits { max_connections: 10, send_timeout: None, drain_timeout: None };
     let mut event_loop = EventLoop::new(limits, Clock::frozen(SystemTime::now())).expect("a loop");
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-    listener.set_nonblocking(true).expect("not blocking");
-    let address = listener.local_addr().expect("its address");
+    listener.set_nonblocking(true).expect("set non-blocking");
+    let address = listener.local_addr().expect("read its address");
     let service: Box<dyn ProtocolFactory> = Box::new(|_| -> Box<dyn Protocol> { Box::new(Stuck) });
     event_loop.add_listener(listener, service).expect("listen");
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe");

@@ -41,7 +41,7 @@ fn transfer_survives_what_the_peer_sends_meanwhile() {
         let mut got = client.take(1 << 20);
         client.send(late);
         got.extend(client.rest());
-        assert!(got == content, "{} bytes of {} beside {late:?}", got.len(), content.len());
+        assert!(got == content, "{} bytes of {} with {late:?} meanwhile", got.len(), content.len());
     }
 }
 
@@ -78,7 +78,7 @@ fn transfer_of_a_shrinking_file_ends_short() {
         let mut client = Client::narrow(server.addr());
         client.send(get("/large.bin") + &get("/hello.txt"));
         let promised: usize =
-            client.head().header("content-length").expect("a length").parse().expect("a number");
+            client.head().header("content-length").expect("a Content-Length").parse().expect("a number");
         assert_eq!(promised, 64 * MIB);
         client.take(1000);
         fs::File::options()
@@ -86,7 +86,7 @@ fn transfer_of_a_shrinking_file_ends_short() {
             .open(site.at("large.bin"))
             .and_then(|f| f.set_len(*len))
             .expect("truncate");
-        assert_eq!(server.get("/").text(), "home\n", "others are served meanwhile");
+        assert_eq!(server.get("/").text(), "home\n", "other clients are served meanwhile");
         let mut body = client.take(0);
         match client.socket.read_to_end(&mut body) {
             Ok(_) => {}
@@ -95,8 +95,8 @@ fn transfer_of_a_shrinking_file_ends_short() {
         }
         // Bytes that the client has read ahead are not counted; they are fewer than one of its
         // buffers holds.
-        assert!(body.len() < promised - (1 << 16), "the connection closed short");
-        assert!(body.iter().all(|b| *b == 0), "the next response landed in the body");
+        assert!(body.len() < promised - (1 << 16), "the connection must end early");
+        assert!(body.iter().all(|b| *b == 0), "the body must not contain the next response");
         assert_idle(&server, Duration::from_millis(100));
     });
     eventually("all descriptors are closed", || server.descriptors() <= idle);
@@ -111,14 +111,15 @@ fn transfer_of_a_deleted_or_replaced_file_is_unchanged() {
         site.write("large.bin", &old);
         let mut client = Client::narrow(server.addr());
         client.send(get("/large.bin") + &get("/hello.txt"));
-        let len: usize = client.head().header("content-length").expect("a length").parse().expect("a number");
+        let len: usize =
+            client.head().header("content-length").expect("a Content-Length").parse().expect("a number");
         if delete {
             fs::remove_file(site.at("large.bin")).expect("delete");
         } else {
             site.write("new.bin", &new);
             fs::rename(site.at("new.bin"), site.at("large.bin")).expect("rename");
         }
-        assert!(client.take(len) == old, "the file that was opened");
+        assert!(client.take(len) == old, "the file opened first");
         assert_eq!(client.response().text(), "hello\n");
     }
 }
@@ -164,10 +165,10 @@ fn transfer_of_an_uncached_file_arrives_whole() {
     server.signal(rustix::process::Signal::TERM);
     server.stderr().read_to_string(&mut trace).expect("read");
     let looks: Vec<&str> = trace.lines().filter(|line| line.contains(" not in memory")).collect();
-    assert!(!is_cold || !looks.is_empty(), "it was on the disk alone");
+    assert!(!is_cold || !looks.is_empty(), "the file was not in memory");
     // Between two probes the loop sleeps for a millisecond, so it does not spin.
     let time_of = |line: &&str| line.split_whitespace().next().and_then(|time| time.parse::<f64>().ok());
     let times: Vec<f64> = looks.iter().map(|line| time_of(line).expect("a time")).collect();
     let took = times.last().unwrap_or(&0.0) - times.first().unwrap_or(&0.0);
-    assert!(times.len() as f64 <= took * 1000.0 + 20.0, "{} looks in {took} s", times.len());
+    assert!(times.len() as f64 <= took * 1000.0 + 20.0, "{} probes in {took} s", times.len());
 }

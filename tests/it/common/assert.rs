@@ -24,7 +24,7 @@ pub fn each<T: std::fmt::Debug>(rows: impl IntoIterator<Item = T>, check: impl F
             failed.push(format!("{row:?}"));
         }
     }
-    assert!(failed.is_empty(), "{} rows do not hold:\n{}", failed.len(), failed.join("\n"));
+    assert!(failed.is_empty(), "{} rows fail:\n{}", failed.len(), failed.join("\n"));
 }
 
 /// Raises the open-file limit of this process, and of the servers that it starts afterwards, to the
@@ -39,7 +39,7 @@ pub fn allow_many_descriptors() {
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + SOON;
     while !condition() {
-        assert!(Instant::now() < end, "in vain: {what}");
+        assert!(Instant::now() < end, "timed out: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -42,8 +42,8 @@ impl Client {
     /// Returns a client for an existing socket.
     pub fn over(socket: TcpStream) -> Client {
         socket.set_nodelay(true).expect("set nodelay");
-        socket.set_read_timeout(Some(SOON)).expect("set a time limit");
-        socket.set_write_timeout(Some(SOON)).expect("set a time limit");
+        socket.set_read_timeout(Some(SOON)).expect("set a timeout");
+        socket.set_write_timeout(Some(SOON)).expect("set a timeout");
         Client { socket, received: Vec::new(), at: 0 }
     }
 
@@ -62,7 +62,7 @@ impl Client {
                 return;
             }
             beside.send("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            assert_eq!(beside.head().status, 204, "on the connection beside");
+            assert_eq!(beside.head().status, 204, "on the other connection");
         }
     }
 
@@ -123,7 +123,7 @@ impl Client {
 
     /// Waits until unread bytes have arrived.
     pub fn wait_for_bytes(&self) {
-        uninterrupted(|| self.socket.peek(&mut [0])).expect("something comes");
+        uninterrupted(|| self.socket.peek(&mut [0])).expect("bytes arrive");
     }
 
     /// Reads from the socket once and appends the bytes to `received`.
@@ -132,9 +132,9 @@ impl Client {
         self.at = 0;
         let mut buffer = [0; 65536];
         match uninterrupted(|| self.socket.read(&mut buffer)) {
-            Ok(0) => panic!("the server closed after {:?}", lossy(&self.received)),
+            Ok(0) => panic!("the server closed the connection after {:?}", lossy(&self.received)),
             Ok(n) => self.received.extend_from_slice(&buffer[..n]),
-            Err(e) => panic!("no answer ({e}) after {:?}", lossy(&self.received)),
+            Err(e) => panic!("no response ({e}) after {:?}", lossy(&self.received)),
         }
     }
 
@@ -146,7 +146,7 @@ impl Client {
         while left > 0 {
             let wanted = left.min(buffer.len() as u64) as usize;
             let got = uninterrupted(|| self.socket.read(&mut buffer[..wanted])).expect("more bytes");
-            assert!(got > 0, "the server closed {left} bytes too early");
+            assert!(got > 0, "the server closed the connection {left} bytes too early");
             left -= got as u64;
         }
     }

@@ -9,7 +9,7 @@ use super::{Server, eventually};
 impl Server {
     /// Returns the user and system CPU time that the process has used.
     pub fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("its stat");
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("read its stat");
         let after_name = stat.rsplit_once(") ").expect("a name in parentheses").1;
         let fields: Vec<&str> = after_name.split(' ').collect();
         // In proc(5) the state is field 3, index 0 here; utime is field 14 and stime is field 15.
@@ -31,24 +31,25 @@ impl Server {
 
     /// Returns the resident memory of the process in bytes.
     pub fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its status");
-        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).expect("a line VmRSS");
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("read its status");
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).expect("a VmRSS line");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
     /// Returns how many threads the process has.
     pub fn threads(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("its tasks").count()
+        std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("read its tasks").count()
     }
 
     /// Returns how many descriptors the process holds open.
     pub fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("its descriptors").count()
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("read its descriptors").count()
     }
 
     /// Returns the number of open sockets in the process: connections, listeners and all others.
     pub fn sockets(&self) -> usize {
-        let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("its descriptors");
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("read its descriptors");
         let links = open.flatten().filter_map(|d| std::fs::read_link(d.path()).ok());
         links.filter(|l| l.as_os_str().as_bytes().starts_with(b"socket:")).count()
     }

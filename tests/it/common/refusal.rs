@@ -23,9 +23,9 @@ pub fn assert_refused(server: &Server, request: &[u8], status: u16, after: After
         let response = client.response_to(request);
         assert_eq!(response.status, status, "{how}");
         assert_our_page(&response, request.starts_with(b"HEAD "));
-        assert_eq!(response.closes(), after == After::Closes, "closing after {how}");
+        assert_eq!(response.closes(), after == After::Closes, "closes after {how}");
         if after == After::Stays {
-            assert_eq!(client.response().text(), "hello\n", "behind {how}");
+            assert_eq!(client.response().text(), "hello\n", "after {how}");
         }
         client.expect_close();
     }

@@ -14,13 +14,13 @@ impl Response {
     /// Parses a response head.
     pub(super) fn parse(head: &[u8]) -> Response {
         let text = std::str::from_utf8(head).expect("an ASCII head");
-        let mut lines = text.strip_suffix("\r\n\r\n").expect("a whole head").split("\r\n");
+        let mut lines = text.strip_suffix("\r\n\r\n").expect("a complete head").split("\r\n");
         let status_line = lines.next().expect("a status line");
         let mut parts = status_line.splitn(3, ' ');
         let version = parts.next().expect("a version").to_owned();
         assert!(version == "HTTP/1.1", "version in {status_line:?}");
         let status = parts.next().and_then(|s| s.parse().ok()).expect("a status");
-        let reason = parts.next().expect("a reason, perhaps empty").to_owned();
+        let reason = parts.next().expect("a reason, possibly empty").to_owned();
         let headers = lines
             .map(|line| {
                 assert!(!line.contains(['\r', '\n']), "a bare CR or LF in {line:?}");
@@ -38,7 +38,7 @@ impl Response {
         let mut response = Response::parse(&bytes[..end]);
         let len: usize = response.header("content-length").map_or(0, |len| len.parse().expect("a number"));
         response.body = bytes[end..].to_vec();
-        assert!(response.body.len() <= len, "bytes behind {response:?}");
+        assert!(response.body.len() <= len, "bytes after {response:?}");
         (response.body.len() == len).then_some(response)
     }
 
@@ -46,7 +46,7 @@ impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
         let value = found.next().map(|(_, v)| v.as_str());
-        assert!(found.next().is_none(), "{name} comes twice in {:?}", self.headers);
+        assert!(found.next().is_none(), "{name} occurs twice in {:?}", self.headers);
         value
     }
 

@@ -106,7 +106,7 @@ impl Rig {
             if done(&all) {
                 return all;
             }
-            assert!(Instant::now() < end, "in vain: {what}");
+            assert!(Instant::now() < end, "timed out: {what}");
         }
     }
 
@@ -122,7 +122,7 @@ impl Rig {
     pub fn accepted(&mut self) -> TcpStream {
         let open = self.event_loop().open_connections();
         let peer = self.connect();
-        let from = peer.local_addr().expect("its address");
+        let from = peer.local_addr().expect("read its address");
         let end = Instant::now() + SOON;
         loop {
             let steps = self.turn();

@@ -115,13 +115,13 @@ impl Server {
     }
 
     fn addr_of(&self, scheme: &str) -> SocketAddr {
-        let found = self.lines.iter().find_map(|l| l.strip_prefix(scheme)).expect("a line of that scheme");
+        let found = self.lines.iter().find_map(|l| l.strip_prefix(scheme)).expect("a line with that scheme");
         found.split('/').next().unwrap_or_default().parse().expect("an address")
     }
 
     /// Returns the site's base path, with a slash at each end.
     pub fn base_path(&self) -> &str {
-        let line = self.lines[0].strip_prefix("http://").expect("a line for HTTP");
+        let line = self.lines[0].strip_prefix("http://").expect("a line with an HTTP URL");
         &line[line.find('/').expect("a path")..]
     }
 
@@ -166,7 +166,7 @@ impl Server {
 
     /// Returns whether the process is still running.
     pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("ask about the server").is_none()
+        self.child.try_wait().expect("poll the server").is_none()
     }
 
     /// Reads the next line of standard output after the addresses: the access log, if it goes
@@ -179,7 +179,7 @@ impl Server {
 
     /// Takes the read end of the process's standard error.
     pub fn stderr(&mut self) -> ChildStderr {
-        self.child.stderr.take().expect("taken once")
+        self.child.stderr.take().expect("stderr is taken only once")
     }
 }
 

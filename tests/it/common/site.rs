@@ -42,7 +42,7 @@ impl Site {
     /// Writes a file and creates its parent directories.
     pub fn write(&self, name: impl AsRef<[u8]>, content: impl AsRef<[u8]>) {
         let path = self.at(name);
-        std::fs::create_dir_all(path.parent().expect("a parent")).expect("create folders");
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("create directories");
         std::fs::write(path, content).expect("write a file");
     }
 

@@ -48,8 +48,8 @@ impl Started {
         line.trim_end().to_owned()
     }
 
-    /// Sends `request` to the next announced server and returns the response, checked against its
-    /// Content-Length.
+    /// Sends `request` to the address on the next line of output and returns the response, with its
+    /// body if it has a Content-Length.
     pub fn ask(&mut self, request: &str) -> Response {
         let url = self.line();
         let address = url.strip_prefix("http://").and_then(|url| url.split_once('/')).expect("a URL").0;
@@ -76,10 +76,10 @@ pub fn run(dir: &Path, args: &[&str], vars: &[(&str, &str)]) -> Output {
     let mut child = oneloop(dir, args, vars).spawn().expect("start oneloop");
     let mut line = Vec::new();
     let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
-    if stdout.read_until(b'\n', &mut line).expect("its output") > 0 {
+    if stdout.read_until(b'\n', &mut line).expect("read its output") > 0 {
         child.kill().expect("kill it");
     }
-    child.wait_with_output().expect("its end")
+    child.wait_with_output().expect("wait for it")
 }
 
 /// Returns the program's standard output; asserts that it succeeds without a message.
@@ -125,6 +125,6 @@ pub fn assert_mistake(output: &Output, named: &[&str]) {
     assert_eq!(stderr.matches("error: ").count() + stderr.matches("oneloop: ").count(), 1, "{stderr}");
     assert!(stderr.starts_with("error: ") || stderr.trim_end().lines().count() == 1, "{stderr}");
     for word in named {
-        assert!(stderr.contains(word), "{stderr:?} does not say {word:?}");
+        assert!(stderr.contains(word), "{stderr:?} does not contain {word:?}");
     }
 }

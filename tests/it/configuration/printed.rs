@@ -31,7 +31,7 @@ fn help_has_a_theme_for_each_option_and_fits_100_columns() {
     let options = options();
     let mut headings: Vec<&str> = options.iter().map(|(heading, ..)| heading.as_str()).collect();
     headings.dedup();
-    assert_eq!(headings, themes, "each theme is in one place");
+    assert_eq!(headings, themes, "each heading occurs once");
     let without_theme: Vec<&str> = options
         .iter()
         .filter(|(heading, ..)| heading == "Options")
@@ -65,7 +65,7 @@ fn completions_cover_every_option_and_bash_reads_its_own() {
             continue;
         };
         child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("write");
-        let output = child.wait_with_output().expect("its end");
+        let output = child.wait_with_output().expect("wait for it");
         assert!(output.status.success() && output.stderr.is_empty(), "{shell}: {}", lossy(&output.stderr));
     }
     let site = Site::new();

@@ -40,7 +40,7 @@ fn variable_mistake_is_one_message_like_the_options() {
             assert_mistake(&refused(&format!("{name}=nonsense")), &[name, "nonsense"]);
             return;
         }
-        let (_, bad) = MISTAKES.iter().find(|(of, _)| of == name).expect("a mistake for each option");
+        let (_, bad) = MISTAKES.iter().find(|(of, _)| of == name).expect("an invalid value for each option");
         let told = if name == "--bind" || name == "--access-log" { bad } else { name.as_str() };
         assert_mistake(&refused(&format!("{name}={bad}")), &[told]);
         assert_mistake(&run(site.path(), &[port, &["."]].concat(), &[(&variable(name), bad)]), &[told]);
@@ -69,7 +69,7 @@ fn variable_takes_every_usual_yes_and_no() {
         .map(|(_, name, _)| name)
         .collect();
     let known = switches.iter().map(|(name, _)| name).chain(&others).chain(&["--step"]);
-    assert_eq!(all, known.map(|name| (*name).to_owned()).collect(), "a row for each");
+    assert_eq!(all, known.map(|name| (*name).to_owned()).collect(), "the table has a row for each");
     each(others, |name| {
         for value in ["yes", "0"] {
             let mut server = Started::with(site.path(), &["."], &[(&variable(name), value)]);

@@ -12,15 +12,15 @@ const CHANGES: [Change; 7] = [
     ("moved there", |site| fs::rename(site.at("d/e/g"), site.at("d/e/f")).expect("move")),
     ("linked there", |site| fs::hard_link(site.at("d/e/g"), site.at("d/e/f")).expect("a link")),
     ("a link", |site| symlink("g", site.at("d/e/f")).expect("a link")),
-    ("its folder replaced", |site| {
+    ("its directory replaced", |site| {
         fs::rename(site.at("d"), site.at("old")).expect("move");
         fs::rename(site.at("new"), site.at("d")).expect("move");
     }),
-    ("its folder a link", |site| {
+    ("its directory replaced by a link", |site| {
         fs::rename(site.at("d/e"), site.at("old")).expect("move");
         symlink("../new/e", site.at("d/e")).expect("a link");
     }),
-    ("written by a link that led nowhere", |site| {
+    ("written through a dangling link", |site| {
         fs::rename(site.at("d/e/g"), site.at("nowhere")).expect("move");
     }),
 ];

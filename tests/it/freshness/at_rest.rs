@@ -25,7 +25,7 @@ const CHANGES: [Change; 12] = [
     ("moved away", |site| fs::rename(site.at("d/e/f"), site.at("g")).expect("move"), Err(404)),
     ("truncated", |site| drop(File::create(site.at("d/e/f")).expect("truncate")), Ok("")),
     (
-        "as long as before, at the same time",
+        "same length, same modification time",
         |site| {
             let times = fs::metadata(site.at("d/e/f")).and_then(|m| m.modified()).expect("its time");
             site.write("d/e/f", "OLD");
@@ -37,10 +37,10 @@ const CHANGES: [Change; 12] = [
         },
         Ok("OLD"),
     ),
-    ("its folder moved away", |site| fs::rename(site.at("d/e"), site.at("g")).expect("move"), Err(404)),
-    ("a folder above moved away", |site| fs::rename(site.at("d"), site.at("g")).expect("move"), Err(404)),
+    ("its directory moved away", |site| fs::rename(site.at("d/e"), site.at("g")).expect("move"), Err(404)),
+    ("an ancestor moved away", |site| fs::rename(site.at("d"), site.at("g")).expect("move"), Err(404)),
     (
-        "a folder above replaced",
+        "an ancestor replaced",
         |site| {
             site.write("g/e/f", "new");
             fs::rename(site.at("d"), site.at("h")).expect("move");
@@ -49,7 +49,7 @@ const CHANGES: [Change; 12] = [
         Ok("new"),
     ),
     (
-        "its folder a link now",
+        "its directory replaced by a link",
         |site| {
             site.write("g/f", "new");
             fs::rename(site.at("d/e"), site.at("h")).expect("move");
@@ -58,7 +58,7 @@ const CHANGES: [Change; 12] = [
         Ok("new"),
     ),
     (
-        "a directory now",
+        "replaced by a directory",
         |site| {
             fs::remove_file(site.at("d/e/f")).expect("remove");
             fs::create_dir(site.at("d/e/f")).expect("a directory");

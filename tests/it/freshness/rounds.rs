@@ -42,13 +42,13 @@ fn change(site: &Site, elsewhere: &Site, i: u32, ask: &mut dyn FnMut(usize, &str
         4 => {
             let link = elsewhere.at(i.to_string());
             fs::hard_link(&page, &link).expect("a link");
-            fs::write(&link, &content).expect("write by another path");
+            fs::write(&link, &content).expect("write through another path");
             fs::remove_file(&link).expect("remove it");
         }
         5 => {
-            fs::rename(site.at("a/b"), site.at("a/old")).expect("move the folder");
+            fs::rename(site.at("a/b"), site.at("a/old")).expect("move the directory");
             assert_eq!(ask(0, "/a/b/page.txt"), Err(404), "in round {i}");
-            fs::create_dir(site.at("a/b")).expect("another folder");
+            fs::create_dir(site.at("a/b")).expect("create another directory");
             fs::write(&page, &content).expect("write");
             fs::remove_dir_all(site.at("a/old")).expect("remove the old one");
         }
@@ -58,9 +58,9 @@ fn change(site: &Site, elsewhere: &Site, i: u32, ask: &mut dyn FnMut(usize, &str
             file.write_all(content.as_bytes()).expect("write");
         }
         _ => {
-            fs::rename(site.at("a"), site.at("z")).expect("move a folder above");
+            fs::rename(site.at("a"), site.at("z")).expect("move an ancestor");
             assert_eq!(ask(1, "/a/b/page.txt"), Err(404), "in round {i}");
-            fs::rename(site.at("z"), site.at("a")).expect("and back");
+            fs::rename(site.at("z"), site.at("a")).expect("move it back");
             fs::write(&page, &content).expect("write");
         }
     }
@@ -74,7 +74,7 @@ fn assert_sees_all(site: &Site, elsewhere: &Site, rounds: u32, mut ask: impl FnM
         let content = i.to_string();
         for client in [0, 1] {
             assert_eq!(ask(client, "/a/b/page.txt").as_ref(), Ok(&content), "in round {i}, {}", i % 8);
-            assert_eq!(ask(client, "/a/c/page.txt").as_ref(), Ok(&content), "by the link, in round {i}");
+            assert_eq!(ask(client, "/a/c/page.txt").as_ref(), Ok(&content), "through the link, in round {i}");
         }
     }
 }

@@ -54,7 +54,7 @@ fn listing_of_fifty_thousand_names_delays_nothing() {
         answers += 1;
     }
     client.socket.set_nonblocking(false).expect("set blocking");
-    assert!(answers >= 10, "{answers} answers before the listing began");
+    assert!(answers >= 10, "{answers} responses before the listing began");
     let json = thread::scope(|scope| {
         let page = scope.spawn(|| listing(&mut client).body);
         let json = entries(&server, "/crowd/");
@@ -106,11 +106,11 @@ fn listing_broken_off_leaves_nothing_behind() {
         ask().reset();
         for is_reset in [false, true] {
             let mut client = ask();
-            client.socket.read_exact(&mut [0; 1000]).expect("the beginning");
+            client.socket.read_exact(&mut [0; 1000]).expect("read the beginning");
             if is_reset { client.reset() } else { drop(client) }
         }
     }
-    eventually("all is closed", || server.descriptors() == before);
+    eventually("all connections are closed", || server.descriptors() == before);
     assert_idle(&server, Duration::from_millis(300));
     ask_hello(&mut beside);
     assert_is_crowd(&list(&server, "/crowd/", "").body, COUNT);
@@ -125,7 +125,7 @@ fn listing_beyond_the_memory_budget_is_503() {
     let server = Server::with(&site, &["--listing", "--send-timeout", "5m"]);
     let mut stalled = Vec::new();
     let refused = loop {
-        assert!(stalled.len() < 20, "{} MB are held", server.resident() >> 20);
+        assert!(stalled.len() < 20, "{} MB in use", server.resident() >> 20);
         let mut client = server.connect();
         client.send(get("/crowd/"));
         let head = client.head();
@@ -138,7 +138,7 @@ fn listing_beyond_the_memory_budget_is_503() {
     assert!(refused.header("retry-after").is_some());
     assert_eq!(server.get("/hello.txt").text(), "hello\n");
     drop(stalled);
-    eventually("there is room again", || {
+    eventually("memory is available again", || {
         let mut client = server.connect();
         client.send(get("/crowd/"));
         client.head().status == 200

@@ -70,7 +70,8 @@ fn listing_links_lead_to_what_they_name() {
     for hrefs in [as_page("/files/"), as_json("/files/")] {
         assert_eq!(hrefs.iter().map(|href| decoded(href)).collect::<BTreeSet<_>>(), names);
         each(hrefs, |href| {
-            // A URL may contain other characters, but HTML or a URL parser could give them a meaning.
+            // A URL may contain other characters, but HTML or a URL parser could give them
+            // a meaning.
             assert!(href.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)));
             assert_eq!(server.get(&format!("/files/{href}")).body, decoded(href));
         });
@@ -109,7 +110,11 @@ fn listing_names_never_become_markup() {
     assert_eq!(markup("/hostile/"), markup("/plain/"));
     let plain = markup("/plain/0/");
     each(entries(&server, "/hostile/"), |entry| {
-        assert_eq!(markup(&format!("/hostile/{}", text(entry, "href"))), plain, "title, way and row");
+        assert_eq!(
+            markup(&format!("/hostile/{}", text(entry, "href"))),
+            plain,
+            "the title, breadcrumbs and row"
+        );
     });
 }
 
@@ -154,6 +159,6 @@ fn listing_breadcrumbs_lead_back_under_a_base_path() {
         }
         assert!(rows.contains("<a href=\"../\">"));
         client.send(get(&format!("{base}/")));
-        assert!(!listing(&mut client).text().contains("\"../\""), "nothing is above the site");
+        assert!(!listing(&mut client).text().contains("\"../\""), "the root has no parent link");
     }
 }

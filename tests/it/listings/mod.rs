@@ -41,7 +41,7 @@ pub fn chunks(client: &mut Client) -> Vec<u8> {
     loop {
         let line = client.take_until(b"\r\n");
         let digits = std::str::from_utf8(&line[..line.len() - 2]).expect("ASCII");
-        assert!(digits.bytes().all(|b| b.is_ascii_hexdigit()), "{digits:?} is no size");
+        assert!(digits.bytes().all(|b| b.is_ascii_hexdigit()), "{digits:?} is not a chunk size");
         let size = usize::from_str_radix(digits, 16).expect("a size");
         body.extend(client.take(size));
         assert_eq!(client.take(2), b"\r\n", "behind a chunk of {size}");
@@ -64,7 +64,7 @@ pub fn entries(server: &Server, path: &str) -> Vec<Value> {
     assert_eq!(response.header("content-type"), Some("application/json"));
     match serde_json::from_slice(&response.body).expect("JSON") {
         Value::Array(entries) => entries,
-        other => panic!("{other} is no array"),
+        other => panic!("{other} is not an array"),
     }
 }
 
@@ -85,7 +85,7 @@ pub fn links_in(html: &str) -> Vec<(&str, &str)> {
         let (href, rest): (&str, &str) = str::split_once(rest, "\">")?;
         Some((href, rest.split_once("</a>")?.0))
     };
-    html.split("<a href=\"").skip(1).map(|rest| link(rest).expect("a whole link")).collect()
+    html.split("<a href=\"").skip(1).map(|rest| link(rest).expect("a complete link")).collect()
 }
 
 /// Replaces HTML entities with their characters.

@@ -36,7 +36,7 @@ fn listing_ends_visibly_in_every_version() {
         fields.cloned().collect::<Vec<_>>()
     };
     assert_eq!((head.status, but_date(&head)), (200, but_date(&first)));
-    assert_eq!(client.response().text(), "hello\n", "directly behind the head");
+    assert_eq!(client.response().text(), "hello\n", "directly after the head");
     // The client may close its side first, and the server closes if the client asks for it.
     client.send(get("/many/"));
     client.finish();
@@ -227,10 +227,10 @@ fn listing_of_an_unreadable_directory_is_refused() {
     let site = Site::empty();
     site.write("closed/file.txt", "");
     let set_mode = |mode| fs::set_permissions(site.at("closed"), PermissionsExt::from_mode(mode));
-    set_mode(0o311).expect("close it");
+    set_mode(0o311).expect("make it unreadable");
     let server = Server::unprivileged(&site, &["--listing"]);
     let response = server.map(|server| server.get("/closed/"));
-    set_mode(0o700).expect("open it, so that it can be removed");
+    set_mode(0o700).expect("restore its mode, so that it can be removed");
     let Some(response) = response else { return };
     assert_eq!(response.status, 403);
     assert_our_page(&response, false);

@@ -50,7 +50,7 @@ fn log_fields_contain_what_a_client_sends() {
             let status = logging.server.ask([line, b"\r\nHost: a\r\n\r\n"].concat()).status;
             let logged = logging.line();
             assert_eq!((logged.status, logged.is_aborted), (status, false), "{logged:?}");
-            assert!(shown.is_empty() || logged.request == shown, "{logged:?} is not {shown}");
+            assert!(shown.is_empty() || logged.request == shown, "{logged:?} does not contain {shown}");
         }
         for value in fields {
             let parts =
@@ -61,7 +61,7 @@ fn log_fields_contain_what_a_client_sends() {
             assert!(!logged.is_aborted);
             assert_eq!(logged.referer, logged.user_agent, "{logged:?}");
             if let Some(text) = logged.referer.filter(|_| value.is_ascii() && !value.is_empty()) {
-                assert_eq!(text.as_bytes(), value, "what is printable is shown as it is");
+                assert_eq!(text.as_bytes(), value, "printable text is logged unchanged");
             }
         }
         // A head at its maximum length, full of characters that are escaped: the log line is

@@ -142,7 +142,7 @@ fn log_line_has_the_seconds_that_the_response_took() {
     for (format, name) in formats.into_iter().zip(FORMATS) {
         let log = site.at(format!("{name}.log"));
         let mut config = Rig::config(&site);
-        config.access_log = Some(File::create(&log).expect("make the log"));
+        config.access_log = Some(File::create(&log).expect("create the log"));
         config.access_log_format = format;
         let mut rig = Rig::new(config);
         let (mut kept, mut slow) = (rig.accepted(), rig.accepted());

@@ -31,7 +31,7 @@ impl Line {
     /// Parses a line strictly: printable ASCII, each field in its place, nothing after the last
     /// field.
     pub fn parse(format: &str, line: &str) -> Line {
-        let text = line.strip_suffix('\n').unwrap_or_else(|| panic!("not a whole line: {line:?}"));
+        let text = line.strip_suffix('\n').unwrap_or_else(|| panic!("no line end: {line:?}"));
         assert!(text.bytes().all(|b| (b' '..=b'~').contains(&b)), "not printable ASCII: {text:?}");
         let line = if format == "json" { Line::of_json(text) } else { Line::of_words(format, text) };
         assert!(line.seconds >= 0.0 && line.seconds < 300.0, "{line:?}");
@@ -49,7 +49,7 @@ impl Line {
         let [referer, user_agent] = [(); 2].map(|()| is_combined.then(&mut next));
         let seconds = next();
         let end: Vec<String> = words.collect();
-        assert!(end.is_empty() || end == ["aborted"], "{end:?} behind {text:?}");
+        assert!(end.is_empty() || end == ["aborted"], "{end:?} after {text:?}");
         Line {
             request,
             status: status.parse().expect("a status"),
@@ -97,9 +97,9 @@ pub fn words(text: &str) -> Vec<String> {
         let end = if rest.starts_with('"') {
             chars.next();
             loop {
-                match chars.next().unwrap_or_else(|| panic!("an open quote in {text:?}")) {
+                match chars.next().unwrap_or_else(|| panic!("an unclosed quote in {text:?}")) {
                     (at, '"') => break at + 1,
-                    (_, '\\') => match chars.next().expect("something behind a backslash").1 {
+                    (_, '\\') => match chars.next().expect("a character after a backslash").1 {
                         c @ ('"' | '\\') => word.push(c),
                         c => word.extend(['\\', c]),
                     },
@@ -116,7 +116,9 @@ pub fn words(text: &str) -> Vec<String> {
         if end == rest.len() {
             return words;
         }
-        rest = rest[end..].strip_prefix(' ').unwrap_or_else(|| panic!("words without a space in {text:?}"));
+        rest = rest[end..]
+            .strip_prefix(' ')
+            .unwrap_or_else(|| panic!("words without a space between them in {text:?}"));
     }
 }
 

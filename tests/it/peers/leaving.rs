@@ -21,10 +21,10 @@ fn half_closed(large: &[u8]) -> [(&'static str, String, Vec<&[u8]>, bool); 9] {
         ("half a body", with_body.into(), vec![], true),
         ("a request", hello(), vec![b"hello\n"], false),
         ("a request and its body", with_body.to_owned() + "12345", vec![b"hello\n"], false),
-        ("one and a half", hello() + "GET /hel", vec![b"hello\n"], true),
+        ("one and a half requests", hello() + "GET /hel", vec![b"hello\n"], true),
         ("50 pipelined", hello().repeat(50), vec![b"hello\n"; 50], false),
         (
-            "a large download between two",
+            "a large download between two requests",
             hello() + &get("/large") + &hello(),
             vec![b"hello\n", large, b"hello\n"],
             false,
@@ -42,7 +42,7 @@ fn half_close_gets_all_that_is_owed() {
     for (what, bytes, owed, has_half) in half_closed(&large) {
         for is_together in [true, false] {
             let how =
-                format!("{what}, {}", if is_together { "together with the FIN" } else { "then the FIN" });
+                format!("{what}, {}", if is_together { "together with the FIN" } else { "before the FIN" });
             let mut client = if is_together {
                 server.while_stopped(|| {
                     let mut client = sent(&server, &bytes);
@@ -86,10 +86,12 @@ fn half_close_without_reading_is_idle() {
 type State = (&'static str, fn(&Server) -> Client);
 
 const STATES: [State; 9] = [
-    ("after connect", |s| s.connect()),
-    ("amid a head", |s| sent(s, "GET /hel")),
-    ("amid a body", |s| sent(s, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30000\r\n\r\nabc")),
-    ("amid a download", |s| {
+    ("after connecting", |s| s.connect()),
+    ("in the middle of a head", |s| sent(s, "GET /hel")),
+    ("in the middle of a body", |s| {
+        sent(s, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30000\r\n\r\nabc")
+    }),
+    ("in the middle of a download", |s| {
         let mut client = sent(s, get("/big"));
         client.take(100_000);
         client
@@ -123,7 +125,7 @@ fn disconnect_in_any_state_leaves_nothing_behind() {
             leave_all(enter_all());
             let clients = enter_all();
             server.while_stopped(|| leave_all(clients));
-            eventually(&format!("nothing is left of those who left {state}"), || {
+            eventually(&format!("nothing is left of clients that left {state}"), || {
                 server.sockets() == before.0 && server.descriptors() <= before.1
             });
             assert_idle(&server, Duration::from_millis(50));
@@ -175,12 +177,12 @@ fn linger_sends_fin_and_cuts_a_peer_that_keeps_sending() {
                 flood.join().expect("the flood ends");
                 // After its FIN the server reads for two more seconds and no longer.
                 let linger = begun.elapsed() - fin;
-                assert!(linger > Duration::from_secs(1), "the FIN came {linger:?} before the cut");
-                assert!(linger < Duration::from_secs(2) + PROMPT, "cut after {linger:?}");
+                assert!(linger > Duration::from_secs(1), "the FIN came {linger:?} before the close");
+                assert!(linger < Duration::from_secs(2) + PROMPT, "closed after {linger:?}");
             });
         }
     });
-    eventually("all are gone", || server.sockets() == before);
+    eventually("all connections are closed", || server.sockets() == before);
 }
 
 #[test]

@@ -22,20 +22,20 @@ fn count_rest(client: &mut Client) -> u64 {
             Ok(0) => return total,
             Ok(n) => total += n as u64,
             Err(e) if e.kind() == ErrorKind::ConnectionReset => return total,
-            Err(e) => panic!("neither bytes nor an end: {e}"),
+            Err(e) => panic!("neither bytes nor the end: {e}"),
         }
     }
 }
 
 /// Sends one `x` every 10 ms until a response arrives.
 fn drip(client: &mut Client) {
-    client.socket.set_read_timeout(Some(Duration::from_millis(10))).expect("set a time-out");
+    client.socket.set_read_timeout(Some(Duration::from_millis(10))).expect("set a timeout");
     let end = Instant::now() + SOON;
     while client.socket.peek(&mut [0]).is_err() {
-        assert!(Instant::now() < end, "bytes that trickle in buy time without end");
+        assert!(Instant::now() < end, "trickling bytes extend the timeout");
         client.send("x");
     }
-    client.socket.set_read_timeout(Some(SOON)).expect("set a time-out");
+    client.socket.set_read_timeout(Some(SOON)).expect("set a timeout");
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn send_timeout_cuts_a_stalled_download_whatever_the_peer_sends() {
             server.sockets() == before
         });
         assert!((TIMEOUT..PROMPT).contains(&begun.elapsed()), "after {:?}", begun.elapsed());
-        assert!(count_rest(&mut client) < BIG, "nothing was cut");
+        assert!(count_rest(&mut client) < BIG, "no connection was closed");
     }
 }
 
@@ -165,7 +165,7 @@ fn send_timeout_spares_a_slow_but_steady_reader() {
         thread::sleep(Duration::from_millis(10)); // the client's own pace
         client.take(PIECE as usize);
     }
-    assert!(begun.elapsed() > Duration::from_secs(2), "too quick to prove anything");
+    assert!(begun.elapsed() > Duration::from_secs(2), "the download was too fast for this test");
     client.expect_close(); // as an idle connection later
 }
 

@@ -62,7 +62,8 @@ pub struct Part<'a> {
 /// first delimiter or after the last, and that no part contains one.
 pub fn parts_of(response: &Response) -> Vec<Part<'_>> {
     let media_type = response.header("content-type").expect("a type");
-    let boundary = media_type.strip_prefix("multipart/byteranges; boundary=").expect("that of several parts");
+    let boundary =
+        media_type.strip_prefix("multipart/byteranges; boundary=").expect("the type of a multipart body");
     // Characters that a boundary may contain without quotes.
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"'+_-.".contains(&b);
     assert!((1..=70).contains(&boundary.len()) && boundary.bytes().all(is_plain), "{boundary:?}");
@@ -83,7 +84,7 @@ pub fn part_of(piece: &[u8]) -> Part<'_> {
     let split = memmem::find(piece, b"\r\n\r\n").expect("an empty line behind a part's fields");
     let head = std::str::from_utf8(&piece[..split]).expect("fields in ASCII");
     let ["", type_line, range_line] = head.split("\r\n").collect::<Vec<_>>()[..] else {
-        panic!("not the two fields of a part: {head:?}");
+        panic!("not exactly the two fields of a part: {head:?}");
     };
     Part {
         media_type: type_line.strip_prefix("Content-Type: ").expect("its type first"),

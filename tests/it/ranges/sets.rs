@@ -47,7 +47,7 @@ fn ranges_are_sent_in_the_requested_order() {
         ] {
             client.send(ask(sample.path, &ranges) + &get("/hello.txt"));
             assert_parts_of(sample, &client.response(), &expected);
-            assert_eq!(client.response().text(), "hello\n", "and nothing stands between");
+            assert_eq!(client.response().text(), "hello\n", "nothing comes between the responses");
         }
     }
 }
@@ -72,7 +72,7 @@ fn ranges_up_to_64_are_sent() {
             } else {
                 assert_whole(sample, &response);
             }
-            assert_eq!(client.response().text(), "hello\n", "behind {count} parts of {sample:?}");
+            assert_eq!(client.response().text(), "hello\n", "after {count} parts of {sample:?}");
         }
     }
 }
@@ -148,7 +148,7 @@ fn ranges_come_after_preconditions() {
     let mut client = rig.accepted();
     let aged = Sample { path: "/aged.css", ..MIDDLE };
     let head = rig.ask(&mut client, get(MIDDLE.path));
-    let (tag, date) = (head.header("etag").expect("a tag"), head.header("last-modified").expect("a date"));
+    let (tag, date) = (head.header("etag").expect("an ETag"), head.header("last-modified").expect("a date"));
     for (sample, fields, status) in [
         (MIDDLE, format!("If-Range: {tag}\r\n"), 206),
         (MIDDLE, format!("If-Range: W/{tag}\r\n"), 200),

@@ -29,16 +29,16 @@ fn ranges_read_slowly_delay_nothing_and_take_little_memory() {
     for client in &mut clients {
         client.send(&request);
         let head = client.head();
-        let len: u64 = head.header("content-length").expect("a length").parse().expect("a number");
+        let len: u64 = head.header("content-length").expect("a Content-Length").parse().expect("a number");
         assert!(head.status == 206 && len > 64 << 30, "{head:?}");
         client.take(1000);
         let begun = Instant::now();
         assert_eq!(server.get("/hello.txt").text(), "hello\n");
-        assert!(begun.elapsed() < PROMPT, "{:?} beside it", begun.elapsed());
+        assert!(begun.elapsed() < PROMPT, "a small request took {:?} meanwhile", begun.elapsed());
     }
     server.wait_until_quiet();
     let each = server.resident().saturating_sub(resident) / PEERS as u64;
-    assert!(each < 256 << 10, "{each} bytes of memory a peer");
+    assert!(each < 256 << 10, "{each} bytes of memory per client");
     drop(clients);
     eventually("all descriptors are closed", || server.descriptors() <= descriptors);
 }
@@ -80,7 +80,8 @@ fn ranges_of_a_shrinking_file_end_short() {
         client.send(ask("/large.bin", &parts) + &get("/hello.txt"));
         let head = client.head();
         assert_eq!(head.status, 206);
-        let promised: usize = head.header("content-length").expect("a length").parse().expect("a number");
+        let promised: usize =
+            head.header("content-length").expect("a Content-Length").parse().expect("a number");
         assert!(promised > 16 * MIB, "{promised}");
         let mut body = client.take(1000);
         File::options()
@@ -88,7 +89,7 @@ fn ranges_of_a_shrinking_file_end_short() {
             .open(site.at("large.bin"))
             .and_then(|f| f.set_len(*len))
             .expect("truncate");
-        assert_eq!(server.get("/").text(), "home\n", "others are served meanwhile");
+        assert_eq!(server.get("/").text(), "home\n", "other clients are served meanwhile");
         match client.socket.read_to_end(&mut body) {
             Ok(_) => {}
             // The server did not read the next request, so the kernel may send an RST.
@@ -96,7 +97,7 @@ fn ranges_of_a_shrinking_file_end_short() {
         }
         // Bytes that the client has buffered with the head are not counted here.
         assert!(body.len() + MIB < promised, "{} bytes of {promised}", body.len());
-        assert_eq!(memmem::find(&body, b"HTTP/1.1"), None, "the next response landed in the body");
+        assert_eq!(memmem::find(&body, b"HTTP/1.1"), None, "the body must not contain the next response");
         assert_idle(&server, Duration::from_millis(100));
     });
     eventually("all descriptors are closed", || server.descriptors() <= idle);

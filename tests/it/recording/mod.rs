@@ -56,7 +56,7 @@ fn record_four_connections(path: &Path) {
     slow.send(get("/big.bin"));
     assert_eq!(slow.head().status, 200);
     let udp = UdpSocket::bind("127.0.0.1:0").expect("bind");
-    udp.set_read_timeout(Some(SOON)).expect("set a time-out");
+    udp.set_read_timeout(Some(SOON)).expect("set a timeout");
     udp.send_to(b"one", server.udp_addr()).expect("send");
     udp.recv(&mut [0; 9]).expect("an answer");
     // The turn that blocks has ended when the next request is answered.
@@ -86,7 +86,10 @@ fn recording_has_a_slice_for_each_call() {
         assert!(!slices.is_empty() && slices.iter().all(|slice| lies_in(slice, "turn ")), "{who}");
     }
     for (name, who) in [("accept", "L1"), ("read", "c1"), ("parse", "c1"), ("plan", "c2"), ("recv", "u1")] {
-        assert!(recorded.on(LOOP, name).iter().any(|slice| lies_in(slice, who)), "{name} of {who}");
+        assert!(
+            recorded.on(LOOP, name).iter().any(|slice| lies_in(slice, who)),
+            "{name} in a slice of {who}"
+        );
     }
     let read = recorded.on(LOOP, "read")[0];
     assert!(read.args["offered"] == 65536 && read.args["got"] == 60, "{read:?}");
@@ -96,7 +99,7 @@ fn recording_has_a_slice_for_each_call() {
     let partial = |slice: &&&Slice| slice.args["got"].as_u64() < slice.args["offered"].as_u64();
     assert!(writes.iter().filter(partial).all(|slice| lies_in(slice, "c3")), "{writes:?}");
     assert!(writes.iter().any(|slice| slice.args["got"] == "WouldBlock" && slice.args["by"] == "sendfile"));
-    let text = std::fs::read_to_string(&path).expect("the recording");
+    let text = std::fs::read_to_string(&path).expect("read the recording");
     assert!(!text.contains("secret") && !text.contains("Cookie"), "{text}");
 }
 
@@ -177,7 +180,7 @@ fn recording_has_a_slice_for_each_pipelined_request() {
 fn recording_cut_anywhere_is_readable() {
     let (_dir, path) = place();
     record_four_connections(&path);
-    let text = std::fs::read_to_string(&path).expect("the recording");
+    let text = std::fs::read_to_string(&path).expect("read the recording");
     // The parser drops an incomplete last line and a comma after the last event, as the viewers do.
     for cut in (1..=20).map(|n| text.len() * n / 21).chain([text.len() - 1, text.len() - 3]) {
         let whole = text[..cut].rfind('\n').expect("a line");
@@ -194,7 +197,7 @@ fn recording_of_a_killed_server_lacks_its_bracket() {
     assert_eq!(server.get("/hello.txt").status, 200);
     let mut client = server.connect();
     client.send("GET /hello");
-    let text = || std::fs::read_to_string(&path).expect("the recording");
+    let text = || std::fs::read_to_string(&path).expect("read the recording");
     eventually("the half request is recorded", || text().contains("CRLFCRLF"));
     server.signal(Signal::KILL);
     server.exit();
@@ -222,7 +225,7 @@ fn recording_has_at_most_200_tracks() {
     assert_eq!(recorded.marks(LOOP, "no more tracks").len(), 1);
     assert!(recorded.counters["open"].contains(&300), "{:?}", recorded.counters["open"]);
     assert_eq!(recorded.counters["open"].last(), Some(&0));
-    assert_eq!(recorded.on(LOOP, "file").len(), 300, "the loop's own track goes on");
+    assert_eq!(recorded.on(LOOP, "file").len(), 300, "the loop's own track continues");
 }
 
 #[test]
@@ -239,7 +242,7 @@ fn recording_file_that_cannot_be_created_is_an_error() {
         let told = String::from_utf8_lossy(&output.stderr);
         assert_eq!((output.status.code(), told.lines().count()), (Some(2), 1), "{told}");
         assert!(told.starts_with(&format!("oneloop: cannot record to '{path}': ")), "{told}");
-        assert!(output.stdout.is_empty(), "it does not serve");
+        assert!(output.stdout.is_empty(), "it must not serve");
     }
 }
 
@@ -280,7 +283,7 @@ fn recording_inside_the_site_does_not_wake_the_loop() {
     for _ in 0..3 {
         assert_eq!(server.get("/run.json").status, 200);
     }
-    let turns = || std::fs::read_to_string(&path).expect("the recording").matches("\"turn ").count();
+    let turns = || std::fs::read_to_string(&path).expect("read the recording").matches("\"turn ").count();
     let before = turns();
     assert_eq!(server.get("/hello.txt").status, 200);
     end(server);

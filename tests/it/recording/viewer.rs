@@ -38,9 +38,9 @@ struct Track {
 
 impl Recorded {
     pub fn read(path: &Path) -> Recorded {
-        let text = std::fs::read_to_string(path).expect("the recording");
+        let text = std::fs::read_to_string(path).expect("read the recording");
         let recorded = Recorded::of(&text);
-        assert_eq!(recorded.open, 0, "each slice has its end");
+        assert_eq!(recorded.open, 0, "each slice has an end");
         recorded
     }
 
@@ -85,13 +85,13 @@ impl Recorded {
         }
         let track = tracks.entry(tid).or_default();
         let at = nanos(&event["ts"]);
-        assert!(at >= track.until, "time goes on until {}: {event}", track.until);
+        assert!(at >= track.until, "time must not go back before {}: {event}", track.until);
         track.until = at;
         let within = |open: &[(String, Value)]| open.iter().map(|(name, _)| name.clone()).collect();
         match kind {
             "B" => track.open.push((name, args)),
             "E" => {
-                let (name, args) = track.open.pop().expect("an end has a beginning");
+                let (name, args) = track.open.pop().expect("an end event has a begin event");
                 self.slices.push(Slice { track: tid, within: within(&track.open), name, args });
             }
             "X" => {

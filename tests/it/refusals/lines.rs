@@ -188,7 +188,10 @@ fn method_other_than_get_head_options_is_405() {
         assert_eq!(response.header("allow"), Some("GET, HEAD, OPTIONS"));
         assert!(!response.text().contains("do-not-echo"), "{}", response.text());
     });
-    assert!(!site.at("new.txt").exists() && site.at("hello.txt").exists(), "nothing was changed");
+    assert!(
+        !site.at("new.txt").exists() && site.at("hello.txt").exists(),
+        "a refused request changes nothing"
+    );
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn header_adds_links_cookies_and_vary() {
         assert_eq!(values(response, "set-cookie"), ["a=1", "b=2"]);
         assert!(vary(response).contains("x-theme"));
         if kind.carries != Carries::Page {
-            assert!(vary(response).contains("accept-encoding"), "ours stays: {response:?}");
+            assert!(vary(response).contains("accept-encoding"), "the server's own value stays: {response:?}");
         }
     });
 }
@@ -89,7 +89,7 @@ fn header_pattern_matches_decoded_paths() {
     ] {
         let server = with(&site, &["--header", &format!("{pattern} X-A: b")]);
         let said = ask(&server, &format!("GET {path}"), "").header("x-a").is_some();
-        assert_eq!(said, applies, "{pattern} for {path}");
+        assert_eq!(said, applies, "{pattern} applies to {path}");
     }
 }
 
@@ -159,7 +159,7 @@ fn header_never_reflects_a_request() {
         let response = ask(&server, &format!("GET {path}"), fields);
         assert_eq!((response.status, response.header("x-evil")), (status, None), "{path} {fields:?}");
         if status == 301 {
-            let location = response.header("location").expect("where to");
+            let location = response.header("location").expect("a Location");
             assert!(
                 location.starts_with("/app/") && location.bytes().all(|b| b.is_ascii_graphic()),
                 "{location}"

@@ -85,7 +85,7 @@ pub fn ask(server: &Server, line: &str, fields: &str) -> Response {
     response.body = client.rest();
     let bodyless = line.starts_with("HEAD ") || matches!(response.status, 204 | 304);
     match response.header("content-length") {
-        _ if bodyless => assert_eq!(lossy(&response.body), "", "behind a head without body"),
+        _ if bodyless => assert_eq!(lossy(&response.body), "", "no bytes after a head that has no body"),
         Some(len) => assert_eq!(len, response.body.len().to_string(), "{response:?}"),
         None => assert!(response.body.ends_with(b"\r\n0\r\n\r\n"), "{response:?}"),
     }
@@ -121,7 +121,7 @@ pub fn vary(response: &Response) -> BTreeSet<String> {
     let lines = values(response, "vary").join(",").to_ascii_lowercase();
     let mut names = BTreeSet::new();
     for name in lines.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        assert!(names.insert(name.to_owned()), "{name} stands twice in {response:?}");
+        assert!(names.insert(name.to_owned()), "{name} occurs twice in {response:?}");
     }
     names
 }

@@ -22,7 +22,7 @@ fn stepper_stops_deadlines_while_the_loop_is_stopped() {
         &["c1 parse incomplete have=10", "L1[R]   next deadline: c1 head-timeout in "],
     );
     let end = Instant::now() + 2 * timeout;
-    eventually("longer than patience lasts", || Instant::now() > end);
+    eventually("the timeout has passed", || Instant::now() > end);
     assert_says(&terminal.ask("t"), &["L1 accept -> c2", "c2[R]"]);
     slow.send(rest);
     // The loop read the time after the pause. An early deadline check would close c1 here.

@@ -37,8 +37,8 @@ impl Terminal {
     fn with(site: &Site, args: &[&str]) -> Terminal {
         let screen =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
-        grantpt(&screen).and_then(|()| unlockpt(&screen)).expect("its other side");
-        let name = ptsname(&screen, Vec::new()).expect("its name");
+        grantpt(&screen).and_then(|()| unlockpt(&screen)).expect("open the other side");
+        let name = ptsname(&screen, Vec::new()).expect("read its name");
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let side = || Stdio::from(rustix::fs::open(&name, flags, Mode::empty()).expect("open it"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
@@ -47,7 +47,8 @@ impl Terminal {
         let addr = SocketAddr::from(([0; 4], 0));
         let mut terminal = Terminal { child, screen: File::from(screen), unread: String::new(), addr };
         let start = terminal.until(PROMPT);
-        let url = start.strip_prefix("http://").and_then(|url| url.split('/').next()).expect("a URL first");
+        let url =
+            start.strip_prefix("http://").and_then(|url| url.split('/').next()).expect("a URL comes first");
         terminal.addr = url.parse().expect("an address");
         terminal
     }
@@ -74,7 +75,7 @@ impl Terminal {
         let soon = Timespec { tv_sec: SOON.as_secs() as i64, tv_nsec: 0 };
         let mut asked = [PollFd::new(&self.screen, PollFlags::IN)];
         let is_there = poll(&mut asked, Some(&soon)).expect("poll the screen") > 0;
-        assert!(is_there, "nothing comes after {:?}", self.unread);
+        assert!(is_there, "no output after {:?}", self.unread);
         let mut buffer = [0; 4096];
         match self.screen.read(&mut buffer) {
             Ok(got) => {
@@ -116,7 +117,7 @@ impl Terminal {
     fn exit(&mut self) -> ExitStatus {
         let mut status = None;
         eventually("the server ends", || {
-            status = self.child.try_wait().expect("ask about it");
+            status = self.child.try_wait().expect("poll the process");
             status.is_some()
         });
         status.expect("a status")
@@ -134,7 +135,7 @@ impl Drop for Terminal {
 fn assert_says(text: &str, words: &[&str]) {
     let mut rest = text;
     for word in words {
-        let at = rest.find(word).unwrap_or_else(|| panic!("no {word:?}, or not there, in {text}"));
+        let at = rest.find(word).unwrap_or_else(|| panic!("{word:?} is missing or out of order in {text}"));
         rest = &rest[at + word.len()..];
     }
 }

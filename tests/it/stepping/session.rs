@@ -32,7 +32,7 @@ fn look_at_the_ready_set(terminal: &mut Terminal, browser: &Client) {
     // The loop has the ready set, but has not handled any of it.
     assert_says(&terminal.ask("p c1"), &["c1 IDLE in=0 out=0/0 interest=R head-timeout in ", "turns=0"]);
     let local = format!("local={}", terminal.addr);
-    let peer = format!("peer={}", browser.socket.local_addr().expect("its address"));
+    let peer = format!("peer={}", browser.socket.local_addr().expect("read its address"));
     let words = [
         "c1 fd=",
         "AF_INET SOCK_STREAM O_NONBLOCK",
@@ -79,11 +79,11 @@ fn run_to_the_close(terminal: &mut Terminal, mut browser: Client) {
     browser.finish();
     let said = terminal.until(PROMPT);
     assert_says(&said, &["breakpoint 2: close", "c1 close reason=eof"]);
-    assert!(!said.contains("woke"), "it goes on in silence: {said}");
+    assert!(!said.contains("woke"), "it continues without output: {said}");
 
     terminal.enter("q");
     let said = said + &terminal.rest();
-    assert!(!said.contains("\" 200 "), "the access log does not stand between: {said}");
+    assert!(!said.contains("\" 200 "), "no access log line in between: {said}");
     assert!(terminal.exit().success());
 }
 
@@ -124,7 +124,11 @@ fn stepper_passes_ctrl_c_at_the_prompt_to_the_loop() {
         }
         terminal.enter(last);
         terminal.rest();
-        assert_eq!(terminal.exit().code(), Some(0), "by {last}: a second signal would end it at once");
+        assert_eq!(
+            terminal.exit().code(),
+            Some(0),
+            "exit by {last}: the loop gets one signal, not two"
+        );
     }
 }
 
@@ -160,7 +164,7 @@ fn stepper_stops_at_a_datagram() {
     let mut terminal = Terminal::with(&site, &["--udp-echo", "127.0.0.1:0"]);
     let said = terminal.ask("p");
     let address =
-        said.split("u1 BOUND ").nth(1).and_then(|rest| rest.split(' ').next()).expect("its address");
+        said.split("u1 BOUND ").nth(1).and_then(|rest| rest.split(' ').next()).expect("read its address");
     let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
     socket.send_to(b"one", address).expect("send");
     terminal.ask("b udp");

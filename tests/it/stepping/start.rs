@@ -13,8 +13,8 @@ fn run(dir: &Path, args: &[&str]) -> Output {
     command.current_dir(dir).args(["--port", "0"]).args(args).arg(".");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("start oneloop");
-    eventually("it refuses", || child.try_wait().expect("ask about it").is_some());
-    child.wait_with_output().expect("its output")
+    eventually("the program exits", || child.try_wait().expect("poll the process").is_some());
+    child.wait_with_output().expect("read its output")
 }
 
 #[test]

@@ -23,14 +23,16 @@ fn turn_waits_for_a_peer_that_stops_reading_and_serves_others() {
         "armed only after a write would block"
     );
     for _ in 0..3 {
-        assert_eq!(of(c(1), &rig.turn()), [], "nothing is tried until it can be");
+        assert_eq!(of(c(1), &rig.turn()), [], "no write before the socket is writable");
     }
     let mut other = rig.accepted();
     other.write_all(get("/hello.txt").as_bytes()).expect("send");
-    rig.turn_until("the other is served", |s| of(c(2), s).iter().any(|s| matches!(s, Step::Wrote { .. })));
+    rig.turn_until("the other client is served", |s| {
+        of(c(2), s).iter().any(|s| matches!(s, Step::Wrote { .. }))
+    });
 
     let mut got = Vec::new();
-    rig.turn_until("the hog has all", |steps| {
+    rig.turn_until("the slow client has everything", |steps| {
         got.extend(received(&mut hog));
         of(c(1), steps).contains(&Step::Disarmed)
     });
@@ -95,7 +97,7 @@ fn turn_has_a_write_budget() {
         turns += 1;
         answered(s)
     });
-    assert!(turns <= 2, "served in the turn in which it was seen, not after {turns}");
+    assert!(turns <= 2, "served after {turns} turns");
     // A turn exceeds the budget by less than one slice of a file.
     for _ in 0..20 {
         let steps = rig.turn();

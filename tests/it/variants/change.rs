@@ -126,10 +126,10 @@ fn variant_replaced_while_it_is_sent_is_unchanged() {
     client.wait_for_bytes();
     site.write("new", "another");
     fs::rename(site.at("new"), site.at("large.bin.br")).expect("rename");
-    assert_eq!(server.ask(ask("/large.bin", "br")).text(), "another", "to whoever asks now");
+    assert_eq!(server.ask(ask("/large.bin", "br")).text(), "another", "a new request gets the new variant");
     let response = client.response();
     assert_eq!(response.header("content-encoding"), Some("br"));
-    assert!(response.body == old, "the variant that was opened");
+    assert!(response.body == old, "the variant opened first");
     assert_eq!(client.response().text(), "hello\n");
     drop(client);
     eventually("all descriptors are closed", || server.descriptors() <= before);

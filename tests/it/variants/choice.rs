@@ -153,7 +153,7 @@ fn variant_of_the_404_page_is_not_sent() {
     for accept in ["", ALL, "gzip"] {
         let response = server.ask(ask("/missing", accept));
         let coding = response.header("content-encoding").unwrap_or("plain");
-        assert!(coding == "plain" || accept.contains(coding), "{coding} for {accept:?}");
+        assert!(coding == "plain" || accept.contains(coding), "{coding} is sent for {accept:?}");
         assert_eq!((response.status, response.text()), (404, format!("{coding} 404.html")));
         assert_eq!(response.header("content-type"), Some(HTML));
     }

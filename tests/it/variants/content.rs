@@ -32,7 +32,7 @@ fn variant_has_its_own_length() {
         assert_eq!(response.header("content-type"), Some("text/css; charset=utf-8"));
         assert!(response.body == pattern(coded), "{path}");
         assert_eq!(client.response().body, vec![b'p'; plain]);
-        assert_eq!(client.response().text(), "hello\n", "and nothing stands between");
+        assert_eq!(client.response().text(), "hello\n", "nothing comes between the responses");
         client.send(ask(&path, "br").replacen("GET", "HEAD", 1));
         assert_eq!(client.head().header("content-length"), Some(&*coded.to_string()), "HEAD {path}");
     }
@@ -122,14 +122,14 @@ fn variant_has_its_own_etag() {
                 assert_varies(&response);
             }
             client.send(ask_with(path, accept, &format!("If-None-Match: {}\r\n", tags.join(", "))));
-            assert_eq!(client.response().status, 304, "{path} in {accept}, of all copies");
+            assert_eq!(client.response().status, 304, "{path} in {accept}, with all ETags");
             client.send(ask_with(path, accept, &format!("If-Match: {own}\r\n")));
-            assert_eq!(client.response().status, 200, "{path} in {accept}, if it is this one");
+            assert_eq!(client.response().status, 200, "{path} in {accept}, with its own ETag");
         }
         let mut distinct = tags.clone();
         distinct.sort_unstable();
         distinct.dedup();
-        assert_eq!(distinct.len(), tags.len(), "each representation has its own tag: {tags:?}");
+        assert_eq!(distinct.len(), tags.len(), "each representation has its own ETag: {tags:?}");
     }
 }
 

@@ -51,11 +51,11 @@ pub fn assert_varies(response: &Response) {
 /// large file shows this: before, each read of it gets a new ETag.
 pub fn let_settle(site: &Site, client: &mut Client) {
     site.write("large.tmp", pattern(200_000));
-    eventually("a tag that stays", || tag(client, "/large.tmp", "") == tag(client, "/large.tmp", ""));
+    eventually("the ETag stays the same", || tag(client, "/large.tmp", "") == tag(client, "/large.tmp", ""));
 }
 
 /// Returns the ETag of `path` in the content coding that `accept` names.
 pub fn tag(client: &mut Client, path: &str, accept: &str) -> String {
     client.send(ask(path, accept));
-    client.response().header("etag").expect("a tag").to_owned()
+    client.response().header("etag").expect("an ETag").to_owned()
 }
