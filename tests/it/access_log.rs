@@ -51,20 +51,20 @@ fn site() -> Site {
     site
 }
 
-fn assert_says(line: &str, (_, request, status, bytes): (&[u8], &str, u16, &str)) {
+fn assert_in_order(line: &str, (_, request, status, bytes): (&[u8], &str, u16, &str)) {
     let line = parse(line);
     assert_eq!((line.request.as_str(), line.status), (request, status), "{line:?}");
     assert!(bytes.is_empty() || line.bytes == bytes, "{bytes} bytes, not {line:?}");
 }
 
 #[test]
-fn access_log_has_a_line_a_request_on_standard_output() {
+fn access_log_has_one_line_per_request_on_stdout() {
     let site = site();
     let mut server = Server::with(&site, &["--access-log"]);
     let mut kept = server.connect();
     for row in rows() {
         server.ask(row.0);
-        assert_says(&server.stdout_line(), row);
+        assert_in_order(&server.stdout_line(), row);
     }
     // Sends three requests in one write on a persistent connection.
     kept.send([get("/"), get("/missing"), get("/hello.txt")].concat());
@@ -91,7 +91,7 @@ fn access_log_appends_to_a_file() {
         drop(server);
     }
     for (line, row) in read().split_inclusive('\n').zip(rows().into_iter().cycle()) {
-        assert_says(line, row);
+        assert_in_order(line, row);
     }
 }
 
@@ -107,7 +107,7 @@ fn access_log_counts_no_bytes_for_head() {
 }
 
 #[test]
-fn access_log_escapes_bytes_and_has_refused_requests() {
+fn access_log_escapes_bytes_and_includes_refused_requests() {
     let site = site();
     let mut server = Server::with(&site, &["--access-log"]);
     let hostile: &[&[u8]] = &[
@@ -147,7 +147,7 @@ fn access_log_is_off_by_default_on_a_pipe() {
 }
 
 #[test]
-fn access_log_without_a_reader_stops_nothing() {
+fn access_log_without_a_reader_does_not_block() {
     let site = site();
     let mut server = Server::with(&site, &["--access-log"]);
     let mut client = server.connect();

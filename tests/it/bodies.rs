@@ -219,7 +219,7 @@ fn expect_100_continue_is_answered_at_once() {
 }
 
 #[test]
-fn expect_of_anything_else_is_417() {
+fn expect_other_than_100_continue_is_417() {
     let site = Site::new();
     let server = Server::start(&site);
     each(["pay-me", "100-continued", "100", "100-continue, pay-me", "\"100-continue\""], |expect| {

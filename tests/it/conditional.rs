@@ -94,7 +94,7 @@ fn conditional_dates_work_without_tags() {
 }
 
 #[test]
-fn range_is_the_slice_that_it_claims_to_be() {
+fn range_is_the_slice_that_it_declares() {
     let site = site_of_three();
     let server = Server::start(&site);
     let mut client = server.connect();
@@ -113,8 +113,8 @@ fn range_is_the_slice_that_it_claims_to_be() {
             client.send(get_with(path, &format!("Range: bytes={range}\r\n")));
             let response = client.response();
             assert_eq!(response.status, 206, "{path} {range}");
-            let said = format!("bytes {first}-{last}/{len}");
-            assert_eq!(response.header("content-range"), Some(&*said));
+            let content_range = format!("bytes {first}-{last}/{len}");
+            assert_eq!(response.header("content-range"), Some(&*content_range));
             assert!(response.body == whole[first..=last], "{path} {range}");
         }
     }
@@ -133,14 +133,18 @@ fn range_invalid_is_ignored_and_unsatisfiable_is_416() {
         let response = client.response();
         assert_eq!((response.status, response.body.len()), (status, 1000), "{range}");
     }
-    for (path, range, said) in [
+    for (path, range, content_range) in [
         ("/small.bin", "bytes=1000-", "bytes */1000"),
         ("/small.bin", "bytes=-0", "bytes */1000"),
         ("/empty", "bytes=0-0", "bytes */0"),
     ] {
         client.send(get_with(path, &format!("Range: {range}\r\n")));
         let response = client.response();
-        assert_eq!((response.status, response.header("content-range")), (416, Some(said)), "{path} {range}");
+        assert_eq!(
+            (response.status, response.header("content-range")),
+            (416, Some(content_range)),
+            "{path} {range}"
+        );
     }
     client.send("HEAD /small.bin HTTP/1.1\r\nHost: a\r\nRange: bytes=0-0\r\n\r\n");
     let head = client.head();

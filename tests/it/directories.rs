@@ -81,7 +81,7 @@ fn directory_without_slash_is_redirected_with_its_query() {
 }
 
 /// Paths for which a careless redirect would lead to another host.
-const LURES: [&str; 21] = [
+const REDIRECT_TRAPS: [&str; 21] = [
     "//evil.example",
     "///evil.example",
     "////evil.example",
@@ -121,7 +121,7 @@ fn directory_redirect_never_leads_to_another_host() {
     ];
     directories.iter().for_each(|name| site.write(format!("{name}/index.html"), "inside\n"));
     let server = Server::start(&site);
-    each(LURES, |path| {
+    each(REDIRECT_TRAPS, |path| {
         let response = server.get(path);
         assert_eq!(response.status, 301);
         let location = response.header("location").expect("Location");

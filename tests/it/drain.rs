@@ -38,7 +38,7 @@ fn is_refused(addr: SocketAddr) -> bool {
 }
 
 /// Asserts that the process exits by itself, soon, with code 0.
-fn assert_ends_well(server: &mut Server) {
+fn assert_exits_cleanly(server: &mut Server) {
     let begun = Instant::now();
     let status = server.exit();
     assert_eq!(status.code(), Some(0), "{status}");
@@ -51,7 +51,7 @@ fn drain_without_connections_ends_at_once() {
     for signal in SIGNALS {
         let mut server = Server::with(&site, &[&PATIENT[..], &["--udp-echo", "127.0.0.1:0"]].concat());
         server.signal(signal);
-        assert_ends_well(&mut server);
+        assert_exits_cleanly(&mut server);
         assert!(is_refused(server.addr()));
     }
 }
@@ -60,10 +60,10 @@ fn drain_without_connections_ends_at_once() {
 /// has accepted both.
 fn two_idle(server: &Server) -> (Client, Client) {
     let newcomer = server.connect();
-    let mut kept = server.connect();
-    kept.send(get("/hello.txt"));
-    assert_eq!(kept.response().text(), "hello\n");
-    (newcomer, kept)
+    let mut idle = server.connect();
+    idle.send(get("/hello.txt"));
+    assert_eq!(idle.response().text(), "hello\n");
+    (newcomer, idle)
 }
 
 #[test]
@@ -71,11 +71,11 @@ fn drain_closes_idle_connections_silently() {
     let site = Site::new();
     for signal in SIGNALS {
         let mut server = Server::with(&site, &PATIENT);
-        let (mut newcomer, mut kept) = two_idle(&server);
+        let (mut newcomer, mut idle) = two_idle(&server);
         server.signal(signal);
         newcomer.expect_close();
-        kept.expect_close();
-        assert_ends_well(&mut server);
+        idle.expect_close();
+        assert_exits_cleanly(&mut server);
     }
 }
 
@@ -93,7 +93,7 @@ fn drain_finishes_downloads_and_refuses_new_peers() {
             assert!(client.take(BIG) == expected, "a whole file");
             client.expect_close();
         }
-        assert_ends_well(&mut server);
+        assert_exits_cleanly(&mut server);
     }
 }
 
@@ -104,7 +104,7 @@ fn drain_timeout_cuts_a_stalled_download() {
     let mut client = downloading(&server);
     let begun = Instant::now();
     server.signal(Signal::TERM);
-    assert_ends_well(&mut server);
+    assert_exits_cleanly(&mut server);
     assert!(begun.elapsed() >= Duration::from_millis(250), "closed after {:?}", begun.elapsed());
     assert!(client.is_gone_soon());
 }
@@ -119,7 +119,7 @@ fn drain_timeout_cuts_half_a_request() {
         client.send(half);
         eventually("it is accepted", || server.sockets() > before);
         server.signal(Signal::TERM);
-        assert_ends_well(&mut server);
+        assert_exits_cleanly(&mut server);
         assert!(client.is_gone_soon());
     }
 }
@@ -129,22 +129,22 @@ fn drain_answers_requests_sent_before_the_signal() {
     let site = Site::new();
     for signal in SIGNALS {
         let mut server = Server::with(&site, &PATIENT);
-        let (mut newcomer, mut kept) = two_idle(&server);
+        let (mut newcomer, mut idle) = two_idle(&server);
         server.while_stopped(|| {
             newcomer.send(get("/hello.txt"));
-            kept.send(get("/docs/"));
+            idle.send(get("/docs/"));
             server.signal(signal);
         });
-        for (client, text) in [(&mut newcomer, "hello\n"), (&mut kept, "docs\n")] {
+        for (client, text) in [(&mut newcomer, "hello\n"), (&mut idle, "docs\n")] {
             assert_eq!(client.response().text(), text);
             client.expect_close();
         }
-        assert_ends_well(&mut server);
+        assert_exits_cleanly(&mut server);
     }
 }
 
 #[test]
-fn drain_answers_a_request_behind_a_download_as_the_last() {
+fn drain_answers_a_request_after_a_download_last() {
     let site = site_with_big();
     let mut server = Server::with(&site, &PATIENT);
     let mut client = downloading(&server);
@@ -155,11 +155,11 @@ fn drain_answers_a_request_behind_a_download_as_the_last() {
     let last = client.response();
     assert!(last.text() == "hello\n" && last.closes(), "{last:?}");
     client.expect_close();
-    assert_ends_well(&mut server);
+    assert_exits_cleanly(&mut server);
 }
 
 #[test]
-fn drain_loses_no_pipelined_request_without_saying_so() {
+fn drain_announces_its_last_pipelined_response() {
     let site = Site::new();
     for signal in SIGNALS {
         let mut server = Server::with(&site, &PATIENT);
@@ -178,7 +178,7 @@ fn drain_loses_no_pipelined_request_without_saying_so() {
             }
         }
         client.expect_close();
-        assert_ends_well(&mut server);
+        assert_exits_cleanly(&mut server);
     }
 }
 

@@ -42,7 +42,7 @@ impl Drop for EndsLoad<'_> {
 
 /// Requests a small file 50 times, on new connections and on a persistent one, while `threads`
 /// threads run `load`.
-fn stays_quick_beside(threads: usize, load: impl Fn(&Meter) + Sync) {
+fn assert_fair_beside(threads: usize, load: impl Fn(&Meter) + Sync) {
     let site = Site::new();
     site.sparse("endless", ENDLESS);
     let server = Server::start(&site);
@@ -54,14 +54,14 @@ fn stays_quick_beside(threads: usize, load: impl Fn(&Meter) + Sync) {
         let _ends = EndsLoad(&meter);
         eventually("the load has started", || meter.moved.load(Relaxed) > 0);
         let before = meter.moved.load(Relaxed);
-        let mut kept = server.connect();
+        let mut persistent = server.connect();
         for i in 0..50 {
             let begun = Instant::now();
             let response = if i % 2 == 0 {
                 server.get("/hello.txt")
             } else {
-                kept.send(get("/hello.txt"));
-                kept.response()
+                persistent.send(get("/hello.txt"));
+                persistent.response()
             };
             assert!(begun.elapsed() < PROMPT, "request {i} took {:?}", begun.elapsed());
             assert_eq!(response.text(), "hello\n");
@@ -84,7 +84,7 @@ fn download(meter: &Meter) {
 
 /// Sends `bytes` repeatedly, as fast as the server accepts them, and never reads. Each time that
 /// the socket is full counts as load.
-fn pour(meter: &Meter, bytes: &[u8]) {
+fn send_without_reading(meter: &Meter, bytes: &[u8]) {
     let mut client = Client::connect(meter.addr);
     client.socket.set_nonblocking(true).expect("set non-blocking");
     let mut written = 0;
@@ -135,7 +135,7 @@ fn flood_refused_bodies(meter: &Meter) {
 }
 
 /// Connects and disconnects repeatedly. The RST avoids ports in TIME_WAIT.
-fn come_and_go(meter: &Meter) {
+fn connect_repeatedly(meter: &Meter) {
     while meter.runs() {
         let mut client = Client::connect(meter.addr);
         client.send(get("/hello.txt"));
@@ -146,44 +146,44 @@ fn come_and_go(meter: &Meter) {
 
 #[test]
 fn fairness_beside_an_endless_download() {
-    stays_quick_beside(1, download);
+    assert_fair_beside(1, download);
 }
 
 #[test]
 fn fairness_beside_four_endless_downloads() {
-    stays_quick_beside(4, download);
+    assert_fair_beside(4, download);
 }
 
 #[test]
-fn fairness_beside_peers_that_ask_for_much_and_never_read() {
-    stays_quick_beside(4, |meter| pour(meter, get("/endless").repeat(1000).as_bytes()));
+fn fairness_beside_peers_that_request_much_and_never_read() {
+    assert_fair_beside(4, |meter| send_without_reading(meter, get("/endless").repeat(1000).as_bytes()));
 }
 
 #[test]
 fn fairness_beside_peers_that_pipeline_and_never_read() {
-    stays_quick_beside(4, |meter| pour(meter, get("/hello.txt").repeat(1000).as_bytes()));
+    assert_fair_beside(4, |meter| send_without_reading(meter, get("/hello.txt").repeat(1000).as_bytes()));
 }
 
 #[test]
 fn fairness_beside_a_peer_that_pipelines_and_reads() {
-    stays_quick_beside(1, |meter| pipeline(meter, &get("/hello.txt").repeat(100)));
+    assert_fair_beside(1, |meter| pipeline(meter, &get("/hello.txt").repeat(100)));
 }
 
 #[test]
 fn fairness_beside_peers_that_flood_refused_bodies() {
-    stays_quick_beside(2, flood_refused_bodies);
+    assert_fair_beside(2, flood_refused_bodies);
 }
 
 #[test]
 fn fairness_beside_a_peer_that_pipelines_small_chunks() {
     let head = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
     let request = format!("{head}{}0\r\n\r\n", "1\r\nx\r\n".repeat(4000));
-    stays_quick_beside(1, |meter| pipeline(meter, &request));
+    assert_fair_beside(1, |meter| pipeline(meter, &request));
 }
 
 #[test]
-fn fairness_beside_connections_that_come_and_go() {
-    stays_quick_beside(2, come_and_go);
+fn fairness_beside_short_connections() {
+    assert_fair_beside(2, connect_repeatedly);
 }
 
 /// Writes `requests` repeatedly until the socket has accepted nothing for 300 ms; returns the

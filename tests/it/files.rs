@@ -174,7 +174,7 @@ fn file_in_a_cached_directory_that_leads_elsewhere_is_not_served() {
 }
 
 #[test]
-fn file_changed_in_any_way_is_seen_as_it_is() {
+fn file_changed_in_any_way_is_current() {
     let site = Site::new();
     let server = Server::start(&site);
     let mut client = server.connect();

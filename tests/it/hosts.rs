@@ -69,7 +69,7 @@ fn host_names_of_this_machine_are_answered() {
 }
 
 #[test]
-fn host_check_has_exceptions_and_is_for_loopback_alone() {
+fn host_check_has_exceptions_and_is_for_loopback_only() {
     let site = Site::new();
     for (args, host, status) in [
         (&["--allow-host", "dev.example"][..], "dev.example:8000", 200),

@@ -121,7 +121,7 @@ fn lesson_command_prints_the_whole_page() {
 }
 
 #[test]
-fn lesson_command_refuses_in_one_sentence() {
+fn lesson_command_reports_errors_in_one_sentence() {
     let table: [(&[&str], &str); 4] = [
         (&["9"], "from 1 to 8"),
         (&["1", "--break", "anything"], "lesson 1 has no bug to show"),

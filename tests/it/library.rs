@@ -222,9 +222,9 @@ fn library_stop_on_drop_ends_serve_forever_with_its_scope() {
 
 /// An invalid configuration: a function that makes it (its argument is a port in use), a check of
 /// the error, the error's message, and its source's message if it has one.
-type Mistake = (fn(&mut Config, u16), fn(&StartError) -> bool, &'static str, Option<&'static str>);
+type InvalidConfig = (fn(&mut Config, u16), fn(&StartError) -> bool, &'static str, Option<&'static str>);
 
-const MISTAKES: [Mistake; 7] = [
+const INVALID_CONFIGS: [InvalidConfig; 7] = [
     (
         |config, _| config.dir.push("missing"),
         |e| matches!(e, StartError::Directory { .. }),
@@ -269,12 +269,12 @@ fn library_start_error_names_the_mistake_and_its_source() {
     let site = Site::new();
     let taken = TcpListener::bind("127.0.0.1:0").expect("listen");
     let port = taken.local_addr().expect("read its address").port();
-    for (mistake, is_right, said, source) in MISTAKES {
+    for (invalidate, is_right, message, source) in INVALID_CONFIGS {
         let mut config = Rig::config(&site);
-        mistake(&mut config, port);
+        invalidate(&mut config, port);
         let error = HttpServer::from_config(config).err().expect("an error");
         assert!(is_right(&error), "{error:?}");
-        assert!(error.to_string().contains(said), "{error} does not contain {said}");
+        assert!(error.to_string().contains(message), "{error} does not contain {message}");
         let why = error.source().map(ToString::to_string);
         assert_eq!(why.is_some(), source.is_some(), "{error:?}");
         assert!(why.is_none_or(|why| why.contains(source.unwrap_or_default())), "{error:?}");

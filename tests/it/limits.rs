@@ -28,12 +28,12 @@ fn stays_silent(client: &Client) -> bool {
 }
 
 /// Asserts that the server answers the request that [`waiting`] sent on `client`.
-fn is_served(client: &mut Client) {
+fn assert_served(client: &mut Client) {
     assert_eq!(client.response().text(), "hello\n");
 }
 
 #[test]
-fn limit_makes_peers_wait_and_each_that_leaves_lets_one_in() {
+fn limit_makes_peers_wait_until_others_leave() {
     let site = Site::new();
     let server = Server::with(&site, &["--max-connections", "4"]);
     let mut inside: Vec<Client> = (0..4).map(|_| settled(server.addr())).collect();
@@ -48,12 +48,12 @@ fn limit_makes_peers_wait_and_each_that_leaves_lets_one_in() {
         } else {
             leaver.reset()
         }
-        is_served(&mut client);
+        assert_served(&mut client);
         inside.push(client);
     }
     for client in &mut inside {
         client.send(get("/hello.txt"));
-        is_served(client);
+        assert_served(client);
     }
 }
 
@@ -64,7 +64,7 @@ fn limit_counts_silent_connections_until_they_expire() {
     let _silent: Vec<Client> = (0..4).map(|_| server.connect()).collect();
     let mut fifth = waiting(server.addr());
     assert!(stays_silent(&fifth), "accepted beyond the limit");
-    is_served(&mut fifth);
+    assert_served(&mut fifth);
 }
 
 #[test]
@@ -91,11 +91,11 @@ fn limit_holds_for_all_listeners_together() {
     let mut outside = [waiting(addrs[0]), waiting(addrs[1])];
     assert!(outside.iter().all(stays_silent), "accepted beyond the limit");
     drop(inside);
-    outside.iter_mut().for_each(is_served);
+    outside.iter_mut().for_each(assert_served);
 }
 
 #[test]
-fn limit_of_one_serves_a_row_of_peers() {
+fn limit_of_one_serves_peers_one_by_one() {
     let site = Site::new();
     let server = Server::with(&site, &["--max-connections", "1"]);
     let request = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -138,7 +138,7 @@ fn limit_of_open_files_serves_waiting_peers_in_the_end() {
     );
     drop(flood);
     for client in &mut left_out {
-        is_served(client);
+        assert_served(client);
     }
 }
 
@@ -169,6 +169,6 @@ fn accept_serves_many_connects_at_once() {
         // While the server is stopped, all connections wait in the backlog and make one event.
         let connect_all = || (0..peers).map(|_| waiting(server.addr())).collect::<Vec<_>>();
         let mut clients = server.while_stopped(connect_all);
-        clients.iter_mut().for_each(is_served);
+        clients.iter_mut().for_each(assert_served);
     }
 }

@@ -12,7 +12,7 @@ use crate::common::*;
 const SECRET: &str = "SECRET-7f3a\n";
 
 /// Creates a site and, beside it, a directory with a secret file and a secret page.
-fn with_outside() -> (Site, Site, String) {
+fn site_and_outside() -> (Site, Site, String) {
     let (site, outside) = (Site::new(), Site::empty());
     outside.write("secret.txt", SECRET);
     outside.write("index.html", SECRET);
@@ -74,7 +74,7 @@ const PARENTS: [&str; 36] = [
 
 #[test]
 fn path_never_leads_out_by_a_parent() {
-    let (site, _outside, beside) = with_outside();
+    let (site, _outside, beside) = site_and_outside();
     let server = Server::start(&site);
     let prefixes = ["", "/", "//", "/.", "/./", "/docs/..", "/docs/../..", "/missing/.."];
     let tails = [format!("{beside}/secret.txt"), format!("%2f{beside}%2fsecret.txt"), format!("{beside}/")];
@@ -133,8 +133,8 @@ fn path_skips_empty_segments_and_dots() {
 }
 
 #[test]
-fn path_follows_links_within_the_root_alone() {
-    let (site, outside, beside) = with_outside();
+fn path_follows_links_within_the_root_only() {
+    let (site, outside, beside) = site_and_outside();
     let own = site.path().file_name().expect("a name").to_str().expect("ASCII");
     let links = [
         ("link.txt", "hello.txt".to_owned(), Some("hello\n")),

@@ -17,7 +17,7 @@ fn bodies(client: &mut Client, count: usize) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn pipeline_answers_alike_however_a_request_arrives() {
+fn pipeline_answers_do_not_depend_on_segmentation() {
     let site = Site::new();
     let server = Server::start(&site);
     let (whole, next) = (get("/hello.txt"), get("/"));

@@ -186,7 +186,7 @@ fn process_help_names_options_on_stdout() {
 }
 
 #[test]
-fn process_refuses_a_mistake_with_one_sentence() {
+fn process_reports_a_usage_error_in_one_sentence() {
     let site = Site::new();
     let file = site.at("hello.txt");
     let file = file.to_str().expect("UTF-8");
@@ -249,7 +249,7 @@ fn process_serves_static_by_default() {
 }
 
 #[test]
-fn stdout_reader_that_goes_away_does_no_harm() {
+fn stdout_reader_may_go_away() {
     let site = Site::new();
     let mut child =
         Killed(oneloop(site.path(), &["--port", "0", "--access-log", "."]).spawn().expect("start"));
@@ -306,13 +306,13 @@ fn stderr_is_empty_with_q_in_normal_use() {
     let mut stderr = server.stderr();
     server.signal(Signal::TERM);
     assert_eq!(server.exit().code(), Some(0));
-    let mut said = String::new();
-    stderr.read_to_string(&mut said).expect("UTF-8");
-    assert_eq!(said, "");
+    let mut text = String::new();
+    stderr.read_to_string(&mut text).expect("UTF-8");
+    assert_eq!(text, "");
 }
 
 #[test]
-fn stderr_on_a_full_device_stops_nothing() {
+fn stderr_on_a_full_device_does_not_block() {
     let site = Site::new();
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("open /dev/full");
     let mut child =

@@ -225,13 +225,17 @@ fn member(len: u64) -> impl Strategy<Value = String> {
     ]
 }
 
-/// Asserts that `said`, the value of a Content-Range field, describes `part`.
-fn assert_slice(said: &str, part: &[u8], whole: &[u8]) {
-    let (range, len) = said.strip_prefix("bytes ").and_then(|said| said.split_once('/')).expect(said);
-    let (first, last) = range.split_once('-').expect(said);
-    let (first, last): (usize, usize) = (first.parse().expect(said), last.parse().expect(said));
+/// Asserts that `content_range`, the value of a Content-Range field, describes `part`.
+fn assert_slice(content_range: &str, part: &[u8], whole: &[u8]) {
+    let (range, len) = content_range
+        .strip_prefix("bytes ")
+        .and_then(|content_range| content_range.split_once('/'))
+        .expect(content_range);
+    let (first, last) = range.split_once('-').expect(content_range);
+    let (first, last): (usize, usize) =
+        (first.parse().expect(content_range), last.parse().expect(content_range));
     assert_eq!(len, whole.len().to_string());
-    assert!(first <= last && part == &whole[first..=last], "{said} does not match the bytes sent");
+    assert!(first <= last && part == &whole[first..=last], "{content_range} does not match the bytes sent");
 }
 
 proptest! {
@@ -277,7 +281,7 @@ proptest! {
     /// Whatever the request, a partial response contains the slice that it declares (RFC 9110
     /// section 14).
     #[test]
-    fn range_response_is_the_slice_that_it_claims(
+    fn range_response_is_the_slice_that_it_declares(
         (len, members) in select(LENS.to_vec()).prop_flat_map(|len| (Just(len), vec(member(len as u64), 0..6))),
     ) {
         with_rig(|rig| {
@@ -289,13 +293,13 @@ proptest! {
             let whole = pattern(len);
             match (&head[9..12], field(&head, "Content-Range")) {
                 ("200", None) => assert!(body == whole, "{set}"),
-                ("206", Some(said)) => assert_slice(said, &body, &whole),
+                ("206", Some(content_range)) => assert_slice(content_range, &body, &whole),
                 ("206", None) => {
                     let media_type = field(&head, "Content-Type").expect("a type");
                     let boundary = media_type.strip_prefix("multipart/byteranges; boundary=").expect(media_type);
                     assert_parts(&body, boundary, &whole);
                 }
-                ("416", Some(said)) => assert_eq!(said, format!("bytes */{len}")),
+                ("416", Some(content_range)) => assert_eq!(content_range, format!("bytes */{len}")),
                 _ => panic!("{set}: {head}"),
             }
         });

@@ -124,7 +124,7 @@ fn etag_is_strong_and_differs_after_a_change() {
 }
 
 #[test]
-fn content_type_names_a_charset_for_text_alone() {
+fn content_type_names_a_charset_for_text_only() {
     let site = Site::empty();
     let server = Server::start(&site);
     let rows = [
@@ -186,7 +186,7 @@ fn options_request_names_the_allowed_methods() {
 }
 
 #[test]
-fn keep_alive_is_as_the_client_asks() {
+fn keep_alive_follows_the_request() {
     use After::{Closes, Stays};
     // The third column is the response's own Connection field.
     let rows: &[(&str, &[&str], Option<&str>, After)] = &[

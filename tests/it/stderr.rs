@@ -97,7 +97,7 @@ fn assert_ends(server: &mut Server) {
 }
 
 #[test]
-fn stderr_in_any_state_stops_nothing() {
+fn stderr_in_any_state_does_not_block() {
     let site = Site::new();
     each(CASES.map(|(name, _)| name).into_iter().enumerate(), |&(number, _)| {
         let (mut server, _kept) = CASES[number].1(&site);
@@ -109,7 +109,7 @@ fn stderr_in_any_state_stops_nothing() {
 }
 
 #[test]
-fn stderr_reader_that_goes_away_later_stops_nothing() {
+fn stderr_reader_may_go_away_later() {
     let site = Site::new();
     let (reader, writer) = full_pipe();
     let mut server = with_stderr(&site, writer);
@@ -128,9 +128,9 @@ fn stderr_reader_that_comes_back_gets_whole_lines() {
     reader.read_exact(&mut [0; 32 << 10]).expect("room for new lines");
     assert_serves(&server, 50);
     assert_ends(&mut server);
-    let mut said = String::new();
-    reader.read_to_string(&mut said).expect("UTF-8");
-    let lines = said.trim_start_matches('x');
+    let mut text = String::new();
+    reader.read_to_string(&mut text).expect("UTF-8");
+    let lines = text.trim_start_matches('x');
     assert!(lines.contains("closed, eof"), "it logs again: {}", lossy(lines.as_bytes()));
     assert!(lines.ends_with('\n') && lines.lines().all(|line| line.len() < 200), "whole lines");
 }
@@ -143,15 +143,15 @@ fn stderr_gets_the_last_lines_before_the_end() {
         assert_serves(&server, 20);
         let mut stderr = server.stderr();
         assert_ends(&mut server);
-        let mut said = String::new();
-        stderr.read_to_string(&mut said).expect("UTF-8");
-        assert!(said.contains("shutting down; "), "{args:?}: {said}");
-        assert_eq!(said.contains("closed, eof"), args == ["-vvv"], "{said}");
+        let mut text = String::new();
+        stderr.read_to_string(&mut text).expect("UTF-8");
+        assert!(text.contains("shutting down; "), "{args:?}: {text}");
+        assert_eq!(text.contains("closed, eof"), args == ["-vvv"], "{text}");
     }
 }
 
 #[test]
-fn stderr_gets_the_log_and_then_why_the_server_does_not_start() {
+fn stderr_gets_the_log_and_then_the_start_error() {
     let site = Site::new();
     let taken = TcpListener::bind("127.0.0.1:0").expect("listen");
     let port = taken.local_addr().expect("read its address").port().to_string();
@@ -161,11 +161,11 @@ fn stderr_gets_the_log_and_then_why_the_server_does_not_start() {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().expect("start oneloop")
     };
     let output = fails(Stdio::piped()).wait_with_output().expect("read its output");
-    let said = String::from_utf8(output.stderr).expect("UTF-8");
-    let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(lines.len() == 2 && lines[0].contains("missing.html"), "the warning comes first: {said}");
-    assert!(lines[1].starts_with("oneloop: ") && lines[1].contains(&port), "the reason follows: {said}");
+    let text = String::from_utf8(output.stderr).expect("UTF-8");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(lines.len() == 2 && lines[0].contains("missing.html"), "the warning comes first: {text}");
+    assert!(lines[1].starts_with("oneloop: ") && lines[1].contains(&port), "the reason follows: {text}");
     // If the server cannot write the reason, the exit code still reports it, and the server does
     // not wait.
     let (_reader, full) = full_pipe();

@@ -83,16 +83,16 @@ fn trace_of_a_request_in_two_pieces() {
     let mut lines = Lines::of(&mut server);
     lines.until(&["wait"]);
     let mut client = server.connect();
-    let mut told = lines.until(&["wait"]);
+    let mut trace = lines.until(&["wait"]);
     let request = get("/hello.txt");
     let (first, second) = request.as_bytes().split_at(20);
     client.send(first);
-    told.extend(lines.until(&["wait"]));
+    trace.extend(lines.until(&["wait"]));
     client.send(second);
     let response = client.response();
-    told.extend(lines.until(&["wait"]));
+    trace.extend(lines.until(&["wait"]));
     client.finish();
-    told.extend(lines.until(&["wait"]));
+    trace.extend(lines.until(&["wait"]));
     let (len, head, sent) = (request.len(), response.head_len(), response.head_len() + 6);
     let left = len - 20;
     let golden = format!(
@@ -117,7 +117,7 @@ c1 eof -- the peer sends no more; unsent output still goes out
 c1 close reason=eof unread=0 life=_
 loop wait timeout=never carried=0"
     );
-    assert_eq!(told.join("\n"), golden);
+    assert_eq!(trace.join("\n"), golden);
 }
 
 #[test]
@@ -128,11 +128,11 @@ fn trace_only_shows_chosen_sources_and_wakes() {
     for _ in 0..2 {
         server.get("/hello.txt");
     }
-    let told = lines.until(&["c2 close"]);
-    let verbs: Vec<&str> = told.iter().map(|line| line.split(' ').nth(1).expect("a verb")).collect();
-    assert!(verbs.iter().all(|verb| ["bind", "wake", "accept", "close"].contains(verb)), "{told:?}");
-    assert!(told.iter().any(|line| line.starts_with("L1 accept -> c1 ")), "a line of L1: {told:?}");
-    assert!(!told.iter().any(|line| line.starts_with("c1 ")), "not a line of c1: {told:?}");
+    let trace = lines.until(&["c2 close"]);
+    let verbs: Vec<&str> = trace.iter().map(|line| line.split(' ').nth(1).expect("a verb")).collect();
+    assert!(verbs.iter().all(|verb| ["bind", "wake", "accept", "close"].contains(verb)), "{trace:?}");
+    assert!(trace.iter().any(|line| line.starts_with("L1 accept -> c1 ")), "a line of L1: {trace:?}");
+    assert!(!trace.iter().any(|line| line.starts_with("c1 ")), "not a line of c1: {trace:?}");
     let mistake = "x9".parse::<SourceId>().expect_err("nobody");
     assert!(mistake.contains("c3"), "{mistake}");
 }
@@ -144,19 +144,19 @@ fn trace_bytes_are_escaped_and_show_no_secrets() {
     let mut lines = Lines::of(&mut server);
     let mut client = server.connect();
     client.send("GET /hello.txt HTTP/1.1\r\nCookie: sec");
-    let mut told = lines.until(&["incomplete"]);
+    let mut trace = lines.until(&["incomplete"]);
     client.send(
         "ret1; b=secret2\r\nAccept: \u{1b}[2J\r\nHost: localhost\r\nAuthorization: Basic secret3\r\n\r\n",
     );
-    told.extend(lines.until(&["c1 parse refused"]));
+    trace.extend(lines.until(&["c1 parse refused"]));
     client.rest();
-    let told = told.join("\n");
-    assert!(told.contains(r"\x1b[2J"), "{told}");
-    assert!(told.contains("Cookie: ***"), "{told}");
+    let trace = trace.join("\n");
+    assert!(trace.contains(r"\x1b[2J"), "{trace}");
+    assert!(trace.contains("Cookie: ***"), "{trace}");
     for secret in ["secret", "sec\"", "ret1"] {
-        assert!(!told.contains(secret), "{secret} in {told}");
+        assert!(!trace.contains(secret), "{secret} in {trace}");
     }
-    assert!(told.bytes().all(|b| b == b'\n' || (b' '..=b'~').contains(&b)), "{told:?}");
+    assert!(trace.bytes().all(|b| b == b'\n' || (b' '..=b'~').contains(&b)), "{trace:?}");
 }
 
 #[test]
@@ -168,28 +168,28 @@ fn trace_bytes_of_unparsed_input_are_hidden() {
     let large = format!("GET / HTTP/1.1\r\nCookie: {}", "x".repeat(20_000));
     let close =
         "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\nCookie: a";
-    let mut told = Vec::new();
+    let mut trace = Vec::new();
     for (number, first) in [(1, &*large), (2, close)] {
         let mut client = server.connect();
         client.send(first);
-        told.extend(lines.until(&[&format!("c{number} shutdown")]));
+        trace.extend(lines.until(&[&format!("c{number} shutdown")]));
         client.send("SECRET\r\n");
-        told.extend(lines.until(&[&format!("c{number} read")]));
+        trace.extend(lines.until(&[&format!("c{number} read")]));
         client.rest();
     }
     // The data arrived while the trace was off, so its beginning is unknown.
     let mut client = server.connect();
     client.send("GET /hello.txt HTTP/1.1\r\nCookie: a");
-    told.extend(lines.until(&["c3 parse incomplete"]));
+    trace.extend(lines.until(&["c3 parse incomplete"]));
     server.signal(Signal::USR1);
-    told.extend(lines.until(&["signal 10"]));
+    trace.extend(lines.until(&["signal 10"]));
     server.signal(Signal::USR1);
-    told.extend(lines.until(&["L1 bind"]));
+    trace.extend(lines.until(&["L1 bind"]));
     client.send("SECRET\r\nHost: localhost\r\n\r\n");
-    told.extend(lines.until(&["plan 200"]));
+    trace.extend(lines.until(&["plan 200"]));
     assert_eq!(client.response().status, 200);
-    let told = told.join("\n");
-    assert!(!told.contains("SECRET") && !told.contains("xxx"), "{told}");
+    let trace = trace.join("\n");
+    assert!(!trace.contains("SECRET") && !trace.contains("xxx"), "{trace}");
 }
 
 #[test]
@@ -200,9 +200,9 @@ fn trace_shows_each_datagram() {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
     socket.send_to(b"one two", server.udp_addr()).expect("send");
     lines.until(&["u1[R]"]);
-    let told = lines.until(&["u1 recv -> WouldBlock"]);
+    let trace = lines.until(&["u1 recv -> WouldBlock"]);
     assert_eq!(
-        told,
+        trace,
         [
             "u1 recv 65536 -> 7 from=_ -- one recv, one datagram",
             "u1 send -> 7 to=_",
@@ -235,9 +235,9 @@ fn trace_is_toggled_by_sigusr1() {
 }
 
 /// A broken protocol that always wants more and makes the loop return at once: a spin.
-struct Stuck;
+struct Spinning;
 
-impl Protocol for Stuck {
+impl Protocol for Spinning {
     fn receive(&mut self, _: &[u8], _: &mut Outbox, _: &mut Context<'_>) -> Received {
         Received { consumed: 0, progress: Progress::Yield }
     }
@@ -254,7 +254,7 @@ fn trace_reports_a_spin() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     listener.set_nonblocking(true).expect("set non-blocking");
     let address = listener.local_addr().expect("read its address");
-    let service: Box<dyn ProtocolFactory> = Box::new(|_| -> Box<dyn Protocol> { Box::new(Stuck) });
+    let service: Box<dyn ProtocolFactory> = Box::new(|_| -> Box<dyn Protocol> { Box::new(Spinning) });
     event_loop.add_listener(listener, service).expect("listen");
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     event_loop.add_observer(Box::new(Narrator::new(TraceLevel::Wakes, Vec::new(), LossyWriter::new(write))));
@@ -264,15 +264,15 @@ fn trace_reports_a_spin() {
         event_loop.turn().expect("turn");
     }
     drop(event_loop);
-    let mut told = String::new();
-    File::from(read).read_to_string(&mut told).expect("read");
-    let faults: Vec<&str> = told.lines().filter(|line| line.contains("fault no-progress")).collect();
-    assert!(faults.len() >= 4, "{told}");
-    assert!(faults[0].contains("wakes=2") && faults[1].contains("wakes=4"), "{told}");
+    let mut trace = String::new();
+    File::from(read).read_to_string(&mut trace).expect("read");
+    let faults: Vec<&str> = trace.lines().filter(|line| line.contains("fault no-progress")).collect();
+    assert!(faults.len() >= 4, "{trace}");
+    assert!(faults[0].contains("wakes=2") && faults[1].contains("wakes=4"), "{trace}");
 }
 
 /// Returns what the narrator reports about a thousand turns that each consist of these steps.
-fn told_of(steps: &[(SourceId, Step)], ready: &[SourceId], carried: &[SourceId]) -> String {
+fn trace_of(steps: &[(SourceId, Step)], ready: &[SourceId], carried: &[SourceId]) -> String {
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     let mut narrator = Narrator::new(TraceLevel::Wakes, Vec::new(), LossyWriter::new(write));
     let flags = EventFlags { readable: true, ..Default::default() };
@@ -283,9 +283,9 @@ fn told_of(steps: &[(SourceId, Step)], ready: &[SourceId], carried: &[SourceId])
         narrator.on_step(SourceId::Loop, &Step::Waiting { turn, timeout: Some(Duration::ZERO), carried: 0 });
     }
     drop(narrator);
-    let mut told = String::new();
-    File::from(read).read_to_string(&mut told).expect("read");
-    told
+    let mut trace = String::new();
+    File::from(read).read_to_string(&mut trace).expect("read");
+    trace
 }
 
 #[test]
@@ -309,8 +309,8 @@ fn trace_reports_each_kind_of_spin_and_no_work() {
         (&[(SourceId::Signals, Step::Signalled { number: 10 })], &[SourceId::Signals], &[], None),
     ];
     for (steps, ready, carried, spins) in table {
-        let told = told_of(steps, ready, carried);
-        let fault = told.lines().find(|line| line.contains(" fault no-progress "));
+        let trace = trace_of(steps, ready, carried);
+        let fault = trace.lines().find(|line| line.contains(" fault no-progress "));
         assert_eq!(fault.is_some(), spins.is_some(), "{steps:?}: {fault:?}");
         let who = spins.map(|who| format!(" {who} fault"));
         assert!(who.is_none_or(|who| fault.is_some_and(|fault| fault.contains(&who))), "{fault:?}");
@@ -318,7 +318,7 @@ fn trace_reports_each_kind_of_spin_and_no_work() {
 }
 
 #[test]
-fn trace_of_a_source_that_gets_input_without_reading_is_no_spin() {
+fn trace_of_input_without_a_read_is_not_a_spin() {
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     let mut narrator = Narrator::new(TraceLevel::Wakes, Vec::new(), LossyWriter::new(write));
     let c1 = SourceId::Connection(1);
@@ -334,8 +334,8 @@ fn trace_of_a_source_that_gets_input_without_reading_is_no_spin() {
         );
     }
     drop(narrator);
-    let mut told = String::new();
-    File::from(read).read_to_string(&mut told).expect("read");
-    assert!(!told.contains("fault"), "{told}");
-    assert!(told.contains("c1[R]"), "{told}");
+    let mut trace = String::new();
+    File::from(read).read_to_string(&mut trace).expect("read");
+    assert!(!trace.contains("fault"), "{trace}");
+    assert!(trace.contains("c1[R]"), "{trace}");
 }

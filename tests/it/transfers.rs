@@ -46,7 +46,7 @@ fn transfer_survives_what_the_peer_sends_meanwhile() {
 }
 
 #[test]
-fn transfer_broken_off_leaks_no_descriptors() {
+fn transfer_aborted_leaks_no_descriptors() {
     let site = Site::new();
     site.sparse("large.bin", GIB);
     let server = Server::start(&site);
@@ -164,11 +164,11 @@ fn transfer_of_an_uncached_file_arrives_whole() {
     let mut trace = String::new();
     server.signal(rustix::process::Signal::TERM);
     server.stderr().read_to_string(&mut trace).expect("read");
-    let looks: Vec<&str> = trace.lines().filter(|line| line.contains(" not in memory")).collect();
-    assert!(!is_cold || !looks.is_empty(), "the file was not in memory");
+    let probes: Vec<&str> = trace.lines().filter(|line| line.contains(" not in memory")).collect();
+    assert!(!is_cold || !probes.is_empty(), "the file was not in memory");
     // Between two probes the loop sleeps for a millisecond, so it does not spin.
     let time_of = |line: &&str| line.split_whitespace().next().and_then(|time| time.parse::<f64>().ok());
-    let times: Vec<f64> = looks.iter().map(|line| time_of(line).expect("a time")).collect();
+    let times: Vec<f64> = probes.iter().map(|line| time_of(line).expect("a time")).collect();
     let took = times.last().unwrap_or(&0.0) - times.first().unwrap_or(&0.0);
     assert!(times.len() as f64 <= took * 1000.0 + 20.0, "{} probes in {took} s", times.len());
 }

@@ -119,7 +119,7 @@ pub fn variable(option: &str) -> String {
 
 /// Asserts that `output` is a refusal to start: exit code 2 and one message that contains each of
 /// `named`.
-pub fn assert_mistake(output: &Output, named: &[&str]) {
+pub fn assert_usage_error(output: &Output, named: &[&str]) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert_eq!(stderr.matches("error: ").count() + stderr.matches("oneloop: ").count(), 1, "{stderr}");

@@ -22,22 +22,22 @@ fn access_log_without_a_reader_does_not_delay_the_start() {
     let fifo = site.at("fifo");
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
         .expect("make a FIFO");
-    assert_mistake(&run(site.path(), &["--port", "0", "--access-log=fifo", "."], &[]), &["fifo"]);
+    assert_usage_error(&run(site.path(), &["--port", "0", "--access-log=fifo", "."], &[]), &["fifo"]);
 }
 
 #[test]
-fn help_has_a_theme_for_each_option_and_fits_100_columns() {
-    let themes = ["Options", "Listening", "Site", "Responses", "Limits", "Output", "Tracing"];
+fn help_has_a_heading_for_each_option_and_fits_100_columns() {
+    let expected = ["Options", "Listening", "Site", "Responses", "Limits", "Output", "Tracing"];
     let options = options();
     let mut headings: Vec<&str> = options.iter().map(|(heading, ..)| heading.as_str()).collect();
     headings.dedup();
-    assert_eq!(headings, themes, "each heading occurs once");
-    let without_theme: Vec<&str> = options
+    assert_eq!(headings, expected, "each heading occurs once");
+    let without_heading: Vec<&str> = options
         .iter()
         .filter(|(heading, ..)| heading == "Options")
         .map(|(_, name, _)| name.as_str())
         .collect();
-    assert_eq!(without_theme, ["--help", "--version"]);
+    assert_eq!(without_heading, ["--help", "--version"]);
     for (args, columns) in [("--help", None), ("-h", None), ("--help", Some("300")), ("-h", Some("300"))] {
         let help = printed(&[args], columns.map(|n| ("COLUMNS", n)).as_slice());
         assert!(options_in(&help).is_superset(&names()), "{help}");
@@ -48,7 +48,7 @@ fn help_has_a_theme_for_each_option_and_fits_100_columns() {
 }
 
 #[test]
-fn completions_cover_every_option_and_bash_reads_its_own() {
+fn completions_cover_every_option_and_load_in_bash() {
     let fish = |text: &str| -> BTreeSet<String> {
         let names = text.split(" -l ").skip(1).filter_map(|rest| rest.split_whitespace().next());
         names.map(|name| format!("--{name}")).collect()
@@ -69,12 +69,12 @@ fn completions_cover_every_option_and_bash_reads_its_own() {
         assert!(output.status.success() && output.stderr.is_empty(), "{shell}: {}", lossy(&output.stderr));
     }
     let site = Site::new();
-    assert_mistake(&run(site.path(), &["completions"], &[]), &["SHELL"]);
-    assert_mistake(&run(site.path(), &["completions", "tcsh"], &[]), &["tcsh", "bash"]);
+    assert_usage_error(&run(site.path(), &["completions"], &[]), &["SHELL"]);
+    assert_usage_error(&run(site.path(), &["completions", "tcsh"], &[]), &["tcsh", "bash"]);
 }
 
 #[test]
-fn man_page_covers_every_option_and_theme() {
+fn man_page_covers_every_option_and_heading() {
     let page = printed(&["man"], &[]);
     assert!(page.contains(".TH oneloop 1 "), "{page}");
     let plain = page.replace("\\-", "-").replace("\\fB", " ").replace("\\fR", " ").replace("\\fI", " ");
@@ -97,7 +97,7 @@ fn man_page_covers_every_option_and_theme() {
 }
 
 #[test]
-fn version_is_that_of_the_package() {
+fn version_is_the_package_version() {
     for flag in ["--version", "-V"] {
         assert_eq!(printed(&[flag], &[]), format!("oneloop {}\n", env!("CARGO_PKG_VERSION")));
     }

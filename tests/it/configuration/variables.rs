@@ -6,7 +6,7 @@ use super::*;
 use crate::common::*;
 
 /// An invalid value for each option that takes a value.
-const MISTAKES: [(&str, &str); 21] = [
+const INVALID_VALUES: [(&str, &str); 21] = [
     ("--port", "65536"),
     ("--bind", "no address"),
     ("--allow-host", "http://a.example"),
@@ -31,25 +31,26 @@ const MISTAKES: [(&str, &str); 21] = [
 ];
 
 #[test]
-fn variable_mistake_is_one_message_like_the_options() {
+fn variable_error_is_one_message_as_for_options() {
     let site = Site::new();
     each(options(), |(heading, name, value)| {
         let port: &[&str] = if name == "--port" { &[] } else { &["--port", "0"] };
         let refused = |arg: &str| run(site.path(), &[port, &[arg, "."]].concat(), &[]);
         if value.is_empty() {
-            assert_mistake(&refused(&format!("{name}=nonsense")), &[name, "nonsense"]);
+            assert_usage_error(&refused(&format!("{name}=nonsense")), &[name, "nonsense"]);
             return;
         }
-        let (_, bad) = MISTAKES.iter().find(|(of, _)| of == name).expect("an invalid value for each option");
-        let told = if name == "--bind" || name == "--access-log" { bad } else { name.as_str() };
-        assert_mistake(&refused(&format!("{name}={bad}")), &[told]);
-        assert_mistake(&run(site.path(), &[port, &["."]].concat(), &[(&variable(name), bad)]), &[told]);
+        let (_, bad) =
+            INVALID_VALUES.iter().find(|(of, _)| of == name).expect("an invalid value for each option");
+        let named = if name == "--bind" || name == "--access-log" { bad } else { name.as_str() };
+        assert_usage_error(&refused(&format!("{name}={bad}")), &[named]);
+        assert_usage_error(&run(site.path(), &[port, &["."]].concat(), &[(&variable(name), bad)]), &[named]);
         assert!(heading != "Options", "{name}");
     });
 }
 
 #[test]
-fn variable_takes_every_usual_yes_and_no() {
+fn variable_accepts_common_booleans() {
     let site = Site::new();
     site.write(".hidden", "hidden\n");
     site.write("about.html", "about\n");
@@ -75,10 +76,10 @@ fn variable_takes_every_usual_yes_and_no() {
             let mut server = Started::with(site.path(), &["."], &[(&variable(name), value)]);
             assert_eq!(server.ask(&get("/hello.txt")).status, 200);
         }
-        assert_mistake(&run(site.path(), &["-p", "0", "."], &[(&variable(name), "maybe")]), &[name]);
+        assert_usage_error(&run(site.path(), &["-p", "0", "."], &[(&variable(name), "maybe")]), &[name]);
     });
     // Standard input is not a terminal.
-    assert_mistake(&run(site.path(), &["-p", "0", "."], &[("ONELOOP_STEP", "yes")]), &["--step"]);
+    assert_usage_error(&run(site.path(), &["-p", "0", "."], &[("ONELOOP_STEP", "yes")]), &["--step"]);
     let mut server = Started::with(site.path(), &["."], &[("ONELOOP_STEP", "no")]);
     assert_eq!(server.ask(&get("/hello.txt")).status, 200);
     each(switches, |(name, path)| {
@@ -94,7 +95,7 @@ fn variable_takes_every_usual_yes_and_no() {
             assert_eq!(status(&[name], no), 200, "the option is stronger than {no:?}");
         }
         for garbage in ["maybe", "2", "yes please", "-1", " "] {
-            assert_mistake(&run(site.path(), &["-p", "0", "."], &[(&variable, garbage)]), &[name]);
+            assert_usage_error(&run(site.path(), &["-p", "0", "."], &[(&variable, garbage)]), &[name]);
         }
     });
 }
@@ -167,18 +168,18 @@ fn variable_with_commas_is_a_list() {
 }
 
 #[test]
-fn variable_header_has_a_header_a_line() {
+fn variable_header_has_one_header_per_line() {
     let site = Site::new();
-    let said = |args: &[&str], lines: &str| {
+    let headers = |args: &[&str], lines: &str| {
         let response =
             Started::with(site.path(), &[args, &["."]].concat(), &[("ONELOOP_HEADER", lines)]).ask(&get("/"));
         ["x-a", "x-b"].map(|name| response.header(name).map(str::to_owned))
     };
     let some = |text: &str| Some(text.to_owned());
-    assert_eq!(said(&[], "X-A: one, and two"), [some("one, and two"), None]);
-    assert_eq!(said(&[], "X-A: 1, 2\n/ X-B: 3"), [some("1, 2"), some("3")]);
-    assert_eq!(said(&[], "X-A: 1\r\nX-B: 2"), [some("1"), some("2")], "lines of another system");
-    assert_eq!(said(&["--header", "X-B: 3"], "X-A: 1\nX-B: 2"), [None, some("3")]);
+    assert_eq!(headers(&[], "X-A: one, and two"), [some("one, and two"), None]);
+    assert_eq!(headers(&[], "X-A: 1, 2\n/ X-B: 3"), [some("1, 2"), some("3")]);
+    assert_eq!(headers(&[], "X-A: 1\r\nX-B: 2"), [some("1"), some("2")], "lines of another system");
+    assert_eq!(headers(&["--header", "X-B: 3"], "X-A: 1\nX-B: 2"), [None, some("3")]);
 }
 
 #[test]
@@ -190,7 +191,7 @@ fn variable_header_may_end_in_a_line_end() {
 }
 
 #[test]
-fn variable_that_is_empty_is_not_set() {
+fn variable_that_is_empty_counts_as_unset() {
     let site = Site::new();
     let empty: Vec<_> = names().iter().map(|name| variable(name)).collect();
     let vars: Vec<_> = empty.iter().map(|name| (name.as_str(), "")).collect();
@@ -201,7 +202,7 @@ fn variable_that_is_empty_is_not_set() {
 }
 
 #[test]
-fn variable_sets_limits_logs_and_places() {
+fn variable_sets_limits_logs_and_addresses() {
     let site = Site::new();
     // All settings come from variables, none from the command line.
     let vars = [
@@ -229,7 +230,7 @@ fn variable_sets_limits_logs_and_places() {
 }
 
 #[test]
-fn variable_does_not_matter_to_what_is_only_printed() {
+fn variable_does_not_change_printed_pages() {
     let vars = [("ONELOOP_LISTING", "1"), ("ONELOOP_HEADER", "X-A: b"), ("ONELOOP_DIR", "/no-such-dir")];
     for args in [&["man"][..], &["completions", "bash"], &["--help"], &["--version"]] {
         assert_eq!(printed(args, &vars), printed(args, &[]), "{args:?}");

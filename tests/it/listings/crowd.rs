@@ -86,7 +86,7 @@ fn listing_read_slowly_delays_nothing() {
 }
 
 #[test]
-fn listing_broken_off_leaves_nothing_behind() {
+fn listing_aborted_leaves_nothing_behind() {
     const COUNT: usize = 20_000;
     let site = crowd(COUNT, &wide());
     let server = Server::with(&site, &["--listing"]);

@@ -167,7 +167,7 @@ fn log_line_has_the_seconds_that_the_response_took() {
 }
 
 #[test]
-fn log_line_of_half_a_request_and_none_of_no_request() {
+fn log_line_exists_for_half_a_request_but_not_for_none() {
     let site = Site::new();
     each(FORMATS, |format| {
         let mut logging = Logging::with(&site, format, &["--head-timeout", "200ms"]);

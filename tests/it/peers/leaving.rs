@@ -33,7 +33,7 @@ fn half_closed(large: &[u8]) -> [(&'static str, String, Vec<&[u8]>, bool); 9] {
 }
 
 #[test]
-fn half_close_gets_all_that_is_owed() {
+fn half_close_gets_all_pending_responses() {
     let site = Site::new();
     let large = pattern(1 << 20).repeat(16);
     site.write("large", &large);

@@ -28,7 +28,7 @@ fn count_rest(client: &mut Client) -> u64 {
 }
 
 /// Sends one `x` every 10 ms until a response arrives.
-fn drip(client: &mut Client) {
+fn trickle(client: &mut Client) {
     client.socket.set_read_timeout(Some(Duration::from_millis(10))).expect("set a timeout");
     let end = Instant::now() + SOON;
     while client.socket.peek(&mut [0]).is_err() {
@@ -50,7 +50,7 @@ fn head_timeout_is_not_extended_by_trickling_bytes() {
         let mut client = if is_kept { kept_alive(&server) } else { server.connect() };
         let begun = Instant::now();
         client.send(start);
-        drip(&mut client);
+        trickle(&mut client);
         let waited = begun.elapsed();
         let response = client.response();
         assert!(response.status == 408 && response.closes(), "{response:?}");
@@ -93,7 +93,7 @@ fn idle_timeout_closes_an_idle_connection() {
 const TIMEOUTS: [&str; 3] = ["--head-timeout", "--idle-timeout", "--send-timeout"];
 
 /// Asserts that the timeout `endless` set to 0 closes no connection while the other timeouts do.
-fn assert_never_passes(site: &Site, endless: &str) {
+fn assert_never_expires(site: &Site, endless: &str) {
     let args: Vec<&str> =
         TIMEOUTS.iter().flat_map(|&flag| [flag, if flag == endless { "0" } else { "200ms" }]).collect();
     let server = Server::with(site, &args);
@@ -119,11 +119,11 @@ fn assert_never_passes(site: &Site, endless: &str) {
 }
 
 #[test]
-fn timeout_of_zero_never_passes() {
+fn timeout_of_zero_never_expires() {
     let site = &site_with_big();
     thread::scope(|scope| {
         for endless in TIMEOUTS {
-            scope.spawn(move || assert_never_passes(site, endless));
+            scope.spawn(move || assert_never_expires(site, endless));
         }
     });
 }

@@ -44,7 +44,7 @@ fn ranges_read_slowly_delay_nothing_and_take_little_memory() {
 }
 
 #[test]
-fn ranges_broken_off_leak_no_descriptors() {
+fn ranges_aborted_leak_no_descriptors() {
     let site = site_of_three();
     let endless = ask_for_endless_parts(&site);
     let server = Server::start(&site);

@@ -44,11 +44,11 @@ fn record_four_connections(path: &Path) {
     let site = Site::new();
     site.sparse("big.bin", BIG);
     let server = recording_to(&site, path, &["--udp-echo", "127.0.0.1:0"]);
-    let mut kept = server.connect();
-    kept.send("GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nCookie: secret\r\n\r\n");
-    assert_eq!(kept.response().status, 200);
-    kept.send(get("/missing\"?a"));
-    kept.response();
+    let mut first = server.connect();
+    first.send("GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nCookie: secret\r\n\r\n");
+    assert_eq!(first.response().status, 200);
+    first.send(get("/missing\"?a"));
+    first.response();
     let mut pair = server.connect();
     pair.send([get("/hello.txt"), get("/docs/")].concat());
     assert_eq!([pair.response().text(), pair.response().text()], ["hello\n", "docs\n"]);
@@ -239,9 +239,9 @@ fn recording_file_that_cannot_be_created_is_an_error() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
         command.args(["--port", "0", "--trace-file", path]).arg(site.path());
         let output = command.output().expect("run oneloop");
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!((output.status.code(), told.lines().count()), (Some(2), 1), "{told}");
-        assert!(told.starts_with(&format!("oneloop: cannot record to '{path}': ")), "{told}");
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), log.lines().count()), (Some(2), 1), "{log}");
+        assert!(log.starts_with(&format!("oneloop: cannot record to '{path}': ")), "{log}");
         assert!(output.stdout.is_empty(), "it must not serve");
     }
 }
@@ -255,9 +255,9 @@ fn recording_ends_and_the_server_does_not_on_a_full_disk() {
     }
     server.signal(Signal::TERM);
     assert!(server.exit().success());
-    let mut told = String::new();
-    server.stderr().read_to_string(&mut told).expect("its standard error");
-    assert_eq!(told.matches("cannot write the recording").count(), 1, "{told}");
+    let mut log = String::new();
+    server.stderr().read_to_string(&mut log).expect("its standard error");
+    assert_eq!(log.matches("cannot write the recording").count(), 1, "{log}");
 }
 
 #[test]
@@ -269,9 +269,9 @@ fn recording_works_beside_a_trace_and_overwrites_its_file() {
     let mut stderr = server.stderr();
     assert_eq!(server.get("/hello.txt").status, 200);
     end(server);
-    let mut told = String::new();
-    stderr.read_to_string(&mut told).expect("its standard error");
-    assert!(told.contains("c1 parse GET /hello.txt HTTP/1.1"), "{told}");
+    let mut log = String::new();
+    stderr.read_to_string(&mut log).expect("its standard error");
+    assert!(log.contains("c1 parse GET /hello.txt HTTP/1.1"), "{log}");
     assert_eq!(Recorded::read(&path).on(lane(1), "request").len(), 1);
 }
 

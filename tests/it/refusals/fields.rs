@@ -10,7 +10,7 @@ fn with_fields(fields: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 #[test]
-fn host_must_be_one_and_valid() {
+fn host_must_be_single_and_valid() {
     let rows: &[&[u8]] = &[
         b"X: y",
         b"Hosts: localhost",

@@ -62,7 +62,7 @@ fn vary_names_each_deciding_field_once() {
 }
 
 #[test]
-fn vary_names_what_tells_navigation() {
+fn vary_names_the_navigation_fields() {
     let site = Site::new();
     let server = Server::with(&site, &["--spa"]);
     // Otherwise a cache would serve the page to a script that requests the same URL, and the 404 to

@@ -6,7 +6,7 @@ use super::*;
 use crate::common::*;
 
 #[test]
-fn header_goes_with_every_response() {
+fn header_is_sent_with_every_response() {
     let args = ["--header", "X-Frame-Options: DENY", "--header", "X-Long:a: b, c \u{e4}"];
     each_kind(&args, |_, response| {
         assert_eq!(response.header("x-frame-options"), Some("DENY"));
@@ -37,7 +37,7 @@ fn header_adds_links_cookies_and_vary() {
 }
 
 #[test]
-fn header_about_content_goes_with_files_alone() {
+fn header_of_content_is_sent_with_files_only() {
     let lines =
         ["Content-Type: text/x", "Content-Language: de", "Content-Disposition: inline", "Expires: never"];
     let args: Vec<&str> = lines.iter().flat_map(|line| ["--header", line]).collect();
@@ -88,8 +88,8 @@ fn header_pattern_matches_decoded_paths() {
         ("/[h]ello.txt", "/hello.txt", false),
     ] {
         let server = with(&site, &["--header", &format!("{pattern} X-A: b")]);
-        let said = ask(&server, &format!("GET {path}"), "").header("x-a").is_some();
-        assert_eq!(said, applies, "{pattern} applies to {path}");
+        let has_field = ask(&server, &format!("GET {path}"), "").header("x-a").is_some();
+        assert_eq!(has_field, applies, "{pattern} applies to {path}");
     }
 }
 

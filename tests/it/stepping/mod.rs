@@ -97,8 +97,8 @@ impl Terminal {
     /// Types a line and returns the output up to the next prompt.
     fn ask(&mut self, line: &str) -> String {
         self.enter(line);
-        let said = self.until(PROMPT);
-        said.strip_prefix(&format!("{line}\n")).expect("the echo").to_owned()
+        let output = self.until(PROMPT);
+        output.strip_prefix(&format!("{line}\n")).expect("the echo").to_owned()
     }
 
     /// Opens a connection.
@@ -132,7 +132,7 @@ impl Drop for Terminal {
 }
 
 /// Asserts that `text` contains all of `words` in this order.
-fn assert_says(text: &str, words: &[&str]) {
+fn assert_in_order(text: &str, words: &[&str]) {
     let mut rest = text;
     for word in words {
         let at = rest.find(word).unwrap_or_else(|| panic!("{word:?} is missing or out of order in {text}"));

@@ -15,8 +15,8 @@ fn turn_waits_for_a_peer_that_stops_reading_and_serves_others() {
     let big = pattern(16 << 20);
     site.write("big.bin", &big);
     let mut rig = Rig::recorded(Rig::config(&site));
-    let mut hog = rig.accepted();
-    hog.write_all(get("/big.bin").as_bytes()).expect("send");
+    let mut slow = rig.accepted();
+    slow.write_all(get("/big.bin").as_bytes()).expect("send");
     let steps = rig.turn_until_seen(c(1), &Step::Armed);
     assert!(
         of(c(1), &steps).iter().any(|s| matches!(s, Step::Blocked { .. })),
@@ -33,16 +33,16 @@ fn turn_waits_for_a_peer_that_stops_reading_and_serves_others() {
 
     let mut got = Vec::new();
     rig.turn_until("the slow client has everything", |steps| {
-        got.extend(received(&mut hog));
+        got.extend(received(&mut slow));
         of(c(1), steps).contains(&Step::Disarmed)
     });
-    got.extend(received(&mut hog));
+    got.extend(received(&mut slow));
     assert!(got.ends_with(&big), "whole and in order");
 }
 
 #[test]
-fn turn_gives_up_a_peer_that_takes_nothing() {
-    let (mut rig, mut hog) = stalled();
+fn turn_closes_a_peer_that_accepts_no_data() {
+    let (mut rig, mut slow) = stalled();
     rig.advance(seconds(29));
     assert_eq!(of(c(1), &rig.turn()), []);
     rig.advance(seconds(1));
@@ -56,13 +56,13 @@ fn turn_gives_up_a_peer_that_takes_nothing() {
         matches!(&steps[..], [Step::Deadline { .. }, Step::Blocked { .. }, last] if *last == closed(CloseReason::SendTimeout)),
         "{steps:?}"
     );
-    let _ = hog.set_nonblocking(false);
-    let error = hog.read_to_end(&mut Vec::new()).expect_err("a reset");
+    let _ = slow.set_nonblocking(false);
+    let error = slow.read_to_end(&mut Vec::new()).expect_err("a reset");
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
 #[test]
-fn turn_does_not_give_up_a_peer_that_takes_little() {
+fn turn_keeps_a_peer_that_accepts_little_data() {
     let (mut rig, mut slow) = stalled();
     let mut buffer = vec![0; 600 << 10];
     for _ in 0..5 {
@@ -78,16 +78,16 @@ fn turn_has_a_write_budget() {
     let site = Site::new();
     site.sparse("endless.bin", 1 << 40);
     let mut rig = Rig::recorded(Rig::config(&site));
-    let hog = rig.accepted();
+    let slow = rig.accepted();
     let reader = {
-        let mut hog = hog.try_clone().expect("clone");
-        hog.set_nonblocking(false).expect("set blocking");
+        let mut slow = slow.try_clone().expect("clone");
+        slow.set_nonblocking(false).expect("set blocking");
         std::thread::spawn(move || {
             let mut buffer = vec![0; 1 << 20];
-            while hog.read(&mut buffer).is_ok_and(|n| n > 0) {}
+            while slow.read(&mut buffer).is_ok_and(|n| n > 0) {}
         })
     };
-    (&hog).write_all(get("/endless.bin").as_bytes()).expect("send");
+    (&slow).write_all(get("/endless.bin").as_bytes()).expect("send");
     rig.turn_until("a carried-over download", |s| of(c(1), s).contains(&Step::CarriedOver));
     let mut peer = rig.accepted();
     peer.write_all(get("/hello.txt").as_bytes()).expect("send");
@@ -105,6 +105,6 @@ fn turn_has_a_write_budget() {
             of(c(1), &steps).iter().map(|s| if let Step::Wrote { got, .. } = s { *got } else { 0 }).sum();
         assert!(sent <= 512 * 1024, "{sent} in one turn");
     }
-    hog.shutdown(std::net::Shutdown::Both).expect("shut down");
+    slow.shutdown(std::net::Shutdown::Both).expect("shut down");
     reader.join().expect("the reader ends");
 }

@@ -18,7 +18,7 @@ fn refused<S: AsRef<OsStr>>(dir: &Path, args: &[S]) -> Output {
 }
 
 #[test]
-fn base_path_in_any_form_is_the_only_place() {
+fn base_path_in_any_form_serves_the_site() {
     let site = Site::new();
     let bases = [
         ("app", "/app/"),
@@ -36,8 +36,8 @@ fn base_path_in_any_form_is_the_only_place() {
         ("/\\evil.example", "/%5Cevil.example/"),
         ("\\\\evil.example", "/%5C%5Cevil.example/"),
     ];
-    each(bases, |(given, base)| {
-        let server = Server::with(&site, &["--base-path", given]);
+    each(bases, |(value, base)| {
+        let server = Server::with(&site, &["--base-path", value]);
         assert_eq!(server.base_path(), *base);
         let location = |path: &str| {
             let response = ask(&server, "GET", path, "");
@@ -90,7 +90,7 @@ fn base_path_may_begin_with_a_dot() {
 }
 
 #[test]
-fn base_path_has_nothing_outside() {
+fn base_path_serves_nothing_outside() {
     let site = Site::new();
     site.write("app/hello.txt", "app in the site\n");
     site.write("a/index.html", "a in the site\n");
@@ -126,7 +126,7 @@ fn base_path_has_nothing_outside() {
 }
 
 #[test]
-fn base_path_with_spa_answers_navigation_below_it_alone() {
+fn base_path_with_spa_answers_navigation_below_it_only() {
     let site = site_of_pages();
     site.write("404.html", "lost\n");
     site.write("shell/app.html", "shell\n");

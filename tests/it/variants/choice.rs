@@ -218,7 +218,7 @@ fn variant_is_a_regular_file_beneath_the_root() {
 }
 
 #[test]
-fn variant_makes_nothing_visible() {
+fn variant_exposes_no_hidden_file() {
     let site = Site::empty();
     for name in [".env", ".git/config", ".well-known/security.txt", "docs/page.html"] {
         write_with(&site, name, &CODINGS);
