@@ -103,11 +103,11 @@ fn body_is_skipped_wherever_it_is_cut() {
     let last = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     each(framings(), |(_, stream)| {
         let stream = [&stream("POST /"), last.as_bytes()].concat();
-        let mut beside = server.connect();
+        let mut probe = server.connect();
         for cut in 0..=stream.len() {
             let (a, b) = stream.split_at(cut);
             let mut client = server.connect();
-            client.send_apart(&mut beside, [a, b]);
+            client.send_apart(&mut probe, [a, b]);
             assert_eq!(client.response().status, 405, "cut at {cut}");
             assert_eq!(client.response().text(), "home\n", "cut at {cut}");
             client.expect_close();

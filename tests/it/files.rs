@@ -269,11 +269,11 @@ fn file_of_every_size_comes_whole() {
         let content = pattern(*size);
         site.write("file.bin", &content);
         let mut client = server.connect();
-        // From disk, then perhaps from memory, with another request behind it.
+        // From disk, then perhaps from memory, followed by another request.
         for turn in ["first", "second", "third"] {
             assert_now(&mut client, "/file.bin", Some(&content), turn);
         }
-        assert_now(&mut client, "/hello.txt", Some(b"hello\n"), "behind it");
+        assert_now(&mut client, "/hello.txt", Some(b"hello\n"), "the next request");
     });
 }
 

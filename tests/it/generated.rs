@@ -52,8 +52,8 @@ fn printed(args: &[&str]) -> String {
 
 /// Reports that this machine cannot run a test: prints past the test runner's capture and appends
 /// to the file that `ONELOOP_SKIPPED` names.
-fn skip(why: &str) {
-    let line = format!("SKIPPED {}: {why}\n", std::thread::current().name().unwrap_or("a test"));
+fn skip(reason: &str) {
+    let line = format!("SKIPPED {}: {reason}\n", std::thread::current().name().unwrap_or("a test"));
     let _ = std::io::stderr().write_all(line.as_bytes());
     if let Some(path) = std::env::var_os("ONELOOP_SKIPPED") {
         let file = fs::File::options().create(true).append(true).open(path);

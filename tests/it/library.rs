@@ -275,9 +275,9 @@ fn library_start_error_names_the_mistake_and_its_source() {
         let error = HttpServer::from_config(config).err().expect("an error");
         assert!(is_right(&error), "{error:?}");
         assert!(error.to_string().contains(message), "{error} does not contain {message}");
-        let why = error.source().map(ToString::to_string);
-        assert_eq!(why.is_some(), source.is_some(), "{error:?}");
-        assert!(why.is_none_or(|why| why.contains(source.unwrap_or_default())), "{error:?}");
+        let cause = error.source().map(ToString::to_string);
+        assert_eq!(cause.is_some(), source.is_some(), "{error:?}");
+        assert!(cause.is_none_or(|cause| cause.contains(source.unwrap_or_default())), "{error:?}");
     }
     let poller = StartError::Poller(std::io::ErrorKind::OutOfMemory.into());
     assert!(poller.source().is_some() && poller.to_string().contains("poller"), "{poller}");

@@ -242,7 +242,7 @@ const SCENARIOS: [Scenario; 11] = [
         }
         driver.settle();
     }),
-    ("datagrams beside requests", |driver| {
+    ("datagrams together with requests", |driver| {
         let client = driver.connect();
         for i in 0..100 {
             driver.udp.send(format!("datagram {i}").as_bytes()).expect("send");

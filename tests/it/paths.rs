@@ -74,10 +74,11 @@ const PARENTS: [&str; 36] = [
 
 #[test]
 fn path_never_leads_out_by_a_parent() {
-    let (site, _outside, beside) = site_and_outside();
+    let (site, _outside, sibling) = site_and_outside();
     let server = Server::start(&site);
     let prefixes = ["", "/", "//", "/.", "/./", "/docs/..", "/docs/../..", "/missing/.."];
-    let tails = [format!("{beside}/secret.txt"), format!("%2f{beside}%2fsecret.txt"), format!("{beside}/")];
+    let tails =
+        [format!("{sibling}/secret.txt"), format!("%2f{sibling}%2fsecret.txt"), format!("{sibling}/")];
     for prefix in prefixes {
         each(PARENTS, |up| {
             tails.iter().for_each(|tail| assert_hidden(&server, &format!("{prefix}/{up}/{tail}")))
@@ -88,14 +89,14 @@ fn path_never_leads_out_by_a_parent() {
     each(
         [
             format!("{many}/etc/passwd"),
-            format!("{many}/tmp/{beside}/secret.txt"),
-            format!("http://localhost/../{beside}/secret.txt"),
-            format!("http://localhost/%2e%2e/{beside}/secret.txt"),
-            format!("{root}/../{beside}/secret.txt"),
+            format!("{many}/tmp/{sibling}/secret.txt"),
+            format!("http://localhost/../{sibling}/secret.txt"),
+            format!("http://localhost/%2e%2e/{sibling}/secret.txt"),
+            format!("{root}/../{sibling}/secret.txt"),
             format!("/{root}/hello.txt"),
-            format!("//tmp/{beside}/secret.txt"),
-            format!("/%2ftmp%2f{beside}%2fsecret.txt"),
-            format!("/.//..//{beside}//secret.txt"),
+            format!("//tmp/{sibling}/secret.txt"),
+            format!("/%2ftmp%2f{sibling}%2fsecret.txt"),
+            format!("/.//..//{sibling}//secret.txt"),
             "/..".to_owned(),
             "/../".to_owned(),
             "/docs/..".to_owned(),
@@ -134,7 +135,7 @@ fn path_skips_empty_segments_and_dots() {
 
 #[test]
 fn path_follows_links_within_the_root_only() {
-    let (site, outside, beside) = site_and_outside();
+    let (site, outside, sibling) = site_and_outside();
     let own = site.path().file_name().expect("a name").to_str().expect("ASCII");
     let links = [
         ("link.txt", "hello.txt".to_owned(), Some("hello\n")),
@@ -143,11 +144,11 @@ fn path_follows_links_within_the_root_only() {
         ("chain2", "docs/chain3".to_owned(), Some("hello\n")),
         ("docs/chain3", "../link.txt".to_owned(), Some("hello\n")),
         ("linked", "docs".to_owned(), Some("docs\n")),
-        ("out.txt", format!("../{beside}/secret.txt"), None),
+        ("out.txt", format!("../{sibling}/secret.txt"), None),
         ("out-absolute.txt", outside.at("secret.txt").display().to_string(), None),
         ("out-chain.txt", "out.txt".to_owned(), None),
-        ("docs/out.txt", format!("../../{beside}/secret.txt"), None),
-        ("outdir", format!("../{beside}"), None),
+        ("docs/out.txt", format!("../../{sibling}/secret.txt"), None),
+        ("outdir", format!("../{sibling}"), None),
         ("outdir-absolute", outside.path().display().to_string(), None),
         ("there-and-back", format!("../{own}/hello.txt"), None),
         ("passwd", "/etc/passwd".to_owned(), None),
@@ -171,8 +172,8 @@ fn path_follows_links_within_the_root_only() {
         }
         Some(body) => assert_eq!(server.get(&format!("/{name}")).text(), **body),
         None => {
-            for behind in ["", "/", "/secret.txt", "/index.html", "/hello.txt"] {
-                assert_hidden(&server, &format!("/{name}{behind}"));
+            for suffix in ["", "/", "/secret.txt", "/index.html", "/hello.txt"] {
+                assert_hidden(&server, &format!("/{name}{suffix}"));
             }
         }
     });

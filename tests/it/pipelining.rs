@@ -45,11 +45,11 @@ fn pipeline_of_two_can_be_cut_anywhere() {
     let site = Site::new();
     let server = Server::start(&site);
     let stream = format!("{}{LAST}", get("/"));
-    let mut beside = server.connect();
+    let mut probe = server.connect();
     for cut in 0..=stream.len() {
         let mut client = server.connect();
         let (a, b) = stream.as_bytes().split_at(cut);
-        client.send_apart(&mut beside, [a, b]);
+        client.send_apart(&mut probe, [a, b]);
         assert_eq!(bodies(&mut client, 2), [&b"home\n"[..], b"hello\n"], "cut at {cut}");
         client.expect_close();
     }
@@ -156,13 +156,13 @@ fn pipeline_keeps_the_order_of_large_and_small_files() {
 fn pipeline_skips_an_empty_line_before_a_request() {
     let site = Site::new();
     let server = Server::start(&site);
-    let mut beside = server.connect();
+    let mut probe = server.connect();
     let first = format!("\r\n{}", get("/"));
     for stream in [format!("{first}{LAST}"), format!("{first}\r\n{LAST}"), format!("{}\r\n{LAST}", get("/"))]
     {
         for piece in [stream.len(), 1] {
             let mut client = server.connect();
-            client.send_apart(&mut beside, stream.as_bytes().chunks(piece));
+            client.send_apart(&mut probe, stream.as_bytes().chunks(piece));
             assert_eq!(bodies(&mut client, 2), [&b"home\n"[..], b"hello\n"], "{stream:?}");
             client.expect_close();
         }

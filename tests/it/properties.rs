@@ -270,10 +270,10 @@ proptest! {
             while !rest.is_empty() {
                 let request = answered.next().expect("a response without a request");
                 let to_head = request.strip_prefix(b"\r\n").unwrap_or(request).starts_with(b"HEAD ");
-                let (head, _, behind) = split_response(rest, to_head);
+                let (head, _, remainder) = split_response(rest, to_head);
                 let closes = field(&head, "Connection") == Some("close");
-                assert!(!closes || (is_over && behind.is_empty()), "bytes after a closing response: {head}");
-                rest = behind;
+                assert!(!closes || (is_over && remainder.is_empty()), "bytes after a closing response: {head}");
+                rest = remainder;
             }
         });
     }
@@ -288,8 +288,8 @@ proptest! {
             let set = members.join(",");
             let request = format!("GET /{len}.bin HTTP/1.1\r\nHost: localhost\r\nRange: bytes={set}\r\n\r\n");
             let (got, _) = rig.answer([request.as_bytes()]);
-            let (head, body, behind) = split_response(&got, false);
-            assert!(behind.is_empty());
+            let (head, body, remainder) = split_response(&got, false);
+            assert!(remainder.is_empty());
             let whole = pattern(len);
             match (&head[9..12], field(&head, "Content-Range")) {
                 ("200", None) => assert!(body == whole, "{set}"),

@@ -3,7 +3,7 @@
 
 use crate::common::*;
 
-/// The request behind a malformed framing; the server must never answer it.
+/// The request after a malformed framing; the server must never answer it.
 const HIDDEN: &str = "GET /docs/ HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// Asserts that each of `framings` gets a 400, for GET and for POST.

@@ -133,8 +133,8 @@ fn trace_only_shows_chosen_sources_and_wakes() {
     assert!(verbs.iter().all(|verb| ["bind", "wake", "accept", "close"].contains(verb)), "{trace:?}");
     assert!(trace.iter().any(|line| line.starts_with("L1 accept -> c1 ")), "a line of L1: {trace:?}");
     assert!(!trace.iter().any(|line| line.starts_with("c1 ")), "not a line of c1: {trace:?}");
-    let mistake = "x9".parse::<SourceId>().expect_err("nobody");
-    assert!(mistake.contains("c3"), "{mistake}");
+    let error = "x9".parse::<SourceId>().expect_err("an unknown source");
+    assert!(error.contains("c3"), "{error}");
 }
 
 #[test]

@@ -53,16 +53,16 @@ impl Client {
     }
 
     /// Sends each of `pieces` and waits until the server has read it. One thread serves all
-    /// connections in order of arrival, so a response on the connection `beside` proves that. Stops
+    /// connections in order of arrival, so a response on the connection `probe` proves that. Stops
     /// at the first piece that the server refuses, because it may have responded and closed before
     /// the last one.
-    pub fn send_apart<'a>(&mut self, beside: &mut Client, pieces: impl IntoIterator<Item = &'a [u8]>) {
+    pub fn send_apart<'a>(&mut self, probe: &mut Client, pieces: impl IntoIterator<Item = &'a [u8]>) {
         for piece in pieces {
             if self.socket.write_all(piece).is_err() {
                 return;
             }
-            beside.send("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            assert_eq!(beside.head().status, 204, "on the other connection");
+            probe.send("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            assert_eq!(probe.head().status, 204, "on the other connection");
         }
     }
 

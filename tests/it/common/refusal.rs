@@ -14,8 +14,8 @@ pub enum After {
 /// connection closes, the response must announce it, be the last one and be followed by a FIN. If
 /// the connection stays open, the response to the second request must come next.
 pub fn assert_refused(server: &Server, request: &[u8], status: u16, after: After) {
-    const BEHIND: &str = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    let stream = [request, BEHIND.as_bytes()].concat();
+    const NEXT: &str = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let stream = [request, NEXT.as_bytes()].concat();
     for piece in [stream.len(), 1 + stream.len() / 1000] {
         let how = format!("{:?} in pieces of {piece}", lossy(request));
         let mut client = server.connect();

@@ -97,9 +97,9 @@ impl Server {
     fn read_line(&mut self) {
         let mut line = String::new();
         if self.stdout.read_line(&mut line).expect("read its standard output") == 0 {
-            let mut why = String::new();
-            let _ = self.child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut why));
-            panic!("oneloop ended before it listened: {why}");
+            let mut message = String::new();
+            let _ = self.child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut message));
+            panic!("oneloop ended before it listened: {message}");
         }
         self.lines.push(line.trim_end().to_owned());
     }

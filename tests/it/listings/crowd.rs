@@ -42,15 +42,15 @@ fn listing_of_fifty_thousand_names_delays_nothing() {
     const COUNT: usize = 50_000;
     let site = crowd(COUNT, "");
     let server = Server::with(&site, &["--listing"]);
-    let (mut client, mut beside) = (server.connect(), server.connect());
-    ask_hello(&mut beside);
+    let (mut client, mut other) = (server.connect(), server.connect());
+    ask_hello(&mut other);
     client.send(get("/crowd/"));
     // The server must read all names before it can send the first. A server that reads them in one
     // turn answers one request meanwhile.
     let mut answers = 0;
     client.socket.set_nonblocking(true).expect("set non-blocking");
     while client.socket.peek(&mut [0]).is_err_and(|e| e.kind() == ErrorKind::WouldBlock) {
-        ask_hello(&mut beside);
+        ask_hello(&mut other);
         answers += 1;
     }
     client.socket.set_nonblocking(false).expect("set blocking");
@@ -75,8 +75,8 @@ fn listing_read_slowly_delays_nothing() {
     stalled.iter_mut().for_each(|client| client.send(get("/crowd/") + &get("/hello.txt")));
     stalled.iter_mut().for_each(|client| assert_eq!(client.head().status, 200));
     assert_idle(&server, Duration::from_millis(300));
-    let mut beside = server.connect();
-    (0..50).for_each(|_| ask_hello(&mut beside));
+    let mut other = server.connect();
+    (0..50).for_each(|_| ask_hello(&mut other));
     assert_is_crowd(&list(&server, "/crowd/", "").body, COUNT);
     // Each listing continues where it stopped, and the request after it is answered.
     for client in &mut stalled {
@@ -91,8 +91,8 @@ fn listing_aborted_leaves_nothing_behind() {
     let site = crowd(COUNT, &wide());
     let server = Server::with(&site, &["--listing"]);
     assert_is_crowd(&list(&server, "/crowd/", "").body, COUNT);
-    let mut beside = server.connect();
-    ask_hello(&mut beside);
+    let mut other = server.connect();
+    ask_hello(&mut other);
     let before = server.descriptors();
     for version in ["1.1", "1.0"] {
         let ask = || {
@@ -112,7 +112,7 @@ fn listing_aborted_leaves_nothing_behind() {
     }
     eventually("all connections are closed", || server.descriptors() == before);
     assert_idle(&server, Duration::from_millis(300));
-    ask_hello(&mut beside);
+    ask_hello(&mut other);
     assert_is_crowd(&list(&server, "/crowd/", "").body, COUNT);
 }
 

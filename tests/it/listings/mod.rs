@@ -44,7 +44,7 @@ pub fn chunks(client: &mut Client) -> Vec<u8> {
         assert!(digits.bytes().all(|b| b.is_ascii_hexdigit()), "{digits:?} is not a chunk size");
         let size = usize::from_str_radix(digits, 16).expect("a size");
         body.extend(client.take(size));
-        assert_eq!(client.take(2), b"\r\n", "behind a chunk of {size}");
+        assert_eq!(client.take(2), b"\r\n", "after a chunk of {size}");
         if size == 0 {
             return body;
         }

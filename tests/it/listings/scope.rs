@@ -67,7 +67,7 @@ fn listing_ends_visibly_in_every_version() {
 fn listing_has_exactly_what_is_served() {
     let (site, outside) = (Site::empty(), Site::empty());
     outside.write("secret.txt", "secret\n");
-    let beside = outside.path().file_name().expect("a name").to_str().expect("ASCII");
+    let sibling = outside.path().file_name().expect("a name").to_str().expect("ASCII");
     let link = |name: &str, to: &str| symlink(to, site.at(name)).expect("make a link");
     let fifo = |name: &str| mkfifoat(CWD, site.at(name), Mode::RWXU).expect("make a FIFO");
     for file in ["file.txt", "folder/x", ".dot", ".dir/x", "...", ".well-known/x", "..x"] {
@@ -79,8 +79,8 @@ fn listing_has_exactly_what_is_served() {
     link("to-hidden", ".dot");
     link(".link", "file.txt");
     link("out", outside.path().to_str().expect("ASCII"));
-    link("out.txt", &format!("../{beside}/secret.txt"));
-    link(".out", &format!("../{beside}/secret.txt"));
+    link("out.txt", &format!("../{sibling}/secret.txt"));
+    link(".out", &format!("../{sibling}/secret.txt"));
     link("absolute", site.at("file.txt").to_str().expect("ASCII"));
     link("dangling", "missing");
     link("self", "self");

@@ -75,13 +75,13 @@ pub fn parts_of(response: &Response) -> Vec<Part<'_>> {
     let end = response.body.len();
     let mut pieces: Vec<&[u8]> =
         starts.zip(at.iter().copied().chain([end])).map(|(from, to)| &response.body[from..to]).collect();
-    assert_eq!(pieces.pop(), Some(&b"--\r\n"[..]), "behind the last part");
+    assert_eq!(pieces.pop(), Some(&b"--\r\n"[..]), "after the last part");
     pieces.into_iter().map(part_of).collect()
 }
 
 /// Parses a part into its head and its content.
 pub fn part_of(piece: &[u8]) -> Part<'_> {
-    let split = memmem::find(piece, b"\r\n\r\n").expect("an empty line behind a part's fields");
+    let split = memmem::find(piece, b"\r\n\r\n").expect("an empty line after a part's fields");
     let head = std::str::from_utf8(&piece[..split]).expect("fields in ASCII");
     let ["", type_line, range_line] = head.split("\r\n").collect::<Vec<_>>()[..] else {
         panic!("not exactly the two fields of a part: {head:?}");

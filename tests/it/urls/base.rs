@@ -59,7 +59,7 @@ fn base_path_in_any_form_serves_the_site() {
     for root in ["/", "", "//", "."] {
         let server = Server::with(&site, &["--base-path", root]);
         assert_eq!(server.base_path(), "/");
-        check_all(&server, &[("/", Page("home\n")), ("/docs", At("/docs/")), ("/app/", Missing)]);
+        check_all(&server, &[("/", Page("home\n")), ("/docs", Redirect("/docs/")), ("/app/", Missing)]);
     }
 }
 
@@ -73,13 +73,16 @@ fn base_path_refuses_what_is_not_a_path() {
     bases.extend([long, bad_utf8]);
     each(bases, |base| {
         let output = refused(site.path(), &[OsStr::new("--base-path"), base]);
-        let why = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{why}");
-        assert!(output.stdout.is_empty() && !why.is_empty() && !why.contains("panicked"), "{why}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(output.stdout.is_empty() && !stderr.is_empty() && !stderr.contains("panicked"), "{stderr}");
     });
-    let why = refused(site.path(), &["--base-path", "/../app"]).stderr;
-    let why = String::from_utf8_lossy(&why);
-    assert!(why.contains("--base-path") && why.contains("/../app") && why.lines().count() == 1, "{why}");
+    let stderr = refused(site.path(), &["--base-path", "/../app"]).stderr;
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(
+        stderr.contains("--base-path") && stderr.contains("/../app") && stderr.lines().count() == 1,
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -138,15 +141,15 @@ fn base_path_with_spa_answers_navigation_below_it_only() {
         ("/app/about/", Page("shell\n")),
         ("/app/shop/", Page("shell\n")),
         ("/app/about", Page("about.html\n")),
-        ("/app/about.html?q", At("/app/about?q")),
-        ("/app/docs/index.html", At("/app/docs/")),
-        ("/app/index.html", At("/app/")),
-        ("/app/shop", At("/app/shop/")),
+        ("/app/about.html?q", Redirect("/app/about?q")),
+        ("/app/docs/index.html", Redirect("/app/docs/")),
+        ("/app/index.html", Redirect("/app/")),
+        ("/app/shop", Redirect("/app/shop/")),
         ("/app/both", Page("both\n")),
-        ("/app/shell/app.html", At("/app/shell/app")),
+        ("/app/shell/app.html", Redirect("/app/shell/app")),
         ("/app/shell/app", Page("shell\n")),
-        ("/app", At("/app/")),
-        ("/?q", At("/app/?q")),
+        ("/app", Redirect("/app/")),
+        ("/?q", Redirect("/app/?q")),
         ("/users/7", Missing),
         ("/about", Missing),
         ("/application", Missing),
@@ -159,5 +162,5 @@ fn base_path_with_spa_answers_navigation_below_it_only() {
     let lost = ask(&server, "GET", "/app/missing.js", "Sec-Fetch-Mode: no-cors\r\nAccept: */*\r\n");
     assert_eq!((lost.status, lost.text().as_str()), (404, "lost\n"));
     // The custom 404 page is an ordinary page: it has a clean URL and is a 200 there.
-    check_all(&server, &[("/app/404", Page("lost\n")), ("/app/404.html", At("/app/404"))]);
+    check_all(&server, &[("/app/404", Page("lost\n")), ("/app/404.html", Redirect("/app/404"))]);
 }

@@ -11,42 +11,42 @@ fn clean_url_serves_its_page_and_pages_redirect() {
     let rows = [
         ("/about", Page("about.html\n")),
         ("/about?q", Page("about.html\n")),
-        ("/about.html", At("/about")),
-        ("/about.html?a=b?c", At("/about?a=b?c")),
-        ("/about.html?", At("/about?")),
-        ("/about.html?//evil.example", At("/about?//evil.example")),
-        ("/%61bout%2Ehtml", At("/about")),
-        ("//.//about.html", At("/about")),
-        ("http://localhost/about.html?q", At("/about?q")),
+        ("/about.html", Redirect("/about")),
+        ("/about.html?a=b?c", Redirect("/about?a=b?c")),
+        ("/about.html?", Redirect("/about?")),
+        ("/about.html?//evil.example", Redirect("/about?//evil.example")),
+        ("/%61bout%2Ehtml", Redirect("/about")),
+        ("//.//about.html", Redirect("/about")),
+        ("http://localhost/about.html?q", Redirect("/about?q")),
         ("/about/", Missing),
         ("/about.html/", Missing),
         ("/about.htm", Missing),
         ("/About", Missing),
         ("/about.", Missing),
         ("/a%20b%25", Page("a b%.html\n")),
-        ("/a%20b%25.html", At("/a%20b%25")),
+        ("/a%20b%25.html", Redirect("/a%20b%25")),
         // A file with exactly that name comes first, and its page keeps its own URL.
         ("/both", Page("both\n")),
         ("/both.html", Page("both.html\n")),
         // A page takes precedence over the directory of the same name, which still exists.
         ("/docs", Page("docs.html\n")),
-        ("/docs.html", At("/docs")),
+        ("/docs.html", Redirect("/docs")),
         ("/docs/", Page("docs\n")),
         ("/docs/guide", Page("docs/guide.html\n")),
-        ("/docs/guide.html", At("/docs/guide")),
-        ("/shop", At("/shop/")),
-        ("/shop?q", At("/shop/?q")),
+        ("/docs/guide.html", Redirect("/docs/guide")),
+        ("/shop", Redirect("/shop/")),
+        ("/shop?q", Redirect("/shop/?q")),
         ("/shop/", Missing),
         // The URL of an index file is its directory.
-        ("/index.html", At("/")),
-        ("/index.html?q", At("/?q")),
-        ("/docs/index.html", At("/docs/")),
-        ("/docs/index.html?q", At("/docs/?q")),
-        ("/folder.html", At("/folder.html/")),
+        ("/index.html", Redirect("/")),
+        ("/index.html?q", Redirect("/?q")),
+        ("/docs/index.html", Redirect("/docs/")),
+        ("/docs/index.html?q", Redirect("/docs/?q")),
+        ("/folder.html", Redirect("/folder.html/")),
         ("/folder", Missing),
         ("/folder.html/", Page("folder\n")),
         // One extension is removed, not two.
-        ("/x.html.html", At("/x.html")),
+        ("/x.html.html", Redirect("/x.html")),
         ("/x.html", Page("x.html.html\n")),
         ("/x", Missing),
         ("/hello.txt", Page("hello\n")),
@@ -81,7 +81,7 @@ fn clean_url_is_a_file_like_any_other() {
     // A redirect does not represent the page, so preconditions do not apply (RFC 9110 section
     // 13.2.1).
     let fields = "If-None-Match: *\r\nRange: bytes=0-4\r\nAccept-Encoding: gzip\r\n";
-    check(&server, "/about.html", fields, At("/about"));
+    check(&server, "/about.html", fields, Redirect("/about"));
 }
 
 #[test]
@@ -92,13 +92,13 @@ fn clean_url_follows_changes_on_disk() {
     site.write("about", "now a file\n");
     check_all(&server, &[("/about", Page("now a file\n")), ("/about.html", Page("about.html\n"))]);
     std::fs::remove_file(site.at("about")).expect("remove it");
-    check_all(&server, &[("/about", Page("about.html\n")), ("/about.html", At("/about"))]);
+    check_all(&server, &[("/about", Page("about.html\n")), ("/about.html", Redirect("/about"))]);
     std::fs::remove_file(site.at("about.html")).expect("remove it");
     check_all(&server, &[("/about", Missing), ("/about.html", Missing)]);
     // A file that cannot be served does not count as the page.
     mkfifoat(CWD, site.at("both2"), Mode::RWXU).expect("make a FIFO");
     site.write("both2.html", "both2\n");
-    check_all(&server, &[("/both2", Page("both2\n")), ("/both2.html", At("/both2"))]);
+    check_all(&server, &[("/both2", Page("both2\n")), ("/both2.html", Redirect("/both2"))]);
 }
 
 #[test]
@@ -110,15 +110,15 @@ fn clean_url_of_a_directory_uses_the_named_index() {
             "about.html",
             &[
                 ("/", Page("about.html\n")),
-                ("/about.html", At("/")),
+                ("/about.html", Redirect("/")),
                 ("/about", Page("about.html\n")),
-                ("/index.html", At("/index")),
+                ("/index.html", Redirect("/index")),
                 ("/index", Page("home\n")),
                 ("/docs/", Missing),
             ][..],
         ),
-        ("both", &[("/", Page("both\n")), ("/both", Page("both\n")), ("/index.html", At("/index"))]),
-        ("guide.html", &[("/docs/", Page("docs/guide.html\n")), ("/docs/guide.html", At("/docs/"))]),
+        ("both", &[("/", Page("both\n")), ("/both", Page("both\n")), ("/index.html", Redirect("/index"))]),
+        ("guide.html", &[("/docs/", Page("docs/guide.html\n")), ("/docs/guide.html", Redirect("/docs/"))]),
     ] {
         check_all(&Server::with(&site, &["--clean-urls", "--index", index]), rows);
     }

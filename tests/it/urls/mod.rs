@@ -21,23 +21,23 @@ pub fn ask(server: &Server, method: &str, path: &str, fields: &str) -> Response 
 
 /// The expected response in a table.
 #[derive(Debug, Clone, Copy)]
-pub enum Is {
+pub enum Expected {
     /// 200 with this body.
     Page(&'static str),
     /// 301 to this URL.
-    At(&'static str),
+    Redirect(&'static str),
     Missing,
 }
 
-pub use Is::*;
+pub use Expected::*;
 
 /// Asserts that `path` gets the expected response, for GET and HEAD.
-pub fn check(server: &Server, path: &str, fields: &str, is: Is) {
+pub fn check(server: &Server, path: &str, fields: &str, expected: Expected) {
     let response = ask(server, "GET", path, fields);
     let location = response.header("location");
-    match is {
+    match expected {
         Page(body) => assert_eq!((response.status, response.text().as_str()), (200, body), "{path}"),
-        At(address) => assert_eq!((response.status, location), (301, Some(address)), "{path}"),
+        Redirect(url) => assert_eq!((response.status, location), (301, Some(url)), "{path}"),
         Missing => assert_eq!((response.status, location), (404, None), "{path}"),
     }
     // HEAD gets the same head. A redirect is not cached, because the operator may change the
@@ -47,8 +47,8 @@ pub fn check(server: &Server, path: &str, fields: &str, is: Is) {
     assert!(location.is_none() || response.header("cache-control") == Some("no-cache"), "{path}");
 }
 
-pub fn check_all(server: &Server, rows: &[(&str, Is)]) {
-    each(rows, |(path, is)| check(server, path, "", *is));
+pub fn check_all(server: &Server, rows: &[(&str, Expected)]) {
+    each(rows, |(path, expected)| check(server, path, "", *expected));
 }
 
 pub fn site_of_pages() -> Site {
