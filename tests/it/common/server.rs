@@ -59,8 +59,8 @@ impl Server {
         Server::in_shell(&format!("ulimit -n {nofile} && exec \"$0\" \"$@\""), site, args)
     }
 
-    /// Starts a server like [`Server::with`] from a shell whose `script` ends with `exec "$0"
-    /// "$@"`.
+    /// Starts a server like [`Server::with`] from a shell whose `script` ends with
+    /// `exec "$0" "$@"`.
     pub fn in_shell(script: &str, site: &Site, args: &[&str]) -> Server {
         let mut command = Command::new("sh");
         command

@@ -26,7 +26,7 @@ const CHANGES: [Change; 7] = [
 ];
 
 #[test]
-fn freshness_sees_what_appears_where_nothing_was() {
+fn freshness_sees_files_that_appear() {
     each(MODES, |&inotify| {
         for (name, change) in CHANGES {
             let site = Site::empty();

@@ -16,8 +16,8 @@ pub const CODINGS: [(&str, &str); 3] = [(".br", "br"), (".zst", "zstd"), (".gz",
 /// All content codings with equal weights, as browsers send them.
 pub const ALL: &str = "gzip, deflate, br, zstd";
 
-/// Writes `name` with the content `plain NAME` and variants with `br NAME`, `zstd NAME` and `gzip
-/// NAME`.
+/// Writes `name` with the content `plain NAME` and variants with `br NAME`, `zstd NAME` and
+/// `gzip NAME`.
 pub fn write_with(site: &Site, name: &str, codings: &[(&str, &str)]) {
     site.write(name, format!("plain {name}"));
     for (extension, coding) in codings {
