@@ -1,10 +1,10 @@
-//! The access log: one line in the Common Log Format for each request. No byte that a client sends
-//! can break out of its field.
+//! The access log writes one line in the Common Log Format for each request. No byte that a client
+//! sends can leave its field.
 
 use crate::common::*;
 use rustix::process::Signal;
 
-/// A line of the log, taken apart.
+/// A parsed log line.
 #[derive(Debug)]
 struct Line {
     request: String,
@@ -12,28 +12,28 @@ struct Line {
     bytes: String,
 }
 
-/// Reads `127.0.0.1 - - [10/Oct/2000:13:55:36 +0000] "GET / HTTP/1.1" 200 5 0.000123` strictly.
+/// Parses `127.0.0.1 - - [10/Oct/2000:13:55:36 +0000] "GET / HTTP/1.1" 200 5 0.000123` strictly.
 fn parse(line: &str) -> Line {
-    let text = line.strip_suffix('\n').unwrap_or_else(|| panic!("not a whole line: {line:?}"));
+    let text = line.strip_suffix('\n').unwrap_or_else(|| panic!("no line end: {line:?}"));
     assert!(text.bytes().all(|b| (b' '..=b'~').contains(&b)), "not printable ASCII: {text:?}");
-    let rest = text.strip_prefix("127.0.0.1 - - [").unwrap_or_else(|| panic!("the start of {text:?}"));
-    let (time, rest) = rest.split_once("] \"").unwrap_or_else(|| panic!("the time of {text:?}"));
+    let rest = text.strip_prefix("127.0.0.1 - - [").unwrap_or_else(|| panic!("unexpected start of {text:?}"));
+    let (time, rest) = rest.split_once("] \"").unwrap_or_else(|| panic!("no time in {text:?}"));
     let shape: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     let month = time.get(3..6).expect("a month");
     assert!("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(' ').any(|m| m == month), "{time}");
     assert_eq!(shape, format!("00/{month}/0000:00:00:00 +0000"), "{text:?}");
-    let (request, rest) = rest.rsplit_once("\" ").unwrap_or_else(|| panic!("the request of {text:?}"));
-    assert!(!request.replace("\\\\", "").replace("\\\"", "").contains('"'), "an open quote in {text:?}");
+    let (request, rest) = rest.rsplit_once("\" ").unwrap_or_else(|| panic!("no request in {text:?}"));
+    assert!(!request.replace("\\\\", "").replace("\\\"", "").contains('"'), "an unclosed quote in {text:?}");
     let [status, bytes, seconds, ..] = rest.split(' ').collect::<Vec<_>>()[..] else {
-        panic!("the end of {text:?}")
+        panic!("unexpected end of {text:?}")
     };
-    assert!(seconds.parse::<f64>().is_ok_and(|s| s >= 0.0), "the time taken in {text:?}");
-    assert!(bytes == "-" || bytes.parse::<u64>().is_ok(), "the size in {text:?}");
+    assert!(seconds.parse::<f64>().is_ok_and(|s| s >= 0.0), "bad duration in {text:?}");
+    assert!(bytes == "-" || bytes.parse::<u64>().is_ok(), "bad size in {text:?}");
     Line { request: request.to_owned(), status: status.parse().expect("a status"), bytes: bytes.to_owned() }
 }
 
-/// Requests, and what their lines say: the request, the status, and the length of the body (""
-/// where that is not told here).
+/// Returns requests and what their lines contain: the request line, the status and the body length
+/// ("" if another test checks it).
 fn rows() -> Vec<(&'static [u8], &'static str, u16, &'static str)> {
     vec![
         (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "GET / HTTP/1.1", 200, "5"),
@@ -51,22 +51,22 @@ fn site() -> Site {
     site
 }
 
-fn assert_says(line: &str, (_, request, status, bytes): (&[u8], &str, u16, &str)) {
+fn assert_in_order(line: &str, (_, request, status, bytes): (&[u8], &str, u16, &str)) {
     let line = parse(line);
     assert_eq!((line.request.as_str(), line.status), (request, status), "{line:?}");
     assert!(bytes.is_empty() || line.bytes == bytes, "{bytes} bytes, not {line:?}");
 }
 
 #[test]
-fn access_log_has_a_line_a_request_on_standard_output() {
+fn access_log_has_one_line_per_request_on_stdout() {
     let site = site();
     let mut server = Server::with(&site, &["--access-log"]);
     let mut kept = server.connect();
     for row in rows() {
         server.ask(row.0);
-        assert_says(&server.stdout_line(), row);
+        assert_in_order(&server.stdout_line(), row);
     }
-    // Three in one write, on a kept connection.
+    // Sends three requests in one write on a persistent connection.
     kept.send([get("/"), get("/missing"), get("/hello.txt")].concat());
     let statuses = [(); 3].map(|()| kept.response().status);
     assert_eq!(statuses, [(); 3].map(|()| parse(&server.stdout_line()).status));
@@ -80,18 +80,18 @@ fn access_log_appends_to_a_file() {
     let (site, folder) = (site(), Site::empty());
     let log = folder.at("access.log");
     let flag = format!("--access-log={}", log.display());
-    let read = || std::fs::read_to_string(&log).expect("the log");
+    let read = || std::fs::read_to_string(&log).expect("read the log");
     for round in 1..=2 {
         let server = Server::with(&site, &[&flag]);
         for row in rows() {
             server.ask(row.0);
         }
         let whole = || read().lines().count() == round * rows().len();
-        eventually("all lines of this start behind those of the last", whole);
+        eventually("the lines of this run follow the lines of the previous run", whole);
         drop(server);
     }
     for (line, row) in read().split_inclusive('\n').zip(rows().into_iter().cycle()) {
-        assert_says(line, row);
+        assert_in_order(line, row);
     }
 }
 
@@ -107,7 +107,7 @@ fn access_log_counts_no_bytes_for_head() {
 }
 
 #[test]
-fn access_log_escapes_bytes_and_has_refused_requests() {
+fn access_log_escapes_bytes_and_includes_refused_requests() {
     let site = site();
     let mut server = Server::with(&site, &["--access-log"]);
     let hostile: &[&[u8]] = &[
@@ -129,7 +129,7 @@ fn access_log_escapes_bytes_and_has_refused_requests() {
         let line = parse(&server.stdout_line());
         assert_eq!(line.status, status, "{line:?} for {}", request.escape_ascii());
     }
-    // A request line as long as it may be, and longer, is one line as well.
+    // A request line of any length, even one over the limit, makes one log line.
     for (len, status) in [(8000, 200), (20_000, 414)] {
         server.ask(get(&format!("/?{}", "a".repeat(len))));
         assert_eq!(parse(&server.stdout_line()).status, status);
@@ -147,11 +147,11 @@ fn access_log_is_off_by_default_on_a_pipe() {
 }
 
 #[test]
-fn access_log_without_a_reader_stops_nothing() {
+fn access_log_without_a_reader_does_not_block() {
     let site = site();
     let mut server = Server::with(&site, &["--access-log"]);
     let mut client = server.connect();
-    // Far more than a pipe holds, in lines that are longer than its unit when they are escaped.
+    // Together these lines are far more than a pipe holds.
     let request = format!("GET /{} HTTP/1.1\r\n\r\n", "\u{1}".repeat(5000));
     for _ in 0..200 {
         assert_eq!(server.ask(&request).status, 400);

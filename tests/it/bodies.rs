@@ -1,15 +1,16 @@
-//! Request bodies are never parsed as the next request. A body of up to 32,768 bytes, framing
-//! included, is skipped; a longer one is refused, and the connection closes so that the response
-//! survives. `Expect` belongs to the same rules.
+//! Request bodies are never parsed as the next request. The server skips a body of up to 32,768
+//! bytes, including framing. It refuses a longer body and closes the connection so that the client
+//! still receives the response. These tests also cover `Expect`.
 
 use crate::common::*;
 use After::{Closes, Stays};
 
-/// What a body holds in these tests: the request that must never be answered.
+/// The request inside each body; the server must never answer it.
 const BAIT: &str = "GET /docs/ HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const BOUND: usize = 32_768;
 
-/// A request line's start ("POST /hello.txt"), field lines each with its CRLF, and a body.
+/// Returns a request from its method and path ("POST /hello.txt"), its field lines with CRLF, and
+/// its body.
 fn request(what: &str, fields: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let head = format!("{what} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
     [head.as_bytes(), body.as_ref()].concat()
@@ -23,14 +24,13 @@ fn chunked(what: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     request(what, "Transfer-Encoding: chunked\r\n", body)
 }
 
-/// [`BAIT`] as one chunk, whose size is written by `size`, and what follows its data.
+/// Returns [`BAIT`] as one chunk followed by `end`; `size` formats the chunk size.
 fn bait_chunk(size: impl Fn(usize) -> String, end: &str) -> String {
     format!("{}\r\n{BAIT}\r\n{end}", size(BAIT.len()))
 }
 
-/// Sends `stream`, which holds one request and its body, then a request for `/` and a last one, all
-/// in pieces of `piece` bytes. Asserts that exactly these three are answered, the first with
-/// `status`.
+/// Sends `stream` (one request with its body), then a request for `/` and a last request, in pieces
+/// of `piece` bytes. Asserts that the server answers exactly these three, the first with `status`.
 fn assert_one_request(server: &Server, stream: &[u8], status: u16, piece: usize) {
     let last = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let all = [stream, get("/").as_bytes(), last.as_bytes()].concat();
@@ -38,23 +38,27 @@ fn assert_one_request(server: &Server, stream: &[u8], status: u16, piece: usize)
     client.send_apart(&mut server.connect(), all.chunks(piece));
     let response = client.response_to(stream);
     assert_eq!((response.status, response.closes()), (status, false), "{}", lossy(stream));
-    assert_eq!(client.response().text(), "home\n", "behind {} in pieces of {piece}", lossy(stream));
+    assert_eq!(client.response().text(), "home\n", "after {} in pieces of {piece}", lossy(stream));
     assert_eq!(client.response().text(), "hello\n");
     client.expect_close();
 }
 
-/// What a framing is called, and the request with it that begins as it is told.
+/// The name of a framing, and a function that makes a request with it from a method and path.
 type Framing = (&'static str, fn(&str) -> Vec<u8>);
 
-/// Bodies in every correct framing.
+/// Returns every valid body framing.
 fn framings() -> Vec<Framing> {
     vec![
-        ("a length", |what| sized(what, BAIT)),
-        ("a length of 0", |what| sized(what, "")),
-        ("a length amid blanks", |what| request(what, "Content-Length: \t 5 \t\r\n", "GET /")),
+        ("a Content-Length", |what| sized(what, BAIT)),
+        ("a Content-Length of 0", |what| sized(what, "")),
+        ("a Content-Length with whitespace around it", |what| {
+            request(what, "Content-Length: \t 5 \t\r\n", "GET /")
+        }),
         ("one chunk", |what| chunked(what, bait_chunk(|n| format!("{n:x}"), "0\r\n\r\n"))),
-        ("a large digit and zeros", |what| chunked(what, bait_chunk(|n| format!("00{n:X}"), "000\r\n\r\n"))),
-        ("no chunk", |what| chunked(what, "0\r\n\r\n")),
+        ("a size with an uppercase digit and leading zeros", |what| {
+            chunked(what, bait_chunk(|n| format!("00{n:X}"), "000\r\n\r\n"))
+        }),
+        ("no chunks", |what| chunked(what, "0\r\n\r\n")),
         ("two chunks", |what| chunked(what, bait_chunk(|n| format!("{n:x}"), "5\r\nGET /\r\n0\r\n\r\n"))),
         ("a chunk of line ends", |what| chunked(what, "7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n")),
         ("extensions", |what| {
@@ -64,7 +68,7 @@ fn framings() -> Vec<Framing> {
             let trailers = "0\r\nX-Sum: 1\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n";
             chunked(what, bait_chunk(|n| format!("{n:x}"), trailers))
         }),
-        ("a coding in capitals", |what| {
+        ("an uppercase transfer coding", |what| {
             request(what, "transfer-encoding: CHUNKED\r\n", "1\r\nG\r\n0\r\n\r\n")
         }),
     ]
@@ -99,11 +103,11 @@ fn body_is_skipped_wherever_it_is_cut() {
     let last = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     each(framings(), |(_, stream)| {
         let stream = [&stream("POST /"), last.as_bytes()].concat();
-        let mut beside = server.connect();
+        let mut probe = server.connect();
         for cut in 0..=stream.len() {
             let (a, b) = stream.split_at(cut);
             let mut client = server.connect();
-            client.send_apart(&mut beside, [a, b]);
+            client.send_apart(&mut probe, [a, b]);
             assert_eq!(client.response().status, 405, "cut at {cut}");
             assert_eq!(client.response().text(), "home\n", "cut at {cut}");
             client.expect_close();
@@ -133,8 +137,8 @@ fn body_over_the_limit_closes_the_connection() {
     let bait = BAIT.repeat(2 * BOUND / BAIT.len());
     type Body = fn(&str, &str) -> Vec<u8>;
     let bodies: [(&str, Body); 8] = [
-        ("a length one over", |what, bait| sized(what, &bait[..BOUND + 1])),
-        ("a length of which nothing comes", |what, _| request(what, "Content-Length: 32769\r\n", "")),
+        ("a length one byte over the limit", |what, bait| sized(what, &bait[..BOUND + 1])),
+        ("a length without any body bytes", |what, _| request(what, "Content-Length: 32769\r\n", "")),
         ("a length past 2^63", |what, _| request(what, "Content-Length: 9223372036854775808\r\n", BAIT)),
         ("one large chunk", |what, bait| chunked(what, format!("{:x}\r\n{bait}\r\n0\r\n\r\n", bait.len()))),
         ("a chunk of 2^62", |what, _| chunked(what, format!("4000000000000000\r\n{BAIT}"))),
@@ -184,8 +188,8 @@ fn expect_100_continue_is_answered_at_once() {
     let site = Site::new();
     let server = Server::start(&site);
     let expect = |fields: &str| format!("Expect: 100-Continue\r\n{fields}");
-    // The body is announced but not sent: the client waits for a word. What comes later is not a
-    // request.
+    // The client announces a body but waits for `100 Continue` before it sends it. What it sends
+    // after the refusal is not a request.
     each(
         [
             ("POST /", "Content-Length: 40\r\n", 405),
@@ -215,7 +219,7 @@ fn expect_100_continue_is_answered_at_once() {
 }
 
 #[test]
-fn expect_of_anything_else_is_417() {
+fn expect_other_than_100_continue_is_417() {
     let site = Site::new();
     let server = Server::start(&site);
     each(["pay-me", "100-continued", "100", "100-continue, pay-me", "\"100-continue\""], |expect| {

@@ -1,11 +1,12 @@
-//! Conditional requests and single ranges as clients use them: a browser that revalidates, a
-//! download that resumes, a player that seeks (RFC 9110 sections 13 and 14). The tables of every
-//! case are in `src/http`; these tests check what comes over the wire.
+//! Conditional requests and single ranges in the way clients use them: a browser revalidates, a
+//! download resumes, a player seeks (RFC 9110 sections 13 and 14). The tables of all cases are in
+//! `src/http`; these tests check the bytes on the wire.
 use std::time::{Duration, SystemTime};
 
 use crate::common::*;
 
-/// Files whose bodies are sent in three ways: behind the head, from memory, from the disk.
+/// Creates a site with files whose bodies are sent in three ways: with the head, from memory, and
+/// from disk.
 fn site_of_three() -> Site {
     let site = Site::new();
     site.write("small.bin", pattern(1000));
@@ -14,14 +15,15 @@ fn site_of_three() -> Site {
     site
 }
 
-/// Waits until the tag of `path` is the same twice: the file counts as being at rest.
+/// Waits until two requests for `path` return the same ETag, which means that the file has settled,
+/// and returns it.
 fn tag_of(client: &mut Client, path: &str) -> String {
     let mut ask = || {
         client.send(format!("HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
-        client.head().header("etag").expect("a tag").to_owned()
+        client.head().header("etag").expect("an ETag").to_owned()
     };
     let mut tag = ask();
-    eventually("a settled tag", || {
+    eventually("an ETag", || {
         let before = std::mem::replace(&mut tag, ask());
         before == tag
     });
@@ -45,7 +47,7 @@ fn conditional_fresh_copy_is_304() {
         assert_eq!(response.header("etag"), Some(&*tag));
         assert!(response.header("date").is_some() && response.header("cache-control").is_some());
         assert_eq!(response.header("content-length"), None);
-        assert_eq!(client.response().text(), "hello\n", "and nothing stands between");
+        assert_eq!(client.response().text(), "hello\n", "nothing comes between the responses");
         client.send(get_with(path, "If-None-Match: \"another\"\r\n"));
         assert_eq!(client.response().status, 200, "{path}");
     }
@@ -92,11 +94,11 @@ fn conditional_dates_work_without_tags() {
 }
 
 #[test]
-fn range_is_the_slice_that_it_claims_to_be() {
+fn range_is_the_slice_that_it_declares() {
     let site = site_of_three();
     let server = Server::start(&site);
     let mut client = server.connect();
-    // From bytes behind the head, from memory, and from the disk.
+    // The bytes come with the head, from memory, or from disk.
     for (path, len) in [("/small.bin", 1000), ("/middle.bin", 40_000), ("/large.bin", 3 << 20)] {
         let whole = pattern(len);
         for (range, first, last) in [
@@ -111,8 +113,8 @@ fn range_is_the_slice_that_it_claims_to_be() {
             client.send(get_with(path, &format!("Range: bytes={range}\r\n")));
             let response = client.response();
             assert_eq!(response.status, 206, "{path} {range}");
-            let said = format!("bytes {first}-{last}/{len}");
-            assert_eq!(response.header("content-range"), Some(&*said));
+            let content_range = format!("bytes {first}-{last}/{len}");
+            assert_eq!(response.header("content-range"), Some(&*content_range));
             assert!(response.body == whole[first..=last], "{path} {range}");
         }
     }
@@ -131,14 +133,18 @@ fn range_invalid_is_ignored_and_unsatisfiable_is_416() {
         let response = client.response();
         assert_eq!((response.status, response.body.len()), (status, 1000), "{range}");
     }
-    for (path, range, said) in [
+    for (path, range, content_range) in [
         ("/small.bin", "bytes=1000-", "bytes */1000"),
         ("/small.bin", "bytes=-0", "bytes */1000"),
         ("/empty", "bytes=0-0", "bytes */0"),
     ] {
         client.send(get_with(path, &format!("Range: {range}\r\n")));
         let response = client.response();
-        assert_eq!((response.status, response.header("content-range")), (416, Some(said)), "{path} {range}");
+        assert_eq!(
+            (response.status, response.header("content-range")),
+            (416, Some(content_range)),
+            "{path} {range}"
+        );
     }
     client.send("HEAD /small.bin HTTP/1.1\r\nHost: a\r\nRange: bytes=0-0\r\n\r\n");
     let head = client.head();

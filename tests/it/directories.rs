@@ -1,5 +1,5 @@
-//! Directories: their index file, the redirect to their slash, which never leads to another host,
-//! and the pages for missing files.
+//! Directories: the index file, the redirect that adds a slash and never leads to another host, and
+//! the pages for missing files.
 
 use std::os::unix::fs::symlink;
 
@@ -31,9 +31,9 @@ fn directory_without_index_is_404() {
     site.write("nested/index.html/file.txt", "x");
     site.write("hidden/.index.html", "x");
     let outside = Site::new();
-    std::fs::create_dir(site.at("leads-out")).expect("make a folder");
+    std::fs::create_dir(site.at("leads-out")).expect("make a directory");
     symlink(outside.at("index.html"), site.at("leads-out/index.html")).expect("make a link");
-    std::fs::create_dir(site.at("leads-in")).expect("make a folder");
+    std::fs::create_dir(site.at("leads-in")).expect("make a directory");
     symlink("../hello.txt", site.at("leads-in/index.html")).expect("make a link");
     let server = Server::start(&site);
     each(["/bare/", "/nested/", "/hidden/", "/leads-out/"], |path| {
@@ -77,11 +77,11 @@ fn directory_without_slash_is_redirected_with_its_query() {
     let response = server.get("/two%0D%0ASet-Cookie:%20a=b");
     assert_eq!((response.status, response.header("set-cookie")), (301, None));
     let back = response.header("location").expect("Location");
-    assert_eq!(server.get(back).text(), "x", "{back} leads there");
+    assert_eq!(server.get(back).text(), "x", "{back} leads to the file");
 }
 
-/// Paths whose redirect could lead to another host, if it were made carelessly.
-const LURES: [&str; 21] = [
+/// Paths for which a careless redirect would lead to another host.
+const REDIRECT_TRAPS: [&str; 21] = [
     "//evil.example",
     "///evil.example",
     "////evil.example",
@@ -121,17 +121,17 @@ fn directory_redirect_never_leads_to_another_host() {
     ];
     directories.iter().for_each(|name| site.write(format!("{name}/index.html"), "inside\n"));
     let server = Server::start(&site);
-    each(LURES, |path| {
+    each(REDIRECT_TRAPS, |path| {
         let response = server.get(path);
         assert_eq!(response.status, 301);
         let location = response.header("location").expect("Location");
         let rest = location.strip_prefix('/').expect("an absolute path");
-        // Browsers read a backslash as a slash, and skip tabs.
+        // Browsers read a backslash as a slash and ignore tabs.
         assert!(!rest.starts_with(['/', '\\', '\t']), "{location}");
         assert!(location.bytes().all(|b| b.is_ascii_graphic() && b != b'\\'), "{location}");
-        assert_eq!(server.get(location).text(), "inside\n", "{location} leads there");
+        assert_eq!(server.get(location).text(), "inside\n", "{location} leads to the page");
     });
-    // A path that looks like another host and is not a directory here is missing.
+    // A path that looks like another host and is not a directory here is 404.
     each(
         [
             "//evil.example/..",
@@ -186,13 +186,13 @@ fn not_found_page_can_be_the_sites_own() {
         let response = missing();
         assert!(response.body == page, "a page of {} bytes", page.len());
         assert_eq!(response.header("content-type"), Some("text/html; charset=utf-8"));
-        assert_eq!(server.get("/404.html").status, 200, "asked for by its name");
+        assert_eq!(server.get("/404.html").status, 200, "requested by its name");
     }
     std::fs::remove_file(site.at("404.html")).expect("remove it");
     assert_our_page(&missing(), false);
     symlink(outside.at("hello.txt"), site.at("404.html")).expect("make a link");
     assert_our_page(&missing(), false);
     std::fs::remove_file(site.at("404.html")).expect("remove it");
-    std::fs::create_dir(site.at("404.html")).expect("make a folder");
+    std::fs::create_dir(site.at("404.html")).expect("make a directory");
     assert_our_page(&missing(), false);
 }

@@ -1,5 +1,5 @@
-//! Shutdown: SIGTERM or SIGINT lets the responses under way finish, within bounds, and the process
-//! exits with 0. A second signal ends it at once.
+//! Shutdown: on SIGTERM or SIGINT the server finishes the responses in progress, within the drain
+//! timeout, and exits with 0. A second signal ends it at once.
 use std::{
     io::ErrorKind,
     net::{SocketAddr, TcpStream},
@@ -11,10 +11,10 @@ use rustix::process::Signal;
 
 const SIGNALS: [Signal; 2] = [Signal::TERM, Signal::INT];
 
-/// More than the socket buffers of both sides hold together.
+/// More than the socket buffers on both sides hold together.
 const BIG: usize = 48 << 20;
 
-/// No test ends because one of these has passed.
+/// Timeouts so long that none of them expires during a test.
 const PATIENT: [&str; 4] = ["--drain-timeout", "5m", "--idle-timeout", "5m"];
 
 fn site_with_big() -> Site {
@@ -23,8 +23,8 @@ fn site_with_big() -> Site {
     site
 }
 
-/// Opens a connection on which a download of `big` is under way: its head has come, and more is to
-/// come than the buffers hold.
+/// Opens a connection on which a download of `big` is in progress: its head has arrived, and the
+/// rest is more than the buffers hold.
 fn downloading(server: &Server) -> Client {
     let mut client = server.connect();
     client.send(get("/big"));
@@ -37,12 +37,12 @@ fn is_refused(addr: SocketAddr) -> bool {
     TcpStream::connect(addr).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused)
 }
 
-/// Asserts that the process ends by itself, with 0, and soon.
-fn assert_ends_well(server: &mut Server) {
+/// Asserts that the process exits by itself, soon, with code 0.
+fn assert_exits_cleanly(server: &mut Server) {
     let begun = Instant::now();
     let status = server.exit();
     assert_eq!(status.code(), Some(0), "{status}");
-    assert!(begun.elapsed() < PROMPT, "it took {:?} to end", begun.elapsed());
+    assert!(begun.elapsed() < PROMPT, "it took {:?} to exit", begun.elapsed());
 }
 
 #[test]
@@ -51,19 +51,19 @@ fn drain_without_connections_ends_at_once() {
     for signal in SIGNALS {
         let mut server = Server::with(&site, &[&PATIENT[..], &["--udp-echo", "127.0.0.1:0"]].concat());
         server.signal(signal);
-        assert_ends_well(&mut server);
+        assert_exits_cleanly(&mut server);
         assert!(is_refused(server.addr()));
     }
 }
 
-/// Opens a connection that sends nothing, and one that is kept alive after a response; both are
-/// accepted.
+/// Opens a connection that sends nothing and a connection that is idle after a response; the server
+/// has accepted both.
 fn two_idle(server: &Server) -> (Client, Client) {
     let newcomer = server.connect();
-    let mut kept = server.connect();
-    kept.send(get("/hello.txt"));
-    assert_eq!(kept.response().text(), "hello\n");
-    (newcomer, kept)
+    let mut idle = server.connect();
+    idle.send(get("/hello.txt"));
+    assert_eq!(idle.response().text(), "hello\n");
+    (newcomer, idle)
 }
 
 #[test]
@@ -71,11 +71,11 @@ fn drain_closes_idle_connections_silently() {
     let site = Site::new();
     for signal in SIGNALS {
         let mut server = Server::with(&site, &PATIENT);
-        let (mut newcomer, mut kept) = two_idle(&server);
+        let (mut newcomer, mut idle) = two_idle(&server);
         server.signal(signal);
         newcomer.expect_close();
-        kept.expect_close();
-        assert_ends_well(&mut server);
+        idle.expect_close();
+        assert_exits_cleanly(&mut server);
     }
 }
 
@@ -87,13 +87,13 @@ fn drain_finishes_downloads_and_refuses_new_peers() {
         let mut server = Server::with(&site, &PATIENT);
         let mut downloads = [downloading(&server), downloading(&server)];
         server.signal(signal);
-        eventually("new peers are refused", || is_refused(server.addr()));
+        eventually("new connections are refused", || is_refused(server.addr()));
         assert!(server.is_running());
         for client in &mut downloads {
             assert!(client.take(BIG) == expected, "a whole file");
             client.expect_close();
         }
-        assert_ends_well(&mut server);
+        assert_exits_cleanly(&mut server);
     }
 }
 
@@ -104,8 +104,8 @@ fn drain_timeout_cuts_a_stalled_download() {
     let mut client = downloading(&server);
     let begun = Instant::now();
     server.signal(Signal::TERM);
-    assert_ends_well(&mut server);
-    assert!(begun.elapsed() >= Duration::from_millis(250), "cut after {:?}", begun.elapsed());
+    assert_exits_cleanly(&mut server);
+    assert!(begun.elapsed() >= Duration::from_millis(250), "closed after {:?}", begun.elapsed());
     assert!(client.is_gone_soon());
 }
 
@@ -119,7 +119,7 @@ fn drain_timeout_cuts_half_a_request() {
         client.send(half);
         eventually("it is accepted", || server.sockets() > before);
         server.signal(Signal::TERM);
-        assert_ends_well(&mut server);
+        assert_exits_cleanly(&mut server);
         assert!(client.is_gone_soon());
     }
 }
@@ -129,37 +129,37 @@ fn drain_answers_requests_sent_before_the_signal() {
     let site = Site::new();
     for signal in SIGNALS {
         let mut server = Server::with(&site, &PATIENT);
-        let (mut newcomer, mut kept) = two_idle(&server);
+        let (mut newcomer, mut idle) = two_idle(&server);
         server.while_stopped(|| {
             newcomer.send(get("/hello.txt"));
-            kept.send(get("/docs/"));
+            idle.send(get("/docs/"));
             server.signal(signal);
         });
-        for (client, text) in [(&mut newcomer, "hello\n"), (&mut kept, "docs\n")] {
+        for (client, text) in [(&mut newcomer, "hello\n"), (&mut idle, "docs\n")] {
             assert_eq!(client.response().text(), text);
             client.expect_close();
         }
-        assert_ends_well(&mut server);
+        assert_exits_cleanly(&mut server);
     }
 }
 
 #[test]
-fn drain_answers_a_request_behind_a_download_as_the_last() {
+fn drain_answers_a_request_after_a_download_last() {
     let site = site_with_big();
     let mut server = Server::with(&site, &PATIENT);
     let mut client = downloading(&server);
     client.send(get("/hello.txt"));
     server.signal(Signal::TERM);
-    eventually("new peers are refused", || is_refused(server.addr()));
+    eventually("new connections are refused", || is_refused(server.addr()));
     client.take(BIG);
     let last = client.response();
     assert!(last.text() == "hello\n" && last.closes(), "{last:?}");
     client.expect_close();
-    assert_ends_well(&mut server);
+    assert_exits_cleanly(&mut server);
 }
 
 #[test]
-fn drain_loses_no_pipelined_request_without_saying_so() {
+fn drain_announces_its_last_pipelined_response() {
     let site = Site::new();
     for signal in SIGNALS {
         let mut server = Server::with(&site, &PATIENT);
@@ -178,7 +178,7 @@ fn drain_loses_no_pipelined_request_without_saying_so() {
             }
         }
         client.expect_close();
-        assert_ends_well(&mut server);
+        assert_exits_cleanly(&mut server);
     }
 }
 
@@ -194,7 +194,7 @@ fn drain_ends_at_once_on_a_second_signal() {
             server.signal(second);
             let begun = Instant::now();
             assert_eq!(server.exit().code(), Some(128 + second.as_raw()));
-            assert!(begun.elapsed() < PROMPT, "it took {:?} to end", begun.elapsed());
+            assert!(begun.elapsed() < PROMPT, "it took {:?} to exit", begun.elapsed());
         }
     }
 }
@@ -205,6 +205,6 @@ fn drain_is_idle_while_it_waits() {
     let server = Server::with(&site, &PATIENT);
     let _stalled = downloading(&server);
     server.signal(Signal::TERM);
-    eventually("new peers are refused", || is_refused(server.addr()));
+    eventually("new connections are refused", || is_refused(server.addr()));
     assert_idle(&server, Duration::from_millis(300));
 }

@@ -1,6 +1,6 @@
-//! Fairness and backpressure: whatever one client does, a small request of another is answered
-//! promptly. A client that reads nothing is not read from, so that it costs a bounded amount of
-//! memory.
+//! Fairness and backpressure: whatever one client does, another client's small request is answered
+//! promptly. The server does not read from a client that reads nothing, so that client uses a
+//! bounded amount of memory.
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr},
@@ -11,10 +11,10 @@ use std::{
 
 use crate::common::*;
 
-/// A file that no test reads to its end; it takes no room.
+/// The length of a sparse file that no test reads to its end.
 const ENDLESS: u64 = 1 << 40;
 
-/// What a load and the test beside it share.
+/// State that a load and its test share.
 struct Meter {
     addr: SocketAddr,
     has_ended: AtomicBool,
@@ -31,7 +31,7 @@ impl Meter {
     }
 }
 
-/// Ends the loads however the test ends.
+/// Stops the loads however the test ends.
 struct EndsLoad<'a>(&'a Meter);
 
 impl Drop for EndsLoad<'_> {
@@ -40,9 +40,9 @@ impl Drop for EndsLoad<'_> {
     }
 }
 
-/// Asks for a small file 50 times, on new connections and on a kept one, while `threads` threads
-/// run `load`.
-fn stays_quick_beside(threads: usize, load: impl Fn(&Meter) + Sync) {
+/// Requests a small file 50 times, on new connections and on a persistent one, while `threads`
+/// threads run `load`.
+fn assert_fair_beside(threads: usize, load: impl Fn(&Meter) + Sync) {
     let site = Site::new();
     site.sparse("endless", ENDLESS);
     let server = Server::start(&site);
@@ -52,39 +52,39 @@ fn stays_quick_beside(threads: usize, load: impl Fn(&Meter) + Sync) {
             scope.spawn(|| load(&meter));
         }
         let _ends = EndsLoad(&meter);
-        eventually("the load is on", || meter.moved.load(Relaxed) > 0);
+        eventually("the load has started", || meter.moved.load(Relaxed) > 0);
         let before = meter.moved.load(Relaxed);
-        let mut kept = server.connect();
+        let mut persistent = server.connect();
         for i in 0..50 {
             let begun = Instant::now();
             let response = if i % 2 == 0 {
                 server.get("/hello.txt")
             } else {
-                kept.send(get("/hello.txt"));
-                kept.response()
+                persistent.send(get("/hello.txt"));
+                persistent.response()
             };
             assert!(begun.elapsed() < PROMPT, "request {i} took {:?}", begun.elapsed());
             assert_eq!(response.text(), "hello\n");
         }
-        eventually("the load goes on", || meter.moved.load(Relaxed) > before);
+        eventually("the load continues", || meter.moved.load(Relaxed) > before);
     });
 }
 
-/// Reads an endless file at full speed.
+/// Downloads an endless file at full speed.
 fn download(meter: &Meter) {
     let mut client = Client::connect(meter.addr);
     client.send(get("/endless"));
     let mut buffer = vec![0; 1 << 20];
     while meter.runs() {
-        let n = uninterrupted(|| client.socket.read(&mut buffer)).expect("more of the file");
+        let n = uninterrupted(|| client.socket.read(&mut buffer)).expect("read more of the file");
         assert!(n > 0, "the endless file ended");
         meter.add(n);
     }
 }
 
-/// Sends `bytes` again and again, as often as they are taken, and never reads. Only being pushed
-/// back counts here.
-fn pour(meter: &Meter, bytes: &[u8]) {
+/// Sends `bytes` repeatedly, as fast as the server accepts them, and never reads. Each time that
+/// the socket is full counts as load.
+fn send_without_reading(meter: &Meter, bytes: &[u8]) {
     let mut client = Client::connect(meter.addr);
     client.socket.set_nonblocking(true).expect("set non-blocking");
     let mut written = 0;
@@ -95,12 +95,12 @@ fn pour(meter: &Meter, bytes: &[u8]) {
                 meter.add(1);
                 thread::sleep(Duration::from_millis(1));
             }
-            Err(e) => panic!("a peer that only fails to read is not cut so soon: {e}"),
+            Err(e) => panic!("a client that does not read is closed too soon: {e}"),
         }
     }
 }
 
-/// Sends `requests` again and again and reads all the answers.
+/// Sends `requests` repeatedly and reads all the responses.
 fn pipeline(meter: &Meter, requests: &str) {
     let mut client = Client::connect(meter.addr);
     let mut socket = client.socket.try_clone().expect("a second handle");
@@ -113,7 +113,7 @@ fn pipeline(meter: &Meter, requests: &str) {
         });
         let mut buffer = vec![0; 1 << 16];
         loop {
-            match uninterrupted(|| client.socket.read(&mut buffer)).expect("answers to the end") {
+            match uninterrupted(|| client.socket.read(&mut buffer)).expect("read all responses") {
                 0 => return,
                 n => meter.add(n),
             }
@@ -121,7 +121,7 @@ fn pipeline(meter: &Meter, requests: &str) {
     });
 }
 
-/// Floods a request body that the server has refused, for as long as it lingers; then again.
+/// Sends a body that the server has refused, for as long as the server lingers, then starts again.
 fn flood_refused_bodies(meter: &Meter) {
     while meter.runs() {
         let mut client = Client::connect(meter.addr);
@@ -134,8 +134,8 @@ fn flood_refused_bodies(meter: &Meter) {
     }
 }
 
-/// Comes and goes without end. The reset spares the system a wait for each port.
-fn come_and_go(meter: &Meter) {
+/// Connects and disconnects repeatedly. The RST avoids ports in TIME_WAIT.
+fn connect_repeatedly(meter: &Meter) {
     while meter.runs() {
         let mut client = Client::connect(meter.addr);
         client.send(get("/hello.txt"));
@@ -146,48 +146,48 @@ fn come_and_go(meter: &Meter) {
 
 #[test]
 fn fairness_beside_an_endless_download() {
-    stays_quick_beside(1, download);
+    assert_fair_beside(1, download);
 }
 
 #[test]
 fn fairness_beside_four_endless_downloads() {
-    stays_quick_beside(4, download);
+    assert_fair_beside(4, download);
 }
 
 #[test]
-fn fairness_beside_peers_that_ask_for_much_and_never_read() {
-    stays_quick_beside(4, |meter| pour(meter, get("/endless").repeat(1000).as_bytes()));
+fn fairness_beside_peers_that_request_much_and_never_read() {
+    assert_fair_beside(4, |meter| send_without_reading(meter, get("/endless").repeat(1000).as_bytes()));
 }
 
 #[test]
 fn fairness_beside_peers_that_pipeline_and_never_read() {
-    stays_quick_beside(4, |meter| pour(meter, get("/hello.txt").repeat(1000).as_bytes()));
+    assert_fair_beside(4, |meter| send_without_reading(meter, get("/hello.txt").repeat(1000).as_bytes()));
 }
 
 #[test]
 fn fairness_beside_a_peer_that_pipelines_and_reads() {
-    stays_quick_beside(1, |meter| pipeline(meter, &get("/hello.txt").repeat(100)));
+    assert_fair_beside(1, |meter| pipeline(meter, &get("/hello.txt").repeat(100)));
 }
 
 #[test]
 fn fairness_beside_peers_that_flood_refused_bodies() {
-    stays_quick_beside(2, flood_refused_bodies);
+    assert_fair_beside(2, flood_refused_bodies);
 }
 
 #[test]
 fn fairness_beside_a_peer_that_pipelines_small_chunks() {
     let head = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
     let request = format!("{head}{}0\r\n\r\n", "1\r\nx\r\n".repeat(4000));
-    stays_quick_beside(1, |meter| pipeline(meter, &request));
+    assert_fair_beside(1, |meter| pipeline(meter, &request));
 }
 
 #[test]
-fn fairness_beside_connections_that_come_and_go() {
-    stays_quick_beside(2, come_and_go);
+fn fairness_beside_short_connections() {
+    assert_fair_beside(2, connect_repeatedly);
 }
 
-/// Writes `requests` again and again until the socket has taken nothing for 300 ms; returns how
-/// many bytes it took.
+/// Writes `requests` repeatedly until the socket has accepted nothing for 300 ms; returns the
+/// number of bytes written.
 fn write_until_pushed_back(client: &mut Client, requests: &[u8], at_most: usize) -> usize {
     client.socket.set_nonblocking(true).expect("set non-blocking");
     let mut written = 0;
@@ -197,7 +197,10 @@ fn write_until_pushed_back(client: &mut Client, requests: &[u8], at_most: usize)
             Ok(n) => {
                 written += n;
                 last = Instant::now();
-                assert!(written < at_most, "{written} bytes were taken from a peer that never reads");
+                assert!(
+                    written < at_most,
+                    "the server accepted {written} bytes from a client that never reads"
+                );
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => thread::sleep(Duration::from_millis(2)),
             Err(e) => panic!("the connection broke: {e}"),
@@ -218,10 +221,10 @@ fn backpressure_stops_a_peer_that_never_reads_and_loses_nothing() {
     let request = format!("GET /page HTTP/1.1\r\nHost: localhost\r\nX-Long: {}\r\n\r\n", "x".repeat(1000));
     let written = write_until_pushed_back(&mut client, request.as_bytes(), 64 << 20);
     let grown = server.resident().saturating_sub(before);
-    assert!(grown < 8 << 20, "{grown} bytes of memory for one peer");
+    assert!(grown < 8 << 20, "{grown} bytes of memory for one client");
     assert_idle(&server, Duration::from_millis(200));
 
-    // Then it reads after all: every request is answered, in full and with nothing between.
+    // Then the client reads: every request is answered in full, with nothing in between.
     let mut socket = client.socket.try_clone().expect("a second handle");
     let tail = request.as_bytes()[written % request.len()..].to_vec();
     let has_tail = tail.len() < request.len();
@@ -240,7 +243,7 @@ fn backpressure_stops_a_peer_that_never_reads_and_loses_nothing() {
     client.expect_close();
     writer.join().expect("the writer");
     let grown = server.resident().saturating_sub(before);
-    assert!(grown < 8 << 20, "{grown} bytes of memory after it all");
+    assert!(grown < 8 << 20, "{grown} bytes of memory at the end");
 }
 
 #[test]
@@ -259,5 +262,5 @@ fn backpressure_bounds_memory_per_peer() {
     }
     server.wait_until_quiet();
     let each = server.resident().saturating_sub(before) / PEERS as u64;
-    assert!(each < 256 << 10, "{each} bytes of memory a peer");
+    assert!(each < 256 << 10, "{each} bytes of memory per client");
 }

@@ -1,5 +1,5 @@
-//! Files of every size, as they are now: never stale, whatever was done to them since the last
-//! request.
+//! Files of every size in their current state: a response is never stale, no matter how a file has
+//! changed since the last request.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 
 use crate::common::*;
 
-/// Asks on `client`, and asserts that `path` is `expected` now; `None` means that it is not there.
+/// Requests `path` on `client` and asserts that its content is `expected` now; `None` means 404.
 /// Returns the ETag.
 fn assert_now(client: &mut Client, path: &str, expected: Option<&[u8]>, what: &str) -> Option<String> {
     client.send(get(path));
@@ -23,14 +23,14 @@ fn assert_now(client: &mut Client, path: &str, expected: Option<&[u8]>, what: &s
     None
 }
 
-/// Puts `content` in place of the file, in one step.
+/// Replaces the file with `content` by a rename.
 fn replace(path: &Path, content: &[u8]) {
     fs::write(path.with_extension("new"), content).expect("write");
     fs::rename(path.with_extension("new"), path).expect("rename");
 }
 
-/// Writes `content` over the file, which stays the same file, of the same length where that is
-/// `content`'s.
+/// Writes `content` into the existing file, which keeps its inode, and its length if `content` is
+/// as long.
 fn overwrite(path: &Path, content: &[u8]) {
     let mut file = fs::File::options().write(true).open(path).expect("open");
     std::io::Write::write_all(&mut file, content).expect("write");
@@ -46,7 +46,8 @@ fn link(path: &Path, target: &str) {
     symlink(target, path).expect("make a link");
 }
 
-/// Does `change` and asks for the file, hundreds of times and as fast as can be, on one connection.
+/// Makes a change and requests the file, hundreds of times and as fast as possible, on one
+/// connection.
 fn assert_never_stale(rounds: usize, len: usize, content: fn(usize) -> String, change: fn(&Path, &[u8])) {
     let site = Site::new();
     site.write("file.txt", "x".repeat(len));
@@ -58,7 +59,7 @@ fn assert_never_stale(rounds: usize, len: usize, content: fn(usize) -> String, c
         change(&site.at("file.txt"), &new);
         let tag = assert_now(&mut client, "/file.txt", Some(&new), &format!("in round {round}"));
         if let Some((_, old)) = last.as_ref().filter(|(old, _)| *old != new) {
-            assert_ne!(*old, tag, "another content with the same strong ETag, in round {round}");
+            assert_ne!(*old, tag, "the same strong ETag for different content, in round {round}");
         }
         last = Some((new, tag));
     }
@@ -96,14 +97,13 @@ fn file_time_set_back_hides_no_change() {
     });
 }
 
-/// Asks until the answers no longer differ: the file was left alone for so long that the server
-/// remembers it.
+/// Requests `path` until the responses no longer differ: the file has settled and is cached.
 fn wait_until_remembered(client: &mut Client, path: &str) {
     let mut tag = || {
         client.send(get(path));
         client.response().header("etag").expect("ETag").to_owned()
     };
-    eventually("a file at rest keeps its tag", || tag() == tag());
+    eventually("a settled file keeps its ETag", || tag() == tag());
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn file_that_is_cached_is_not_stale() {
         assert_now(&mut client, &path, Some(b"something"), "at rest");
         change(&file);
         assert_now(&mut client, &path, expected.map(str::as_bytes), "changed");
-        // And back again: what is gone is forgotten.
+        // And back: the cache forgets the removed file.
         let _ = fs::remove_file(&file);
         assert_now(&mut client, &path, None, "deleted");
         fs::write(&file, "something").expect("write");
@@ -160,13 +160,13 @@ fn file_in_a_cached_directory_that_leads_elsewhere_is_not_served() {
     fs::rename(site.at("swapped"), site.at("away")).expect("rename");
     symlink(outside.at("swapped"), site.at("swapped")).expect("make a link");
     for path in ["/swapped/", "/swapped/index.html"] {
-        assert_now(&mut client, path, None, "it leads out now");
+        assert_now(&mut client, path, None, "it leads out of the root");
     }
-    // The very file that was remembered, but no longer beneath the root: that is noticed soon.
+    // The cached file itself is no longer beneath the root. The server notices that soon.
     fs::rename(site.at("moved"), outside.at("moved")).expect("rename");
     symlink(outside.at("moved"), site.at("moved")).expect("make a link");
     for path in ["/moved/", "/moved/index.html"] {
-        eventually("what was moved out is not served", || {
+        eventually("a file moved out of the root is not served", || {
             client.send(get(path));
             client.response().status == 404
         });
@@ -174,7 +174,7 @@ fn file_in_a_cached_directory_that_leads_elsewhere_is_not_served() {
 }
 
 #[test]
-fn file_changed_in_any_way_is_seen_as_it_is() {
+fn file_changed_in_any_way_is_current() {
     let site = Site::new();
     let server = Server::start(&site);
     let mut client = server.connect();
@@ -183,7 +183,7 @@ fn file_changed_in_any_way_is_seen_as_it_is() {
         let mut now = |path: &str, expected: Option<&str>, what: &str| {
             assert_now(&mut client, path, expected.map(str::as_bytes), &format!("{what} in round {round}"))
         };
-        now("/file.txt", None, "before it is there");
+        now("/file.txt", None, "before it exists");
         site.write("file.txt", "0123456789");
         now("/file.txt", Some("0123456789"), "created");
         open().set_len(4).expect("truncate");
@@ -197,9 +197,9 @@ fn file_changed_in_any_way_is_seen_as_it_is() {
         fs::rename(site.at("file.txt"), site.at("moved.txt")).expect("rename");
         now("/file.txt", None, "moved away");
         now("/moved.txt", Some("9876543210"), "moved here");
-        fs::create_dir(site.at("file.txt")).expect("make a folder");
+        fs::create_dir(site.at("file.txt")).expect("make a directory");
         client.send(get("/file.txt"));
-        assert_eq!(client.response().status, 301, "a folder in its place");
+        assert_eq!(client.response().status, 301, "replaced by a directory");
         fs::remove_dir(site.at("file.txt")).expect("remove it");
         fs::remove_file(site.at("moved.txt")).expect("delete");
         assert_now(&mut client, "/moved.txt", None, "deleted");
@@ -269,11 +269,11 @@ fn file_of_every_size_comes_whole() {
         let content = pattern(*size);
         site.write("file.bin", &content);
         let mut client = server.connect();
-        // From the disk, perhaps from memory, and with something behind it.
+        // From disk, then perhaps from memory, followed by another request.
         for turn in ["first", "second", "third"] {
             assert_now(&mut client, "/file.bin", Some(&content), turn);
         }
-        assert_now(&mut client, "/hello.txt", Some(b"hello\n"), "behind it");
+        assert_now(&mut client, "/hello.txt", Some(b"hello\n"), "the next request");
     });
 }
 
@@ -306,9 +306,9 @@ fn file_of_a_rebuilt_site_is_seen() {
     fs::remove_dir_all(site.at("dist")).expect("remove it");
     assert_eq!(removed.get("/").status, 404);
     build("dist", "new");
-    assert_eq!(removed.get("/").text(), "new", "by the next request");
+    assert_eq!(removed.get("/").text(), "new", "after the rebuild");
 
     std::os::unix::fs::symlink("release-2", site.at("next")).expect("link");
     fs::rename(site.at("next"), site.at("current")).expect("switch");
-    eventually("the other release", || switched.get("/").text() == "two");
+    eventually("the link leads to the other release", || switched.get("/").text() == "two");
 }

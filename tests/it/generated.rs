@@ -1,6 +1,6 @@
-//! The man page and the completions, read by the programs that they are for. The shells load the
-//! completions without a message and offer the options. groff and mandoc accept the page without a
-//! warning.
+//! The man page and the completions, checked with real shells and formatters. The shells load the
+//! completions without a message and offer the options. groff and mandoc accept the man page
+//! without a warning.
 
 use std::{
     ffi::OsStr,
@@ -12,7 +12,7 @@ use std::{
 
 use tempfile::TempDir;
 
-/// Sections of the man page that are not made from the definitions of the options.
+/// Sections of the man page that do not come from the option definitions.
 const SECTIONS: &[&str] = &[
     "NAME",
     "SYNOPSIS",
@@ -50,10 +50,10 @@ fn printed(args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Reports that a test cannot show anything on this machine, past the test runner's capture and in
-/// the file that `ONELOOP_SKIPPED` names.
-fn skip(why: &str) {
-    let line = format!("SKIPPED {}: {why}\n", std::thread::current().name().unwrap_or("a test"));
+/// Reports that this machine cannot run a test: prints past the test runner's capture and appends
+/// to the file that `ONELOOP_SKIPPED` names.
+fn skip(reason: &str) {
+    let line = format!("SKIPPED {}: {reason}\n", std::thread::current().name().unwrap_or("a test"));
     let _ = std::io::stderr().write_all(line.as_bytes());
     if let Some(path) = std::env::var_os("ONELOOP_SKIPPED") {
         let file = fs::File::options().create(true).append(true).open(path);
@@ -61,8 +61,8 @@ fn skip(why: &str) {
     }
 }
 
-/// Runs a program that must succeed without a message, and returns what it prints. Returns `None`
-/// if the program is not installed.
+/// Runs a program that must succeed without a message and returns its output. Returns `None` if the
+/// program is not installed.
 fn run<T: AsRef<OsStr>>(program: &str, args: &[T], home: &Path) -> Option<String> {
     let mut command = Command::new(program);
     command.args(args).env("HOME", home).env("XDG_CONFIG_HOME", home).stdin(Stdio::null());
@@ -72,7 +72,7 @@ fn run<T: AsRef<OsStr>>(program: &str, args: &[T], home: &Path) -> Option<String
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Writes what `oneloop ARGS` prints to a file.
+/// Saves the output of `oneloop ARGS` to a file and returns its path.
 fn saved(home: &TempDir, args: &[&str]) -> String {
     let path = home.path().join("saved");
     fs::write(&path, printed(args)).expect("write a file");
@@ -171,7 +171,7 @@ fn man_page_has_every_section_and_names_every_flag() {
         assert!(text.contains(flag), "{flag}");
     }
     assert!(text.contains("ONELOOP_DIR") && text.contains("ONELOOP_TRACE_FILE"), "{text}");
-    // The commands have no pages of their own.
+    // The subcommands have no man pages of their own.
     assert!(!text.contains("(1)"), "{text}");
 }
 

@@ -1,5 +1,5 @@
-//! The Host check: a server that listens on loopback only answers to the names of this machine, so
-//! that no page of another origin can read it through a name of its own (DNS rebinding).
+//! The Host check: a server that listens on loopback only accepts the names of this machine, so
+//! that no page of another origin can read it through DNS rebinding.
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
@@ -8,7 +8,7 @@ use std::{
 
 use crate::common::*;
 
-/// The program as users start it: the harness allows every host.
+/// The program without the `--host` option that `common` adds to allow every host, and its address.
 struct Plain(Child, SocketAddr);
 
 impl Plain {
@@ -59,8 +59,8 @@ fn host_names_of_this_machine_are_answered() {
         let response = server.ask(target, host);
         assert_eq!(response.status, status, "{target} at {host}");
         if status == 421 {
-            assert!(response.text().contains("--allow-host"), "it says what to do: {}", response.text());
-            assert!(!response.text().contains("home"), "and nothing of the site");
+            assert!(response.text().contains("--allow-host"), "it names the option: {}", response.text());
+            assert!(!response.text().contains("home"), "it contains nothing of the site");
         }
     }
     let mut client = Client::connect(server.1);
@@ -69,7 +69,7 @@ fn host_names_of_this_machine_are_answered() {
 }
 
 #[test]
-fn host_check_has_exceptions_and_is_for_loopback_alone() {
+fn host_check_has_exceptions_and_is_for_loopback_only() {
     let site = Site::new();
     for (args, host, status) in [
         (&["--allow-host", "dev.example"][..], "dev.example:8000", 200),

@@ -1,13 +1,13 @@
-//! The lessons: each plays as its page says, with and without its bugs, and the program tells them.
+//! The lessons: each runs as its page says, with and without its bugs, and the program prints them.
 //!
-//! `UPDATE=1 cargo test --test it lessons` writes what happened into the pages.
+//! `UPDATE=1 cargo test --test it lessons` writes the output into the pages.
 use std::process::{Command, Output, Stdio};
 
 use crate::common::*;
 use oneloop::lessons::{LESSONS, Lesson, lines, side_by_side};
 
-/// A line without what differs from run to run or from kernel to kernel: ports, descriptors, how
-/// much of a large file a buffer takes, and the length of that file's head.
+/// Returns a line without the parts that differ between runs or kernels: ports, descriptors, how
+/// much of a large file a buffer accepts, and the length of that file's head.
 fn masked(line: &str) -> String {
     let is_of_large_file = line.contains(" by=send") || line.contains("body=1048576");
     let mask = |doc: &str| match doc.split_once('=') {
@@ -21,16 +21,16 @@ fn masked(line: &str) -> String {
     line.split(' ').map(mask).collect::<Vec<_>>().join(" ")
 }
 
-/// How the lesson plays, in lines for its page. What the kernel does in one piece or in several is
+/// Runs the lesson and returns the lines for its page. Transfers that the kernel may split become
 /// one line.
 fn play(lesson: &Lesson, bug: Option<oneloop::lessons::Bug>) -> Vec<String> {
-    let entries = lesson.play(bug).expect("a play");
+    let entries = lesson.play(bug).expect("run the lesson");
     let mut transcript: Vec<String> = lines(&entries).iter().map(|line| masked(line)).collect();
     transcript.dedup();
     transcript
 }
 
-/// The text of the code block that follows `heading` in `page`: from where to where.
+/// Returns the byte range of the code block that follows `heading` in `page`.
 fn block(page: &str, heading: &str) -> std::ops::Range<usize> {
     let section = page.find(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no section {heading}"));
     let from = section + page[section..].find("```text\n").expect("a block") + "```text\n".len();
@@ -39,7 +39,7 @@ fn block(page: &str, heading: &str) -> std::ops::Range<usize> {
 
 fn check(lesson: &Lesson, heading: &str, transcript: &[String]) {
     let path = format!("{}/docs/lessons/{}.md", env!("CARGO_MANIFEST_DIR"), lesson.number);
-    let mut page = std::fs::read_to_string(&path).expect("the page");
+    let mut page = std::fs::read_to_string(&path).expect("read the page");
     let transcript: String = transcript.iter().map(|line| format!("{}\n", line.trim_end())).collect();
     let range = block(&page, heading);
     if std::env::var_os("UPDATE").is_some() {
@@ -66,7 +66,7 @@ fn lessons_run_as_their_pages_say() {
 #[test]
 fn lessons_show_each_bug() {
     allow_many_descriptors();
-    // What is told of the loop alone, and of its twin alone.
+    // Text that only the correct loop prints, and text that only the broken loop prints.
     let table = [
         ("one-read-one-message", "A takes 664 bytes: 2 answers", "A takes 332 bytes: 1 answer"),
         ("write-all", "c1 arm W", "the loop blocks here"),
@@ -83,11 +83,11 @@ fn lessons_show_each_bug() {
     ];
     let bugs: Vec<_> =
         LESSONS.iter().flat_map(|lesson| lesson.bugs.iter().map(move |bug| (lesson, *bug))).collect();
-    assert_eq!(bugs.len(), table.len(), "a row for each");
+    assert_eq!(bugs.len(), table.len(), "the table has a row for each");
     for (lesson, bug) in bugs {
         let (_, in_right, in_broken) = table.iter().find(|(name, ..)| *name == bug.name()).expect("a row");
         let [right, broken] = [None, Some(bug)]
-            .map(|bug| format!("{}\n", lines(&lesson.play(bug).expect("a play")).join("\n")));
+            .map(|bug| format!("{}\n", lines(&lesson.play(bug).expect("run the lesson")).join("\n")));
         assert!(right.contains(in_right) && !broken.contains(in_right), "{}: {in_right}", bug.name());
         assert!(broken.contains(in_broken) && !right.contains(in_broken), "{}: {in_broken}", bug.name());
     }
@@ -121,7 +121,7 @@ fn lesson_command_prints_the_whole_page() {
 }
 
 #[test]
-fn lesson_command_refuses_in_one_sentence() {
+fn lesson_command_reports_errors_in_one_sentence() {
     let table: [(&[&str], &str); 4] = [
         (&["9"], "from 1 to 8"),
         (&["1", "--break", "anything"], "lesson 1 has no bug to show"),

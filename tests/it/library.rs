@@ -1,5 +1,5 @@
-//! The library, as another program uses it: its own protocols beside HTTP, a handle that stops the
-//! server, and errors that report why it cannot start.
+//! The library in the way another program uses it: custom protocols beside HTTP, a handle that
+//! stops the server, and start errors that name their cause.
 
 use std::{
     cell::RefCell,
@@ -19,18 +19,18 @@ use oneloop::{
     trace::{SourceId, Step},
 };
 
-/// Waits without end.
+/// A timeout that never expires.
 const NEVER: Timeout = Timeout { limit: None, reason: CloseReason::IdleTimeout };
 
-/// Listens on a free port with a protocol that `create` makes. Returns the address.
+/// Adds a listener on a free port with a protocol that `create` makes and returns its address.
 fn add_protocol(rig: &mut Rig, create: impl Fn() -> Box<dyn Protocol> + 'static) -> SocketAddr {
     let socket = TcpListener::bind("127.0.0.1:0").expect("listen");
-    let address = socket.local_addr().expect("its address");
+    let address = socket.local_addr().expect("read its address");
     rig.server.add_listener(socket, move |_: SocketAddr| create()).expect("add a listener");
     address
 }
 
-/// Counts the bytes of each line.
+/// A protocol that counts the bytes of each line.
 struct LineLengths;
 
 impl Protocol for LineLengths {
@@ -47,7 +47,7 @@ impl Protocol for LineLengths {
     }
 }
 
-/// Claims to have parsed a byte more than there is.
+/// A protocol that claims to have parsed one byte more than there is.
 struct Overreaching;
 
 impl Protocol for Overreaching {
@@ -60,7 +60,8 @@ impl Protocol for Overreaching {
     }
 }
 
-/// Answers a digit with as many pieces, one in each call, and notes in which turn it was called.
+/// A protocol that answers a digit with that many pieces, one per call, and notes the turn of each
+/// call.
 struct Pieces {
     left: u8,
     calls: Rc<RefCell<Vec<(u64, char)>>>,
@@ -96,7 +97,7 @@ fn library_runs_other_protocols_beside_http() {
     let http = rig.address;
     let lines = add_protocol(&mut rig, || Box::new(LineLengths));
     let udp = UdpSocket::bind("127.0.0.1:0").expect("a UDP socket");
-    let udp_address = udp.local_addr().expect("its address");
+    let udp_address = udp.local_addr().expect("read its address");
     rig.server.add_udp(udp, Echo).expect("add it");
     let datagrams = UdpSocket::bind("127.0.0.1:0").expect("a UDP socket");
     datagrams.set_nonblocking(true).expect("set non-blocking");
@@ -115,7 +116,7 @@ fn library_runs_other_protocols_beside_http() {
         counted.len() >= 6 && datagrams.recv(&mut echoed).is_ok_and(|len| &echoed[..len] == b"datagram")
     });
     counter.write_all(b"r\n").expect("send");
-    eventually("the rest is parsed with what was kept", || {
+    eventually("the rest is parsed with the stored bytes", || {
         rig.turn();
         counted.extend(received(&mut counter));
         counted == b"3\n5\n0\n4\n"
@@ -141,7 +142,7 @@ fn library_closes_a_connection_whose_protocol_overreaches() {
     let mut rest = Vec::new();
     peer.set_nonblocking(false).expect("set blocking");
     assert_eq!(std::io::Read::read_to_end(&mut peer, &mut rest).unwrap_or_default(), 0, "{rest:?}");
-    assert_eq!(rig.ask(&mut browser, get("/hello.txt")).text(), "hello\n", "the loop goes on");
+    assert_eq!(rig.ask(&mut browser, get("/hello.txt")).text(), "hello\n", "the loop continues");
 }
 
 #[test]
@@ -152,9 +153,9 @@ fn library_resumes_a_protocol_once_a_turn_without_input() {
     let shared = Rc::clone(&calls);
     rig.address = add_protocol(&mut rig, move || Box::new(Pieces { left: 0, calls: Rc::clone(&shared) }));
     let mut peer = rig.accepted();
-    peer.write_all(b"3021").expect("send"); // all at once, and then nothing more
+    peer.write_all(b"3021").expect("send"); // all pieces arrive and nothing follows
     let mut got = Vec::new();
-    eventually("all pieces come", || {
+    eventually("all pieces arrive", || {
         rig.turn();
         got.extend(received(&mut peer));
         got.len() >= 10
@@ -162,34 +163,33 @@ fn library_resumes_a_protocol_once_a_turn_without_input() {
     assert_eq!(String::from_utf8_lossy(&got), "<...<<..<.");
     (0..5).for_each(|_| drop(rig.turn()));
     let calls = calls.borrow();
-    assert_eq!(calls.iter().map(|(_, what)| what).collect::<String>(), "3...02..1.", "and no call more");
-    // Each piece comes in the turn after the one before; what is parsed behind the last one, in
-    // that same turn.
+    assert_eq!(calls.iter().map(|(_, what)| what).collect::<String>(), "3...02..1.", "no more calls");
+    // Each piece comes one turn after the previous piece. Input after the last piece is parsed in
+    // the same turn.
     for pair in calls.windows(2) {
         let [(before, _), (turn, what)] = pair else { unreachable!() };
         assert_eq!(turn - before, u64::from(*what == '.'), "{calls:?}");
     }
 }
 
-/// Runs a server on a thread of its own. Returns its address, the handle that stops it, and the
-/// thread.
+/// Runs a server on its own thread. Returns its address, the handle that stops it, and the thread.
 fn serve_on_a_thread(site: &Site) -> (SocketAddr, Handle, JoinHandle<std::io::Result<()>>) {
     let (sender, receiver) = mpsc::channel();
     let dir = site.path().to_owned();
     let thread = thread::spawn(move || {
         let mut server = HttpServer::new("127.0.0.1", 0, dir).expect("start a server");
         let handle = server.stop_handle().expect("a handle");
-        sender.send((server.addresses()[0], handle)).expect("send the handle out");
+        sender.send((server.addresses()[0], handle)).expect("send the handle");
         server.serve_forever()
     });
     let (address, handle) = receiver.recv_timeout(SOON).expect("a server");
     (address, handle, thread)
 }
 
-/// Asserts that `thread`, and the server on it, ends.
+/// Asserts that `thread` and its server end.
 fn assert_ends(thread: JoinHandle<std::io::Result<()>>) {
     eventually("the server ends", || thread.is_finished());
-    thread.join().expect("no panic").expect("no error of the poller");
+    thread.join().expect("the thread does not panic").expect("the poller reports no error");
 }
 
 #[test]
@@ -220,11 +220,11 @@ fn library_stop_on_drop_ends_serve_forever_with_its_scope() {
     assert_ends(thread);
 }
 
-/// A configuration that cannot start: how to make it (a port is taken), its error, what the error
-/// says, and what its source says, if there is one.
-type Mistake = (fn(&mut Config, u16), fn(&StartError) -> bool, &'static str, Option<&'static str>);
+/// An invalid configuration: a function that makes it (its argument is a port in use), a check of
+/// the error, the error's message, and its source's message if it has one.
+type InvalidConfig = (fn(&mut Config, u16), fn(&StartError) -> bool, &'static str, Option<&'static str>);
 
-const MISTAKES: [Mistake; 7] = [
+const INVALID_CONFIGS: [InvalidConfig; 7] = [
     (
         |config, _| config.dir.push("missing"),
         |e| matches!(e, StartError::Directory { .. }),
@@ -268,16 +268,16 @@ const MISTAKES: [Mistake; 7] = [
 fn library_start_error_names_the_mistake_and_its_source() {
     let site = Site::new();
     let taken = TcpListener::bind("127.0.0.1:0").expect("listen");
-    let port = taken.local_addr().expect("its address").port();
-    for (mistake, is_right, said, source) in MISTAKES {
+    let port = taken.local_addr().expect("read its address").port();
+    for (invalidate, is_right, message, source) in INVALID_CONFIGS {
         let mut config = Rig::config(&site);
-        mistake(&mut config, port);
-        let error = HttpServer::from_config(config).err().expect("a mistake");
+        invalidate(&mut config, port);
+        let error = HttpServer::from_config(config).err().expect("an error");
         assert!(is_right(&error), "{error:?}");
-        assert!(error.to_string().contains(said), "{error} does not say {said}");
-        let why = error.source().map(ToString::to_string);
-        assert_eq!(why.is_some(), source.is_some(), "{error:?}");
-        assert!(why.is_none_or(|why| why.contains(source.unwrap_or_default())), "{error:?}");
+        assert!(error.to_string().contains(message), "{error} does not contain {message}");
+        let cause = error.source().map(ToString::to_string);
+        assert_eq!(cause.is_some(), source.is_some(), "{error:?}");
+        assert!(cause.is_none_or(|cause| cause.contains(source.unwrap_or_default())), "{error:?}");
     }
     let poller = StartError::Poller(std::io::ErrorKind::OutOfMemory.into());
     assert!(poller.source().is_some() && poller.to_string().contains("poller"), "{poller}");

@@ -1,10 +1,10 @@
-//! The connection limit and the open-file limit: further clients wait in the backlog, cost no CPU,
-//! and are served as soon as there is room.
+//! The connection limit and the open-file limit. Further clients wait in the backlog, use no CPU,
+//! and are served as soon as a connection closes.
 use std::{io::ErrorKind, net::SocketAddr, thread, time::Duration};
 
 use crate::common::*;
 
-/// Opens a connection and waits for the answer to its first request.
+/// Opens a connection and waits for the response to its first request.
 fn settled(addr: SocketAddr) -> Client {
     let mut client = Client::connect(addr);
     client.send(get("/hello.txt"));
@@ -12,35 +12,35 @@ fn settled(addr: SocketAddr) -> Client {
     client
 }
 
-/// Opens a connection and sends a request, which is not answered yet.
+/// Opens a connection and sends a request without waiting for the response.
 fn waiting(addr: SocketAddr) -> Client {
     let mut client = Client::connect(addr);
     client.send(get("/hello.txt"));
     client
 }
 
-/// Returns whether neither a byte nor an end of input comes within a short while.
+/// Returns whether no byte and no end of input arrives within a short time.
 fn stays_silent(client: &Client) -> bool {
-    client.socket.set_read_timeout(Some(Duration::from_millis(200))).expect("set a time-out");
+    client.socket.set_read_timeout(Some(Duration::from_millis(200))).expect("set a timeout");
     let read = uninterrupted(|| client.socket.peek(&mut [0]));
-    client.socket.set_read_timeout(Some(SOON)).expect("set a time-out");
+    client.socket.set_read_timeout(Some(SOON)).expect("set a timeout");
     read.is_err_and(|e| matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
 }
 
-/// Asserts that `client`'s request of [`waiting`] is answered.
-fn is_served(client: &mut Client) {
+/// Asserts that the server answers the request that [`waiting`] sent on `client`.
+fn assert_served(client: &mut Client) {
     assert_eq!(client.response().text(), "hello\n");
 }
 
 #[test]
-fn limit_makes_peers_wait_and_each_that_leaves_lets_one_in() {
+fn limit_makes_peers_wait_until_others_leave() {
     let site = Site::new();
     let server = Server::with(&site, &["--max-connections", "4"]);
     let mut inside: Vec<Client> = (0..4).map(|_| settled(server.addr())).collect();
     let outside: Vec<Client> = (0..8).map(|_| waiting(server.addr())).collect();
     for (i, mut client) in outside.into_iter().enumerate() {
         if i % 4 == 0 {
-            assert!(stays_silent(&client), "peer {i} was let in too soon");
+            assert!(stays_silent(&client), "client {i} was accepted too soon");
         }
         let leaver = inside.remove(0);
         if i % 2 == 0 {
@@ -48,12 +48,12 @@ fn limit_makes_peers_wait_and_each_that_leaves_lets_one_in() {
         } else {
             leaver.reset()
         }
-        is_served(&mut client);
+        assert_served(&mut client);
         inside.push(client);
     }
     for client in &mut inside {
         client.send(get("/hello.txt"));
-        is_served(client);
+        assert_served(client);
     }
 }
 
@@ -63,8 +63,8 @@ fn limit_counts_silent_connections_until_they_expire() {
     let server = Server::with(&site, &["--max-connections", "4", "--head-timeout", "500ms"]);
     let _silent: Vec<Client> = (0..4).map(|_| server.connect()).collect();
     let mut fifth = waiting(server.addr());
-    assert!(stays_silent(&fifth), "let in beyond the limit");
-    is_served(&mut fifth);
+    assert!(stays_silent(&fifth), "accepted beyond the limit");
+    assert_served(&mut fifth);
 }
 
 #[test]
@@ -89,13 +89,13 @@ fn limit_holds_for_all_listeners_together() {
         .collect();
     let inside = [settled(addrs[0]), settled(addrs[1])];
     let mut outside = [waiting(addrs[0]), waiting(addrs[1])];
-    assert!(outside.iter().all(stays_silent), "let in beyond the limit");
+    assert!(outside.iter().all(stays_silent), "accepted beyond the limit");
     drop(inside);
-    outside.iter_mut().for_each(is_served);
+    outside.iter_mut().for_each(assert_served);
 }
 
 #[test]
-fn limit_of_one_serves_a_row_of_peers() {
+fn limit_of_one_serves_peers_one_by_one() {
     let site = Site::new();
     let server = Server::with(&site, &["--max-connections", "1"]);
     let request = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -132,10 +132,13 @@ fn limit_of_open_files_serves_waiting_peers_in_the_end() {
     assert_eq!(server.get("/hello.txt").text(), "hello\n");
     let flood: Vec<Client> = (0..40).map(|_| server.connect()).collect();
     let mut left_out: Vec<Client> = (0..16).map(|_| waiting(server.addr())).collect();
-    assert!(left_out.iter().rev().take(1).all(stays_silent), "there are more descriptors than was meant");
+    assert!(
+        left_out.iter().rev().take(1).all(stays_silent),
+        "more descriptors are available than the test expects"
+    );
     drop(flood);
     for client in &mut left_out {
-        is_served(client);
+        assert_served(client);
     }
 }
 
@@ -152,7 +155,7 @@ fn limit_by_default_leaves_a_descriptor_for_each_file() {
     }
     server.wait_until_quiet();
     for (name, mut client) in clients.into_iter().enumerate() {
-        // The client then disconnects and so lets the next one in.
+        // At the end of each round the client disconnects, so the server accepts the next one.
         assert_eq!(client.head().status, 200, "download {name}");
     }
 }
@@ -163,9 +166,9 @@ fn accept_serves_many_connects_at_once() {
     let site = Site::new();
     let server = Server::start(&site);
     for peers in [20, 300] {
-        // With the server stopped, all of them wait in the backlog and make one event.
+        // While the server is stopped, all connections wait in the backlog and make one event.
         let connect_all = || (0..peers).map(|_| waiting(server.addr())).collect::<Vec<_>>();
         let mut clients = server.while_stopped(connect_all);
-        clients.iter_mut().for_each(is_served);
+        clients.iter_mut().for_each(assert_served);
     }
 }

@@ -1,5 +1,6 @@
-//! The whole server: mostly from outside, by real processes, real sockets and raw bytes; where time
-//! matters, in this process on a clock that the test moves. One module for each theme.
+//! Integration tests of the whole server, with one module for each topic. Most run the real binary
+//! and send raw bytes over real sockets. Tests that depend on time run the server in this process,
+//! on a clock that the test controls.
 
 mod common;
 

@@ -1,9 +1,9 @@
 //! Observers change nothing: the same bytes from the same clients get the same responses in the
-//! same turns, whether the loop is observed or not.
+//! same turns, with and without observers.
 //!
-//! Each scenario runs twice, on two servers in this process whose clocks stand at the same time:
-//! one server has a narrator that writes down every byte, into a socket that is not read, and a
-//! recorder; the other has neither.
+//! Each scenario runs on two servers in this process whose clocks show the same time. One server
+//! has a recorder and a narrator that writes every byte to a socket that nobody reads. The other
+//! server has neither.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -18,10 +18,10 @@ use oneloop::{
     trace::{Narrator, TraceLevel},
 };
 
-/// The length of a file that is sent from the disk.
+/// The length of a file that is sent from disk.
 const LARGE: usize = 4 << 20;
 
-/// What a client got in a turn.
+/// What a client received in a turn.
 #[derive(Clone, PartialEq, Eq)]
 enum Got {
     Bytes(Vec<u8>),
@@ -39,27 +39,27 @@ impl std::fmt::Debug for Got {
     }
 }
 
-/// What a client got: the number of the turn, of the client, and what it was.
+/// A received event: the number of the turn, the number of the client, and what it received.
 type Event = (u64, usize, Got);
 
-/// A server and its clients, which read after each turn what the turn has sent.
+/// A server and its clients, which read after each turn what the server sent in it.
 struct Driver {
     rig: Rig,
     udp: UdpSocket,
     clients: Vec<Client>,
     turn: u64,
     log: Vec<Event>,
-    /// What the narrator writes to; it stays open and is not read.
+    /// The narrator's output, which stays open and unread.
     _narration: Option<UnixStream>,
 }
 
-/// A client that takes in at most so many bytes after a turn.
+/// A client that reads at most a given number of bytes after each turn.
 struct Client {
     socket: TcpStream,
     at_most: usize,
 }
 
-/// The number that stands for the client of the datagram socket.
+/// The client number of the UDP socket.
 const UDP: usize = usize::MAX;
 
 impl Driver {
@@ -76,21 +76,21 @@ impl Driver {
         });
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a UDP socket");
         let udp = UdpSocket::bind("127.0.0.1:0").expect("a UDP socket");
-        udp.connect(socket.local_addr().expect("its address")).expect("connect");
+        udp.connect(socket.local_addr().expect("read its address")).expect("connect");
         udp.set_nonblocking(true).expect("set non-blocking");
         rig.server.add_udp(socket, Echo).expect("add it");
         Driver { rig, udp, clients: Vec::new(), turn: 0, log: Vec::new(), _narration: narration }
     }
 
-    /// Opens a connection that reads all that comes. Returns its number.
+    /// Opens a connection that reads everything and returns its number.
     fn connect(&mut self) -> usize {
         let socket = self.rig.connect();
         self.clients.push(Client { socket, at_most: usize::MAX });
         self.clients.len() - 1
     }
 
-    /// Opens a connection whose receive buffer is small, and that reads `at_most` bytes after a
-    /// turn.
+    /// Opens a connection with a small receive buffer that reads at most `at_most` bytes after each
+    /// turn. Returns its number.
     fn connect_slow(&mut self, at_most: usize) -> usize {
         let socket =
             socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
@@ -113,7 +113,7 @@ impl Driver {
         self.rig.advance(Duration::from_secs(seconds));
     }
 
-    /// Takes a turn, and lets each client read. Returns whether one of them got anything.
+    /// Runs a turn and lets each client read. Returns whether any client received something.
     fn turn(&mut self) -> bool {
         self.rig.turn();
         self.turn += 1;
@@ -128,7 +128,7 @@ impl Driver {
         self.log.len() > before
     }
 
-    /// Takes turns until there were twenty in which no client got anything.
+    /// Runs turns until no client has received anything for twenty turns.
     fn settle(&mut self) {
         let mut quiet = 0;
         while quiet < 20 {
@@ -160,7 +160,7 @@ impl Client {
     }
 }
 
-/// What clients do: the name of the scenario, and the scenario.
+/// A scenario: its name, and a function that runs the clients.
 type Scenario = (&'static str, fn(&mut Driver));
 
 const SCENARIOS: [Scenario; 11] = [
@@ -203,7 +203,7 @@ const SCENARIOS: [Scenario; 11] = [
         let client = driver.connect();
         driver.send(client, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\nsome of it");
         driver.settle();
-        driver.send(client, "more of it");
+        driver.send(client, "send more of it");
         driver.settle();
     }),
     ("a slow reader of a large file, and another client", |driver| {
@@ -242,7 +242,7 @@ const SCENARIOS: [Scenario; 11] = [
         }
         driver.settle();
     }),
-    ("datagrams beside requests", |driver| {
+    ("datagrams together with requests", |driver| {
         let client = driver.connect();
         for i in 0..100 {
             driver.udp.send(format!("datagram {i}").as_bytes()).expect("send");
@@ -252,7 +252,7 @@ const SCENARIOS: [Scenario; 11] = [
     }),
 ];
 
-/// Runs `scenario`, and returns what the clients got and when.
+/// Runs `scenario` and returns what the clients received and when.
 fn run(scenario: fn(&mut Driver), site: &Site, time: SystemTime, is_observed: bool) -> Vec<Event> {
     let mut driver = Driver::new(site, time, is_observed);
     scenario(&mut driver);
@@ -269,13 +269,13 @@ fn observed_server_sends_the_same_bytes_in_the_same_turns() {
     each(scenarios, |&(number, name)| {
         let scenario = SCENARIOS[number].1;
         let run = |is_observed| run(scenario, &site, time, is_observed);
-        // On a busy machine the kernel may hand a segment over a turn later. A difference that
-        // counts comes each time.
+        // On a busy machine the kernel may deliver a segment one turn later. A real difference
+        // appears in every run.
         let mut runs = (0..5).map(|_| (run(false), run(true)));
         let Some((plain, _)) = runs.find(|(plain, observed)| plain == observed) else {
             let (plain, observed) = (run(false), run(true));
             let same = plain.iter().zip(&observed).take_while(|(a, b)| a == b).count();
-            panic!("{name}: {:?} but observed {:?}", plain.get(same), observed.get(same));
+            panic!("{name}: {:?}, but {:?} with observers", plain.get(same), observed.get(same));
         };
         assert!(!plain.is_empty(), "{name}: the clients got nothing");
     });

@@ -1,5 +1,5 @@
-//! From a target to a file, and never out of the root: traversal in every disguise, links,
-//! dotfiles, unusual names, and special files.
+//! The way from a request target to a file, which never leaves the root: traversal in every
+//! disguise, links, dotfiles, unusual names, and special files.
 
 use std::{
     fs,
@@ -8,31 +8,31 @@ use std::{
 
 use crate::common::*;
 
-/// The content of files that no client may see.
+/// The content of files that no client may read.
 const SECRET: &str = "SECRET-7f3a\n";
 
-/// A site, and a folder beside it with a secret file and a secret page.
-fn with_outside() -> (Site, Site, String) {
+/// Creates a site and, beside it, a directory with a secret file and a secret page.
+fn site_and_outside() -> (Site, Site, String) {
     let (site, outside) = (Site::new(), Site::empty());
     outside.write("secret.txt", SECRET);
     outside.write("index.html", SECRET);
     let name = outside.path().file_name().expect("a name").to_str().expect("ASCII").to_owned();
-    assert_eq!(site.path().parent(), outside.path().parent(), "they stand side by side");
+    assert_eq!(site.path().parent(), outside.path().parent(), "they have the same parent");
     (site, outside, name)
 }
 
 fn assert_hidden(server: &Server, path: &str) {
     let response = server.get(path);
     assert_eq!(response.status, 404, "{path}");
-    assert!(!response.text().contains(SECRET.trim()), "{path} shows {}", response.text());
+    assert!(!response.text().contains(SECRET.trim()), "{path} reveals {}", response.text());
 }
 
-/// `name` with every byte percent-encoded.
+/// Returns `name` with every byte percent-encoded.
 fn encoded(name: impl AsRef<[u8]>) -> String {
     name.as_ref().iter().map(|b| format!("%{b:02X}")).collect()
 }
 
-/// Ways to write a parent directory, or what a careless decoder takes for one.
+/// Spellings of a parent directory, and strings that a careless decoder takes for one.
 const PARENTS: [&str; 36] = [
     "..",
     "%2e%2e",
@@ -74,10 +74,11 @@ const PARENTS: [&str; 36] = [
 
 #[test]
 fn path_never_leads_out_by_a_parent() {
-    let (site, _outside, beside) = with_outside();
+    let (site, _outside, sibling) = site_and_outside();
     let server = Server::start(&site);
     let prefixes = ["", "/", "//", "/.", "/./", "/docs/..", "/docs/../..", "/missing/.."];
-    let tails = [format!("{beside}/secret.txt"), format!("%2f{beside}%2fsecret.txt"), format!("{beside}/")];
+    let tails =
+        [format!("{sibling}/secret.txt"), format!("%2f{sibling}%2fsecret.txt"), format!("{sibling}/")];
     for prefix in prefixes {
         each(PARENTS, |up| {
             tails.iter().for_each(|tail| assert_hidden(&server, &format!("{prefix}/{up}/{tail}")))
@@ -88,14 +89,14 @@ fn path_never_leads_out_by_a_parent() {
     each(
         [
             format!("{many}/etc/passwd"),
-            format!("{many}/tmp/{beside}/secret.txt"),
-            format!("http://localhost/../{beside}/secret.txt"),
-            format!("http://localhost/%2e%2e/{beside}/secret.txt"),
-            format!("{root}/../{beside}/secret.txt"),
+            format!("{many}/tmp/{sibling}/secret.txt"),
+            format!("http://localhost/../{sibling}/secret.txt"),
+            format!("http://localhost/%2e%2e/{sibling}/secret.txt"),
+            format!("{root}/../{sibling}/secret.txt"),
             format!("/{root}/hello.txt"),
-            format!("//tmp/{beside}/secret.txt"),
-            format!("/%2ftmp%2f{beside}%2fsecret.txt"),
-            format!("/.//..//{beside}//secret.txt"),
+            format!("//tmp/{sibling}/secret.txt"),
+            format!("/%2ftmp%2f{sibling}%2fsecret.txt"),
+            format!("/.//..//{sibling}//secret.txt"),
             "/..".to_owned(),
             "/../".to_owned(),
             "/docs/..".to_owned(),
@@ -133,8 +134,8 @@ fn path_skips_empty_segments_and_dots() {
 }
 
 #[test]
-fn path_follows_links_within_the_root_alone() {
-    let (site, outside, beside) = with_outside();
+fn path_follows_links_within_the_root_only() {
+    let (site, outside, sibling) = site_and_outside();
     let own = site.path().file_name().expect("a name").to_str().expect("ASCII");
     let links = [
         ("link.txt", "hello.txt".to_owned(), Some("hello\n")),
@@ -143,11 +144,11 @@ fn path_follows_links_within_the_root_alone() {
         ("chain2", "docs/chain3".to_owned(), Some("hello\n")),
         ("docs/chain3", "../link.txt".to_owned(), Some("hello\n")),
         ("linked", "docs".to_owned(), Some("docs\n")),
-        ("out.txt", format!("../{beside}/secret.txt"), None),
+        ("out.txt", format!("../{sibling}/secret.txt"), None),
         ("out-absolute.txt", outside.at("secret.txt").display().to_string(), None),
         ("out-chain.txt", "out.txt".to_owned(), None),
-        ("docs/out.txt", format!("../../{beside}/secret.txt"), None),
-        ("outdir", format!("../{beside}"), None),
+        ("docs/out.txt", format!("../../{sibling}/secret.txt"), None),
+        ("outdir", format!("../{sibling}"), None),
         ("outdir-absolute", outside.path().display().to_string(), None),
         ("there-and-back", format!("../{own}/hello.txt"), None),
         ("passwd", "/etc/passwd".to_owned(), None),
@@ -171,8 +172,8 @@ fn path_follows_links_within_the_root_alone() {
         }
         Some(body) => assert_eq!(server.get(&format!("/{name}")).text(), **body),
         None => {
-            for behind in ["", "/", "/secret.txt", "/index.html", "/hello.txt"] {
-                assert_hidden(&server, &format!("/{name}{behind}"));
+            for suffix in ["", "/", "/secret.txt", "/index.html", "/hello.txt"] {
+                assert_hidden(&server, &format!("/{name}{suffix}"));
             }
         }
     });
@@ -221,14 +222,14 @@ fn path_of_a_special_file_is_404_at_once() {
         .expect("make a FIFO");
     let server = Server::with(&site, &["--index", "index.htm"]);
     for _ in 0..3 {
-        // A FIFO without a writer blocks whoever opens it naively, and this connection would wait
-        // in vain.
+        // Opening a FIFO that has no writer blocks, so a careless server would never answer on this
+        // connection.
         each(["/fifo", "/fifo/", "/socket", "/socket/", "/link-to-fifo", "/docs/"], |path| {
             assert_hidden(&server, path);
             assert_eq!(server.get("/hello.txt").text(), "hello\n");
         });
     }
-    // Nor does it read what somebody writes to it.
+    // The server does not read what another process writes to the FIFO either.
     let _writer = fs::File::options().read(true).write(true).open(site.at("fifo")).map(|mut fifo| {
         std::io::Write::write_all(&mut fifo, SECRET.as_bytes()).expect("write");
         fifo
@@ -284,7 +285,7 @@ fn path_can_name_every_file() {
     });
 }
 
-/// A query is cut off, a plus is not a blank, and decoding happens once.
+/// The query is cut off, a plus sign is not decoded to a space, and percent-decoding happens once.
 #[test]
 fn path_is_decoded_once_without_its_query() {
     let site = Site::empty();
@@ -344,7 +345,7 @@ fn path_of_an_unreadable_file_is_refused() {
     let server = Server::unprivileged(&site, &[]);
     let paths = ["/private.txt", "/closed/file.txt", "/closed/"];
     let responses = server.map(|server| paths.map(|path| (path, server.get(path))));
-    // The temporary directory can be removed again.
+    // Lets the temporary directory be removed.
     set_mode("closed", 0o700);
     for (path, response) in responses.into_iter().flatten() {
         assert!([403, 404].contains(&response.status), "{path}: {response:?}");

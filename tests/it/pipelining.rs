@@ -1,12 +1,12 @@
-//! Many requests on one connection, however TCP cuts them: each is answered once, whole and in
-//! order.
+//! Pipelining: however TCP splits the requests on a connection, the server answers each once,
+//! completely and in order.
 
 use crate::common::*;
 
-/// A request after which the server closes, so that a test sees that nothing else was answered.
+/// A request after which the server closes, so that a test can check that nothing else is answered.
 const LAST: &str = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
-/// Reads the bodies of `count` responses, all of them 200.
+/// Reads `count` responses, all of them 200, and returns their bodies.
 fn bodies(client: &mut Client, count: usize) -> Vec<Vec<u8>> {
     let read = |_| {
         let response = client.response();
@@ -17,7 +17,7 @@ fn bodies(client: &mut Client, count: usize) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn pipeline_answers_alike_however_a_request_arrives() {
+fn pipeline_answers_do_not_depend_on_segmentation() {
     let site = Site::new();
     let server = Server::start(&site);
     let (whole, next) = (get("/hello.txt"), get("/"));
@@ -30,7 +30,8 @@ fn pipeline_answers_alike_however_a_request_arrives() {
     expect(&mut client, "hello\n");
     client.send_apart(&mut server.connect(), whole.as_bytes().chunks(1));
     expect(&mut client, "hello\n");
-    // Wherever the next request is cut, the first is answered before the rest of the next has come.
+    // Wherever the next request is cut, the first is answered before the rest of the next one
+    // arrives.
     for cut in 0..=next.len() {
         client.send(format!("{whole}{}", &next[..cut]));
         expect(&mut client, "hello\n");
@@ -44,11 +45,11 @@ fn pipeline_of_two_can_be_cut_anywhere() {
     let site = Site::new();
     let server = Server::start(&site);
     let stream = format!("{}{LAST}", get("/"));
-    let mut beside = server.connect();
+    let mut probe = server.connect();
     for cut in 0..=stream.len() {
         let mut client = server.connect();
         let (a, b) = stream.as_bytes().split_at(cut);
-        client.send_apart(&mut beside, [a, b]);
+        client.send_apart(&mut probe, [a, b]);
         assert_eq!(bodies(&mut client, 2), [&b"home\n"[..], b"hello\n"], "cut at {cut}");
         client.expect_close();
     }
@@ -61,7 +62,7 @@ fn pipeline_of_fifty_is_answered_in_order() {
     (0..50).for_each(|i| site.write(format!("{i}.txt"), file(i)));
     let server = Server::start(&site);
     let requests: String = (0..50).map(|i| get(&format!("/{i}.txt"))).collect();
-    // Twice: from the disk, and warm.
+    // Runs twice: from disk, then from the cache.
     for _ in 0..2 {
         let mut client = server.connect();
         client.send(format!("{requests}{LAST}"));
@@ -78,7 +79,7 @@ fn pipeline_beyond_every_buffer_is_answered() {
     let server = Server::start(&site);
     let mut client = server.connect();
     let mut sender = client.socket.try_clone().expect("a second handle");
-    // 5 MB of answers do not fit into the sockets: the server must stop reading, and go on when it
+    // The sockets cannot hold 5 MB of responses, so the server must stop reading and resume when it
     // can write again.
     let sending = std::thread::spawn(move || {
         let stream = get("/page.txt").repeat(1000) + LAST;
@@ -89,7 +90,7 @@ fn pipeline_beyond_every_buffer_is_answered() {
     }
     assert_eq!(client.response().text(), "hello\n");
     client.expect_close();
-    sending.join().expect("all was sent");
+    sending.join().expect("everything was sent");
 }
 
 #[test]
@@ -143,8 +144,8 @@ fn pipeline_keeps_the_order_of_large_and_small_files() {
         let requests: String = paths.iter().map(|path| get(path)).collect();
         client.send(format!("{requests}{LAST}"));
         for (path, body) in paths.iter().zip(bodies(&mut client, paths.len())) {
-            // Not assert_eq: a megabyte of numbers helps no reader.
-            assert!(body == content(path), "the body of {path} among {paths:?}");
+            // `assert_eq!` would print a megabyte of numbers.
+            assert!(body == content(path), "the body of {path} in {paths:?}");
         }
         assert_eq!(client.response().text(), "hello\n");
         client.expect_close();
@@ -155,13 +156,13 @@ fn pipeline_keeps_the_order_of_large_and_small_files() {
 fn pipeline_skips_an_empty_line_before_a_request() {
     let site = Site::new();
     let server = Server::start(&site);
-    let mut beside = server.connect();
+    let mut probe = server.connect();
     let first = format!("\r\n{}", get("/"));
     for stream in [format!("{first}{LAST}"), format!("{first}\r\n{LAST}"), format!("{}\r\n{LAST}", get("/"))]
     {
         for piece in [stream.len(), 1] {
             let mut client = server.connect();
-            client.send_apart(&mut beside, stream.as_bytes().chunks(piece));
+            client.send_apart(&mut probe, stream.as_bytes().chunks(piece));
             assert_eq!(bodies(&mut client, 2), [&b"home\n"[..], b"hello\n"], "{stream:?}");
             client.expect_close();
         }
@@ -187,7 +188,7 @@ fn pipeline_answers_repeated_requests_like_distinct_ones() {
         ("OPTIONS /hello.txt", ""),
         ("POST /hello.txt", "Content-Length: 3\r\n"),
     ];
-    // The query, which no answer depends on, tells repeated requests from others.
+    // The query changes no response; it makes requests distinct.
     let request = |(line, fields): (&str, &str), query| {
         let body = if line.starts_with("POST") { "abc" } else { "" };
         format!("{line}?{query} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n{body}")
@@ -197,8 +198,7 @@ fn pipeline_answers_repeated_requests_like_distinct_ones() {
         server.while_stopped(|| client.send(format!("{stream}{LAST}")));
         let rest = client.rest();
         let text = String::from_utf8_lossy(&rest);
-        // The seconds of Date may pass in between, and the tag of a file as young as this is
-        // another each time.
+        // Date may change in between, and a file this recent gets a new ETag on each read.
         let is_of_now = |line: &&str| line.starts_with("Date: ") || line.starts_with("ETag: ");
         let lines = text.split("\r\n").filter(|line| !is_of_now(line));
         lines.collect::<Vec<_>>().join("\r\n")

@@ -1,5 +1,5 @@
-//! The process as its operator sees it: one thread, no CPU while idle, lines that name its sockets,
-//! and a sentence with an exit code where it cannot start.
+//! The process from the operator's point of view: one thread, no CPU while idle, a line for each
+//! socket, and a one-sentence error with an exit code if it cannot start.
 use std::{
     io::{BufRead, BufReader, Read},
     net::{SocketAddr, TcpListener, UdpSocket},
@@ -12,14 +12,14 @@ use std::{
 use crate::common::*;
 use rustix::process::Signal;
 
-/// The program with `args`, run in `dir`, its output captured.
+/// Returns a command for the program with `args` in `dir`, with captured output.
 fn oneloop(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
     command.current_dir(dir).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-/// Kills a process that a test started by itself when the test ends.
+/// A process that a test started directly; killed when the test ends.
 struct Killed(Child);
 
 impl Drop for Killed {
@@ -29,33 +29,30 @@ impl Drop for Killed {
     }
 }
 
-/// Runs the program to its end, which must come by itself.
+/// Runs the program until it exits by itself.
 fn run(dir: &Path, args: &[&str]) -> Output {
     let mut child = oneloop(dir, args).spawn().expect("start oneloop");
     let end = Instant::now() + SOON;
-    while child.try_wait().expect("ask about it").is_none() {
+    while child.try_wait().expect("poll the process").is_none() {
         if Instant::now() > end {
             drop(Killed(child));
             panic!("oneloop {args:?} started, or hangs, instead of refusing");
         }
         thread::sleep(Duration::from_millis(2));
     }
-    child.wait_with_output().expect("its output")
+    child.wait_with_output().expect("read its output")
 }
 
-/// Asserts that `output` is a refusal to start: `code`, nothing on stdout, and on stderr one
-/// sentence for a person, or clap's report, that names each of `named`.
+/// Asserts that `output` is a refusal to start: exit code `code`, nothing on stdout, and on stderr
+/// one sentence or clap's usage message that contains each of `named`.
 fn assert_refusal(output: &Output, code: i32, named: &[&str]) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{stderr}");
     assert_eq!(lossy(&output.stdout), "", "on stdout");
     let is_of_clap = stderr.starts_with("error: ") && stderr.contains("--help");
-    assert!(
-        is_of_clap || stderr.trim_end().lines().count() == 1,
-        "more or less than one sentence: {stderr:?}"
-    );
+    assert!(is_of_clap || stderr.trim_end().lines().count() == 1, "not exactly one sentence: {stderr:?}");
     for word in named {
-        assert!(stderr.contains(word), "{stderr:?} does not say {word:?}");
+        assert!(stderr.contains(word), "{stderr:?} does not contain {word:?}");
     }
     for trace in ["Os {", "Custom {", "Error {", "Err(", "Some(", "panicked", "RUST_BACKTRACE"] {
         assert!(!stderr.contains(trace), "debug output in {stderr:?}");
@@ -144,7 +141,7 @@ fn process_announces_each_listening_socket() {
         let server = Server::with_lines(&site, args, expected.len());
         assert_eq!(server.lines.len(), expected.len(), "{:?}", server.lines);
         for (line, prefix) in server.lines.iter().zip(*expected) {
-            assert!(line.starts_with(prefix), "{line} for {prefix}");
+            assert!(line.starts_with(prefix), "{line} does not start with {prefix}");
             if let Some(rest) = line.strip_prefix("http://") {
                 let addr: SocketAddr = rest.strip_suffix('/').expect("a slash").parse().expect("an address");
                 let mut client = Client::connect(addr);
@@ -152,9 +149,9 @@ fn process_announces_each_listening_socket() {
                 assert_eq!(client.response().text(), "hello\n");
             } else {
                 let udp = UdpSocket::bind(SocketAddr::new(server.udp_addr().ip(), 0)).expect("a UDP socket");
-                udp.set_read_timeout(Some(SOON)).expect("set a time-out");
+                udp.set_read_timeout(Some(SOON)).expect("set a timeout");
                 udp.send_to(b"hello", server.udp_addr()).expect("send");
-                assert_eq!(uninterrupted(|| udp.recv(&mut [0; 9])).expect("an echo"), 5);
+                assert_eq!(uninterrupted(|| udp.recv(&mut [0; 9])).expect("receive an echo"), 5);
             }
         }
     });
@@ -189,7 +186,7 @@ fn process_help_names_options_on_stdout() {
 }
 
 #[test]
-fn process_refuses_a_mistake_with_one_sentence() {
+fn process_reports_a_usage_error_in_one_sentence() {
     let site = Site::new();
     let file = site.at("hello.txt");
     let file = file.to_str().expect("UTF-8");
@@ -197,7 +194,7 @@ fn process_refuses_a_mistake_with_one_sentence() {
         (&["--prot", "80", "."], &["--prot"]),
         (&["no-such-dir"], &["no-such-dir"]),
         (&[file], &[file]),
-        (&[], &["static"]), // the default, which is not here
+        (&[], &["static"]), // the default, which does not exist here
         (&[".", "docs"], &["docs"]),
         (&["--port", "99999", "."], &["99999"]),
         (&["--port", "-1", "."], &["-1"]),
@@ -215,7 +212,7 @@ fn process_refuses_a_mistake_with_one_sentence() {
         (&["--access-log=no-such-dir/log", "."], &["no-such-dir/log"]),
     ];
     each(mistakes, |(args, named)| {
-        // A right port first, so that nothing else can be what is wrong.
+        // The port is valid, so that it cannot be the cause of the error.
         let port: &[&str] = if args.contains(&"--port") { &[] } else { &["--port", "0"] };
         assert_refusal(&run(site.path(), &[port, args].concat()), 2, named);
     });
@@ -225,14 +222,14 @@ fn process_refuses_a_mistake_with_one_sentence() {
 fn process_reports_a_system_error_with_code_1() {
     let site = Site::new();
     let tcp = TcpListener::bind("127.0.0.1:0").expect("a listener");
-    let tcp_port = tcp.local_addr().expect("its address").port().to_string();
+    let tcp_port = tcp.local_addr().expect("read its address").port().to_string();
     let udp = UdpSocket::bind("127.0.0.1:0").expect("a socket").local_addr();
-    let held = UdpSocket::bind(udp.expect("its address")).expect("a socket that stays");
-    let udp_addr = held.local_addr().expect("its address").to_string();
+    let held = UdpSocket::bind(udp.expect("read its address")).expect("a socket that stays");
+    let udp_addr = held.local_addr().expect("read its address").to_string();
     let failures: [(&[&str], &str); 3] = [
         (&["--port", &tcp_port, "."], &tcp_port),
         (&["--port", "0", "--udp-echo", &udp_addr, "."], &udp_addr),
-        // An address for documentation only (RFC 5737).
+        // An address reserved for documentation (RFC 5737).
         (&["--port", "0", "--bind", "192.0.2.1", "."], "192.0.2.1"),
     ];
     each(failures, |(args, named)| assert_refusal(&run(site.path(), args), 1, &[named]));
@@ -252,7 +249,7 @@ fn process_serves_static_by_default() {
 }
 
 #[test]
-fn stdout_reader_that_goes_away_does_no_harm() {
+fn stdout_reader_may_go_away() {
     let site = Site::new();
     let mut child =
         Killed(oneloop(site.path(), &["--port", "0", "--access-log", "."]).spawn().expect("start"));
@@ -266,7 +263,7 @@ fn stdout_reader_that_goes_away_does_no_harm() {
         client.send(get("/hello.txt"));
         assert_eq!(client.response().text(), "hello\n");
     }
-    assert!(child.0.try_wait().expect("ask about it").is_none(), "it ended");
+    assert!(child.0.try_wait().expect("poll the process").is_none(), "the server exited");
 }
 
 #[test]
@@ -276,13 +273,13 @@ fn stdout_closed_from_the_start_is_not_a_panic() {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         let mut child = Killed(oneloop(site.path(), args).stdout(writer).spawn().expect("start oneloop"));
-        // It may end, or serve without a reader: either is fine, as long as it does not crash.
+        // The server may exit or serve without a reader, as long as it does not crash.
         let end = Instant::now() + Duration::from_millis(500);
-        while child.0.try_wait().expect("ask about it").is_none() && Instant::now() < end {
+        while child.0.try_wait().expect("poll the process").is_none() && Instant::now() < end {
             thread::sleep(Duration::from_millis(5));
         }
         let _ = child.0.kill();
-        let status = child.0.wait().expect("its end");
+        let status = child.0.wait().expect("wait for it");
         let mut stderr = String::new();
         child.0.stderr.take().expect("piped").read_to_string(&mut stderr).expect("UTF-8");
         assert_ne!(status.code(), Some(101), "{stderr}");
@@ -309,13 +306,13 @@ fn stderr_is_empty_with_q_in_normal_use() {
     let mut stderr = server.stderr();
     server.signal(Signal::TERM);
     assert_eq!(server.exit().code(), Some(0));
-    let mut said = String::new();
-    stderr.read_to_string(&mut said).expect("UTF-8");
-    assert_eq!(said, "");
+    let mut text = String::new();
+    stderr.read_to_string(&mut text).expect("UTF-8");
+    assert_eq!(text, "");
 }
 
 #[test]
-fn stderr_on_a_full_device_stops_nothing() {
+fn stderr_on_a_full_device_does_not_block() {
     let site = Site::new();
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("open /dev/full");
     let mut child =
@@ -331,7 +328,7 @@ fn stderr_on_a_full_device_stops_nothing() {
     }
     let pid = rustix::process::Pid::from_child(&child.0);
     rustix::process::kill_process(pid, Signal::TERM).expect("signal it");
-    assert_eq!(child.0.wait().expect("its end").code(), Some(0));
+    assert_eq!(child.0.wait().expect("wait for it").code(), Some(0));
 }
 
 #[test]
@@ -354,7 +351,11 @@ fn process_shares_a_port_with_reuse_port() {
     let first = Server::with(&site, &["--reuse-port"]);
     let port = first.addr().port().to_string();
     let refused = Command::new(env!("CARGO_BIN_EXE_oneloop")).args(["-p", &port]).arg(site.path()).output();
-    assert_eq!(refused.expect("run oneloop").status.code(), Some(1), "who does not say so is refused");
+    assert_eq!(
+        refused.expect("run oneloop").status.code(),
+        Some(1),
+        "a port in use without --reuse-port is an error"
+    );
 
     let second = Server::at(&site, &port, &["--reuse-port"]);
     let before = [&first, &second].map(Server::sockets);
@@ -365,5 +366,8 @@ fn process_shares_a_port_with_reuse_port() {
     }
     let here = [&first, &second].map(Server::sockets);
     assert_eq!(here.iter().sum::<usize>(), before.iter().sum::<usize>() + 64);
-    assert!(here[0] > before[0] && here[1] > before[1], "the kernel deals them out: {before:?} {here:?}");
+    assert!(
+        here[0] > before[0] && here[1] > before[1],
+        "the kernel distributes the connections: {before:?} {here:?}"
+    );
 }

@@ -1,5 +1,5 @@
-//! Properties that hold for every stream of requests. The protocol is driven without sockets, so
-//! that thousands of cases take no time.
+//! Properties that hold for every stream of requests. The tests drive the protocol without sockets,
+//! so that thousands of cases run quickly.
 
 use std::{
     cell::OnceCell,
@@ -18,7 +18,7 @@ use oneloop::{
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
-/// Lengths of files that are sent as bytes behind their head, from memory, and from the disk.
+/// Lengths of files that are sent with their head, from memory, and from disk.
 const LENS: [usize; 4] = [0, 1000, 40_000, 200_000];
 
 struct Rig {
@@ -38,14 +38,15 @@ impl Rig {
         let opened = OpenSite::open(site.path(), SiteOptions::default()).expect("open it");
         let timeouts = Timeouts { head: None, idle: None };
         let options = UrlOptions { listing: true, clean_urls: true, ..UrlOptions::default() };
-        // A minute ahead, so that files written just now count as settled, and a tag is the same
-        // twice.
+        // The clock is a minute ahead, so that files written just now count as settled and keep
+        // their ETag.
         let now = SystemTime::now() + Duration::from_secs(60);
         let http = HttpService::new(Rc::new(opened), timeouts).with_url_options(options);
         Rig { http: Rc::new(http), now, _site: site }
     }
 
-    /// All that is answered to `pieces`, one after the other, and whether the connection was ended.
+    /// Feeds `pieces` to a connection in turn; returns all output and whether the connection was
+    /// closed.
     fn answer<'a>(&self, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, bool) {
         let mut protocol = Rc::clone(&self.http).create(([127, 0, 0, 1], 1).into());
         let (mut observers, mut work) = (Observers::default(), WorkBudget::default());
@@ -84,7 +85,7 @@ impl Rig {
     }
 }
 
-/// Takes all that is in `out`, as a socket would.
+/// Takes all pending output from `out`, as a socket would.
 fn take(out: &mut Outbox, got: &mut Vec<u8>) {
     loop {
         let before = got.len();
@@ -110,7 +111,7 @@ fn with_rig<T>(test: impl FnOnce(&Rig) -> T) -> T {
     RIG.with(|rig| test(rig.get_or_init(Rig::new)))
 }
 
-/// A whole request, right or not so right.
+/// Generates a complete request, valid or malformed.
 fn request() -> impl Strategy<Value = Vec<u8>> {
     let method = select(vec!["GET", "GET", "GET", "HEAD", "OPTIONS", "POST", "PUT", "BREW", "get"]);
     let target = select(vec![
@@ -168,7 +169,7 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// Cuts `stream` at each of `cuts`, taken as parts of 65536 of its length.
+/// Cuts `stream` at each of `cuts`, given as fractions of its length in 1/65536.
 fn cut<'a>(stream: &'a [u8], cuts: &[u16]) -> Vec<&'a [u8]> {
     let mut at: Vec<usize> = cuts.iter().map(|cut| stream.len() * usize::from(*cut) / 65536).collect();
     at.extend([0, stream.len()]);
@@ -176,10 +177,10 @@ fn cut<'a>(stream: &'a [u8], cuts: &[u16]) -> Vec<&'a [u8]> {
     at.windows(2).map(|pair| &stream[pair[0]..pair[1]]).collect()
 }
 
-/// The first response in `bytes`, and what is behind it; strict, and panics where the framing is
-/// wrong. `to_head`: it answers HEAD.
+/// Returns the first response in `bytes` and the rest. Parses strictly and panics if the framing is
+/// wrong. `to_head` means that the request was HEAD.
 fn split_response(bytes: &[u8], to_head: bool) -> (String, Vec<u8>, &[u8]) {
-    let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("a whole head") + 4;
+    let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("a complete head") + 4;
     let head = std::str::from_utf8(&bytes[..end]).expect("ASCII").to_owned();
     assert!(head.starts_with("HTTP/1.1 "), "{head}");
     let rest = &bytes[end..];
@@ -211,8 +212,7 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.split("\r\n").find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
-/// A member of a set of ranges: mostly near the ends of a file of `len` bytes, sometimes no range
-/// at all.
+/// Generates a range: usually near the ends of a file of `len` bytes, sometimes invalid.
 fn member(len: u64) -> impl Strategy<Value = String> {
     let number = prop_oneof![0..len + 3, Just(len.saturating_sub(1)), Just(u64::MAX)];
     let other =
@@ -225,20 +225,24 @@ fn member(len: u64) -> impl Strategy<Value = String> {
     ]
 }
 
-/// Asserts that `said`, the value of a Content-Range, is true of `part`.
-fn assert_slice(said: &str, part: &[u8], whole: &[u8]) {
-    let (range, len) = said.strip_prefix("bytes ").and_then(|said| said.split_once('/')).expect(said);
-    let (first, last) = range.split_once('-').expect(said);
-    let (first, last): (usize, usize) = (first.parse().expect(said), last.parse().expect(said));
+/// Asserts that `content_range`, the value of a Content-Range field, describes `part`.
+fn assert_slice(content_range: &str, part: &[u8], whole: &[u8]) {
+    let (range, len) = content_range
+        .strip_prefix("bytes ")
+        .and_then(|content_range| content_range.split_once('/'))
+        .expect(content_range);
+    let (first, last) = range.split_once('-').expect(content_range);
+    let (first, last): (usize, usize) =
+        (first.parse().expect(content_range), last.parse().expect(content_range));
     assert_eq!(len, whole.len().to_string());
-    assert!(first <= last && part == &whole[first..=last], "{said} is not what was sent");
+    assert!(first <= last && part == &whole[first..=last], "{content_range} does not match the bytes sent");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
 
-    /// RFC 9112 section 2.2, section 9.3.2: how a stream is cut into reads, and how much of it
-    /// comes at once, changes nothing.
+    /// How a stream is split into reads, and how much arrives at once, does not change the
+    /// responses (RFC 9112 sections 2.2 and 9.3.2).
     #[test]
     fn pipeline_split_anywhere_gets_the_same_responses(
         requests in vec(request(), 1..6),
@@ -255,8 +259,8 @@ proptest! {
         });
     }
 
-    /// Every response ends where it says, so that the next one is found; one request gets one
-    /// response.
+    /// Every response ends where its framing says, so that the next one can be found. Each request
+    /// gets one response.
     #[test]
     fn response_ends_where_it_says(requests in vec(request(), 1..6)) {
         with_rig(|rig| {
@@ -264,43 +268,44 @@ proptest! {
             let mut rest = &got[..];
             let mut answered = requests.iter();
             while !rest.is_empty() {
-                let request = answered.next().expect("a request for each response");
+                let request = answered.next().expect("a response without a request");
                 let to_head = request.strip_prefix(b"\r\n").unwrap_or(request).starts_with(b"HEAD ");
-                let (head, _, behind) = split_response(rest, to_head);
+                let (head, _, remainder) = split_response(rest, to_head);
                 let closes = field(&head, "Connection") == Some("close");
-                assert!(!closes || (is_over && behind.is_empty()), "nothing behind a close: {head}");
-                rest = behind;
+                assert!(!closes || (is_over && remainder.is_empty()), "bytes after a closing response: {head}");
+                rest = remainder;
             }
         });
     }
 
-    /// RFC 9110 section 14: a part is the slice that it claims to be, whatever was asked for.
+    /// Whatever the request, a partial response contains the slice that it declares (RFC 9110
+    /// section 14).
     #[test]
-    fn range_response_is_the_slice_that_it_claims(
+    fn range_response_is_the_slice_that_it_declares(
         (len, members) in select(LENS.to_vec()).prop_flat_map(|len| (Just(len), vec(member(len as u64), 0..6))),
     ) {
         with_rig(|rig| {
             let set = members.join(",");
             let request = format!("GET /{len}.bin HTTP/1.1\r\nHost: localhost\r\nRange: bytes={set}\r\n\r\n");
             let (got, _) = rig.answer([request.as_bytes()]);
-            let (head, body, behind) = split_response(&got, false);
-            assert!(behind.is_empty());
+            let (head, body, remainder) = split_response(&got, false);
+            assert!(remainder.is_empty());
             let whole = pattern(len);
             match (&head[9..12], field(&head, "Content-Range")) {
                 ("200", None) => assert!(body == whole, "{set}"),
-                ("206", Some(said)) => assert_slice(said, &body, &whole),
+                ("206", Some(content_range)) => assert_slice(content_range, &body, &whole),
                 ("206", None) => {
                     let media_type = field(&head, "Content-Type").expect("a type");
                     let boundary = media_type.strip_prefix("multipart/byteranges; boundary=").expect(media_type);
                     assert_parts(&body, boundary, &whole);
                 }
-                ("416", Some(said)) => assert_eq!(said, format!("bytes */{len}")),
+                ("416", Some(content_range)) => assert_eq!(content_range, format!("bytes */{len}")),
                 _ => panic!("{set}: {head}"),
             }
         });
     }
 
-    /// Whatever is asked for, the path that comes of it stays in the site.
+    /// Whatever the target, the resulting path stays inside the site.
     #[test]
     fn path_never_leads_up(target in "(/|\\.|%2e|%2F|a|%00|\\\\|%25|%zz|//){0,12}") {
         if let Ok(path) = locate(format!("/{target}").as_bytes()) {
@@ -313,8 +318,8 @@ proptest! {
     }
 }
 
-/// Takes a multipart body apart (RFC 2046 section 5.1.1), and asserts that each part is the slice
-/// that it claims to be.
+/// Parses a multipart body (RFC 2046 section 5.1.1) and asserts that each part contains the slice
+/// that it declares.
 fn assert_parts(body: &[u8], boundary: &str, whole: &[u8]) {
     let mut rest = body;
     let mut parts = 0;
@@ -332,5 +337,5 @@ fn assert_parts(body: &[u8], boundary: &str, whole: &[u8]) {
         rest = &content[len + 2..];
         parts += 1;
     }
-    assert!(parts > 1, "one part is no multipart");
+    assert!(parts > 1, "a single part must not be multipart");
 }

@@ -1,17 +1,17 @@
-//! One request and its response: the methods, the exact head, the forms of a target, and whether
-//! the connection stays open.
+//! A request and its response: the methods, the exact head, the forms of a target, and whether the
+//! connection stays open.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::common::*;
 
-/// A request with `Host: localhost` and more field lines.
+/// Returns a request with `Host: localhost` and more field lines.
 fn request(line: &str, fields: &[&str]) -> String {
     let fields: String = fields.iter().map(|f| format!("{f}\r\n")).collect();
     format!("{line}\r\nHost: localhost\r\n{fields}\r\n")
 }
 
-/// The moment that a field names, which must be written as an IMF-fixdate (RFC 9110, 5.6.7).
+/// Returns the time in a field, which must be an IMF-fixdate (RFC 9110 section 5.6.7).
 fn date(response: &Response, name: &str) -> SystemTime {
     let text = response.header(name).unwrap_or_else(|| panic!("no {name} in {response:?}"));
     let date = httpdate::parse_http_date(text).expect("a date");
@@ -19,7 +19,8 @@ fn date(response: &Response, name: &str) -> SystemTime {
     date
 }
 
-/// A head without its date, which is all that may differ between two equal requests.
+/// Returns the status and fields without Date, the only part that may differ between two equal
+/// requests.
 fn undated(response: &Response) -> (u16, Vec<(String, String)>) {
     let rest = response.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("date"));
     (response.status, rest.cloned().collect())
@@ -75,16 +76,16 @@ fn last_modified_is_the_files_time_and_never_in_the_future() {
             at(784_111_777) + Duration::from_millis(999),
             Some("Sun, 06 Nov 1994 08:49:37 GMT"),
         ),
-        ("after 2038", at(1 << 31), None),
+        ("after the year 2038", at(1 << 31), None),
         ("tomorrow", SystemTime::now() + Duration::from_secs(86_400), None),
         ("the year 10000", at(253_402_300_800), None),
-        ("far beyond", at(1 << 40), None),
+        ("far beyond the year 10000", at(1 << 40), None),
         ("before 1970", UNIX_EPOCH - Duration::from_secs(100_000), None),
     ];
     let site = Site::new();
     let server = Server::start(&site);
     each(rows, |(when, mtime, expected)| {
-        // Some file systems clamp what they cannot hold: it is still far away.
+        // Some file systems clamp a time out of range: the result is still in the far future.
         site.write("file.txt", when);
         let file = std::fs::File::options().write(true).open(site.at("file.txt")).expect("open");
         file.set_modified(*mtime).expect("set its time");
@@ -105,13 +106,14 @@ fn etag_is_strong_and_differs_after_a_change() {
     let etag = || {
         let response = server.get("/hello.txt");
         let tag = response.header("etag").expect("ETag").to_owned();
-        let inner = tag.strip_prefix('"').and_then(|t| t.strip_suffix('"')).expect("quoted and not weak");
+        let inner =
+            tag.strip_prefix('"').and_then(|t| t.strip_suffix('"')).expect("the ETag is quoted and not weak");
         assert!(!inner.is_empty() && inner.bytes().all(|b| b.is_ascii_graphic() && b != b'"'), "{tag}");
         tag
     };
-    // A file that was changed a moment ago may be changed again without a trace: until then, each
-    // reading has its tag.
-    eventually("a file at rest keeps its tag", || etag() == etag());
+    // A file that changed a moment ago may change again without a trace. Until it has settled, each
+    // read of it gets a new ETag.
+    eventually("a settled file keeps its ETag", || etag() == etag());
     let mut seen = vec![etag()];
     for content in ["hellO\n", "hello, world\n", "", "x"] {
         site.write("hello.txt", content);
@@ -122,7 +124,7 @@ fn etag_is_strong_and_differs_after_a_change() {
 }
 
 #[test]
-fn content_type_names_a_charset_for_text_alone() {
+fn content_type_names_a_charset_for_text_only() {
     let site = Site::empty();
     let server = Server::start(&site);
     let rows = [
@@ -152,7 +154,7 @@ fn head_request_has_the_head_of_get_and_no_body() {
     site.write("empty.txt", "");
     site.write("large.bin", pattern(300_000));
     let server = Server::start(&site);
-    eventually("a file at rest keeps its tag", || {
+    eventually("a settled file keeps its ETag", || {
         server.get("/large.bin").headers == server.get("/large.bin").headers
     });
     let paths = ["/", "/hello.txt", "/empty.txt", "/large.bin", "/docs", "/docs/", "/missing", "/%zz"];
@@ -164,7 +166,7 @@ fn head_request_has_the_head_of_get_and_no_body() {
         assert_eq!(undated(&head), undated(&server.get(path)));
         if !head.closes() {
             client.send(request.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
-            assert_eq!(client.head().status, head.status, "the next head comes right after the first");
+            assert_eq!(client.head().status, head.status, "the next head follows the first");
         }
         client.expect_close();
     });
@@ -184,9 +186,9 @@ fn options_request_names_the_allowed_methods() {
 }
 
 #[test]
-fn keep_alive_is_as_the_client_asks() {
+fn keep_alive_follows_the_request() {
     use After::{Closes, Stays};
-    // The response's own Connection field is the third column.
+    // The third column is the response's own Connection field.
     let rows: &[(&str, &[&str], Option<&str>, After)] = &[
         ("1.1", &[], None, Stays),
         ("1.1", &["Connection: keep-alive"], None, Stays),
@@ -275,7 +277,11 @@ fn request_at_the_edge_of_the_grammar_is_served() {
     ];
     each(targets, |target| assert_eq!(server.get(target).text(), "hello\n"));
     assert_eq!(server.get("http://localhost").text(), "home\n", "an absolute form without a path");
-    assert_eq!(server.get("http://localhost?query").text(), "home\n", "nor before the query");
+    assert_eq!(
+        server.get("http://localhost?query").text(),
+        "home\n",
+        "an absolute form with a query and no path"
+    );
     let fields: &[&[u8]] = &[
         b"X:",
         b"X:a",

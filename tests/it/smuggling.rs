@@ -1,13 +1,12 @@
-//! Request smuggling: where two parsers could disagree about the end of a request, this one answers
-//! 400 and closes. Lengths, transfer codings, chunks.
+//! Request smuggling: if two parsers could disagree about the end of a request, the server answers
+//! 400 and closes. The tests cover lengths, transfer codings and chunks.
 
 use crate::common::*;
 
-/// What hides behind a wrong framing, and must never be answered.
+/// The request after a malformed framing; the server must never answer it.
 const HIDDEN: &str = "GET /docs/ HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// Asserts that each of `framings` is a 400 for a method with a body's meaning, and for one
-/// without.
+/// Asserts that each of `framings` gets a 400, for GET and for POST.
 fn all_400(version: &str, framings: &[&[u8]], body: impl Fn(&[u8]) -> Vec<u8>) {
     let site = Site::new();
     let server = Server::start(&site);
@@ -18,12 +17,12 @@ fn all_400(version: &str, framings: &[&[u8]], body: impl Fn(&[u8]) -> Vec<u8>) {
     });
 }
 
-/// The framing stands in the fields, and a body of five bytes follows.
+/// Returns the end of a request with the framing in its fields and a body of five bytes.
 fn in_fields(fields: &[u8]) -> Vec<u8> {
     [fields, b"\r\n\r\nhello", HIDDEN.as_bytes()].concat()
 }
 
-/// The framing stands in a chunked body.
+/// Returns the end of a request with a chunked body that contains the framing.
 fn in_chunks(chunks: &[u8]) -> Vec<u8> {
     [b"Transfer-Encoding: chunked\r\n\r\n", chunks, HIDDEN.as_bytes()].concat()
 }
@@ -59,7 +58,7 @@ fn smuggling_by_lengths_that_are_not_one_plain_number() {
         b"Content-Length: \x0B5",
         b"Content-Length: 5\x0C",
         b"Content-Length: 5\0",
-        // 2^64, 2^64 + 5, and more digits than any counter.
+        // 2^64, 2^64 + 5, and more digits than any counter holds.
         b"Content-Length: 18446744073709551616",
         b"Content-Length: 18446744073709551621",
         b"Content-Length: 99999999999999999999",
@@ -110,8 +109,8 @@ fn smuggling_by_a_length_beside_a_transfer_coding() {
         b"X: y\rTransfer-Encoding: chunked",
     ];
     all_400("1.1", rows, in_fields);
-    // HTTP/1.0 knows no codings: a peer that sends one does not know what it speaks (RFC 9112,
-    // 6.1).
+    // HTTP/1.0 has no transfer codings, so a client that sends one cannot be trusted (RFC 9112
+    // section 6.1).
     all_400("1.0", &[b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity"], in_fields);
 }
 
@@ -141,13 +140,13 @@ fn smuggling_by_chunk_sizes_that_are_not_hex() {
         b";",
         b";a",
         b" ;a",
-        // Sixteen hex digits are all that a length can need.
+        // A length needs sixteen hex digits at most.
         b"00000000000000005",
         b"FFFFFFFFFFFFFFFFF",
         b"10000000000000005",
-        // The end of such a chunk has no number.
+        // The end of such a chunk overflows a 64-bit offset.
         b"FFFFFFFFFFFFFFFF",
-        // A line end that is not CRLF, and controls in an extension.
+        // Line ends other than CRLF, and control characters in an extension.
         b"5\n",
         b"5\r",
         b"5\r\r",

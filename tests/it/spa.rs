@@ -1,4 +1,4 @@
-//! `--spa`: navigation to a missing page gets the application, and missing assets stay missing.
+//! `--spa`: navigation to a missing page gets the fallback page, and missing assets stay 404.
 use crate::common::*;
 
 const NAVIGATES: &str = "Sec-Fetch-Mode: navigate\r\nAccept: text/html,*/*\r\n";
@@ -23,7 +23,7 @@ fn spa_answers_navigation_and_not_assets() {
         ("/docs/", NAVIGATES, 200, Some("docs\n")),
         ("/docs", NAVIGATES, 301, None),
         ("/%zz", NAVIGATES, 400, None),
-        // No file can be there, and still an application may have such a URL.
+        // No file can have this path, but an application may have such a URL.
         ("/item/a%2Fb", NAVIGATES, 200, Some("home\n")),
         ("/users/.me", NAVIGATES, 200, Some("home\n")),
         ("/../secret", NAVIGATES, 200, Some("home\n")),

@@ -1,5 +1,5 @@
-//! Standard error, where the log goes: whatever becomes of its reader, the server goes on, ends
-//! when it should, and reports why.
+//! Standard error as the log: whatever happens to its reader, the server keeps running, exits when
+//! it should, and reports why.
 
 use std::{
     fs::OpenOptions,
@@ -16,21 +16,21 @@ use std::{
 use crate::common::*;
 use rustix::{fs::OFlags, process::Signal};
 
-/// Everything that can be logged.
+/// The option that logs everything.
 const VERBOSE: [&str; 1] = ["-vvv"];
 
-/// What must stay open while a server runs.
+/// Descriptors that must stay open while a server runs.
 type Kept = Vec<OwnedFd>;
 
-/// A standard error: what to call it, and how to start a server with it.
+/// A kind of standard error: its name, and a function that starts a server with it.
 type Case = (&'static str, fn(&Site) -> (Server, Kept));
 
 const CASES: [Case; 6] = [
-    ("a pipe that is full", |site| {
+    ("a full pipe", |site| {
         let (reader, writer) = full_pipe();
         (with_stderr(site, writer), vec![reader.into()])
     }),
-    ("a pipe that fills up", |site| {
+    ("a pipe that becomes full", |site| {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         (with_stderr(site, writer.into()), vec![reader.into()])
     }),
@@ -39,11 +39,11 @@ const CASES: [Case; 6] = [
         (with_stderr(site, writer.into()), vec![])
     }),
     ("a closed descriptor", |site| (Server::in_shell("exec \"$0\" \"$@\" 2>&-", site, &VERBOSE), vec![])),
-    ("a socket that is full", |site| {
+    ("a full socket", |site| {
         let (theirs, ours) = UnixStream::pair().expect("a socket pair");
         theirs.set_nonblocking(true).expect("set non-blocking");
         while (&theirs).write(&[b'x'; 1024]).is_ok() {}
-        theirs.set_nonblocking(false).expect("set blocking, as a terminal's program finds it");
+        theirs.set_nonblocking(false).expect("set blocking, as a terminal is");
         (with_stderr(site, theirs.into()), vec![ours.into()])
     }),
     ("a socket without a peer", |site| {
@@ -59,10 +59,10 @@ fn with_stderr(site: &Site, stderr: OwnedFd) -> Server {
     Server::spawn(command)
 }
 
-/// Returns a pipe that takes nothing more, whose writing end would block.
+/// Returns a full pipe whose write end blocks.
 fn full_pipe() -> (PipeReader, OwnedFd) {
     let (reader, writer) = std::io::pipe().expect("a pipe");
-    // Opened once more, so that the server's end blocks.
+    // A second open file description leaves the server's end blocking.
     let mut filler = OpenOptions::new()
         .write(true)
         .custom_flags(OFlags::NONBLOCK.bits() as i32)
@@ -73,8 +73,8 @@ fn full_pipe() -> (PipeReader, OwnedFd) {
     (reader, writer.into())
 }
 
-/// Asks for `count` files on as many connections, some of which break off: each makes lines in the
-/// log.
+/// Requests `count` files on as many connections and resets some of them, so that each connection
+/// logs lines.
 fn assert_serves(server: &Server, count: usize) {
     for i in 0..count {
         let begun = Instant::now();
@@ -88,16 +88,16 @@ fn assert_serves(server: &Server, count: usize) {
     }
 }
 
-/// Asserts that SIGTERM ends the server, with 0.
+/// Asserts that SIGTERM ends the server with exit code 0.
 fn assert_ends(server: &mut Server) {
     let begun = Instant::now();
     server.signal(Signal::TERM);
     assert_eq!(server.exit().code(), Some(0));
-    assert!(begun.elapsed() < PROMPT, "it took {:?} to end", begun.elapsed());
+    assert!(begun.elapsed() < PROMPT, "it took {:?} to exit", begun.elapsed());
 }
 
 #[test]
-fn stderr_in_any_state_stops_nothing() {
+fn stderr_in_any_state_does_not_block() {
     let site = Site::new();
     each(CASES.map(|(name, _)| name).into_iter().enumerate(), |&(number, _)| {
         let (mut server, _kept) = CASES[number].1(&site);
@@ -109,7 +109,7 @@ fn stderr_in_any_state_stops_nothing() {
 }
 
 #[test]
-fn stderr_reader_that_goes_away_later_stops_nothing() {
+fn stderr_reader_may_go_away_later() {
     let site = Site::new();
     let (reader, writer) = full_pipe();
     let mut server = with_stderr(&site, writer);
@@ -125,12 +125,12 @@ fn stderr_reader_that_comes_back_gets_whole_lines() {
     let (mut reader, writer) = full_pipe();
     let mut server = with_stderr(&site, writer);
     assert_serves(&server, 50);
-    reader.read_exact(&mut [0; 32 << 10]).expect("room for the lines of what comes now");
+    reader.read_exact(&mut [0; 32 << 10]).expect("room for new lines");
     assert_serves(&server, 50);
     assert_ends(&mut server);
-    let mut said = String::new();
-    reader.read_to_string(&mut said).expect("UTF-8");
-    let lines = said.trim_start_matches('x');
+    let mut text = String::new();
+    reader.read_to_string(&mut text).expect("UTF-8");
+    let lines = text.trim_start_matches('x');
     assert!(lines.contains("closed, eof"), "it logs again: {}", lossy(lines.as_bytes()));
     assert!(lines.ends_with('\n') && lines.lines().all(|line| line.len() < 200), "whole lines");
 }
@@ -143,32 +143,33 @@ fn stderr_gets_the_last_lines_before_the_end() {
         assert_serves(&server, 20);
         let mut stderr = server.stderr();
         assert_ends(&mut server);
-        let mut said = String::new();
-        stderr.read_to_string(&mut said).expect("UTF-8");
-        assert!(said.contains("shutting down; "), "{args:?}: {said}");
-        assert_eq!(said.contains("closed, eof"), args == ["-vvv"], "{said}");
+        let mut text = String::new();
+        stderr.read_to_string(&mut text).expect("UTF-8");
+        assert!(text.contains("shutting down; "), "{args:?}: {text}");
+        assert_eq!(text.contains("closed, eof"), args == ["-vvv"], "{text}");
     }
 }
 
 #[test]
-fn stderr_gets_the_log_and_then_why_the_server_does_not_start() {
+fn stderr_gets_the_log_and_then_the_start_error() {
     let site = Site::new();
     let taken = TcpListener::bind("127.0.0.1:0").expect("listen");
-    let port = taken.local_addr().expect("its address").port().to_string();
+    let port = taken.local_addr().expect("read its address").port().to_string();
     let fails = |stderr: Stdio| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
         command.args(["--spa=missing.html", "--port", &port]).arg(site.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().expect("start oneloop")
     };
-    let output = fails(Stdio::piped()).wait_with_output().expect("its output");
-    let said = String::from_utf8(output.stderr).expect("UTF-8");
-    let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(lines.len() == 2 && lines[0].contains("missing.html"), "a warning first: {said}");
-    assert!(lines[1].starts_with("oneloop: ") && lines[1].contains(&port), "then the reason: {said}");
-    // Where nothing can be said, the code says it, and nothing waits.
+    let output = fails(Stdio::piped()).wait_with_output().expect("read its output");
+    let text = String::from_utf8(output.stderr).expect("UTF-8");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(lines.len() == 2 && lines[0].contains("missing.html"), "the warning comes first: {text}");
+    assert!(lines[1].starts_with("oneloop: ") && lines[1].contains(&port), "the reason follows: {text}");
+    // If the server cannot write the reason, the exit code still reports it, and the server does
+    // not wait.
     let (_reader, full) = full_pipe();
     let mut child = fails(full.into());
-    eventually("it ends", || child.try_wait().expect("ask about it").is_some());
-    assert_eq!(child.wait().expect("its end").code(), Some(1));
+    eventually("the server exits", || child.try_wait().expect("poll the process").is_some());
+    assert_eq!(child.wait().expect("wait for it").code(), Some(1));
 }

@@ -1,4 +1,4 @@
-//! The narration: stable words, true numbers, no secrets, and a spin that is caught.
+//! The text trace: stable words, true numbers, no secrets, and detected spins.
 //!
 //! `UPDATE=1 cargo test --test it trace` writes docs/TRACE.md from the descriptions of the steps.
 use std::{
@@ -20,15 +20,15 @@ use oneloop::{
 };
 use rustix::{pipe::PipeFlags, process::Signal};
 
-/// A line as it stands in a golden text: without time and turn, and without what differs from run
-/// to run.
+/// Returns a line as in the expected text: without the time, the turn and the parts that differ
+/// between runs.
 fn masked(line: &str) -> String {
     let line = line.trim_start().split_once(' ').map_or(line, |(_, rest)| rest);
     let line = line.strip_prefix('#').and_then(|rest| rest.split_once(' ')).map_or(line, |(_, rest)| rest);
     line.split(' ').map(masked_fact).collect::<Vec<_>>().join(" ")
 }
 
-/// The lines of the narration, as they come.
+/// The lines of the trace as they arrive.
 struct Lines(BufReader<ChildStderr>);
 
 impl Lines {
@@ -39,11 +39,11 @@ impl Lines {
     fn next(&mut self) -> String {
         let mut line = String::new();
         self.0.read_line(&mut line).expect("a line");
-        assert!(!line.is_empty(), "the narration ended");
+        assert!(!line.is_empty(), "the trace ended");
         line.trim_end().to_owned()
     }
 
-    /// The lines until one that has all of `words`, masked, that one included.
+    /// Returns the lines through the first one that contains all of `words`, masked.
     fn until(&mut self, words: &[&str]) -> Vec<String> {
         let mut lines = Vec::new();
         loop {
@@ -72,7 +72,7 @@ fn trace_page_is_generated_from_the_steps() {
     let page = std::fs::read_to_string(path).expect("docs/TRACE.md");
     assert!(
         page == glossary::page(&step_docs()),
-        "docs/TRACE.md is old: UPDATE=1 cargo test --test it trace"
+        "docs/TRACE.md is out of date; run UPDATE=1 cargo test --test it trace"
     );
 }
 
@@ -83,16 +83,16 @@ fn trace_of_a_request_in_two_pieces() {
     let mut lines = Lines::of(&mut server);
     lines.until(&["wait"]);
     let mut client = server.connect();
-    let mut told = lines.until(&["wait"]);
+    let mut trace = lines.until(&["wait"]);
     let request = get("/hello.txt");
     let (first, second) = request.as_bytes().split_at(20);
     client.send(first);
-    told.extend(lines.until(&["wait"]));
+    trace.extend(lines.until(&["wait"]));
     client.send(second);
     let response = client.response();
-    told.extend(lines.until(&["wait"]));
+    trace.extend(lines.until(&["wait"]));
     client.finish();
-    told.extend(lines.until(&["wait"]));
+    trace.extend(lines.until(&["wait"]));
     let (len, head, sent) = (request.len(), response.head_len(), response.head_len() + 6);
     let left = len - 20;
     let golden = format!(
@@ -117,7 +117,7 @@ c1 eof -- the peer sends no more; unsent output still goes out
 c1 close reason=eof unread=0 life=_
 loop wait timeout=never carried=0"
     );
-    assert_eq!(told.join("\n"), golden);
+    assert_eq!(trace.join("\n"), golden);
 }
 
 #[test]
@@ -128,13 +128,13 @@ fn trace_only_shows_chosen_sources_and_wakes() {
     for _ in 0..2 {
         server.get("/hello.txt");
     }
-    let told = lines.until(&["c2 close"]);
-    let verbs: Vec<&str> = told.iter().map(|line| line.split(' ').nth(1).expect("a verb")).collect();
-    assert!(verbs.iter().all(|verb| ["bind", "wake", "accept", "close"].contains(verb)), "{told:?}");
-    assert!(told.iter().any(|line| line.starts_with("L1 accept -> c1 ")), "of L1: {told:?}");
-    assert!(!told.iter().any(|line| line.starts_with("c1 ")), "not of c1: {told:?}");
-    let mistake = "x9".parse::<SourceId>().expect_err("nobody");
-    assert!(mistake.contains("c3"), "{mistake}");
+    let trace = lines.until(&["c2 close"]);
+    let verbs: Vec<&str> = trace.iter().map(|line| line.split(' ').nth(1).expect("a verb")).collect();
+    assert!(verbs.iter().all(|verb| ["bind", "wake", "accept", "close"].contains(verb)), "{trace:?}");
+    assert!(trace.iter().any(|line| line.starts_with("L1 accept -> c1 ")), "a line of L1: {trace:?}");
+    assert!(!trace.iter().any(|line| line.starts_with("c1 ")), "not a line of c1: {trace:?}");
+    let error = "x9".parse::<SourceId>().expect_err("an unknown source");
+    assert!(error.contains("c3"), "{error}");
 }
 
 #[test]
@@ -144,19 +144,19 @@ fn trace_bytes_are_escaped_and_show_no_secrets() {
     let mut lines = Lines::of(&mut server);
     let mut client = server.connect();
     client.send("GET /hello.txt HTTP/1.1\r\nCookie: sec");
-    let mut told = lines.until(&["incomplete"]);
+    let mut trace = lines.until(&["incomplete"]);
     client.send(
         "ret1; b=secret2\r\nAccept: \u{1b}[2J\r\nHost: localhost\r\nAuthorization: Basic secret3\r\n\r\n",
     );
-    told.extend(lines.until(&["c1 parse refused"]));
+    trace.extend(lines.until(&["c1 parse refused"]));
     client.rest();
-    let told = told.join("\n");
-    assert!(told.contains(r"\x1b[2J"), "{told}");
-    assert!(told.contains("Cookie: ***"), "{told}");
+    let trace = trace.join("\n");
+    assert!(trace.contains(r"\x1b[2J"), "{trace}");
+    assert!(trace.contains("Cookie: ***"), "{trace}");
     for secret in ["secret", "sec\"", "ret1"] {
-        assert!(!told.contains(secret), "{secret} in {told}");
+        assert!(!trace.contains(secret), "{secret} in {trace}");
     }
-    assert!(told.bytes().all(|b| b == b'\n' || (b' '..=b'~').contains(&b)), "{told:?}");
+    assert!(trace.bytes().all(|b| b == b'\n' || (b' '..=b'~').contains(&b)), "{trace:?}");
 }
 
 #[test]
@@ -164,32 +164,32 @@ fn trace_bytes_of_unparsed_input_are_hidden() {
     let site = site();
     let mut server = Server::with(&site, &["--trace=bytes"]);
     let mut lines = Lines::of(&mut server);
-    // The second half of a value comes when the connection only waits for its end.
+    // The second half of a value arrives when the connection only waits for its end.
     let large = format!("GET / HTTP/1.1\r\nCookie: {}", "x".repeat(20_000));
     let close =
         "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\nCookie: a";
-    let mut told = Vec::new();
+    let mut trace = Vec::new();
     for (number, first) in [(1, &*large), (2, close)] {
         let mut client = server.connect();
         client.send(first);
-        told.extend(lines.until(&[&format!("c{number} shutdown")]));
+        trace.extend(lines.until(&[&format!("c{number} shutdown")]));
         client.send("SECRET\r\n");
-        told.extend(lines.until(&[&format!("c{number} read")]));
+        trace.extend(lines.until(&[&format!("c{number} read")]));
         client.rest();
     }
-    // It came while nobody watched, and its beginning is not known now.
+    // The data arrived while the trace was off, so its beginning is unknown.
     let mut client = server.connect();
     client.send("GET /hello.txt HTTP/1.1\r\nCookie: a");
-    told.extend(lines.until(&["c3 parse incomplete"]));
+    trace.extend(lines.until(&["c3 parse incomplete"]));
     server.signal(Signal::USR1);
-    told.extend(lines.until(&["signal 10"]));
+    trace.extend(lines.until(&["signal 10"]));
     server.signal(Signal::USR1);
-    told.extend(lines.until(&["L1 bind"]));
+    trace.extend(lines.until(&["L1 bind"]));
     client.send("SECRET\r\nHost: localhost\r\n\r\n");
-    told.extend(lines.until(&["plan 200"]));
+    trace.extend(lines.until(&["plan 200"]));
     assert_eq!(client.response().status, 200);
-    let told = told.join("\n");
-    assert!(!told.contains("SECRET") && !told.contains("xxx"), "{told}");
+    let trace = trace.join("\n");
+    assert!(!trace.contains("SECRET") && !trace.contains("xxx"), "{trace}");
 }
 
 #[test]
@@ -200,9 +200,9 @@ fn trace_shows_each_datagram() {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
     socket.send_to(b"one two", server.udp_addr()).expect("send");
     lines.until(&["u1[R]"]);
-    let told = lines.until(&["u1 recv -> WouldBlock"]);
+    let trace = lines.until(&["u1 recv -> WouldBlock"]);
     assert_eq!(
-        told,
+        trace,
         [
             "u1 recv 65536 -> 7 from=_ -- one recv, one datagram",
             "u1 send -> 7 to=_",
@@ -225,7 +225,7 @@ fn trace_is_toggled_by_sigusr1() {
         server.signal(Signal::USR1);
         lines.until(&["signals signal 10"]);
     }
-    // Whatever is told after the signal would be told before the server ends.
+    // Any trace line after the signal would appear before the server exits.
     server.get("/hello.txt");
     server.signal(Signal::TERM);
     assert!(server.exit().success());
@@ -234,11 +234,10 @@ fn trace_is_toggled_by_sigusr1() {
     assert!(!rest.contains("plan") && !rest.contains("wait"), "{rest}");
 }
 
-/// What never has enough and says so in a way that makes the loop come back: the spin of a protocol
-/// that is wrong.
-struct Stuck;
+/// A broken protocol that always wants more and makes the loop return at once: a spin.
+struct Spinning;
 
-impl Protocol for Stuck {
+impl Protocol for Spinning {
     fn receive(&mut self, _: &[u8], _: &mut Outbox, _: &mut Context<'_>) -> Received {
         Received { consumed: 0, progress: Progress::Yield }
     }
@@ -253,9 +252,9 @@ fn trace_reports_a_spin() {
     let limits = Limits { max_connections: 10, send_timeout: None, drain_timeout: None };
     let mut event_loop = EventLoop::new(limits, Clock::frozen(SystemTime::now())).expect("a loop");
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-    listener.set_nonblocking(true).expect("not blocking");
-    let address = listener.local_addr().expect("its address");
-    let service: Box<dyn ProtocolFactory> = Box::new(|_| -> Box<dyn Protocol> { Box::new(Stuck) });
+    listener.set_nonblocking(true).expect("set non-blocking");
+    let address = listener.local_addr().expect("read its address");
+    let service: Box<dyn ProtocolFactory> = Box::new(|_| -> Box<dyn Protocol> { Box::new(Spinning) });
     event_loop.add_listener(listener, service).expect("listen");
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     event_loop.add_observer(Box::new(Narrator::new(TraceLevel::Wakes, Vec::new(), LossyWriter::new(write))));
@@ -265,15 +264,15 @@ fn trace_reports_a_spin() {
         event_loop.turn().expect("turn");
     }
     drop(event_loop);
-    let mut told = String::new();
-    File::from(read).read_to_string(&mut told).expect("read");
-    let faults: Vec<&str> = told.lines().filter(|line| line.contains("fault no-progress")).collect();
-    assert!(faults.len() >= 4, "{told}");
-    assert!(faults[0].contains("wakes=2") && faults[1].contains("wakes=4"), "{told}");
+    let mut trace = String::new();
+    File::from(read).read_to_string(&mut trace).expect("read");
+    let faults: Vec<&str> = trace.lines().filter(|line| line.contains("fault no-progress")).collect();
+    assert!(faults.len() >= 4, "{trace}");
+    assert!(faults[0].contains("wakes=2") && faults[1].contains("wakes=4"), "{trace}");
 }
 
-/// What is told of a thousand turns, each with these steps.
-fn told_of(steps: &[(SourceId, Step)], ready: &[SourceId], carried: &[SourceId]) -> String {
+/// Returns what the narrator reports about a thousand turns that each consist of these steps.
+fn trace_of(steps: &[(SourceId, Step)], ready: &[SourceId], carried: &[SourceId]) -> String {
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     let mut narrator = Narrator::new(TraceLevel::Wakes, Vec::new(), LossyWriter::new(write));
     let flags = EventFlags { readable: true, ..Default::default() };
@@ -284,9 +283,9 @@ fn told_of(steps: &[(SourceId, Step)], ready: &[SourceId], carried: &[SourceId])
         narrator.on_step(SourceId::Loop, &Step::Waiting { turn, timeout: Some(Duration::ZERO), carried: 0 });
     }
     drop(narrator);
-    let mut told = String::new();
-    File::from(read).read_to_string(&mut told).expect("read");
-    told
+    let mut trace = String::new();
+    File::from(read).read_to_string(&mut trace).expect("read");
+    trace
 }
 
 #[test]
@@ -295,7 +294,7 @@ fn trace_reports_each_kind_of_spin_and_no_work() {
     let l1 = SourceId::Listener(1);
     let got_one = || Step::Read { offered: 9, bytes: vec![b'x'], kept: 0 };
     let planned = || http_steps::planned(200, Vec::new(), None);
-    // The steps of each turn, who was ready, who was carried over, and who spins.
+    // The steps of each turn, the ready sources, the carried-over sources, and the spinning source.
     type Row<'a> = (&'a [(SourceId, Step)], &'a [SourceId], &'a [SourceId], Option<SourceId>);
     let table: [Row<'_>; 10] = [
         (&[(c1, Step::TurnBegan)], &[], &[c1], Some(c1)),
@@ -310,8 +309,8 @@ fn trace_reports_each_kind_of_spin_and_no_work() {
         (&[(SourceId::Signals, Step::Signalled { number: 10 })], &[SourceId::Signals], &[], None),
     ];
     for (steps, ready, carried, spins) in table {
-        let told = told_of(steps, ready, carried);
-        let fault = told.lines().find(|line| line.contains(" fault no-progress "));
+        let trace = trace_of(steps, ready, carried);
+        let fault = trace.lines().find(|line| line.contains(" fault no-progress "));
         assert_eq!(fault.is_some(), spins.is_some(), "{steps:?}: {fault:?}");
         let who = spins.map(|who| format!(" {who} fault"));
         assert!(who.is_none_or(|who| fault.is_some_and(|fault| fault.contains(&who))), "{fault:?}");
@@ -319,7 +318,7 @@ fn trace_reports_each_kind_of_spin_and_no_work() {
 }
 
 #[test]
-fn trace_of_a_source_that_gets_input_without_reading_is_no_spin() {
+fn trace_of_input_without_a_read_is_not_a_spin() {
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     let mut narrator = Narrator::new(TraceLevel::Wakes, Vec::new(), LossyWriter::new(write));
     let c1 = SourceId::Connection(1);
@@ -335,8 +334,8 @@ fn trace_of_a_source_that_gets_input_without_reading_is_no_spin() {
         );
     }
     drop(narrator);
-    let mut told = String::new();
-    File::from(read).read_to_string(&mut told).expect("read");
-    assert!(!told.contains("fault"), "{told}");
-    assert!(told.contains("c1[R]"), "{told}");
+    let mut trace = String::new();
+    File::from(read).read_to_string(&mut trace).expect("read");
+    assert!(!trace.contains("fault"), "{trace}");
+    assert!(trace.contains("c1[R]"), "{trace}");
 }

@@ -1,4 +1,4 @@
-//! Long downloads: past 4 GiB, broken off by the client, or of files that change meanwhile.
+//! Long downloads: past 4 GiB, aborted by the client, or of files that change meanwhile.
 
 use std::{
     fs,
@@ -41,12 +41,12 @@ fn transfer_survives_what_the_peer_sends_meanwhile() {
         let mut got = client.take(1 << 20);
         client.send(late);
         got.extend(client.rest());
-        assert!(got == content, "{} bytes of {} beside {late:?}", got.len(), content.len());
+        assert!(got == content, "{} bytes of {} with {late:?} meanwhile", got.len(), content.len());
     }
 }
 
 #[test]
-fn transfer_broken_off_leaks_no_descriptors() {
+fn transfer_aborted_leaks_no_descriptors() {
     let site = Site::new();
     site.sparse("large.bin", GIB);
     let server = Server::start(&site);
@@ -71,13 +71,14 @@ fn transfer_of_a_shrinking_file_ends_short() {
     let site = Site::new();
     let server = Server::start(&site);
     let idle = server.descriptors();
-    // To nothing, to less than was sent, and to more than was sent but less than was promised.
+    // The file shrinks to nothing, to less than was sent, and to more than was sent but less than
+    // was promised.
     each([0, 1000, 32 * MIB as u64], |len| {
         site.sparse("large.bin", 64 * MIB as u64);
         let mut client = Client::narrow(server.addr());
         client.send(get("/large.bin") + &get("/hello.txt"));
         let promised: usize =
-            client.head().header("content-length").expect("a length").parse().expect("a number");
+            client.head().header("content-length").expect("a Content-Length").parse().expect("a number");
         assert_eq!(promised, 64 * MIB);
         client.take(1000);
         fs::File::options()
@@ -85,16 +86,17 @@ fn transfer_of_a_shrinking_file_ends_short() {
             .open(site.at("large.bin"))
             .and_then(|f| f.set_len(*len))
             .expect("truncate");
-        assert_eq!(server.get("/").text(), "home\n", "others are served meanwhile");
+        assert_eq!(server.get("/").text(), "home\n", "other clients are served meanwhile");
         let mut body = client.take(0);
         match client.socket.read_to_end(&mut body) {
             Ok(_) => {}
-            // The request behind was not read: the kernel may say so with a reset.
+            // The server did not read the next request, so the kernel may send an RST.
             Err(e) => assert_eq!(e.kind(), ErrorKind::ConnectionReset),
         }
-        // What the client had read ahead is not counted: less than one of its buffers.
-        assert!(body.len() < promised - (1 << 16), "the connection closed short");
-        assert!(body.iter().all(|b| *b == 0), "the next response landed in the body");
+        // Bytes that the client has read ahead are not counted; they are fewer than one of its
+        // buffers holds.
+        assert!(body.len() < promised - (1 << 16), "the connection must end early");
+        assert!(body.iter().all(|b| *b == 0), "the body must not contain the next response");
         assert_idle(&server, Duration::from_millis(100));
     });
     eventually("all descriptors are closed", || server.descriptors() <= idle);
@@ -109,14 +111,15 @@ fn transfer_of_a_deleted_or_replaced_file_is_unchanged() {
         site.write("large.bin", &old);
         let mut client = Client::narrow(server.addr());
         client.send(get("/large.bin") + &get("/hello.txt"));
-        let len: usize = client.head().header("content-length").expect("a length").parse().expect("a number");
+        let len: usize =
+            client.head().header("content-length").expect("a Content-Length").parse().expect("a number");
         if delete {
             fs::remove_file(site.at("large.bin")).expect("delete");
         } else {
             site.write("new.bin", &new);
             fs::rename(site.at("new.bin"), site.at("large.bin")).expect("rename");
         }
-        assert!(client.take(len) == old, "the file that was opened");
+        assert!(client.take(len) == old, "the file opened first");
         assert_eq!(client.response().text(), "hello\n");
     }
 }
@@ -134,8 +137,8 @@ fn transfer_of_a_growing_file_keeps_its_length() {
     assert_eq!(client.response().text(), "hello\n");
 }
 
-/// Whether the byte at `at` of `file` could be read without waiting for a disk, as far as its file
-/// system says.
+/// Returns whether the byte at `at` of `file` can be read without waiting for a disk, as far as its
+/// file system reports it.
 fn is_in_memory(file: &fs::File, at: u64) -> bool {
     let mut byte = [0];
     let mut buffers = [std::io::IoSliceMut::new(&mut byte)];
@@ -161,11 +164,11 @@ fn transfer_of_an_uncached_file_arrives_whole() {
     let mut trace = String::new();
     server.signal(rustix::process::Signal::TERM);
     server.stderr().read_to_string(&mut trace).expect("read");
-    let looks: Vec<&str> = trace.lines().filter(|line| line.contains(" not in memory")).collect();
-    assert!(!is_cold || !looks.is_empty(), "it was on the disk alone");
-    // Between two looks the loop sleeps for a millisecond: it does not spin meanwhile.
+    let probes: Vec<&str> = trace.lines().filter(|line| line.contains(" not in memory")).collect();
+    assert!(!is_cold || !probes.is_empty(), "the file was not in memory");
+    // Between two probes the loop sleeps for a millisecond, so it does not spin.
     let time_of = |line: &&str| line.split_whitespace().next().and_then(|time| time.parse::<f64>().ok());
-    let times: Vec<f64> = looks.iter().map(|line| time_of(line).expect("a time")).collect();
+    let times: Vec<f64> = probes.iter().map(|line| time_of(line).expect("a time")).collect();
     let took = times.last().unwrap_or(&0.0) - times.first().unwrap_or(&0.0);
-    assert!(times.len() as f64 <= took * 1000.0 + 20.0, "{} looks in {took} s", times.len());
+    assert!(times.len() as f64 <= took * 1000.0 + 20.0, "{} probes in {took} s", times.len());
 }

@@ -10,19 +10,19 @@ use std::{
 
 use crate::common::*;
 
-/// A site, and a server with an echo on a free port of `host`.
+/// Creates a site and starts a server with a UDP echo on a free port of `host`.
 fn echo_on(host: &str) -> (Site, Server) {
     let site = Site::new();
     let server = Server::with(&site, &["--udp-echo", &format!("{host}:0")]);
     (site, server)
 }
 
-/// A socket that talks to the server's echo alone.
+/// Returns a socket that is connected to the server's echo.
 fn client_of(server: &Server) -> UdpSocket {
     let echo = server.udp_addr();
     let socket = UdpSocket::bind(SocketAddr::new(echo.ip(), 0)).expect("a UDP socket");
     socket.connect(echo).expect("connect");
-    socket.set_read_timeout(Some(SOON)).expect("set a time-out");
+    socket.set_read_timeout(Some(SOON)).expect("set a timeout");
     socket
 }
 
@@ -30,11 +30,12 @@ fn client_of(server: &Server) -> UdpSocket {
 fn assert_echo(socket: &UdpSocket, datagram: &[u8]) {
     let mut buffer = vec![0; 70_000];
     assert_eq!(socket.send(datagram).expect("send"), datagram.len());
-    let len = uninterrupted(|| socket.recv(&mut buffer)).expect("an echo");
-    assert!(buffer[..len] == *datagram, "{len} bytes came back for {}", datagram.len());
+    let len = uninterrupted(|| socket.recv(&mut buffer)).expect("receive an echo");
+    assert!(buffer[..len] == *datagram, "{len} bytes returned for {}", datagram.len());
 }
 
-/// How many datagrams the system dropped because the queue of the socket bound to `addr` was full.
+/// Returns how many datagrams the system dropped because the queue of the socket bound to `addr`
+/// was full.
 fn drops(addr: SocketAddr) -> u64 {
     let (table, ip) = match addr.ip() {
         IpAddr::V4(ip) => ("/proc/net/udp", format!("{:08X}", u32::from_ne_bytes(ip.octets()))),
@@ -45,17 +46,17 @@ fn drops(addr: SocketAddr) -> u64 {
         }
     };
     let local = format!("{ip}:{:04X}", addr.port());
-    // A row can be missed while other sockets come and go under the reader.
+    // The table can miss a row while other sockets open and close during the read.
     let mut row = None;
     eventually("the socket's row", || {
-        let table = std::fs::read_to_string(table).expect("the system's table of UDP sockets");
+        let table = std::fs::read_to_string(table).expect("read the table of UDP sockets");
         row = table.lines().find(|l| l.split_whitespace().nth(1) == Some(&local)).map(str::to_owned);
         row.is_some()
     });
-    row.and_then(|row| row.split_whitespace().last()?.parse().ok()).expect("its drops")
+    row.and_then(|row| row.split_whitespace().last()?.parse().ok()).expect("its drop count")
 }
 
-/// Sends `count` numbered datagrams of `len` bytes as fast as it can.
+/// Sends `count` numbered datagrams of `len` bytes as fast as possible.
 fn burst(socket: &UdpSocket, count: usize, len: usize) {
     for number in 0..count as u32 {
         let mut datagram = vec![number as u8; len];
@@ -64,8 +65,8 @@ fn burst(socket: &UdpSocket, count: usize, len: usize) {
     }
 }
 
-/// The numbers of all echoes of [`burst`] that wait to be read; each is asserted to be as it was
-/// sent.
+/// Returns the numbers of all echoes of [`burst`] that are ready to read; asserts that each is
+/// unchanged.
 fn echoes(socket: &UdpSocket, len: usize) -> Vec<u32> {
     let mut buffer = vec![0; 70_000];
     let mut numbers = Vec::new();
@@ -75,7 +76,7 @@ fn echoes(socket: &UdpSocket, len: usize) -> Vec<u32> {
             Ok(n) => {
                 assert_eq!(n, len, "the length of an echo");
                 let number = u32::from_be_bytes(buffer[..4].try_into().expect("four bytes"));
-                assert!(buffer[4..n].iter().all(|&b| b == number as u8), "{number} came back changed");
+                assert!(buffer[4..n].iter().all(|&b| b == number as u8), "{number} changed on the way");
                 numbers.push(number);
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => break,
@@ -86,12 +87,13 @@ fn echoes(socket: &UdpSocket, len: usize) -> Vec<u32> {
     numbers
 }
 
-/// Sends a burst, all of it before the server reads any where `is_stopped`, and asserts that the
-/// echoes, none of them twice, and the drops that the system counted at both sockets make up what
-/// was sent; then one more is echoed.
+/// Sends a burst, all of it before the server reads any if `is_stopped`. Asserts that the echoes
+/// are distinct, that echoes plus the drops counted at both sockets equal the datagrams sent, and
+/// that one more datagram is echoed.
 fn assert_burst_is_accounted(server: &Server, count: usize, len: usize, is_stopped: bool) {
     let socket = client_of(server);
-    let dropped = || (drops(server.udp_addr()) + drops(socket.local_addr().expect("its address"))) as usize;
+    let dropped =
+        || (drops(server.udp_addr()) + drops(socket.local_addr().expect("read its address"))) as usize;
     let before = dropped();
     let send = || burst(&socket, count, len);
     if is_stopped {
@@ -100,9 +102,12 @@ fn assert_burst_is_accounted(server: &Server, count: usize, len: usize, is_stopp
         send()
     }
     let mut seen = BTreeSet::new();
-    eventually("echoes and drops make up what was sent", || {
+    eventually("echoes and drops add up to the datagrams sent", || {
         for number in echoes(&socket, len) {
-            assert!((number as usize) < count && seen.insert(number), "{number} was not sent, or came twice");
+            assert!(
+                (number as usize) < count && seen.insert(number),
+                "{number} was not sent or returned twice"
+            );
         }
         seen.len() + dropped() - before == count
     });
@@ -132,7 +137,7 @@ fn udp_echoes_to_each_peer_its_own() {
     });
     for (i, peer) in peers.iter().enumerate() {
         let mut buffer = [0; 100];
-        assert_eq!(uninterrupted(|| peer.recv(&mut buffer)).expect("an echo"), 10);
+        assert_eq!(uninterrupted(|| peer.recv(&mut buffer)).expect("receive an echo"), 10);
         assert_eq!(buffer[..10], [i as u8; 10]);
     }
 }
@@ -158,7 +163,7 @@ fn udp_peer_that_does_not_read_delays_nothing() {
     assert_eq!(server.get("/hello.txt").text(), "hello\n");
     let other = client_of(&server);
     eventually("the queue is empty again", || {
-        other.set_read_timeout(Some(Duration::from_millis(50))).expect("set a time-out");
+        other.set_read_timeout(Some(Duration::from_millis(50))).expect("set a timeout");
         other.send(b"is there room?").expect("send");
         other.recv(&mut [0; 100]).is_ok()
     });
@@ -168,7 +173,7 @@ fn udp_peer_that_does_not_read_delays_nothing() {
 }
 
 #[test]
-fn udp_peer_that_is_gone_harms_nothing() {
+fn udp_peer_may_be_gone() {
     let (_site, server) = echo_on("127.0.0.1");
     for _ in 0..200 {
         client_of(&server).send(b"farewell").expect("send");

@@ -1,4 +1,4 @@
-//! Assertions, and what shows where one fails.
+//! Assertions, and readable output for failed ones.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::SOON;
 
-/// Bytes that show as text where a test fails.
+/// Bytes that print as text when an assertion fails.
 pub struct Raw<'a>(pub &'a [u8]);
 
 impl std::fmt::Debug for Raw<'_> {
@@ -15,7 +15,7 @@ impl std::fmt::Debug for Raw<'_> {
     }
 }
 
-/// Runs `check` on every row of a table, and fails at the end with all the rows that did not hold.
+/// Runs `check` on every row of a table, then fails with all the rows for which it panicked.
 pub fn each<T: std::fmt::Debug>(rows: impl IntoIterator<Item = T>, check: impl Fn(&T)) {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     let mut failed = Vec::new();
@@ -24,11 +24,11 @@ pub fn each<T: std::fmt::Debug>(rows: impl IntoIterator<Item = T>, check: impl F
             failed.push(format!("{row:?}"));
         }
     }
-    assert!(failed.is_empty(), "{} rows do not hold:\n{}", failed.len(), failed.join("\n"));
+    assert!(failed.is_empty(), "{} rows fail:\n{}", failed.len(), failed.join("\n"));
 }
 
-/// Lets this process, and the servers that it starts from now on, hold as many descriptors as the
-/// system allows.
+/// Raises the open-file limit of this process, and of the servers that it starts afterwards, to the
+/// hard limit.
 pub fn allow_many_descriptors() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -39,12 +39,12 @@ pub fn allow_many_descriptors() {
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + SOON;
     while !condition() {
-        assert!(Instant::now() < end, "in vain: {what}");
+        assert!(Instant::now() < end, "timed out: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
-/// A fact of the narration, without what differs from run to run.
+/// Returns a trace line's fact without the parts that differ between runs.
 pub fn masked_fact(fact: &str) -> String {
     match fact.split_once('=') {
         Some((name @ ("slept" | "trace" | "took" | "late" | "life" | "fd"), _)) => format!("{name}=_"),

@@ -1,4 +1,4 @@
-//! Clients that speak raw bytes over real sockets.
+//! Clients that send raw bytes over real sockets.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -18,7 +18,7 @@ pub fn get(path: &str) -> String {
 /// One connection to a server.
 pub struct Client {
     pub socket: TcpStream,
-    /// What has come; from `at` on it is not yet read as a response.
+    /// The bytes received so far; bytes from `at` on are not yet parsed.
     received: Vec<u8>,
     at: usize,
 }
@@ -29,7 +29,8 @@ impl Client {
         Client::over(TcpStream::connect_timeout(&addr, SOON).expect("connect"))
     }
 
-    /// Opens a connection that takes in little at a time, so that the server must wait for it.
+    /// Opens a connection with a small receive buffer, so that the server has to wait for the
+    /// client.
     pub fn narrow(addr: SocketAddr) -> Client {
         let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)
             .expect("a socket");
@@ -38,11 +39,11 @@ impl Client {
         Client::over(TcpStream::from(socket))
     }
 
-    /// Takes a socket that was made elsewhere.
+    /// Returns a client for an existing socket.
     pub fn over(socket: TcpStream) -> Client {
         socket.set_nodelay(true).expect("set nodelay");
-        socket.set_read_timeout(Some(SOON)).expect("set a time limit");
-        socket.set_write_timeout(Some(SOON)).expect("set a time limit");
+        socket.set_read_timeout(Some(SOON)).expect("set a timeout");
+        socket.set_write_timeout(Some(SOON)).expect("set a timeout");
         Client { socket, received: Vec::new(), at: 0 }
     }
 
@@ -51,36 +52,36 @@ impl Client {
         self.socket.write_all(bytes.as_ref()).expect("send");
     }
 
-    /// Sends each of `pieces` and waits until the server has read it: one thread serves every
-    /// connection in order of arrival, so an answer on the connection `beside` proves it. Stops at
-    /// the first piece that the server refuses, for it may have answered and closed before the last
-    /// one.
-    pub fn send_apart<'a>(&mut self, beside: &mut Client, pieces: impl IntoIterator<Item = &'a [u8]>) {
+    /// Sends each of `pieces` and waits until the server has read it. One thread serves all
+    /// connections in order of arrival, so a response on the connection `probe` proves that. Stops
+    /// at the first piece that the server refuses, because it may have responded and closed before
+    /// the last one.
+    pub fn send_apart<'a>(&mut self, probe: &mut Client, pieces: impl IntoIterator<Item = &'a [u8]>) {
         for piece in pieces {
             if self.socket.write_all(piece).is_err() {
                 return;
             }
-            beside.send("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            assert_eq!(beside.head().status, 204, "on the connection beside");
+            probe.send("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            assert_eq!(probe.head().status, 204, "on the other connection");
         }
     }
 
-    /// Sends a FIN: nothing more will come from this side.
+    /// Sends a FIN: this side sends nothing more.
     pub fn finish(&mut self) {
         self.socket.shutdown(Shutdown::Write).expect("half-close");
     }
 
-    /// Makes `drop` send a RST instead of a FIN.
+    /// Makes `drop` send an RST instead of a FIN.
     pub fn reset(self) {
         socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO)).expect("set linger");
     }
 
-    /// Reads the next response; its body is read unless it answers HEAD.
+    /// Sends a request and returns the response, without a body if the request is HEAD.
     pub fn response_to(&mut self, request: &[u8]) -> Response {
         if request.starts_with(b"HEAD ") { self.head() } else { self.response() }
     }
 
-    /// Reads the next response, with its body.
+    /// Reads the next response with its body.
     pub fn response(&mut self) -> Response {
         let mut response = self.head();
         if !matches!(response.status, 100..=199 | 204 | 304) {
@@ -95,12 +96,12 @@ impl Client {
         response
     }
 
-    /// Reads the next response's head; the body, if any, stays unread.
+    /// Reads the head of the next response and leaves the body unread.
     pub fn head(&mut self) -> Response {
         Response::parse(&self.take_until(b"\r\n\r\n"))
     }
 
-    /// Reads up to `end`, which is the end of what is returned.
+    /// Reads through the first occurrence of `end` and returns the bytes, including `end`.
     pub fn take_until(&mut self, end: &[u8]) -> Vec<u8> {
         loop {
             if let Some(at) = memmem::find(&self.received[self.at..], end) {
@@ -120,24 +121,24 @@ impl Client {
         taken
     }
 
-    /// Waits until something has come that is not read yet.
+    /// Waits until unread bytes have arrived.
     pub fn wait_for_bytes(&self) {
-        uninterrupted(|| self.socket.peek(&mut [0])).expect("something comes");
+        uninterrupted(|| self.socket.peek(&mut [0])).expect("bytes arrive");
     }
 
-    /// Reads once, and keeps what came behind what is unread.
+    /// Reads from the socket once and appends the bytes to `received`.
     fn read(&mut self) {
         self.received.drain(..self.at);
         self.at = 0;
         let mut buffer = [0; 65536];
         match uninterrupted(|| self.socket.read(&mut buffer)) {
-            Ok(0) => panic!("the server closed after {:?}", lossy(&self.received)),
+            Ok(0) => panic!("the server closed the connection after {:?}", lossy(&self.received)),
             Ok(n) => self.received.extend_from_slice(&buffer[..n]),
-            Err(e) => panic!("no answer ({e}) after {:?}", lossy(&self.received)),
+            Err(e) => panic!("no response ({e}) after {:?}", lossy(&self.received)),
         }
     }
 
-    /// Reads `len` bytes and forgets them, for bodies that do not fit into memory.
+    /// Reads and discards `len` bytes, for bodies that do not fit into memory.
     pub fn skip(&mut self, len: u64) {
         let known = (self.received.len() - self.at).min(len as usize);
         self.at += known;
@@ -145,12 +146,12 @@ impl Client {
         while left > 0 {
             let wanted = left.min(buffer.len() as u64) as usize;
             let got = uninterrupted(|| self.socket.read(&mut buffer[..wanted])).expect("more bytes");
-            assert!(got > 0, "the server closed {left} bytes too early");
+            assert!(got > 0, "the server closed the connection {left} bytes too early");
             left -= got as u64;
         }
     }
 
-    /// Reads until the server closes its side; panics where it stays open. A reset is an error.
+    /// Reads until the server closes its side. Panics if the connection stays open or is reset.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut rest = self.received.split_off(std::mem::take(&mut self.at));
         self.received.clear();
@@ -158,14 +159,13 @@ impl Client {
         rest
     }
 
-    /// Asserts that the server closes and sends nothing more.
+    /// Asserts that the server closes the connection and sends nothing more.
     pub fn expect_close(&mut self) {
         let rest = self.rest();
         assert!(rest.is_empty(), "bytes after the last response: {:?}", lossy(&rest));
     }
 
-    /// Returns whether the connection ends soon, whether by FIN or by RST, with or without more
-    /// bytes.
+    /// Returns whether the connection ends soon, by FIN or RST, with or without more bytes.
     pub fn is_gone_soon(&mut self) -> bool {
         let mut buffer = [0; 65536];
         loop {
@@ -181,8 +181,8 @@ impl Client {
     }
 }
 
-/// Repeats `call` when a signal interrupts it: the end of a child, another test's server,
-/// interrupts a read that has a time limit (signal(7)).
+/// Repeats `call` while a signal interrupts it. SIGCHLD, when another test's server exits,
+/// interrupts a read that has a timeout (signal(7)).
 pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

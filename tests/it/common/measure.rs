@@ -1,4 +1,4 @@
-//! What a server uses, as the kernel counts it: proc(5).
+//! The server's resource usage as the kernel reports it in proc(5).
 
 use std::{os::unix::ffi::OsStrExt, time::Duration};
 
@@ -7,12 +7,12 @@ use rustix::process::Signal;
 use super::{Server, eventually};
 
 impl Server {
-    /// Returns the CPU time that the process has used, user and system.
+    /// Returns the user and system CPU time that the process has used.
     pub fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("its stat");
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("read its stat");
         let after_name = stat.rsplit_once(") ").expect("a name in parentheses").1;
         let fields: Vec<&str> = after_name.split(' ').collect();
-        // proc(5): the state is field 3 and comes first here; utime is field 14, stime field 15.
+        // In proc(5) the state is field 3, index 0 here; utime is field 14 and stime is field 15.
         let ticks: u64 = fields[11..=12].iter().map(|f| f.parse::<u64>().expect("ticks")).sum();
         Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
     }
@@ -24,38 +24,38 @@ impl Server {
         self.cpu() - before
     }
 
-    /// Waits until the server has done all that it can do now, and waits for others.
+    /// Waits until the server sleeps with no work left.
     pub fn wait_until_quiet(&self) {
         eventually("the server is quiet", || self.cpu_during(Duration::from_millis(50)).is_zero());
     }
 
     /// Returns the resident memory of the process in bytes.
     pub fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its status");
-        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).expect("a line VmRSS");
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("read its status");
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).expect("a VmRSS line");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
     /// Returns how many threads the process has.
     pub fn threads(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("its tasks").count()
+        std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("read its tasks").count()
     }
 
     /// Returns how many descriptors the process holds open.
     pub fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("its descriptors").count()
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("read its descriptors").count()
     }
 
-    /// Returns how many sockets the process holds open: connections, listeners, and whatever else
-    /// it keeps.
+    /// Returns the number of open sockets in the process: connections, listeners and all others.
     pub fn sockets(&self) -> usize {
-        let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("its descriptors");
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("read its descriptors");
         let links = open.flatten().filter_map(|d| std::fs::read_link(d.path()).ok());
         links.filter(|l| l.as_os_str().as_bytes().starts_with(b"socket:")).count()
     }
 
-    /// Runs `act` while the process is stopped: all that `act` sends is there together when the
-    /// process goes on.
+    /// Runs `act` while the process is stopped, so that everything `act` sends is waiting when the
+    /// process resumes.
     pub fn while_stopped<T>(&self, act: impl FnOnce() -> T) -> T {
         self.signal(Signal::STOP);
         let stat = format!("/proc/{}/stat", self.pid());
@@ -68,11 +68,10 @@ impl Server {
     }
 }
 
-/// Asserts that `server` sleeps for `span` once it is quiet, whatever waits for it.
+/// Asserts that `server` sleeps for `span` once it is quiet, no matter what waits for it.
 ///
-/// A tenth of `span` and two ticks of the kernel's accounting (10 ms each) are allowed: an idle
-/// server uses none of it, and one that spins uses more even if it gets only a fifth of a
-/// processor.
+/// A tenth of `span` plus two kernel accounting ticks (10 ms each) is allowed. An idle server uses
+/// none of it. A spinning server uses more, even with only a fifth of a processor.
 pub fn assert_idle(server: &Server, span: Duration) {
     server.wait_until_quiet();
     let cpu = server.cpu_during(span);

@@ -1,8 +1,8 @@
-//! What the tests share: sites in temporary directories, servers (the real binary, or one in this
-//! process whose turns the test takes), clients that speak raw bytes, a strict reader of responses,
-//! and assertions.
+//! Shared test code: sites in temporary directories, servers (the real binary, or a server in this
+//! process whose turns the test runs), clients that send raw bytes, a strict response parser, and
+//! assertions.
 //!
-//! Nothing here sleeps to be right: reads block with a generous time limit, and [`eventually`]
+//! No test depends on a sleep to pass. Reads block with a generous timeout, and [`eventually`]
 //! polls a condition.
 
 mod assert;
@@ -30,10 +30,9 @@ pub use self::{
     site::{Site, pattern},
 };
 
-/// How long a test waits for what must happen before it fails.
+/// How long a test waits for an expected event before it fails.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// The most that anything may take that nothing holds up. It is far more than a loaded machine
-/// needs, and far less than a server takes that is starved, or that waits for a time limit of
-/// minutes.
+/// The longest that an operation may take if nothing delays it. A loaded machine needs far less. A
+/// server that is starved, or that waits for a timeout of minutes, takes far longer.
 pub const PROMPT: Duration = Duration::from_secs(5);

@@ -1,21 +1,21 @@
-//! What a refusal looks like.
+//! Assertions about refused requests.
 
 use super::{Response, Server, lossy};
 
-/// What becomes of a connection after a response.
+/// What happens to the connection after a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {
     Stays,
     Closes,
 }
 
-/// Sends `request` and a right one behind it, whole and then byte by byte (long ones in a thousand
-/// pieces), and asserts that it is answered with our page of `status`. Where the connection closes,
-/// the response must say so, be the last one, and be followed by a FIN; where it stays, the request
-/// behind must be answered next.
+/// Sends `request` followed by a valid one, first whole and then byte by byte (long requests in a
+/// thousand pieces). Asserts that the response is the server's own page for `status`. If the
+/// connection closes, the response must announce it, be the last one and be followed by a FIN. If
+/// the connection stays open, the response to the second request must come next.
 pub fn assert_refused(server: &Server, request: &[u8], status: u16, after: After) {
-    const BEHIND: &str = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    let stream = [request, BEHIND.as_bytes()].concat();
+    const NEXT: &str = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let stream = [request, NEXT.as_bytes()].concat();
     for piece in [stream.len(), 1 + stream.len() / 1000] {
         let how = format!("{:?} in pieces of {piece}", lossy(request));
         let mut client = server.connect();
@@ -23,15 +23,15 @@ pub fn assert_refused(server: &Server, request: &[u8], status: u16, after: After
         let response = client.response_to(request);
         assert_eq!(response.status, status, "{how}");
         assert_our_page(&response, request.starts_with(b"HEAD "));
-        assert_eq!(response.closes(), after == After::Closes, "closing after {how}");
+        assert_eq!(response.closes(), after == After::Closes, "closes after {how}");
         if after == After::Stays {
-            assert_eq!(client.response().text(), "hello\n", "behind {how}");
+            assert_eq!(client.response().text(), "hello\n", "after {how}");
         }
         client.expect_close();
     }
 }
 
-/// Asserts that `response` is the small HTML page that the server itself makes of an error.
+/// Asserts that `response` is the small HTML error page that the server generates.
 pub fn assert_our_page(response: &Response, to_head: bool) {
     assert_eq!(response.header("content-type"), Some("text/html; charset=utf-8"), "{response:?}");
     assert_eq!(response.header("x-content-type-options"), Some("nosniff"), "{response:?}");

@@ -1,6 +1,6 @@
-//! A strict reader of responses.
+//! A strict response parser.
 
-/// A response, read strictly: a bad status line, a bare LF or a bad field line is a panic.
+/// A strictly parsed response: a bad status line, a bare LF or a bad field line panics.
 #[derive(Debug, Clone)]
 pub struct Response {
     pub version: String,
@@ -11,16 +11,16 @@ pub struct Response {
 }
 
 impl Response {
-    /// Parses a head.
+    /// Parses a response head.
     pub(super) fn parse(head: &[u8]) -> Response {
         let text = std::str::from_utf8(head).expect("an ASCII head");
-        let mut lines = text.strip_suffix("\r\n\r\n").expect("a whole head").split("\r\n");
+        let mut lines = text.strip_suffix("\r\n\r\n").expect("a complete head").split("\r\n");
         let status_line = lines.next().expect("a status line");
         let mut parts = status_line.splitn(3, ' ');
         let version = parts.next().expect("a version").to_owned();
         assert!(version == "HTTP/1.1", "version in {status_line:?}");
         let status = parts.next().and_then(|s| s.parse().ok()).expect("a status");
-        let reason = parts.next().expect("a reason, perhaps empty").to_owned();
+        let reason = parts.next().expect("a reason, possibly empty").to_owned();
         let headers = lines
             .map(|line| {
                 assert!(!line.contains(['\r', '\n']), "a bare CR or LF in {line:?}");
@@ -31,26 +31,26 @@ impl Response {
         Response { version, status, reason, headers, body: Vec::new() }
     }
 
-    /// Parses `bytes`, one whole response with Content-Length to GET. Returns `None` if some of it
-    /// is missing.
+    /// Parses `bytes`, a complete response to GET with a Content-Length. Returns `None` if it is
+    /// incomplete.
     pub(super) fn whole(bytes: &[u8]) -> Option<Response> {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         let mut response = Response::parse(&bytes[..end]);
         let len: usize = response.header("content-length").map_or(0, |len| len.parse().expect("a number"));
         response.body = bytes[end..].to_vec();
-        assert!(response.body.len() <= len, "bytes behind {response:?}");
+        assert!(response.body.len() <= len, "bytes after {response:?}");
         (response.body.len() == len).then_some(response)
     }
 
-    /// Returns the value of a field that must not come twice.
+    /// Returns the value of a field. Panics if the field occurs twice.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
         let value = found.next().map(|(_, v)| v.as_str());
-        assert!(found.next().is_none(), "{name} comes twice in {:?}", self.headers);
+        assert!(found.next().is_none(), "{name} occurs twice in {:?}", self.headers);
         value
     }
 
-    /// Returns the length of its head.
+    /// Returns the length of the head in bytes.
     pub fn head_len(&self) -> usize {
         let lines: usize = self.headers.iter().map(|(name, value)| name.len() + 2 + value.len() + 2).sum();
         self.version.len() + 1 + 3 + 1 + self.reason.len() + 2 + lines + 2
@@ -61,7 +61,7 @@ impl Response {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// Returns whether it announces that the server closes.
+    /// Returns whether the response announces that the server closes the connection.
     pub fn closes(&self) -> bool {
         self.header("connection").is_some_and(|v| v.eq_ignore_ascii_case("close"))
     }

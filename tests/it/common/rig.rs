@@ -1,4 +1,4 @@
-//! A server in this process, on a clock of the test's own, advanced turn by turn.
+//! A server in this process, on a clock that the test controls, run turn by turn.
 
 use std::{
     cell::RefCell,
@@ -17,18 +17,18 @@ use oneloop::{
 
 use super::{Response, SOON, Site};
 
-/// What was traced: the steps, each with its source.
+/// The traced steps, each with its source.
 pub type Steps = Vec<(SourceId, Step)>;
 
-/// A server whose turns the test takes. Its clock stands still, so that a turn never sleeps.
+/// A server whose turns the test runs. Its clock stands still, so a turn never sleeps.
 pub struct Rig {
     pub server: HttpServer,
-    /// Where it listens for HTTP.
+    /// The address of the HTTP listener.
     pub address: SocketAddr,
     steps: Rc<RefCell<Steps>>,
 }
 
-/// An observer that keeps each step.
+/// An observer that stores each step.
 struct Recorder(Rc<RefCell<Steps>>);
 
 impl Observer for Recorder {
@@ -38,9 +38,9 @@ impl Observer for Recorder {
 }
 
 impl Rig {
-    /// Returns a configuration to start from: any free port, 1,000 connections; 10 seconds for a
-    /// request and to drain, a minute between two requests, 30 seconds to send; every host; no
-    /// inotify.
+    /// Returns a default configuration for tests: any free port, 1,000 connections, a head timeout
+    /// and drain timeout of 10 seconds, an idle timeout of a minute, a send timeout of 30 seconds,
+    /// any host, no inotify.
     pub fn config(site: &Site) -> Config {
         let mut config = Config::new(site.path());
         config.port = 0;
@@ -53,27 +53,27 @@ impl Rig {
         config
     }
 
-    /// Starts a server on a clock that is a minute ahead, so that files that were written just now
-    /// count as settled.
+    /// Starts a server on a clock that is a minute ahead, so that files written just now count as
+    /// settled.
     pub fn new(config: Config) -> Rig {
         Rig::at(SystemTime::now() + Duration::from_secs(60), config)
     }
 
-    /// Starts a server on a clock that stands at `time`.
+    /// Starts a server whose clock is set to `time`.
     pub fn at(time: SystemTime, config: Config) -> Rig {
         let server = HttpServer::with_clock(config, Clock::frozen(time)).expect("start a server");
         let address = server.addresses()[0];
         Rig { server, address, steps: Rc::default() }
     }
 
-    /// Starts a server as [`Rig::new`] does, and records its steps.
+    /// Starts a server like [`Rig::new`] and records its steps.
     pub fn recorded(config: Config) -> Rig {
         let mut rig = Rig::new(config);
         rig.record();
         rig
     }
 
-    /// Records the steps from now on.
+    /// Starts recording steps.
     pub fn record(&mut self) {
         self.server.add_observer(Box::new(Recorder(Rc::clone(&self.steps))));
     }
@@ -83,22 +83,22 @@ impl Rig {
         self.server.event_loop()
     }
 
-    /// Opens a connection that never blocks. The server accepts it in its next turn.
+    /// Opens a non-blocking connection. The server accepts it in its next turn.
     pub fn connect(&self) -> TcpStream {
         let peer = TcpStream::connect(self.address).expect("connect");
         peer.set_nonblocking(true).expect("set non-blocking");
         peer
     }
 
-    /// Takes a turn, and returns the steps of that turn, if they are recorded.
+    /// Runs one turn and returns its steps if they are recorded.
     pub fn turn(&mut self) -> Steps {
         self.steps.borrow_mut().clear();
         self.server.turn().expect("turn");
         self.steps.borrow().clone()
     }
 
-    /// Takes turns until `done` holds of the steps so far, which are returned; fails after
-    /// [`SOON`].
+    /// Runs turns until `done` returns true for the steps so far and returns these steps. Fails
+    /// after [`SOON`].
     pub fn turn_until(&mut self, what: &str, mut done: impl FnMut(&[(SourceId, Step)]) -> bool) -> Steps {
         let (end, mut all) = (Instant::now() + SOON, Vec::new());
         loop {
@@ -106,23 +106,23 @@ impl Rig {
             if done(&all) {
                 return all;
             }
-            assert!(Instant::now() < end, "in vain: {what}");
+            assert!(Instant::now() < end, "timed out: {what}");
         }
     }
 
-    /// Takes turns until `source` has taken `step`.
+    /// Runs turns until `source` has taken `step`.
     pub fn turn_until_seen(&mut self, source: SourceId, step: &Step) -> Steps {
         self.turn_until(&format!("{source} {step:?}"), |seen| {
             seen.iter().any(|(by, s)| *by == source && s == step)
         })
     }
 
-    /// Opens a connection, and takes turns until it is accepted. Where nothing is recorded, no
-    /// other connection may close meanwhile.
+    /// Opens a connection and runs turns until the server has accepted it. If no steps are
+    /// recorded, no other connection may close meanwhile.
     pub fn accepted(&mut self) -> TcpStream {
         let open = self.event_loop().open_connections();
         let peer = self.connect();
-        let from = peer.local_addr().expect("its address");
+        let from = peer.local_addr().expect("read its address");
         let end = Instant::now() + SOON;
         loop {
             let steps = self.turn();
@@ -134,18 +134,18 @@ impl Rig {
         }
     }
 
-    /// Moves the clock on.
+    /// Advances the clock.
     pub fn advance(&mut self, by: Duration) {
         self.event_loop().clock().advance(by);
     }
 
-    /// Moves the clock on to the time of the system, unless it is ahead.
+    /// Advances the clock to the system time, unless the clock is ahead.
     pub fn catch_up(&mut self) {
         let wall = self.event_loop().clock().wall();
         self.advance(SystemTime::now().duration_since(wall).unwrap_or_default());
     }
 
-    /// Sends `request`, and takes turns until the whole response has come.
+    /// Sends `request` and runs turns until the whole response has arrived.
     pub fn ask(&mut self, peer: &mut TcpStream, request: impl AsRef<[u8]>) -> Response {
         peer.write_all(request.as_ref()).expect("send");
         let (end, mut got) = (Instant::now() + SOON, Vec::new());
@@ -160,7 +160,7 @@ impl Rig {
     }
 }
 
-/// Reads everything that has come.
+/// Reads all bytes that have arrived.
 pub fn received(peer: &mut TcpStream) -> Vec<u8> {
     let mut got = Vec::new();
     let _ = peer.read_to_end(&mut got); // ends with WouldBlock or at the end of input

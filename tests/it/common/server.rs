@@ -12,10 +12,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Client, Response, SOON, Site, get};
 
-/// The real server, on a free port of 127.0.0.1; killed when the test ends.
+/// The real server on a free port of 127.0.0.1; killed when the test ends.
 pub struct Server {
     child: Child,
-    /// The lines that it printed at its start, one for each listening socket.
+    /// The lines that the server printed at startup, one for each listening socket.
     pub lines: Vec<String>,
     stdout: BufReader<ChildStdout>,
 }
@@ -26,26 +26,26 @@ impl Server {
         Server::with(site, &[])
     }
 
-    /// Starts `oneloop --port 0 ARGS... SITE` and waits until it listens. It answers to every host,
-    /// so that a test can name any.
+    /// Starts `oneloop --port 0 ARGS... SITE` and waits until it listens. It accepts every Host
+    /// header, so a test can use any name.
     pub fn with(site: &Site, args: &[&str]) -> Server {
         Server::on(site.path(), args)
     }
 
-    /// Does the same as [`Server::with`] on any directory.
+    /// Starts a server like [`Server::with`] for any directory.
     pub fn on(dir: &Path, args: &[&str]) -> Server {
         Server::spawn(Server::command(dir, args))
     }
 
-    /// Does the same as [`Server::with`] on a port that is known.
+    /// Starts a server like [`Server::with`] on a given port.
     pub fn at(site: &Site, port: &str, args: &[&str]) -> Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
         command.args(["--port", port, "--allow-host", "*"]).args(args).arg(site.path());
         Server::spawn(command)
     }
 
-    /// Does the same as [`Server::with`] where more than one socket listens for HTTP: waits for
-    /// `count` lines.
+    /// Starts a server like [`Server::with`] that has several HTTP listeners: waits for `count`
+    /// lines.
     pub fn with_lines(site: &Site, args: &[&str], count: usize) -> Server {
         let mut server = Server::with(site, args);
         while server.lines.len() < count {
@@ -54,12 +54,13 @@ impl Server {
         server
     }
 
-    /// Does the same as [`Server::with`] under `ulimit -n NOFILE` (soft and hard).
+    /// Starts a server like [`Server::with`] under `ulimit -n NOFILE` (soft and hard).
     pub fn with_nofile(site: &Site, nofile: u32, args: &[&str]) -> Server {
         Server::in_shell(&format!("ulimit -n {nofile} && exec \"$0\" \"$@\""), site, args)
     }
 
-    /// Does the same as [`Server::with`] by a shell, whose `script` ends with `exec "$0" "$@"`.
+    /// Starts a server like [`Server::with`] from a shell whose `script` ends with
+    /// `exec "$0" "$@"`.
     pub fn in_shell(script: &str, site: &Site, args: &[&str]) -> Server {
         let mut command = Command::new("sh");
         command
@@ -70,7 +71,7 @@ impl Server {
         Server::spawn(command)
     }
 
-    /// Returns the command `oneloop --port 0 ARGS... DIR`. Its standard error goes to
+    /// Returns the command `oneloop --port 0 ARGS... DIR` with its standard error connected to
     /// [`Server::stderr`].
     pub fn command(dir: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
@@ -78,8 +79,8 @@ impl Server {
         command
     }
 
-    /// Runs `command` and waits until it has printed a line for HTTP, and one for UDP if it was
-    /// asked for: that one is the last.
+    /// Runs `command` and waits until it has printed a line for HTTP and, if UDP is enabled, the
+    /// line for UDP, which comes last.
     pub fn spawn(mut command: Command) -> Server {
         let has_udp = command.get_args().any(|arg| arg == "--udp-echo");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("start oneloop");
@@ -92,13 +93,13 @@ impl Server {
         server
     }
 
-    /// Reads one more line that says where it listens.
+    /// Reads one more line that announces a listening socket.
     fn read_line(&mut self) {
         let mut line = String::new();
         if self.stdout.read_line(&mut line).expect("read its standard output") == 0 {
-            let mut why = String::new();
-            let _ = self.child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut why));
-            panic!("oneloop ended before it listened: {why}");
+            let mut message = String::new();
+            let _ = self.child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut message));
+            panic!("oneloop ended before it listened: {message}");
         }
         self.lines.push(line.trim_end().to_owned());
     }
@@ -114,13 +115,13 @@ impl Server {
     }
 
     fn addr_of(&self, scheme: &str) -> SocketAddr {
-        let found = self.lines.iter().find_map(|l| l.strip_prefix(scheme)).expect("a line of that scheme");
+        let found = self.lines.iter().find_map(|l| l.strip_prefix(scheme)).expect("a line with that scheme");
         found.split('/').next().unwrap_or_default().parse().expect("an address")
     }
 
-    /// Returns the URL path at which the site begins, with a slash at each end.
+    /// Returns the site's base path, with a slash at each end.
     pub fn base_path(&self) -> &str {
-        let line = self.lines[0].strip_prefix("http://").expect("a line for HTTP");
+        let line = self.lines[0].strip_prefix("http://").expect("a line with an HTTP URL");
         &line[line.find('/').expect("a path")..]
     }
 
@@ -129,14 +130,14 @@ impl Server {
         Client::connect(self.addr())
     }
 
-    /// Sends one request on a connection of its own and reads one response.
+    /// Sends a request on a new connection and reads the response.
     pub fn ask(&self, request: impl AsRef<[u8]>) -> Response {
         let mut client = self.connect();
         client.send(request.as_ref());
         client.response_to(request.as_ref())
     }
 
-    /// Sends `GET path` on a connection of its own and reads the response.
+    /// Sends `GET path` on a new connection and reads the response.
     pub fn get(&self, path: &str) -> Response {
         self.ask(get(path))
     }
@@ -146,12 +147,12 @@ impl Server {
         self.child.id()
     }
 
-    /// Sends the process a signal.
+    /// Sends a signal to the process.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("signal the server");
     }
 
-    /// Waits for the process to end, [`SOON`] at most.
+    /// Waits for the process to exit, for [`SOON`] at most.
     pub fn exit(&mut self) -> ExitStatus {
         let end = Instant::now() + SOON;
         loop {
@@ -163,22 +164,22 @@ impl Server {
         }
     }
 
-    /// Returns whether the process has not ended.
+    /// Returns whether the process is still running.
     pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("ask about the server").is_none()
+        self.child.try_wait().expect("poll the server").is_none()
     }
 
-    /// Reads the next line of its standard output after the addresses (the access log, when it goes
-    /// there).
+    /// Reads the next line of standard output after the addresses: the access log, if it goes
+    /// there.
     pub fn stdout_line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).expect("a line");
         line
     }
 
-    /// Takes the reading end of its standard error.
+    /// Takes the read end of the process's standard error.
     pub fn stderr(&mut self) -> ChildStderr {
-        self.child.stderr.take().expect("taken once")
+        self.child.stderr.take().expect("stderr is taken only once")
     }
 }
 

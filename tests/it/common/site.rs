@@ -1,4 +1,4 @@
-//! Directories to serve.
+//! Temporary directories to serve.
 
 use std::{
     ffi::OsStr,
@@ -14,7 +14,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// Makes a site with `index.html` ("home\n"), `hello.txt` ("hello\n") and `docs/index.html`
+    /// Creates a site with `index.html` ("home\n"), `hello.txt` ("hello\n") and `docs/index.html`
     /// ("docs\n").
     pub fn new() -> Site {
         let site = Site::empty();
@@ -24,30 +24,30 @@ impl Site {
         site
     }
 
-    /// Makes an empty site.
+    /// Creates an empty site.
     pub fn empty() -> Site {
         Site { dir: tempfile::tempdir().expect("a temporary directory") }
     }
 
-    /// Returns its directory.
+    /// Returns the site's directory.
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Returns the path of `name` in the site; `name` may hold any bytes that a file name may.
+    /// Returns the path of `name` in the site; `name` may contain any bytes that a file name may.
     pub fn at(&self, name: impl AsRef<[u8]>) -> PathBuf {
         self.path().join(OsStr::from_bytes(name.as_ref()))
     }
 
-    /// Writes a file, and the folders above it.
+    /// Writes a file and creates its parent directories.
     pub fn write(&self, name: impl AsRef<[u8]>, content: impl AsRef<[u8]>) {
         let path = self.at(name);
-        std::fs::create_dir_all(path.parent().expect("a parent")).expect("create folders");
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("create directories");
         std::fs::write(path, content).expect("write a file");
     }
 
-    /// Makes a directory with an empty file under each of `names`. All are links to one file: to
-    /// make thousands of files takes a file system twenty times as long.
+    /// Creates a directory with an empty file under each of `names`. All are hard links to one
+    /// file, because a file system takes twenty times as long to create thousands of files.
     pub fn crowd(&self, dir: &str, names: impl IntoIterator<Item = String>) {
         let mut names = names.into_iter();
         let first = format!("{dir}/{}", names.next().expect("a name"));
@@ -59,13 +59,13 @@ impl Site {
         }
     }
 
-    /// Makes a file of `len` zero bytes that takes no room on disk.
+    /// Creates a sparse file of `len` zero bytes, which uses no disk space.
     pub fn sparse(&self, name: &str, len: u64) {
         std::fs::File::create(self.at(name)).and_then(|f| f.set_len(len)).expect("make a sparse file");
     }
 }
 
-/// Makes `len` bytes in which every offset can be told from its neighbours.
+/// Returns `len` bytes in which each offset differs from its neighbours.
 pub fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i.wrapping_mul(31) ^ (i >> 8) ^ (i >> 16)) as u8).collect()
 }

@@ -1,4 +1,4 @@
-//! A server that may not read everything, although the tests may.
+//! A server that may not read every file, even if the tests run as root.
 
 use std::{
     fs::{self, Permissions},
@@ -11,22 +11,22 @@ use rustix::process::geteuid;
 
 use super::{Server, Site, skip::skip};
 
-/// The user `nobody`, and its group.
+/// The user ID and group ID of `nobody`.
 const NOBODY: u32 = 65_534;
 
 impl Server {
-    /// Does the same as [`Server::with`] as a user whom file modes bind: root gives its rights up.
-    /// Returns `None`, and reports that the test is skipped, where root cannot become another user
-    /// or the other user cannot reach the site.
+    /// Starts a server like [`Server::with`] as a user to whom file modes apply; root drops its
+    /// privileges. Returns `None` and reports that the test is skipped if root cannot become
+    /// another user or that user cannot reach the site.
     pub fn unprivileged(site: &Site, args: &[&str]) -> Option<Server> {
         if !geteuid().is_root() {
             return Some(Server::with(site, args));
         }
-        // The other user may be shut out of the directory that the binary is in.
+        // The other user may have no access to the directory that contains the binary.
         let bin = Site::empty();
         let binary = bin.at("oneloop");
-        // By another process: a child that another test starts meanwhile would inherit our writing
-        // end, and a file that is open for writing cannot be run (ETXTBSY).
+        // Another process must make the copy. A child that another test starts meanwhile would
+        // inherit our write end, and a file that is open for writing cannot be executed (ETXTBSY).
         let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_oneloop")).arg(&binary).status();
         assert!(copied.expect("run cp").success(), "copy the binary");
         for dir in [bin.path(), site.path()] {
@@ -49,6 +49,6 @@ impl Server {
         let mut command = Command::new(&binary);
         as_nobody(&mut command);
         command.args(["--port", "0", "--allow-host", "*"]).args(args).arg(site.path()).stderr(Stdio::piped());
-        Some(Server::spawn(command)) // it runs on when the copy is gone
+        Some(Server::spawn(command)) // the process keeps running when the copy is removed
     }
 }

@@ -1,8 +1,8 @@
-//! Configuration by options and environment variables, and what the program only prints: help,
-//! completions, the man page, its version. A mistake is reported in one message.
+//! Configuration by options and environment variables, and the commands that only print: help,
+//! completions, the man page and the version. A usage error is one message.
 //!
-//! The options are not listed here but read from `--help`, so that a new one needs a row in the
-//! tables below.
+//! The tests read the list of options from `--help`, so a new option needs a row in the tables
+//! below.
 
 mod printed;
 mod variables;
@@ -16,7 +16,8 @@ use std::{
 
 use crate::common::*;
 
-/// The program with `args`, in `dir`, knowing no variables but `vars`.
+/// Returns a command for the program with `args` in `dir`, with only the environment variables
+/// `vars`.
 pub fn oneloop(dir: &Path, args: &[&str], vars: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
     command.current_dir(dir).args(args).env_clear().envs(vars.iter().copied());
@@ -24,7 +25,7 @@ pub fn oneloop(dir: &Path, args: &[&str], vars: &[(&str, &str)]) -> Command {
     command
 }
 
-/// A server that is killed when the test ends. (Those of the harness know no variables of their
+/// A server that is killed when the test ends. (The servers in `common` have no variables of their
 /// own.)
 pub struct Started {
     pub child: Child,
@@ -32,7 +33,7 @@ pub struct Started {
 }
 
 impl Started {
-    /// Starts it on any free port, or on what `vars` say of ports, in `dir`.
+    /// Starts the server in `dir`, on any free port unless `vars` set the port.
     pub fn with(dir: &Path, args: &[&str], vars: &[(&str, &str)]) -> Started {
         let has_port = vars.iter().any(|(name, _)| *name == "ONELOOP_PORT");
         let port: &[&str] = if has_port { &[] } else { &["--port", "0"] };
@@ -47,7 +48,8 @@ impl Started {
         line.trim_end().to_owned()
     }
 
-    /// The response to `request` of who is announced next; all of it, if it is as long as it says.
+    /// Sends `request` to the address on the next line of output and returns the response, with its
+    /// body if it has a Content-Length.
     pub fn ask(&mut self, request: &str) -> Response {
         let url = self.line();
         let address = url.strip_prefix("http://").and_then(|url| url.split_once('/')).expect("a URL").0;
@@ -68,27 +70,26 @@ impl Drop for Started {
     }
 }
 
-/// Runs the program to its end. Where it serves instead, it is killed: the first that it prints is
-/// its address.
+/// Runs the program until it exits. If it starts to serve instead, it is killed once it prints its
+/// address.
 pub fn run(dir: &Path, args: &[&str], vars: &[(&str, &str)]) -> Output {
     let mut child = oneloop(dir, args, vars).spawn().expect("start oneloop");
     let mut line = Vec::new();
     let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
-    if stdout.read_until(b'\n', &mut line).expect("its output") > 0 {
+    if stdout.read_until(b'\n', &mut line).expect("read its output") > 0 {
         child.kill().expect("kill it");
     }
-    child.wait_with_output().expect("its end")
+    child.wait_with_output().expect("wait for it")
 }
 
-/// What the program prints, all of it, in good order.
+/// Returns the program's standard output; asserts that it succeeds without a message.
 pub fn printed(args: &[&str], vars: &[(&str, &str)]) -> String {
     let output = oneloop(Path::new("/"), args, vars).output().expect("run oneloop");
     assert_eq!((output.status.code(), lossy(&output.stderr)), (Some(0), String::new()), "{args:?}");
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// The options as `--help` introduces them: `--port <PORT>`, with the heading under which they
-/// stand.
+/// Returns the options from `--help`: the declaration (`--port <PORT>`) and the heading above it.
 pub fn options() -> Vec<(String, String, String)> {
     let (mut options, mut heading) = (Vec::new(), String::new());
     for line in printed(&["--help"], &[]).lines() {
@@ -111,18 +112,19 @@ pub fn names() -> BTreeSet<String> {
     options().into_iter().map(|(_, name, _)| name).collect()
 }
 
-/// `ONELOOP_IDLE_TIMEOUT` of `--idle-timeout`.
+/// Returns the environment variable of `option`: `ONELOOP_IDLE_TIMEOUT` for `--idle-timeout`.
 pub fn variable(option: &str) -> String {
     format!("ONELOOP_{}", option.trim_start_matches('-').to_ascii_uppercase().replace('-', "_"))
 }
 
-/// Asserts that `output` is a refusal to start: 2, and one message that has each of `named`.
-pub fn assert_mistake(output: &Output, named: &[&str]) {
+/// Asserts that `output` is a refusal to start: exit code 2 and one message that contains each of
+/// `named`.
+pub fn assert_usage_error(output: &Output, named: &[&str]) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert_eq!(stderr.matches("error: ").count() + stderr.matches("oneloop: ").count(), 1, "{stderr}");
     assert!(stderr.starts_with("error: ") || stderr.trim_end().lines().count() == 1, "{stderr}");
     for word in named {
-        assert!(stderr.contains(word), "{stderr:?} does not say {word:?}");
+        assert!(stderr.contains(word), "{stderr:?} does not contain {word:?}");
     }
 }

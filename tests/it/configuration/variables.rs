@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, path::Path};
 use super::*;
 use crate::common::*;
 
-/// A value of each option that takes one, which it cannot have.
-const MISTAKES: [(&str, &str); 21] = [
+/// An invalid value for each option that takes a value.
+const INVALID_VALUES: [(&str, &str); 21] = [
     ("--port", "65536"),
     ("--bind", "no address"),
     ("--allow-host", "http://a.example"),
@@ -31,25 +31,26 @@ const MISTAKES: [(&str, &str); 21] = [
 ];
 
 #[test]
-fn variable_mistake_is_one_message_like_the_options() {
+fn variable_error_is_one_message_as_for_options() {
     let site = Site::new();
     each(options(), |(heading, name, value)| {
         let port: &[&str] = if name == "--port" { &[] } else { &["--port", "0"] };
         let refused = |arg: &str| run(site.path(), &[port, &[arg, "."]].concat(), &[]);
         if value.is_empty() {
-            assert_mistake(&refused(&format!("{name}=nonsense")), &[name, "nonsense"]);
+            assert_usage_error(&refused(&format!("{name}=nonsense")), &[name, "nonsense"]);
             return;
         }
-        let (_, bad) = MISTAKES.iter().find(|(of, _)| of == name).expect("a mistake for each option");
-        let told = if name == "--bind" || name == "--access-log" { bad } else { name.as_str() };
-        assert_mistake(&refused(&format!("{name}={bad}")), &[told]);
-        assert_mistake(&run(site.path(), &[port, &["."]].concat(), &[(&variable(name), bad)]), &[told]);
+        let (_, bad) =
+            INVALID_VALUES.iter().find(|(of, _)| of == name).expect("an invalid value for each option");
+        let named = if name == "--bind" || name == "--access-log" { bad } else { name.as_str() };
+        assert_usage_error(&refused(&format!("{name}={bad}")), &[named]);
+        assert_usage_error(&run(site.path(), &[port, &["."]].concat(), &[(&variable(name), bad)]), &[named]);
         assert!(heading != "Options", "{name}");
     });
 }
 
 #[test]
-fn variable_takes_every_usual_yes_and_no() {
+fn variable_accepts_common_booleans() {
     let site = Site::new();
     site.write(".hidden", "hidden\n");
     site.write("about.html", "about\n");
@@ -61,7 +62,7 @@ fn variable_takes_every_usual_yes_and_no() {
         ("--hidden", "/.hidden"),
         ("--follow-links", "/leads-out"),
     ];
-    // What these do shows in no response: process.rs, freshness.rs.
+    // No response shows the effect of these options; process.rs and freshness.rs test them.
     let others = ["--reuse-port", "--no-watch"];
     let all: BTreeSet<String> = options()
         .into_iter()
@@ -69,16 +70,16 @@ fn variable_takes_every_usual_yes_and_no() {
         .map(|(_, name, _)| name)
         .collect();
     let known = switches.iter().map(|(name, _)| name).chain(&others).chain(&["--step"]);
-    assert_eq!(all, known.map(|name| (*name).to_owned()).collect(), "a row for each");
+    assert_eq!(all, known.map(|name| (*name).to_owned()).collect(), "the table has a row for each");
     each(others, |name| {
         for value in ["yes", "0"] {
             let mut server = Started::with(site.path(), &["."], &[(&variable(name), value)]);
             assert_eq!(server.ask(&get("/hello.txt")).status, 200);
         }
-        assert_mistake(&run(site.path(), &["-p", "0", "."], &[(&variable(name), "maybe")]), &[name]);
+        assert_usage_error(&run(site.path(), &["-p", "0", "."], &[(&variable(name), "maybe")]), &[name]);
     });
-    // Its standard input is not a terminal.
-    assert_mistake(&run(site.path(), &["-p", "0", "."], &[("ONELOOP_STEP", "yes")]), &["--step"]);
+    // Standard input is not a terminal.
+    assert_usage_error(&run(site.path(), &["-p", "0", "."], &[("ONELOOP_STEP", "yes")]), &["--step"]);
     let mut server = Started::with(site.path(), &["."], &[("ONELOOP_STEP", "no")]);
     assert_eq!(server.ask(&get("/hello.txt")).status, 200);
     each(switches, |(name, path)| {
@@ -94,7 +95,7 @@ fn variable_takes_every_usual_yes_and_no() {
             assert_eq!(status(&[name], no), 200, "the option is stronger than {no:?}");
         }
         for garbage in ["maybe", "2", "yes please", "-1", " "] {
-            assert_mistake(&run(site.path(), &["-p", "0", "."], &[(&variable, garbage)]), &[name]);
+            assert_usage_error(&run(site.path(), &["-p", "0", "."], &[(&variable, garbage)]), &[name]);
         }
     });
 }
@@ -107,7 +108,8 @@ fn variable_does_what_its_option_does_and_the_option_wins() {
     site.write("third.html", "third\n");
     let navigate = "GET /users/7 HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n";
     let (home, base, app) = (get("/"), get("/app/"), get("/beside/"));
-    // What is asked, and what shows of it with the variable alone, and with the option as well.
+    // The request, and the part of the response that shows the effect: with the variable alone, and
+    // with the option as well.
     type Shows = fn(&Response) -> String;
     let body: Shows = Response::text;
     let caching: Shows = |response| response.header("cache-control").expect("Cache-Control").to_owned();
@@ -166,18 +168,18 @@ fn variable_with_commas_is_a_list() {
 }
 
 #[test]
-fn variable_header_has_a_header_a_line() {
+fn variable_header_has_one_header_per_line() {
     let site = Site::new();
-    let said = |args: &[&str], lines: &str| {
+    let headers = |args: &[&str], lines: &str| {
         let response =
             Started::with(site.path(), &[args, &["."]].concat(), &[("ONELOOP_HEADER", lines)]).ask(&get("/"));
         ["x-a", "x-b"].map(|name| response.header(name).map(str::to_owned))
     };
     let some = |text: &str| Some(text.to_owned());
-    assert_eq!(said(&[], "X-A: one, and two"), [some("one, and two"), None]);
-    assert_eq!(said(&[], "X-A: 1, 2\n/ X-B: 3"), [some("1, 2"), some("3")]);
-    assert_eq!(said(&[], "X-A: 1\r\nX-B: 2"), [some("1"), some("2")], "lines of another system");
-    assert_eq!(said(&["--header", "X-B: 3"], "X-A: 1\nX-B: 2"), [None, some("3")]);
+    assert_eq!(headers(&[], "X-A: one, and two"), [some("one, and two"), None]);
+    assert_eq!(headers(&[], "X-A: 1, 2\n/ X-B: 3"), [some("1, 2"), some("3")]);
+    assert_eq!(headers(&[], "X-A: 1\r\nX-B: 2"), [some("1"), some("2")], "lines of another system");
+    assert_eq!(headers(&["--header", "X-B: 3"], "X-A: 1\nX-B: 2"), [None, some("3")]);
 }
 
 #[test]
@@ -189,7 +191,7 @@ fn variable_header_may_end_in_a_line_end() {
 }
 
 #[test]
-fn variable_that_is_empty_is_not_set() {
+fn variable_that_is_empty_counts_as_unset() {
     let site = Site::new();
     let empty: Vec<_> = names().iter().map(|name| variable(name)).collect();
     let vars: Vec<_> = empty.iter().map(|name| (name.as_str(), "")).collect();
@@ -200,9 +202,9 @@ fn variable_that_is_empty_is_not_set() {
 }
 
 #[test]
-fn variable_sets_limits_logs_and_places() {
+fn variable_sets_limits_logs_and_addresses() {
     let site = Site::new();
-    // Nothing but variables, and nothing to be read from the command line.
+    // All settings come from variables, none from the command line.
     let vars = [
         ("ONELOOP_DIR", site.path().to_str().expect("UTF-8")),
         ("ONELOOP_PORT", "0"),
@@ -228,7 +230,7 @@ fn variable_sets_limits_logs_and_places() {
 }
 
 #[test]
-fn variable_does_not_matter_to_what_is_only_printed() {
+fn variable_does_not_change_printed_pages() {
     let vars = [("ONELOOP_LISTING", "1"), ("ONELOOP_HEADER", "X-A: b"), ("ONELOOP_DIR", "/no-such-dir")];
     for args in [&["man"][..], &["completions", "bash"], &["--help"], &["--version"]] {
         assert_eq!(printed(args, &vars), printed(args, &[]), "{args:?}");

@@ -1,4 +1,4 @@
-//! Files that had settled and were cached.
+//! Changes to files that have settled and are cached.
 
 use std::{
     fs::{self, File, Permissions},
@@ -8,8 +8,8 @@ use std::{
 
 use super::*;
 
-/// A change of `d/e/f`, which held "old" at rest: what to call it, how it is made, and what the
-/// next request gets.
+/// A change to the settled file `d/e/f` with the content "old": its name, a function that makes it,
+/// and what the next request gets.
 type Change = (&'static str, fn(&Site), Result<&'static str, u16>);
 const CHANGES: [Change; 12] = [
     ("written", |site| site.write("d/e/f", "new"), Ok("new")),
@@ -25,7 +25,7 @@ const CHANGES: [Change; 12] = [
     ("moved away", |site| fs::rename(site.at("d/e/f"), site.at("g")).expect("move"), Err(404)),
     ("truncated", |site| drop(File::create(site.at("d/e/f")).expect("truncate")), Ok("")),
     (
-        "as long as before, at the same time",
+        "same length, same modification time",
         |site| {
             let times = fs::metadata(site.at("d/e/f")).and_then(|m| m.modified()).expect("its time");
             site.write("d/e/f", "OLD");
@@ -37,10 +37,10 @@ const CHANGES: [Change; 12] = [
         },
         Ok("OLD"),
     ),
-    ("its folder moved away", |site| fs::rename(site.at("d/e"), site.at("g")).expect("move"), Err(404)),
-    ("a folder above moved away", |site| fs::rename(site.at("d"), site.at("g")).expect("move"), Err(404)),
+    ("its directory moved away", |site| fs::rename(site.at("d/e"), site.at("g")).expect("move"), Err(404)),
+    ("an ancestor moved away", |site| fs::rename(site.at("d"), site.at("g")).expect("move"), Err(404)),
     (
-        "a folder above replaced",
+        "an ancestor replaced",
         |site| {
             site.write("g/e/f", "new");
             fs::rename(site.at("d"), site.at("h")).expect("move");
@@ -49,7 +49,7 @@ const CHANGES: [Change; 12] = [
         Ok("new"),
     ),
     (
-        "its folder a link now",
+        "its directory replaced by a link",
         |site| {
             site.write("g/f", "new");
             fs::rename(site.at("d/e"), site.at("h")).expect("move");
@@ -58,7 +58,7 @@ const CHANGES: [Change; 12] = [
         Ok("new"),
     ),
     (
-        "a directory now",
+        "replaced by a directory",
         |site| {
             fs::remove_file(site.at("d/e/f")).expect("remove");
             fs::create_dir(site.at("d/e/f")).expect("a directory");
@@ -123,8 +123,8 @@ fn freshness_survives_more_changes_than_inotify_keeps() {
     for i in 0..20 {
         serving.cache(&format!("/{i}"));
     }
-    // The queue of inotify holds some ten thousand events, and the same event twice in a row counts
-    // once.
+    // The inotify queue holds about ten thousand events, and it merges two successive identical
+    // events.
     for round in 0..2000 {
         for i in 0..20 {
             File::options()

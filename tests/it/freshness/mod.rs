@@ -1,8 +1,8 @@
-//! Nothing is stale: whatever becomes of a file, the next request sees it, whether inotify reports
-//! changes or cached files are checked on each turn.
+//! Nothing is stale: the next request sees every change to a file, whether inotify reports changes
+//! or the server checks cached files on each turn.
 //!
-//! The servers here are in this process, on clocks that the tests move: no test waits for a file to
-//! settle, or for a path to be opened again. One test runs the real binary.
+//! These servers run in this process, on clocks that the tests control, so no test waits for a file
+//! to settle or for a path to be reopened. One test runs the real binary.
 
 mod appearing;
 mod at_rest;
@@ -19,10 +19,10 @@ use crate::common::*;
 /// With inotify, and without.
 pub const MODES: [bool; 2] = [true, false];
 
-/// What a request gets: the content, or the status where that is not 200.
+/// The result of a request: the content, or the status if it is not 200.
 pub type Answer = Result<String, u16>;
 
-/// Returns what `response` brought.
+/// Returns the content of `response`, or its status if it is not 200.
 pub fn answer(response: &Response) -> Answer {
     if response.status == 200 { Ok(response.text()) } else { Err(response.status) }
 }
@@ -35,7 +35,7 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Serves `site`; the clock begins at the time of the system.
+    /// Serves `site` on a clock that starts at the system time.
     pub fn new(site: Site, inotify: bool) -> Serving {
         let mut config = Rig::config(&site);
         config.inotify = inotify;
@@ -44,33 +44,33 @@ impl Serving {
         Serving { site, rig, peer }
     }
 
-    /// Asks for `path` on the connection.
+    /// Requests `path` on the connection.
     pub fn ask(&mut self, path: &str) -> Answer {
         answer(&self.rig.ask(&mut self.peer, get(path)))
     }
 
-    /// Moves the clock on until all files that were written so far count as settled. Whatever is
-    /// written from now on has another time than they have, as it would on a clock that runs.
+    /// Advances the clock until all files written so far count as settled. Files written afterwards
+    /// get another modification time, as they would on a running clock.
     pub fn settle(&mut self) {
         wait_for_tick();
         self.rig.catch_up();
         self.rig.advance(Duration::from_millis(150));
     }
 
-    /// Asks until a file that has settled is cached, and watched if it ever is.
+    /// Requests `path` until the settled file is cached and, with inotify, watched.
     pub fn cache(&mut self, path: &str) {
         for _ in 0..4 {
             assert!(self.ask(path).is_ok(), "{path}");
         }
     }
 
-    /// Moves the clock on further than a cached path is trusted.
+    /// Advances the clock past the time for which a cached path is trusted.
     pub fn pass_recheck(&mut self) {
         self.rig.advance(Duration::from_millis(1100));
     }
 }
 
-/// Waits until the clock of the file system, which ticks every few milliseconds, has moved on.
+/// Waits until the file system's clock, which ticks every few milliseconds, has advanced.
 fn wait_for_tick() {
     let probe = Site::empty();
     let tick = || {

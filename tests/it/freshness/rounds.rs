@@ -1,4 +1,4 @@
-//! A file that is changed in every way, again and again, with requests between.
+//! A file that changes in every way, repeatedly, with requests in between.
 
 use std::{
     fs::{self, File},
@@ -8,8 +8,8 @@ use std::{
 
 use super::*;
 
-/// Makes a site with a page in folders, to which a second path leads by a link, and a hard link to
-/// it elsewhere.
+/// Creates a site with a page in nested folders, a symbolic link that gives it a second path, and a
+/// hard link to it in `elsewhere`.
 fn site_of_a_page(elsewhere: &Site) -> Site {
     let site = Site::empty();
     site.write("a/b/page.txt", "0");
@@ -18,8 +18,8 @@ fn site_of_a_page(elsewhere: &Site) -> Site {
     site
 }
 
-/// Changes the page to `i`, in one of eight ways. `ask(client, path)` asks a server for a path, on
-/// one of two connections.
+/// Changes the page to `i` in one of eight ways. `ask(client, path)` requests a path on one of two
+/// connections.
 fn change(site: &Site, elsewhere: &Site, i: u32, ask: &mut dyn FnMut(usize, &str) -> Answer) {
     let content = i.to_string();
     let page = site.at("a/b/page.txt");
@@ -42,13 +42,13 @@ fn change(site: &Site, elsewhere: &Site, i: u32, ask: &mut dyn FnMut(usize, &str
         4 => {
             let link = elsewhere.at(i.to_string());
             fs::hard_link(&page, &link).expect("a link");
-            fs::write(&link, &content).expect("write by another path");
+            fs::write(&link, &content).expect("write through another path");
             fs::remove_file(&link).expect("remove it");
         }
         5 => {
-            fs::rename(site.at("a/b"), site.at("a/old")).expect("move the folder");
+            fs::rename(site.at("a/b"), site.at("a/old")).expect("move the directory");
             assert_eq!(ask(0, "/a/b/page.txt"), Err(404), "in round {i}");
-            fs::create_dir(site.at("a/b")).expect("another folder");
+            fs::create_dir(site.at("a/b")).expect("create another directory");
             fs::write(&page, &content).expect("write");
             fs::remove_dir_all(site.at("a/old")).expect("remove the old one");
         }
@@ -58,15 +58,15 @@ fn change(site: &Site, elsewhere: &Site, i: u32, ask: &mut dyn FnMut(usize, &str
             file.write_all(content.as_bytes()).expect("write");
         }
         _ => {
-            fs::rename(site.at("a"), site.at("z")).expect("move a folder above");
+            fs::rename(site.at("a"), site.at("z")).expect("move an ancestor");
             assert_eq!(ask(1, "/a/b/page.txt"), Err(404), "in round {i}");
-            fs::rename(site.at("z"), site.at("a")).expect("and back");
+            fs::rename(site.at("z"), site.at("a")).expect("move it back");
             fs::write(&page, &content).expect("write");
         }
     }
 }
 
-/// Changes the page `rounds` times, and asserts that each change is seen by both paths, on both
+/// Changes the page `rounds` times and asserts that both paths show each change on both
 /// connections.
 fn assert_sees_all(site: &Site, elsewhere: &Site, rounds: u32, mut ask: impl FnMut(usize, &str) -> Answer) {
     for i in 1..=rounds {
@@ -74,13 +74,13 @@ fn assert_sees_all(site: &Site, elsewhere: &Site, rounds: u32, mut ask: impl FnM
         let content = i.to_string();
         for client in [0, 1] {
             assert_eq!(ask(client, "/a/b/page.txt").as_ref(), Ok(&content), "in round {i}, {}", i % 8);
-            assert_eq!(ask(client, "/a/c/page.txt").as_ref(), Ok(&content), "by the link, in round {i}");
+            assert_eq!(ask(client, "/a/c/page.txt").as_ref(), Ok(&content), "through the link, in round {i}");
         }
     }
 }
 
 #[test]
-fn freshness_sees_thousands_of_changes_in_every_way() {
+fn freshness_sees_thousands_of_changes() {
     each(MODES, |&inotify| {
         let elsewhere = Site::empty();
         let site = site_of_a_page(&elsewhere);
@@ -89,7 +89,7 @@ fn freshness_sees_thousands_of_changes_in_every_way() {
         let mut rig = Rig::at(SystemTime::now(), config);
         let mut peers = [rig.accepted(), rig.accepted()];
         assert_sees_all(&site, &elsewhere, 2000, |client, path| {
-            rig.catch_up(); // no file settles before its time
+            rig.catch_up(); // files do not settle early
             answer(&rig.ask(&mut peers[client], get(path)))
         });
     });

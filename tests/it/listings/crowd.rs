@@ -1,4 +1,4 @@
-//! Directories so large that others would notice.
+//! Directories so large that reading one in a single turn would delay other clients.
 
 use std::{
     io::{ErrorKind, Read},
@@ -10,20 +10,20 @@ use super::*;
 use crate::common::*;
 use rustix::process::Signal;
 
-/// Makes a site with `count` files in `crowd/`, with `tail` in their names.
+/// Creates a site with `count` files in `crowd/` whose names contain `tail`.
 fn crowd(count: usize, tail: &str) -> Site {
     let site = Site::new();
     site.crowd("crowd", (0..count).map(|i| format!("{i:05}{tail}")));
     site
 }
 
-/// Returns a tail that makes almost a kilobyte of each row: 20,000 of them are more than the socket
-/// buffers of both sides hold.
+/// Returns a tail that makes each row almost a kilobyte long. A listing with 20,000 such rows is
+/// larger than the socket buffers on both sides.
 fn wide() -> String {
     "%".repeat(200)
 }
 
-/// Asserts that `page` has the rows of the first `count` files of a crowd, in order.
+/// Asserts that `page` has the rows of the first `count` files of the crowd, in order.
 fn assert_is_crowd(page: &[u8], count: usize) {
     let page = std::str::from_utf8(page).expect("UTF-8");
     assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</table>\n"));
@@ -42,19 +42,19 @@ fn listing_of_fifty_thousand_names_delays_nothing() {
     const COUNT: usize = 50_000;
     let site = crowd(COUNT, "");
     let server = Server::with(&site, &["--listing"]);
-    let (mut client, mut beside) = (server.connect(), server.connect());
-    ask_hello(&mut beside);
+    let (mut client, mut other) = (server.connect(), server.connect());
+    ask_hello(&mut other);
     client.send(get("/crowd/"));
-    // All names must be there before the first can be sent. A server that reads them in one go
-    // answers one request.
+    // The server must read all names before it can send the first. A server that reads them in one
+    // turn answers one request meanwhile.
     let mut answers = 0;
     client.socket.set_nonblocking(true).expect("set non-blocking");
     while client.socket.peek(&mut [0]).is_err_and(|e| e.kind() == ErrorKind::WouldBlock) {
-        ask_hello(&mut beside);
+        ask_hello(&mut other);
         answers += 1;
     }
     client.socket.set_nonblocking(false).expect("set blocking");
-    assert!(answers >= 10, "{answers} answers before the listing began");
+    assert!(answers >= 10, "{answers} responses before the listing began");
     let json = thread::scope(|scope| {
         let page = scope.spawn(|| listing(&mut client).body);
         let json = entries(&server, "/crowd/");
@@ -75,10 +75,10 @@ fn listing_read_slowly_delays_nothing() {
     stalled.iter_mut().for_each(|client| client.send(get("/crowd/") + &get("/hello.txt")));
     stalled.iter_mut().for_each(|client| assert_eq!(client.head().status, 200));
     assert_idle(&server, Duration::from_millis(300));
-    let mut beside = server.connect();
-    (0..50).for_each(|_| ask_hello(&mut beside));
+    let mut other = server.connect();
+    (0..50).for_each(|_| ask_hello(&mut other));
     assert_is_crowd(&list(&server, "/crowd/", "").body, COUNT);
-    // Each goes on where it was, and what is asked for behind it is answered.
+    // Each listing continues where it stopped, and the request after it is answered.
     for client in &mut stalled {
         assert_is_crowd(&chunks(client), COUNT);
         assert_eq!(client.response().text(), "hello\n");
@@ -86,13 +86,13 @@ fn listing_read_slowly_delays_nothing() {
 }
 
 #[test]
-fn listing_broken_off_leaves_nothing_behind() {
+fn listing_aborted_leaves_nothing_behind() {
     const COUNT: usize = 20_000;
     let site = crowd(COUNT, &wide());
     let server = Server::with(&site, &["--listing"]);
     assert_is_crowd(&list(&server, "/crowd/", "").body, COUNT);
-    let mut beside = server.connect();
-    ask_hello(&mut beside);
+    let mut other = server.connect();
+    ask_hello(&mut other);
     let before = server.descriptors();
     for version in ["1.1", "1.0"] {
         let ask = || {
@@ -100,22 +100,24 @@ fn listing_broken_off_leaves_nothing_behind() {
             client.send(format!("GET /crowd/ HTTP/{version}\r\nHost: a\r\n\r\n"));
             client
         };
-        // While names are gathered, and in the middle of the page; with a FIN and with a RST.
+        // The client leaves while the server reads names or is in the middle of the page, with a
+        // FIN or an RST.
         drop(ask());
         ask().reset();
         for is_reset in [false, true] {
             let mut client = ask();
-            client.socket.read_exact(&mut [0; 1000]).expect("the beginning");
+            client.socket.read_exact(&mut [0; 1000]).expect("read the beginning");
             if is_reset { client.reset() } else { drop(client) }
         }
     }
-    eventually("all is closed", || server.descriptors() == before);
+    eventually("all connections are closed", || server.descriptors() == before);
     assert_idle(&server, Duration::from_millis(300));
-    ask_hello(&mut beside);
+    ask_hello(&mut other);
     assert_is_crowd(&list(&server, "/crowd/", "").body, COUNT);
 }
 
-/// What has been read of all directories is kept until it is sent, so that it needs a bound.
+/// The server holds the entries of every directory until they are sent, so this memory needs a
+/// limit.
 #[test]
 fn listing_beyond_the_memory_budget_is_503() {
     const COUNT: usize = 50_000;
@@ -123,7 +125,7 @@ fn listing_beyond_the_memory_budget_is_503() {
     let server = Server::with(&site, &["--listing", "--send-timeout", "5m"]);
     let mut stalled = Vec::new();
     let refused = loop {
-        assert!(stalled.len() < 20, "{} MB are held", server.resident() >> 20);
+        assert!(stalled.len() < 20, "{} MB in use", server.resident() >> 20);
         let mut client = server.connect();
         client.send(get("/crowd/"));
         let head = client.head();
@@ -136,7 +138,7 @@ fn listing_beyond_the_memory_budget_is_503() {
     assert!(refused.header("retry-after").is_some());
     assert_eq!(server.get("/hello.txt").text(), "hello\n");
     drop(stalled);
-    eventually("there is room again", || {
+    eventually("memory is available again", || {
         let mut client = server.connect();
         client.send(get("/crowd/"));
         client.head().status == 200
@@ -153,7 +155,7 @@ fn listing_is_finished_by_a_drain() {
     let head = begun.head();
     assert_eq!(head.status, 200);
     gathering.send(get("/crowd/"));
-    ask_hello(&mut server.connect()); // so that the request before it is read
+    ask_hello(&mut server.connect()); // so that the previous request is read
     server.signal(Signal::TERM);
     assert_is_crowd(&chunks(&mut begun), COUNT);
     assert_is_crowd(&listing(&mut gathering).body, COUNT);

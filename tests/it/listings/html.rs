@@ -1,4 +1,4 @@
-//! Pages: names that are hostile to HTML and URLs.
+//! HTML listings: names that are hostile to HTML and URLs.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::common::*;
 use percent_encoding::percent_decode_str;
 
-/// Names that mean something in HTML, in JSON, in a URL or on a terminal.
+/// Names with a special meaning in HTML, JSON, a URL or a terminal.
 const HOSTILE: &[&[u8]] = &[
     b"plain.txt",
     b"a b",
@@ -70,8 +70,8 @@ fn listing_links_lead_to_what_they_name() {
     for hrefs in [as_page("/files/"), as_json("/files/")] {
         assert_eq!(hrefs.iter().map(|href| decoded(href)).collect::<BTreeSet<_>>(), names);
         each(hrefs, |href| {
-            // What else an address can hold, HTML or a reader of addresses could take for something
-            // else.
+            // A URL may contain other characters, but HTML or a URL parser could give them
+            // a meaning.
             assert!(href.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)));
             assert_eq!(server.get(&format!("/files/{href}")).body, decoded(href));
         });
@@ -95,7 +95,8 @@ fn listing_names_never_become_markup() {
         site.write(format!("plain/{i}/{i}"), "x");
     }
     let server = Server::with(&site, &["--listing"]);
-    // A page has as many of them as a page of the same form with names that mean nothing.
+    // A page has as many markup characters as a page whose names have the same form and no special
+    // meaning.
     let markup = |path: &str| {
         let response = list(&server, path, "");
         assert_eq!(response.header("content-type"), Some("text/html; charset=utf-8"));
@@ -109,7 +110,11 @@ fn listing_names_never_become_markup() {
     assert_eq!(markup("/hostile/"), markup("/plain/"));
     let plain = markup("/plain/0/");
     each(entries(&server, "/hostile/"), |entry| {
-        assert_eq!(markup(&format!("/hostile/{}", text(entry, "href"))), plain, "title, way and row");
+        assert_eq!(
+            markup(&format!("/hostile/{}", text(entry, "href"))),
+            plain,
+            "the title, breadcrumbs and row"
+        );
     });
 }
 
@@ -118,7 +123,8 @@ fn listing_shows_names_as_they_are() {
     let site = Site::empty();
     HOSTILE.iter().for_each(|name| site.write(name, ""));
     let server = Server::with(&site, &["--listing"]);
-    // What is not text, or would not be shown as it is, has a replacement character.
+    // Bytes that are not text, or that would not be shown as they are, become a replacement
+    // character.
     let is_plain = |name: &[u8]| {
         std::str::from_utf8(name).is_ok_and(|n| !n.contains(char::is_control) && !n.contains('\u{202e}'))
     };
@@ -153,6 +159,6 @@ fn listing_breadcrumbs_lead_back_under_a_base_path() {
         }
         assert!(rows.contains("<a href=\"../\">"));
         client.send(get(&format!("{base}/")));
-        assert!(!listing(&mut client).text().contains("\"../\""), "nothing is above the site");
+        assert!(!listing(&mut client).text().contains("\"../\""), "the root has no parent link");
     }
 }

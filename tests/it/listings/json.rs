@@ -1,4 +1,4 @@
-//! JSON, and which clients get it.
+//! JSON listings, and the clients that get them.
 
 use std::os::unix::fs::symlink;
 
@@ -21,12 +21,12 @@ fn listing_json_describes_each_entry() {
     assert_eq!(text(folder, "modified"), "1994-11-06T08:49:38Z");
     for (entry, name) in [(file, "file.txt"), (link, "link.txt")] {
         assert_eq!((text(entry, "type"), text(entry, "href")), ("file", name));
-        assert_eq!(entry["size"], 12_345, "that of what a link leads to");
+        assert_eq!(entry["size"], 12_345, "the size of the link target");
         assert_eq!(text(entry, "modified"), "1994-11-06T08:49:37Z");
     }
 }
 
-/// Weights and wildcards: RFC 9110 section 12.4.2, section 12.5.1.
+/// Tests weights and wildcards (RFC 9110 sections 12.4.2 and 12.5.1).
 #[test]
 fn listing_json_is_for_clients_that_prefer_it() {
     let site = Site::empty();
@@ -50,7 +50,7 @@ fn listing_json_is_for_clients_that_prefer_it() {
         let response = list(&server, "/", fields);
         let media_type = if *is_json { "application/json" } else { "text/html; charset=utf-8" };
         assert_eq!(response.header("content-type"), Some(media_type));
-        assert_eq!(response.header("vary"), Some("Accept"), "a cache must not mix them up");
+        assert_eq!(response.header("vary"), Some("Accept"), "a cache must keep them apart");
         assert_eq!(response.header("cache-control"), Some("no-cache"));
     });
 }

@@ -1,4 +1,4 @@
-//! What is listed, and when.
+//! What a listing contains, and when the server sends one.
 
 use std::{
     collections::BTreeSet,
@@ -20,14 +20,15 @@ fn listing_ends_visibly_in_every_version() {
     site.crowd("many", (0..2000).map(|i| i.to_string()));
     let server = Server::with(&site, &["--listing"]);
     let mut client = server.connect();
-    // The connection is kept, and what is behind a listing is answered behind it.
+    // The connection persists, and the server answers the requests that follow a listing.
     client.send(get("/many/") + &get("/hello.txt") + &get("/many/") + &get("/missing"));
     let first = listing(&mut client);
     assert!(!first.closes() && first.body.len() > 100_000, "in several pieces");
     assert_eq!(client.response().text(), "hello\n");
     assert_eq!(listing(&mut client).body, first.body);
     assert_eq!(client.response().status, 404);
-    // HEAD has the same fields, no body, and leaves the connection open (RFC 9110 section 9.3.2).
+    // A response to HEAD has the same fields and no body, and leaves the connection open (RFC 9110
+    // section 9.3.2).
     client.send(asks("HEAD", "/many/", "") + &get("/hello.txt"));
     let head = client.head();
     let but_date = |r: &Response| {
@@ -35,8 +36,8 @@ fn listing_ends_visibly_in_every_version() {
         fields.cloned().collect::<Vec<_>>()
     };
     assert_eq!((head.status, but_date(&head)), (200, but_date(&first)));
-    assert_eq!(client.response().text(), "hello\n", "directly behind the head");
-    // The peer may close its side first, and the server if it is asked to.
+    assert_eq!(client.response().text(), "hello\n", "directly after the head");
+    // The client may close its side first, and the server closes if the client asks for it.
     client.send(get("/many/"));
     client.finish();
     assert_eq!(listing(&mut client).body, first.body);
@@ -46,8 +47,8 @@ fn listing_ends_visibly_in_every_version() {
     let response = listing(&mut client);
     assert!(response.closes() && response.body == first.body);
     client.expect_close();
-    // HTTP/1.0 has no chunks, so that the end of the connection is that of the body, whatever was
-    // asked for.
+    // HTTP/1.0 has no chunked coding, so the end of the connection marks the end of the body, even
+    // with `Connection: keep-alive`.
     each(["", "Connection: keep-alive\r\n", "Host: a\r\nTE: chunked\r\n"], |fields| {
         let mut client = server.connect();
         client.send(format!("GET /many/ HTTP/1.0\r\n{fields}\r\n"));
@@ -66,7 +67,7 @@ fn listing_ends_visibly_in_every_version() {
 fn listing_has_exactly_what_is_served() {
     let (site, outside) = (Site::empty(), Site::empty());
     outside.write("secret.txt", "secret\n");
-    let beside = outside.path().file_name().expect("a name").to_str().expect("ASCII");
+    let sibling = outside.path().file_name().expect("a name").to_str().expect("ASCII");
     let link = |name: &str, to: &str| symlink(to, site.at(name)).expect("make a link");
     let fifo = |name: &str| mkfifoat(CWD, site.at(name), Mode::RWXU).expect("make a FIFO");
     for file in ["file.txt", "folder/x", ".dot", ".dir/x", "...", ".well-known/x", "..x"] {
@@ -78,8 +79,8 @@ fn listing_has_exactly_what_is_served() {
     link("to-hidden", ".dot");
     link(".link", "file.txt");
     link("out", outside.path().to_str().expect("ASCII"));
-    link("out.txt", &format!("../{beside}/secret.txt"));
-    link(".out", &format!("../{beside}/secret.txt"));
+    link("out.txt", &format!("../{sibling}/secret.txt"));
+    link(".out", &format!("../{sibling}/secret.txt"));
     link("absolute", site.at("file.txt").to_str().expect("ASCII"));
     link("dangling", "missing");
     link("self", "self");
@@ -128,7 +129,7 @@ fn listing_hides_dotfiles_except_well_known_at_the_root() {
     }
 }
 
-/// RFC 8615 has it at the root of the server, where a site with a base path is not.
+/// RFC 8615 puts `.well-known` at the root of the server, and a base path is not at the root.
 #[test]
 fn listing_under_a_base_path_has_what_is_served_there() {
     let site = Site::empty();
@@ -176,14 +177,13 @@ fn listing_replaces_a_missing_index_and_nothing_else() {
         },
     );
     assert_eq!(server.ask(asks("POST", "/bare/", "Content-Length: 0\r\n")).status, 405);
-    // Navigation to a directory that exists does not need the application.
+    // Navigation to a directory that exists does not get the SPA fallback.
     let server = Server::with(&site, &["--listing", "--spa"]);
     assert!(list(&server, "/bare/", "Accept: text/html\r\n").text().contains("file.txt"));
     assert_eq!(server.ask(asks("GET", "/missing/", "Accept: text/html\r\n")).text(), "home\n");
 }
 
-/// RFC 9110 section 13.1.1, section 13.1.2: a listing is there, and has no version that a tag could
-/// name.
+/// A listing exists, but has no ETag to compare with (RFC 9110 sections 13.1.1 and 13.1.2).
 #[test]
 fn listing_obeys_preconditions() {
     let site = Site::new();
@@ -227,10 +227,10 @@ fn listing_of_an_unreadable_directory_is_refused() {
     let site = Site::empty();
     site.write("closed/file.txt", "");
     let set_mode = |mode| fs::set_permissions(site.at("closed"), PermissionsExt::from_mode(mode));
-    set_mode(0o311).expect("close it");
+    set_mode(0o311).expect("make it unreadable");
     let server = Server::unprivileged(&site, &["--listing"]);
     let response = server.map(|server| server.get("/closed/"));
-    set_mode(0o700).expect("open it, so that it can be removed");
+    set_mode(0o700).expect("restore its mode, so that it can be removed");
     let Some(response) = response else { return };
     assert_eq!(response.status, 403);
     assert_our_page(&response, false);

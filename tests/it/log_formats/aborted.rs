@@ -1,4 +1,4 @@
-//! Responses that were not sent to their end.
+//! Log lines of responses that were not sent completely.
 
 use std::io::Read;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::common::*;
 use rustix::process::Signal;
 
-/// What comes behind a head until the connection is over, in whatever way.
+/// Returns the number of bytes that follow a head until the connection ends, by FIN or RST.
 fn count_rest(client: &mut Client) -> u64 {
     let (mut buffer, mut total) = (vec![0; 1 << 20], 0);
     while let Ok(n @ 1..) = uninterrupted(|| client.socket.read(&mut buffer)) {
@@ -20,7 +20,7 @@ fn log_aborted_counts_what_was_sent() {
     const READ: usize = 1 << 20;
     const PARTS: &str = "Range: bytes=0-19999999,20000001-43999999\r\n";
     let site = site();
-    // The response is ended by the client, by the server after a time limit, or by a shutdown.
+    // The cause that ends the response: the client, the send timeout, or a shutdown.
     #[derive(Debug, PartialEq)]
     enum By {
         Peer,
@@ -111,7 +111,7 @@ fn log_aborted_in_a_pipeline() {
         assert_eq!((&*first.request, first.bytes, first.is_aborted), ("GET /hello.txt HTTP/1.1", 6, false));
         assert_eq!((&*second.request, second.is_aborted), ("GET /big HTTP/1.1", true));
         assert!(second.bytes < BIG, "{second:?}");
-        // The third may have been understood; sent it was not.
+        // The server may have parsed the third request, but sent no response to it.
         logging.server.signal(Signal::TERM);
         let third = logging.server.stdout_line();
         if !third.is_empty() {

@@ -1,4 +1,4 @@
-//! Fields: what a client sends stays in its field.
+//! Log fields: bytes from a client stay in their field.
 
 use super::*;
 use crate::common::*;
@@ -11,14 +11,17 @@ fn log_fields_referer_and_user_agent_in_combined_and_json() {
         let mut logging = Logging::with(&site, format, &[]);
         logging.server.ask(request("GET /", fields));
         logging.server.ask(request("GET /", ""));
-        let (told, untold) = (logging.line(), logging.line());
+        let (with_fields, without_fields) = (logging.line(), logging.line());
         if *format == "common" {
             return;
         }
-        assert_eq!(told.referer.as_deref(), Some("http://localhost/?q=\"x\""));
-        assert_eq!(told.user_agent.as_deref(), Some("Moz\\illa/5.0 (X11; \"Li nux\")"));
+        assert_eq!(with_fields.referer.as_deref(), Some("http://localhost/?q=\"x\""));
+        assert_eq!(with_fields.user_agent.as_deref(), Some("Moz\\illa/5.0 (X11; \"Li nux\")"));
         let nothing = if *format == "json" { "" } else { "-" };
-        assert_eq!((untold.referer.as_deref(), untold.user_agent.as_deref()), (Some(nothing), Some(nothing)));
+        assert_eq!(
+            (without_fields.referer.as_deref(), without_fields.user_agent.as_deref()),
+            (Some(nothing), Some(nothing))
+        );
     });
 }
 
@@ -50,7 +53,7 @@ fn log_fields_contain_what_a_client_sends() {
             let status = logging.server.ask([line, b"\r\nHost: a\r\n\r\n"].concat()).status;
             let logged = logging.line();
             assert_eq!((logged.status, logged.is_aborted), (status, false), "{logged:?}");
-            assert!(shown.is_empty() || logged.request == shown, "{logged:?} is not {shown}");
+            assert!(shown.is_empty() || logged.request == shown, "{logged:?} does not contain {shown}");
         }
         for value in fields {
             let parts =
@@ -61,10 +64,11 @@ fn log_fields_contain_what_a_client_sends() {
             assert!(!logged.is_aborted);
             assert_eq!(logged.referer, logged.user_agent, "{logged:?}");
             if let Some(text) = logged.referer.filter(|_| value.is_ascii() && !value.is_empty()) {
-                assert_eq!(text.as_bytes(), value, "what is printable is shown as it is");
+                assert_eq!(text.as_bytes(), value, "printable text is logged unchanged");
             }
         }
-        // As long as a head may be, in characters that are escaped: the line is not.
+        // A head at its maximum length, full of characters that are escaped: the log line is
+        // shorter.
         let long = [b"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: ", &[0xff; 15_000][..], b"\r\n\r\n"].concat();
         assert_eq!(logging.server.ask(long).status, 200);
         let line = logging.server.stdout_line();

@@ -1,4 +1,4 @@
-//! Lines: one for each request, complete, and in order.
+//! Log lines: one complete line for each request, in order.
 
 use std::{
     fs::{self, File},
@@ -37,7 +37,7 @@ fn log_line_counts_the_body_that_was_sent() {
             let mut client = logging.server.connect();
             client.send(request(line, &format!("Connection: close\r\n{fields}")));
             assert_eq!(client.head().status, status, "{line}");
-            // The message's body as it is on the wire, chunk by chunk (RFC 9112 section 6).
+            // The body as it is on the wire, including chunk framing (RFC 9112 section 6).
             let body = client.rest().len() as u64;
             let logged = logging.line();
             assert_eq!((&*logged.request, logged.status), (&*format!("{line} HTTP/1.1"), status));
@@ -121,7 +121,7 @@ fn log_line_is_written_when_the_response_is_sent() {
     each(FORMATS, |format| {
         let mut logging = Logging::with(&site, format, &[]);
         let mut slow = stalled(&logging.server, "Connection: close\r\n");
-        // A later request that is done sooner comes first.
+        // The log line of a later request comes first if its response finishes first.
         for _ in 0..3 {
             logging.server.get("/hello.txt");
             assert_eq!(logging.line().request, "GET /hello.txt HTTP/1.1");
@@ -133,8 +133,8 @@ fn log_line_is_written_when_the_response_is_sent() {
     });
 }
 
-/// Not the age of the connection, and not the seconds of another response: on a clock that the test
-/// moves, they are exact.
+/// Checks that the seconds are neither the age of the connection nor the duration of another
+/// response. On a clock that the test controls they are exact.
 #[test]
 fn log_line_has_the_seconds_that_the_response_took() {
     let site = site();
@@ -142,12 +142,12 @@ fn log_line_has_the_seconds_that_the_response_took() {
     for (format, name) in formats.into_iter().zip(FORMATS) {
         let log = site.at(format!("{name}.log"));
         let mut config = Rig::config(&site);
-        config.access_log = Some(File::create(&log).expect("make the log"));
+        config.access_log = Some(File::create(&log).expect("create the log"));
         config.access_log_format = format;
         let mut rig = Rig::new(config);
         let (mut kept, mut slow) = (rig.accepted(), rig.accepted());
         slow.write_all(request("GET /big", "Connection: close\r\n").as_bytes()).expect("send");
-        // Meanwhile a quick client asks again and again, on one connection.
+        // Meanwhile a quick client sends several requests on one connection.
         for _ in 0..3 {
             rig.advance(Duration::from_secs(1));
             assert_eq!(rig.ask(&mut kept, get("/hello.txt")).text(), "hello\n");
@@ -167,19 +167,19 @@ fn log_line_has_the_seconds_that_the_response_took() {
 }
 
 #[test]
-fn log_line_of_half_a_request_and_none_of_no_request() {
+fn log_line_exists_for_half_a_request_but_not_for_none() {
     let site = Site::new();
     each(FORMATS, |format| {
         let mut logging = Logging::with(&site, format, &["--head-timeout", "200ms"]);
         let mut silent = logging.server.connect();
-        silent.expect_close(); // it said nothing, so that nothing is said of it
+        silent.expect_close(); // it sent nothing, so the log has no line for it
         let mut half = logging.server.connect();
         half.send("GET /half HTTP/1.1\r\nHost: a\r\nUser-Agent: x");
         let body = half.response().body.len() as u64;
         let line = logging.line();
         assert_eq!((&*line.request, line.status), ("GET /half HTTP/1.1", 408));
         assert_eq!((line.bytes, line.is_aborted), (body, false));
-        drop(half); // else the server waits for it to take its answer
+        drop(half); // otherwise the server waits until the client has read the response
         logging.expect_no_more();
     });
 }

@@ -1,5 +1,5 @@
-//! The formats of the access log, and what a line records: a response, or as much of it as was
-//! sent. What is the same in all formats is in `access_log.rs`.
+//! The formats of the access log, and what a line records: a response, or the part of it that was
+//! sent. `access_log.rs` tests what all formats have in common.
 
 mod aborted;
 mod fields;
@@ -12,10 +12,10 @@ use serde_json::Value;
 /// The formats of the access log.
 pub const FORMATS: [&str; 3] = ["common", "combined", "json"];
 
-/// More than the socket buffers of both sides hold together.
+/// More than the socket buffers on both sides hold together.
 pub const BIG: u64 = 48 << 20;
 
-/// A line of the log. What its format does not tell is `None`.
+/// A parsed log line. A field that the format lacks is `None`.
 #[derive(Debug)]
 pub struct Line {
     pub request: String,
@@ -28,10 +28,10 @@ pub struct Line {
 }
 
 impl Line {
-    /// Reads a line strictly: printable ASCII, each field in its place, nothing behind the last
-    /// one.
+    /// Parses a line strictly: printable ASCII, each field in its place, nothing after the last
+    /// field.
     pub fn parse(format: &str, line: &str) -> Line {
-        let text = line.strip_suffix('\n').unwrap_or_else(|| panic!("not a whole line: {line:?}"));
+        let text = line.strip_suffix('\n').unwrap_or_else(|| panic!("no line end: {line:?}"));
         assert!(text.bytes().all(|b| (b' '..=b'~').contains(&b)), "not printable ASCII: {text:?}");
         let line = if format == "json" { Line::of_json(text) } else { Line::of_words(format, text) };
         assert!(line.seconds >= 0.0 && line.seconds < 300.0, "{line:?}");
@@ -49,7 +49,7 @@ impl Line {
         let [referer, user_agent] = [(); 2].map(|()| is_combined.then(&mut next));
         let seconds = next();
         let end: Vec<String> = words.collect();
-        assert!(end.is_empty() || end == ["aborted"], "{end:?} behind {text:?}");
+        assert!(end.is_empty() || end == ["aborted"], "{end:?} after {text:?}");
         Line {
             request,
             status: status.parse().expect("a status"),
@@ -67,10 +67,11 @@ impl Line {
         let names = "time peer method target version referer user_agent status bytes seconds aborted";
         assert_eq!(object.len(), names.split(' ').count(), "{text}");
         let field = |name: &str| object.get(name).unwrap_or_else(|| panic!("no {name} in {text}"));
-        // A backslash of the peer's is told from one that escapes by being two.
+        // A backslash from the client is doubled, which distinguishes it from an escaping
+        // backslash.
         let string = |name: &str| field(name).as_str().expect("a string").replace("\\\\", "\\");
         assert_eq!(string("peer"), "127.0.0.1");
-        // RFC 3339 in UTC, so that times sort as text.
+        // RFC 3339 in UTC sorts as text.
         let shape: String =
             string("time").chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
         assert!(shape.starts_with("0000-00-00T00:00:00") && shape.ends_with('Z'), "{text}");
@@ -87,8 +88,8 @@ impl Line {
     }
 }
 
-/// The words of a line as log readers cut it: at single spaces that stand neither in quotes nor in
-/// brackets. In quotes a backslash takes the meaning of what follows.
+/// Splits a line into words as log parsers do: at single spaces outside quotes and brackets. Within
+/// quotes a backslash escapes the next character.
 pub fn words(text: &str) -> Vec<String> {
     let (mut words, mut rest) = (Vec::new(), text);
     loop {
@@ -96,9 +97,9 @@ pub fn words(text: &str) -> Vec<String> {
         let end = if rest.starts_with('"') {
             chars.next();
             loop {
-                match chars.next().unwrap_or_else(|| panic!("an open quote in {text:?}")) {
+                match chars.next().unwrap_or_else(|| panic!("an unclosed quote in {text:?}")) {
                     (at, '"') => break at + 1,
-                    (_, '\\') => match chars.next().expect("something behind a backslash").1 {
+                    (_, '\\') => match chars.next().expect("a character after a backslash").1 {
                         c @ ('"' | '\\') => word.push(c),
                         c => word.extend(['\\', c]),
                     },
@@ -115,11 +116,13 @@ pub fn words(text: &str) -> Vec<String> {
         if end == rest.len() {
             return words;
         }
-        rest = rest[end..].strip_prefix(' ').unwrap_or_else(|| panic!("words without a space in {text:?}"));
+        rest = rest[end..]
+            .strip_prefix(' ')
+            .unwrap_or_else(|| panic!("words without a space between them in {text:?}"));
     }
 }
 
-/// A server that logs in `format`, and reads as lines of it what it writes.
+/// A server that logs in `format`, and a parser for its log lines.
 pub struct Logging {
     pub server: Server,
     pub format: &'static str,
@@ -135,20 +138,21 @@ impl Logging {
         Line::parse(self.format, &self.server.stdout_line())
     }
 
-    /// Ends the server; no line may be left.
+    /// Shuts the server down and asserts that it logs no more lines.
     pub fn expect_no_more(self) {
         self.server.signal(Signal::TERM);
         self.expect_end();
     }
 
-    /// The server ends, and no line is left.
+    /// Asserts that the server exits and logs no more lines.
     pub fn expect_end(mut self) {
         assert_eq!(self.server.exit().code(), Some(0));
         assert_eq!(self.server.stdout_line(), "", "one line too many");
     }
 }
 
-/// `hello.txt`, `folder/` to be listed, and `big`, which is [`BIG`] and takes no room.
+/// Creates a site with `hello.txt`, a directory `folder/` to list, and `big`, a sparse file of
+/// [`BIG`] bytes.
 pub fn site() -> Site {
     let site = Site::new();
     site.crowd("folder", (0..500).map(|i| format!("a file with the number {i}")));
@@ -156,13 +160,13 @@ pub fn site() -> Site {
     site
 }
 
-/// Returns a request with header `fields`.
+/// Returns a request with the header `fields`.
 pub fn request(line: &str, fields: &str) -> String {
     format!("{line} HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
 }
 
-/// A connection on which a download of `big` is under way that nobody reads; `fields` are of its
-/// request.
+/// Opens a connection with a download of `big` in progress that the client does not read; the
+/// request has the header `fields`.
 pub fn stalled(server: &Server, fields: &str) -> Client {
     let mut client = server.connect();
     client.send(request("GET /big", fields));

@@ -1,4 +1,4 @@
-//! Clients that close their side, vanish, or are refused and keep sending.
+//! Clients that close their side, vanish, or keep sending after a refusal.
 
 use std::{
     io::Write,
@@ -9,8 +9,8 @@ use std::{
 use super::*;
 use crate::common::*;
 
-/// What a client may have sent when it closes its side: what to say of it, the bytes, the bodies
-/// that are owed for them, and whether an incomplete request comes last, for which one 400 is fair.
+/// Returns what a client may have sent when it closes its side: a description, the bytes, the
+/// expected bodies, and whether an incomplete request comes last, for which a 400 is valid.
 fn half_closed(large: &[u8]) -> [(&'static str, String, Vec<&[u8]>, bool); 9] {
     let hello = || get("/hello.txt");
     let with_body = "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nfour";
@@ -21,10 +21,10 @@ fn half_closed(large: &[u8]) -> [(&'static str, String, Vec<&[u8]>, bool); 9] {
         ("half a body", with_body.into(), vec![], true),
         ("a request", hello(), vec![b"hello\n"], false),
         ("a request and its body", with_body.to_owned() + "12345", vec![b"hello\n"], false),
-        ("one and a half", hello() + "GET /hel", vec![b"hello\n"], true),
+        ("one and a half requests", hello() + "GET /hel", vec![b"hello\n"], true),
         ("50 pipelined", hello().repeat(50), vec![b"hello\n"; 50], false),
         (
-            "a large download between two",
+            "a large download between two requests",
             hello() + &get("/large") + &hello(),
             vec![b"hello\n", large, b"hello\n"],
             false,
@@ -33,7 +33,7 @@ fn half_closed(large: &[u8]) -> [(&'static str, String, Vec<&[u8]>, bool); 9] {
 }
 
 #[test]
-fn half_close_gets_all_that_is_owed() {
+fn half_close_gets_all_pending_responses() {
     let site = Site::new();
     let large = pattern(1 << 20).repeat(16);
     site.write("large", &large);
@@ -42,7 +42,7 @@ fn half_close_gets_all_that_is_owed() {
     for (what, bytes, owed, has_half) in half_closed(&large) {
         for is_together in [true, false] {
             let how =
-                format!("{what}, {}", if is_together { "together with the FIN" } else { "then the FIN" });
+                format!("{what}, {}", if is_together { "together with the FIN" } else { "before the FIN" });
             let mut client = if is_together {
                 server.while_stopped(|| {
                     let mut client = sent(&server, &bytes);
@@ -82,14 +82,16 @@ fn half_close_without_reading_is_idle() {
     assert!(server.get("/hello.txt").text() == "hello\n");
 }
 
-/// The states in which a peer may vanish: the name, and how to come into it.
+/// A state in which a client may vanish: its name, and a function that puts a client into it.
 type State = (&'static str, fn(&Server) -> Client);
 
 const STATES: [State; 9] = [
-    ("after connect", |s| s.connect()),
-    ("amid a head", |s| sent(s, "GET /hel")),
-    ("amid a body", |s| sent(s, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30000\r\n\r\nabc")),
-    ("amid a download", |s| {
+    ("after connecting", |s| s.connect()),
+    ("in the middle of a head", |s| sent(s, "GET /hel")),
+    ("in the middle of a body", |s| {
+        sent(s, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30000\r\n\r\nabc")
+    }),
+    ("in the middle of a download", |s| {
         let mut client = sent(s, get("/big"));
         client.take(100_000);
         client
@@ -116,14 +118,14 @@ fn disconnect_in_any_state_leaves_nothing_behind() {
     let before = (server.sockets(), server.descriptors());
     for (state, enter) in STATES {
         for leave in [drop as fn(Client), Client::reset] {
-            // Once the server sees each step by itself, once what was sent and the end come in one
-            // go.
+            // First the server sees each step separately, then the client's data and the end arrive
+            // together.
             let enter_all = || (0..AT_ONCE).map(|_| enter(&server)).collect::<Vec<_>>();
             let leave_all = |clients: Vec<Client>| clients.into_iter().for_each(leave);
             leave_all(enter_all());
             let clients = enter_all();
             server.while_stopped(|| leave_all(clients));
-            eventually(&format!("nothing is left of those who left {state}"), || {
+            eventually(&format!("nothing is left of clients that left {state}"), || {
                 server.sockets() == before.0 && server.descriptors() <= before.1
             });
             assert_idle(&server, Duration::from_millis(50));
@@ -166,21 +168,21 @@ fn linger_sends_fin_and_cuts_a_peer_that_keeps_sending() {
                 let mut socket = client.socket.try_clone().expect("a second handle");
                 let flood = thread::spawn(move || {
                     while begun.elapsed() < SOON && socket.write(&[b'x'; 4096]).is_ok() {
-                        thread::sleep(Duration::from_millis(pause_ms)); // the peer's own pace
+                        thread::sleep(Duration::from_millis(pause_ms)); // the client's own pace
                     }
                 });
                 assert!(matches!(client.response().status, 400 | 405 | 413));
                 client.expect_close();
                 let fin = begun.elapsed();
                 flood.join().expect("the flood ends");
-                // The server reads on for two seconds behind its FIN, and no longer.
+                // After its FIN the server reads for two more seconds and no longer.
                 let linger = begun.elapsed() - fin;
-                assert!(linger > Duration::from_secs(1), "the FIN came {linger:?} before the cut");
-                assert!(linger < Duration::from_secs(2) + PROMPT, "cut after {linger:?}");
+                assert!(linger > Duration::from_secs(1), "the FIN came {linger:?} before the close");
+                assert!(linger < Duration::from_secs(2) + PROMPT, "closed after {linger:?}");
             });
         }
     });
-    eventually("all are gone", || server.sockets() == before);
+    eventually("all connections are closed", || server.sockets() == before);
 }
 
 #[test]

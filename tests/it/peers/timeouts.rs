@@ -1,4 +1,4 @@
-//! Time limits: each catches what it is there for, and nothing else.
+//! Timeouts: each closes the connections that it is meant for and no others.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -9,11 +9,11 @@ use std::{
 use super::*;
 use crate::common::*;
 
-/// What a time limit of 300 ms is seen to take at least: the client may connect a moment after the
-/// server has accepted.
+/// The shortest time that a client may measure for a timeout of 300 ms, because the connection may
+/// be established slightly after the server accepts it.
 const TIMEOUT: Duration = Duration::from_millis(250);
 
-/// How many bytes come until the server closes, in whatever way.
+/// Returns the number of bytes that arrive until the connection ends, by FIN or RST.
 fn count_rest(client: &mut Client) -> u64 {
     let mut buffer = [0; 65536];
     let mut total = 0;
@@ -22,20 +22,20 @@ fn count_rest(client: &mut Client) -> u64 {
             Ok(0) => return total,
             Ok(n) => total += n as u64,
             Err(e) if e.kind() == ErrorKind::ConnectionReset => return total,
-            Err(e) => panic!("neither bytes nor an end: {e}"),
+            Err(e) => panic!("neither bytes nor the end: {e}"),
         }
     }
 }
 
-/// Sends byte after byte of `x`, one in 10 ms, until an answer is there.
-fn drip(client: &mut Client) {
-    client.socket.set_read_timeout(Some(Duration::from_millis(10))).expect("set a time-out");
+/// Sends one `x` every 10 ms until a response arrives.
+fn trickle(client: &mut Client) {
+    client.socket.set_read_timeout(Some(Duration::from_millis(10))).expect("set a timeout");
     let end = Instant::now() + SOON;
     while client.socket.peek(&mut [0]).is_err() {
-        assert!(Instant::now() < end, "bytes that trickle in buy time without end");
+        assert!(Instant::now() < end, "trickling bytes extend the timeout");
         client.send("x");
     }
-    client.socket.set_read_timeout(Some(SOON)).expect("set a time-out");
+    client.socket.set_read_timeout(Some(SOON)).expect("set a timeout");
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn head_timeout_is_not_extended_by_trickling_bytes() {
         let mut client = if is_kept { kept_alive(&server) } else { server.connect() };
         let begun = Instant::now();
         client.send(start);
-        drip(&mut client);
+        trickle(&mut client);
         let waited = begun.elapsed();
         let response = client.response();
         assert!(response.status == 408 && response.closes(), "{response:?}");
@@ -92,8 +92,8 @@ fn idle_timeout_closes_an_idle_connection() {
 
 const TIMEOUTS: [&str; 3] = ["--head-timeout", "--idle-timeout", "--send-timeout"];
 
-/// Asserts that `endless`, as 0, closes no connection, while the other time limits do.
-fn assert_never_passes(site: &Site, endless: &str) {
+/// Asserts that the timeout `endless` set to 0 closes no connection while the other timeouts do.
+fn assert_never_expires(site: &Site, endless: &str) {
     let args: Vec<&str> =
         TIMEOUTS.iter().flat_map(|&flag| [flag, if flag == endless { "0" } else { "200ms" }]).collect();
     let server = Server::with(site, &args);
@@ -119,11 +119,11 @@ fn assert_never_passes(site: &Site, endless: &str) {
 }
 
 #[test]
-fn timeout_of_zero_never_passes() {
+fn timeout_of_zero_never_expires() {
     let site = &site_with_big();
     thread::scope(|scope| {
         for endless in TIMEOUTS {
-            scope.spawn(move || assert_never_passes(site, endless));
+            scope.spawn(move || assert_never_expires(site, endless));
         }
     });
 }
@@ -146,7 +146,7 @@ fn send_timeout_cuts_a_stalled_download_whatever_the_peer_sends() {
             server.sockets() == before
         });
         assert!((TIMEOUT..PROMPT).contains(&begun.elapsed()), "after {:?}", begun.elapsed());
-        assert!(count_rest(&mut client) < BIG, "nothing was cut");
+        assert!(count_rest(&mut client) < BIG, "no connection was closed");
     }
 }
 
@@ -162,11 +162,11 @@ fn send_timeout_spares_a_slow_but_steady_reader() {
     client.head();
     let begun = Instant::now();
     for _ in 0..BIG / PIECE {
-        thread::sleep(Duration::from_millis(10)); // the peer's own pace
+        thread::sleep(Duration::from_millis(10)); // the client's own pace
         client.take(PIECE as usize);
     }
-    assert!(begun.elapsed() > Duration::from_secs(2), "too quick to prove anything");
-    client.expect_close(); // as an idle connection, in its turn
+    assert!(begun.elapsed() > Duration::from_secs(2), "the download was too fast for this test");
+    client.expect_close(); // as an idle connection later
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn timeout_of_a_thousand_connections_at_once() {
     let mut busy = kept_alive(&server);
     eventually("they expire", || {
         busy.send(get("/hello.txt"));
-        // The busy one is not taken for an idle one.
+        // The busy connection is not treated as idle.
         assert_eq!(busy.response().text(), "hello\n");
         server.sockets() <= before + 1
     });

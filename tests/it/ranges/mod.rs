@@ -1,6 +1,6 @@
-//! Several ranges in one request: `multipart/byteranges` as it comes over the wire (RFC 9110
-//! sections 14.2 and 14.6), parsed by a strict reader. Single ranges are in `conditional.rs`, the
-//! table of what a set of ranges means in `src/http`.
+//! Several ranges in one request: `multipart/byteranges` on the wire (RFC 9110 sections 14.2 and
+//! 14.6), parsed strictly. `conditional.rs` tests single ranges. The table of all range sets is in
+//! `src/http`.
 
 mod sets;
 mod transfer;
@@ -8,7 +8,7 @@ mod transfer;
 use crate::common::*;
 use memchr::memmem;
 
-/// A mebibyte.
+/// One mebibyte.
 pub const MIB: usize = 1 << 20;
 
 /// A file whose content is [`pattern`].
@@ -19,15 +19,15 @@ pub struct Sample {
     pub len: usize,
 }
 
-/// Files whose parts are sent in three ways: copied from memory, from where they lie in it, and
-/// from the disk.
+/// Files whose parts are sent in three ways: copied from memory, referenced in memory, and from
+/// disk.
 pub const SAMPLES: [Sample; 3] = [
     Sample { path: "/small.txt", media_type: "text/plain; charset=utf-8", len: 1000 },
     Sample { path: "/middle.css", media_type: "text/css; charset=utf-8", len: 40_000 },
     Sample { path: "/large.bin", media_type: "application/octet-stream", len: 3 * MIB },
 ];
 
-/// Makes a site of the samples.
+/// Creates a site with the samples.
 pub fn site_of_three() -> Site {
     let site = Site::new();
     for Sample { path, len, .. } in SAMPLES {
@@ -36,7 +36,7 @@ pub fn site_of_three() -> Site {
     site
 }
 
-/// `GET path` for `ranges` of it, with more field lines.
+/// Returns `GET path` for `ranges` with more field lines.
 pub fn ask_with(path: &str, ranges: &str, fields: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: a\r\nRange: bytes={ranges}\r\n{fields}\r\n")
 }
@@ -46,27 +46,28 @@ pub fn ask(path: &str, ranges: &str) -> String {
     ask_with(path, ranges, "")
 }
 
-/// What `Range` says of these parts, first and last byte each.
+/// Returns the `Range` value for `parts`, each given as its first and last byte.
 pub fn set_of(parts: &[(u64, u64)]) -> String {
     parts.iter().map(|(first, last)| format!("{first}-{last}")).collect::<Vec<_>>().join(",")
 }
 
-/// One part of a body, with its two field values.
+/// A part of a multipart body, with its two field values.
 pub struct Part<'a> {
     pub media_type: &'a str,
     pub content_range: &'a str,
     pub bytes: &'a [u8],
 }
 
-/// Takes a body apart as RFC 2046 section 5.1.1 says, by its delimiters alone: there is nothing
-/// before the first one and nothing behind the last one, and no part holds one.
+/// Splits a body at its delimiters (RFC 2046 section 5.1.1). Asserts that nothing comes before the
+/// first delimiter or after the last, and that no part contains one.
 pub fn parts_of(response: &Response) -> Vec<Part<'_>> {
     let media_type = response.header("content-type").expect("a type");
-    let boundary = media_type.strip_prefix("multipart/byteranges; boundary=").expect("that of several parts");
-    // What may stand in a boundary and need no quotes.
+    let boundary =
+        media_type.strip_prefix("multipart/byteranges; boundary=").expect("the type of a multipart body");
+    // Characters that a boundary may contain without quotes.
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"'+_-.".contains(&b);
     assert!((1..=70).contains(&boundary.len()) && boundary.bytes().all(is_plain), "{boundary:?}");
-    // Only the first delimiter has no line end before it.
+    // Only the first delimiter has no preceding line end.
     let delimiter = format!("\r\n--{boundary}");
     let at: Vec<usize> = memmem::find_iter(&response.body, &delimiter).collect();
     assert!(response.body.starts_with(&delimiter.as_bytes()[2..]), "{}", lossy(&response.body));
@@ -74,16 +75,16 @@ pub fn parts_of(response: &Response) -> Vec<Part<'_>> {
     let end = response.body.len();
     let mut pieces: Vec<&[u8]> =
         starts.zip(at.iter().copied().chain([end])).map(|(from, to)| &response.body[from..to]).collect();
-    assert_eq!(pieces.pop(), Some(&b"--\r\n"[..]), "behind the last part");
+    assert_eq!(pieces.pop(), Some(&b"--\r\n"[..]), "after the last part");
     pieces.into_iter().map(part_of).collect()
 }
 
-/// Parses a part: its head and its content.
+/// Parses a part into its head and its content.
 pub fn part_of(piece: &[u8]) -> Part<'_> {
-    let split = memmem::find(piece, b"\r\n\r\n").expect("an empty line behind a part's fields");
+    let split = memmem::find(piece, b"\r\n\r\n").expect("an empty line after a part's fields");
     let head = std::str::from_utf8(&piece[..split]).expect("fields in ASCII");
     let ["", type_line, range_line] = head.split("\r\n").collect::<Vec<_>>()[..] else {
-        panic!("not the two fields of a part: {head:?}");
+        panic!("not exactly the two fields of a part: {head:?}");
     };
     Part {
         media_type: type_line.strip_prefix("Content-Type: ").expect("its type first"),
@@ -92,10 +93,10 @@ pub fn part_of(piece: &[u8]) -> Part<'_> {
     }
 }
 
-/// Asserts that `response` holds these parts of `content`, in this order, and nothing else.
+/// Asserts that `response` contains these parts of `content`, in this order, and nothing else.
 pub fn assert_parts(response: &Response, content: &[u8], media_type: &str, expected: &[(usize, usize)]) {
     assert_eq!(response.status, 206, "{:?}", response.headers);
-    // It would say of the body what holds for a part (section 15.3.7.2).
+    // This field would describe the whole body, but each part has its own (section 15.3.7.2).
     assert_eq!(response.header("content-range"), None);
     assert!(response.header("etag").is_some() && response.header("last-modified").is_some());
     let parts = parts_of(response);

@@ -1,4 +1,4 @@
-//! Sets of ranges: which parts are sent.
+//! Range sets: the parts that the server sends for them.
 
 use std::{
     fs::File,
@@ -31,22 +31,23 @@ fn ranges_are_sent_in_the_requested_order() {
         for (ranges, expected) in [
             ("0-0,-1".to_owned(), vec![(0, 0), (end, end)]),
             ("-1,0-0".to_owned(), vec![(end, end), (0, 0)]),
-            // Both halves: just as long together as the file.
+            // Two halves, together as long as the file.
             (format!("{middle}-,0-{}", middle - 1), vec![(middle, end), (0, middle - 1)]),
             ("1-,0-0".to_owned(), vec![(1, end), (0, 0)]),
-            // Parts that touch, overlap and are the same stay as they are.
+            // Parts that touch, overlap or are equal are not merged.
             ("10-19,20-29".to_owned(), vec![(10, 19), (20, 29)]),
             ("5-14,0-9,5-14".to_owned(), vec![(5, 14), (0, 9), (5, 14)]),
-            // What leads past the end is cut off there, and what lies there is left out.
+            // A range that goes past the end is cut there, and a range that starts past the end is
+            // left out.
             (format!("{}-{},0-4", len - 5, len + 5), vec![(len - 5, end), (0, 4)]),
             (format!("0-0,{len}-,-0,-1"), vec![(0, 0), (end, end)]),
             ("99999999999999999999999999-,0-0,1-1".to_owned(), vec![(0, 0), (1, 1)]),
-            // Empty members of a list count for nothing (section 5.6.1.2).
+            // Empty list members are ignored (section 5.6.1.2).
             (",0-0 ,,\t-1,".to_owned(), vec![(0, 0), (end, end)]),
         ] {
             client.send(ask(sample.path, &ranges) + &get("/hello.txt"));
             assert_parts_of(sample, &client.response(), &expected);
-            assert_eq!(client.response().text(), "hello\n", "and nothing stands between");
+            assert_eq!(client.response().text(), "hello\n", "nothing comes between the responses");
         }
     }
 }
@@ -71,7 +72,7 @@ fn ranges_up_to_64_are_sent() {
             } else {
                 assert_whole(sample, &response);
             }
-            assert_eq!(client.response().text(), "hello\n", "behind {count} parts of {sample:?}");
+            assert_eq!(client.response().text(), "hello\n", "after {count} parts of {sample:?}");
         }
     }
 }
@@ -97,7 +98,7 @@ fn ranges_that_are_invalid_or_too_much_are_ignored() {
         &too_much,
     ];
     each(rows, |ranges| assert_whole(MIDDLE, &server.ask(ask(MIDDLE.path, ranges))));
-    // Two lines are one value (section 5.3), and that is invalid.
+    // Two field lines form one value (section 5.3), which is invalid.
     assert_whole(MIDDLE, &server.ask(ask_with(MIDDLE.path, "0-0", "Range: bytes=1-1\r\n")));
 }
 
@@ -124,7 +125,7 @@ fn ranges_are_ignored_by_head() {
     let site = site_of_three();
     let server = Server::start(&site);
     each(SAMPLES, |sample| {
-        // section 14.2: Range is defined for GET alone.
+        // Range is defined for GET only (section 14.2).
         let head = server.ask(ask(sample.path, "0-0,-1").replacen("GET", "HEAD", 1));
         assert_eq!((head.status, head.header("content-type")), (200, Some(sample.media_type)));
         assert_eq!(head.header("content-length"), Some(&*sample.len.to_string()));
@@ -141,20 +142,20 @@ fn ranges_come_after_preconditions() {
         .open(site.at("aged.css"))
         .and_then(|file| file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777)))
         .expect("set its time");
-    // A file that was changed within the last moments may change again without another date (RFC
-    // 9110 section 8.8.2.2): on this clock the files are a minute old.
+    // A file changed within the last moments may change again without a new date (RFC 9110 section
+    // 8.8.2.2). On this clock the files are a minute old.
     let mut rig = Rig::new(Rig::config(&site));
     let mut client = rig.accepted();
     let aged = Sample { path: "/aged.css", ..MIDDLE };
     let head = rig.ask(&mut client, get(MIDDLE.path));
-    let (tag, date) = (head.header("etag").expect("a tag"), head.header("last-modified").expect("a date"));
+    let (tag, date) = (head.header("etag").expect("an ETag"), head.header("last-modified").expect("a date"));
     for (sample, fields, status) in [
         (MIDDLE, format!("If-Range: {tag}\r\n"), 206),
         (MIDDLE, format!("If-Range: W/{tag}\r\n"), 200),
         (MIDDLE, "If-Range: \"another\"\r\n".into(), 200),
         (MIDDLE, format!("If-Range: {date}\r\n"), 206),
         (MIDDLE, "If-Range: Sun, 06 Nov 1994 08:49:37 GMT\r\n".into(), 200),
-        // Its date was set by hand, so that another version may have had it, too.
+        // Its date was set by hand, so another version may have had the same date.
         (aged, "If-Range: Sun, 06 Nov 1994 08:49:37 GMT\r\n".into(), 200),
         (MIDDLE, format!("If-None-Match: {tag}\r\n"), 304),
         (MIDDLE, format!("If-None-Match: {tag}\r\nIf-Range: {tag}\r\n"), 304),

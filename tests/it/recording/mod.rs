@@ -1,4 +1,4 @@
-//! `--trace-file`: a file that viewers open, complete or cut anywhere.
+//! `--trace-file`: a Chrome trace that viewers open, complete or cut anywhere.
 
 mod viewer;
 
@@ -19,7 +19,7 @@ fn lane(connection: u64) -> u64 {
     1000 + connection
 }
 
-/// Where the recording goes: not into the site.
+/// Returns a temporary directory outside the site and the path of the recording in it.
 fn place() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("run.json");
@@ -38,17 +38,17 @@ fn end(mut server: Server) {
 
 const BIG: u64 = 24 << 20;
 
-/// What c1 to c4 do, as it is recorded: two requests, the second for what is missing; a pair; a
-/// download that stalls.
+/// Records four connections and writes the trace to `path`: two requests on one connection, the
+/// second for a missing file; a pipelined pair; a download that stalls; and one more request.
 fn record_four_connections(path: &Path) {
     let site = Site::new();
     site.sparse("big.bin", BIG);
     let server = recording_to(&site, path, &["--udp-echo", "127.0.0.1:0"]);
-    let mut kept = server.connect();
-    kept.send("GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nCookie: secret\r\n\r\n");
-    assert_eq!(kept.response().status, 200);
-    kept.send(get("/missing\"?a"));
-    kept.response();
+    let mut first = server.connect();
+    first.send("GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nCookie: secret\r\n\r\n");
+    assert_eq!(first.response().status, 200);
+    first.send(get("/missing\"?a"));
+    first.response();
     let mut pair = server.connect();
     pair.send([get("/hello.txt"), get("/docs/")].concat());
     assert_eq!([pair.response().text(), pair.response().text()], ["hello\n", "docs\n"]);
@@ -56,10 +56,10 @@ fn record_four_connections(path: &Path) {
     slow.send(get("/big.bin"));
     assert_eq!(slow.head().status, 200);
     let udp = UdpSocket::bind("127.0.0.1:0").expect("bind");
-    udp.set_read_timeout(Some(SOON)).expect("set a time-out");
+    udp.set_read_timeout(Some(SOON)).expect("set a timeout");
     udp.send_to(b"one", server.udp_addr()).expect("send");
     udp.recv(&mut [0; 9]).expect("an answer");
-    // The turn that blocks is over when the next is served.
+    // The turn that blocks has ended when the next request is answered.
     assert_eq!(server.get("/hello.txt").status, 200);
     slow.skip(BIG);
     pair.finish();
@@ -86,7 +86,10 @@ fn recording_has_a_slice_for_each_call() {
         assert!(!slices.is_empty() && slices.iter().all(|slice| lies_in(slice, "turn ")), "{who}");
     }
     for (name, who) in [("accept", "L1"), ("read", "c1"), ("parse", "c1"), ("plan", "c2"), ("recv", "u1")] {
-        assert!(recorded.on(LOOP, name).iter().any(|slice| lies_in(slice, who)), "{name} of {who}");
+        assert!(
+            recorded.on(LOOP, name).iter().any(|slice| lies_in(slice, who)),
+            "{name} in a slice of {who}"
+        );
     }
     let read = recorded.on(LOOP, "read")[0];
     assert!(read.args["offered"] == 65536 && read.args["got"] == 60, "{read:?}");
@@ -96,7 +99,7 @@ fn recording_has_a_slice_for_each_call() {
     let partial = |slice: &&&Slice| slice.args["got"].as_u64() < slice.args["offered"].as_u64();
     assert!(writes.iter().filter(partial).all(|slice| lies_in(slice, "c3")), "{writes:?}");
     assert!(writes.iter().any(|slice| slice.args["got"] == "WouldBlock" && slice.args["by"] == "sendfile"));
-    let text = std::fs::read_to_string(&path).expect("the recording");
+    let text = std::fs::read_to_string(&path).expect("read the recording");
     assert!(!text.contains("secret") && !text.contains("Cookie"), "{text}");
 }
 
@@ -177,9 +180,8 @@ fn recording_has_a_slice_for_each_pipelined_request() {
 fn recording_cut_anywhere_is_readable() {
     let (_dir, path) = place();
     record_four_connections(&path);
-    let text = std::fs::read_to_string(&path).expect("the recording");
-    // What is left of the last line is dropped, and a comma behind the last event: so do the
-    // viewers.
+    let text = std::fs::read_to_string(&path).expect("read the recording");
+    // The parser drops an incomplete last line and a comma after the last event, as the viewers do.
     for cut in (1..=20).map(|n| text.len() * n / 21).chain([text.len() - 1, text.len() - 3]) {
         let whole = text[..cut].rfind('\n').expect("a line");
         let repaired = format!("{}]", text[..whole].trim_end().trim_end_matches(','));
@@ -195,7 +197,7 @@ fn recording_of_a_killed_server_lacks_its_bracket() {
     assert_eq!(server.get("/hello.txt").status, 200);
     let mut client = server.connect();
     client.send("GET /hello");
-    let text = || std::fs::read_to_string(&path).expect("the recording");
+    let text = || std::fs::read_to_string(&path).expect("read the recording");
     eventually("the half request is recorded", || text().contains("CRLFCRLF"));
     server.signal(Signal::KILL);
     server.exit();
@@ -223,7 +225,7 @@ fn recording_has_at_most_200_tracks() {
     assert_eq!(recorded.marks(LOOP, "no more tracks").len(), 1);
     assert!(recorded.counters["open"].contains(&300), "{:?}", recorded.counters["open"]);
     assert_eq!(recorded.counters["open"].last(), Some(&0));
-    assert_eq!(recorded.on(LOOP, "file").len(), 300, "the loop's own track goes on");
+    assert_eq!(recorded.on(LOOP, "file").len(), 300, "the loop's own track continues");
 }
 
 #[test]
@@ -237,10 +239,10 @@ fn recording_file_that_cannot_be_created_is_an_error() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
         command.args(["--port", "0", "--trace-file", path]).arg(site.path());
         let output = command.output().expect("run oneloop");
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!((output.status.code(), told.lines().count()), (Some(2), 1), "{told}");
-        assert!(told.starts_with(&format!("oneloop: cannot record to '{path}': ")), "{told}");
-        assert!(output.stdout.is_empty(), "it does not serve");
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), log.lines().count()), (Some(2), 1), "{log}");
+        assert!(log.starts_with(&format!("oneloop: cannot record to '{path}': ")), "{log}");
+        assert!(output.stdout.is_empty(), "it must not serve");
     }
 }
 
@@ -253,9 +255,9 @@ fn recording_ends_and_the_server_does_not_on_a_full_disk() {
     }
     server.signal(Signal::TERM);
     assert!(server.exit().success());
-    let mut told = String::new();
-    server.stderr().read_to_string(&mut told).expect("its standard error");
-    assert_eq!(told.matches("cannot write the recording").count(), 1, "{told}");
+    let mut log = String::new();
+    server.stderr().read_to_string(&mut log).expect("its standard error");
+    assert_eq!(log.matches("cannot write the recording").count(), 1, "{log}");
 }
 
 #[test]
@@ -267,9 +269,9 @@ fn recording_works_beside_a_trace_and_overwrites_its_file() {
     let mut stderr = server.stderr();
     assert_eq!(server.get("/hello.txt").status, 200);
     end(server);
-    let mut told = String::new();
-    stderr.read_to_string(&mut told).expect("its standard error");
-    assert!(told.contains("c1 parse GET /hello.txt HTTP/1.1"), "{told}");
+    let mut log = String::new();
+    stderr.read_to_string(&mut log).expect("its standard error");
+    assert!(log.contains("c1 parse GET /hello.txt HTTP/1.1"), "{log}");
     assert_eq!(Recorded::read(&path).on(lane(1), "request").len(), 1);
 }
 
@@ -281,7 +283,7 @@ fn recording_inside_the_site_does_not_wake_the_loop() {
     for _ in 0..3 {
         assert_eq!(server.get("/run.json").status, 200);
     }
-    let turns = || std::fs::read_to_string(&path).expect("the recording").matches("\"turn ").count();
+    let turns = || std::fs::read_to_string(&path).expect("read the recording").matches("\"turn ").count();
     let before = turns();
     assert_eq!(server.get("/hello.txt").status, 200);
     end(server);

@@ -1,10 +1,10 @@
-//! Reads a recording in the way of a viewer, and checks its form.
+//! Parses a recording as a viewer does and checks its form.
 
 use std::{collections::BTreeMap, path::Path};
 
 use serde_json::Value;
 
-/// A slice, and the names of the slices around it, from the outermost.
+/// A slice and the names of its enclosing slices, outermost first.
 #[derive(Debug)]
 pub struct Slice {
     pub track: u64,
@@ -13,23 +13,23 @@ pub struct Slice {
     pub args: Value,
 }
 
-/// A recording, read in the way of a viewer.
+/// A recording, parsed as a viewer does.
 pub struct Recorded {
     pub slices: Vec<Slice>,
-    /// Track, name and arguments of each instant.
+    /// The track, name and arguments of each instant.
     pub instants: Vec<(u64, String, Value)>,
     pub counters: BTreeMap<String, Vec<u64>>,
     pub tracks: BTreeMap<u64, String>,
-    /// The number of slices without an end.
+    /// The number of slices that have no end.
     pub open: usize,
 }
 
-/// Returns a time of the file in nanoseconds.
+/// Returns a timestamp from the file in nanoseconds.
 fn nanos(time: &Value) -> u64 {
     (time.as_f64().expect("a time") * 1000.0).round() as u64
 }
 
-/// The open slices of a track, and the time of its last event in nanoseconds.
+/// The open slices of a track and the time of its last event in nanoseconds.
 #[derive(Default)]
 struct Track {
     open: Vec<(String, Value)>,
@@ -38,14 +38,14 @@ struct Track {
 
 impl Recorded {
     pub fn read(path: &Path) -> Recorded {
-        let text = std::fs::read_to_string(path).expect("the recording");
+        let text = std::fs::read_to_string(path).expect("read the recording");
         let recorded = Recorded::of(&text);
-        assert_eq!(recorded.open, 0, "each slice has its end");
+        assert_eq!(recorded.open, 0, "each slice has an end");
         recorded
     }
 
-    /// Reads `text`. Asserts that time goes on in each track, and that slices are nested or in
-    /// sequence.
+    /// Parses `text`. Asserts that time never goes backwards in a track and that slices are nested
+    /// or in sequence.
     pub fn of(text: &str) -> Recorded {
         let events: Vec<Value> = serde_json::from_str(text).expect("an array");
         assert_eq!(events.len() + 1 + usize::from(text.ends_with("\n]\n")), text.lines().count(), "lines");
@@ -85,13 +85,13 @@ impl Recorded {
         }
         let track = tracks.entry(tid).or_default();
         let at = nanos(&event["ts"]);
-        assert!(at >= track.until, "time goes on until {}: {event}", track.until);
+        assert!(at >= track.until, "time must not go back before {}: {event}", track.until);
         track.until = at;
         let within = |open: &[(String, Value)]| open.iter().map(|(name, _)| name.clone()).collect();
         match kind {
             "B" => track.open.push((name, args)),
             "E" => {
-                let (name, args) = track.open.pop().expect("an end has a beginning");
+                let (name, args) = track.open.pop().expect("an end event has a begin event");
                 self.slices.push(Slice { track: tid, within: within(&track.open), name, args });
             }
             "X" => {
@@ -103,19 +103,19 @@ impl Recorded {
         }
     }
 
-    /// Returns the slices called `name` on a track.
+    /// Returns the slices named `name` on a track.
     pub fn on(&self, track: u64, name: &str) -> Vec<&Slice> {
         self.slices.iter().filter(|slice| slice.track == track && slice.name == name).collect()
     }
 
-    /// Returns the arguments of each instant called `name` on a track.
+    /// Returns the arguments of each instant named `name` on a track.
     pub fn marks(&self, track: u64, name: &str) -> Vec<&Value> {
         let are = self.instants.iter().filter(|(on, of, _)| *on == track && of == name);
         are.map(|(_, _, args)| args).collect()
     }
 }
 
-/// Returns whether a slice whose name begins with `above` is directly around `slice`.
+/// Returns whether the innermost slice that encloses `slice` has a name that begins with `above`.
 pub fn lies_in(slice: &Slice, above: &str) -> bool {
     slice.within.last().is_some_and(|name| name.starts_with(above))
 }

@@ -1,16 +1,16 @@
-//! Header fields.
+//! Refused header fields.
 
 use super::*;
 use crate::common::*;
 use After::{Closes, Stays};
 
-/// A whole request around field lines, after a right Host.
+/// Returns a complete request with a valid Host followed by `fields`.
 fn with_fields(fields: impl AsRef<[u8]>) -> Vec<u8> {
     [b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n", fields.as_ref(), b"\r\n\r\n"].concat()
 }
 
 #[test]
-fn host_must_be_one_and_valid() {
+fn host_must_be_single_and_valid() {
     let rows: &[&[u8]] = &[
         b"X: y",
         b"Hosts: localhost",
@@ -57,8 +57,8 @@ fn host_must_be_one_and_valid() {
         b"Host: localhost/",
     ];
     all_400(rows, |row| [b"GET /hello.txt HTTP/1.1\r\n", row, b"\r\n\r\n"].concat());
-    // HTTP/1.0 needs none, but two or a wrong one are no better there; and an absolute form does
-    // not replace it.
+    // HTTP/1.0 does not need a Host, but two of them or an invalid one are errors there as well. An
+    // absolute-form target does not replace it.
     let rows: &[&[u8]] = &[
         b"/hello.txt HTTP/1.0\r\nHost: a\r\nHost: b",
         b"/hello.txt HTTP/1.0\r\nHost: a b",
@@ -120,7 +120,7 @@ fn field_line_malformed_is_400() {
         b"X\n: z",
     ];
     all_400(rows, |row| with_fields(row));
-    // The same in the first field line, where some readers forgive a blank.
+    // The same errors in the first field line, where some parsers accept a space.
     let rows: &[&[u8]] =
         &[b" Host: localhost", b"\tX: y\r\nHost: localhost", b"Host : localhost", b"Host\t: localhost"];
     all_400(rows, |row| [b"GET /hello.txt HTTP/1.1\r\n", row, b"\r\n\r\n"].concat());

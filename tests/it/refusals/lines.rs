@@ -1,4 +1,4 @@
-//! Request lines: methods, targets, versions.
+//! Refused request lines: methods, targets, versions.
 
 use super::*;
 use crate::common::*;
@@ -34,7 +34,7 @@ fn request_line_malformed_is_400() {
         b"\rGET /hello.txt HTTP/1.1",
         b"\0GET /hello.txt HTTP/1.1",
         b"\xEF\xBB\xBFGET /hello.txt HTTP/1.1",
-        // A TLS client that took the wrong port.
+        // A TLS client that connects to the plain HTTP port.
         b"\x16\x03\x01\x00\xC4\x01\x00\x00\xC0\x03\x03",
     ];
     all_400(rows, |row| with_line(row));
@@ -96,7 +96,7 @@ fn target_outside_the_grammar_is_400() {
         b"#",
         b":/",
         b"\\hello.txt",
-        // The authority of an absolute form.
+        // An invalid authority in an absolute-form target.
         b"http://",
         b"http:///hello.txt",
         b"http://?q",
@@ -109,12 +109,12 @@ fn target_outside_the_grammar_is_400() {
         b"http://[::1/hello.txt",
         b"http://:80/hello.txt",
         b"http://local\\host/hello.txt",
-        // A fragment is the client's own.
+        // Clients must not send a fragment.
         b"/hello.txt#",
         b"/hello.txt#a",
         b"/hello.txt?q#a",
         b"http://localhost/#a",
-        // Raw bytes that a URI cannot hold.
+        // Raw bytes that a URI cannot contain.
         b"/\x01",
         b"/\x7F",
         b"/\x80",
@@ -127,7 +127,7 @@ fn target_outside_the_grammar_is_400() {
         b"/a\tb",
         b"/a\x0Bb",
         b"/a\rb",
-        // Percent-encoding that is none.
+        // Invalid percent-encoding.
         b"/%",
         b"/%4",
         b"/%zz",
@@ -188,7 +188,10 @@ fn method_other_than_get_head_options_is_405() {
         assert_eq!(response.header("allow"), Some("GET, HEAD, OPTIONS"));
         assert!(!response.text().contains("do-not-echo"), "{}", response.text());
     });
-    assert!(!site.at("new.txt").exists() && site.at("hello.txt").exists(), "nothing was changed");
+    assert!(
+        !site.at("new.txt").exists() && site.at("hello.txt").exists(),
+        "a refused request changes nothing"
+    );
 }
 
 #[test]
@@ -217,7 +220,7 @@ fn version_other_than_1_is_505() {
 fn request_line_over_its_limit_is_414() {
     let site = Site::new();
     let server = Server::start(&site);
-    // Its length without the line end.
+    // The length counts without the line end.
     let line = |len: usize| format!("GET /hello.txt?{} HTTP/1.1", "q".repeat(len - 24));
     assert_eq!(line(8192).len(), 8192);
     assert_eq!(server.ask(with_line(line(8192))).text(), "hello\n");

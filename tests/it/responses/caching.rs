@@ -1,4 +1,4 @@
-//! What caches are told: `Cache-Control` and `Vary`.
+//! Caching fields: `Cache-Control` and `Vary`.
 
 use super::*;
 use crate::common::*;
@@ -7,11 +7,12 @@ use crate::common::*;
 fn cache_control_is_for_files_and_never_for_errors() {
     const LONG: &str = "public, max-age=60";
     let by_option = ["--cache-control", LONG];
-    // The field is stronger than the option, as it is more exact: it can be for some paths only.
+    // The header rule overrides the option because it is more specific: it can apply to some paths
+    // only.
     let by_field = ["--cache-control", "no-store", "--header", "Cache-Control: public, max-age=60"];
     for args in [&by_option[..], &by_field] {
         each_kind(args, |kind, response| match kind.carries {
-            // RFC 9110 section 15.4.5: a 304 has the Cache-Control that the 200 would have.
+            // A 304 has the Cache-Control that the 200 would have (RFC 9110 section 15.4.5).
             Carries::File | Carries::Copy => assert_eq!(response.header("cache-control"), Some(LONG)),
             Carries::Page => assert!(matches!(response.header("cache-control"), None | Some("no-cache"))),
         });
@@ -30,8 +31,8 @@ fn cache_control_is_no_cache_by_default() {
     });
 }
 
-/// What had a say in a response of this kind (RFC 9110 section 12.5.5), if it depends on nothing
-/// else.
+/// Returns the request fields that a response of this kind depends on (RFC 9110 section 12.5.5),
+/// without CORS and header rules.
 fn expected_vary(kind: &Kind) -> &'static [&'static str] {
     match kind {
         Kind { carries: Carries::File | Carries::Copy, .. } | Kind { status: 406 | 416, .. } => {
@@ -44,7 +45,7 @@ fn expected_vary(kind: &Kind) -> &'static [&'static str] {
 
 #[test]
 fn vary_names_each_deciding_field_once() {
-    // Whether a 412 depends on the variant is a matter of taste.
+    // A 412 may or may not vary with the variant; both are valid.
     let is_precise = |kind: &Kind| kind.status != 412;
     for (args, more) in [
         (&[][..], &[][..]),
@@ -61,11 +62,11 @@ fn vary_names_each_deciding_field_once() {
 }
 
 #[test]
-fn vary_names_what_tells_navigation() {
+fn vary_names_the_navigation_fields() {
     let site = Site::new();
     let server = Server::with(&site, &["--spa"]);
-    // Else a cache would give the page to the script that asks for the same address, and the 404 to
-    // the person.
+    // Otherwise a cache would serve the page to a script that requests the same URL, and the 404 to
+    // navigation.
     for (fields, status) in [("Sec-Fetch-Mode: navigate\r\n", 200), ("Accept: text/html\r\n", 200), ("", 404)]
     {
         let response = ask(&server, "GET /users/7", fields);

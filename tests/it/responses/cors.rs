@@ -1,4 +1,4 @@
-//! Other origins: `--cors`.
+//! Cross-origin requests: `--cors`.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ fn cors_for_any_origin_covers_every_response() {
         each_kind(args, |_, response| {
             assert_eq!(response.header("access-control-allow-origin"), Some("*"));
             assert_eq!(response.header("access-control-expose-headers"), Some("*"));
-            // With credentials, * would be an invitation to read as the user.
+            // With credentials, `*` would let any page read the site as the user.
             assert_eq!(response.header("access-control-allow-credentials"), None);
         });
     }
@@ -69,7 +69,7 @@ fn cors_preflight_is_answered() {
         for (path, method) in [("/hello.txt", "GET"), ("/missing", "HEAD"), ("/docs", "PUT")] {
             let response = ask(&server, &format!("OPTIONS {path}"), &fields(origin, method));
             assert_eq!(response.status, 204, "{path} {cors}");
-            // RFC 9110 section 8.6: not with a 204.
+            // A 204 has no Content-Length (RFC 9110 section 8.6).
             assert_eq!(response.header("content-length"), None);
             assert_eq!(response.header("access-control-allow-origin"), allowed, "{path} {cors}");
             let Some(_) = allowed else {
@@ -77,13 +77,13 @@ fn cors_preflight_is_answered() {
                 continue;
             };
             assert_eq!(words(&response, "access-control-allow-methods"), set(&["get", "head", "options"]));
-            // Authorization is not in the star (Fetch section 3.3.3).
+            // The `*` does not cover Authorization (Fetch section 3.3.3).
             let headers = words(&response, "access-control-allow-headers");
             assert!(headers.contains("*") || headers.contains("range"), "{headers:?}");
             let age = response.header("access-control-max-age").expect("an age");
             assert!(age.parse::<u32>().is_ok_and(|age| age > 0), "{age}");
         }
-        // What only looks like one is answered with the file.
+        // A GET with the fields of a preflight is an ordinary request.
         let response = ask(&server, "GET /hello.txt", &fields(origin, "GET"));
         assert_eq!((response.status, response.text()), (200, "hello\n".into()));
         assert_eq!(response.header("access-control-allow-methods"), None);

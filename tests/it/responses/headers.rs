@@ -1,4 +1,4 @@
-//! Header fields of the operator's: `--header`.
+//! The operator's header fields: `--header`.
 
 use std::process::{Command, Stdio};
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::common::*;
 
 #[test]
-fn header_goes_with_every_response() {
+fn header_is_sent_with_every_response() {
     let args = ["--header", "X-Frame-Options: DENY", "--header", "X-Long:a: b, c \u{e4}"];
     each_kind(&args, |_, response| {
         assert_eq!(response.header("x-frame-options"), Some("DENY"));
@@ -31,13 +31,13 @@ fn header_adds_links_cookies_and_vary() {
         assert_eq!(values(response, "set-cookie"), ["a=1", "b=2"]);
         assert!(vary(response).contains("x-theme"));
         if kind.carries != Carries::Page {
-            assert!(vary(response).contains("accept-encoding"), "ours stays: {response:?}");
+            assert!(vary(response).contains("accept-encoding"), "the server's own value stays: {response:?}");
         }
     });
 }
 
 #[test]
-fn header_about_content_goes_with_files_alone() {
+fn header_of_content_is_sent_with_files_only() {
     let lines =
         ["Content-Type: text/x", "Content-Language: de", "Content-Disposition: inline", "Expires: never"];
     let args: Vec<&str> = lines.iter().flat_map(|line| ["--header", line]).collect();
@@ -48,7 +48,7 @@ fn header_about_content_goes_with_files_alone() {
         assert_eq!(response.header("content-type") == Some("text/x"), is_file, "{response:?}");
         let expires = (kind.carries != Carries::Page).then_some("never");
         assert_eq!(response.header("expires"), expires);
-        // Sniffing would undo what the type says of an error page or a listing.
+        // Content sniffing would override the type of an error page or a listing.
         if response.header("content-type").is_some() {
             assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
         }
@@ -88,8 +88,8 @@ fn header_pattern_matches_decoded_paths() {
         ("/[h]ello.txt", "/hello.txt", false),
     ] {
         let server = with(&site, &["--header", &format!("{pattern} X-A: b")]);
-        let said = ask(&server, &format!("GET {path}"), "").header("x-a").is_some();
-        assert_eq!(said, applies, "{pattern} for {path}");
+        let has_field = ask(&server, &format!("GET {path}"), "").header("x-a").is_some();
+        assert_eq!(has_field, applies, "{pattern} applies to {path}");
     }
 }
 
@@ -159,7 +159,7 @@ fn header_never_reflects_a_request() {
         let response = ask(&server, &format!("GET {path}"), fields);
         assert_eq!((response.status, response.header("x-evil")), (status, None), "{path} {fields:?}");
         if status == 301 {
-            let location = response.header("location").expect("where to");
+            let location = response.header("location").expect("a Location");
             assert!(
                 location.starts_with("/app/") && location.bytes().all(|b| b.is_ascii_graphic()),
                 "{location}"
@@ -168,7 +168,7 @@ fn header_never_reflects_a_request() {
     }
 }
 
-/// Values of --header that are not valid.
+/// Invalid values of --header.
 const INVALID: [&str; 28] = [
     "",
     "X-A",
@@ -218,8 +218,8 @@ fn header_value_that_is_not_valid_is_refused_at_start() {
     .map(|v| ("--cors", v));
     let rows = INVALID.map(|v| ("--header", v)).into_iter().chain(cache_controls).chain(origins);
     each(rows, |(option, value)| {
-        // An address for documentation only (RFC 5737): it ends in any case, and with 1 where the
-        // value is taken.
+        // An address reserved for documentation (RFC 5737): the program always exits, with code 1
+        // if it accepts the value.
         let output = Command::new(env!("CARGO_BIN_EXE_oneloop"))
             .args(["-p", "0", "-b", "192.0.2.1", &format!("{option}={value}")])
             .arg(site.path())

@@ -1,5 +1,5 @@
-//! What the operator adds to responses: `--header`, `--cors` and `--cache-control` on every kind of
-//! response. No value and no request can break a head.
+//! Fields that the operator adds: `--header`, `--cors` and `--cache-control` on every kind of
+//! response. No value and no request can break a response head.
 
 mod caching;
 mod cors;
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::common::*;
 
-/// A kind of response: how to get it. Each request is one that is understood.
+/// A kind of response and the request for it. No request is malformed.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
     pub line: &'static str,
@@ -18,12 +18,12 @@ pub struct Kind {
     pub carries: Carries,
 }
 
-/// What a response carries, as far as that decides what is said with it.
+/// The content of a response, as far as it determines the header fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carries {
-    /// The bytes of a file, or one part of them.
+    /// The bytes of a file, or one range of them.
     File,
-    /// Word of a file: several of its parts, or that a copy of it is good.
+    /// A multipart response or a 304.
     Copy,
     /// Anything else.
     Page,
@@ -58,8 +58,8 @@ pub const KINDS: [Kind; 20] = [
     kind("OPTIONS *", "", 204, Carries::Page),
 ];
 
-/// A site in which every kind is to be had, once with our page for what is missing and once with
-/// one of its own.
+/// Creates two sites that can produce every kind of response: one with the server's own 404 page
+/// and one with a custom 404 page.
 pub fn sites() -> [Site; 2] {
     let [ours, own] = [(); 2].map(|()| {
         let site = Site::new();
@@ -71,12 +71,13 @@ pub fn sites() -> [Site; 2] {
     [ours, own]
 }
 
-/// Starts a server with `args` beside those that every kind of response needs.
+/// Starts a server with `args` and `--listing`, which some kinds of response need.
 pub fn with(site: &Site, args: &[&str]) -> Server {
     Server::with(site, &[&["--listing"], args].concat())
 }
 
-/// One response with all that came behind its head, which must be as much as the head says.
+/// Sends a request and returns the response with everything that follows its head; asserts that the
+/// length matches the head.
 pub fn ask(server: &Server, line: &str, fields: &str) -> Response {
     let mut client = server.connect();
     client.send(format!("{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{fields}\r\n"));
@@ -84,14 +85,14 @@ pub fn ask(server: &Server, line: &str, fields: &str) -> Response {
     response.body = client.rest();
     let bodyless = line.starts_with("HEAD ") || matches!(response.status, 204 | 304);
     match response.header("content-length") {
-        _ if bodyless => assert_eq!(lossy(&response.body), "", "behind a head without body"),
+        _ if bodyless => assert_eq!(lossy(&response.body), "", "no bytes after a head that has no body"),
         Some(len) => assert_eq!(len, response.body.len().to_string(), "{response:?}"),
         None => assert!(response.body.ends_with(b"\r\n0\r\n\r\n"), "{response:?}"),
     }
     response
 }
 
-/// Asks for each kind at a server with `args`, and checks what it says.
+/// Requests each kind of response from a server with `args` and checks it.
 pub fn each_kind(args: &[&str], check: impl Fn(&Kind, &Response)) {
     for site in sites() {
         let server = with(&site, args);
@@ -103,24 +104,24 @@ pub fn each_kind(args: &[&str], check: impl Fn(&Kind, &Response)) {
     }
 }
 
-/// What the operator says of a file's content would have to stand in each of several parts: they
-/// are not sent then.
+/// Returns whether the response is the whole file instead of a multipart response, because every
+/// part would have to repeat the operator's content fields.
 pub fn is_whole_instead(kind: &Kind, response: &Response) -> bool {
     kind.fields.contains(',') && kind.status == 206 && response.header("content-language").is_some()
 }
 
-/// All values of the fields called `name`.
+/// Returns all values of the fields named `name`.
 pub fn values<'a>(response: &'a Response, name: &str) -> Vec<&'a str> {
     let found = response.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
     found.map(|(_, value)| value.as_str()).collect()
 }
 
-/// The members of `Vary`, in lower case; none may stand there twice.
+/// Returns the members of `Vary` in lower case; asserts that none occurs twice.
 pub fn vary(response: &Response) -> BTreeSet<String> {
     let lines = values(response, "vary").join(",").to_ascii_lowercase();
     let mut names = BTreeSet::new();
     for name in lines.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        assert!(names.insert(name.to_owned()), "{name} stands twice in {response:?}");
+        assert!(names.insert(name.to_owned()), "{name} occurs twice in {response:?}");
     }
     names
 }

@@ -1,4 +1,4 @@
-//! `--step`: a person takes the loop from one wake-up to the next and looks at it while it is
+//! `--step`: a person runs the loop from one wake-up to the next and inspects it while it is
 //! stopped.
 
 mod deadlines;
@@ -23,11 +23,11 @@ use rustix::{
 
 const PROMPT: &str = "step> ";
 
-/// A server at a terminal of its own, and the person at its keyboard.
+/// A server on its own pseudo-terminal, with the test as the user.
 struct Terminal {
     child: Child,
     screen: File,
-    /// What is on the screen and was not read by the test.
+    /// The screen output that the test has not read yet.
     unread: String,
     addr: SocketAddr,
 }
@@ -37,8 +37,8 @@ impl Terminal {
     fn with(site: &Site, args: &[&str]) -> Terminal {
         let screen =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
-        grantpt(&screen).and_then(|()| unlockpt(&screen)).expect("its other side");
-        let name = ptsname(&screen, Vec::new()).expect("its name");
+        grantpt(&screen).and_then(|()| unlockpt(&screen)).expect("open the other side");
+        let name = ptsname(&screen, Vec::new()).expect("read its name");
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let side = || Stdio::from(rustix::fs::open(&name, flags, Mode::empty()).expect("open it"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
@@ -47,12 +47,13 @@ impl Terminal {
         let addr = SocketAddr::from(([0; 4], 0));
         let mut terminal = Terminal { child, screen: File::from(screen), unread: String::new(), addr };
         let start = terminal.until(PROMPT);
-        let url = start.strip_prefix("http://").and_then(|url| url.split('/').next()).expect("a URL first");
+        let url =
+            start.strip_prefix("http://").and_then(|url| url.split('/').next()).expect("a URL comes first");
         terminal.addr = url.parse().expect("an address");
         terminal
     }
 
-    /// Returns what is on the screen up to `text`, and waits for it.
+    /// Reads the screen until `text` appears, and returns the output up to its end.
     fn until(&mut self, text: &str) -> String {
         loop {
             if let Some(at) = self.unread.find(text) {
@@ -63,7 +64,7 @@ impl Terminal {
         }
     }
 
-    /// Returns the rest of the screen, once the server has ended.
+    /// Returns the rest of the screen output after the server has exited.
     fn rest(&mut self) -> String {
         while self.read() {}
         std::mem::take(&mut self.unread)
@@ -74,7 +75,7 @@ impl Terminal {
         let soon = Timespec { tv_sec: SOON.as_secs() as i64, tv_nsec: 0 };
         let mut asked = [PollFd::new(&self.screen, PollFlags::IN)];
         let is_there = poll(&mut asked, Some(&soon)).expect("poll the screen") > 0;
-        assert!(is_there, "nothing comes after {:?}", self.unread);
+        assert!(is_there, "no output after {:?}", self.unread);
         let mut buffer = [0; 4096];
         match self.screen.read(&mut buffer) {
             Ok(got) => {
@@ -93,30 +94,30 @@ impl Terminal {
         self.screen.write_all(format!("{line}\n").as_bytes()).expect("type");
     }
 
-    /// Types a line and returns the answer, up to the next prompt.
+    /// Types a line and returns the output up to the next prompt.
     fn ask(&mut self, line: &str) -> String {
         self.enter(line);
-        let said = self.until(PROMPT);
-        said.strip_prefix(&format!("{line}\n")).expect("the echo").to_owned()
+        let output = self.until(PROMPT);
+        output.strip_prefix(&format!("{line}\n")).expect("the echo").to_owned()
     }
 
-    /// Returns a new client.
+    /// Opens a connection.
     fn connect(&self) -> Client {
         Client::connect(self.addr)
     }
 
-    /// Sends the server a signal, once it waits for input.
+    /// Sends a signal to the server once it waits for input.
     fn signal(&self, signal: Signal) {
         let stat = format!("/proc/{}/stat", self.child.id());
         eventually("it waits", || std::fs::read_to_string(&stat).is_ok_and(|s| s.contains(") S ")));
         kill_process(Pid::from_raw(self.child.id() as i32).expect("a pid"), signal).expect("signal it");
     }
 
-    /// Waits for the end of the server and returns its status.
+    /// Waits for the server to exit and returns its status.
     fn exit(&mut self) -> ExitStatus {
         let mut status = None;
         eventually("the server ends", || {
-            status = self.child.try_wait().expect("ask about it");
+            status = self.child.try_wait().expect("poll the process");
             status.is_some()
         });
         status.expect("a status")
@@ -130,11 +131,11 @@ impl Drop for Terminal {
     }
 }
 
-/// Asserts that `text` contains all of `words`, in this order.
-fn assert_says(text: &str, words: &[&str]) {
+/// Asserts that `text` contains all of `words` in this order.
+fn assert_in_order(text: &str, words: &[&str]) {
     let mut rest = text;
     for word in words {
-        let at = rest.find(word).unwrap_or_else(|| panic!("no {word:?}, or not there, in {text}"));
+        let at = rest.find(word).unwrap_or_else(|| panic!("{word:?} is missing or out of order in {text}"));
         rest = &rest[at + word.len()..];
     }
 }

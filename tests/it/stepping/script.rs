@@ -1,8 +1,8 @@
-//! `--step-script`: a session without a person.
+//! `--step-script`: a session that runs without a user.
 
 use super::*;
 
-/// Returns a line without the parts that differ from run to run.
+/// Returns a line without the parts that differ between runs.
 fn masked(line: &str) -> String {
     let mut words: Vec<String> = line.split(' ').map(masked_fact).collect();
     for at in 1..words.len() {
@@ -25,13 +25,13 @@ fn stepper_script_prints_the_same_each_time() {
     client.send(&request);
     let response = client.response();
     client.finish();
-    let mut told = Vec::new();
+    let mut output = Vec::new();
     loop {
         let line = server.stdout_line();
         if line.is_empty() {
             break;
         }
-        told.push(masked(line.trim_end()));
+        output.push(masked(line.trim_end()));
     }
     assert!(server.exit().success());
     let (len, head) = (request.len(), response.head_len());
@@ -40,5 +40,5 @@ fn stepper_script_prints_the_same_each_time() {
         .replace("{len}", &len.to_string())
         .replace("{head}", &head.to_string())
         .replace("{sent}", &sent.to_string());
-    assert_eq!(told.join("\n") + "\n", golden);
+    assert_eq!(output.join("\n") + "\n", golden);
 }

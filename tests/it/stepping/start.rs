@@ -1,4 +1,4 @@
-//! Where the stepper does not start: without a terminal, or where others could be kept waiting.
+//! Where the stepper refuses to start: without a terminal, or if other machines can connect.
 
 use std::{
     path::Path,
@@ -7,14 +7,14 @@ use std::{
 
 use crate::common::*;
 
-/// Runs the program without a terminal, to its end, which must come by itself.
+/// Runs the program without a terminal until it exits by itself.
 fn run(dir: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
     command.current_dir(dir).args(["--port", "0"]).args(args).arg(".");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("start oneloop");
-    eventually("it refuses", || child.try_wait().expect("ask about it").is_some());
-    child.wait_with_output().expect("its output")
+    eventually("the program exits", || child.try_wait().expect("poll the process").is_some());
+    child.wait_with_output().expect("read its output")
 }
 
 #[test]

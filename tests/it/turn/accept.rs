@@ -36,7 +36,7 @@ fn turn_pauses_accept_at_the_limit_until_something_closes() {
     let mut third = rig.connect();
     rig.turn_until_seen(SourceId::Listener(1), &Step::AcceptPaused { out_of_fds: false });
     for _ in 0..5 {
-        assert_eq!(of(SourceId::Listener(1), &rig.turn()), [], "a parked listener does not spin");
+        assert_eq!(of(SourceId::Listener(1), &rig.turn()), [], "a paused listener does not spin");
     }
     third.write_all(get("/").as_bytes()).expect("send");
     drop(first);
@@ -51,7 +51,7 @@ fn turn_pauses_accept_at_the_limit_until_something_closes() {
 fn turn_reuses_the_key_of_a_closed_connection_and_not_its_number() {
     let site = Site::new();
     let mut rig = Rig::recorded(Rig::config(&site));
-    // In one batch: the first closes, another comes and asks.
+    // In one batch: the first connection closes, and another connects and sends a request.
     for number in 1..50 {
         let mut peer = rig.accepted();
         peer.write_all(get("/hello.txt").as_bytes()).expect("send");
@@ -59,5 +59,5 @@ fn turn_reuses_the_key_of_a_closed_connection_and_not_its_number() {
         assert!(received(&mut peer).ends_with(b"hello\n"));
         drop(peer);
     }
-    assert!(rig.event_loop().open_connections() <= 2, "the closed ones are gone");
+    assert!(rig.event_loop().open_connections() <= 2, "the closed connections are gone");
 }

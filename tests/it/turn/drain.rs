@@ -14,7 +14,7 @@ fn drain_turn_answers_what_has_come_and_closes_the_rest() {
     let mut asked = rig.accepted();
     asked.write_all(get("/hello.txt").as_bytes()).expect("send");
     rig.event_loop().drain();
-    assert!(TcpStream::connect(rig.address).is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(rig.address).is_err(), "the listener is closed");
     let steps = rig.turn_until("the answer", |s| of(c(2), s).iter().any(|s| matches!(s, Step::Wrote { .. })));
     assert!(of(c(1), &steps).contains(&closed(CloseReason::Shutdown)));
     let answer = String::from_utf8(received(&mut asked)).expect("text");
@@ -27,8 +27,8 @@ fn drain_turn_answers_what_has_come_and_closes_the_rest() {
 
 #[test]
 fn drain_turn_reads_once_more_from_every_connection() {
-    // More connections than one poll reports, each with a request, and some that are not even
-    // accepted.
+    // More connections than one poll reports, each with a request, and some that are not accepted
+    // yet.
     allow_many_descriptors();
     let site = Site::new();
     let mut config = Rig::config(&site);

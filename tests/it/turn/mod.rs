@@ -1,4 +1,4 @@
-//! The loop, one turn at a time: on a clock of the test's own, every step recorded.
+//! The loop, one turn at a time, on a clock that the test controls and with every step recorded.
 
 mod accept;
 mod drain;
@@ -14,13 +14,13 @@ use oneloop::{
     trace::{SourceId, Step},
 };
 
-/// Returns a duration of so many seconds.
+/// Returns a duration of `seconds`.
 pub fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A loop whose first connection has asked for a large file, reads nothing of it, and is waited
-/// for.
+/// Returns a loop whose first connection has requested a large file and reads none of it; the loop
+/// waits until it can write.
 pub fn stalled() -> (Rig, TcpStream) {
     let site = Site::empty();
     site.write("big.bin", pattern(32 << 20));
@@ -28,7 +28,7 @@ pub fn stalled() -> (Rig, TcpStream) {
     let mut peer = rig.accepted();
     peer.write_all(get("/big.bin").as_bytes()).expect("send");
     rig.turn_until_seen(c(1), &Step::Armed);
-    (rig, peer) // the file is open, so that the site may go
+    (rig, peer) // the file is open, so the site may be removed
 }
 
 /// Returns the ID of a connection.
@@ -36,24 +36,24 @@ pub fn c(number: u64) -> SourceId {
     SourceId::Connection(number)
 }
 
-/// Returns what `who` did and decided.
+/// Returns the steps of `who` without turn starts, deadlines and file lookups.
 pub fn of(who: SourceId, steps: &[(SourceId, Step)]) -> Vec<Step> {
     let is_act =
         |step: &Step| !matches!(step, Step::TurnBegan | Step::DeadlineSet { .. }) && !is_file_lookup(step);
     steps.iter().filter(|(w, step)| *w == who && is_act(step)).map(|(_, step)| step.clone()).collect()
 }
 
-/// Returns whether the step decides on a response.
+/// Returns whether the step is the plan of a response.
 pub fn is_plan(step: &Step) -> bool {
     matches!(step, Step::Service(service) if service.doc.verb == "plan")
 }
 
-/// Returns whether the step looks up a file.
+/// Returns whether the step is a file lookup.
 fn is_file_lookup(step: &Step) -> bool {
     matches!(step, Step::Service(service) if service.doc.verb == "file" && service.fields[0].name == "path")
 }
 
-/// Returns the step of a close with nothing unread.
+/// Returns the step that closes a connection with no unread data.
 pub fn closed(reason: CloseReason) -> Step {
     Step::Closed { reason, unread: 0 }
 }

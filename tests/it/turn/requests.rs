@@ -65,7 +65,7 @@ fn turn_has_a_message_budget() {
     assert!(turns.iter().all(|planned| *planned <= 64), "{turns:?}");
 }
 
-/// Observed or not: here nothing is recorded.
+/// The budget applies without a recorder as well.
 #[test]
 fn turn_has_a_message_budget_for_repeated_requests() {
     let site = Site::new();
@@ -89,7 +89,7 @@ fn turn_without_events_does_nothing() {
     for _ in 0..3 {
         let steps = rig.turn();
         let names: Vec<_> = steps.iter().map(|(who, _)| *who).collect();
-        assert_eq!(names, [SourceId::Loop, SourceId::Loop], "waiting and woke: {steps:?}");
+        assert_eq!(names, [SourceId::Loop, SourceId::Loop], "only the loop's own steps: {steps:?}");
     }
 }
 
@@ -111,7 +111,7 @@ fn turn_sees_data_and_end_of_input_that_come_together() {
 fn turn_runs_another_protocol_on_the_same_loop() {
     let mut rig = Rig::recorded(Rig::config(&Site::empty()));
     let socket = TcpListener::bind("127.0.0.1:0").expect("listen");
-    rig.address = socket.local_addr().expect("its address");
+    rig.address = socket.local_addr().expect("read its address");
     rig.server.add_listener(socket, |_: SocketAddr| -> Box<dyn Protocol> { Box::new(Echo) }).expect("add it");
     let mut peer = rig.accepted();
     let sent = pattern(3 << 20);

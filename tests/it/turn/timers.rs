@@ -1,4 +1,4 @@
-//! Time limits.
+//! Timeouts.
 
 use std::{io::Write, time::Duration};
 
@@ -10,7 +10,7 @@ use oneloop::{
     trace::{SourceId, Step},
 };
 
-/// Returns the step of a deadline that passed just now, before anything had come.
+/// Returns the step of a deadline that passed just now, before any data arrived.
 fn deadline(reason: CloseReason) -> Step {
     Step::Deadline { reason, late: Duration::ZERO, got: 0 }
 }
@@ -70,11 +70,11 @@ fn timer_of_a_head_begins_with_its_first_byte() {
     peer.write_all(first.as_bytes()).expect("send");
     rig.turn_until("a read", |s| s.iter().any(|(_, s)| is_read(s)));
     rig.advance(seconds(9));
-    assert_eq!(of(c(1), &rig.turn()), [], "ten seconds from its first byte");
+    assert_eq!(of(c(1), &rig.turn()), [], "ten seconds after its first byte");
     peer.write_all(rest.as_bytes()).expect("send");
     rig.turn_until("an answer", answered);
     rig.advance(seconds(59));
-    assert_eq!(of(c(1), &rig.turn()), [], "and a minute from its answer");
+    assert_eq!(of(c(1), &rig.turn()), [], "a minute after its response");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Readers that are slower than the server.
+//! Clients that read more slowly than the server sends.
 
 use std::io::{Read, Write};
 
@@ -15,37 +15,39 @@ fn turn_waits_for_a_peer_that_stops_reading_and_serves_others() {
     let big = pattern(16 << 20);
     site.write("big.bin", &big);
     let mut rig = Rig::recorded(Rig::config(&site));
-    let mut hog = rig.accepted();
-    hog.write_all(get("/big.bin").as_bytes()).expect("send");
+    let mut slow = rig.accepted();
+    slow.write_all(get("/big.bin").as_bytes()).expect("send");
     let steps = rig.turn_until_seen(c(1), &Step::Armed);
     assert!(
         of(c(1), &steps).iter().any(|s| matches!(s, Step::Blocked { .. })),
         "armed only after a write would block"
     );
     for _ in 0..3 {
-        assert_eq!(of(c(1), &rig.turn()), [], "nothing is tried until it can be");
+        assert_eq!(of(c(1), &rig.turn()), [], "no write before the socket is writable");
     }
     let mut other = rig.accepted();
     other.write_all(get("/hello.txt").as_bytes()).expect("send");
-    rig.turn_until("the other is served", |s| of(c(2), s).iter().any(|s| matches!(s, Step::Wrote { .. })));
+    rig.turn_until("the other client is served", |s| {
+        of(c(2), s).iter().any(|s| matches!(s, Step::Wrote { .. }))
+    });
 
     let mut got = Vec::new();
-    rig.turn_until("the hog has all", |steps| {
-        got.extend(received(&mut hog));
+    rig.turn_until("the slow client has everything", |steps| {
+        got.extend(received(&mut slow));
         of(c(1), steps).contains(&Step::Disarmed)
     });
-    got.extend(received(&mut hog));
+    got.extend(received(&mut slow));
     assert!(got.ends_with(&big), "whole and in order");
 }
 
 #[test]
-fn turn_gives_up_a_peer_that_takes_nothing() {
-    let (mut rig, mut hog) = stalled();
+fn turn_closes_a_peer_that_accepts_no_data() {
+    let (mut rig, mut slow) = stalled();
     rig.advance(seconds(29));
     assert_eq!(of(c(1), &rig.turn()), []);
     rig.advance(seconds(1));
     let mut steps = of(c(1), &rig.turn());
-    // What its kernel took for it counts once.
+    // If the client's kernel accepts more data, the timeout starts again.
     while steps.iter().any(|step| matches!(step, Step::Wrote { .. })) {
         rig.advance(seconds(30));
         steps = of(c(1), &rig.turn());
@@ -54,13 +56,13 @@ fn turn_gives_up_a_peer_that_takes_nothing() {
         matches!(&steps[..], [Step::Deadline { .. }, Step::Blocked { .. }, last] if *last == closed(CloseReason::SendTimeout)),
         "{steps:?}"
     );
-    let _ = hog.set_nonblocking(false);
-    let error = hog.read_to_end(&mut Vec::new()).expect_err("a reset");
+    let _ = slow.set_nonblocking(false);
+    let error = slow.read_to_end(&mut Vec::new()).expect_err("a reset");
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
 #[test]
-fn turn_does_not_give_up_a_peer_that_takes_little() {
+fn turn_keeps_a_peer_that_accepts_little_data() {
     let (mut rig, mut slow) = stalled();
     let mut buffer = vec![0; 600 << 10];
     for _ in 0..5 {
@@ -76,16 +78,16 @@ fn turn_has_a_write_budget() {
     let site = Site::new();
     site.sparse("endless.bin", 1 << 40);
     let mut rig = Rig::recorded(Rig::config(&site));
-    let hog = rig.accepted();
+    let slow = rig.accepted();
     let reader = {
-        let mut hog = hog.try_clone().expect("clone");
-        hog.set_nonblocking(false).expect("set blocking");
+        let mut slow = slow.try_clone().expect("clone");
+        slow.set_nonblocking(false).expect("set blocking");
         std::thread::spawn(move || {
             let mut buffer = vec![0; 1 << 20];
-            while hog.read(&mut buffer).is_ok_and(|n| n > 0) {}
+            while slow.read(&mut buffer).is_ok_and(|n| n > 0) {}
         })
     };
-    (&hog).write_all(get("/endless.bin").as_bytes()).expect("send");
+    (&slow).write_all(get("/endless.bin").as_bytes()).expect("send");
     rig.turn_until("a carried-over download", |s| of(c(1), s).contains(&Step::CarriedOver));
     let mut peer = rig.accepted();
     peer.write_all(get("/hello.txt").as_bytes()).expect("send");
@@ -95,14 +97,14 @@ fn turn_has_a_write_budget() {
         turns += 1;
         answered(s)
     });
-    assert!(turns <= 2, "served in the turn in which it was seen, not after {turns}");
-    // The budget is overrun by less than one slice of a file.
+    assert!(turns <= 2, "served after {turns} turns");
+    // A turn exceeds the budget by less than one slice of a file.
     for _ in 0..20 {
         let steps = rig.turn();
         let sent: usize =
             of(c(1), &steps).iter().map(|s| if let Step::Wrote { got, .. } = s { *got } else { 0 }).sum();
         assert!(sent <= 512 * 1024, "{sent} in one turn");
     }
-    hog.shutdown(std::net::Shutdown::Both).expect("shut down");
+    slow.shutdown(std::net::Shutdown::Both).expect("shut down");
     reader.join().expect("the reader ends");
 }

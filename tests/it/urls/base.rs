@@ -10,7 +10,7 @@ use std::{
 use super::*;
 use crate::common::*;
 
-/// Runs the program with `args` until it refuses them.
+/// Runs the program with `args`, which it must refuse.
 fn refused<S: AsRef<OsStr>>(dir: &Path, args: &[S]) -> Output {
     let mut command = Command::new("timeout");
     command.args(["20", env!("CARGO_BIN_EXE_oneloop"), "--port", "0"]).args(args).arg(dir);
@@ -18,7 +18,7 @@ fn refused<S: AsRef<OsStr>>(dir: &Path, args: &[S]) -> Output {
 }
 
 #[test]
-fn base_path_in_any_form_is_the_only_place() {
+fn base_path_in_any_form_serves_the_site() {
     let site = Site::new();
     let bases = [
         ("app", "/app/"),
@@ -36,8 +36,8 @@ fn base_path_in_any_form_is_the_only_place() {
         ("/\\evil.example", "/%5Cevil.example/"),
         ("\\\\evil.example", "/%5C%5Cevil.example/"),
     ];
-    each(bases, |(given, base)| {
-        let server = Server::with(&site, &["--base-path", given]);
+    each(bases, |(value, base)| {
+        let server = Server::with(&site, &["--base-path", value]);
         assert_eq!(server.base_path(), *base);
         let location = |path: &str| {
             let response = ask(&server, "GET", path, "");
@@ -59,7 +59,7 @@ fn base_path_in_any_form_is_the_only_place() {
     for root in ["/", "", "//", "."] {
         let server = Server::with(&site, &["--base-path", root]);
         assert_eq!(server.base_path(), "/");
-        check_all(&server, &[("/", Page("home\n")), ("/docs", At("/docs/")), ("/app/", Missing)]);
+        check_all(&server, &[("/", Page("home\n")), ("/docs", Redirect("/docs/")), ("/app/", Missing)]);
     }
 }
 
@@ -73,13 +73,16 @@ fn base_path_refuses_what_is_not_a_path() {
     bases.extend([long, bad_utf8]);
     each(bases, |base| {
         let output = refused(site.path(), &[OsStr::new("--base-path"), base]);
-        let why = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{why}");
-        assert!(output.stdout.is_empty() && !why.is_empty() && !why.contains("panicked"), "{why}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(output.stdout.is_empty() && !stderr.is_empty() && !stderr.contains("panicked"), "{stderr}");
     });
-    let why = refused(site.path(), &["--base-path", "/../app"]).stderr;
-    let why = String::from_utf8_lossy(&why);
-    assert!(why.contains("--base-path") && why.contains("/../app") && why.lines().count() == 1, "{why}");
+    let stderr = refused(site.path(), &["--base-path", "/../app"]).stderr;
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(
+        stderr.contains("--base-path") && stderr.contains("/../app") && stderr.lines().count() == 1,
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -90,7 +93,7 @@ fn base_path_may_begin_with_a_dot() {
 }
 
 #[test]
-fn base_path_has_nothing_outside() {
+fn base_path_serves_nothing_outside() {
     let site = Site::new();
     site.write("app/hello.txt", "app in the site\n");
     site.write("a/index.html", "a in the site\n");
@@ -119,14 +122,14 @@ fn base_path_has_nothing_outside() {
         ("/a\\app/", Missing),
     ];
     check_all(&server, &rows);
-    // What every client gets is still there.
+    // These responses do not depend on the base path.
     assert_eq!(ask(&server, "OPTIONS", "*", "").status, 204);
     assert_eq!(ask(&server, "POST", "/a/app/", "Content-Length: 0\r\n").status, 405);
     assert_eq!(ask(&server, "GET", "/%zz", "").status, 400);
 }
 
 #[test]
-fn base_path_with_spa_answers_navigation_below_it_alone() {
+fn base_path_with_spa_answers_navigation_below_it_only() {
     let site = site_of_pages();
     site.write("404.html", "lost\n");
     site.write("shell/app.html", "shell\n");
@@ -138,27 +141,26 @@ fn base_path_with_spa_answers_navigation_below_it_alone() {
         ("/app/about/", Page("shell\n")),
         ("/app/shop/", Page("shell\n")),
         ("/app/about", Page("about.html\n")),
-        ("/app/about.html?q", At("/app/about?q")),
-        ("/app/docs/index.html", At("/app/docs/")),
-        ("/app/index.html", At("/app/")),
-        ("/app/shop", At("/app/shop/")),
+        ("/app/about.html?q", Redirect("/app/about?q")),
+        ("/app/docs/index.html", Redirect("/app/docs/")),
+        ("/app/index.html", Redirect("/app/")),
+        ("/app/shop", Redirect("/app/shop/")),
         ("/app/both", Page("both\n")),
-        ("/app/shell/app.html", At("/app/shell/app")),
+        ("/app/shell/app.html", Redirect("/app/shell/app")),
         ("/app/shell/app", Page("shell\n")),
-        ("/app", At("/app/")),
-        ("/?q", At("/app/?q")),
+        ("/app", Redirect("/app/")),
+        ("/?q", Redirect("/app/?q")),
         ("/users/7", Missing),
         ("/about", Missing),
         ("/application", Missing),
         ("/application/../users", Missing),
-        // No file can be there, and still an application may have such a URL.
+        // No file can have this path, but an application may have such a URL.
         ("/app/item/a%2Fb", Page("shell\n")),
         ("/app/.git/config", Page("shell\n")),
     ];
     each(rows, |(path, is)| check(&server, path, NAVIGATES, *is));
     let lost = ask(&server, "GET", "/app/missing.js", "Sec-Fetch-Mode: no-cors\r\nAccept: */*\r\n");
     assert_eq!((lost.status, lost.text().as_str()), (404, "lost\n"));
-    // The page for what is missing is a page: it can be asked for at its clean address, and is a
-    // 200 there.
-    check_all(&server, &[("/app/404", Page("lost\n")), ("/app/404.html", At("/app/404"))]);
+    // The custom 404 page is an ordinary page: it has a clean URL and is a 200 there.
+    check_all(&server, &[("/app/404", Page("lost\n")), ("/app/404.html", Redirect("/app/404"))]);
 }

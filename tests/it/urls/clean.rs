@@ -11,42 +11,42 @@ fn clean_url_serves_its_page_and_pages_redirect() {
     let rows = [
         ("/about", Page("about.html\n")),
         ("/about?q", Page("about.html\n")),
-        ("/about.html", At("/about")),
-        ("/about.html?a=b?c", At("/about?a=b?c")),
-        ("/about.html?", At("/about?")),
-        ("/about.html?//evil.example", At("/about?//evil.example")),
-        ("/%61bout%2Ehtml", At("/about")),
-        ("//.//about.html", At("/about")),
-        ("http://localhost/about.html?q", At("/about?q")),
+        ("/about.html", Redirect("/about")),
+        ("/about.html?a=b?c", Redirect("/about?a=b?c")),
+        ("/about.html?", Redirect("/about?")),
+        ("/about.html?//evil.example", Redirect("/about?//evil.example")),
+        ("/%61bout%2Ehtml", Redirect("/about")),
+        ("//.//about.html", Redirect("/about")),
+        ("http://localhost/about.html?q", Redirect("/about?q")),
         ("/about/", Missing),
         ("/about.html/", Missing),
         ("/about.htm", Missing),
         ("/About", Missing),
         ("/about.", Missing),
         ("/a%20b%25", Page("a b%.html\n")),
-        ("/a%20b%25.html", At("/a%20b%25")),
-        // A file of exactly that name comes first, and leaves its page the name that it has.
+        ("/a%20b%25.html", Redirect("/a%20b%25")),
+        // A file with exactly that name comes first, and its page keeps its own URL.
         ("/both", Page("both\n")),
         ("/both.html", Page("both.html\n")),
-        // A page comes before the directory beside it, which is still there.
+        // A page takes precedence over the directory of the same name, which still exists.
         ("/docs", Page("docs.html\n")),
-        ("/docs.html", At("/docs")),
+        ("/docs.html", Redirect("/docs")),
         ("/docs/", Page("docs\n")),
         ("/docs/guide", Page("docs/guide.html\n")),
-        ("/docs/guide.html", At("/docs/guide")),
-        ("/shop", At("/shop/")),
-        ("/shop?q", At("/shop/?q")),
+        ("/docs/guide.html", Redirect("/docs/guide")),
+        ("/shop", Redirect("/shop/")),
+        ("/shop?q", Redirect("/shop/?q")),
         ("/shop/", Missing),
-        // Where an index file stands for its directory, that is its URL.
-        ("/index.html", At("/")),
-        ("/index.html?q", At("/?q")),
-        ("/docs/index.html", At("/docs/")),
-        ("/docs/index.html?q", At("/docs/?q")),
-        ("/folder.html", At("/folder.html/")),
+        // The URL of an index file is its directory.
+        ("/index.html", Redirect("/")),
+        ("/index.html?q", Redirect("/?q")),
+        ("/docs/index.html", Redirect("/docs/")),
+        ("/docs/index.html?q", Redirect("/docs/?q")),
+        ("/folder.html", Redirect("/folder.html/")),
         ("/folder", Missing),
         ("/folder.html/", Page("folder\n")),
-        // Once is enough.
-        ("/x.html.html", At("/x.html")),
+        // One extension is removed, not two.
+        ("/x.html.html", Redirect("/x.html")),
         ("/x.html", Page("x.html.html\n")),
         ("/x", Missing),
         ("/hello.txt", Page("hello\n")),
@@ -60,16 +60,16 @@ fn clean_url_serves_its_page_and_pages_redirect() {
 #[test]
 fn clean_url_is_a_file_like_any_other() {
     let site = site_of_pages();
-    // Variants are made later, so that they are not older. One page has a directory of its name
-    // beside it.
-    ["about", "docs"].iter().for_each(|page| site.write(format!("{page}.html.gz"), "gzip, as it were"));
+    // The variants are written later, so that they are not older. One page has a directory of the
+    // same name beside it.
+    ["about", "docs"].iter().for_each(|page| site.write(format!("{page}.html.gz"), "not really gzip"));
     let server = Server::with(&site, &["--clean-urls"]);
     for path in ["/about", "/docs"] {
         let page = ask(&server, "GET", path, "");
         let variant = ask(&server, "GET", path, "Accept-Encoding: gzip\r\n");
         assert_eq!(page.header("content-encoding"), None);
         assert_eq!(variant.header("content-encoding"), Some("gzip"));
-        assert_eq!(variant.text(), "gzip, as it were");
+        assert_eq!(variant.text(), "not really gzip");
         for response in [page, variant] {
             assert_eq!(response.header("content-type"), Some("text/html; charset=utf-8"));
             assert_eq!(response.header("vary"), Some("Accept-Encoding"));
@@ -78,9 +78,10 @@ fn clean_url_is_a_file_like_any_other() {
     let part = ask(&server, "GET", "/about", "Range: bytes=0-4\r\n");
     assert_eq!((part.status, part.text().as_str()), (206, "about"));
     assert_eq!(ask(&server, "GET", "/about", "If-None-Match: *\r\n").status, 304);
-    // A redirect is not about the page: there is nothing to compare with (RFC 9110 section 13.2.1).
+    // A redirect does not represent the page, so preconditions do not apply (RFC 9110 section
+    // 13.2.1).
     let fields = "If-None-Match: *\r\nRange: bytes=0-4\r\nAccept-Encoding: gzip\r\n";
-    check(&server, "/about.html", fields, At("/about"));
+    check(&server, "/about.html", fields, Redirect("/about"));
 }
 
 #[test]
@@ -91,13 +92,13 @@ fn clean_url_follows_changes_on_disk() {
     site.write("about", "now a file\n");
     check_all(&server, &[("/about", Page("now a file\n")), ("/about.html", Page("about.html\n"))]);
     std::fs::remove_file(site.at("about")).expect("remove it");
-    check_all(&server, &[("/about", Page("about.html\n")), ("/about.html", At("/about"))]);
+    check_all(&server, &[("/about", Page("about.html\n")), ("/about.html", Redirect("/about"))]);
     std::fs::remove_file(site.at("about.html")).expect("remove it");
     check_all(&server, &[("/about", Missing), ("/about.html", Missing)]);
-    // What cannot be served at the clean URL does not count.
+    // A file that cannot be served does not count as the page.
     mkfifoat(CWD, site.at("both2"), Mode::RWXU).expect("make a FIFO");
     site.write("both2.html", "both2\n");
-    check_all(&server, &[("/both2", Page("both2\n")), ("/both2.html", At("/both2"))]);
+    check_all(&server, &[("/both2", Page("both2\n")), ("/both2.html", Redirect("/both2"))]);
 }
 
 #[test]
@@ -109,15 +110,15 @@ fn clean_url_of_a_directory_uses_the_named_index() {
             "about.html",
             &[
                 ("/", Page("about.html\n")),
-                ("/about.html", At("/")),
+                ("/about.html", Redirect("/")),
                 ("/about", Page("about.html\n")),
-                ("/index.html", At("/index")),
+                ("/index.html", Redirect("/index")),
                 ("/index", Page("home\n")),
                 ("/docs/", Missing),
             ][..],
         ),
-        ("both", &[("/", Page("both\n")), ("/both", Page("both\n")), ("/index.html", At("/index"))]),
-        ("guide.html", &[("/docs/", Page("docs/guide.html\n")), ("/docs/guide.html", At("/docs/"))]),
+        ("both", &[("/", Page("both\n")), ("/both", Page("both\n")), ("/index.html", Redirect("/index"))]),
+        ("guide.html", &[("/docs/", Page("docs/guide.html\n")), ("/docs/guide.html", Redirect("/docs/"))]),
     ] {
         check_all(&Server::with(&site, &["--clean-urls", "--index", index]), rows);
     }
@@ -140,8 +141,8 @@ fn clean_url_redirect_never_leads_to_another_host() {
         let server = Server::with(&site, &["--clean-urls", "--base-path", base]);
         let base = server.base_path();
         let mut redirects = 0;
-        // Both with the base before it and without: then it is the base that is to be taken for a
-        // host.
+        // With and without the base path in front. Without it, the base path itself could be taken
+        // for a host.
         for prefix in [base.trim_end_matches('/'), ""] {
             let paths = forms.iter().flat_map(|form| names.map(|name| format!("{prefix}/{form}{name}")));
             for path in paths.chain(odd.map(|path| format!("{prefix}{path}"))).filter(|p| p.starts_with('/'))
@@ -149,13 +150,13 @@ fn clean_url_redirect_never_leads_to_another_host() {
                 let response = ask(&server, "GET", &path, "");
                 let Some(location) = response.header("location") else { continue };
                 redirects += 1;
-                // Browsers read a backslash as a slash, and skip tabs.
+                // Browsers read a backslash as a slash and ignore tabs.
                 assert!(
                     location.starts_with(base) && !location[1..].starts_with(['/', '\\', '\t']),
                     "{location}"
                 );
                 assert!(location.bytes().all(|b| b.is_ascii_graphic() && b != b'\\'), "{location}");
-                // A base without its slash is redirected, too.
+                // A base path without its slash is redirected as well.
                 let body = if location == base { "home\n" } else { "inside\n" };
                 check(&server, location, "", Page(body));
             }

@@ -1,6 +1,6 @@
-//! Options that change which URLs lead where: `--base-path`, `--clean-urls`, `--hidden`,
-//! `--follow-links`, and all of them together. Whatever is on, no redirect leads to another host,
-//! and no `..` leads out.
+//! Options that change which URL leads to which file: `--base-path`, `--clean-urls`, `--hidden`,
+//! `--follow-links`, and all of them together. With any of them, no redirect leads to another host,
+//! and no `..` leads out of the root.
 
 mod base;
 mod clean;
@@ -8,10 +8,10 @@ mod reach;
 
 use crate::common::*;
 
-/// What a browser says when a person goes somewhere.
+/// The header fields that a browser sends for navigation.
 pub const NAVIGATES: &str = "Sec-Fetch-Mode: navigate\r\nAccept: text/html,*/*\r\n";
 
-/// Sends one request on a connection of its own and reads the response.
+/// Sends a request on a new connection and reads the response.
 pub fn ask(server: &Server, method: &str, path: &str, fields: &str) -> Response {
     let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
     let mut client = server.connect();
@@ -19,35 +19,36 @@ pub fn ask(server: &Server, method: &str, path: &str, fields: &str) -> Response 
     client.response_to(request.as_bytes())
 }
 
-/// What a table says of a response.
+/// The expected response in a table.
 #[derive(Debug, Clone, Copy)]
-pub enum Is {
+pub enum Expected {
     /// 200 with this body.
     Page(&'static str),
     /// 301 to this URL.
-    At(&'static str),
+    Redirect(&'static str),
     Missing,
 }
 
-pub use Is::*;
+pub use Expected::*;
 
-/// Asserts that `path` leads where the table says, for GET and HEAD.
-pub fn check(server: &Server, path: &str, fields: &str, is: Is) {
+/// Asserts that `path` gets the expected response, for GET and HEAD.
+pub fn check(server: &Server, path: &str, fields: &str, expected: Expected) {
     let response = ask(server, "GET", path, fields);
     let location = response.header("location");
-    match is {
+    match expected {
         Page(body) => assert_eq!((response.status, response.text().as_str()), (200, body), "{path}"),
-        At(address) => assert_eq!((response.status, location), (301, Some(address)), "{path}"),
+        Redirect(url) => assert_eq!((response.status, location), (301, Some(url)), "{path}"),
         Missing => assert_eq!((response.status, location), (404, None), "{path}"),
     }
-    // HEAD answers alike, and a redirect is not cached: the operator may change the options.
+    // HEAD gets the same head. A redirect is not cached, because the operator may change the
+    // options.
     let head = ask(server, "HEAD", path, fields);
     assert_eq!((head.status, head.header("location")), (response.status, location), "{path}");
     assert!(location.is_none() || response.header("cache-control") == Some("no-cache"), "{path}");
 }
 
-pub fn check_all(server: &Server, rows: &[(&str, Is)]) {
-    each(rows, |(path, is)| check(server, path, "", *is));
+pub fn check_all(server: &Server, rows: &[(&str, Expected)]) {
+    each(rows, |(path, expected)| check(server, path, "", *expected));
 }
 
 pub fn site_of_pages() -> Site {

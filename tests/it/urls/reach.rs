@@ -1,4 +1,4 @@
-//! What can be reached: `--hidden`, `--follow-links`, and never a parent.
+//! Files that clients can reach: `--hidden`, `--follow-links`, and never a parent directory.
 
 use std::os::unix::fs::symlink;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::common::*;
 use rustix::fs::{CWD, Mode, mkfifoat};
 
-/// The content of files that no client may see.
+/// The content of files that no client may read.
 const SECRET: &str = "SECRET-7f3a\n";
 
 #[test]
@@ -35,7 +35,7 @@ fn hidden_serves_dotfiles() {
         ("/...", Page("hidden\n")),
         ("/..x", Page("hidden\n")),
         ("/.well-known/.x", Page("hidden\n")),
-        ("/.d", At("/.d/")),
+        ("/.d", Redirect("/.d/")),
         ("/.d/", Page("hidden\n")),
         ("/.html", Page("hidden\n")),
     ];
@@ -44,18 +44,22 @@ fn hidden_serves_dotfiles() {
     check(&server, "/.page.html", "", Page("hidden\n"));
     let server = Server::with(&site, &["--hidden", "--clean-urls"]);
     check_all(&server, &rows);
-    let rows = [("/.page", Page("hidden\n")), ("/.page.html", At("/.page")), ("/.d/index.html", At("/.d/"))];
+    let rows = [
+        ("/.page", Page("hidden\n")),
+        ("/.page.html", Redirect("/.page")),
+        ("/.d/index.html", Redirect("/.d/")),
+    ];
     check_all(&server, &rows);
     let server = Server::with(&site, &["--hidden", "--base-path", ".app", "--spa=.env"]);
     check_all(&server, &[("/.app/.app/.base.txt", Page("in .app\n")), ("/.app/.base.txt", Missing)]);
     check(&server, "/.app/.missing", NAVIGATES, Page("hidden\n"));
-    // An index that is hidden stands for its directory all the same: it is the operator who named
-    // it.
+    // A hidden file can be the index, because the operator named it.
     let server = Server::with(&site, &["--index", ".env"]);
     check_all(&server, &[("/", Page("hidden\n")), ("/.env", Missing)]);
 }
 
-/// A site with links of every kind, and a folder beside it to which some of them lead.
+/// Creates a site with links of every kind, and a directory beside it that some of the links lead
+/// to.
 fn site_with_links() -> (Site, Site) {
     let (site, outside) = (Site::new(), Site::empty());
     outside.write("page.html", "outside\n");
@@ -64,13 +68,13 @@ fn site_with_links() -> (Site, Site) {
     symlink("page.html", outside.at("again.html")).expect("make a link");
     mkfifoat(CWD, outside.at("fifo"), Mode::RWXU).expect("make a FIFO");
     let there = outside.path().to_str().expect("ASCII");
-    let beside = outside.path().file_name().expect("a name").to_str().expect("ASCII");
+    let sibling = outside.path().file_name().expect("a name").to_str().expect("ASCII");
     for (name, to) in [
         ("absolute.html", format!("{there}/page.html")),
-        ("relative.html", format!("../{beside}/page.html")),
+        ("relative.html", format!("../{sibling}/page.html")),
         ("chain.html", "absolute.html".into()),
         ("there", there.into()),
-        ("docs/there", format!("../../{beside}")),
+        ("docs/there", format!("../../{sibling}")),
         ("within.html", "docs/index.html".into()),
         ("own", site.path().to_str().expect("ASCII").into()),
         ("fifo", format!("{there}/fifo")),
@@ -93,10 +97,10 @@ fn follow_links_serves_what_is_outside() {
         ("/absolute.html", Page("outside\n")),
         ("/relative.html", Page("outside\n")),
         ("/chain.html", Page("outside\n")),
-        ("/there", At("/there/")),
+        ("/there", Redirect("/there/")),
         ("/there/page.html", Page("outside\n")),
         ("/there/again.html", Page("outside\n")),
-        ("/there/dir", At("/there/dir/")),
+        ("/there/dir", Redirect("/there/dir/")),
         ("/there/dir/", Page("outside dir\n")),
         ("/docs/there/page.html", Page("outside\n")),
         ("/own/hello.txt", Page("hello\n")),
@@ -114,9 +118,9 @@ fn follow_links_serves_what_is_outside() {
     let rows = [
         ("/a%20b/absolute", Page("outside\n")),
         ("/a%20b/there/page", Page("outside\n")),
-        ("/a%20b/there/page.html", At("/a%20b/there/page")),
-        ("/a%20b/there", At("/a%20b/there/")),
-        ("/a%20b/there/dir/index.html", At("/a%20b/there/dir/")),
+        ("/a%20b/there/page.html", Redirect("/a%20b/there/page")),
+        ("/a%20b/there", Redirect("/a%20b/there/")),
+        ("/a%20b/there/dir/index.html", Redirect("/a%20b/there/dir/")),
         ("/a%20b/there/.hidden", Page("outside hidden\n")),
     ];
     check_all(&server, &rows);
@@ -144,13 +148,13 @@ fn url_options_never_serve_a_parent() {
     outside.write("secret.txt", SECRET);
     outside.write("secret.html", SECRET);
     outside.write("index.html", SECRET);
-    let beside = outside.path().file_name().expect("a name").to_str().expect("ASCII");
-    // An existing folder, a link out of the site (whose parent is not the site), a link to the
+    let sibling = outside.path().file_name().expect("a name").to_str().expect("ASCII");
+    // A directory, a link out of the site (the parent of its target is not the site), a link to the
     // site, and a page.
     let prefixes = ["", "/", "/docs", "/there/dir", "/own", "/absolute", "/absolute.html", "/.", "/missing"];
     let ups = ["..", "%2e%2e", "%2E.", ".%2e", "..%2f..", "..%5c..", "..\\..", "..%00", "%252e%252e", "..;"];
     let tails =
-        [format!("{beside}/secret.txt"), format!("{beside}/secret"), format!("{beside}/"), String::new()];
+        [format!("{sibling}/secret.txt"), format!("{sibling}/secret"), format!("{sibling}/"), String::new()];
     let modes: [&[&str]; 4] = [
         &["--hidden"],
         &["--follow-links"],

@@ -1,4 +1,4 @@
-//! What becomes of variants while the server runs.
+//! Variants that change while the server runs.
 
 use std::{
     fs::{self, File},
@@ -8,7 +8,7 @@ use std::{
 use super::*;
 use crate::common::*;
 
-/// Sets the time at which `name` was last changed to `seconds` after 1994.
+/// Sets the modification time of `name` to `seconds` after a date in 1994.
 fn set_time(site: &Site, name: &str, seconds: u64) {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777 + seconds);
     File::options().write(true).open(site.at(name)).and_then(|f| f.set_modified(time)).expect("set its time");
@@ -33,13 +33,13 @@ fn variant_change_is_seen_by_the_next_request() {
         site.write("app.js.br", &content); // appears
         expect(ALL, &content, Some("br"));
         let content = format!("change {round:03}");
-        site.write("app.js.br", &content); // changes, and is as long
+        site.write("app.js.br", &content); // changes and keeps its length
         expect(ALL, &content, Some("br"));
         fs::remove_file(site.at("app.js.br")).expect("remove"); // disappears
         expect(ALL, "gzip app.js", Some("gzip"));
         expect("br", "plain app.js", None);
     }
-    // One that was kept is replaced, and is gone.
+    // A cached variant is replaced, then removed.
     site.write("new.gz", "gzip again!");
     fs::rename(site.at("new.gz"), site.at("app.js.gz")).expect("rename");
     expect(ALL, "gzip again!", Some("gzip"));
@@ -62,7 +62,7 @@ fn variant_in_the_cache_needs_its_original() {
         client.response()
     };
     assert_is(&get(ALL), "br", "app.js");
-    // The build has written the original again, and then one variant.
+    // A build has written the original again, and then one variant.
     set_time(&site, "app.js", 60);
     set_time(&site, "app.js.gz", 60);
     assert_is(&get("br"), "plain", "app.js");
@@ -78,7 +78,7 @@ fn variant_in_the_cache_needs_its_original() {
 #[test]
 fn variant_older_than_its_original_is_not_sent() {
     let site = Site::empty();
-    // As `gzip -k` and archives do it, both have the same time.
+    // With `gzip -k` and in archives, both have the same time.
     let rows = [("older.js", 10, 9, "plain"), ("same.js", 10, 10, "br"), ("newer.js", 10, 11, "br")];
     for (name, original, variant, _) in rows {
         write_with(&site, name, &CODINGS[..1]);
@@ -126,10 +126,10 @@ fn variant_replaced_while_it_is_sent_is_unchanged() {
     client.wait_for_bytes();
     site.write("new", "another");
     fs::rename(site.at("new"), site.at("large.bin.br")).expect("rename");
-    assert_eq!(server.ask(ask("/large.bin", "br")).text(), "another", "to whoever asks now");
+    assert_eq!(server.ask(ask("/large.bin", "br")).text(), "another", "a new request gets the new variant");
     let response = client.response();
     assert_eq!(response.header("content-encoding"), Some("br"));
-    assert!(response.body == old, "the variant that was opened");
+    assert!(response.body == old, "the variant opened first");
     assert_eq!(client.response().text(), "hello\n");
     drop(client);
     eventually("all descriptors are closed", || server.descriptors() <= before);

@@ -1,4 +1,4 @@
-//! Which variant is sent.
+//! Which variant the server sends.
 
 use std::{
     fs::{self},
@@ -32,7 +32,7 @@ fn variant_with_the_highest_weight_is_sent() {
         ("Accept-Encoding: identity;q=0, gzip;q=0.001\r\n", "gzip"),
         ("Accept-Encoding: *;q=0, zstd\r\n", "zstd"),
         ("Accept-Encoding: gzip;q=0\r\n", "plain"),
-        // Several lines are one list (section 5.3).
+        // Several field lines form one list (section 5.3).
         ("Accept-Encoding: gzip\r\naccept-encoding: zstd\r\n", "zstd"),
     ];
     each(rows, |&(fields, coding)| {
@@ -51,7 +51,7 @@ fn variant_with_the_highest_weight_is_sent() {
 #[test]
 fn variant_is_chosen_among_those_that_exist() {
     let site = Site::empty();
-    // By subset: bit 0 is .br, bit 1 .zst, bit 2 .gz.
+    // Each number is a subset: bit 0 is .br, bit 1 .zst, bit 2 .gz.
     let rows = (0..8usize).map(|subset| {
         let there: Vec<_> = CODINGS.into_iter().enumerate().filter(|(i, _)| subset >> i & 1 == 1).collect();
         let there: Vec<_> = there.into_iter().map(|(_, coding)| coding).collect();
@@ -67,7 +67,7 @@ fn variant_is_chosen_among_those_that_exist() {
         for (_, coding) in CODINGS {
             let expected = if there.iter().any(|(_, c)| *c == coding) { coding } else { "plain" };
             assert_is(&server.ask(ask(&format!("/{name}"), coding)), expected, name);
-            // Nothing but this one will do.
+            // Only this coding is acceptable.
             let response = server.ask(ask(&format!("/{name}"), &format!("{coding}, identity;q=0")));
             if expected == "plain" {
                 assert_eq!(response.status, 406);
@@ -88,7 +88,7 @@ fn variant_none_acceptable_is_406() {
         ("/hello.txt", "*;q=0", 406),
         ("/app.js", "gzip, *;q=0", 406),
         ("/docs/", "br, identity;q=0", 406),
-        // There is nothing to be chosen from.
+        // These responses have no variants to choose from.
         ("/missing", "identity;q=0", 404),
         ("/docs", "identity;q=0", 301),
     ] {
@@ -113,7 +113,7 @@ fn variant_of_an_index_or_clean_url() {
     for name in ["index.html", "docs/index.html", "about.html"] {
         write_with(&site, name, &CODINGS);
     }
-    // None of these is a variant of an index file.
+    // None of these files is a variant of an index file.
     for (name, content) in [("docs/.br", "a trap"), (".br", "a trap"), ("about.br", "a trap")] {
         site.write(name, content);
     }
@@ -153,14 +153,14 @@ fn variant_of_the_404_page_is_not_sent() {
     for accept in ["", ALL, "gzip"] {
         let response = server.ask(ask("/missing", accept));
         let coding = response.header("content-encoding").unwrap_or("plain");
-        assert!(coding == "plain" || accept.contains(coding), "{coding} for {accept:?}");
+        assert!(coding == "plain" || accept.contains(coding), "{coding} is sent for {accept:?}");
         assert_eq!((response.status, response.text()), (404, format!("{coding} 404.html")));
         assert_eq!(response.header("content-type"), Some(HTML));
     }
 }
 
-/// The page is not what a script gets at the same address: a copy that is kept must not be given to
-/// it (section 12.5.5).
+/// A script gets another response at the same URL, so a cache must not give it the stored page
+/// (section 12.5.5).
 #[test]
 fn variant_of_the_spa_fallback_varies() {
     let site = Site::empty();
@@ -203,8 +203,8 @@ fn variant_is_a_regular_file_beneath_the_root() {
     ] {
         symlink(target, site.at(link)).expect("a link");
     }
-    // The targets are as new as the originals: nothing but where they are keeps them from being
-    // used.
+    // The link targets are as new as the originals, so only their place outside the root excludes
+    // them.
     outside.write("secret", "br out.js");
     site.write("elsewhere.bin", "br linked.js");
     let server = Server::start(&site);
@@ -218,12 +218,12 @@ fn variant_is_a_regular_file_beneath_the_root() {
 }
 
 #[test]
-fn variant_makes_nothing_visible() {
+fn variant_exposes_no_hidden_file() {
     let site = Site::empty();
     for name in [".env", ".git/config", ".well-known/security.txt", "docs/page.html"] {
         write_with(&site, name, &CODINGS);
     }
-    // Variants of nothing, and of a directory.
+    // Variants without an original, and of a directory.
     site.write("orphan.js.br", "br orphan.js");
     site.write("docs.br", "br docs");
     let server = Server::start(&site);

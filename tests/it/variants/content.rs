@@ -1,4 +1,4 @@
-//! What is said of a variant, and what is sent of it.
+//! The metadata and the bytes of a variant.
 
 use super::*;
 use crate::common::*;
@@ -32,7 +32,7 @@ fn variant_has_its_own_length() {
         assert_eq!(response.header("content-type"), Some("text/css; charset=utf-8"));
         assert!(response.body == pattern(coded), "{path}");
         assert_eq!(client.response().body, vec![b'p'; plain]);
-        assert_eq!(client.response().text(), "hello\n", "and nothing stands between");
+        assert_eq!(client.response().text(), "hello\n", "nothing comes between the responses");
         client.send(ask(&path, "br").replacen("GET", "HEAD", 1));
         assert_eq!(client.head().header("content-length"), Some(&*coded.to_string()), "HEAD {path}");
     }
@@ -44,11 +44,11 @@ fn variant_may_differ_from_request_to_request() {
     write_with(&site, "app.js", &[CODINGS[0], CODINGS[2]]);
     let server = Server::start(&site);
     let mut client = server.connect();
-    // Before the files count as being at rest, and afterwards, when they may come from memory.
+    // Before and after the files settle, when they may come from memory.
     for _ in 0..2 {
         let asked = ["br", "", "gzip", "zstd", "gzip, br", "identity"];
         let requests: String = asked.iter().map(|accept| ask("/app.js", accept)).collect();
-        // All are there together, so that they are answered in one turn.
+        // All requests arrive together, so the server answers them in one turn.
         server.while_stopped(|| client.send(requests + &get("/app.js.br") + &get("/app.js.zst")));
         for coding in ["br", "plain", "gzip", "plain", "br", "plain"] {
             assert_is(&client.response(), coding, "app.js");
@@ -70,7 +70,7 @@ fn variant_by_its_own_name_is_a_file() {
     site.write("app.js.gz.br", "br app.js.gz");
     let server = Server::start(&site);
     let mut client = server.connect();
-    // Before the files are at rest, and twice afterwards, when they may come from memory.
+    // Once before the files settle, and twice afterwards, when they may come from memory.
     for round in 0..3 {
         for (path, accept, body, media_type) in [
             ("/app.js.gz", "gzip", "gzip app.js", "application/gzip"),
@@ -83,7 +83,7 @@ fn variant_by_its_own_name_is_a_file() {
             assert_eq!(response.header("content-encoding"), None, "{path} {accept}");
             assert_eq!(response.header("content-type"), Some(media_type), "{path}");
         }
-        // It may have variants itself.
+        // A variant requested by its own name may have variants.
         client.send(ask("/app.js.gz", "br") + &ask("/app.js", "gzip") + &ask("/app.js", "br"));
         assert_is(&client.response(), "br", "app.js.gz");
         assert_is(&client.response(), "gzip", "app.js");
@@ -100,7 +100,7 @@ fn variant_has_its_own_etag() {
     write_with(&site, "app.js", &CODINGS);
     site.write("large.bin", pattern(1 << 20));
     site.write("large.bin.gz", pattern(1 << 19));
-    // The same bytes mean something else in another coding (section 8.8.3.3).
+    // The same bytes in another content coding are a different representation (section 8.8.3.3).
     site.write("alike.js", "alike");
     site.write("alike.js.br", "alike");
     let server = Server::start(&site);
@@ -122,14 +122,14 @@ fn variant_has_its_own_etag() {
                 assert_varies(&response);
             }
             client.send(ask_with(path, accept, &format!("If-None-Match: {}\r\n", tags.join(", "))));
-            assert_eq!(client.response().status, 304, "{path} in {accept}, of all copies");
+            assert_eq!(client.response().status, 304, "{path} in {accept}, with all ETags");
             client.send(ask_with(path, accept, &format!("If-Match: {own}\r\n")));
-            assert_eq!(client.response().status, 200, "{path} in {accept}, if it is this one");
+            assert_eq!(client.response().status, 200, "{path} in {accept}, with its own ETag");
         }
         let mut distinct = tags.clone();
         distinct.sort_unstable();
         distinct.dedup();
-        assert_eq!(distinct.len(), tags.len(), "each representation has its own tag: {tags:?}");
+        assert_eq!(distinct.len(), tags.len(), "each representation has its own ETag: {tags:?}");
     }
 }
 
@@ -158,7 +158,7 @@ fn variant_has_its_own_ranges() {
         for (fields, first) in [
             ("Range: bytes=100-\r\n".to_owned(), 100),
             ("Range: bytes=-7\r\n".to_owned(), coded - 7),
-            // One that leads past the variant's end, if not past the original's, is left out.
+            // A range past the end of the variant is left out, even if the original is longer.
             (format!("Range: bytes={coded}-,-7\r\n"), coded - 7),
             (format!("Range: bytes=100-\r\nIf-Range: {own}\r\n"), 100),
         ] {
@@ -169,8 +169,8 @@ fn variant_has_its_own_ranges() {
             assert_eq!(part.header("etag"), Some(&*own));
             assert!(part.body == content[first..], "{name} from {first}");
         }
-        // A part of another coding would be put together with it to nonsense; so would, for some
-        // readers, several parts.
+        // A client could combine a range of another content coding with its own bytes; several
+        // ranges confuse some clients as well.
         for fields in [
             format!("Range: bytes=100-\r\nIf-Range: {of_original}\r\n"),
             "Range: bytes=0-0,-1\r\n".to_owned(),
@@ -182,7 +182,7 @@ fn variant_has_its_own_ranges() {
         }
         let none = ask("gzip", format!("Range: bytes={coded}-\r\n"));
         assert_eq!((none.status, none.header("content-range")), (416, Some(&*format!("bytes */{coded}"))));
-        // Beside it, the original has its own parts, one or several.
+        // The original has its own ranges, one or several.
         let part = ask("identity", format!("Range: bytes={coded}-\r\nIf-Range: {of_original}\r\n"));
         assert_eq!((part.status, part.body.len()), (206, plain - coded));
         assert_eq!(part.header("content-encoding"), None);

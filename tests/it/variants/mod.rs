@@ -1,6 +1,6 @@
 //! Compressed variants: `app.js.br`, `app.js.zst` and `app.js.gz` beside `app.js`, chosen by
-//! `Accept-Encoding` (RFC 9110 section 12.5.3). Nothing here is really compressed: each file names
-//! itself, so that a response shows which one was sent.
+//! `Accept-Encoding` (RFC 9110 section 12.5.3). No file is really compressed: each contains its own
+//! name, so that a response shows which file was sent.
 
 mod change;
 mod choice;
@@ -10,13 +10,13 @@ use crate::common::*;
 
 pub const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// What variants have behind the original's name, and what they are called in `Content-Encoding`.
+/// The file extension of each variant and its name in `Content-Encoding`.
 pub const CODINGS: [(&str, &str); 3] = [(".br", "br"), (".zst", "zstd"), (".gz", "gzip")];
 
-/// All of them, as browsers send them, with equal weights.
+/// All content codings with equal weights, as browsers send them.
 pub const ALL: &str = "gzip, deflate, br, zstd";
 
-/// Writes `name` with the content `plain NAME`, and its variants with `br NAME`, `zstd NAME` and
+/// Writes `name` with the content `plain NAME` and variants with `br NAME`, `zstd NAME` and
 /// `gzip NAME`.
 pub fn write_with(site: &Site, name: &str, codings: &[(&str, &str)]) {
     site.write(name, format!("plain {name}"));
@@ -33,29 +33,29 @@ pub fn ask(path: &str, accept: &str) -> String {
     ask_with(path, accept, "")
 }
 
-/// Asserts that `response` is `name`, as [`write_with`] wrote it, in `coding`, and says so.
+/// Asserts that `response` contains `name` as [`write_with`] wrote it in `coding`, and declares
+/// that coding.
 pub fn assert_is(response: &Response, coding: &str, name: &str) {
     assert_eq!((response.status, response.text()), (200, format!("{coding} {name}")));
     assert_eq!(response.header("content-encoding"), Some(coding).filter(|c| *c != "plain"));
     assert_varies(response);
 }
 
-/// Asserts that `response` tells caches that another client may get another response (section
-/// 12.5.5).
+/// Asserts that `response` tells caches that it varies with Accept-Encoding (section 12.5.5).
 pub fn assert_varies(response: &Response) {
     let vary = response.header("vary").unwrap_or_default().to_ascii_lowercase();
     assert!(vary.split(',').any(|name| name.trim() == "accept-encoding"), "{response:?}");
 }
 
-/// Waits until all that was written is at rest, so that small files may come from memory from now
-/// on. A large file shows it: its tag is for one reading before, and stays the same afterwards.
+/// Waits until all files written so far have settled, so that small files may come from memory. A
+/// large file shows this: before, each read of it gets a new ETag.
 pub fn let_settle(site: &Site, client: &mut Client) {
     site.write("large.tmp", pattern(200_000));
-    eventually("a tag that stays", || tag(client, "/large.tmp", "") == tag(client, "/large.tmp", ""));
+    eventually("the ETag stays the same", || tag(client, "/large.tmp", "") == tag(client, "/large.tmp", ""));
 }
 
-/// Returns the tag of `path` in the content coding that `accept` names.
+/// Returns the ETag of `path` in the content coding that `accept` names.
 pub fn tag(client: &mut Client, path: &str, accept: &str) -> String {
     client.send(ask(path, accept));
-    client.response().header("etag").expect("a tag").to_owned()
+    client.response().header("etag").expect("an ETag").to_owned()
 }
