@@ -1,5 +1,4 @@
-//! The text of a lesson: the sections of its page, and its transcripts, one alone or two side by
-//! side.
+//! The text of a lesson: the sections of its page, and its transcripts, alone or side by side.
 
 use super::harness::TranscriptEntry;
 
@@ -86,7 +85,7 @@ fn take_action<'a>(lines: &mut &'a [String]) -> &'a [String] {
     action
 }
 
-/// Returns `line` without its gloss, cut at `width` columns.
+/// Returns `line` without its gloss, truncated to `width` columns.
 fn cut(line: &str, width: usize) -> String {
     let line = line.split(" -- ").next().unwrap_or_default();
     if line.chars().count() <= width {

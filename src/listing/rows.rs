@@ -16,7 +16,7 @@ pub struct Row<'a> {
     /// The name: any bytes except NUL and slash.
     pub name: &'a [u8],
     pub is_directory: bool,
-    /// The length in bytes; 0 for a directory.
+    /// The length in bytes, or 0 for a directory.
     pub len: u64,
     pub modified: Option<SystemTime>,
 }
@@ -81,7 +81,7 @@ pub struct Rows {
     order: Order,
     /// The run that rows are added to.
     open: Run,
-    /// The sorted runs. The run with the next row is on top.
+    /// The sorted runs. The run with the next row is on top of the heap.
     sorted: BinaryHeap<Run>,
 }
 

@@ -106,7 +106,7 @@ impl<D: Describe> Cache<D> {
         }
     }
 
-    /// Inserts or refreshes the entry for an absent file: nothing was at `path` in this turn.
+    /// Inserts or refreshes the entry for an absent file. Nothing was found at `path` in this turn.
     pub fn insert_absent(&mut self, key: &[u8], path: &[u8], root: &RootDir, clock: &Clock) {
         let is_watched = self.inotify.as_mut().is_some_and(|inotify| inotify.watch_absent(path, root));
         let watch = if is_watched { Watch::Active(None) } else { Watch::Unavailable };

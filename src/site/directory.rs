@@ -34,7 +34,7 @@ pub struct DirectoryEntry<'a> {
     pub name: &'a [u8],
     /// Whether the entry is a directory, or a link to one.
     pub is_directory: bool,
-    /// The length in bytes; 0 for a directory.
+    /// The length in bytes, or 0 for a directory.
     pub len: u64,
     /// The modification time, if it is plausible.
     pub modified: Option<SystemTime>,

@@ -1,4 +1,4 @@
-//! A cache entry: what exists at one path, and how long to trust that knowledge.
+//! A cache entry: what exists at one path, and how long to trust that information.
 
 use std::{rc::Rc, time::Instant};
 
@@ -35,7 +35,7 @@ pub struct Entry<D> {
 pub enum Watch {
     /// Not yet: the path has not been requested again since the file was read.
     Pending,
-    /// Yes. For a file, this is the watch descriptor.
+    /// Yes. For a file, the value is its watch descriptor.
     Active(Option<i32>),
     /// No: inotify is not available for this path.
     Unavailable,

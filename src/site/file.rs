@@ -34,7 +34,7 @@ pub trait Describe {
     fn size(&self) -> usize;
 }
 
-/// A file of the site, with its description of type `D`.
+/// A file in the site, with its description of type `D`.
 #[derive(Debug)]
 pub struct StaticFile<D> {
     /// The description, created when the file was read.
@@ -67,13 +67,13 @@ pub struct Metadata {
     /// Whether the modification time is settled, that is, so old that a later version must have a
     /// different time.
     pub is_mtime_settled: bool,
-    /// Whether the modification time is settled, and no program has set it.
+    /// Whether the modification time is settled and was not set by a program.
     pub is_mtime_genuine: bool,
     /// The version of the file's content.
     pub version: FileVersion,
 }
 
-/// The version of a file: different content has a different version.
+/// The version of a file. Files with different content have different versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileVersion {
     /// The hash of the content (xxh3-128), for a file in memory.

@@ -2,11 +2,11 @@
 //! turn.
 //!
 //! This module watches each cached file, to notice a write through any path, and every directory on
-//! the path to the file. It must never claim to watch something on which inotify does not report
-//! reliably: a path with links, a file system other than the root's, or a file system that other
-//! machines write to. inotify also does not report stores through a shared memory map, asynchronous
-//! writes (io_submit(2)) or mounts. The cache notices such changes within a second, when it opens
-//! the path again.
+//! the path to the file. It must never claim to watch something whose changes inotify does not
+//! report reliably: a path with links, a file system other than the root's, or a file system that
+//! other machines write to. inotify also does not report stores through a shared memory map,
+//! asynchronous writes (io_submit(2)) or mounts. The cache notices such changes within a second,
+//! when it opens the path again.
 
 use std::{
     collections::HashMap,
@@ -71,7 +71,7 @@ pub struct Inotify {
     by_wd: HashMap<i32, Watched>,
     /// The watch descriptors of the directories, by path.
     directories: HashMap<Box<[u8]>, i32>,
-    /// Whether the root is on one of the [`LOCAL`] file systems; `None` until the first check.
+    /// Whether the root is on one of the [`LOCAL`] file systems, or `None` until the first check.
     is_local: Option<bool>,
 }
 
@@ -143,7 +143,7 @@ impl Inotify {
         Some(())
     }
 
-    /// Watches one directory, unless it is watched already.
+    /// Watches one directory, unless it is already watched.
     fn watch_directory(&mut self, path: &[u8], root: &RootDir) -> Option<()> {
         if !self.directories.contains_key(path) {
             if self.directories.len() >= MAX_DIRECTORIES {

@@ -1,14 +1,14 @@
-//! The site is the only access to the file system. It takes a path and returns a [`StaticFile`] or
-//! an [`Error`].
+//! All access to the served files goes through the site. The site takes a path and returns a
+//! [`StaticFile`] or an [`Error`].
 //!
-//! It owns the root directory, the cache, inotify and read-ahead. It opens only regular files
+//! The site owns the root directory, the cache, inotify and read-ahead. It opens only regular files
 //! beneath the root, and the kernel prevents paths from leading out of the root. It must never open
 //! anything that could block, so it checks the type of a file first. (It follows links within the
 //! root, even one to a hidden file: creating such a link is the operator's decision.)
 //!
-//! It must know nothing about HTTP or listings. A service derives what it needs from each file
-//! through [`Describe`]. The site is also a source in the event loop: it handles the file changes
-//! that inotify reports.
+//! The site must know nothing about HTTP or listings. A service derives what it needs from each
+//! file through [`Describe`]. The site is also a source in the event loop: it handles the file
+//! changes that inotify reports.
 
 mod cache;
 mod directory;
@@ -68,7 +68,7 @@ pub struct Site<D> {
     state: RefCell<SiteState<D>>,
     /// The inotify descriptor, which is readable when a file has changed.
     changes: Option<Rc<OwnedFd>>,
-    /// The number of rows of all listings in progress.
+    /// The number of rows that all listings in progress hold together.
     rows: Rc<Cell<usize>>,
 }
 

@@ -167,7 +167,7 @@ impl ReadAhead {
         self.requested > slice.offset
     }
 
-    /// Returns the number of bytes of `slice` to send now, or 0 to try again later. `probe` takes
+    /// Returns the number of bytes of `slice` to send now, or 0 to try again later. `probe` is told
     /// whether the file is cold and returns the number of bytes in memory. `request` asks the disk
     /// to read a range.
     fn plan(

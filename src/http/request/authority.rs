@@ -11,7 +11,7 @@ use crate::http::Refusal;
 pub struct Authority<'a> {
     /// A name, an IPv4 address, or an IPv6 address in brackets.
     pub host: &'a [u8],
-    /// The digits of the port. Empty if nothing follows the colon.
+    /// The digits of the port. Empty if nothing follows the colon, `None` if there is no colon.
     pub port: Option<&'a [u8]>,
 }
 
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn hosts() {
-        // `Some` if the authority is valid, with whether it has a port number.
+        // `Some` if the authority is valid. The value is whether it has a port number.
         let table: &[(&str, Option<bool>)] = &[
             ("localhost", Some(false)),
             ("localhost:", Some(false)),

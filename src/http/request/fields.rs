@@ -173,7 +173,7 @@ impl<'a> HeaderFields<'a> {
     /// Returns the value of `Host`, which HTTP/1.1 requires (RFC 9112 section 3.2).
     ///
     /// # Errors
-    /// Returns a 400 refusal if HTTP/1.1 lacks `Host`, or if `Host` is not valid.
+    /// Returns a 400 refusal if an HTTP/1.1 request has no `Host`, or if `Host` is not valid.
     pub fn host(&self, version: Version) -> Result<Option<Authority<'a>>, Refusal> {
         match self.host {
             Some(host) => Authority::parse(host).map(Some),
@@ -218,7 +218,7 @@ fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8], twice: &'static str) 
     }
 }
 
-/// Parses `1*DIGIT` (RFC 9110 section 8.6). Rejects signs, lists and numbers larger than a `u64`.
+/// Parses `1*DIGIT` (RFC 9110 section 8.6). Rejects signs, lists and numbers that overflow a `u64`.
 fn content_length(digits: &[u8]) -> Result<u64, Refusal> {
     let only_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(digits)

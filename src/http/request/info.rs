@@ -1,5 +1,5 @@
 //! The part of a request that the response head and the access log need. It can be copied for a
-//! response that is created after the input buffer has been reused.
+//! response that is created after the input has been consumed.
 
 use super::{
     Method,

@@ -74,7 +74,8 @@ pub enum RequestKind<'a> {
 /// body, or `None` if more input is needed.
 ///
 /// # Errors
-/// Returns a refusal that ends the connection if the request is malformed, ambiguous or too large.
+/// Returns a refusal that closes the connection if the request is malformed, ambiguous or too
+/// large.
 pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
     // One empty line before a request is skipped (RFC 9112 section 2.2).
     let skipped = if input.starts_with(b"\r\n") { 2 } else { 0 };
@@ -183,8 +184,8 @@ impl Method {
     }
 }
 
-/// Skips the body at the beginning of `input`. Returns its state and its length in bytes, or `None`
-/// if the body is incomplete.
+/// Skips the body at the beginning of `input`. Returns the state of the body and its length in
+/// bytes, or `None` if the body is incomplete.
 fn skip_body(
     framing: Framing,
     awaits_continue: bool,

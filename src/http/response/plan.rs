@@ -68,7 +68,7 @@ impl Plan<'_> {
         self.persistence != Persistence::Close
     }
 
-    /// Returns whether the rest of the input is ignored. It may still be arriving.
+    /// Returns whether the rest of the input is ignored, even if it is still arriving.
     pub fn is_refused(&self) -> bool {
         self.is_refused
     }

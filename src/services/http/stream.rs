@@ -28,7 +28,8 @@ const PIECE: usize = 16 * 1024;
 pub fn put_content(file: &StaticFile, range: Range<u64>, out: &mut Outbox) {
     match &file.content {
         Content::Memory(content) => {
-            let range = range.start as usize..range.end as usize; // content in memory fits a `usize`
+            // Content in memory fits a `usize`.
+            let range = range.start as usize..range.end as usize;
             if range.len() <= COPIED {
                 out.bytes().extend_from_slice(&content[range]);
             } else {

@@ -43,7 +43,7 @@ const ELSEWHERE: &str = "\
 (The server's deadlines do not move while the loop is stopped. The clients,
 the kernel's buffers and the backlog go on.)";
 
-/// An observer that runs the loop step by step, as the user commands.
+/// An observer that runs the loop step by step, as the user directs.
 pub struct Stepper {
     console: Console,
     stopwatch: Stopwatch,
