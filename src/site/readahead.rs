@@ -1,9 +1,9 @@
 //! Read-ahead: sends files that are not in memory without blocking the loop.
 //!
-//! epoll reports regular files as always ready, so sendfile(2) on a file outside the page cache
-//! blocks the whole loop. This module must never let a large slice block. Before each large slice
-//! it probes whether the slice is in memory, with preadv2(2) and `RWF_NOWAIT`. If not, it asks the
-//! kernel to read ahead, and the connection tries again in a millisecond.
+//! epoll rejects regular files (epoll_ctl(2), `EPERM`), so no event reports when sendfile(2) would
+//! block on a file outside the page cache. Before each large slice, this module probes whether the
+//! slice is in memory, with preadv2(2) and `RWF_NOWAIT`. If not, it asks the kernel to read ahead,
+//! and the connection tries again in a millisecond.
 //!
 //! [`ReadAhead`] is the policy and does no I/O. The functions below it make the system calls.
 

@@ -17,8 +17,7 @@ pub struct ByteRanges<'a> {
 const MAX_BOUNDARY: usize = 70;
 
 impl ByteRanges<'_> {
-    /// Returns the boundary, derived from the entity tag. A file that contains the boundary would
-    /// have to contain its own hash.
+    /// Returns the boundary, derived from the entity tag, which a file practically cannot contain.
     fn boundary(&self) -> String {
         let mut boundary = format!("oneloop-{}", self.file.validators.tag.trim_matches('"'));
         boundary.truncate(MAX_BOUNDARY);
