@@ -3,9 +3,9 @@
 //!
 //! The site owns the root directory, the cache, inotify and read-ahead. It opens only regular files
 //! beneath the root; unless links may be followed out of it, openat2(2) (or a walk where the kernel
-//! lacks openat2) refuses a path that leads elsewhere. It must never open anything that could block,
-//! so it checks the type of a file first. (It follows links within the root, even one to a hidden
-//! file: creating such a link is the operator's decision.)
+//! lacks openat2) refuses a path that leads elsewhere. It must never open anything that could
+//! block, so it checks the type of a file first. (It follows links within the root, even one to a
+//! hidden file: creating such a link is the operator's decision.)
 //!
 //! The site must know nothing about HTTP or listings. A service derives what it needs from each
 //! file through [`Describe`]. The site is also a source in the event loop: it handles the file
