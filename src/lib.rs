@@ -94,7 +94,7 @@ pub use self::{
     http::{Cors, HeaderRule, RuleError},
     lossy_writer::LossyWriter,
     server::{Config, HttpServer, StartError, raise_open_file_limit},
-    services::{Echo, LogFormat, Timeouts},
+    services::{AccessLogFormat, Echo, Timeouts},
 };
 
 /// Internals for benchmarks and property tests. They are not part of the public interface and may

@@ -67,7 +67,7 @@ pub struct ListenArgs {
     #[arg(long, value_name = "NAME", value_delimiter = ',', env = "ONELOOP_ALLOW_HOST", hide_env = true)]
     pub allow_host: Vec<String>,
 
-    /// Echo UDP datagrams on HOST:PORT
+    /// Echo UDP datagrams sent to this address
     #[arg(long, value_name = "ADDR", env = "ONELOOP_UDP_ECHO", hide_env = true)]
     pub udp_echo: Option<String>,
 }
@@ -84,7 +84,7 @@ pub struct SiteArgs {
     pub listing: bool,
 
     /// Answer navigation to missing paths with FILE [index.html], for a single-page application;
-    /// missing assets stay a 404
+    /// missing assets still get a 404
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "index.html")]
     #[arg(env = "ONELOOP_SPA", hide_env = true)]
     pub spa: Option<String>,
@@ -133,7 +133,8 @@ pub struct LimitArgs {
     #[arg(long, value_name = "N", value_parser = positive, env = "ONELOOP_MAX_CONNECTIONS", hide_env = true)]
     pub max_connections: Option<usize>,
 
-    /// Close a connection that does not send a complete request in this time; 0 disables
+    /// Close a connection that does not send a complete request within this time; 0
+    /// disables
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_limit)]
     #[arg(env = "ONELOOP_HEAD_TIMEOUT", hide_env = true)]
     pub head_timeout: TimeLimit,
@@ -153,7 +154,7 @@ pub struct LimitArgs {
     #[arg(env = "ONELOOP_DRAIN_TIMEOUT", hide_env = true)]
     pub drain_timeout: TimeLimit,
 
-    /// Do not use inotify; stat cached files on every turn instead
+    /// Do not use inotify; stat a cached file in each turn that serves it instead
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_NO_WATCH", hide_env = true)]
     pub no_watch: bool,
 }
@@ -201,7 +202,7 @@ pub struct TraceArgs {
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_STEP", hide_env = true)]
     pub step: bool,
 
-    /// Read the commands of --step from FILE
+    /// Like --step, but read the commands from FILE
     #[arg(long, value_name = "FILE", env = "ONELOOP_STEP_SCRIPT", hide_env = true)]
     pub step_script: Option<PathBuf>,
 }

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use oneloop::{Config, Cors, LogFormat, Timeouts};
+use oneloop::{AccessLogFormat, Config, Cors, Timeouts};
 
 use super::{
     args::{Cli, LogFormatArg},
@@ -48,9 +48,9 @@ pub fn config(cli: Cli, log_by_default: bool) -> Result<Config, Failure> {
         None => None,
     };
     config.access_log_format = match output.access_log_format {
-        LogFormatArg::Common => LogFormat::Common,
-        LogFormatArg::Combined => LogFormat::Combined,
-        LogFormatArg::Json => LogFormat::Json,
+        LogFormatArg::Common => AccessLogFormat::Common,
+        LogFormatArg::Combined => AccessLogFormat::Combined,
+        LogFormatArg::Json => AccessLogFormat::Json,
     };
     Ok(config)
 }

@@ -34,7 +34,7 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     ("oneloop ./lesson", "serve the directory lesson instead of running the command"),
 ];
 
-/// Returns what ends `-h`.
+/// Returns the text that follows the options in `-h`.
 pub fn after_help() -> String {
     table("Examples", EXAMPLES)
 }

@@ -75,7 +75,7 @@ impl EventLoop {
         let id = self.sources.next_connection_id();
         match self.sources.insert(SourceKind::Connection(Box::new(connection)), id) {
             Ok(key) => {
-                self.timers.set(key, deadline);
+                self.timers.wake_by(key, deadline);
                 self.trace_accept(listener, key, peer);
             }
             Err(e) => log::warn!("cannot poll a connection: {e}; closing it; closing it"),
@@ -89,7 +89,7 @@ impl EventLoop {
         // Calling accept again at once would spin. Waiting for the poller alone would stall,
         // because the poller has already reported the edge.
         self.sources.pause(key);
-        self.timers.set(key, retry.map(|retry| self.timers.clock.now() + retry));
+        self.timers.wake_by(key, retry.map(|retry| self.timers.clock.now() + retry));
     }
 
     /// Queues every paused listener for another turn.

@@ -204,7 +204,7 @@ impl EventLoop {
         if let SourceKind::Connection(connection) = &source.kind {
             // One timer serves both the deadline and the retry. `run_timers` finds out which is
             // due.
-            self.timers.set(key, connection.deadline().into_iter().chain(retry_at).min());
+            self.timers.wake_by(key, connection.deadline().into_iter().chain(retry_at).min());
             self.observers.trace(source.id, || connection.deadline_step(self.timers.clock.now()));
         }
     }
@@ -262,8 +262,8 @@ impl EventLoop {
             } else if is_due(source.retry_at) {
                 self.handle(key);
             } else {
-                // The deadline was extended after this entry was made (see `Timers::set`).
-                self.timers.set(key, connection.deadline().into_iter().chain(source.retry_at).min());
+                // The deadline was extended after this entry was made (see `Timers::wake_by`).
+                self.timers.wake_by(key, connection.deadline().into_iter().chain(source.retry_at).min());
             }
         }
         self.enforce_shutdown();

@@ -27,9 +27,10 @@ impl Timers {
         Timers { clock, queue: BTreeSet::new(), entries: Vec::new(), warned_at: None }
     }
 
-    /// Sets the deadline of `key`. A later deadline, or `None`, does not move the existing entry.
-    /// [`Timers::pop_due`] then returns the key early, and the caller must set the deadline again.
-    pub fn set(&mut self, key: usize, time: Option<Instant>) {
+    /// Makes [`Timers::pop_due`] return `key` by `time` at the latest. A later time, or `None`,
+    /// does not move the existing entry. The key then comes early, and the caller must set its time
+    /// again.
+    pub fn wake_by(&mut self, key: usize, time: Option<Instant>) {
         if key >= self.entries.len() {
             self.entries.resize(key + 1, None);
         }
@@ -97,12 +98,12 @@ mod tests {
     fn timers_move_an_entry_only_to_an_earlier_time() {
         let (mut timers, at) = timers();
         let in_seconds = |timers: &Timers| timers.timeout(None).map(|timeout| timeout.as_secs());
-        timers.set(7, at(10));
-        timers.set(7, at(20));
+        timers.wake_by(7, at(10));
+        timers.wake_by(7, at(20));
         assert_eq!(in_seconds(&timers), Some(10), "a later one waits for the entry");
-        timers.set(7, at(5));
+        timers.wake_by(7, at(5));
         assert_eq!(in_seconds(&timers), Some(5), "an earlier one does not");
-        timers.set(7, None);
+        timers.wake_by(7, None);
         assert_eq!(in_seconds(&timers), Some(5));
         assert_eq!(timers.queue.len(), 1, "one entry for each key");
         assert_eq!(timers.timeout(at(3)), Some(Duration::from_secs(3)));
@@ -113,7 +114,7 @@ mod tests {
         let (mut timers, at) = timers();
         assert_eq!(timers.timeout(None), None);
         for (key, s) in [(1, 3), (2, 1), (3, 2), (4, 9)] {
-            timers.set(key, at(s));
+            timers.wake_by(key, at(s));
         }
         timers.remove(3);
         timers.remove(99);

@@ -17,7 +17,7 @@ use crate::trace::{EventFlags, Observer, SourceId, Step};
 impl EventLoop {
     /// Adds an observer. The observer sees the bound sockets first, then every step from now on.
     pub fn add_observer(&mut self, mut observer: Box<dyn Observer>) {
-        show_bound(&self.sources, &mut *observer);
+        replay_bound(&self.sources, &mut *observer);
         self.observers.add(observer);
     }
 
@@ -29,7 +29,7 @@ impl EventLoop {
     /// Attaches or detaches the on-demand observer, as SIGUSR1 does.
     pub fn toggle_observer(&mut self) {
         if let Some(observer) = self.observers.toggle() {
-            show_bound(&self.sources, observer);
+            replay_bound(&self.sources, observer);
         }
     }
 
@@ -72,7 +72,7 @@ impl EventLoop {
 
 /// Shows `observer` each bound socket, as if the observer had been attached before the socket was
 /// bound.
-fn show_bound(sources: &Sources, observer: &mut dyn Observer) {
+fn replay_bound(sources: &Sources, observer: &mut dyn Observer) {
     for source in sources.iter() {
         if let Some((address, fd)) = source.bound() {
             observer.on_step(source.id, &Step::Bound { address, fd });

@@ -137,7 +137,7 @@ pub struct Harness {
 }
 
 /// The number of turns without a step after which the loop counts as idle. On loopback, sent bytes
-/// arrive at once.
+/// arrive almost at once, so a few turns are enough.
 const IDLE_TURNS: usize = 20;
 
 impl Harness {

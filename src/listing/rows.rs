@@ -39,7 +39,7 @@ pub struct Order {
 
 impl Order {
     /// Parses a query such as `sort=name|size|modified&order=asc|desc`. Ignores unknown parameters.
-    pub fn of(query: Option<&[u8]>) -> Order {
+    pub fn parse(query: Option<&[u8]>) -> Order {
         let mut order = Order::default();
         for parameter in query.unwrap_or_default().split(|b| *b == b'&') {
             match parameter {
@@ -210,7 +210,7 @@ mod tests {
             ("sort=colour&x&order=up&=", "Dir sub a B b c"),
         ];
         for (query, expected) in table {
-            let mut rows = Rows::new(Order::of(Some(query.as_bytes())));
+            let mut rows = Rows::new(Order::parse(Some(query.as_bytes())));
             for (name, is_directory, len, seconds) in [
                 ("b", false, 9, 0),
                 ("sub", true, 0, 5),

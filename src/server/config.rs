@@ -5,7 +5,7 @@ use std::{fs::File, path::PathBuf, time::Duration};
 use crate::{
     event_loop::Limits,
     http::{Cors, HeaderRule},
-    services::{LogFormat, Timeouts},
+    services::{AccessLogFormat, Timeouts},
 };
 
 /// The configuration of an [`HttpServer`](crate::HttpServer). Start with [`Config::new`] and assign
@@ -63,7 +63,7 @@ pub struct Config {
     /// The file to write the access log to.
     pub access_log: Option<File>,
     /// The format of the access log.
-    pub access_log_format: LogFormat,
+    pub access_log_format: AccessLogFormat,
 }
 
 impl Config {
@@ -93,7 +93,7 @@ impl Config {
             send_timeout: limits.send_timeout,
             drain_timeout: limits.drain_timeout,
             access_log: None,
-            access_log_format: LogFormat::Common,
+            access_log_format: AccessLogFormat::Common,
         }
     }
 }

@@ -8,7 +8,7 @@ mod access_log;
 mod echo;
 mod http;
 
-pub use access_log::{AccessLog, LogFormat};
+pub use access_log::{AccessLog, AccessLogFormat};
 pub use echo::Echo;
 pub use http::{HttpService, Timeouts, UrlOptions, directory_path, file_path, steps as http_steps};
 

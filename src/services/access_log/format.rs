@@ -19,7 +19,7 @@ const MAX_TEXT: usize = 2048;
 
 /// The format of the access log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
+pub enum AccessLogFormat {
     /// The Common Log Format: `host - - [time] "request line" status bytes`.
     #[default]
     Common,
@@ -83,10 +83,10 @@ struct JsonLine<'a> {
 }
 
 // Writing to a vector cannot fail, so this file ignores the results of `write!`.
-impl LogFormat {
+impl AccessLogFormat {
     /// Appends the log line for `entry`, a response to `peer`, to `out`.
     pub fn append(self, peer: IpAddr, entry: &LogEntry, out: &mut Vec<u8>) {
-        if self == LogFormat::Json {
+        if self == AccessLogFormat::Json {
             return append_json(peer, entry, out);
         }
         let _ = write!(out, "{peer} - - [");
@@ -95,7 +95,7 @@ impl LogFormat {
         append_escaped(out, &entry.line, b"\"\\");
         let _ = write!(out, "\" {} ", entry.status.code());
         let _ = if entry.sent == 0 { write!(out, "-") } else { write!(out, "{}", entry.sent) };
-        if self == LogFormat::Combined {
+        if self == AccessLogFormat::Combined {
             for text in [&entry.referer, &entry.user_agent] {
                 out.extend_from_slice(b" \"");
                 append_escaped(out, text.as_deref().unwrap_or(b"-"), b"\"\\");
@@ -173,7 +173,7 @@ mod tests {
     }
 
     fn line(
-        format: LogFormat,
+        format: AccessLogFormat,
         request: &RequestInfo<'_>,
         (sent, seconds, is_aborted): (u64, f64, bool),
     ) -> String {
@@ -189,13 +189,13 @@ mod tests {
         let info = request(b"GET /a?b HTTP/1.1", Some(b"http://localhost/"), Some(b"wrk \"4\"\\"));
         let whole = (1024, 0.000_123_4, false);
         let start = "::1 - - [06/Nov/1994:08:49:37 +0000] \"GET /a?b HTTP/1.1\" 200";
-        assert_eq!(line(LogFormat::Common, &info, whole), format!("{start} 1024 0.000123\n"));
+        assert_eq!(line(AccessLogFormat::Common, &info, whole), format!("{start} 1024 0.000123\n"));
         assert_eq!(
-            line(LogFormat::Combined, &info, whole),
+            line(AccessLogFormat::Combined, &info, whole),
             format!("{start} 1024 \"http://localhost/\" \"wrk \\\"4\\\"\\\\\" 0.000123\n")
         );
         assert_eq!(
-            line(LogFormat::Json, &info, whole),
+            line(AccessLogFormat::Json, &info, whole),
             "{\"time\":\"1994-11-06T08:49:37.250Z\",\"peer\":\"::1\",\"method\":\"GET\",\"target\":\"/a?b\",\
              \"version\":\"HTTP/1.1\",\"referer\":\"http://localhost/\",\"user_agent\":\"wrk \\\"4\\\"\\\\\\\\\",\
              \"status\":200,\"bytes\":1024,\"seconds\":0.000123,\"aborted\":false}\n"
@@ -207,12 +207,12 @@ mod tests {
         let aborted = (0, 2.5, true);
         let info = request(b"", None, None);
         let start = "::1 - - [06/Nov/1994:08:49:37 +0000] \"\" 200 -";
-        assert_eq!(line(LogFormat::Common, &info, aborted), format!("{start} 2.500000 aborted\n"));
+        assert_eq!(line(AccessLogFormat::Common, &info, aborted), format!("{start} 2.500000 aborted\n"));
         assert_eq!(
-            line(LogFormat::Combined, &info, aborted),
+            line(AccessLogFormat::Combined, &info, aborted),
             format!("{start} \"-\" \"-\" 2.500000 aborted\n")
         );
-        let json = line(LogFormat::Json, &info, aborted);
+        let json = line(AccessLogFormat::Json, &info, aborted);
         assert!(json.contains("\"method\":\"\",\"target\":\"\",\"version\":\"\""), "{json}");
         assert!(json.ends_with("\"bytes\":0,\"seconds\":2.500000,\"aborted\":true}\n"), "{json}");
     }
@@ -223,17 +223,17 @@ mod tests {
         let info = request(malformed, Some(malformed), Some(malformed));
         let end = (1, 0.0, false);
         for (format, shown) in [
-            (LogFormat::Common, "\"GET /\\\"\\\\\\x1b[31m\\xff\\x0a\\x7f HTTP/1.1\""),
-            (LogFormat::Combined, "\"GET /\\\"\\\\\\x1b[31m\\xff\\x0a\\x7f HTTP/1.1\" 0.000000\n"),
-            (LogFormat::Json, "\"target\":\"/\\\"\\\\\\\\\\\\x1b[31m\\\\xff\\\\x0a\\\\x7f\""),
+            (AccessLogFormat::Common, "\"GET /\\\"\\\\\\x1b[31m\\xff\\x0a\\x7f HTTP/1.1\""),
+            (AccessLogFormat::Combined, "\"GET /\\\"\\\\\\x1b[31m\\xff\\x0a\\x7f HTTP/1.1\" 0.000000\n"),
+            (AccessLogFormat::Json, "\"target\":\"/\\\"\\\\\\\\\\\\x1b[31m\\\\xff\\\\x0a\\\\x7f\""),
         ] {
             let line = line(format, &info, end);
             assert!(line.contains(shown), "{format:?}: {line}");
             assert!(line.trim_end_matches('\n').bytes().all(|b| (b' '..=b'~').contains(&b)), "{line:?}");
         }
-        let json = line(LogFormat::Json, &info, end);
+        let json = line(AccessLogFormat::Json, &info, end);
         assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
         let long = request(b"", None, Some(&[1; 100_000]));
-        assert!(line(LogFormat::Combined, &long, end).len() < 2 * MAX_TEXT);
+        assert!(line(AccessLogFormat::Combined, &long, end).len() < 2 * MAX_TEXT);
     }
 }

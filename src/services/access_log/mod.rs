@@ -9,8 +9,8 @@ mod format;
 
 use std::{cell::RefCell, collections::VecDeque, mem, net::IpAddr, rc::Rc, time::Instant};
 
+pub use self::format::AccessLogFormat;
 use self::format::LogEntry;
-pub use self::format::LogFormat;
 use crate::{
     clock::Clock,
     http::{RequestInfo, Status},
@@ -22,7 +22,7 @@ const FLUSH_AT: usize = 256 * 1024;
 
 /// The access log: collects the lines of a turn and writes them.
 pub struct AccessLog {
-    format: LogFormat,
+    format: AccessLogFormat,
     lines: Vec<u8>,
     writer: LossyWriter,
     has_warned: bool,
@@ -39,7 +39,7 @@ impl Drop for AccessLog {
 
 impl AccessLog {
     /// Creates an access log that writes lines in `format` to `writer`.
-    pub fn new(writer: LossyWriter, format: LogFormat) -> AccessLog {
+    pub fn new(writer: LossyWriter, format: AccessLogFormat) -> AccessLog {
         AccessLog { format, lines: Vec::new(), writer, has_warned: false }
     }
 
@@ -161,7 +161,8 @@ mod tests {
     #[test]
     fn log_entry_waits_until_its_response_is_sent() {
         let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
-        let log = Rc::new(RefCell::new(AccessLog::new(LossyWriter::new(ours.into()), LogFormat::Common)));
+        let log =
+            Rc::new(RefCell::new(AccessLog::new(LossyWriter::new(ours.into()), AccessLogFormat::Common)));
         let mut clock = Clock::frozen(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));
         let mut entries = PendingEntries::new(Rc::clone(&log), [127, 0, 0, 1].into());
         let mut begin = |line: &[u8], body, end: Option<u64>| {

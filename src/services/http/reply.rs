@@ -148,7 +148,7 @@ impl<'c> Reply<'c, '_> {
         let listing = Listing {
             path: path.into_owned(),
             base: resolver.options.base.clone(),
-            order: Order::of(request.query()),
+            order: Order::parse(request.query()),
             is_json: request.fields.accept.prefers_json(),
         };
         let builder = Box::new(ListingBuilder::new(listing, directory, quota));

@@ -113,7 +113,7 @@ impl ChromeTrace {
         let Step::Woke { turn, ready, carried } = step else { return };
         self.writer.slice(TrackId::LOOP, self.since, at, "wait", &self.wait_fields);
         let fields = self.model.fields(source, step, at);
-        self.writer.begin(TrackId::LOOP, at, format_args!("turn {turn}"), &fields);
+        self.writer.begin_slice(TrackId::LOOP, at, format_args!("turn {turn}"), &fields);
         self.is_in_turn = true;
         self.cost = Duration::ZERO;
         self.causes.clear();
@@ -132,11 +132,11 @@ impl ChromeTrace {
         self.count("open", self.open, at);
         self.count("unsent", self.unsent, at);
         if self.current.take().is_some() {
-            self.writer.end(TrackId::LOOP, at, &[]);
+            self.writer.end_slice(TrackId::LOOP, at, &[]);
         }
         if self.is_in_turn {
             self.is_in_turn = false;
-            self.writer.end(TrackId::LOOP, at, &[Field::new("recording_us", self.cost)]);
+            self.writer.end_slice(TrackId::LOOP, at, &[Field::new("recording_us", self.cost)]);
         }
     }
 
@@ -149,9 +149,9 @@ impl ChromeTrace {
             return;
         }
         if self.current.replace(source).is_some() {
-            self.writer.end(TrackId::LOOP, self.since, &[]);
+            self.writer.end_slice(TrackId::LOOP, self.since, &[]);
         }
-        let begin = |writer: &mut TraceWriter, name| writer.begin(TrackId::LOOP, self.since, name, &[]);
+        let begin = |writer: &mut TraceWriter, name| writer.begin_slice(TrackId::LOOP, self.since, name, &[]);
         match self.causes.get(&source) {
             _ if is_late => begin(&mut self.writer, format_args!("{source} late")),
             Some(cause) => begin(&mut self.writer, format_args!("{source}{cause}")),

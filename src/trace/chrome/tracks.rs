@@ -80,17 +80,17 @@ impl Track {
         // End the slice of the last activity, and the `request` slice around it if the request is
         // over.
         let ended = usize::from(self.activity.is_some()) + usize::from(was_request && !stays);
-        (0..ended).for_each(|_| writer.end(self.id, at, &[]));
+        (0..ended).for_each(|_| writer.end_slice(self.id, at, &[]));
         if is_part_of_request(activity) && !stays {
-            writer.begin(self.id, at, "request", &[]);
+            writer.begin_slice(self.id, at, "request", &[]);
         }
-        writer.begin(self.id, at, activity.name(), &[]);
+        writer.begin_slice(self.id, at, activity.name(), &[]);
         self.activity = Some(activity);
     }
 
     fn end(self, at: Duration, writer: &mut TraceWriter) {
         let open = self.activity.map_or(0, |activity| 1 + usize::from(is_part_of_request(activity)));
-        (0..open).for_each(|_| writer.end(self.id, at, &[]));
+        (0..open).for_each(|_| writer.end_slice(self.id, at, &[]));
     }
 }
 

@@ -140,13 +140,13 @@ impl TraceWriter {
     }
 
     /// Starts a slice, nested in the open slices of its track.
-    pub fn begin(&mut self, track: TrackId, at: Duration, name: impl Display, args: &[Field]) {
+    pub fn begin_slice(&mut self, track: TrackId, at: Duration, name: impl Display, args: &[Field]) {
         let (ts, tid) = (Some(Micros(at)), Some(track));
         self.put(&Event { name: Some(&name), ts, tid, ..Event::new(EventPhase::Begin, args) });
     }
 
     /// Ends the innermost open slice of a track.
-    pub fn end(&mut self, track: TrackId, at: Duration, args: &[Field]) {
+    pub fn end_slice(&mut self, track: TrackId, at: Duration, args: &[Field]) {
         let (ts, tid) = (Some(Micros(at)), Some(track));
         self.put(&Event { ts, tid, ..Event::new(EventPhase::End, args) });
     }
@@ -234,11 +234,11 @@ mod tests {
         let text = written(|writer| {
             writer.name_process("p");
             writer.name_track(TrackId::LOOP, "loop");
-            writer.begin(TrackId::LOOP, us(1), "a \"quote\"", &[]);
+            writer.begin_slice(TrackId::LOOP, us(1), "a \"quote\"", &[]);
             writer.slice(TrackId::LOOP, us(2), us(5), "b", &[Field::new("n", 1)]);
             writer.instant(TrackId::of_connection(3), Duration::from_nanos(5_007), "c", &[]);
             writer.counter(us(6), "open", 2);
-            writer.end(TrackId::LOOP, us(7), &[]);
+            writer.end_slice(TrackId::LOOP, us(7), &[]);
             writer.finish();
         });
         let expected = r#"[

@@ -116,7 +116,7 @@ impl Stepper {
 
     /// Returns the time that has passed for the loop, not counting the time for which it was
     /// stopped.
-    fn now(&self) -> Duration {
+    fn running_time(&self) -> Duration {
         self.stopwatch.elapsed().saturating_sub(self.paused_in_all)
     }
 
@@ -314,7 +314,7 @@ impl Observer for Stepper {
         if self.is_over {
             return;
         }
-        let (began, at) = (self.stopwatch.elapsed(), self.now());
+        let (began, at) = (self.stopwatch.elapsed(), self.running_time());
         self.model.apply(source, step, at);
         if matches!(step, Step::Waiting { .. }) && !self.hints.has_greeted {
             self.greet(at);

@@ -154,7 +154,7 @@ impl Prediction {
 }
 
 impl Score {
-    /// Counts a prediction. Returns the message for the user.
+    /// Scores a prediction. Returns the verdict to show to the user.
     pub fn judge(&mut self, prediction: Prediction, result: CallResult) -> String {
         let is_right = prediction.is_right(result);
         self.asked += 1;

@@ -34,7 +34,7 @@ fn describe_socket(source: SourceId, fd: RawFd, socket: &SockRef<'_>, unread: Op
         format!("{source} {}", words.join(" ")),
         format!("local={}  peer={}", address(socket.local_addr()), address(socket.peer_addr())),
     ];
-    lines.extend(options(socket).chunks(4).map(|options| options.join("  ")));
+    lines.extend(socket_options(socket).chunks(4).map(|options| options.join("  ")));
     if let Some(unread) = unread.filter(|_| !is_listening) {
         lines.push(format!("bytes in the receive buffer, unread: {unread}"));
     }
@@ -43,7 +43,7 @@ fn describe_socket(source: SourceId, fd: RawFd, socket: &SockRef<'_>, unread: Op
 }
 
 /// Returns the options of the socket, with their names from socket(7) and tcp(7).
-fn options(socket: &SockRef<'_>) -> Vec<String> {
+fn socket_options(socket: &SockRef<'_>) -> Vec<String> {
     let mut options = Vec::new();
     let mut add = |name: &str, value: Option<String>| {
         options.extend(value.map(|value| format!("{name}={value}")));

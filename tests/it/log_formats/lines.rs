@@ -8,7 +8,7 @@ use std::{
 
 use super::*;
 use crate::common::*;
-use oneloop::LogFormat;
+use oneloop::AccessLogFormat;
 
 #[test]
 fn log_line_counts_the_body_that_was_sent() {
@@ -138,7 +138,7 @@ fn log_line_is_written_when_the_response_is_sent() {
 #[test]
 fn log_line_has_the_seconds_that_the_response_took() {
     let site = site();
-    let formats = [LogFormat::Common, LogFormat::Combined, LogFormat::Json];
+    let formats = [AccessLogFormat::Common, AccessLogFormat::Combined, AccessLogFormat::Json];
     for (format, name) in formats.into_iter().zip(FORMATS) {
         let log = site.at(format!("{name}.log"));
         let mut config = Rig::config(&site);
