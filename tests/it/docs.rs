@@ -256,3 +256,10 @@ fn docs_link_to_what_exists() {
         within.filter(is_broken).map(|link| format!("no target of {link}")).collect()
     });
 }
+
+#[test]
+fn docs_home_page_traces_its_own_size() {
+    let page = std::fs::read_to_string(root().join("static/index.html")).expect("the home page");
+    let size = format!("body={}", page.len());
+    assert!(page.contains(&size), "trace a request for / again and write {size} into static/index.html");
+}
