@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use oneloop::{
-    lessons::{Bug, LESSONS, Lesson, answer_is, lines, section, side_by_side},
+    lessons::{Bug, LESSONS, Lesson, answer_is, lines, prose_under, side_by_side},
     raise_open_file_limit,
 };
 use rustix::termios::tcgetwinsize;
@@ -85,7 +85,7 @@ fn run(lesson: &Lesson, bug: Option<Bug>) -> Result<(), Failure> {
 
 /// Prints a lesson: the scene, the question, the trace and the explanation.
 fn show(lesson: &Lesson, width: usize) -> io::Result<()> {
-    let part = |name| wrapped(section(lesson.page, name), width);
+    let part = |name| wrapped(prose_under(lesson.page, name), width);
     print(&format!(
         "Lesson {}: {}\n\n{}\n\n{}\n",
         lesson.number,
@@ -128,7 +128,7 @@ fn compare(lesson: &Lesson, bug: Bug, width: usize) -> io::Result<()> {
         lesson.number,
         lesson.title,
         rows.join("\n"),
-        wrapped(section(lesson.page, &format!("Broken: {name}")), width)
+        wrapped(prose_under(lesson.page, &format!("Broken: {name}")), width)
     ))
 }
 

@@ -144,12 +144,12 @@ fn connect_silent_clients(harness: &mut Harness) -> io::Result<()> {
 /// Returns the number of reads by `source` that returned bytes.
 fn count_reads(entries: &[TranscriptEntry], source: SourceId) -> String {
     let is_read = |(by, step): &(SourceId, &Step)| *by == source && matches!(step, Step::Read { .. });
-    steps(entries).filter(is_read).count().to_string()
+    steps_in(entries).filter(is_read).count().to_string()
 }
 
 /// Returns `yes` if `source` got a response, otherwise `no`.
 fn yes_if_response(entries: &[TranscriptEntry], source: SourceId) -> String {
-    if steps(entries).any(|step| is_response(step, source)) { "yes".into() } else { "no".into() }
+    if steps_in(entries).any(|step| is_response(step, source)) { "yes".into() } else { "no".into() }
 }
 
 /// Returns the number of wake-ups in which the kernel reported `source`.
@@ -158,7 +158,7 @@ fn count_wakes(entries: &[TranscriptEntry], source: SourceId) -> String {
         Step::Woke { ready, .. } => ready.iter().any(|(reported, _)| *reported == source),
         _ => false,
     };
-    steps(entries).filter(is_reported).count().to_string()
+    steps_in(entries).filter(is_reported).count().to_string()
 }
 
 /// Returns the timeout in seconds of the first wait after the clock was moved forward.
@@ -166,7 +166,7 @@ fn timeout_while_time_passes(entries: &[TranscriptEntry]) -> String {
     let is_pause =
         |entry: &TranscriptEntry| matches!(entry, TranscriptEntry::Note(text) if text.ends_with(" s pass"));
     let pause = entries.iter().position(is_pause).unwrap_or(0);
-    let timeout = steps(&entries[pause..]).find_map(|(_, step)| match step {
+    let timeout = steps_in(&entries[pause..]).find_map(|(_, step)| match step {
         Step::Waiting { timeout, .. } => Some(*timeout),
         _ => None,
     });
@@ -175,13 +175,13 @@ fn timeout_while_time_passes(entries: &[TranscriptEntry]) -> String {
 
 /// Returns the number of responses that `hog` got before `other` got its first one.
 fn count_responses_before(entries: &[TranscriptEntry], hog: SourceId, other: SourceId) -> String {
-    let before = steps(entries).take_while(|step| !is_response(*step, other));
+    let before = steps_in(entries).take_while(|step| !is_response(*step, other));
     before.filter(|step| is_response(*step, hog)).count().to_string()
 }
 
 /// Returns the number of sources that the kernel reported in the last wake-up.
 fn ready_at_last_wake(entries: &[TranscriptEntry]) -> String {
-    let ready = steps(entries).filter_map(|(_, step)| match step {
+    let ready = steps_in(entries).filter_map(|(_, step)| match step {
         Step::Woke { ready, .. } => Some(ready.len()),
         _ => None,
     });
@@ -193,7 +193,7 @@ fn is_response((by, step): (SourceId, &Step), source: SourceId) -> bool {
 }
 
 /// Returns the steps of a transcript with their sources.
-fn steps(entries: &[TranscriptEntry]) -> impl Iterator<Item = (SourceId, &Step)> {
+fn steps_in(entries: &[TranscriptEntry]) -> impl Iterator<Item = (SourceId, &Step)> {
     entries.iter().filter_map(|entry| match entry {
         TranscriptEntry::Step(traced) => Some((traced.line.source, &traced.step)),
         TranscriptEntry::Note(_) => None,

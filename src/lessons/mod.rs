@@ -27,7 +27,7 @@ pub use self::{
     broken_loop::Bug,
     catalog::{LESSONS, Lesson},
     harness::{Harness, TracedStep, TranscriptEntry},
-    page::{answer_is, lines, section, side_by_side},
+    page::{answer_is, lines, prose_under, side_by_side},
 };
 use crate::{
     clock::Clock,

@@ -7,7 +7,7 @@ const MAX_PATTERN: usize = 3;
 
 /// Returns the section of `page` under the heading `name`, from after the heading up to the first
 /// code block.
-pub fn section<'a>(page: &'a str, name: &str) -> &'a str {
+pub fn prose_under<'a>(page: &'a str, name: &str) -> &'a str {
     let from = page.find(&format!("\n## {name}")).map_or("", |at| &page[at + 1..]);
     let body = from.split_once('\n').map_or("", |(_, body)| body);
     body.split("\n## ").next().unwrap_or_default().split("\n```").next().unwrap_or_default().trim()
@@ -101,10 +101,10 @@ mod tests {
     #[test]
     fn section_of_a_page_is_found() {
         let page = "# Title\n\nBefore.\n\n## Predict\n\nHow many?\n\n## Run\n\nSo.\n\n```trace\na\n```\n\n## Explain\n\nBecause.\n";
-        assert_eq!(section(page, "Predict"), "How many?");
-        assert_eq!(section(page, "Run"), "So.");
-        assert_eq!(section(page, "Explain"), "Because.");
-        assert_eq!(section(page, "Nothing"), "");
+        assert_eq!(prose_under(page, "Predict"), "How many?");
+        assert_eq!(prose_under(page, "Run"), "So.");
+        assert_eq!(prose_under(page, "Explain"), "Because.");
+        assert_eq!(prose_under(page, "Nothing"), "");
     }
 
     #[test]

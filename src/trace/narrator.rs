@@ -109,7 +109,7 @@ impl Observer for Narrator {
 
     /// Writes the buffered lines, and forgets all sources because the narrator will not see their
     /// next steps.
-    fn detach(&mut self) {
+    fn on_detached(&mut self) {
         self.write_out();
         self.model = Narrator::model(self.level);
     }

@@ -14,7 +14,7 @@ pub trait Observer {
 
     /// Called when the observer is detached. The observer sees no more steps for now, and should
     /// write what it has buffered.
-    fn detach(&mut self) {}
+    fn on_detached(&mut self) {}
 
     /// Returns how long the observer has paused the loop since the last call. The clock does not
     /// count this time, so that no deadline passes during a pause.
@@ -56,7 +56,7 @@ impl Observers {
             None if self.is_on_demand_attached => {
                 self.on_demand = self.attached.pop();
                 self.is_on_demand_attached = false;
-                self.on_demand.iter_mut().for_each(|observer| observer.detach());
+                self.on_demand.iter_mut().for_each(|observer| observer.on_detached());
                 None
             }
             None => None,

@@ -96,7 +96,7 @@ impl HeaderRule {
     }
 
     /// Returns whether the rule sets a field about the content of the file at `path`.
-    pub fn is_about_content(&self, path: &[u8]) -> bool {
+    pub fn describes_content(&self, path: &[u8]) -> bool {
         is_in(&CONTENT_FIELDS, &self.name)
             && self.applies(HeaderScope { content: true, ..HeaderScope::default() }, path)
     }

@@ -49,10 +49,10 @@ impl HeaderPolicy {
     }
 
     /// Returns whether a header rule sets a content field for the file that `request` asks for.
-    pub fn is_about_content(&self, request: &RequestInfo<'_>) -> bool {
+    pub fn describes_content(&self, request: &RequestInfo<'_>) -> bool {
         !self.rules.is_empty() && {
             let path = path_of(request.path.unwrap_or_default());
-            self.rules.iter().any(|rule| rule.is_about_content(&path))
+            self.rules.iter().any(|rule| rule.describes_content(&path))
         }
     }
 

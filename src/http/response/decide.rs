@@ -49,7 +49,7 @@ impl<'a> Plan<'a> {
             // multipart body.
             Ranges::Multiple(_) if file.coding.is_some() => Answer::File(file),
             // Content fields set by header rules would belong in each part of the multipart body.
-            Ranges::Multiple(_) if policy.is_about_content(info) => Answer::File(file),
+            Ranges::Multiple(_) if policy.describes_content(info) => Answer::File(file),
             Ranges::Ignored => Answer::File(file),
             Ranges::Single(range) => Answer::FileRange(file, range),
             Ranges::Multiple(ranges) => Answer::FileRanges(file, ranges),
