@@ -225,8 +225,10 @@ impl<D> Site<D> {
 
 impl<D: Describe> PrioritySource for Rc<Site<D>> {
     fn on_readable(&mut self, cx: &mut Context<'_>) {
-        self.state.borrow_mut().cache.apply_changes();
-        cx.trace(steps::changed);
+        // Not every event is a change: removing a watch causes one as well.
+        if self.state.borrow_mut().cache.apply_changes() {
+            cx.trace(steps::changed);
+        }
     }
 }
 

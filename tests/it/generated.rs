@@ -5,11 +5,11 @@
 use std::{
     ffi::OsStr,
     fs,
-    io::Write,
     path::Path,
     process::{Command, Stdio},
 };
 
+use crate::common::skip;
 use tempfile::TempDir;
 
 /// Sections of the man page that do not come from the option definitions.
@@ -48,17 +48,6 @@ fn printed(args: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_oneloop")).args(args).output().expect("run oneloop");
     assert!(output.status.success() && output.stderr.is_empty(), "{args:?}: {output:?}");
     String::from_utf8(output.stdout).expect("UTF-8")
-}
-
-/// Reports that this machine cannot run a test: prints past the test runner's capture and appends
-/// to the file that `ONELOOP_SKIPPED` names.
-fn skip(reason: &str) {
-    let line = format!("SKIPPED {}: {reason}\n", std::thread::current().name().unwrap_or("a test"));
-    let _ = std::io::stderr().write_all(line.as_bytes());
-    if let Some(path) = std::env::var_os("ONELOOP_SKIPPED") {
-        let file = fs::File::options().create(true).append(true).open(path);
-        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
-    }
 }
 
 /// Runs a program that must succeed without a message and returns its output. Returns `None` if the

@@ -28,6 +28,7 @@ pub use self::{
     rig::{Rig, received},
     server::Server,
     site::{Site, pattern},
+    skip::skip,
 };
 
 /// How long a test waits for an expected event before it fails.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::*;
+use oneloop::trace::Step;
 
 /// A change to the settled file `d/e/f` with the content "old": its name, a function that makes it,
 /// and what the next request gets.
@@ -143,4 +144,20 @@ fn freshness_survives_more_changes_than_inotify_keeps() {
     serving.cache("/7");
     serving.site.write("7", "newer");
     assert_eq!(serving.ask("/7").as_deref(), Ok("newer"), "changes are reported again");
+}
+
+#[test]
+fn freshness_traces_one_change_once() {
+    let mut serving = Serving::new(Site::new(), true);
+    serving.settle();
+    serving.cache("/hello.txt");
+    serving.rig.record();
+    serving.site.write("hello.txt", "changed\n");
+    // Removing the watch of a changed file makes the kernel report one more event, in a later turn.
+    let steps: Vec<_> = (0..10).flat_map(|_| serving.rig.turn()).collect();
+    let is_change = |step: &Step| matches!(step, Step::Service(service) if service.doc.form == "changed");
+    match steps.iter().filter(|(_, step)| is_change(step)).count() {
+        0 => skip("inotify is not trusted on the file system of the site"),
+        count => assert_eq!(count, 1, "{steps:?}"),
+    }
 }
