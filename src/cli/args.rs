@@ -63,6 +63,7 @@ pub struct ListenArgs {
     /// Set SO_REUSEPORT, so that one process per core can share the port
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_REUSE_PORT", hide_env = true)]
     pub reuse_port: bool,
+
     /// When listening only on loopback, also accept this Host header (* for any); repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',', env = "ONELOOP_ALLOW_HOST", hide_env = true)]
     pub allow_host: Vec<String>,
@@ -133,8 +134,7 @@ pub struct LimitArgs {
     #[arg(long, value_name = "N", value_parser = positive, env = "ONELOOP_MAX_CONNECTIONS", hide_env = true)]
     pub max_connections: Option<usize>,
 
-    /// Close a connection that does not send a complete request within this time; 0
-    /// disables
+    /// Close a connection that does not send a complete request within this time; 0 disables
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_limit)]
     #[arg(env = "ONELOOP_HEAD_TIMEOUT", hide_env = true)]
     pub head_timeout: TimeLimit,

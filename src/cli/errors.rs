@@ -85,6 +85,11 @@ pub fn no_signals(e: &io::Error) -> Failure {
     Failure::system("cannot wait for signals", e)
 }
 
+/// Returns the failure of a write to standard output.
+pub fn cannot_print(e: &io::Error) -> Failure {
+    Failure::system("cannot write to standard output", e)
+}
+
 /// Returns the system's error message, starting with a lowercase letter and without the error
 /// number.
 pub fn io_message(e: &io::Error) -> String {

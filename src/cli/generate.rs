@@ -1,6 +1,6 @@
 //! Generates shell completions and the man page from the definitions of the command line.
 
-use std::io::{self, Write};
+use std::io;
 
 use clap::{Arg, CommandFactory, builder::PossibleValuesParser};
 use clap_complete::Shell;
@@ -11,7 +11,7 @@ use clap_mangen::{
 use oneloop::lessons::LESSONS;
 
 use super::{
-    args::{Cli, CliCommand},
+    args::Cli,
     help::{EXAMPLES, EXIT_STATUS, SIGNALS},
 };
 
@@ -42,18 +42,8 @@ const ZSH_FIRST: &str = "\
 '::directory or command:{_alternative \"commands:command:_oneloop_commands\" \
 \"directories:directory:_files -/\"}'";
 
-/// Prints the completions or the man page, as `command` requests.
-pub fn print(command: &CliCommand) -> io::Result<()> {
-    let text = match command {
-        CliCommand::Completions { shell } => completions(*shell),
-        CliCommand::Lesson { .. } => String::new(),
-        CliCommand::Man => man_page()?,
-    };
-    io::stdout().write_all(text.as_bytes())
-}
-
 /// Returns the completions for `shell`.
-fn completions(shell: Shell) -> String {
+pub fn completions(shell: Shell) -> String {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut with_lessons(Cli::command()), "oneloop", &mut text);
     let text = String::from_utf8_lossy(&text);
@@ -85,7 +75,7 @@ fn with_lessons(definitions: clap::Command) -> clap::Command {
 }
 
 /// Returns the man page in roff.
-fn man_page() -> io::Result<String> {
+pub fn man_page() -> io::Result<String> {
     let definitions = Cli::command();
     let mut own = Roff::new();
     commands(&mut own, &definitions);

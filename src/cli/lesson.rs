@@ -1,6 +1,6 @@
 //! The `lesson` command, which prints a lesson. It asks the lesson's question only on a terminal.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 
 use oneloop::{
     lessons::{Bug, LESSONS, Lesson, answer_is, lines, prose_under, side_by_side},
@@ -8,7 +8,10 @@ use oneloop::{
 };
 use rustix::termios::tcgetwinsize;
 
-use super::errors::Failure;
+use super::{
+    errors::{Failure, cannot_print},
+    output::print,
+};
 
 /// The width in columns to use if the terminal does not report one.
 const WIDTH: usize = 160;
@@ -29,7 +32,7 @@ const LINE: usize = 100;
 /// fails.
 pub fn run_lesson(number: Option<u8>, broken: Option<&str>) -> Result<(), Failure> {
     let Some(number) = number else {
-        return print(&lesson_list()).map_err(|e| output_error(&e));
+        return print(&lesson_list()).map_err(|e| cannot_print(&e));
     };
     let lesson = LESSONS.iter().find(|lesson| lesson.number == number).ok_or_else(|| {
         Failure::Usage(format!("there is no lesson {number}; use a number from 1 to {}", LESSONS.len()))
@@ -168,20 +171,6 @@ fn ask(answer: &str) -> io::Result<String> {
         given if answer_is(given, answer) => format!("You said {given}. That is right."),
         given => format!("You said {given}. The answer is: {answer}."),
     })
-}
-
-/// Prints `text` to standard output. It is not an error if the reader has closed the pipe.
-fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
-    }
-}
-
-/// Returns the error for a failed write to standard output.
-fn output_error(e: &io::Error) -> Failure {
-    Failure::system("cannot write to standard output", e)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use oneloop::{Echo, HttpServer, raise_open_file_limit};
 use self::{
     args::{Cli, CliCommand},
     config::config,
-    errors::Failure,
+    errors::{Failure, cannot_print},
     logger::LogPipe,
 };
 
@@ -47,9 +47,12 @@ pub fn main() -> ExitCode {
 fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     match cli.command.take() {
         Some(CliCommand::Lesson { number, broken }) => return lesson::run_lesson(number, broken.as_deref()),
-        Some(command) => {
-            return generate::print(&command)
-                .map_err(|e| Failure::system("cannot write to standard output", &e));
+        Some(CliCommand::Completions { shell }) => {
+            return output::print(&generate::completions(shell)).map_err(|e| cannot_print(&e));
+        }
+        Some(CliCommand::Man) => {
+            let page = generate::man_page().and_then(|page| output::print(&page));
+            return page.map_err(|e| cannot_print(&e));
         }
         None => {}
     }
@@ -96,6 +99,6 @@ fn announce(
     }
     let _ = out.flush();
     if is_interactive {
-        log.write_line(&format!("serving '{}'; Ctrl-C ends it", dir.display()));
+        log.write_line(&format!("serving '{}'; Ctrl-C stops it", dir.display()));
     }
 }

@@ -1,8 +1,8 @@
-//! Opens the files that the program writes.
+//! Opens the files that the program writes, and prints to standard output.
 
 use std::{
     fs::{File, OpenOptions},
-    io,
+    io::{self, Write},
     os::{fd::AsFd, unix::fs::OpenOptionsExt},
     path::Path,
 };
@@ -16,7 +16,7 @@ pub fn access_log(path: &Path) -> Result<File, Failure> {
     }
     open(OpenOptions::new().append(true), path).map_err(|e| {
         let (path, why) = (path.display(), io_message(&e));
-        Failure::Usage(format!("cannot log to '{path}': {why}; name a file that can be written"))
+        Failure::Usage(format!("cannot log to '{path}': {why}; use a file that can be written"))
     })
 }
 
@@ -26,12 +26,21 @@ pub fn standard_output() -> Result<File, Failure> {
     duplicate.map(File::from).map_err(|e| Failure::system("cannot log to standard output", &e))
 }
 
+/// Prints `text` to standard output. It is not an error if the reader has closed the pipe.
+pub fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
 /// Creates or truncates the file for a recording.
 pub fn trace_file(path: &Path) -> Result<File, Failure> {
     open(OpenOptions::new().write(true).truncate(true), path).map_err(|e| {
         let (path, why) = (path.display(), io_message(&e));
         Failure::Usage(format!(
-            "cannot record to '{path}': {why}; give --trace-file a file that can be written"
+            "cannot record to '{path}': {why}; use --trace-file with a file that can be written"
         ))
     })
 }

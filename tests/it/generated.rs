@@ -9,7 +9,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::common::skip;
+use crate::common::{lossy, skip};
 use tempfile::TempDir;
 
 /// Sections of the man page that do not come from the option definitions.
@@ -181,5 +181,21 @@ fn man_page_passes_groff_and_mandoc() {
     }
     for messages in [groff, mandoc].into_iter().flatten() {
         assert_eq!(messages, "");
+    }
+}
+
+#[test]
+fn printed_text_needs_no_reader_but_an_intact_output() {
+    let command = |args: &[&str], stdout: Stdio| {
+        Command::new(env!("CARGO_BIN_EXE_oneloop")).args(args).stdout(stdout).output().expect("run oneloop")
+    };
+    for args in [&["man"][..], &["completions", "bash"], &["lesson"]] {
+        let (_, closed) = std::io::pipe().expect("a pipe");
+        let output = command(args, closed.into());
+        assert!(output.status.success() && output.stderr.is_empty(), "{args:?}: {output:?}");
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("open /dev/full");
+        let output = command(args, full.into());
+        let message = "oneloop: cannot write to standard output: no space left on device\n";
+        assert_eq!((output.status.code(), lossy(&output.stderr)), (Some(1), message.into()), "{args:?}");
     }
 }
