@@ -104,6 +104,12 @@ impl Clock {
         &self.date
     }
 
+    /// Returns the time `limit` after the start of the turn, or `None` if there is no limit or the
+    /// time cannot be represented.
+    pub fn after(&self, limit: Option<Duration>) -> Option<Instant> {
+        limit.and_then(|limit| self.now.checked_add(limit))
+    }
+
     /// Returns the time until `deadline`, or `None` if there is no deadline. The time counts from
     /// the start of the turn, so a poll that sleeps this long may wake late by the duration of one
     /// turn's work, but never early.

@@ -1,4 +1,5 @@
-//! A web server in one thread and one poller: the `select()` server of a socket course, grown up.
+//! A web server in one thread and one poller: the `select()` server from a sockets course, grown
+//! up.
 //!
 //! ```no_run
 //! use oneloop::HttpServer;
@@ -12,8 +13,8 @@
 //!
 //! # The map
 //!
-//! **The loop moves bytes, protocols decide, the site owns files**; each arrow between them is one
-//! signature.
+//! **The loop moves bytes, protocols decide, the site owns files**; each connection between them is
+//! a single function signature.
 //!
 //! ```text
 //!   main ─ cli             arguments → configuration; every sentence about flags

@@ -86,12 +86,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Creates a connection from an accepted socket. Its first deadline counts from `now`.
+    /// Creates a connection from an accepted socket. Its first deadline counts from the start of
+    /// the turn.
     pub fn new(
         socket: TcpStream,
         protocol: Box<dyn Protocol>,
         send_timeout: Option<Duration>,
-        now: Instant,
+        clock: &Clock,
     ) -> Connection {
         let Timeout { limit, reason } = protocol.timeout(false);
         Connection {
@@ -103,7 +104,7 @@ impl Connection {
             has_yielded: false,
             progress: false,
             waiting: reason,
-            deadline: after(now, limit),
+            deadline: clock.after(limit),
             send_timeout,
         }
     }
@@ -155,7 +156,7 @@ impl Connection {
             Break(want) => want,
         };
         self.outbox.return_buffer(&mut buffers.output);
-        self.set_deadline(want, cx.clock.now());
+        self.set_deadline(want, cx.clock);
         want
     }
 
@@ -198,7 +199,7 @@ impl Connection {
 
     /// Sets a new deadline after progress, or when the connection starts to wait for something
     /// else.
-    fn set_deadline(&mut self, want: Want, now: Instant) {
+    fn set_deadline(&mut self, want: Want, clock: &Clock) {
         let Timeout { limit, reason } = match (self.phase, want) {
             (_, Want::Close(_)) => return,
             (Phase::Lingering { reason }, _) => Timeout { limit: Some(LINGER), reason },
@@ -210,7 +211,7 @@ impl Connection {
         if self.progress || reason != self.waiting {
             self.progress = false;
             self.waiting = reason;
-            self.deadline = after(now, limit);
+            self.deadline = clock.after(limit);
         }
     }
 
@@ -232,7 +233,7 @@ impl Connection {
         self.outbox.return_buffer(&mut buffers.output);
         self.phase = Phase::Finishing { reason, linger: true };
         self.progress = true;
-        self.set_deadline(Want::Turn, cx.clock.now());
+        self.set_deadline(Want::Turn, cx.clock);
         Want::Turn
     }
 
@@ -256,10 +257,4 @@ impl Connection {
             let _ = socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
         }
     }
-}
-
-/// Returns the time `limit` after `now`, or `None` if there is no limit or the time cannot be
-/// represented.
-fn after(now: Instant, limit: Option<Duration>) -> Option<Instant> {
-    limit.and_then(|limit| now.checked_add(limit))
 }

@@ -36,31 +36,10 @@ pub enum WriteResult {
 }
 
 impl Connection {
-    /// Sends as much of the outbox as the socket and the budget allow, and reports to the protocol
-    /// how much was sent. If `probe` is false, the first slice of a file is sent without checking
-    /// whether it is in memory.
+    /// Sends until the outbox is empty, a write would block or the budget is used up, and reports
+    /// to the protocol what was sent. If `probe` is false, the first slice of a file is sent
+    /// without checking whether it is in memory.
     pub(super) fn write(
-        &mut self,
-        budget: &mut Budget,
-        probe: &mut bool,
-        ready: &mut Readiness,
-        buffer: &mut [u8],
-        cx: &mut Context<'_>,
-    ) -> ControlFlow<Want> {
-        if self.outbox.is_empty() {
-            return Continue(());
-        }
-        let before = self.outbox.sent();
-        let flow = self.write_all(budget, probe, ready, buffer, cx);
-        if self.outbox.sent() != before {
-            self.progress = true;
-            self.protocol.on_sent(self.outbox.sent(), cx.clock);
-        }
-        flow
-    }
-
-    /// Sends until the outbox is empty, a write would block or the budget is used up.
-    fn write_all(
         &mut self,
         budget: &mut Budget,
         probe: &mut bool,
@@ -93,6 +72,10 @@ impl Connection {
                 Ok(WriteResult::Nothing) => {}
                 Ok(WriteResult::Sent { by, offered, got }) => {
                     budget.bytes = budget.bytes.saturating_sub(got);
+                    if got > 0 {
+                        self.progress = true;
+                        self.protocol.on_sent(self.outbox.sent(), cx.clock);
+                    }
                     cx.trace(|| {
                         let (sent, of) = (self.outbox.sent(), self.outbox.position());
                         Step::Wrote { by, offered, got, sent, of }

@@ -50,8 +50,8 @@ impl EventLoop {
             match listener.socket.accept() {
                 Ok((socket, peer)) => {
                     let protocol = listener.factory.create(peer);
-                    let now = self.timers.clock.now();
-                    let connection = Connection::new(socket, protocol, self.limits.send_timeout, now);
+                    let (send_timeout, clock) = (self.limits.send_timeout, &self.timers.clock);
+                    let connection = Connection::new(socket, protocol, send_timeout, clock);
                     self.add_connection(connection, id, peer);
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
@@ -78,7 +78,7 @@ impl EventLoop {
                 self.timers.wake_by(key, deadline);
                 self.trace_accept(listener, key, peer);
             }
-            Err(e) => log::warn!("cannot poll a connection: {e}; closing it; closing it"),
+            Err(e) => log::warn!("cannot poll a connection: {e}; closing it"),
         }
     }
 

@@ -20,7 +20,7 @@ use std::{
     net::{TcpListener, UdpSocket},
     os::fd::{AsRawFd, OwnedFd},
     rc::Rc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 pub use self::shutdown::{Handle, StopOnDrop};
@@ -204,7 +204,7 @@ impl EventLoop {
         if let SourceKind::Connection(connection) = &source.kind {
             // One timer serves both the deadline and the retry. `run_timers` finds out which is
             // due.
-            self.timers.wake_by(key, connection.deadline().into_iter().chain(retry_at).min());
+            self.timers.wake_by(key, source.wake_at());
             self.observers.trace(source.id, || connection.deadline_step(self.timers.clock.now()));
         }
     }
@@ -256,14 +256,14 @@ impl EventLoop {
                 self.resume_accept();
                 continue;
             };
-            let is_due = |time: Option<std::time::Instant>| time.is_some_and(|time| time <= now);
+            let is_due = |time: Option<Instant>| time.is_some_and(|time| time <= now);
             if is_due(connection.deadline()) {
                 self.on_timeout(key);
             } else if is_due(source.retry_at) {
                 self.handle(key);
             } else {
                 // The deadline was extended after this entry was made (see `Timers::wake_by`).
-                self.timers.wake_by(key, connection.deadline().into_iter().chain(source.retry_at).min());
+                self.timers.wake_by(key, source.wake_at());
             }
         }
         self.enforce_shutdown();

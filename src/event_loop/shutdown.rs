@@ -64,8 +64,7 @@ impl EventLoop {
             return;
         }
         log::info!("shutting down; {} connections are open", self.sources.open_connections());
-        let deadline =
-            self.limits.drain_timeout.and_then(|timeout| self.timers.clock.now().checked_add(timeout));
+        let deadline = self.timers.clock.after(self.limits.drain_timeout);
         self.shutdown = Some(Shutdown { deadline });
         for key in self.sources.keys(|kind| matches!(kind, SourceKind::Listener(_) | SourceKind::Udp(_))) {
             self.drain_backlog(key);

@@ -107,6 +107,16 @@ impl Source {
         }
     }
 
+    /// Returns when a timer should call the source, or `None` if never: the connection's deadline
+    /// or the retry, whichever is earlier.
+    pub fn wake_at(&self) -> Option<Instant> {
+        let deadline = match &self.kind {
+            SourceKind::Connection(connection) => connection.deadline(),
+            _ => None,
+        };
+        deadline.into_iter().chain(self.retry_at).min()
+    }
+
     /// Returns the number of input bytes that have not been parsed.
     pub fn unread(&self) -> usize {
         match &self.kind {

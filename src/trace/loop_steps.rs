@@ -90,7 +90,7 @@ step_docs! {
     RECV Io "recv" "{offered} -> {got} from={from:ADDR}" "one recv, one datagram"
         "A whole datagram was received. Datagrams have boundaries; streams have none."
     RECV_EMPTY Io "recv" "-> {got:WouldBlock}" "drained"
-        "There is no datagram left."
+        "No datagram is left to receive."
     SEND_BLOCKED Io "send" "{offered} -> {got:WouldBlock} by={by:CALL}"
         "send buffer full; the answer is kept, and no more is received"
         "The datagram did not fit. It is sent, whole, when there is room."

@@ -11,8 +11,8 @@ const FILE_LOOKUP: StepDoc = StepDoc {
     verb: "file",
     form: "{path} took={took_us:TIME}",
     gloss: "",
-    meaning: "The site looked up the path. No poller helps here: epoll \
-              rejects regular files, and a disk that is slow to find one blocks the whole loop.",
+    meaning: "The site looked up the path. No poller helps here: epoll rejects regular files, and \
+              a disk that is slow to find one blocks the whole loop.",
     level: TraceLevel::Io,
 };
 
