@@ -144,11 +144,6 @@ impl Reading {
         let description = D::describe(name, extension, &metadata);
         StaticFile { description, content, metadata, stamp, is_racy }
     }
-
-    /// Returns whether the content is in memory and any later change will change the stamp.
-    fn is_cacheable(&self) -> bool {
-        !self.is_racy && matches!(self.content, Content::Memory(_))
-    }
 }
 
 impl<D> StaticFile<D> {
@@ -168,10 +163,12 @@ impl<D> StaticFile<D> {
         statat(root, path, flags).is_ok_and(|stat| FileStamp::of(&stat) == self.stamp)
     }
 
-    /// Returns whether `later`, a second reading of the same path, has the same stamp and content.
+    /// Returns whether `later`, a second reading of the path of this cached file, has the same
+    /// stamp and content, and can be cached in its place.
     pub fn matches(&self, later: &Reading) -> bool {
-        // The version of a file in memory is the hash of its content.
-        self.stamp == later.stamp && self.metadata == later.metadata && later.is_cacheable()
+        // The version of a file in memory is the hash of its content, so `later` is in memory too.
+        let is_same = self.stamp == later.stamp && self.metadata == later.metadata;
+        is_same && self.is_cacheable() && !later.is_racy
     }
 
     /// Returns the device that the file is on.
