@@ -68,7 +68,7 @@ pub struct ListenArgs {
     #[arg(long, value_name = "NAME", value_delimiter = ',', env = "ONELOOP_ALLOW_HOST", hide_env = true)]
     pub allow_host: Vec<String>,
 
-    /// Echo UDP datagrams sent to this address
+    /// Echo UDP datagrams sent to this address, such as 127.0.0.1:9000
     #[arg(long, value_name = "ADDR", env = "ONELOOP_UDP_ECHO", hide_env = true)]
     pub udp_echo: Option<String>,
 }
