@@ -89,7 +89,8 @@ fn cache(c: &mut Criterion) {
 fn turn(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a directory");
     let (site, clock) = site(&dir, false);
-    let limits = Limits { max_connections: 1000, send_timeout: None, drain_timeout: None };
+    let limits =
+        Limits { max_connections: 1000, send_timeout: None, drain_timeout: None, ..Limits::default() };
     let mut event_loop = EventLoop::new(limits, clock).expect("a poller");
     let socket = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("bind");
     let address = socket.local_addr().expect("its address");

@@ -14,6 +14,7 @@ use std::{
 };
 
 use oneloop::{
+    Address,
     clock::Clock,
     event_loop::{EventLoop, Limits},
     protocol::{CloseReason, Context, Outbox, Progress, Protocol, Received, Timeout},
@@ -50,7 +51,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut event_loop = EventLoop::new(Limits::default(), Clock::system())?;
     let socket = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port)))?;
     println!("{}", socket.local_addr()?);
-    event_loop.add_listener(socket, Box::new(|_peer| -> Box<dyn Protocol> { Box::new(Shout) }))?;
+    event_loop.add_listener(socket, Box::new(|_: &Address| -> Box<dyn Protocol> { Box::new(Shout) }))?;
     loop {
         event_loop.turn()?;
     }

@@ -1,7 +1,7 @@
 //! The reasons for closing a source. Logs and traces print them, so their names are part of the
 //! interface.
 
-use std::fmt;
+use std::{fmt, io::ErrorKind};
 
 /// Why a source was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub enum CloseReason {
     Shutdown,
     /// A file was truncated while it was being sent, or could not be read.
     FileChanged,
+    /// An outgoing connection could not be established.
+    ConnectFailed(ErrorKind),
+    /// An outgoing connection was not established in time.
+    ConnectTimeout,
 }
 
 impl fmt::Display for CloseReason {
@@ -44,6 +48,8 @@ impl fmt::Display for CloseReason {
             CloseReason::Limit => "limit",
             CloseReason::Shutdown => "shutdown",
             CloseReason::FileChanged => "file-changed",
+            CloseReason::ConnectFailed(_) => "connect-failed",
+            CloseReason::ConnectTimeout => "connect-timeout",
         })
     }
 }

@@ -72,10 +72,13 @@
 //! then `services` and `http`. If event loops are new to you, start with the course,
 //! `docs/LOOP.md`.
 
+mod address;
+pub mod clients;
 pub mod clock;
 mod close_reason;
 mod connection;
 pub mod event_loop;
+pub mod framing;
 mod http;
 #[cfg(feature = "lessons")]
 pub mod lessons;
@@ -92,9 +95,10 @@ mod testing;
 pub mod trace;
 
 pub use self::{
+    address::Address,
     http::{Cors, HeaderRule, RuleError},
     lossy_writer::LossyWriter,
-    server::{Config, HttpServer, StartError, raise_open_file_limit},
+    server::{Config, HttpServer, StartError, StreamListener, raise_open_file_limit},
     services::{AccessLogFormat, Echo, Timeouts},
 };
 

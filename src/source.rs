@@ -5,7 +5,7 @@
 //! source. A source does what it can without blocking and returns a [`Want`]. Neither the loop nor
 //! the source may know more about the other.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use crate::close_reason::CloseReason;
 
@@ -21,12 +21,19 @@ pub struct Readiness {
     /// Whether the peer has closed its side. The end of input then follows the data, without
     /// another event.
     pub read_closed: bool,
+    /// Whether another source has woken this one. Stays set until the source has been resumed.
+    pub woken: bool,
 }
 
 impl Readiness {
     /// Returns the readiness of a new source: no input yet, and an empty send buffer.
     pub fn new() -> Readiness {
-        Readiness { readable: false, writable: true, read_closed: false }
+        Readiness { readable: false, writable: true, read_closed: false, woken: false }
+    }
+
+    /// Returns whether another source has woken this one, and counts the source as resumed.
+    pub fn take_woken(&mut self) -> bool {
+        std::mem::take(&mut self.woken)
     }
 }
 
@@ -40,9 +47,9 @@ pub enum Want {
     Writable,
     /// Another turn, because the source's budget is used up.
     Turn,
-    /// Another turn after this delay, because the source waits for something that no poller
-    /// reports.
-    Retry(Duration),
+    /// Another turn at this time, because the source waits for something that no poller reports.
+    /// `None` means that another source must wake this one.
+    WaitUntil(Option<Instant>),
     /// To be closed.
     Close(CloseReason),
 }

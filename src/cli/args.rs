@@ -10,7 +10,7 @@ use clap::{
 use clap_complete::Shell;
 use oneloop::{HeaderRule, RuleError, trace::SourceId};
 
-use super::help;
+use super::{conversations::ConversationArgs, help, talk::TalkArgs};
 
 /// Serve a directory over HTTP from one thread and one poller
 #[derive(Debug, Parser)]
@@ -37,6 +37,9 @@ pub struct Cli {
 
     #[command(flatten, next_help_heading = "Responses")]
     pub responses: ResponseArgs,
+
+    #[command(flatten, next_help_heading = "Conversations")]
+    pub conversations: ConversationArgs,
 
     #[command(flatten, next_help_heading = "Limits")]
     pub limits: LimitArgs,
@@ -67,10 +70,6 @@ pub struct ListenArgs {
     /// When listening only on loopback, also accept this Host header (* for any); repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',', env = "ONELOOP_ALLOW_HOST", hide_env = true)]
     pub allow_host: Vec<String>,
-
-    /// Echo UDP datagrams sent to this address, such as 127.0.0.1:9000
-    #[arg(long, value_name = "ADDR", env = "ONELOOP_UDP_ECHO", hide_env = true)]
-    pub udp_echo: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -225,10 +224,14 @@ impl Cli {
         // variables.
         let is_command = std::env::args_os()
             .nth(1)
-            .is_some_and(|first| ["lesson", "completions", "man"].iter().any(|name| first == *name));
+            .is_some_and(|first| ["lesson", "talk", "completions", "man"].iter().any(|name| first == *name));
         let definitions = Cli::command().mut_args(|arg| {
             let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
             if is_empty || is_command { arg.env(None::<&str>) } else { arg }
+        });
+        // The options of `talk` may stand before or after the name of the client.
+        let definitions = definitions.mut_subcommand("talk", |talk| {
+            talk.mut_args(|arg| if arg.is_positional() { arg } else { arg.env(None::<&str>).global(true) })
         });
         Cli::from_arg_matches(&definitions.get_matches()).unwrap_or_else(|error| error.exit())
     }
@@ -245,6 +248,8 @@ pub enum CliCommand {
         #[arg(long = "break", value_name = "NAME", requires = "number")]
         broken: Option<String>,
     },
+    /// Talk to a server: TCP, and the other conversations
+    Talk(TalkArgs),
     /// Print completions for a shell
     Completions {
         /// Name of the shell
@@ -282,7 +287,7 @@ fn header_lines(text: &str) -> Result<HeaderLines, String> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeLimit(pub Option<Duration>);
 
-fn time_limit(text: &str) -> Result<TimeLimit, String> {
+pub fn time_limit(text: &str) -> Result<TimeLimit, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Ok(TimeLimit(None)),
         Ok(limit) => Ok(TimeLimit(Some(limit))),

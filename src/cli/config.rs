@@ -1,14 +1,18 @@
 //! Converts the arguments to the server's configuration.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 
 use oneloop::{AccessLogFormat, Config, Cors, Timeouts};
 
 use super::{
     args::{Cli, LogFormatArg},
+    conversations::unix_socket,
     errors::Failure,
     output,
 };
+
+/// The path of a Unix socket and the mode of its file.
+type UnixSocket = (PathBuf, Option<u32>);
 
 /// The message in a 421 response. It gives advice to the operator, who is usually also the client
 /// when the server listens on loopback only.
@@ -22,7 +26,7 @@ const HOST_REFUSAL: &str = "This server does not answer requests for that host. 
 pub fn config(cli: Cli, log_by_default: bool) -> Result<Config, Failure> {
     let Cli { dir, listen, site, responses, limits, output, .. } = cli;
     let mut config = Config::new(dir);
-    config.hosts = listen.bind;
+    (config.hosts, config.unix_sockets) = addresses(listen.bind)?;
     config.port = listen.port;
     config.reuse_port = listen.reuse_port;
     config.allow_hosts = listen.allow_host;
@@ -55,12 +59,22 @@ pub fn config(cli: Cli, log_by_default: bool) -> Result<Config, Failure> {
     Ok(config)
 }
 
-/// Parses and resolves the address given to `--udp-echo`.
-pub fn udp_echo_address(address: &str) -> Result<SocketAddr, Failure> {
-    address.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(|| {
-        let advice = "use HOST:PORT, such as 127.0.0.1:9000";
-        Failure::Usage(format!("'{address}' is not a valid address for --udp-echo; {advice}"))
-    })
+/// Separates the values of `--bind` into hosts and Unix sockets. The values are split at commas, so
+/// the mode of a Unix socket is a value of its own.
+fn addresses(values: Vec<String>) -> Result<(Vec<String>, Vec<UnixSocket>), Failure> {
+    let (mut hosts, mut sockets) = (Vec::new(), Vec::<String>::new());
+    for value in values {
+        match (value.strip_prefix("unix:"), sockets.last_mut()) {
+            (Some(path), _) => sockets.push(path.into()),
+            (None, Some(last)) if value.starts_with("mode=") => {
+                last.push(',');
+                last.push_str(&value);
+            }
+            (None, _) => hosts.push(value),
+        }
+    }
+    let sockets = sockets.iter().map(|text| unix_socket("--bind", text)).collect::<Result<_, _>>()?;
+    Ok((hosts, sockets))
 }
 
 /// Converts the origins given to `--cors`. Returns `None` without the flag.

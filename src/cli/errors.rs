@@ -1,8 +1,8 @@
 //! The program's error messages and their exit codes.
 
-use std::{fmt, io, net::SocketAddr, process::ExitCode};
+use std::{fmt, io, process::ExitCode};
 
-use oneloop::StartError;
+use oneloop::{Address, StartError};
 use rustix::io::Errno;
 
 /// The reason why the program exits with an error: one sentence, with advice where possible.
@@ -62,7 +62,7 @@ impl From<StartError> for Failure {
             StartError::Host { host, .. } => {
                 Failure::Usage(format!("'{host}' is not an address of this machine; try 127.0.0.1"))
             }
-            StartError::Listen { address, source } => cannot_listen(address, &source),
+            StartError::Listen { address, source } => cannot_listen(&address, &source),
             StartError::Poller(source) => Failure::system("cannot create a poller", &source),
             error => Failure::System(error.to_string()),
         }
@@ -70,14 +70,27 @@ impl From<StartError> for Failure {
 }
 
 /// Returns the error for a failed bind or listen on `address`, with advice.
-pub fn cannot_listen(address: SocketAddr, e: &io::Error) -> Failure {
+pub fn cannot_listen(address: &Address, e: &io::Error) -> Failure {
     let advice = match Errno::from_io_error(e) {
+        _ if address.ip().is_none() => return cannot_listen_on_path(address, e),
         Some(Errno::ADDRINUSE) => "; choose another port, or 0 for any free one",
         Some(Errno::ACCESS) => "; ports below 1024 need privileges; choose a higher port",
         Some(Errno::ADDRNOTAVAIL) => "; choose an address of this machine",
         _ => "",
     };
     Failure::System(format!("cannot listen on {address}: {}{advice}", io_message(e)))
+}
+
+/// Returns the error for a Unix socket on which the server cannot listen, with advice.
+fn cannot_listen_on_path(address: &Address, e: &io::Error) -> Failure {
+    let why = match e.kind() {
+        io::ErrorKind::AlreadyExists => "the file exists and is not a socket; choose another path".into(),
+        io::ErrorKind::AddrInUse => "another process listens on it; choose another path".into(),
+        io::ErrorKind::NotFound => "its directory does not exist; create it first".into(),
+        io::ErrorKind::InvalidInput => "the path is too long; choose one of at most 107 bytes".into(),
+        _ => io_message(e),
+    };
+    Failure::System(format!("cannot listen on {address}: {why}"))
 }
 
 /// Returns the error for signal handlers that cannot be installed.

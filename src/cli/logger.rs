@@ -20,7 +20,8 @@ use std::{
 
 use log::{LevelFilter, Log, Metadata, Record};
 use oneloop::{
-    HttpServer, LossyWriter,
+    LossyWriter,
+    event_loop::EventLoop,
     protocol::{Context, PrioritySource},
 };
 use rustix::{
@@ -102,11 +103,13 @@ impl LogPipe {
     ///
     /// # Errors
     /// Fails if the pipe cannot be polled (epoll_ctl(2)).
-    pub fn attach(&self, server: &mut HttpServer) -> io::Result<()> {
+    pub fn attach(&self, event_loop: &mut EventLoop) -> io::Result<()> {
         match &self.shared.borrow().reader {
-            Some(reader) => {
-                server.add_priority_source("log", Rc::clone(reader), Drain(Rc::clone(&self.shared)))
-            }
+            Some(reader) => event_loop.add_priority_source(
+                "log",
+                Rc::clone(reader),
+                Box::new(Drain(Rc::clone(&self.shared))),
+            ),
             None => Ok(()),
         }
     }

@@ -3,6 +3,7 @@
 
 pub mod args;
 mod config;
+mod conversations;
 mod errors;
 mod generate;
 mod help;
@@ -10,19 +11,20 @@ mod lesson;
 mod logger;
 mod observers;
 mod output;
+mod talk;
 
 use std::{
     io::{self, IsTerminal, Write},
-    net::SocketAddr,
     path::Path,
     process::ExitCode,
 };
 
-use oneloop::{Echo, HttpServer, raise_open_file_limit};
+use oneloop::{Address, HttpServer, raise_open_file_limit};
 
 use self::{
     args::{Cli, CliCommand},
     config::config,
+    conversations::Started,
     errors::{Failure, cannot_print},
     logger::LogPipe,
 };
@@ -47,6 +49,7 @@ pub fn main() -> ExitCode {
 fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     match cli.command.take() {
         Some(CliCommand::Lesson { number, broken }) => return lesson::run_lesson(number, broken.as_deref()),
+        Some(CliCommand::Talk(args)) => return talk::run(args, log),
         Some(CliCommand::Completions { shell }) => {
             return output::print(&generate::completions(shell)).map_err(|e| cannot_print(&e));
         }
@@ -59,43 +62,35 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     raise_open_file_limit();
     let dir = cli.dir.clone();
     let is_interactive = io::stdout().is_terminal() && cli.output.quiet == 0;
-    let (trace, udp_echo) = (cli.trace.clone(), cli.listen.udp_echo.clone());
+    let (trace, conversations) = (cli.trace.clone(), cli.conversations.clone());
     let stepper = observers::stepper(&trace)?;
     // Access log lines would mix with the stepper's output.
     let mut server = HttpServer::from_config(config(cli, is_interactive && stepper.is_none())?)?;
-    let udp_address = udp_echo.map(|address| add_echo(&mut server, &address)).transpose()?;
+    let started = conversations::start(&mut server, &conversations)?;
     server.handle_signals().map_err(|e| errors::no_signals(&e))?;
-    log.attach(&mut server).map_err(|e| Failure::system("cannot poll the log", &e))?;
-    observers::attach(&mut server, udp_address, trace, stepper, log)?;
-    announce(&server, udp_address, &dir, is_interactive, log);
+    log.attach(server.event_loop()).map_err(|e| Failure::system("cannot poll the log", &e))?;
+    let others = started.iter().map(|conversation| &conversation.address);
+    let addresses: Vec<Address> = server.addresses().iter().chain(others).cloned().collect();
+    observers::attach(server.event_loop(), &addresses, trace, stepper, log)?;
+    announce(&server, &started, &dir, is_interactive, log);
     server.serve_forever().map_err(|e| Failure::system("the poller failed", &e))
-}
-
-/// Adds a UDP echo service on `address` (HOST:PORT). Returns the address that the socket is bound
-/// to.
-fn add_echo(server: &mut HttpServer, address: &str) -> Result<SocketAddr, Failure> {
-    let address = config::udp_echo_address(address)?;
-    let socket = std::net::UdpSocket::bind(address).map_err(|e| errors::cannot_listen(address, &e))?;
-    let bound = socket.local_addr().map_err(|e| errors::cannot_listen(address, &e))?;
-    server.add_udp(socket, Echo).map_err(|e| errors::cannot_listen(address, &e))?;
-    Ok(bound)
 }
 
 /// Prints the server's URLs to standard output, one line per socket. Ignores errors, because
 /// standard output may be closed.
-fn announce(
-    server: &HttpServer,
-    udp_address: Option<SocketAddr>,
-    dir: &Path,
-    is_interactive: bool,
-    log: &LogPipe,
-) {
+fn announce(server: &HttpServer, started: &[Started], dir: &Path, is_interactive: bool, log: &LogPipe) {
     let mut out = io::stdout().lock();
     for address in server.addresses() {
-        let _ = writeln!(out, "http://{address}{}", server.base_path());
+        let _ = match address {
+            Address::Ip(address) => writeln!(out, "http://{address}{}", server.base_path()),
+            Address::Unix(_) => writeln!(out, "{address}"),
+        };
     }
-    if let Some(address) = udp_address {
-        let _ = writeln!(out, "udp://{address}");
+    for Started { scheme, address } in started {
+        let _ = match address {
+            Address::Ip(address) => writeln!(out, "{scheme}://{address}"),
+            Address::Unix(_) => writeln!(out, "{scheme}+{address}"),
+        };
     }
     let _ = out.flush();
     if is_interactive {

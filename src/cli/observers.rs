@@ -4,12 +4,12 @@
 use std::{
     fs,
     io::{self, IsTerminal},
-    net::SocketAddr,
     os::fd::AsFd,
 };
 
 use oneloop::{
-    HttpServer,
+    Address,
+    event_loop::EventLoop,
     trace::{ChromeTrace, Narrator, Stepper, TraceLevel},
 };
 
@@ -38,10 +38,10 @@ pub fn stepper(trace: &TraceArgs) -> Result<Option<Stepper>, Failure> {
     Stepper::from_terminal(terminal).map(Some).map_err(|e| no_signals(&e))
 }
 
-/// Attaches the observers to the server's loop.
+/// Attaches the observers to the loop, which listens on `addresses`.
 pub fn attach(
-    server: &mut HttpServer,
-    udp_address: Option<SocketAddr>,
+    event_loop: &mut EventLoop,
+    addresses: &[Address],
     trace: TraceArgs,
     stepper: Option<Stepper>,
     log: &LogPipe,
@@ -49,19 +49,18 @@ pub fn attach(
     if let Some(stepper) = stepper {
         // The stepper stops the loop while the user thinks, and shows what clients send. So it must
         // not be used with clients on other machines.
-        let is_local = |address: &&SocketAddr| address.ip().to_canonical().is_loopback();
-        if let Some(wide) = server.addresses().iter().chain(&udp_address).find(|at| !is_local(at)) {
+        if let Some(wide) = addresses.iter().find(|address| !address.is_local()) {
             let advice = "stepping works on loopback only; leave out --bind";
             return Err(Failure::Usage(format!("{wide} is reachable from other machines: {advice}")));
         }
         let poll_failure = |e: io::Error| Failure::system("cannot poll the terminal", &e);
         if let Some(terminal) = stepper.terminal().map_err(poll_failure)? {
-            server.wake_on("terminal", terminal).map_err(poll_failure)?;
+            event_loop.wake_on("terminal", terminal).map_err(poll_failure)?;
         }
-        server.add_observer(Box::new(stepper));
+        event_loop.add_observer(Box::new(stepper));
     }
     if let Some(path) = &trace.trace_file {
-        server.add_observer(Box::new(ChromeTrace::new(output::trace_file(path)?)));
+        event_loop.add_observer(Box::new(ChromeTrace::new(output::trace_file(path)?)));
     }
     // Without standard error, there is nowhere to write the text trace.
     let Ok(writer) = log.standard_error() else { return Ok(()) };
@@ -71,6 +70,9 @@ pub fn attach(
         Some(TraceLevelArg::Io) | None => TraceLevel::Io,
     };
     let narrator = Narrator::new(level, trace.trace_only, writer);
-    server.set_on_demand_observer(Box::new(narrator), trace.trace.is_some());
+    event_loop.set_on_demand_observer(Box::new(narrator));
+    if trace.trace.is_some() {
+        event_loop.toggle_observer();
+    }
     Ok(())
 }

@@ -10,20 +10,20 @@ mod read;
 mod write;
 
 use std::{
-    net::Shutdown,
+    io,
     ops::ControlFlow::{self, Break, Continue},
-    os::fd::{AsRawFd, RawFd},
+    os::fd::{AsRawFd, OwnedFd, RawFd},
     time::{Duration, Instant},
 };
 
-use mio::net::TcpStream;
+use rustix::net::{Shutdown, shutdown, sockopt};
 
 use self::inbox::Inbox;
 #[cfg(feature = "lessons")] // the lessons' broken loop uses the same code to write
 pub use self::write::{WriteResult, write_once};
 use crate::{
     clock::Clock,
-    protocol::{CloseReason, Context, Outbox, Protocol, Timeout},
+    protocol::{CloseReason, Context, Outbox, Progress, Protocol, Timeout},
     source::{Buffers, Readiness, Want},
     trace::Step,
 };
@@ -43,11 +43,14 @@ const LINGER: Duration = Duration::from_secs(2);
 ///
 /// | phase | input | output | next |
 /// |---|---|---|---|
+/// | `Connecting` | none yet | none yet | `Open` when the connection is established, or closed |
 /// | `Open` | is parsed and answered | is sent | `Finishing` when the protocol closes the connection, or a message times out |
 /// | `Finishing` | stays unread | is sent | closed, or `Lingering` if the peer may still send |
 /// | `Lingering` | is read and dropped | is shut down | closed when the peer closes, or after [`LINGER`] |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
+    /// An outgoing connection that has not been established yet.
+    Connecting,
     Open,
     /// The last response is being sent. `linger` is true if the peer may still be sending.
     Finishing {
@@ -67,15 +70,30 @@ struct Budget {
     messages: usize,
 }
 
-/// One accepted connection.
+/// What the protocol waits for before it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pending {
+    /// Input.
+    Input,
+    /// The next turn.
+    Turn,
+    /// A time, or another source.
+    Wake(Option<Instant>),
+}
+
+/// One connection: accepted, or outgoing.
 pub struct Connection {
-    socket: TcpStream,
+    /// A stream socket, TCP or Unix.
+    socket: OwnedFd,
     protocol: Box<dyn Protocol>,
     inbox: Inbox,
     outbox: Outbox,
     phase: Phase,
-    /// Whether the protocol has yielded. If so, it is resumed before more input is parsed.
-    has_yielded: bool,
+    /// What the protocol waits for. Unless it is input, the protocol is resumed before more input
+    /// is parsed.
+    pending: Pending,
+    /// Whether the protocol has ended its output. Our side is shut down once the outbox is empty.
+    half_closes: bool,
     /// Whether input has been parsed or output sent since the deadline was last set.
     progress: bool,
     /// The close reason if the deadline passes.
@@ -86,10 +104,10 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Creates a connection from an accepted socket. Its first deadline counts from the start of
-    /// the turn.
+    /// Creates a connection from an accepted socket, which must be non-blocking. Its first deadline
+    /// counts from the start of the turn.
     pub fn new(
-        socket: TcpStream,
+        socket: OwnedFd,
         protocol: Box<dyn Protocol>,
         send_timeout: Option<Duration>,
         clock: &Clock,
@@ -101,7 +119,8 @@ impl Connection {
             inbox: Inbox::default(),
             outbox: Outbox::default(),
             phase: Phase::Open,
-            has_yielded: false,
+            pending: Pending::Input,
+            half_closes: false,
             progress: false,
             waiting: reason,
             deadline: clock.after(limit),
@@ -109,14 +128,34 @@ impl Connection {
         }
     }
 
+    /// Creates an outgoing connection from a socket on which connect(2) has been called. The
+    /// connection must be established within `connect_timeout`.
+    pub fn connecting(
+        socket: OwnedFd,
+        protocol: Box<dyn Protocol>,
+        send_timeout: Option<Duration>,
+        connect_timeout: Option<Duration>,
+        clock: &Clock,
+    ) -> Connection {
+        Connection {
+            phase: Phase::Connecting,
+            waiting: CloseReason::ConnectTimeout,
+            deadline: clock.after(connect_timeout),
+            ..Connection::new(socket, protocol, send_timeout, clock)
+        }
+    }
+
+    /// Lets the protocol speak first, if it does. Returns whether the connection needs a turn
+    /// before any input arrives.
+    pub fn start(&mut self, cx: &mut Context<'_>) -> bool {
+        let progress = self.protocol.on_connected(&mut self.outbox, cx);
+        self.settle(progress, &[]);
+        progress != Progress::NeedInput || !self.outbox.is_empty()
+    }
+
     /// Returns when to call [`Connection::on_timeout`], or `None` if never.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
-    }
-
-    /// Returns the socket, to register it with the poller.
-    pub fn socket(&mut self) -> &mut TcpStream {
-        &mut self.socket
     }
 
     /// Returns the step that reports the deadline, relative to `now`.
@@ -130,7 +169,7 @@ impl Connection {
         self.inbox.bytes().len()
     }
 
-    /// Returns the socket's descriptor, for traces.
+    /// Returns the socket's descriptor, for the poller and for traces.
     pub fn fd(&self) -> RawFd {
         self.socket.as_raw_fd()
     }
@@ -171,9 +210,16 @@ impl Connection {
     ) -> ControlFlow<Want> {
         let mut budget = Budget { bytes: WRITE_BUDGET, messages: MESSAGE_BUDGET };
         for _ in 0..ROUND_LIMIT {
-            self.write(&mut budget, &mut probe, ready, buffer, cx)?;
+            if let Break(want) = self.write(&mut budget, &mut probe, ready, buffer, cx) {
+                if want == Want::Writable && self.phase == Phase::Open && self.protocol.reads_while_sending()
+                {
+                    self.receive_while_blocked(&mut budget, ready, buffer, cx)?;
+                }
+                return Break(want);
+            }
             match self.phase {
                 Phase::Open => self.receive(&mut budget, ready, buffer, cx)?,
+                Phase::Connecting => self.finish_connecting(ready, cx)?,
                 // Closing now would send a reset if input has arrived during the response.
                 Phase::Finishing { reason, linger } => {
                     self.half_close(reason, linger || ready.readable, cx)?;
@@ -187,7 +233,7 @@ impl Connection {
     /// Shuts down our side and lingers if the peer may still be sending (`linger`); otherwise
     /// closes at once. The caller has already sent all output.
     fn half_close(&mut self, reason: CloseReason, linger: bool, cx: &mut Context<'_>) -> ControlFlow<Want> {
-        if !linger || self.socket.shutdown(Shutdown::Write).is_err() {
+        if !linger || shutdown(&self.socket, Shutdown::Write).is_err() {
             return Break(Want::Close(reason));
         }
         cx.trace(|| Step::ShutDown);
@@ -197,13 +243,55 @@ impl Connection {
         Continue(())
     }
 
+    /// Checks whether the outgoing connection has been established, and lets the protocol start.
+    fn finish_connecting(&mut self, ready: &mut Readiness, cx: &mut Context<'_>) -> ControlFlow<Want> {
+        if cx.draining {
+            return Break(Want::Close(CloseReason::Shutdown));
+        }
+        // The socket becomes writable when connect(2) has succeeded or failed. SO_ERROR says which
+        // (connect(2), EINPROGRESS).
+        if !ready.writable {
+            return Break(Want::Writable);
+        }
+        if let Err(error) = sockopt::socket_error(&self.socket).unwrap_or_else(Err) {
+            let error = io::Error::from(error);
+            cx.trace(|| Step::ConnectError { error: error.kind() });
+            return Break(Want::Close(CloseReason::ConnectFailed(error.kind())));
+        }
+        // An event is only a hint: a stale one must not count as an established connection.
+        if rustix::net::getpeername(&self.socket).is_err() {
+            ready.writable = false;
+            return Break(Want::Writable);
+        }
+        cx.trace(|| Step::Connected);
+        self.phase = Phase::Open;
+        self.progress = true;
+        self.start(cx);
+        Continue(())
+    }
+
+    /// Shuts down our side because the protocol has ended its output. Input is still read.
+    fn end_output(&mut self, cx: &mut Context<'_>) {
+        self.half_closes = false;
+        // If this fails, the peer has reset the connection, which the next read reports.
+        if shutdown(&self.socket, Shutdown::Write).is_ok() {
+            cx.trace(|| Step::OutputEnded);
+        }
+    }
+
     /// Sets a new deadline after progress, or when the connection starts to wait for something
     /// else.
     fn set_deadline(&mut self, want: Want, clock: &Clock) {
         let Timeout { limit, reason } = match (self.phase, want) {
             (_, Want::Close(_)) => return,
+            // The time to connect was set when the connection was created.
+            (Phase::Connecting, _) => return,
             (Phase::Lingering { reason }, _) => Timeout { limit: Some(LINGER), reason },
             (Phase::Open, Want::Readable) => self.protocol.timeout(!self.inbox.is_empty()),
+            // The protocol itself has set the time.
+            (Phase::Open, Want::WaitUntil(_)) if self.outbox.is_empty() => {
+                Timeout { limit: None, reason: CloseReason::IdleTimeout }
+            }
             (_, _) => Timeout { limit: self.send_timeout, reason: CloseReason::SendTimeout },
         };
         // Received bytes alone do not count as progress, so a client that sends its head byte by
@@ -224,17 +312,26 @@ impl Connection {
         if reason == CloseReason::SendTimeout {
             return self.probe_write(ready, buffers, cx);
         }
-        // No message has begun, or the last response has been sent: there is nothing to answer.
-        if self.phase != Phase::Open || self.inbox.is_empty() {
+        self.outbox.lend_buffer(&mut buffers.output);
+        let has_last_response = self.phase == Phase::Open && self.put_last_response(reason, cx);
+        self.outbox.return_buffer(&mut buffers.output);
+        if !has_last_response {
             return Want::Close(reason);
         }
-        self.outbox.lend_buffer(&mut buffers.output);
-        self.protocol.on_timeout(self.inbox.bytes(), &mut self.outbox, cx);
-        self.outbox.return_buffer(&mut buffers.output);
-        self.phase = Phase::Finishing { reason, linger: true };
-        self.progress = true;
         self.set_deadline(Want::Turn, cx.clock);
         Want::Turn
+    }
+
+    /// Lets the protocol put a last response into the outbox, and starts to finish the connection
+    /// if it does. Returns whether it does.
+    fn put_last_response(&mut self, reason: CloseReason, cx: &mut Context<'_>) -> bool {
+        self.protocol.last_response(reason, self.inbox.bytes(), &mut self.outbox, cx);
+        if self.outbox.is_empty() {
+            return false;
+        }
+        self.phase = Phase::Finishing { reason, linger: true };
+        self.progress = true;
+        true
     }
 
     /// Tries to write once more before closing a connection whose send timeout has passed.
@@ -249,12 +346,12 @@ impl Connection {
     }
 
     /// Notifies the protocol and closes the socket.
-    pub fn close(mut self, reason: CloseReason, clock: &Clock) {
-        self.protocol.on_closed(self.outbox.sent(), clock);
+    pub fn close(mut self, reason: CloseReason, cx: &mut Context<'_>) {
+        self.protocol.on_closed(reason, self.outbox.sent(), cx);
         if reason == CloseReason::SendTimeout {
             // SO_LINGER with a time of 0 makes the close send a reset, so that the kernel does not
             // keep unsent data for the peer.
-            let _ = socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+            let _ = sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO));
         }
     }
 }

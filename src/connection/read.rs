@@ -2,12 +2,14 @@
 //!
 //! The read side must never read while output is unsent.
 
-use std::{
-    io::{ErrorKind, Read},
-    ops::ControlFlow::{self, Break, Continue},
+use std::ops::ControlFlow::{self, Break, Continue};
+
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, recv},
 };
 
-use super::{Budget, Connection, Phase};
+use super::{Budget, Connection, Pending, Phase};
 use crate::{
     protocol::{CloseReason, Context, Progress, Received},
     source::{Readiness, Want},
@@ -24,17 +26,31 @@ impl Connection {
         buffer: &mut [u8],
         cx: &mut Context<'_>,
     ) -> ControlFlow<Want> {
-        let must_read = !self.inbox.has_work;
+        if self.half_closes {
+            self.end_output(cx);
+        }
+        if let Pending::Wake(time) = self.pending
+            && !ready.woken
+            && time.is_none_or(|time| time > cx.clock.now())
+        {
+            let within = cx.clock.until(time);
+            cx.trace(|| Step::Postponed { within });
+            return Break(Want::WaitUntil(time));
+        }
+        let is_due = ready.woken || self.pending != Pending::Input;
+        let must_read = !self.inbox.has_work && !is_due;
         if must_read && !ready.readable {
-            let is_idle = self.inbox.is_empty();
-            return Break(if cx.draining && is_idle {
-                Want::Close(CloseReason::Shutdown)
-            } else {
-                Want::Readable
-            });
+            if !cx.draining || !self.inbox.is_empty() {
+                return Break(Want::Readable);
+            }
+            let has_last_response = self.put_last_response(CloseReason::Shutdown, cx);
+            return if has_last_response { Continue(()) } else { Break(Want::Close(CloseReason::Shutdown)) };
         }
         if budget.messages == 0 {
             return Break(Want::Turn);
+        }
+        if ready.take_woken() && self.pending == Pending::Input {
+            self.pending = Pending::Turn;
         }
         let mut len = self.inbox.take_into(buffer);
         if must_read {
@@ -49,6 +65,29 @@ impl Connection {
             len += got;
         }
         self.process_input(&buffer[..len], budget, cx)
+    }
+
+    /// Reads and parses input although output is unsent, until no input is left or the protocol
+    /// waits for something else. Breaks only to close the connection or if the budget is used up.
+    pub(super) fn receive_while_blocked(
+        &mut self,
+        budget: &mut Budget,
+        ready: &mut Readiness,
+        buffer: &mut [u8],
+        cx: &mut Context<'_>,
+    ) -> ControlFlow<Want> {
+        // A resumed protocol may add output, so it must wait until the output has been sent.
+        while self.phase == Phase::Open && self.pending == Pending::Input && ready.readable {
+            if budget.messages == 0 {
+                return Break(Want::Turn);
+            }
+            let len = self.inbox.take_into(buffer);
+            match self.read(ready, &mut buffer[len..], len, cx)? {
+                Some(got) => self.process_input(&buffer[..len + got], budget, cx)?,
+                None => self.inbox.store(&buffer[..len], false),
+            }
+        }
+        Continue(())
     }
 
     /// Lets the protocol answer one message after another, while the outbox has room and the budget
@@ -66,8 +105,8 @@ impl Connection {
                 log::error!("{}: the protocol consumed {consumed} bytes of {}", cx.source, input.len() - at);
                 return Break(Want::Close(CloseReason::Limit));
             }
-            let was_resumed = self.has_yielded;
-            self.has_yielded = progress == Progress::Yield;
+            let was_resumed = self.pending != Pending::Input;
+            self.pending = Pending::Input;
             at += consumed;
             self.progress |= consumed > 0;
             budget.messages = budget.messages.saturating_sub(1);
@@ -80,27 +119,36 @@ impl Connection {
                 progress => break progress,
             }
         };
-        let rest = &input[at..];
+        if progress == Progress::Yield {
+            budget.messages = 0; // end this turn: the next piece is made in the next turn
+        }
+        self.settle(progress, &input[at..]);
+        Continue(())
+    }
+
+    /// Stores the input that the protocol left, `rest`, and records what it waits for.
+    pub(super) fn settle(&mut self, progress: Progress, rest: &[u8]) {
+        let needs_input = matches!(progress, Progress::NeedInput | Progress::HalfClose);
+        self.inbox.store(rest, !needs_input && !rest.is_empty());
         match progress {
-            Progress::NeedInput => self.inbox.store(rest, false),
-            Progress::Again => self.inbox.store(rest, true),
+            Progress::NeedInput | Progress::Again => {}
             Progress::Yield => {
-                self.inbox.store(rest, true);
+                self.pending = Pending::Turn;
                 self.progress = true;
-                budget.messages = 0; // end this turn: the next piece is made in the next turn
             }
+            Progress::WaitUntil(time) => self.pending = Pending::Wake(time),
+            Progress::HalfClose => self.half_closes = true,
             Progress::Close(reason) => {
                 // Unread input, here or in the socket, would turn the close into a reset.
                 let linger = reason != CloseReason::Done || !rest.is_empty();
                 self.phase = Phase::Finishing { reason, linger };
             }
         }
-        Continue(())
     }
 
-    /// Resumes the protocol if it has yielded; otherwise passes `input` to it.
+    /// Resumes the protocol if it waits for no input; otherwise passes `input` to it.
     fn ask_protocol(&mut self, input: &[u8], cx: &mut Context<'_>) -> Received {
-        if self.has_yielded {
+        if self.pending != Pending::Input {
             Received { consumed: 0, progress: self.protocol.resume(&mut self.outbox, cx) }
         } else {
             self.protocol.receive(input, &mut self.outbox, cx)
@@ -116,7 +164,7 @@ impl Connection {
         kept: usize,
         cx: &mut Context<'_>,
     ) -> ControlFlow<Want, Option<usize>> {
-        match self.socket.read(buffer) {
+        match recv(&self.socket, &mut *buffer, RecvFlags::empty()).map(|(got, _)| got) {
             Ok(0) => {
                 // All output has been sent before a read, so the peer misses nothing if the
                 // connection closes now.
@@ -130,12 +178,12 @@ impl Connection {
                 ready.readable = got == buffer.len() || ready.read_closed;
                 Continue(Some(got))
             }
-            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+            Err(Errno::AGAIN) => {
                 cx.trace(|| Step::Drained);
                 ready.readable = false;
                 Continue(None)
             }
-            Err(e) if e.kind() == ErrorKind::Interrupted => Continue(None),
+            Err(Errno::INTR) => Continue(None),
             Err(_) => Break(Want::Close(CloseReason::Reset)),
         }
     }

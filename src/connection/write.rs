@@ -5,13 +5,15 @@
 //! the file body first.
 
 use std::{
-    io::{self, ErrorKind, IoSlice, Write},
+    io::IoSlice,
     ops::ControlFlow::{self, Break, Continue},
-    os::fd::BorrowedFd,
+    os::fd::{BorrowedFd, OwnedFd},
 };
 
-use mio::net::TcpStream;
-use rustix::net::SendFlags;
+use rustix::{
+    io::Errno,
+    net::{SendFlags, send},
+};
 
 use super::{Budget, Connection};
 use crate::{
@@ -64,11 +66,11 @@ impl Connection {
                     Sendable::Bytes(count) => at_most = count,
                     Sendable::Retry(after) => {
                         cx.trace(|| Step::NotCached { sent: self.outbox.sent() });
-                        return Break(Want::Retry(after));
+                        return Break(Want::WaitUntil(cx.clock.after(Some(after))));
                     }
                 }
             }
-            match write_once(&mut self.outbox, &mut self.socket, at_most) {
+            match write_once(&mut self.outbox, &self.socket, at_most) {
                 Ok(WriteResult::Nothing) => {}
                 Ok(WriteResult::Sent { by, offered, got }) => {
                     budget.bytes = budget.bytes.saturating_sub(got);
@@ -97,23 +99,19 @@ impl Connection {
 ///
 /// # Errors
 /// Returns the close reason if the connection is broken or the file cannot be sent completely.
-pub fn write_once(
-    out: &mut Outbox,
-    socket: &mut TcpStream,
-    at_most: usize,
-) -> Result<WriteResult, CloseReason> {
+pub fn write_once(out: &mut Outbox, socket: &OwnedFd, at_most: usize) -> Result<WriteResult, CloseReason> {
     let mut is_file = false;
     let (by, offered, result) = match out.next_write() {
         NextWrite::Nothing => return Ok(WriteResult::Nothing),
-        NextWrite::Bytes(bytes) => (SendCall::Write, bytes.len(), socket.write(bytes)),
+        NextWrite::Bytes(bytes) => (SendCall::Write, bytes.len(), send(socket, bytes, SendFlags::NOSIGNAL)),
         NextWrite::BytesThenMemory(bytes, body) => {
-            let result = socket.write_vectored(&[IoSlice::new(bytes), IoSlice::new(body)]);
+            let result = rustix::io::writev(socket, &[IoSlice::new(bytes), IoSlice::new(body)]);
             (SendCall::Writev, bytes.len() + body.len(), result)
         }
         // MSG_MORE makes the head wait for the first bytes of the body, so that both leave in one
         // segment.
         NextWrite::BytesThenFile(bytes) => {
-            let result = rustix::net::send(&*socket, bytes, SendFlags::MORE).map_err(io::Error::from);
+            let result = send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::MORE);
             (SendCall::Send, bytes.len(), result)
         }
         NextWrite::File(file) => {
@@ -132,13 +130,11 @@ pub fn write_once(
             out.advance(got);
             Ok(WriteResult::Sent { by, offered, got })
         }
-        Err(e) => match e.kind() {
-            ErrorKind::WouldBlock => Ok(WriteResult::WouldBlock { by, offered }),
-            ErrorKind::Interrupted => Ok(WriteResult::Sent { by, offered, got: 0 }),
-            ErrorKind::BrokenPipe => Err(CloseReason::BrokenPipe),
-            ErrorKind::ConnectionReset | ErrorKind::NotConnected | ErrorKind::TimedOut => {
-                Err(CloseReason::Reset)
-            }
+        Err(e) => match e {
+            Errno::AGAIN => Ok(WriteResult::WouldBlock { by, offered }),
+            Errno::INTR => Ok(WriteResult::Sent { by, offered, got: 0 }),
+            Errno::PIPE => Err(CloseReason::BrokenPipe),
+            Errno::CONNRESET | Errno::NOTCONN | Errno::TIMEDOUT => Err(CloseReason::Reset),
             _ if is_file => {
                 log::warn!("cannot send a file: {e}");
                 Err(CloseReason::FileChanged)
@@ -150,8 +146,13 @@ pub fn write_once(
 
 /// Sends file content from the page cache to the socket without copying it through this process
 /// (sendfile(2)). Returns the number of bytes sent.
-fn send_file(socket: &TcpStream, file: BorrowedFd<'_>, mut offset: u64, count: usize) -> io::Result<usize> {
-    Ok(rustix::fs::sendfile(socket, file, Some(&mut offset), count)?)
+fn send_file(
+    socket: &OwnedFd,
+    file: BorrowedFd<'_>,
+    mut offset: u64,
+    count: usize,
+) -> rustix::io::Result<usize> {
+    rustix::fs::sendfile(socket, file, Some(&mut offset), count)
 }
 
 #[cfg(test)]
@@ -200,12 +201,12 @@ mod tests {
     }
 
     /// Returns both ends of a connection. The first one is non-blocking.
-    fn pair() -> (TcpStream, Peer) {
+    fn pair() -> (OwnedFd, Peer) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         let peer = Peer::connect(listener.local_addr().expect("its address")).expect("connect");
         let (ours, _) = listener.accept().expect("accept");
         ours.set_nonblocking(true).expect("set nonblocking");
-        (TcpStream::from_std(ours), peer)
+        (ours.into(), peer)
     }
 
     fn sending(file: File, offset: u64, left: u64) -> Outbox {
@@ -220,9 +221,9 @@ mod tests {
         let file = tempfile::tempfile().expect("a file");
         let offset = 5 << 30;
         file.write_all_at(b"far away", offset).expect("write");
-        let (mut ours, mut peer) = pair();
+        let (ours, mut peer) = pair();
         let mut out = sending(file, offset, 8);
-        while write_once(&mut out, &mut ours, 1 << 20).expect("no error") != WriteResult::Nothing {}
+        while write_once(&mut out, &ours, 1 << 20).expect("no error") != WriteResult::Nothing {}
         let mut got = [0; 13];
         peer.read_exact(&mut got).expect("read");
         assert_eq!(&got, b"head far away");
@@ -232,9 +233,9 @@ mod tests {
     fn write_of_a_truncated_file_closes_the_connection() {
         let file = tempfile::tempfile().expect("a file");
         file.write_all_at(b"short", 0).expect("write");
-        let (mut ours, _peer) = pair();
+        let (ours, _peer) = pair();
         let mut out = sending(file, 0, 100);
-        let mut write = || write_once(&mut out, &mut ours, 1 << 20);
+        let mut write = || write_once(&mut out, &ours, 1 << 20);
         assert_eq!(write(), Ok(WriteResult::Sent { by: SendCall::Send, offered: 5, got: 5 }));
         assert_eq!(write(), Ok(WriteResult::Sent { by: SendCall::Sendfile, offered: 100, got: 5 }));
         assert_eq!(write(), Err(CloseReason::FileChanged));
@@ -242,19 +243,16 @@ mod tests {
 
     #[test]
     fn send_error_is_distinguished_from_a_full_buffer() {
-        let (mut ours, peer) = pair();
+        let (ours, peer) = pair();
         let mut out = Outbox::default();
         let fill = |out: &mut Outbox| out.bytes().resize(64 * 1024, b'x');
         fill(&mut out);
-        while !matches!(write_once(&mut out, &mut ours, 0), Ok(WriteResult::WouldBlock { .. })) {
+        while !matches!(write_once(&mut out, &ours, 0), Ok(WriteResult::WouldBlock { .. })) {
             if out.is_empty() {
                 fill(&mut out);
             }
         }
         drop(peer);
-        assert!(matches!(
-            write_once(&mut out, &mut ours, 0),
-            Err(CloseReason::Reset | CloseReason::BrokenPipe)
-        ));
+        assert!(matches!(write_once(&mut out, &ours, 0), Err(CloseReason::Reset | CloseReason::BrokenPipe)));
     }
 }

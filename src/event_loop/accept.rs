@@ -3,19 +3,19 @@
 //! This module owns no state. It must never spin on a listener that cannot accept, and never forget
 //! a paused listener.
 
-use std::{
-    io::{self, ErrorKind},
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{io, time::Duration};
 
-use rustix::io::Errno;
+use rustix::{
+    io::Errno,
+    net::{SocketFlags, acceptfrom_with},
+};
 
 use super::{
     EventLoop,
     source::{Source, SourceKind},
 };
 use crate::{
+    address::Address,
     connection::Connection,
     trace::{SourceId, Step},
 };
@@ -47,18 +47,19 @@ impl EventLoop {
             if is_full {
                 return self.pause_accept(key, id, None);
             }
-            match listener.socket.accept() {
+            match acceptfrom_with(&listener.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
                 Ok((socket, peer)) => {
-                    let protocol = listener.factory.create(peer);
+                    let peer = peer.map_or(Address::Unix(None), Address::from);
+                    let protocol = listener.factory.create(&peer);
                     let (send_timeout, clock) = (self.limits.send_timeout, &self.timers.clock);
                     let connection = Connection::new(socket, protocol, send_timeout, clock);
                     self.add_connection(connection, id, peer);
                 }
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                Err(Errno::AGAIN) => {
                     return self.observers.trace(id, || Step::BacklogEmpty);
                 }
-                Err(e) if is_exhaustion(&e) => {
-                    self.warn_exhausted(&e);
+                Err(e) if is_exhaustion(e) => {
+                    self.warn_exhausted(&e.into());
                     return self.pause_accept(key, id, Some(RETRY_ACCEPT));
                 }
                 // The client went away before it was accepted (accept(2), "Error handling").
@@ -70,15 +71,30 @@ impl EventLoop {
 
     /// Adds an accepted connection to the sources, like `rlist.append(c)` in the `select()`
     /// program.
-    fn add_connection(&mut self, connection: Connection, listener: SourceId, peer: SocketAddr) {
+    fn add_connection(&mut self, connection: Connection, listener: SourceId, peer: Address) {
         let deadline = connection.deadline();
         let id = self.sources.next_connection_id();
         match self.sources.insert(SourceKind::Connection(Box::new(connection)), id) {
             Ok(key) => {
                 self.timers.wake_by(key, deadline);
                 self.trace_accept(listener, key, peer);
+                self.start(key);
             }
             Err(e) => log::warn!("cannot poll a connection: {e}; closing it"),
+        }
+    }
+
+    /// Lets the protocol of a new connection speak first. A protocol that does gets a turn soon,
+    /// without waiting for input.
+    fn start(&mut self, key: usize) {
+        let Some(Source { kind: SourceKind::Connection(connection), id, .. }) = self.sources.get_mut(key)
+        else {
+            return;
+        };
+        let mut cx = self.state.context(key, *id, &self.timers, &mut self.observers);
+        let has_output = connection.start(&mut cx);
+        if has_output {
+            self.carry_over(key);
         }
     }
 
@@ -110,6 +126,6 @@ impl EventLoop {
 
 /// Returns whether `e` means that descriptors or memory have run out (accept(2)). A later retry may
 /// succeed; an immediate one would fail again.
-fn is_exhaustion(e: &io::Error) -> bool {
-    matches!(Errno::from_io_error(e), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+fn is_exhaustion(e: Errno) -> bool {
+    matches!(e, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
 }

@@ -6,6 +6,9 @@
 //! budget. Read [`EventLoop::turn`] first, next to the `select()` program that it mirrors.
 
 mod accept;
+mod add;
+mod connect;
+mod input;
 mod ready;
 mod shutdown;
 mod signals;
@@ -17,9 +20,6 @@ mod udp;
 
 use std::{
     io,
-    net::{TcpListener, UdpSocket},
-    os::fd::{AsRawFd, OwnedFd},
-    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -28,14 +28,13 @@ pub use self::shutdown::{Handle, StopOnDrop};
 pub(crate) use self::tracing::flags;
 use self::{
     shutdown::Shutdown,
-    source::{Listener, Priority, Source, SourceKind},
+    source::{Source, SourceKind},
     sources::Sources,
     timers::Timers,
-    udp::UdpSource,
 };
 use crate::{
     clock::Clock,
-    protocol::{CloseReason, Context, DatagramProtocol, PrioritySource, ProtocolFactory, WorkBudget},
+    protocol::{CloseReason, Context, LoopRequests, WakeKey, WorkBudget},
     source::{Buffers, Want},
     trace::{Observers, SourceId, Step},
 };
@@ -52,15 +51,19 @@ pub struct Limits {
     pub send_timeout: Option<Duration>,
     /// How long [draining](EventLoop::drain) may take before the remaining connections are closed.
     pub drain_timeout: Option<Duration>,
+    /// How long it may take to establish an [outgoing connection](EventLoop::connect).
+    pub connect_timeout: Option<Duration>,
 }
 
 impl Default for Limits {
-    /// Returns limits of 512 connections, a 30-second send timeout and a 10-second drain timeout.
+    /// Returns limits of 512 connections, a 30-second send timeout, and 10 seconds each to drain and
+    /// to connect.
     fn default() -> Limits {
         Limits {
             max_connections: 512,
             send_timeout: Some(Duration::from_secs(30)),
             drain_timeout: Some(Duration::from_secs(10)),
+            connect_timeout: Some(Duration::from_secs(10)),
         }
     }
 }
@@ -71,9 +74,37 @@ pub struct EventLoop {
     timers: Timers,
     observers: Observers,
     buffers: Buffers,
-    work: WorkBudget,
     limits: Limits,
+    state: LoopState,
+}
+
+/// What lasts for one turn, and what ends the loop.
+#[derive(Default)]
+struct LoopState {
+    work: WorkBudget,
+    requests: LoopRequests,
     shutdown: Option<Shutdown>,
+}
+
+impl LoopState {
+    /// Returns the context that the source with this key may use during its turn.
+    fn context<'a>(
+        &'a mut self,
+        key: usize,
+        source: SourceId,
+        timers: &'a Timers,
+        observers: &'a mut Observers,
+    ) -> Context<'a> {
+        Context {
+            clock: &timers.clock,
+            draining: self.shutdown.is_some(),
+            source,
+            key,
+            observers,
+            work: &mut self.work,
+            requests: &mut self.requests,
+        }
+    }
 }
 
 impl EventLoop {
@@ -87,9 +118,8 @@ impl EventLoop {
             timers: Timers::new(clock),
             observers: Observers::default(),
             buffers: Buffers::new(),
-            work: WorkBudget::default(),
             limits,
-            shutdown: None,
+            state: LoopState::default(),
         })
     }
 
@@ -109,6 +139,7 @@ impl EventLoop {
                 // else: self.handle(r)
                 Some(SourceKind::Connection(_)) => self.handle(key),
                 Some(SourceKind::Udp(_)) => self.handle_datagrams(key),
+                Some(SourceKind::Input(_)) => self.handle_input(key),
                 Some(SourceKind::Priority(_)) => self.handle_priority(key),
                 Some(SourceKind::Signals(_)) => self.on_signals(key),
                 Some(SourceKind::Waker) => self.drain(),
@@ -117,6 +148,7 @@ impl EventLoop {
             }
         }
         self.run_timers();
+        self.act_on_requests();
         Ok(())
     }
 
@@ -125,7 +157,7 @@ impl EventLoop {
     /// does not sleep.
     fn wait(&mut self) -> io::Result<()> {
         let carried = self.sources.ready_count();
-        let by = self.shutdown.and_then(|shutdown| shutdown.deadline);
+        let by = self.state.shutdown.and_then(|shutdown| shutdown.deadline);
         // The poller reports an edge once. Sources in the ready queue get no further event, so
         // sleeping here would stall them.
         let timeout = if carried == 0 { self.timers.timeout(by) } else { Some(Duration::ZERO) };
@@ -137,7 +169,7 @@ impl EventLoop {
         // An observer may have held the loop (`--step`). That time must not expire deadlines.
         self.timers.clock.pause_for(self.observers.paused());
         self.timers.clock.tick();
-        self.work.refill();
+        self.state.work.refill();
         self.sources.note_events();
         self.trace_wake(carried);
         Ok(())
@@ -150,7 +182,7 @@ impl EventLoop {
         else {
             return;
         };
-        let mut cx = context(*id, &self.timers, &mut self.observers, &mut self.work, self.shutdown);
+        let mut cx = self.state.context(key, *id, &self.timers, &mut self.observers);
         cx.trace(|| Step::TurnBegan);
         let want = connection.handle(ready, &mut self.buffers, &mut cx);
         self.apply(key, want);
@@ -163,26 +195,37 @@ impl EventLoop {
         else {
             return;
         };
-        let mut cx = context(*id, &self.timers, &mut self.observers, &mut self.work, self.shutdown);
+        let mut cx = self.state.context(key, *id, &self.timers, &mut self.observers);
         let want = connection.on_timeout(ready, &mut self.buffers, &mut cx);
         self.apply(key, want);
     }
 
-    /// Receives datagrams on one UDP socket and answers each one.
+    /// Lets one UDP socket send and receive datagrams.
     fn handle_datagrams(&mut self, key: usize) {
         let Some(Source { kind: SourceKind::Udp(udp), ready, id, .. }) = self.sources.get_mut(key) else {
             return;
         };
-        let mut cx = context(*id, &self.timers, &mut self.observers, &mut self.work, self.shutdown);
+        let mut cx = self.state.context(key, *id, &self.timers, &mut self.observers);
         cx.trace(|| Step::TurnBegan);
         let want = udp.handle(ready, &mut self.buffers.input, &mut cx);
+        self.apply(key, want);
+    }
+
+    /// Lets one input source, such as standard input, read.
+    fn handle_input(&mut self, key: usize) {
+        let Some(Source { kind: SourceKind::Input(input), ready, id, .. }) = self.sources.get_mut(key) else {
+            return;
+        };
+        let mut cx = self.state.context(key, *id, &self.timers, &mut self.observers);
+        cx.trace(|| Step::TurnBegan);
+        let want = input.handle(ready, &mut self.buffers.input, &mut cx);
         self.apply(key, want);
     }
 
     /// Lets one priority source read its descriptor, before any request in this turn is handled.
     fn handle_priority(&mut self, key: usize) {
         if let Some(Source { kind: SourceKind::Priority(priority), id, .. }) = self.sources.get_mut(key) {
-            let mut cx = context(*id, &self.timers, &mut self.observers, &mut self.work, self.shutdown);
+            let mut cx = self.state.context(key, *id, &self.timers, &mut self.observers);
             priority.source.on_readable(&mut cx);
             cx.trace(|| Step::Polled);
         }
@@ -196,15 +239,14 @@ impl EventLoop {
             Want::Readable => self.arm(key, false),
             Want::Writable => self.arm(key, true),
             Want::Turn => self.carry_over(key),
-            Want::Retry(after) => retry_at = Some(self.timers.clock.now() + after),
+            Want::WaitUntil(time) => retry_at = time,
             Want::Close(reason) => return self.close(key, reason),
         }
         let Some(source) = self.sources.get_mut(key) else { return };
         source.retry_at = retry_at;
+        // One timer serves both the deadline and the retry. `run_timers` finds out which is due.
+        self.timers.wake_by(key, source.wake_at());
         if let SourceKind::Connection(connection) = &source.kind {
-            // One timer serves both the deadline and the retry. `run_timers` finds out which is
-            // due.
-            self.timers.wake_by(key, source.wake_at());
             self.observers.trace(source.id, || connection.deadline_step(self.timers.clock.now()));
         }
     }
@@ -239,7 +281,8 @@ impl EventLoop {
         self.observers.trace(source.id, || Step::Closed { reason, unread: source.unread() });
         if let SourceKind::Connection(connection) = source.kind {
             log::debug!("{}: closed, {reason}", source.id);
-            connection.close(reason, &self.timers.clock);
+            let mut cx = self.state.context(key, source.id, &self.timers, &mut self.observers);
+            connection.close(reason, &mut cx);
             self.resume_accept();
         }
     }
@@ -251,12 +294,19 @@ impl EventLoop {
         for _ in 0..TIMER_BUDGET {
             let Some(key) = self.timers.pop_due() else { break };
             let Some(source) = self.sources.get(key) else { continue };
-            // Only connections and paused listeners have timers.
-            let SourceKind::Connection(connection) = &source.kind else {
-                self.resume_accept();
-                continue;
-            };
             let is_due = |time: Option<Instant>| time.is_some_and(|time| time <= now);
+            let connection = match &source.kind {
+                SourceKind::Connection(connection) => connection,
+                SourceKind::Udp(_) if is_due(source.wake_at()) => {
+                    self.handle_datagrams(key);
+                    continue;
+                }
+                SourceKind::Listener(_) => {
+                    self.resume_accept();
+                    continue;
+                }
+                _ => continue,
+            };
             if is_due(connection.deadline()) {
                 self.on_timeout(key);
             } else if is_due(source.retry_at) {
@@ -268,54 +318,28 @@ impl EventLoop {
         }
         self.enforce_shutdown();
     }
+
+    /// Does what the sources asked for in this turn: queues the sources that others have woken, and
+    /// shuts down.
+    fn act_on_requests(&mut self) {
+        for index in 0..self.state.requests.wakes.len() {
+            let WakeKey { key, id } = self.state.requests.wakes[index];
+            // A source that was woken before is in the queue already.
+            let is_open = |source: &&mut Source| source.id == id && !source.ready.woken;
+            if let Some(source) = self.sources.get_mut(key).filter(is_open) {
+                source.ready.woken = true;
+                self.observers.trace(id, || Step::Woken);
+                self.sources.push_ready(key);
+            }
+        }
+        self.state.requests.wakes.clear();
+        if self.state.requests.stop {
+            self.drain();
+        }
+    }
 }
 
-/// Methods that add sources to the loop.
 impl EventLoop {
-    /// Adds a listening socket. `factory` creates the protocol of each accepted connection.
-    ///
-    /// # Errors
-    /// Fails if the socket cannot be made non-blocking or registered with the poller
-    /// (epoll_ctl(2)).
-    pub fn add_listener(&mut self, socket: TcpListener, factory: Box<dyn ProtocolFactory>) -> io::Result<()> {
-        socket.set_nonblocking(true)?;
-        let socket = mio::net::TcpListener::from_std(socket);
-        let id = self.sources.next_listener_id();
-        let (address, fd) = (socket.local_addr()?, socket.as_raw_fd());
-        self.sources.insert(SourceKind::Listener(Listener { socket, factory }), id)?;
-        self.observers.trace(id, || Step::Bound { address, fd });
-        Ok(())
-    }
-
-    /// Adds a bound UDP socket. `protocol` answers its datagrams.
-    ///
-    /// # Errors
-    /// Fails if the socket cannot be made non-blocking or registered with the poller
-    /// (epoll_ctl(2)).
-    pub fn add_udp(&mut self, socket: UdpSocket, protocol: Box<dyn DatagramProtocol>) -> io::Result<()> {
-        socket.set_nonblocking(true)?;
-        let socket = mio::net::UdpSocket::from_std(socket);
-        let id = self.sources.next_udp_id();
-        let (address, fd) = (socket.local_addr()?, socket.as_raw_fd());
-        self.sources.insert(SourceKind::Udp(Box::new(UdpSource::new(socket, address, protocol))), id)?;
-        self.observers.trace(id, || Step::Bound { address, fd });
-        Ok(())
-    }
-
-    /// Adds a source that the loop calls before it handles any request, in each turn in which `fd`
-    /// has become readable. Traces show the source as `name`.
-    ///
-    /// # Errors
-    /// Fails if the descriptor cannot be registered with the poller (epoll_ctl(2)).
-    pub fn add_priority_source(
-        &mut self,
-        name: &'static str,
-        fd: Rc<OwnedFd>,
-        source: Box<dyn PrioritySource>,
-    ) -> io::Result<()> {
-        self.sources.insert(SourceKind::Priority(Priority { fd, source }), SourceId::Named(name)).map(drop)
-    }
-
     /// Returns the loop's clock, so that a test can advance it.
     pub fn clock(&mut self) -> &mut Clock {
         &mut self.timers.clock
@@ -325,15 +349,4 @@ impl EventLoop {
     pub fn open_connections(&self) -> usize {
         self.sources.open_connections()
     }
-}
-
-/// Returns the context that `source` may use during its turn.
-fn context<'a>(
-    source: SourceId,
-    timers: &'a Timers,
-    observers: &'a mut Observers,
-    work: &'a mut WorkBudget,
-    shutdown: Option<Shutdown>,
-) -> Context<'a> {
-    Context { clock: &timers.clock, draining: shutdown.is_some(), source, observers, work }
 }

@@ -60,12 +60,12 @@ impl EventLoop {
     /// Starts an orderly shutdown: stops listening, closes idle connections, and lets the responses
     /// in progress finish until the drain timeout.
     pub fn drain(&mut self) {
-        if self.shutdown.is_some() {
+        if self.state.shutdown.is_some() {
             return;
         }
         log::info!("shutting down; {} connections are open", self.sources.open_connections());
         let deadline = self.timers.clock.after(self.limits.drain_timeout);
-        self.shutdown = Some(Shutdown { deadline });
+        self.state.shutdown = Some(Shutdown { deadline });
         for key in self.sources.keys(|kind| matches!(kind, SourceKind::Listener(_) | SourceKind::Udp(_))) {
             self.drain_backlog(key);
             self.close(key, CloseReason::Shutdown);
@@ -77,6 +77,8 @@ impl EventLoop {
             // reported it yet.
             if let Some(source) = self.sources.get_mut(key) {
                 source.ready.readable = true;
+                // A protocol that waits for a time can finish early.
+                source.ready.woken = true;
                 self.sources.push_ready(key);
             }
         }
@@ -96,12 +98,12 @@ impl EventLoop {
 
     /// Returns whether the loop is draining and no connection is open.
     pub fn is_drained(&self) -> bool {
-        self.shutdown.is_some() && self.sources.open_connections() == 0
+        self.state.shutdown.is_some() && self.sources.open_connections() == 0
     }
 
     /// Closes the remaining connections once the drain timeout has passed.
     pub(super) fn enforce_shutdown(&mut self) {
-        let deadline = self.shutdown.and_then(|shutdown| shutdown.deadline);
+        let deadline = self.state.shutdown.and_then(|shutdown| shutdown.deadline);
         let has_passed = deadline.is_some_and(|deadline| deadline <= self.timers.clock.now());
         if has_passed {
             for key in self.sources.keys(|kind| matches!(kind, SourceKind::Connection(_))) {

@@ -5,7 +5,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     os::fd::{AsRawFd, OwnedFd, RawFd},
     rc::Rc,
     time::Instant,
@@ -14,13 +13,13 @@ use std::{
 use mio::{
     Interest, Registry, Token,
     event::{Event, Source as Pollable},
-    net::TcpListener,
     unix::SourceFd,
 };
 use signal_hook_mio::v1_0::Signals;
 
-use super::udp::UdpSource;
+use super::{input::Input, udp::UdpSource};
 use crate::{
+    address::Address,
     connection::Connection,
     protocol::{PrioritySource, ProtocolFactory},
     source::Readiness,
@@ -46,15 +45,17 @@ pub enum SourceKind {
     Listener(Listener),
     Connection(Box<Connection>),
     Udp(Box<UdpSource>),
+    Input(Box<Input>),
     Signals(Box<Signals>),
     Priority(Priority),
     /// The waker that every [`Handle`](super::Handle) uses. mio registers the waker itself.
     Waker,
 }
 
-/// A listening socket and the factory for its connections' protocols.
+/// A listening socket, TCP or Unix, and the factory for its connections' protocols.
 pub struct Listener {
-    pub socket: TcpListener,
+    pub socket: OwnedFd,
+    pub address: Address,
     pub factory: Box<dyn ProtocolFactory>,
 }
 
@@ -97,21 +98,20 @@ impl Source {
     }
 
     /// Returns the address and descriptor of a listener or UDP socket, or `None` for other sources.
-    pub fn bound(&self) -> Option<(SocketAddr, RawFd)> {
+    pub fn bound(&self) -> Option<(Address, RawFd)> {
         match &self.kind {
-            SourceKind::Listener(listener) => {
-                Some((listener.socket.local_addr().ok()?, listener.socket.as_raw_fd()))
-            }
-            SourceKind::Udp(udp) => Some((udp.address, udp.socket.as_raw_fd())),
+            SourceKind::Listener(listener) => Some((listener.address.clone(), listener.socket.as_raw_fd())),
+            SourceKind::Udp(udp) => Some((udp.address.into(), udp.socket.as_raw_fd())),
             _ => None,
         }
     }
 
-    /// Returns when a timer should call the source, or `None` if never: the connection's deadline
-    /// or the retry, whichever is earlier.
+    /// Returns when a timer should call the source, or `None` if never: its deadline or the retry,
+    /// whichever is earlier.
     pub fn wake_at(&self) -> Option<Instant> {
         let deadline = match &self.kind {
             SourceKind::Connection(connection) => connection.deadline(),
+            SourceKind::Udp(udp) => udp.wake_at(),
             _ => None,
         };
         deadline.into_iter().chain(self.retry_at).min()
@@ -128,8 +128,9 @@ impl Source {
     /// Calls `act` with the descriptor that is registered with the poller for this source.
     fn with_pollable(&mut self, act: impl FnOnce(&mut dyn Pollable) -> io::Result<()>) -> io::Result<()> {
         match &mut self.kind {
-            SourceKind::Listener(listener) => act(&mut listener.socket),
-            SourceKind::Connection(connection) => act(connection.socket()),
+            SourceKind::Listener(listener) => act(&mut SourceFd(&listener.socket.as_raw_fd())),
+            SourceKind::Connection(connection) => act(&mut SourceFd(&connection.fd())),
+            SourceKind::Input(input) => input.register(act),
             SourceKind::Udp(udp) => act(&mut udp.socket),
             SourceKind::Signals(signals) => act(&mut **signals),
             SourceKind::Priority(priority) => act(&mut SourceFd(&priority.fd.as_raw_fd())),

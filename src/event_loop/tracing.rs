@@ -3,8 +3,6 @@
 //! Kernel events and carried-over work are reported separately and must never be mixed. Nothing
 //! here changes what the loop does.
 
-use std::net::SocketAddr;
-
 use mio::event::Event;
 
 use super::{
@@ -12,7 +10,10 @@ use super::{
     source::{Source, SourceKind},
     sources::Sources,
 };
-use crate::trace::{EventFlags, Observer, SourceId, Step};
+use crate::{
+    address::Address,
+    trace::{EventFlags, Observer, SourceId, Step},
+};
 
 impl EventLoop {
     /// Adds an observer. The observer sees the bound sockets first, then every step from now on.
@@ -34,7 +35,7 @@ impl EventLoop {
     }
 
     /// Reports the connection at `key`, which `listener` accepted from `peer`.
-    pub(super) fn trace_accept(&mut self, listener: SourceId, key: usize, peer: SocketAddr) {
+    pub(super) fn trace_accept(&mut self, listener: SourceId, key: usize, peer: Address) {
         let open = self.sources.open_connections();
         let Some(Source { kind: SourceKind::Connection(connection), id, .. }) = self.sources.get(key) else {
             return;

@@ -1,14 +1,11 @@
-//! A UDP socket: one datagram in, at most one out.
+//! A UDP socket: receives datagrams, and sends those that its protocol puts into the outbox.
 
-use std::{
-    io::{self, ErrorKind},
-    net::SocketAddr,
-};
+use std::{io::ErrorKind, net::SocketAddr, time::Instant};
 
 use mio::net::UdpSocket;
 
 use crate::{
-    protocol::{Context, DatagramProtocol},
+    protocol::{Context, DatagramOutbox, DatagramProtocol},
     source::{Readiness, Want},
     trace::{SendCall, Step},
 };
@@ -21,36 +18,47 @@ pub struct UdpSource {
     pub socket: UdpSocket,
     pub address: SocketAddr,
     protocol: Box<dyn DatagramProtocol>,
-    /// An answer that a full send buffer did not accept, and its destination. The socket receives
-    /// nothing more until this answer has been sent.
-    unsent: Option<(Vec<u8>, SocketAddr)>,
+    outbox: DatagramOutbox,
 }
 
 impl UdpSource {
     /// Creates a source from a socket that is bound to `address`.
     pub fn new(socket: UdpSocket, address: SocketAddr, protocol: Box<dyn DatagramProtocol>) -> UdpSource {
-        UdpSource { socket, address, protocol, unsent: None }
+        UdpSource { socket, address, protocol, outbox: DatagramOutbox::default() }
     }
 
-    /// Receives datagrams into `buffer` and answers each, until none is left, the send buffer is
-    /// full, or the budget is used up.
+    /// Returns when the protocol wants to be resumed.
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.protocol.wake_at()
+    }
+
+    /// Sends the unsent datagrams, resumes the protocol if that is due, and receives datagrams into
+    /// `buffer`, until none is left, the send buffer is full, or the budget is used up.
     pub fn handle(&mut self, ready: &mut Readiness, buffer: &mut [u8], cx: &mut Context<'_>) -> Want {
+        let is_due = self.wake_at().is_some_and(|at| at <= cx.clock.now());
+        let mut resumes = ready.take_woken() || is_due;
         for _ in 0..DATAGRAM_BUDGET {
-            if let Some((answer, to)) = self.unsent.take() {
-                self.send(&answer, to, ready, cx);
+            if self.outbox.next().is_some() {
+                if !ready.writable {
+                    // What is left to do is done when the send buffer has room.
+                    ready.woken |= resumes;
+                    return Want::Writable;
+                }
+                self.send(ready, cx);
+            } else if resumes {
+                resumes = false;
+                self.protocol.resume(&mut self.outbox, cx);
             } else if ready.readable {
                 self.receive(ready, buffer, cx);
             } else {
                 return Want::Readable;
             }
-            if self.unsent.is_some() && !ready.writable {
-                return Want::Writable;
-            }
         }
+        ready.woken |= resumes;
         Want::Turn
     }
 
-    /// Receives one datagram and sends its answer.
+    /// Receives one datagram and passes it to the protocol.
     fn receive(&mut self, ready: &mut Readiness, buffer: &mut [u8], cx: &mut Context<'_>) {
         let offered = buffer.len();
         match self.socket.recv_from(buffer) {
@@ -59,57 +67,47 @@ impl UdpSource {
                 if is_itself(from, self.address) {
                     return; // a forged source address: the socket would answer itself forever
                 }
-                if let Some(answer) = self.protocol.respond(&buffer[..got], from) {
-                    let sent = self.socket.send_to(answer, from);
-                    self.unsent = unsent(sent, answer, from, ready, cx);
-                }
+                self.protocol.receive(&buffer[..got], from, &mut self.outbox, cx);
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                cx.trace(|| Step::Drained);
+                ready.readable = false;
+            }
             Err(e) => {
+                log::debug!("{}: cannot receive: {e}", cx.source);
                 // After any error, the next datagram triggers a new edge.
                 ready.readable = false;
-                if e.kind() == ErrorKind::WouldBlock {
-                    cx.trace(|| Step::Drained);
-                } else {
-                    log::debug!("{}: cannot receive: {e}", cx.source);
-                }
+                self.protocol.on_error(&e, cx);
             }
         }
     }
 
-    /// Sends `answer`, which did not fit into the send buffer before.
-    fn send(&mut self, answer: &[u8], to: SocketAddr, ready: &mut Readiness, cx: &mut Context<'_>) {
-        let sent = self.socket.send_to(answer, to);
-        self.unsent = unsent(sent, answer, to, ready, cx);
+    /// Sends the next datagram of the outbox. A datagram that the send buffer does not accept stays
+    /// in the outbox; one that cannot be sent for another reason is dropped.
+    fn send(&mut self, ready: &mut Readiness, cx: &mut Context<'_>) {
+        let Some((datagram, to)) = self.outbox.next() else { return };
+        match self.socket.send_to(datagram, to) {
+            Ok(got) => cx.trace(|| Step::Sent { got, to }),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                ready.writable = false;
+                let offered = datagram.len();
+                return cx.trace(|| Step::Blocked { by: SendCall::Send, offered });
+            }
+            // The socket is still writable, so the next round tries again.
+            Err(e) if e.kind() == ErrorKind::Interrupted => return,
+            Err(e) => {
+                log::debug!("{}: cannot send to {to}: {e}", cx.source);
+                self.protocol.on_error(&e, cx);
+            }
+        }
+        self.outbox.advance();
     }
 }
 
 /// Returns whether an answer to `from` would arrive at our own socket, which is bound to `own`.
 fn is_itself(from: SocketAddr, own: SocketAddr) -> bool {
     from.port() == own.port() && (own.ip() == from.ip() || own.ip().is_unspecified())
-}
-
-/// Returns what is left to send: the whole answer if the send buffer is full, otherwise nothing. A
-/// datagram that cannot be sent for another reason is dropped.
-fn unsent(
-    sent: io::Result<usize>,
-    answer: &[u8],
-    to: SocketAddr,
-    ready: &mut Readiness,
-    cx: &mut Context<'_>,
-) -> Option<(Vec<u8>, SocketAddr)> {
-    match sent {
-        Ok(got) => cx.trace(|| Step::Sent { got, to }),
-        Err(e) if e.kind() == ErrorKind::WouldBlock => {
-            ready.writable = false;
-            cx.trace(|| Step::Blocked { by: SendCall::Send, offered: answer.len() });
-            return Some((answer.to_vec(), to));
-        }
-        // The socket is still writable, so the next round tries again.
-        Err(e) if e.kind() == ErrorKind::Interrupted => return Some((answer.to_vec(), to)),
-        Err(e) => log::debug!("{}: cannot answer {to}: {e}", cx.source),
-    }
-    None
 }
 
 #[cfg(test)]

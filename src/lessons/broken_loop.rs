@@ -6,17 +6,19 @@
 
 use std::{
     cell::RefCell,
-    io::{self, ErrorKind, Read},
-    os::fd::AsRawFd,
+    io,
+    net::TcpListener,
+    os::fd::{AsRawFd, OwnedFd},
     rc::Rc,
     time::Duration,
 };
 
-use mio::{
-    Events, Interest, Poll, Token,
-    net::{TcpListener, TcpStream},
+use mio::{Events, Interest, Poll, Token, unix::SourceFd};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    net::{RecvFlags, recv},
 };
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use slab::Slab;
 
 use super::harness::{LoopUnderTest, Transcript};
@@ -24,7 +26,7 @@ use crate::{
     clock::Clock,
     connection::{WriteResult, write_once},
     event_loop::flags,
-    protocol::{CloseReason, Context, Outbox, Progress, Protocol, ProtocolFactory, WorkBudget},
+    protocol::{CloseReason, Context, LoopRequests, Outbox, Progress, Protocol, ProtocolFactory, WorkBudget},
     trace::{Observer, Observers, SourceId, Step},
 };
 
@@ -71,7 +73,7 @@ const MAX_BLOCK: Duration = Duration::from_millis(200);
 
 struct BrokenConnection {
     id: SourceId,
-    socket: TcpStream,
+    socket: OwnedFd,
     protocol: Box<dyn Protocol>,
     inbox: Vec<u8>,
     outbox: Outbox,
@@ -92,6 +94,8 @@ pub struct BrokenLoop {
     clock: Clock,
     observers: Observers,
     work: WorkBudget,
+    /// What the protocol asks for. The lessons' protocols ask for nothing.
+    requests: LoopRequests,
     transcript: Rc<RefCell<Transcript>>,
 }
 
@@ -103,16 +107,15 @@ impl BrokenLoop {
     /// epoll_ctl(2)).
     pub fn new(
         bug: Bug,
-        listener: std::net::TcpListener,
+        listener: TcpListener,
         factory: Box<dyn ProtocolFactory>,
         clock: Clock,
         observer: Box<dyn Observer>,
         transcript: Rc<RefCell<Transcript>>,
     ) -> io::Result<BrokenLoop> {
         listener.set_nonblocking(true)?;
-        let mut listener = TcpListener::from_std(listener);
         let poll = Poll::new()?;
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        poll.registry().register(&mut SourceFd(&listener.as_raw_fd()), LISTENER, Interest::READABLE)?;
         let mut observers = Observers::default();
         observers.add(observer);
         let (events, open) = (Events::with_capacity(1024), Slab::new());
@@ -127,6 +130,7 @@ impl BrokenLoop {
             clock,
             observers,
             work: WorkBudget::default(),
+            requests: LoopRequests::default(),
             transcript,
         })
     }
@@ -138,21 +142,21 @@ impl BrokenLoop {
                 self.observers.trace(L1, || Step::BacklogEmpty);
                 return Ok(());
             };
+            socket.set_nonblocking(true)?;
             self.accepted += 1;
             let (connection, fd) = (self.accepted, socket.as_raw_fd());
             let open = self.open.len() + 1;
-            self.observers.trace(L1, || Step::Accepted { connection, peer, fd, open });
+            self.observers.trace(L1, || Step::Accepted { connection, peer: peer.into(), fd, open });
             let key = self.open.insert(BrokenConnection {
                 id: SourceId::Connection(connection),
-                socket,
-                protocol: self.factory.create(peer),
+                socket: socket.into(),
+                protocol: self.factory.create(&peer.into()),
                 inbox: Vec::new(),
                 outbox: Outbox::default(),
                 has_ended: false,
                 is_armed: false,
             });
-            let socket = &mut self.open[key].socket;
-            self.poll.registry().register(socket, Token(key), Interest::READABLE)?;
+            self.poll.registry().register(&mut SourceFd(&fd), Token(key), Interest::READABLE)?;
             if self.bug == Bug::AcceptOnce {
                 return Ok(());
             }
@@ -169,8 +173,10 @@ impl BrokenLoop {
             clock: &self.clock,
             draining: false,
             source: id,
+            key,
             observers: &mut self.observers,
             work: &mut self.work,
+            requests: &mut self.requests,
         };
         let reason = match connection.handle(self.bug, &mut cx, &self.transcript) {
             Ok(()) if connection.has_ended && connection.outbox.is_empty() => CloseReason::Eof,
@@ -247,7 +253,7 @@ impl BrokenConnection {
         let mut buffer = [0; 65536];
         let offered = if bug == Bug::NoDrain { 16 } else { buffer.len() };
         loop {
-            match self.socket.read(&mut buffer[..offered]) {
+            match recv(&self.socket, &mut buffer[..offered], RecvFlags::empty()).map(|(got, _)| got) {
                 Ok(0) => {
                     cx.trace(|| Step::EndOfInput);
                     self.has_ended = true;
@@ -261,7 +267,7 @@ impl BrokenConnection {
                         return Ok(());
                     }
                 }
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                Err(Errno::AGAIN) => {
                     cx.trace(|| Step::Drained);
                     return Ok(());
                 }
@@ -290,7 +296,7 @@ impl BrokenConnection {
         transcript: &RefCell<Transcript>,
     ) -> Result<(), CloseReason> {
         loop {
-            match write_once(&mut self.outbox, &mut self.socket, usize::MAX)? {
+            match write_once(&mut self.outbox, &self.socket, usize::MAX)? {
                 WriteResult::Nothing => return Ok(()),
                 WriteResult::Sent { by, offered, got } => {
                     let (sent, of) = (self.outbox.sent(), self.outbox.position());
@@ -327,6 +333,6 @@ impl BrokenConnection {
         self.is_armed = writable;
         observers.trace(self.id, || if writable { Step::Armed } else { Step::Disarmed });
         let interest = if writable { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        poll.registry().reregister(&mut self.socket, Token(key), interest)
+        poll.registry().reregister(&mut SourceFd(&self.socket.as_raw_fd()), Token(key), interest)
     }
 }

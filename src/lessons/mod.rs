@@ -101,8 +101,7 @@ fn with_loop(
     dir: &Path,
     transcript: &Rc<RefCell<Transcript>>,
 ) -> io::Result<Harness> {
-    let limits =
-        Limits { max_connections: 10_000, send_timeout: Some(Duration::from_secs(30)), drain_timeout: None };
+    let limits = Limits { max_connections: 10_000, drain_timeout: None, ..Limits::default() };
     let mut event_loop = EventLoop::new(limits, clock())?;
     event_loop.add_listener(listener, Box::new(http(dir)?))?;
     let udp_socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;

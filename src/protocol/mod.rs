@@ -1,24 +1,32 @@
 //! The boundary: the traits and types that the loop and the services share.
 //!
 //! The loop moves bytes and knows no protocol. A protocol decides what to send, and must never do
-//! I/O. This module owns a trait for streams, one for datagrams, one for sources that are read
-//! before any request is handled, and the [`Outbox`], which a protocol fills and a connection
-//! empties.
+//! I/O. This module owns a trait for streams, one for datagrams, one for other input such as
+//! standard input, and one for sources that are read before any request is handled. It also owns
+//! the outboxes, which a protocol fills and the loop empties.
 
+mod context;
+mod datagram;
 mod outbox;
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::{Duration, Instant};
 
+pub use context::{Context, LoopRequests, WakeKey, WorkBudget};
+pub use datagram::{DatagramOutbox, DatagramProtocol};
 pub use outbox::{Body, FileBody, NextWrite, Outbox, Sendable};
 
 pub use crate::close_reason::CloseReason;
-use crate::{
-    clock::Clock,
-    trace::{Observers, SourceId, Step},
-};
+use crate::{address::Address, clock::Clock};
 
 /// The protocol of one connection: a state machine from input bytes to output bytes.
 pub trait Protocol {
+    /// Starts the conversation. The loop calls this method once, when a connection has been
+    /// accepted or an outgoing connection has been established. The side that speaks first puts its
+    /// first bytes into `out` here.
+    fn on_connected(&mut self, _out: &mut Outbox, _cx: &mut Context<'_>) -> Progress {
+        Progress::NeedInput
+    }
+
     /// Parses one message at the start of `input` and puts its response into `out`.
     ///
     /// `input` holds all bytes that have been received but not yet consumed. The next call gets the
@@ -27,28 +35,47 @@ pub trait Protocol {
     /// response, so that the loop can check the room in `out` and its own budgets.
     fn receive(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Received;
 
-    /// Continues a response after [`Progress::Yield`]. The loop calls this method in a later turn,
-    /// when `out` has room.
+    /// Continues without new input. The loop calls this method when `out` has room, after
+    /// [`Progress::Yield`], at the time of [`Progress::WaitUntil`], or because another source has
+    /// [woken](Context::wake) this one. A source can be woken at any time, also while it waits for
+    /// input. After [`Progress::Again`], the loop passes the input that is still unparsed to
+    /// [`Protocol::receive`].
     fn resume(&mut self, _out: &mut Outbox, _cx: &mut Context<'_>) -> Progress {
         Progress::Again
+    }
+
+    /// Returns whether to pass input to [`Protocol::receive`] while output is unsent. `receive` must
+    /// then put nothing into `out`. Only a protocol whose output does not answer its input may
+    /// return true, such as a client that sends standard input: if neither side read before its own
+    /// output was sent, both could wait for each other forever.
+    fn reads_while_sending(&self) -> bool {
+        false
     }
 
     /// Returns how long to wait for input, and the close reason if none arrives. `partial` says
     /// whether the beginning of a message has been received.
     fn timeout(&self, partial: bool) -> Timeout;
 
-    /// Puts a last response into `out`, if the protocol has one. The loop calls this method when
-    /// the rest of the message that begins with `partial` has not arrived in time. The connection
-    /// closes after that response.
-    fn on_timeout(&mut self, _partial: &[u8], _out: &mut Outbox, _cx: &mut Context<'_>) {}
+    /// Puts a last response into `out`, if the protocol has one. The loop calls this method before
+    /// it closes a connection that waits for input, because the time for the input has passed or
+    /// because the loop is shutting down. `partial` is the beginning of a message that has not
+    /// arrived completely, or empty.
+    fn last_response(
+        &mut self,
+        _reason: CloseReason,
+        _partial: &[u8],
+        _out: &mut Outbox,
+        _cx: &mut Context<'_>,
+    ) {
+    }
 
     /// Notifies the protocol that the socket has taken more bytes. `sent` is the total since the
-    /// connection was accepted. Compare it with [`Outbox::position`].
+    /// connection was established. Compare it with [`Outbox::position`].
     fn on_sent(&mut self, _sent: u64, _clock: &Clock) {}
 
-    /// Notifies the protocol that the connection is closing. The socket has taken `sent` bytes in
-    /// total.
-    fn on_closed(&mut self, _sent: u64, _clock: &Clock) {}
+    /// Notifies the protocol that the connection is closed for `reason`. The socket has taken
+    /// `sent` bytes in total. An outgoing connection that cannot be established ends here, too.
+    fn on_closed(&mut self, _reason: CloseReason, _sent: u64, _cx: &mut Context<'_>) {}
 }
 
 /// The result of [`Protocol::receive`].
@@ -75,6 +102,14 @@ pub enum Progress {
     /// response is not finished. A response that takes a long time to make is made in pieces this
     /// way, so that it does not delay the other connections.
     Yield,
+    /// Call [`Protocol::resume`] at this time or when another source wakes this one, whichever is
+    /// earlier. `None` means only when woken. Until then, the loop reads no input, so the peer
+    /// waits. A loop that starts to shut down wakes the connection once, so that the protocol can
+    /// finish early.
+    WaitUntil(Option<Instant>),
+    /// Send the outbox, then shut down our side and go on reading (shutdown(2)). The protocol must
+    /// put nothing more into the outbox.
+    HalfClose,
     /// Send the outbox, then close. With [`CloseReason::Done`] the peer has nothing more to send;
     /// with other reasons it may still be sending.
     Close(CloseReason),
@@ -89,68 +124,14 @@ pub struct Timeout {
     pub reason: CloseReason,
 }
 
-/// What a source or protocol may use during its turn.
-pub struct Context<'a> {
-    /// The time of this turn.
-    pub clock: &'a Clock,
-    /// Whether the server is shutting down. Connections then close after the responses in progress.
-    pub draining: bool,
-    /// The source whose turn it is.
-    pub source: SourceId,
-    /// The observers, which see each step.
-    pub observers: &'a mut Observers,
-    /// The budget for long work in this turn.
-    pub work: &'a mut WorkBudget,
-}
-
-impl Context<'_> {
-    /// Returns whether an observer is attached. Measure durations only if one is.
-    #[inline]
-    pub fn is_traced(&self) -> bool {
-        !self.observers.is_empty()
-    }
-
-    /// Reports a step of this source to the observers.
-    #[inline]
-    pub fn trace(&mut self, step: impl FnOnce() -> Step) {
-        self.observers.trace(self.source, step);
-    }
-}
-
-/// The budget for long work in one turn, shared by all sources. It counts pieces of work that take
-/// a fraction of a millisecond each.
-#[derive(Debug, Default)]
-pub struct WorkBudget {
-    left: usize,
-}
-
-impl WorkBudget {
-    /// The number of pieces in one turn. Together they take a few milliseconds at most.
-    const PIECES: usize = 4;
-
-    /// Restores the full budget at the start of a turn.
-    pub fn refill(&mut self) {
-        self.left = WorkBudget::PIECES;
-    }
-
-    /// Takes one piece from the budget and returns `true`. Returns `false` if none is left; the
-    /// caller should then yield and try again in the next turn.
-    #[must_use]
-    pub fn take(&mut self) -> bool {
-        let has_one = self.left > 0;
-        self.left -= usize::from(has_one);
-        has_one
-    }
-}
-
 /// A factory that creates the [`Protocol`] of each connection that a listener accepts.
 pub trait ProtocolFactory {
     /// Creates the protocol for a connection accepted from `peer`.
-    fn create(&mut self, peer: SocketAddr) -> Box<dyn Protocol>;
+    fn create(&mut self, peer: &Address) -> Box<dyn Protocol>;
 }
 
-impl<F: FnMut(SocketAddr) -> Box<dyn Protocol>> ProtocolFactory for F {
-    fn create(&mut self, peer: SocketAddr) -> Box<dyn Protocol> {
+impl<F: FnMut(&Address) -> Box<dyn Protocol>> ProtocolFactory for F {
+    fn create(&mut self, peer: &Address) -> Box<dyn Protocol> {
         self(peer)
     }
 }
@@ -161,8 +142,16 @@ pub trait PrioritySource {
     fn on_readable(&mut self, cx: &mut Context<'_>);
 }
 
-/// The protocol of a datagram socket: one datagram in, at most one out.
-pub trait DatagramProtocol {
-    /// Returns the answer to `datagram`, which the loop sends to `from`, or `None` to send nothing.
-    fn respond<'a>(&'a mut self, datagram: &'a [u8], from: SocketAddr) -> Option<&'a [u8]>;
+/// The protocol of a readable descriptor that is not a socket, such as standard input.
+pub trait InputProtocol {
+    /// Handles input. The loop calls this method only while [`InputProtocol::has_room`] returns
+    /// true.
+    fn receive(&mut self, input: &[u8], cx: &mut Context<'_>);
+
+    /// Notifies the protocol that the input has ended. The loop then closes the descriptor.
+    fn on_end(&mut self, cx: &mut Context<'_>);
+
+    /// Returns whether the protocol accepts input. If not, the loop reads nothing until another
+    /// source [wakes](Context::wake) this one. This provides backpressure.
+    fn has_room(&self) -> bool;
 }

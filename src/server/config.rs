@@ -15,6 +15,9 @@ use crate::{
 pub struct Config {
     /// Host names or addresses to listen on.
     pub hosts: Vec<String>,
+    /// Unix sockets to listen on: the path, and the permission mode of the file, if it should not
+    /// depend on the process's umask.
+    pub unix_sockets: Vec<(PathBuf, Option<u32>)>,
     /// The port to listen on. 0 means any free port.
     pub port: u16,
     /// Whether other processes may listen on the same port (`SO_REUSEPORT`, socket(7)).
@@ -72,6 +75,7 @@ impl Config {
         let limits = Limits::default();
         Config {
             hosts: vec!["127.0.0.1".into()],
+            unix_sockets: Vec::new(),
             port: 8000,
             reuse_port: false,
             dir: dir.into(),

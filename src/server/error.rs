@@ -1,8 +1,8 @@
 //! The errors that keep a server from starting.
 
-use std::{fmt, io, net::SocketAddr, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
-use crate::http::RuleError;
+use crate::{address::Address, http::RuleError};
 
 /// An error that keeps a server from starting.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub enum StartError {
     /// The server cannot listen on an address.
     Listen {
         /// The address to listen on.
-        address: SocketAddr,
+        address: Address,
         /// The error from the system call (bind(2), listen(2)).
         source: io::Error,
     },

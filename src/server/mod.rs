@@ -7,26 +7,26 @@
 mod config;
 mod error;
 mod sockets;
+mod stream_listener;
 
-use std::{
-    cell::RefCell,
-    io,
-    net::{SocketAddr, TcpListener, UdpSocket},
-    os::fd::OwnedFd,
-    path::Path,
-    rc::Rc,
-};
+use std::{cell::RefCell, io, net::UdpSocket, os::fd::OwnedFd, path::Path, rc::Rc};
 
 #[cfg(feature = "lessons")]
 pub(crate) use self::sockets::bind_tcp;
-use self::sockets::{bind_host, connections_by_open_files, is_local};
-pub use self::{config::Config, error::StartError, sockets::raise_open_file_limit};
+pub use self::{
+    config::Config, error::StartError, sockets::raise_open_file_limit, stream_listener::StreamListener,
+};
+use self::{
+    sockets::{bind_host, connections_by_open_files},
+    stream_listener::SocketFile,
+};
 use crate::{
+    address::Address,
     clock::Clock,
     event_loop::{EventLoop, Handle, Limits},
     http::{HeaderPolicy, HostAllowlist, Representation},
     lossy_writer::LossyWriter,
-    protocol::{Context, DatagramProtocol, PrioritySource, ProtocolFactory},
+    protocol::{DatagramProtocol, PrioritySource, ProtocolFactory, WakeKey},
     services::{AccessLog, HttpService, UrlOptions, directory_path, file_path},
     site::{Resolved, Site, SiteOptions},
     site_path::DotfilePolicy,
@@ -39,7 +39,9 @@ use crate::{
 /// threads.
 pub struct HttpServer {
     event_loop: EventLoop,
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Address>,
+    /// The files of Unix sockets, which are removed when the server is dropped.
+    socket_files: Vec<SocketFile>,
     base_path: String,
     log: Option<Rc<RefCell<AccessLog>>>,
 }
@@ -78,33 +80,33 @@ impl HttpServer {
         if let Some(log) = &log {
             http = http.with_log(Rc::clone(log));
         }
-        let mut sockets = Vec::new();
-        for host in &config.hosts {
-            sockets.extend(bind_host(host, config.port, config.reuse_port)?);
-        }
+        let listeners = listeners(&config)?;
         // Clients on the network may use host names that the server cannot know, so only a local
         // server checks the names.
-        if sockets.iter().all(|(address, _)| is_local(address)) {
+        if listeners.iter().all(|listener| listener.address().is_local()) {
             http = http.with_hosts(host_allowlist(&config)?);
         }
         let base_path = http.base();
         let http = Rc::new(http);
-        let mut event_loop = EventLoop::new(limits(&config), clock).map_err(StartError::Poller)?;
-        let mut addresses = Vec::new();
-        for (address, socket) in sockets {
-            event_loop
-                .add_listener(socket, Box::new(Rc::clone(&http)))
+        let event_loop = EventLoop::new(limits(&config), clock).map_err(StartError::Poller)?;
+        let (addresses, socket_files) = (Vec::new(), Vec::new());
+        let mut server = HttpServer { event_loop, addresses, socket_files, base_path, log };
+        for listener in listeners {
+            let address = listener.address().clone();
+            server.addresses.push(address.clone());
+            server
+                .add_listener(listener, Rc::clone(&http))
                 .map_err(|source| StartError::Listen { address, source })?;
-            addresses.push(address);
         }
         if let Some(changes) = site.changes() {
-            event_loop.add_priority_source("files", changes, Box::new(site)).map_err(StartError::Poller)?;
+            let files = Box::new(site);
+            server.event_loop.add_priority_source("files", changes, files).map_err(StartError::Poller)?;
         }
-        Ok(HttpServer { event_loop, addresses, base_path, log })
+        Ok(server)
     }
 
     /// Returns the addresses on which the server listens for HTTP.
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 
@@ -113,7 +115,7 @@ impl HttpServer {
         &self.base_path
     }
 
-    /// Adds a listening socket to the server's loop. `factory` creates the protocol of each
+    /// Adds a listening socket, TCP or Unix, to the server's loop. `factory` creates the protocol of each
     /// accepted connection.
     ///
     /// # Errors
@@ -121,13 +123,16 @@ impl HttpServer {
     /// (epoll_ctl(2)).
     pub fn add_listener(
         &mut self,
-        socket: TcpListener,
+        listener: impl Into<StreamListener>,
         factory: impl ProtocolFactory + 'static,
     ) -> io::Result<()> {
-        self.event_loop.add_listener(socket, Box::new(factory))
+        let (socket, file) = listener.into().into_parts();
+        self.event_loop.add_listener(socket, Box::new(factory))?;
+        self.socket_files.extend(file);
+        Ok(())
     }
 
-    /// Adds a bound UDP socket to the server's loop. `protocol` answers its datagrams.
+    /// Adds a bound UDP socket to the server's loop. `protocol` handles its datagrams.
     ///
     /// # Errors
     /// Fails if the socket cannot be made non-blocking or registered with the poller
@@ -136,7 +141,7 @@ impl HttpServer {
         &mut self,
         socket: UdpSocket,
         protocol: impl DatagramProtocol + 'static,
-    ) -> io::Result<()> {
+    ) -> io::Result<WakeKey> {
         self.event_loop.add_udp(socket, Box::new(protocol))
     }
 
@@ -152,15 +157,6 @@ impl HttpServer {
         source: impl PrioritySource + 'static,
     ) -> io::Result<()> {
         self.event_loop.add_priority_source(name, fd, Box::new(source))
-    }
-
-    /// Wakes the loop when `fd` becomes readable. The caller must read `fd` elsewhere, for example
-    /// in an observer.
-    ///
-    /// # Errors
-    /// Fails if the descriptor cannot be registered with the poller (epoll_ctl(2)).
-    pub fn wake_on(&mut self, name: &'static str, fd: OwnedFd) -> io::Result<()> {
-        self.add_priority_source(name, Rc::new(fd), WakeOnly)
     }
 
     /// Adds an observer, which sees every step of the loop from now on.
@@ -227,13 +223,6 @@ impl HttpServer {
     }
 }
 
-/// A source that only wakes the loop.
-struct WakeOnly;
-
-impl PrioritySource for WakeOnly {
-    fn on_readable(&mut self, _cx: &mut Context<'_>) {}
-}
-
 /// Opens the directory of `config` as a site.
 fn open_site(config: &Config) -> Result<Rc<Site<Representation>>, StartError> {
     let options = SiteOptions {
@@ -247,12 +236,27 @@ fn open_site(config: &Config) -> Result<Rc<Site<Representation>>, StartError> {
         .map_err(|source| StartError::Directory { dir: config.dir.clone(), source })
 }
 
+/// Creates the listening sockets for HTTP.
+fn listeners(config: &Config) -> Result<Vec<StreamListener>, StartError> {
+    let mut listeners = Vec::new();
+    for host in &config.hosts {
+        listeners.extend(bind_host(host, config.port, config.reuse_port)?);
+    }
+    for (path, mode) in &config.unix_sockets {
+        let address = || Address::Unix(Some(path.clone()));
+        let listener = StreamListener::unix(path, *mode);
+        listeners.push(listener.map_err(|source| StartError::Listen { address: address(), source })?);
+    }
+    Ok(listeners)
+}
+
 /// Returns the loop's limits, taken from `config`.
 fn limits(config: &Config) -> Limits {
     Limits {
         max_connections: config.max_connections.unwrap_or_else(connections_by_open_files),
         send_timeout: config.send_timeout,
         drain_timeout: config.drain_timeout,
+        ..Limits::default()
     }
 }
 

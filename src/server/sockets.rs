@@ -11,24 +11,20 @@ use rustix::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::error::StartError;
+use super::{error::StartError, stream_listener::StreamListener};
 
 /// The maximum number of completed connections that may wait to be accepted. The kernel caps this
 /// number at `somaxconn` (listen(2)).
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 /// The number of descriptors reserved for listeners, the poller, signals and logs.
 const RESERVED_DESCRIPTORS: u64 = 64;
 
-/// Creates a listening socket on every address of `host`. Returns the sockets with their addresses.
+/// Creates a listening socket on every address of `host`.
 ///
 /// # Errors
 /// Fails if the host has no address, or if the server cannot listen on one of its addresses. An
 /// address that this machine lacks is skipped if another one works.
-pub fn bind_host(
-    host: &str,
-    port: u16,
-    reuse_port: bool,
-) -> Result<Vec<(SocketAddr, TcpListener)>, StartError> {
+pub fn bind_host(host: &str, port: u16, reuse_port: bool) -> Result<Vec<StreamListener>, StartError> {
     // The resolver expects IPv6 addresses without brackets.
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     let addresses = (bare, port)
@@ -38,12 +34,12 @@ pub fn bind_host(
     let mut missing = None;
     for address in addresses {
         match bind_tcp(address, reuse_port) {
-            Ok(socket) => sockets.push((socket.local_addr().unwrap_or(address), socket)),
+            Ok(socket) => sockets.push(socket.into()),
             // For example, a name may have an IPv6 address although this machine has no IPv6.
             Err(source) if is_missing_address(&source) => {
-                missing = Some(StartError::Listen { address, source });
+                missing = Some(StartError::Listen { address: address.into(), source });
             }
-            Err(source) => return Err(StartError::Listen { address, source }),
+            Err(source) => return Err(StartError::Listen { address: address.into(), source }),
         }
     }
     match missing {
@@ -76,11 +72,6 @@ pub fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
-}
-
-/// Returns whether `address` is a loopback address, which only this machine can reach.
-pub fn is_local(address: &SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
 }
 
 /// Raises the soft open-file limit to the hard limit (setrlimit(2)), and returns the resulting

@@ -4,7 +4,9 @@
 use std::net::SocketAddr;
 
 use crate::{
-    protocol::{CloseReason, Context, DatagramProtocol, Outbox, Progress, Protocol, Received, Timeout},
+    protocol::{
+        CloseReason, Context, DatagramOutbox, DatagramProtocol, Outbox, Progress, Protocol, Received, Timeout,
+    },
     trace::Step,
 };
 
@@ -25,7 +27,13 @@ impl Protocol for Echo {
 }
 
 impl DatagramProtocol for Echo {
-    fn respond<'a>(&'a mut self, datagram: &'a [u8], _from: SocketAddr) -> Option<&'a [u8]> {
-        Some(datagram)
+    fn receive(
+        &mut self,
+        datagram: &[u8],
+        from: SocketAddr,
+        out: &mut DatagramOutbox,
+        _cx: &mut Context<'_>,
+    ) {
+        out.send(datagram, from);
     }
 }

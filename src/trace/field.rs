@@ -8,6 +8,7 @@ use super::{
     redact::escaped,
     source_id::{EventFlags, SourceId},
 };
+use crate::address::Address;
 
 /// The maximum number of bytes from a peer that a field shows in a text trace.
 const MAX_PEER_BYTES: usize = 128;
@@ -44,7 +45,7 @@ pub enum Value {
     /// A duration.
     Time(Duration),
     /// The address of a socket.
-    Address(SocketAddr),
+    Address(Address),
     /// Sources that are ready or have work left over.
     Sources(SourceList),
     /// No value. A text trace shows this word instead, and JSON shows `null`.
@@ -100,9 +101,15 @@ impl From<Duration> for Value {
     }
 }
 
+impl From<Address> for Value {
+    fn from(address: Address) -> Value {
+        Value::Address(address)
+    }
+}
+
 impl From<SocketAddr> for Value {
     fn from(address: SocketAddr) -> Value {
-        Value::Address(address)
+        Value::Address(address.into())
     }
 }
 

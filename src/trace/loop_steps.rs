@@ -42,6 +42,21 @@ step_docs! {
         "A signal arrived. `number` is its number; see signal(7)."
     ACCEPT Wakes "accept" "-> {connection:WHO} {address:ADDR} fd={fd:N} open={open:N}" ""
         "A connection was taken out of the backlog. The trace calls it WHO from now on."
+    CONNECT Wakes "connect" "-> {got:EINPROGRESS} {address:ADDR} fd={fd:N} open={open:N}" "writable when it is done"
+        "connect(2) started an outgoing connection and returned at once. The loop serves other \
+         sources until the socket becomes writable."
+    CONNECTED Wakes "connect" "-> {got:ok}" "SO_ERROR is 0"
+        "The socket became writable, and the socket option SO_ERROR is 0: the connection is \
+         established."
+    CONNECT_FAILED Wakes "connect" "-> {error:ERROR}" "from SO_ERROR"
+        "The socket became writable, but the socket option SO_ERROR has an error: the connection \
+         could not be established."
+    WOKEN Io "woken" "" "by another source"
+        "The turn of another source made this source continue, for example because there is a \
+         line for it in the chat room."
+    POSTPONE Io "postpone" "for={within_us:TIME|woken}" "nothing is read until then"
+        "The source waits for a time or, if it is `woken`, for another source. The loop reads \
+         nothing from it until then."
     ACCEPT_EMPTY Io "accept" "-> {got:WouldBlock}" "queue empty, safe to sleep"
         "The backlog is empty. Under edge triggers only this answer makes it safe to sleep: no \
          event would report a peer that was left in the backlog."
@@ -100,10 +115,14 @@ step_docs! {
         "all output is sent; further input is dropped until the peer closes"
         "Our side of the connection was shut down. To close with unread input would send a reset, \
          which can destroy the response on its way."
+    HALF_CLOSE Io "shutdown" "" "we send no more; input is still read"
+        "The protocol ended its output, so our side of the connection was shut down. The peer \
+         reads the end of input, and can still send."
     CLOSE Wakes "close" "reason={reason} unread={unread:N} life={life_us:TIME|?}" ""
         "The source was closed after that time and removed from the poller. (`?`: it was accepted \
          before the trace began.) The reason is one of: done eof head-timeout idle-timeout \
-         send-timeout reset broken-pipe bad-request limit shutdown file-changed."
+         send-timeout reset broken-pipe bad-request limit shutdown file-changed connect-failed \
+         connect-timeout."
 }
 
 /// Creates a list of fields, as in `fields! { got: bytes.len() }`.
@@ -120,6 +139,11 @@ impl Step {
             Step::Woke { .. } => &WAKE,
             Step::Signalled { .. } => &SIGNAL,
             Step::Accepted { .. } => &ACCEPT,
+            Step::Connecting { .. } => &CONNECT,
+            Step::Connected => &CONNECTED,
+            Step::ConnectError { .. } => &CONNECT_FAILED,
+            Step::Woken => &WOKEN,
+            Step::Postponed { .. } => &POSTPONE,
             Step::BacklogEmpty => &ACCEPT_EMPTY,
             Step::AcceptPaused { .. } => &PARK,
             Step::Read { .. } => &READ,
@@ -141,6 +165,7 @@ impl Step {
             Step::Received { .. } => &RECV,
             Step::Sent { .. } => &SEND,
             Step::ShutDown => &SHUTDOWN,
+            Step::OutputEnded => &HALF_CLOSE,
             Step::Closed { .. } => &CLOSE,
             Step::Service(step) => step.doc,
             Step::TurnBegan | Step::DeadlineSet { .. } | Step::Polled => return None,
@@ -151,7 +176,7 @@ impl Step {
     /// earlier steps, such as how long the poll slept.
     pub fn fields(&self) -> Vec<Field> {
         match self {
-            Step::Bound { address, fd } => fields! { address: *address, fd: *fd },
+            Step::Bound { address, fd } => fields! { address: address.clone(), fd: *fd },
             Step::Waiting { timeout, carried, .. } => {
                 fields! { timeout_us: Value::or(*timeout, "never"), carried: *carried }
             }
@@ -165,8 +190,14 @@ impl Step {
             Step::Signalled { number } => fields! { number: *number },
             Step::Accepted { connection, peer, fd, open } => {
                 let connection = SourceId::Connection(*connection).to_string();
-                fields! { connection: connection, address: *peer, fd: *fd, open: *open }
+                fields! { connection: connection, address: peer.clone(), fd: *fd, open: *open }
             }
+            Step::Connecting { peer, fd, open } => {
+                fields! { got: "EINPROGRESS", address: peer.clone(), fd: *fd, open: *open }
+            }
+            Step::Connected => fields! { got: "ok" },
+            Step::ConnectError { error } => fields! { error: error.to_string() },
+            Step::Postponed { within } => fields! { within_us: Value::or(*within, "woken") },
             Step::AcceptPaused { out_of_fds } => {
                 fields! { limit: if *out_of_fds { "descriptors" } else { "limit" } }
             }
@@ -224,17 +255,22 @@ mod tests {
     /// Returns a step of each kind. The bytes from peers contain secrets and control characters.
     fn samples() -> Vec<(SourceId, Step)> {
         let (c1, u1) = (SourceId::Connection(1), SourceId::Udp(1));
-        let address = "[::1]:80".parse().expect("an address");
+        let address: std::net::SocketAddr = "[::1]:80".parse().expect("an address");
         let secret = b"GET / HTTP/1.1\r\nCookie: secret\r\n".to_vec();
         let ready = vec![(c1, EventFlags::default())];
         let wrote = |got| Step::Wrote { by: SendCall::Writev, offered: 2, got, sent: 1, of: 2 };
         let blocked = || Step::Blocked { by: SendCall::Sendfile, offered: 1 };
         let steps = vec![
-            Step::Bound { address, fd: 1 },
+            Step::Bound { address: address.into(), fd: 1 },
             Step::Waiting { turn: 1, timeout: Some(Duration::from_secs(1)), carried: 0 },
             Step::Woke { turn: 1, ready, carried: vec![c1] },
             Step::Signalled { number: 10 },
-            Step::Accepted { connection: 1, peer: address, fd: 1, open: 1 },
+            Step::Accepted { connection: 1, peer: address.into(), fd: 1, open: 1 },
+            Step::Connecting { peer: address.into(), fd: 1, open: 1 },
+            Step::Connected,
+            Step::ConnectError { error: std::io::ErrorKind::ConnectionRefused },
+            Step::Woken,
+            Step::Postponed { within: None },
             Step::BacklogEmpty,
             Step::AcceptPaused { out_of_fds: true },
             Step::Read { offered: 1, bytes: secret.clone(), kept: 0 },
@@ -252,6 +288,7 @@ mod tests {
             Step::CarriedOver,
             Step::Deadline { reason: CloseReason::HeadTimeout, late: Duration::ZERO, got: 1 },
             Step::ShutDown,
+            Step::OutputEnded,
             Step::Closed { reason: CloseReason::Reset, unread: 1 },
         ];
         let datagrams = [

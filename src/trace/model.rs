@@ -5,7 +5,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
     os::fd::RawFd,
     time::Duration,
 };
@@ -16,7 +15,7 @@ use super::{
     source_id::{EventFlags, SourceId},
     step::Step,
 };
-use crate::close_reason::CloseReason;
+use crate::{address::Address, close_reason::CloseReason};
 
 /// The shortest sleep that rules out a spin.
 const SLEEP: Duration = Duration::from_millis(1);
@@ -52,7 +51,7 @@ pub struct SourceState {
     /// What the source is doing.
     pub activity: Activity,
     /// The peer's address for a connection, or the local address of a listener or UDP socket.
-    pub address: Option<SocketAddr>,
+    pub address: Option<Address>,
     /// The descriptor of the socket, if known.
     pub fd: Option<RawFd>,
     /// When the connection was accepted; `None` if that was before the trace started.
@@ -140,6 +139,8 @@ pub enum Activity {
     Linger,
     /// Listening on a bound socket.
     Bound,
+    /// Establishing an outgoing connection.
+    Connect,
 }
 
 impl Activity {
@@ -152,6 +153,7 @@ impl Activity {
             Activity::Blocked => "BLOCKED",
             Activity::Linger => "LINGER",
             Activity::Bound => "BOUND",
+            Activity::Connect => "CONNECT",
         }
     }
 }
@@ -197,12 +199,22 @@ impl Model {
             }
             Step::Accepted { connection, peer, fd, .. } => {
                 let accepted = SourceState {
-                    address: Some(*peer),
+                    address: Some(peer.clone()),
                     fd: Some(*fd),
                     since: Some(at),
                     ..SourceState::default()
                 };
                 self.sources.insert(SourceId::Connection(*connection), accepted);
+            }
+            Step::Connecting { peer, fd, .. } => {
+                let connecting = SourceState {
+                    activity: Activity::Connect,
+                    address: Some(peer.clone()),
+                    fd: Some(*fd),
+                    since: Some(at),
+                    ..SourceState::default()
+                };
+                self.sources.insert(source, connecting);
             }
             _ if matches!(source, SourceId::Loop | SourceId::Signals | SourceId::Named(_)) => {}
             _ => {
@@ -287,9 +299,10 @@ impl SourceState {
         }
         match step {
             Step::Bound { address, fd } => {
-                (self.activity, self.address, self.fd) = (Activity::Bound, Some(*address), Some(*fd));
+                (self.activity, self.address, self.fd) = (Activity::Bound, Some(address.clone()), Some(*fd));
             }
             Step::TurnBegan => self.turns += 1,
+            Step::Connected => self.activity = Activity::Idle,
             Step::Read { bytes, kept, .. } => {
                 self.input.append(bytes, *kept, keeps_bytes);
                 if self.activity == Activity::Idle {

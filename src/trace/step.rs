@@ -3,14 +3,14 @@
 //! A step is created only while an observer is attached, so a step may own copies of the bytes that
 //! it reports. [`loop_steps`](super::loop_steps) describes each kind of step.
 
-use std::{fmt, net::SocketAddr, os::fd::RawFd, time::Duration};
+use std::{fmt, io::ErrorKind, net::SocketAddr, os::fd::RawFd, time::Duration};
 
 use super::{
     field::Field,
     source_id::{EventFlags, SourceId},
     step_doc::StepDoc,
 };
-use crate::close_reason::CloseReason;
+use crate::{address::Address, close_reason::CloseReason};
 
 /// One step of the loop, of the protocol boundary or of a service. Lengths are in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Step {
     /// A socket was bound and registered with the poller.
     Bound {
         /// The local address.
-        address: SocketAddr,
+        address: Address,
         /// The descriptor of the socket.
         fd: RawFd,
     },
@@ -55,11 +55,34 @@ pub enum Step {
         /// The number in the connection's [`SourceId::Connection`].
         connection: u64,
         /// The address of the peer.
-        peer: SocketAddr,
+        peer: Address,
         /// The descriptor of the socket.
         fd: RawFd,
         /// The number of open connections, including this one.
         open: usize,
+    },
+    /// An outgoing connection was started: `connect` returned `EINPROGRESS`.
+    Connecting {
+        /// The address of the peer.
+        peer: Address,
+        /// The descriptor of the socket.
+        fd: RawFd,
+        /// The number of open connections, including this one.
+        open: usize,
+    },
+    /// The outgoing connection was established: the socket is writable, and `SO_ERROR` is 0.
+    Connected,
+    /// The outgoing connection could not be established: `SO_ERROR` says why.
+    ConnectError {
+        /// The kind of error.
+        error: ErrorKind,
+    },
+    /// Another source woke this one.
+    Woken,
+    /// The source waits for a time or for another source, and reads nothing until then.
+    Postponed {
+        /// The time until the source continues; `None` if only another source ends the wait.
+        within: Option<Duration>,
     },
     /// `accept` would block: the backlog is empty.
     BacklogEmpty,
@@ -167,6 +190,9 @@ pub enum Step {
     },
     /// Our side of the connection was shut down. The loop now waits for the peer to close its side.
     ShutDown,
+    /// The protocol ended its output, so our side of the connection was shut down. Input is still
+    /// read.
+    OutputEnded,
     /// The source was closed.
     Closed {
         /// The close reason.
@@ -227,6 +253,11 @@ impl Step {
             Step::Wrote { got, .. } => *got > 0,
             Step::Service(step) => step.effect == Effect::Progress,
             Step::Accepted { .. }
+            | Step::Connecting { .. }
+            | Step::Connected
+            | Step::ConnectError { .. }
+            | Step::Woken
+            | Step::Postponed { .. }
             | Step::Read { .. }
             | Step::EndOfInput
             | Step::NotCached { .. }
@@ -234,6 +265,7 @@ impl Step {
             | Step::Received { .. }
             | Step::Sent { .. }
             | Step::ShutDown
+            | Step::OutputEnded
             | Step::Closed { .. }
             | Step::Signalled { .. }
             | Step::Polled => true,

@@ -13,7 +13,7 @@ use std::{
 
 use crate::common::*;
 use oneloop::{
-    Config, Echo, HttpServer, StartError,
+    Address, Config, Echo, HttpServer, StartError,
     event_loop::Handle,
     protocol::{CloseReason, Context, Outbox, Progress, Protocol, Received, Timeout},
     trace::{SourceId, Step},
@@ -26,7 +26,7 @@ const NEVER: Timeout = Timeout { limit: None, reason: CloseReason::IdleTimeout }
 fn add_protocol(rig: &mut Rig, create: impl Fn() -> Box<dyn Protocol> + 'static) -> SocketAddr {
     let socket = TcpListener::bind("127.0.0.1:0").expect("listen");
     let address = socket.local_addr().expect("read its address");
-    rig.server.add_listener(socket, move |_: SocketAddr| create()).expect("add a listener");
+    rig.server.add_listener(socket, move |_: &Address| create()).expect("add a listener");
     address
 }
 
@@ -179,7 +179,7 @@ fn serve_on_a_thread(site: &Site) -> (SocketAddr, Handle, JoinHandle<std::io::Re
     let thread = thread::spawn(move || {
         let mut server = HttpServer::new("127.0.0.1", 0, dir).expect("start a server");
         let handle = server.stop_handle().expect("a handle");
-        sender.send((server.addresses()[0], handle)).expect("send the handle");
+        sender.send((server.addresses()[0].ip().expect("an IP address"), handle)).expect("send the handle");
         server.serve_forever()
     });
     let (address, handle) = receiver.recv_timeout(SOON).expect("a server");

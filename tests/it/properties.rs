@@ -10,11 +10,11 @@ use std::{
 
 use crate::common::{Site, lossy, pattern};
 use oneloop::{
-    Timeouts,
+    Address, Timeouts,
     clock::Clock,
     internals::{DotfilePolicy, HttpService, Site as OpenSite, SiteOptions, UrlOptions, locate},
-    protocol::{Context, NextWrite, Outbox, Progress, ProtocolFactory, Received, WorkBudget},
-    trace::{Observers, SourceId},
+    protocol::{Context, LoopRequests, NextWrite, Outbox, Progress, ProtocolFactory, Received, WorkBudget},
+    trace::Observers,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -48,8 +48,9 @@ impl Rig {
     /// Feeds `pieces` to a connection in turn; returns all output and whether the connection was
     /// closed.
     fn answer<'a>(&self, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, bool) {
-        let mut protocol = Rc::clone(&self.http).create(([127, 0, 0, 1], 1).into());
+        let mut protocol = Rc::clone(&self.http).create(&Address::Unix(None));
         let (mut observers, mut work) = (Observers::default(), WorkBudget::default());
+        let mut requests = LoopRequests::default();
         let (mut out, mut got) = (Outbox::default(), Vec::new());
         let mut clock = Clock::frozen(self.now);
         let (mut input, mut has_yielded) = (Vec::new(), false);
@@ -57,13 +58,7 @@ impl Rig {
             input.extend_from_slice(piece);
             loop {
                 work.refill();
-                let mut cx = Context {
-                    clock: &clock,
-                    draining: false,
-                    source: SourceId::Connection(1),
-                    observers: &mut observers,
-                    work: &mut work,
-                };
+                let mut cx = Context::without_loop(&clock, &mut observers, &mut work, &mut requests);
                 let Received { consumed, progress } = if has_yielded {
                     Received { consumed: 0, progress: protocol.resume(&mut out, &mut cx) }
                 } else {
@@ -78,6 +73,7 @@ impl Rig {
                     Progress::Again if input.is_empty() => break,
                     Progress::Again => {}
                     Progress::Yield => clock.tick(),
+                    Progress::WaitUntil(_) | Progress::HalfClose => unreachable!("HTTP does neither"),
                 }
             }
         }

@@ -11,7 +11,7 @@ use std::{
 
 use crate::common::*;
 use oneloop::{
-    LossyWriter,
+    Address, LossyWriter,
     clock::Clock,
     event_loop::{EventLoop, Limits},
     internals::{http_steps, step_docs},
@@ -249,12 +249,14 @@ impl Protocol for Spinning {
 
 #[test]
 fn trace_reports_a_spin() {
-    let limits = Limits { max_connections: 10, send_timeout: None, drain_timeout: None };
+    let limits =
+        Limits { max_connections: 10, send_timeout: None, drain_timeout: None, connect_timeout: None };
     let mut event_loop = EventLoop::new(limits, Clock::frozen(SystemTime::now())).expect("a loop");
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     listener.set_nonblocking(true).expect("set non-blocking");
     let address = listener.local_addr().expect("read its address");
-    let service: Box<dyn ProtocolFactory> = Box::new(|_| -> Box<dyn Protocol> { Box::new(Spinning) });
+    let service: Box<dyn ProtocolFactory> =
+        Box::new(|_: &Address| -> Box<dyn Protocol> { Box::new(Spinning) });
     event_loop.add_listener(listener, service).expect("listen");
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     event_loop.add_observer(Box::new(Narrator::new(TraceLevel::Wakes, Vec::new(), LossyWriter::new(write))));

@@ -4,12 +4,13 @@
 //! line that analyzers ignore: the duration of the response in seconds, and `aborted` if the client
 //! did not receive all of it. Text from a client must never be able to forge a line.
 
-use std::{io::Write, net::IpAddr, time::SystemTime};
+use std::{fmt, io::Write, net::IpAddr, time::SystemTime};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{
+    address::Address,
     clock::Clock,
     http::{RequestInfo, Status},
 };
@@ -66,11 +67,38 @@ impl LogEntry {
     }
 }
 
+/// The peer as the log shows it: its IP address, or `unix:` for a peer on a Unix socket, as nginx
+/// shows it.
+#[derive(Clone, Copy)]
+pub struct LoggedPeer(Option<IpAddr>);
+
+impl LoggedPeer {
+    /// Returns what the log shows for the peer at `address`.
+    pub fn new(address: &Address) -> LoggedPeer {
+        LoggedPeer(address.ip().map(|address| address.ip().to_canonical()))
+    }
+}
+
+impl fmt::Display for LoggedPeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(ip) => ip.fmt(f),
+            None => f.write_str("unix:"),
+        }
+    }
+}
+
+impl Serialize for LoggedPeer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// A line in the JSON format.
 #[derive(Serialize)]
 struct JsonLine<'a> {
     time: String,
-    peer: IpAddr,
+    peer: LoggedPeer,
     method: String,
     target: String,
     version: String,
@@ -85,7 +113,7 @@ struct JsonLine<'a> {
 // Writing to a vector cannot fail, so this file ignores the results of `write!`.
 impl AccessLogFormat {
     /// Appends the log line for `entry`, a response to `peer`, to `out`.
-    pub fn append(self, peer: IpAddr, entry: &LogEntry, out: &mut Vec<u8>) {
+    pub fn append(self, peer: LoggedPeer, entry: &LogEntry, out: &mut Vec<u8>) {
         if self == AccessLogFormat::Json {
             return append_json(peer, entry, out);
         }
@@ -106,7 +134,7 @@ impl AccessLogFormat {
     }
 }
 
-fn append_json(peer: IpAddr, entry: &LogEntry, out: &mut Vec<u8>) {
+fn append_json(peer: LoggedPeer, entry: &LogEntry, out: &mut Vec<u8>) {
     // Six digits after the point, as in the other formats. This is always a valid JSON number.
     let Ok(seconds) = RawValue::from_string(format!("{:.6}", entry.seconds)) else { return };
     // A refused request may have any request line. Missing words are logged as empty.
@@ -180,7 +208,7 @@ mod tests {
         let clock = Clock::frozen(SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_250));
         let entry = LogEntry { sent, seconds, is_aborted, ..LogEntry::new(request, Status::Ok, &clock) };
         let mut text = Vec::new();
-        format.append(Ipv6Addr::LOCALHOST.into(), &entry, &mut text);
+        format.append(LoggedPeer(Some(Ipv6Addr::LOCALHOST.into())), &entry, &mut text);
         String::from_utf8(text).expect("ASCII")
     }
 

@@ -7,11 +7,12 @@
 
 mod format;
 
-use std::{cell::RefCell, collections::VecDeque, mem, net::IpAddr, rc::Rc, time::Instant};
+use std::{cell::RefCell, collections::VecDeque, mem, rc::Rc, time::Instant};
 
 pub use self::format::AccessLogFormat;
-use self::format::LogEntry;
+use self::format::{LogEntry, LoggedPeer};
 use crate::{
+    address::Address,
     clock::Clock,
     http::{RequestInfo, Status},
     lossy_writer::LossyWriter,
@@ -60,7 +61,7 @@ impl AccessLog {
     }
 
     /// Adds the log line for `entry`, a response to `peer`.
-    fn add(&mut self, peer: IpAddr, entry: &LogEntry) {
+    fn add(&mut self, peer: LoggedPeer, entry: &LogEntry) {
         self.format.append(peer, entry, &mut self.lines);
         if self.lines.len() > FLUSH_AT {
             self.write();
@@ -73,7 +74,7 @@ impl AccessLog {
 /// ([`Outbox::position`](crate::protocol::Outbox::position)).
 pub struct PendingEntries {
     log: Rc<RefCell<AccessLog>>,
-    peer: IpAddr,
+    peer: LoggedPeer,
     pending: VecDeque<PendingEntry>,
 }
 
@@ -87,9 +88,9 @@ struct PendingEntry {
 }
 
 impl PendingEntries {
-    pub fn new(log: Rc<RefCell<AccessLog>>, peer: IpAddr) -> PendingEntries {
+    pub fn new(log: Rc<RefCell<AccessLog>>, peer: &Address) -> PendingEntries {
         // Log an IPv4 client with its IPv4 address, even if it connects through an IPv6 socket.
-        PendingEntries { log, peer: peer.to_canonical(), pending: VecDeque::new() }
+        PendingEntries { log, peer: LoggedPeer::new(peer), pending: VecDeque::new() }
     }
 
     /// Starts the log entry for a response to `request`, which was received at `since`. `body` is
@@ -164,7 +165,7 @@ mod tests {
         let log =
             Rc::new(RefCell::new(AccessLog::new(LossyWriter::new(ours.into()), AccessLogFormat::Common)));
         let mut clock = Clock::frozen(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));
-        let mut entries = PendingEntries::new(Rc::clone(&log), [127, 0, 0, 1].into());
+        let mut entries = PendingEntries::new(Rc::clone(&log), &Address::Ip(([127, 0, 0, 1], 1).into()));
         let mut begin = |line: &[u8], body, end: Option<u64>| {
             let request = RequestInfo { line, ..RequestInfo::unparsed(b"") };
             entries.begin(&request, clock.now(), Status::Ok, body, &clock);

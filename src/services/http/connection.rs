@@ -129,10 +129,16 @@ impl Protocol for HttpConnection {
         }
     }
 
-    fn on_timeout(&mut self, partial: &[u8], out: &mut Outbox, cx: &mut Context<'_>) {
-        // An empty line does not start a request. Some old clients send one after a body (RFC 9112
+    fn last_response(
+        &mut self,
+        _reason: CloseReason,
+        partial: &[u8],
+        out: &mut Outbox,
+        cx: &mut Context<'_>,
+    ) {
+        // Without the beginning of a request, there is nothing to respond to. An empty line does not start a request. Some old clients send one after a body (RFC 9112
         // section 2.2).
-        if partial != b"\r\n" {
+        if !partial.is_empty() && partial != b"\r\n" {
             // The loop closes the connection after this call, so the progress does not matter.
             let _ = self.reply(&RequestInfo::unparsed(partial), out, cx, |reply| reply.refuse(Refusal::LATE));
         }
@@ -144,9 +150,9 @@ impl Protocol for HttpConnection {
         }
     }
 
-    fn on_closed(&mut self, sent: u64, clock: &Clock) {
+    fn on_closed(&mut self, _reason: CloseReason, sent: u64, cx: &mut Context<'_>) {
         if let Some(entries) = &mut self.entries {
-            entries.on_closed(sent, clock);
+            entries.on_closed(sent, cx.clock);
         }
     }
 }

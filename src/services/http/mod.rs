@@ -11,12 +11,13 @@ mod resolve;
 pub mod steps;
 mod stream;
 
-use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 pub use self::resolve::{UrlOptions, directory_path, file_path};
 use self::{connection::HttpConnection, resolve::Resolver};
 use super::access_log::{AccessLog, PendingEntries};
 use crate::{
+    address::Address,
     http::{HeaderPolicy, HostAllowlist, Representation},
     protocol::{Protocol, ProtocolFactory},
     site::Site,
@@ -89,8 +90,8 @@ impl HttpService {
 }
 
 impl ProtocolFactory for Rc<HttpService> {
-    fn create(&mut self, peer: SocketAddr) -> Box<dyn Protocol> {
-        let entries = self.log.as_ref().map(|log| PendingEntries::new(Rc::clone(log), peer.ip()));
+    fn create(&mut self, peer: &Address) -> Box<dyn Protocol> {
+        let entries = self.log.as_ref().map(|log| PendingEntries::new(Rc::clone(log), peer));
         Box::new(HttpConnection::new(Rc::clone(self), entries))
     }
 }

@@ -169,9 +169,17 @@ impl ChromeTrace {
             Step::Accepted { connection, peer, .. } => {
                 let accepted = SourceId::Connection(*connection);
                 self.open += 1;
-                self.tracks.add(*connection, *peer, at, &mut self.writer);
+                self.tracks.add(*connection, peer, at, &mut self.writer);
                 self.mark(accepted, doc.verb, &fields, at);
                 self.follow(accepted, at);
+            }
+            Step::Connecting { peer, .. } => {
+                self.open += 1;
+                if let SourceId::Connection(number) = source {
+                    self.tracks.add(number, peer, at, &mut self.writer);
+                }
+                self.mark(source, doc.verb, &fields, at);
+                self.follow(source, at);
             }
             Step::BacklogEmpty | Step::Drained | Step::Blocked { .. } => {
                 self.mark(source, "wouldblock", &fields, at);

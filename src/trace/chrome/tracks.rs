@@ -1,9 +1,12 @@
 //! The tracks of connections. Each track shows the activity of one connection as nested slices.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use super::writer::{TraceWriter, TrackId};
-use crate::trace::{Field, SourceId, model::Activity};
+use crate::{
+    address::Address,
+    trace::{Field, SourceId, model::Activity},
+};
 
 /// The maximum number of connections that get their own track. More tracks would be hard to read in
 /// a viewer.
@@ -19,7 +22,7 @@ pub struct Tracks {
 
 impl Tracks {
     /// Creates a track for a new connection, unless `MAX_TRACKS` connections have already had one.
-    pub fn add(&mut self, number: u64, peer: SocketAddr, at: Duration, writer: &mut TraceWriter) {
+    pub fn add(&mut self, number: u64, peer: &Address, at: Duration, writer: &mut TraceWriter) {
         let connection = SourceId::Connection(number);
         self.made += 1;
         if self.made <= MAX_TRACKS {

@@ -59,7 +59,7 @@ pub fn state(source: SourceId, state: &SourceState, at: Duration) -> String {
         SourceId::Connection(_) => {
             words.push(format!("in={} out={}/{}", state.input.len, state.sent, state.of));
         }
-        _ => words.extend(state.address.map(|address| address.to_string())),
+        _ => words.extend(state.address.as_ref().map(|address| address.to_string())),
     }
     words.push(format!("interest={}", if state.is_armed { "RW" } else { "R" }));
     words.extend(state.deadline.map(|(reason, deadline)| format!("{reason} {}", until(deadline, at))));
@@ -99,6 +99,7 @@ fn lines(visible: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::{
+        address::Address,
         close_reason::CloseReason,
         trace::{EventFlags, SendCall, Step, testing::response},
     };
@@ -153,7 +154,7 @@ mod tests {
     #[test]
     fn buffers_show_no_secrets_and_no_terminal_controls() {
         let mut model = Model::keeping_bytes();
-        let peer = "127.0.0.1:1".parse().expect("an address");
+        let peer = Address::Ip("127.0.0.1:1".parse().expect("an address"));
         model.apply(SourceId::Listener(1), &Step::Accepted { connection: 3, peer, fd: 9, open: 1 }, SECOND);
         let bytes = b"GET /\x1b[2J HTTP/1.1\r\nCookie: id=secret\r\nX: ".to_vec();
         let kept = bytes.len();

@@ -1,14 +1,11 @@
 //! Requests and responses.
 
-use std::{
-    io::Write,
-    net::{SocketAddr, TcpListener},
-};
+use std::{io::Write, net::TcpListener};
 
 use super::*;
 use crate::common::*;
 use oneloop::{
-    Echo,
+    Address, Echo,
     internals::http_steps,
     protocol::{CloseReason, Protocol},
     trace::{SendCall, SourceId, Step},
@@ -112,7 +109,7 @@ fn turn_runs_another_protocol_on_the_same_loop() {
     let mut rig = Rig::recorded(Rig::config(&Site::empty()));
     let socket = TcpListener::bind("127.0.0.1:0").expect("listen");
     rig.address = socket.local_addr().expect("read its address");
-    rig.server.add_listener(socket, |_: SocketAddr| -> Box<dyn Protocol> { Box::new(Echo) }).expect("add it");
+    rig.server.add_listener(socket, |_: &Address| -> Box<dyn Protocol> { Box::new(Echo) }).expect("add it");
     let mut peer = rig.accepted();
     let sent = pattern(3 << 20);
     let (mut at, mut got) = (0, Vec::new());

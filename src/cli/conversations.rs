@@ -1,0 +1,127 @@
+//! The conversations besides HTTP: their flags, and the sockets that they add to the server's loop.
+
+use std::{
+    net::{SocketAddr, ToSocketAddrs, UdpSocket},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use oneloop::{Address, Echo, HttpServer, StreamListener, protocol::Protocol};
+
+use super::errors::{Failure, cannot_listen};
+
+#[derive(Debug, Clone, Args)]
+pub struct ConversationArgs {
+    /// Echo every byte sent to this TCP address, such as 127.0.0.1:7000, or to unix:PATH
+    #[arg(long, value_name = "ADDR", env = "ONELOOP_TCP_ECHO", hide_env = true)]
+    pub tcp_echo: Option<String>,
+
+    /// Echo UDP datagrams sent to this address, such as 127.0.0.1:9000
+    #[arg(long, value_name = "ADDR", env = "ONELOOP_UDP_ECHO", hide_env = true)]
+    pub udp_echo: Option<String>,
+}
+
+/// A conversation that the server has started, to be announced.
+pub struct Started {
+    /// The scheme in the announcement, such as `tcp`.
+    pub scheme: &'static str,
+    pub address: Address,
+}
+
+/// Starts the conversations that the arguments ask for.
+pub fn start(server: &mut HttpServer, args: &ConversationArgs) -> Result<Vec<Started>, Failure> {
+    let mut started = Vec::new();
+    if let Some(text) = &args.tcp_echo {
+        let listener = listen("--tcp-echo", text)?;
+        let address = listener.address().clone();
+        let echo = |_: &Address| -> Box<dyn Protocol> { Box::new(Echo) };
+        server.add_listener(listener, echo).map_err(|e| cannot_listen(&address, &e))?;
+        warn_if_wide("--tcp-echo", &address);
+        started.push(Started { scheme: "tcp", address });
+    }
+    if let Some(text) = &args.udp_echo {
+        let (socket, address) = bind_udp("--udp-echo", text)?;
+        server.add_udp(socket, Echo).map_err(|e| cannot_listen(&address, &e))?;
+        warn_if_wide("--udp-echo", &address);
+        started.push(Started { scheme: "udp", address });
+    }
+    Ok(started)
+}
+
+/// Listens on the address given to `flag`: HOST:PORT, or unix:PATH with an optional mode.
+pub fn listen(flag: &str, text: &str) -> Result<StreamListener, Failure> {
+    if let Some(unix) = text.strip_prefix("unix:") {
+        let (path, mode) = unix_socket(flag, unix)?;
+        return StreamListener::unix(&path, mode).map_err(|e| cannot_listen(&Address::Unix(Some(path)), &e));
+    }
+    let address = ip_address(flag, text, "use HOST:PORT, such as 127.0.0.1:9000, or unix:PATH")?;
+    StreamListener::tcp(address).map_err(|e| cannot_listen(&address.into(), &e))
+}
+
+/// Binds a UDP socket to the address given to `flag`. Returns the socket and its address.
+pub fn bind_udp(flag: &str, text: &str) -> Result<(UdpSocket, Address), Failure> {
+    let address = ip_address(flag, text, "use HOST:PORT, such as 127.0.0.1:9000")?;
+    let socket = UdpSocket::bind(address).map_err(|e| cannot_listen(&address.into(), &e))?;
+    let bound = socket.local_addr().map_err(|e| cannot_listen(&address.into(), &e))?;
+    Ok((socket, bound.into()))
+}
+
+/// Warns if other machines can reach a service that trusts its clients.
+pub fn warn_if_wide(flag: &str, address: &Address) {
+    if !address.is_local() {
+        log::warn!("{flag} {address} is open to other machines, and does not ask who they are");
+    }
+}
+
+/// Parses and resolves HOST:PORT.
+fn ip_address(flag: &str, text: &str, advice: &str) -> Result<SocketAddr, Failure> {
+    text.to_socket_addrs()
+        .ok()
+        .and_then(|mut all| all.next())
+        .ok_or_else(|| Failure::Usage(format!("'{text}' is not a valid address for {flag}; {advice}")))
+}
+
+/// Parses what follows `unix:` in an address: PATH, or PATH,mode=660 with the permission mode of the
+/// socket's file in octal digits.
+pub fn unix_socket(flag: &str, text: &str) -> Result<(PathBuf, Option<u32>), Failure> {
+    let (path, mode) = match text.split_once(",mode=") {
+        Some((path, mode)) => (path, Some(mode)),
+        None => (text, None),
+    };
+    let digits = mode.map(|mode| u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o777));
+    match digits {
+        _ if path.is_empty() => {
+            Err(Failure::Usage(format!("'unix:{text}' has no path for {flag}; use unix:PATH")))
+        }
+        Some(None) => {
+            let mode = mode.unwrap_or_default();
+            Err(Failure::Usage(format!(
+                "'{mode}' is not a valid mode for {flag}; use octal digits, such as 660"
+            )))
+        }
+        digits => Ok((Path::new(path).into(), digits.flatten())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unix_socket_has_a_path_and_perhaps_a_mode() {
+        let table = [
+            ("/run/a.sock", Some(("/run/a.sock", None))),
+            ("/run/a.sock,mode=660", Some(("/run/a.sock", Some(0o660)))),
+            ("a,b.sock", Some(("a,b.sock", None))),
+            ("", None),
+            (",mode=660", None),
+            ("/run/a.sock,mode=", None),
+            ("/run/a.sock,mode=9", None),
+            ("/run/a.sock,mode=1777", None),
+        ];
+        for (text, expected) in table {
+            let expected = expected.map(|(path, mode)| (PathBuf::from(path), mode));
+            assert_eq!(unix_socket("--bind", text).ok(), expected, "{text:?}");
+        }
+    }
+}

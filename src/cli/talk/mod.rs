@@ -1,0 +1,137 @@
+//! The `talk` command: clients for the conversations, each on its own loop.
+
+mod tcp;
+
+use std::{
+    io,
+    net::ToSocketAddrs,
+    os::fd::{AsFd, OwnedFd},
+};
+
+use clap::{Args, Subcommand};
+use oneloop::{
+    Address,
+    clients::ConnectionEnd,
+    clock::Clock,
+    event_loop::{EventLoop, Limits},
+    protocol::{CloseReason, Protocol},
+};
+
+use super::{
+    args::{TimeLimit, TraceArgs, time_limit},
+    errors::{Failure, io_message},
+    logger::LogPipe,
+    observers,
+};
+
+/// The arguments of `oneloop talk`.
+#[derive(Debug, Args)]
+pub struct TalkArgs {
+    /// Give up after this long without progress; 0 disables
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_limit, global = true)]
+    pub timeout: TimeLimit,
+
+    #[command(flatten)]
+    pub trace: TraceArgs,
+
+    #[command(subcommand)]
+    pub client: TalkClient,
+}
+
+/// The clients.
+#[derive(Debug, Subcommand)]
+pub enum TalkClient {
+    /// Relay standard input and a TCP or Unix socket, as nc does
+    Tcp(tcp::TcpArgs),
+}
+
+/// Runs a client until its conversation is over.
+pub fn run(args: TalkArgs, log: &LogPipe) -> Result<(), Failure> {
+    let mut talk = Talk::new(&args, log)?;
+    match args.client {
+        TalkClient::Tcp(args) => tcp::run(args, &mut talk),
+    }
+}
+
+/// The loop of one client.
+struct Talk {
+    event_loop: EventLoop,
+}
+
+impl Talk {
+    fn new(args: &TalkArgs, log: &LogPipe) -> Result<Talk, Failure> {
+        let timeout = args.timeout.0;
+        let limits = Limits { send_timeout: timeout, connect_timeout: timeout, ..Limits::default() };
+        let event_loop = EventLoop::new(limits, Clock::system());
+        let mut event_loop = event_loop.map_err(|e| Failure::system("cannot create a poller", &e))?;
+        log.attach(&mut event_loop).map_err(|e| Failure::system("cannot poll the log", &e))?;
+        let stepper = observers::stepper(&args.trace)?;
+        observers::attach(&mut event_loop, &[], args.trace.clone(), stepper, log)?;
+        Ok(Talk { event_loop })
+    }
+
+    /// Connects to the first of `addresses` that accepts the connection, and runs the loop until the
+    /// connection is closed. `create` makes the protocol, once for each address that is tried.
+    /// Returns the address and why the connection was closed.
+    fn connect(
+        &mut self,
+        addresses: &[Address],
+        mut create: impl FnMut(ConnectionEnd) -> Box<dyn Protocol>,
+    ) -> Result<(Address, CloseReason), Failure> {
+        let mut failure = None;
+        for address in addresses {
+            let end = ConnectionEnd::default();
+            let connected = self.event_loop.connect(address, create(end.clone()));
+            let reason = match connected {
+                Ok(_) => self.run_until(&end)?,
+                Err(e) => {
+                    failure = failure.or(Some(cannot_connect(address, &io_message(&e))));
+                    continue;
+                }
+            };
+            let why = match reason {
+                CloseReason::ConnectFailed(kind) => kind.to_string(),
+                CloseReason::ConnectTimeout => "no answer in time; try --timeout".into(),
+                reason => return Ok((address.clone(), reason)),
+            };
+            failure = failure.or(Some(cannot_connect(address, &why)));
+        }
+        Err(failure.unwrap_or_else(|| Failure::System("there is no address to connect to".into())))
+    }
+
+    /// Runs the loop until the connection is closed. Returns the reason.
+    fn run_until(&mut self, end: &ConnectionEnd) -> Result<CloseReason, Failure> {
+        loop {
+            if let Some(reason) = end.get() {
+                return Ok(reason);
+            }
+            self.event_loop.turn().map_err(|e| Failure::system("the poller failed", &e))?;
+        }
+    }
+}
+
+fn cannot_connect(address: &Address, why: &str) -> Failure {
+    Failure::System(format!("cannot connect to {address}: {why}"))
+}
+
+/// Returns the addresses that `text` names: HOST:PORT, or unix:PATH.
+fn resolve(text: &str) -> Result<Vec<Address>, Failure> {
+    if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+        return Ok(vec![Address::Unix(Some(path.into()))]);
+    }
+    let has_port =
+        text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if !has_port {
+        let advice = "use HOST:PORT, such as localhost:9000, or unix:PATH";
+        return Err(Failure::Usage(format!("'{text}' is not an address; {advice}")));
+    }
+    let found = text.to_socket_addrs().map(|found| found.map(Address::from).collect());
+    found.map_err(|e| Failure::System(format!("cannot find the address of '{text}': {}", io_message(&e))))
+}
+
+/// Returns a duplicate of standard input. A closed one counts as empty.
+fn standard_input() -> Result<OwnedFd, Failure> {
+    let duplicate = io::stdin().as_fd().try_clone_to_owned();
+    let input = duplicate.or_else(|_| std::fs::File::open("/dev/null").map(OwnedFd::from));
+    input.map_err(|e| Failure::system("cannot read standard input", &e))
+}

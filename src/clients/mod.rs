@@ -1,0 +1,35 @@
+//! The clients: protocols for outgoing connections, on the same loop as the servers.
+//!
+//! A client connects standard input, a socket and standard output. Standard input and the socket are
+//! sources of one loop. They share state, and wake each other through [`Context::wake`]. The clients
+//! never do I/O of their own, except that they write what arrives to the writer that the caller
+//! gives them.
+//!
+//! [`Context::wake`]: crate::protocol::Context::wake
+
+mod outgoing;
+mod tcp;
+
+use std::{cell::Cell, rc::Rc};
+
+pub use self::{
+    outgoing::{Outgoing, OutgoingInput},
+    tcp::TcpClient,
+};
+use crate::protocol::CloseReason;
+
+/// How a client's connection ended, shared by the client and its caller.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionEnd(Rc<Cell<Option<CloseReason>>>);
+
+impl ConnectionEnd {
+    /// Records that the connection was closed for `reason`.
+    pub fn set(&self, reason: CloseReason) {
+        self.0.set(Some(reason));
+    }
+
+    /// Returns why the connection was closed, or `None` while it is open.
+    pub fn get(&self) -> Option<CloseReason> {
+        self.0.get()
+    }
+}

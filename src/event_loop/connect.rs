@@ -1,0 +1,82 @@
+//! Outgoing connections.
+//!
+//! connect(2) on a non-blocking socket returns `EINPROGRESS` at once. The socket becomes writable
+//! when the connection has been established or has failed, and the socket option `SO_ERROR` says
+//! which. Until then the connection is a source like any other, so the loop never waits for it
+//! alone.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, OwnedFd},
+};
+
+use rustix::{
+    io::Errno,
+    net::{
+        AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt,
+    },
+};
+
+use super::{EventLoop, source::SourceKind};
+use crate::{
+    address::Address,
+    connection::Connection,
+    protocol::{Protocol, WakeKey},
+    trace::Step,
+};
+
+impl EventLoop {
+    /// Starts to connect to `address`. The loop calls [`Protocol::on_connected`] when the
+    /// connection has been established, and only [`Protocol::on_closed`] if it cannot be
+    /// established within [`Limits::connect_timeout`](super::Limits::connect_timeout).
+    ///
+    /// # Errors
+    /// Fails if the socket cannot be created or registered with the poller, or if connect(2) fails
+    /// at once. This includes most errors of Unix sockets.
+    pub fn connect(&mut self, address: &Address, protocol: Box<dyn Protocol>) -> io::Result<WakeKey> {
+        let socket = start_connect(address)?;
+        let fd = socket.as_raw_fd();
+        let limits = &self.limits;
+        let connection = Connection::connecting(
+            socket,
+            protocol,
+            limits.send_timeout,
+            limits.connect_timeout,
+            &self.timers.clock,
+        );
+        let id = self.sources.next_connection_id();
+        let key = self.sources.insert(SourceKind::Connection(Box::new(connection)), id)?;
+        if let Some(source) = self.sources.get_mut(key) {
+            source.ready.writable = false;
+            self.timers.wake_by(key, source.wake_at());
+        }
+        let peer = address.clone();
+        let open = self.sources.open_connections();
+        self.observers.trace(id, || Step::Connecting { peer, fd, open });
+        self.arm(key, true);
+        Ok(WakeKey { key, id })
+    }
+}
+
+/// Creates a non-blocking socket, and calls connect(2) on it.
+fn start_connect(address: &Address) -> io::Result<OwnedFd> {
+    let (family, peer): (_, SocketAddrAny) = match address {
+        Address::Ip(ip) => {
+            (if ip.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }, (*ip).into())
+        }
+        Address::Unix(path) => {
+            let path = path.as_deref().unwrap_or("".as_ref());
+            (AddressFamily::UNIX, SocketAddrUnix::new(path)?.into())
+        }
+    };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+    if address.ip().is_some() {
+        // As for accepted connections, small messages are sent at once.
+        sockopt::set_tcp_nodelay(&socket, true)?;
+    }
+    match connect(&socket, &peer) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+        Err(e) => Err(e.into()),
+    }
+}

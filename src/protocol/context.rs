@@ -1,0 +1,113 @@
+//! What a protocol may use during its turn: the clock, its work budget, the observers, and requests
+//! to the loop.
+
+use crate::{
+    clock::Clock,
+    trace::{Observers, SourceId, Step},
+};
+
+/// What a source or protocol may use during its turn.
+pub struct Context<'a> {
+    /// The time of this turn.
+    pub clock: &'a Clock,
+    /// Whether the server is shutting down. Connections then close after the responses in progress.
+    pub draining: bool,
+    /// The source whose turn it is.
+    pub source: SourceId,
+    /// The key of the source in the loop.
+    pub(crate) key: usize,
+    /// The observers, which see each step.
+    pub observers: &'a mut Observers,
+    /// The budget for long work in this turn.
+    pub work: &'a mut WorkBudget,
+    /// What sources ask the loop to do after this turn of the source.
+    pub requests: &'a mut LoopRequests,
+}
+
+impl<'a> Context<'a> {
+    /// Returns a context for a protocol that is called without a loop, for example in a test. What
+    /// it asks for is put into `requests`, and nothing acts on it.
+    pub fn without_loop(
+        clock: &'a Clock,
+        observers: &'a mut Observers,
+        work: &'a mut WorkBudget,
+        requests: &'a mut LoopRequests,
+    ) -> Context<'a> {
+        let (source, key) = (SourceId::Connection(1), usize::MAX);
+        Context { clock, draining: false, source, key, observers, work, requests }
+    }
+
+    /// Returns whether an observer is attached. Measure durations only if one is.
+    #[inline]
+    pub fn is_traced(&self) -> bool {
+        !self.observers.is_empty()
+    }
+
+    /// Reports a step of this source to the observers.
+    #[inline]
+    pub fn trace(&mut self, step: impl FnOnce() -> Step) {
+        self.observers.trace(self.source, step);
+    }
+
+    /// Returns the key with which another source can wake this one.
+    pub fn wake_key(&self) -> WakeKey {
+        WakeKey { key: self.key, id: self.source }
+    }
+
+    /// Gives another source a turn in which its protocol's `resume` is called, for example
+    /// [`Protocol::resume`]. Does nothing if that source is closed.
+    pub fn wake(&mut self, target: WakeKey) {
+        self.requests.wakes.push(target);
+    }
+
+    /// Makes the loop shut down in an orderly way, as after SIGTERM. A client calls this when its
+    /// conversation is over.
+    pub fn stop(&mut self) {
+        self.requests.stop = true;
+    }
+}
+
+/// The budget for long work in one turn, shared by all sources. It counts pieces of work that take
+/// a fraction of a millisecond each.
+#[derive(Debug, Default)]
+pub struct WorkBudget {
+    left: usize,
+}
+
+impl WorkBudget {
+    /// The number of pieces in one turn. Together they take a few milliseconds at most.
+    const PIECES: usize = 4;
+
+    /// Restores the full budget at the start of a turn.
+    pub fn refill(&mut self) {
+        self.left = WorkBudget::PIECES;
+    }
+
+    /// Takes one piece from the budget and returns `true`. Returns `false` if none is left; the
+    /// caller should then yield and try again in the next turn.
+    #[must_use]
+    pub fn take(&mut self) -> bool {
+        let has_one = self.left > 0;
+        self.left -= usize::from(has_one);
+        has_one
+    }
+}
+
+/// A key with which one source wakes another, see [`Context::wake`]. A key whose source is closed
+/// wakes nothing, even if the loop has reused the source's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WakeKey {
+    /// The place of the source in the loop.
+    pub(crate) key: usize,
+    /// The identifier of the source, which is never reused.
+    pub(crate) id: SourceId,
+}
+
+/// What the protocols ask the loop to do. The loop acts on it after each turn of a source.
+#[derive(Debug, Default)]
+pub struct LoopRequests {
+    /// The sources to wake.
+    pub(crate) wakes: Vec<WakeKey>,
+    /// Whether to shut down.
+    pub(crate) stop: bool,
+}

@@ -1,0 +1,179 @@
+//! A listening stream socket, TCP or Unix.
+
+use std::{
+    fs::{self, Permissions},
+    io::{self, ErrorKind},
+    net::{SocketAddr, TcpListener},
+    os::{
+        fd::OwnedFd,
+        unix::{
+            fs::{FileTypeExt, MetadataExt, PermissionsExt},
+            net::{UnixListener, UnixStream},
+        },
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::net::listen;
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::sockets::{BACKLOG, bind_tcp};
+use crate::address::Address;
+
+/// A listening stream socket. Dropping a Unix socket also removes its file, if the file is still the
+/// one that this process created.
+#[derive(Debug)]
+pub struct StreamListener {
+    socket: OwnedFd,
+    address: Address,
+    file: Option<SocketFile>,
+}
+
+impl StreamListener {
+    /// Listens on an IP address and port. Port 0 means any free port.
+    ///
+    /// # Errors
+    /// Fails if the address is in use, is not an address of this machine, or requires a privilege.
+    pub fn tcp(address: SocketAddr) -> io::Result<StreamListener> {
+        bind_tcp(address, false).map(StreamListener::from)
+    }
+
+    /// Listens on the Unix socket at `path` (unix(7)). `mode` is the permission mode of its file,
+    /// such as `0o660`; without a mode, the process's umask decides. A socket file on which nothing
+    /// listens is replaced, and any other file stays.
+    ///
+    /// # Errors
+    /// Fails with `AddrInUse` if another process listens on the socket, with `AlreadyExists` if the
+    /// path is another kind of file, or if the file cannot be created.
+    pub fn unix(path: &Path, mode: Option<u32>) -> io::Result<StreamListener> {
+        remove_stale_socket(path)?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.bind(&SockAddr::unix(path)?)?;
+        let file = SocketFile::new(path)?;
+        // Clients can connect only after listen(2), so none of them gets in before the mode is set.
+        if let Some(mode) = mode {
+            fs::set_permissions(path, Permissions::from_mode(mode))?;
+        }
+        listen(&socket, BACKLOG)?;
+        Ok(StreamListener {
+            socket: socket.into(),
+            address: Address::Unix(Some(path.into())),
+            file: Some(file),
+        })
+    }
+
+    /// Returns the address that the socket is bound to.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Returns the socket, and the guard that removes its file.
+    pub(super) fn into_parts(self) -> (OwnedFd, Option<SocketFile>) {
+        (self.socket, self.file)
+    }
+}
+
+impl From<TcpListener> for StreamListener {
+    fn from(socket: TcpListener) -> StreamListener {
+        StreamListener::new(socket.into())
+    }
+}
+
+/// The file of the socket stays when the listener is dropped.
+impl From<UnixListener> for StreamListener {
+    fn from(socket: UnixListener) -> StreamListener {
+        StreamListener::new(socket.into())
+    }
+}
+
+impl StreamListener {
+    fn new(socket: OwnedFd) -> StreamListener {
+        let address = Address::of_socket(&socket).unwrap_or(Address::Unix(None));
+        StreamListener { socket, address, file: None }
+    }
+}
+
+/// The file of a Unix socket, which is removed on drop.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    /// The device and the inode, which tell whether the file is still the same.
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn new(path: &Path) -> io::Result<SocketFile> {
+        // A relative path must still lead to the file if the process changes its directory.
+        let path = std::path::absolute(path)?;
+        let identity = identity(&path)?;
+        Ok(SocketFile { path, identity })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // A new process may have replaced the file, while this one was still shutting down.
+        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+            let _ = fs::remove_file(&self.path); // the next start replaces a file that stays
+        }
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
+/// Removes the socket file at `path` if nothing listens on it.
+fn remove_stale_socket(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+        Ok(file) if !file.file_type().is_socket() => return Err(ErrorKind::AlreadyExists.into()),
+        Ok(_) => {}
+    }
+    match UnixStream::connect(path) {
+        // Nothing listens: the process that created the file has gone (connect(2)).
+        Err(e) if e.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
+        // Another process listens, or its backlog is full.
+        Ok(_) => Err(ErrorKind::AddrInUse.into()),
+        Err(e) if e.kind() == ErrorKind::WouldBlock => Err(ErrorKind::AddrInUse.into()),
+        Err(e) => Err(e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stale_socket_is_replaced_and_other_files_stay() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a.sock");
+        drop(UnixListener::bind(&path).expect("bind"));
+        assert!(path.exists(), "the file of a socket outlives it");
+        let ours = StreamListener::unix(&path, Some(0o640)).expect("replace it");
+        let mode = fs::metadata(&path).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o640);
+        let second = StreamListener::unix(&path, None).expect_err("somebody listens");
+        assert_eq!(second.kind(), ErrorKind::AddrInUse);
+        drop(ours);
+        assert!(!path.exists(), "the file is removed with the socket");
+        fs::write(&path, "data").expect("write");
+        let error = StreamListener::unix(&path, None).expect_err("a regular file");
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).expect("read"), b"data");
+    }
+
+    #[test]
+    fn file_of_a_newer_socket_stays() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a.sock");
+        let old = StreamListener::unix(&path, None).expect("listen");
+        fs::remove_file(&path).expect("remove");
+        let new = StreamListener::unix(&path, None).expect("listen again");
+        drop(old);
+        assert!(path.exists());
+        drop(new);
+        assert!(!path.exists());
+    }
+}
