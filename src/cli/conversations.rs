@@ -23,6 +23,8 @@ pub struct ConversationArgs {
 
 /// A conversation that the server has started, to be announced.
 pub struct Started {
+    /// The flag that asked for it.
+    pub flag: &'static str,
     /// The scheme in the announcement, such as `tcp`.
     pub scheme: &'static str,
     pub address: Address,
@@ -36,14 +38,12 @@ pub fn start(server: &mut HttpServer, args: &ConversationArgs) -> Result<Vec<Sta
         let address = listener.address().clone();
         let echo = |_: &Address| -> Box<dyn Protocol> { Box::new(Echo) };
         server.add_listener(listener, echo).map_err(|e| cannot_listen(&address, &e))?;
-        warn_if_wide("--tcp-echo", &address);
-        started.push(Started { scheme: "tcp", address });
+        started.push(Started { flag: "--tcp-echo", scheme: "tcp", address });
     }
     if let Some(text) = &args.udp_echo {
         let (socket, address) = bind_udp("--udp-echo", text)?;
         server.add_udp(socket, Echo).map_err(|e| cannot_listen(&address, &e))?;
-        warn_if_wide("--udp-echo", &address);
-        started.push(Started { scheme: "udp", address });
+        started.push(Started { flag: "--udp-echo", scheme: "udp", address });
     }
     Ok(started)
 }
@@ -66,9 +66,9 @@ pub fn bind_udp(flag: &str, text: &str) -> Result<(UdpSocket, Address), Failure>
     Ok((socket, bound.into()))
 }
 
-/// Warns if other machines can reach a service that trusts its clients.
-pub fn warn_if_wide(flag: &str, address: &Address) {
-    if !address.is_local() {
+/// Warns of each conversation that other machines can reach, because it trusts its clients.
+pub fn warn_if_wide(started: &[Started]) {
+    for Started { flag, address, .. } in started.iter().filter(|started| !started.address.is_local()) {
         log::warn!("{flag} {address} is open to other machines, and does not ask who they are");
     }
 }
@@ -81,8 +81,8 @@ fn ip_address(flag: &str, text: &str, advice: &str) -> Result<SocketAddr, Failur
         .ok_or_else(|| Failure::Usage(format!("'{text}' is not a valid address for {flag}; {advice}")))
 }
 
-/// Parses what follows `unix:` in an address: PATH, or PATH,mode=660 with the permission mode of the
-/// socket's file in octal digits.
+/// Parses what follows `unix:` in an address: PATH, or PATH,mode=660 with the permission mode of
+/// the socket's file in octal digits.
 pub fn unix_socket(flag: &str, text: &str) -> Result<(PathBuf, Option<u32>), Failure> {
     let (path, mode) = match text.split_once(",mode=") {
         Some((path, mode)) => (path, Some(mode)),

@@ -72,6 +72,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     let others = started.iter().map(|conversation| &conversation.address);
     let addresses: Vec<Address> = server.addresses().iter().chain(others).cloned().collect();
     observers::attach(server.event_loop(), &addresses, trace, stepper, log)?;
+    conversations::warn_if_wide(&started);
     announce(&server, &started, &dir, is_interactive, log);
     server.serve_forever().map_err(|e| Failure::system("the poller failed", &e))
 }
@@ -86,7 +87,7 @@ fn announce(server: &HttpServer, started: &[Started], dir: &Path, is_interactive
             Address::Unix(_) => writeln!(out, "{address}"),
         };
     }
-    for Started { scheme, address } in started {
+    for Started { scheme, address, .. } in started {
         let _ = match address {
             Address::Ip(address) => writeln!(out, "{scheme}://{address}"),
             Address::Unix(_) => writeln!(out, "{scheme}+{address}"),

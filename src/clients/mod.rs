@@ -1,9 +1,9 @@
 //! The clients: protocols for outgoing connections, on the same loop as the servers.
 //!
-//! A client connects standard input, a socket and standard output. Standard input and the socket are
-//! sources of one loop. They share state, and wake each other through [`Context::wake`]. The clients
-//! never do I/O of their own, except that they write what arrives to the writer that the caller
-//! gives them.
+//! A client connects standard input, a socket and standard output. Standard input and the socket
+//! are sources of one loop. They share state, and wake each other through [`Context::wake`]. The
+//! clients never do I/O of their own, except that they write what arrives to the writer that the
+//! caller gives them.
 //!
 //! [`Context::wake`]: crate::protocol::Context::wake
 

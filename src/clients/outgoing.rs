@@ -8,8 +8,8 @@ use crate::protocol::{Context, InputProtocol, WakeKey};
 const ROOM: usize = 64 * 1024;
 
 /// The bytes that standard input has delivered and the connection has not taken yet. Both sources
-/// share it: the input adds bytes and wakes the connection, and the connection takes bytes and wakes
-/// the input when there is room again.
+/// share it: the input adds bytes and wakes the connection, and the connection takes bytes and
+/// wakes the input when there is room again.
 #[derive(Debug, Default)]
 pub struct Outgoing {
     bytes: Vec<u8>,

@@ -27,7 +27,8 @@ impl PrioritySource for WakeOnly {
 }
 
 impl EventLoop {
-    /// Adds a listening socket, TCP or Unix. `factory` creates the protocol of each accepted connection.
+    /// Adds a listening socket, TCP or Unix. `factory` creates the protocol of each accepted
+    /// connection.
     ///
     /// # Errors
     /// Fails if the socket cannot be made non-blocking or registered with the poller
@@ -47,7 +48,8 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Adds a bound UDP socket. `protocol` handles its datagrams. The key [wakes](Context::wake) it.
+    /// Adds a bound UDP socket. `protocol` handles its datagrams. The key [wakes](Context::wake)
+    /// it.
     ///
     /// # Errors
     /// Fails if the socket cannot be made non-blocking or registered with the poller

@@ -1,4 +1,5 @@
-//! A readable descriptor that is not a socket, such as standard input: a terminal, a pipe or a file.
+//! A readable descriptor that is not a socket, such as standard input: a terminal, a pipe or a
+//! file.
 
 use std::{
     io,

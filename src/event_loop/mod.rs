@@ -56,8 +56,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Returns limits of 512 connections, a 30-second send timeout, and 10 seconds each to drain and
-    /// to connect.
+    /// Returns limits of 512 connections, a 30-second send timeout, and 10 seconds each to drain
+    /// and to connect.
     fn default() -> Limits {
         Limits {
             max_connections: 512,

@@ -44,8 +44,8 @@ pub trait Protocol {
         Progress::Again
     }
 
-    /// Returns whether to pass input to [`Protocol::receive`] while output is unsent. `receive` must
-    /// then put nothing into `out`. Only a protocol whose output does not answer its input may
+    /// Returns whether to pass input to [`Protocol::receive`] while output is unsent. `receive`
+    /// must then put nothing into `out`. Only a protocol whose output does not answer its input may
     /// return true, such as a client that sends standard input: if neither side read before its own
     /// output was sent, both could wait for each other forever.
     fn reads_while_sending(&self) -> bool {

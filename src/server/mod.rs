@@ -115,8 +115,8 @@ impl HttpServer {
         &self.base_path
     }
 
-    /// Adds a listening socket, TCP or Unix, to the server's loop. `factory` creates the protocol of each
-    /// accepted connection.
+    /// Adds a listening socket, TCP or Unix, to the server's loop. `factory` creates the protocol
+    /// of each accepted connection.
     ///
     /// # Errors
     /// Fails if the socket cannot be made non-blocking or registered with the poller

@@ -20,8 +20,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::sockets::{BACKLOG, bind_tcp};
 use crate::address::Address;
 
-/// A listening stream socket. Dropping a Unix socket also removes its file, if the file is still the
-/// one that this process created.
+/// A listening stream socket. Dropping a Unix socket also removes its file, if the file is still
+/// the one that this process created.
 #[derive(Debug)]
 pub struct StreamListener {
     socket: OwnedFd,

@@ -70,8 +70,8 @@ impl Talk {
         Ok(Talk { event_loop })
     }
 
-    /// Connects to the first of `addresses` that accepts the connection, and runs the loop until the
-    /// connection is closed. `create` makes the protocol, once for each address that is tried.
+    /// Connects to the first of `addresses` that accepts the connection, and runs the loop until
+    /// the connection is closed. `create` makes the protocol, once for each address that is tried.
     /// Returns the address and why the connection was closed.
     fn connect(
         &mut self,

@@ -136,8 +136,8 @@ impl Protocol for HttpConnection {
         out: &mut Outbox,
         cx: &mut Context<'_>,
     ) {
-        // Without the beginning of a request, there is nothing to respond to. An empty line does not start a request. Some old clients send one after a body (RFC 9112
-        // section 2.2).
+        // Without the beginning of a request, there is nothing to respond to. An empty line does
+        // not start a request. Some old clients send one after a body (RFC 9112 section 2.2).
         if !partial.is_empty() && partial != b"\r\n" {
             // The loop closes the connection after this call, so the progress does not matter.
             let _ = self.reply(&RequestInfo::unparsed(partial), out, cx, |reply| reply.refuse(Refusal::LATE));

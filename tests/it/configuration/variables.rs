@@ -6,10 +6,11 @@ use super::*;
 use crate::common::*;
 
 /// An invalid value for each option that takes a value.
-const INVALID_VALUES: [(&str, &str); 21] = [
+const INVALID_VALUES: &[(&str, &str)] = &[
     ("--port", "65536"),
     ("--bind", "no address"),
     ("--allow-host", "http://a.example"),
+    ("--tcp-echo", "7000"),
     ("--udp-echo", "9000"),
     ("--index", "docs/index.html"),
     ("--spa", "../secret"),
