@@ -164,6 +164,11 @@ impl Connection {
         Step::DeadlineSet { reason: self.waiting, within }
     }
 
+    /// Returns whether the protocol waits for a time or for another source.
+    pub fn is_postponed(&self) -> bool {
+        matches!(self.pending, Pending::Wake(_))
+    }
+
     /// Returns the number of input bytes that have not been parsed.
     pub fn unread(&self) -> usize {
         self.inbox.bytes().len()
@@ -296,7 +301,9 @@ impl Connection {
         };
         // Received bytes alone do not count as progress, so a client that sends its head byte by
         // byte does not extend the deadline.
-        if self.progress || reason != self.waiting {
+        // A protocol that waits has no deadline, and gets one again when it has waited.
+        let is_without = self.deadline.is_none() || limit.is_none();
+        if self.progress || reason != self.waiting || is_without {
             self.progress = false;
             self.waiting = reason;
             self.deadline = clock.after(limit);

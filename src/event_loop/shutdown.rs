@@ -77,8 +77,8 @@ impl EventLoop {
             // reported it yet.
             if let Some(source) = self.sources.get_mut(key) {
                 source.ready.readable = true;
-                // A protocol that waits for a time can finish early.
-                source.ready.woken = true;
+                // A protocol that waits can finish early.
+                source.ready.woken |= matches!(&source.kind, SourceKind::Connection(c) if c.is_postponed());
                 self.sources.push_ready(key);
             }
         }
