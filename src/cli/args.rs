@@ -57,8 +57,8 @@ pub struct ListenArgs {
     #[arg(short, long, default_value_t = 8000, env = "ONELOOP_PORT", hide_env = true)]
     pub port: u16,
 
-    /// Listen on this address or host name; repeatable (0.0.0.0 and :: accept connections from
-    /// anywhere)
+    /// Listen on this address or host name, or on unix:PATH[,mode=660]; repeatable (0.0.0.0 and ::
+    /// accept connections from anywhere)
     #[arg(short, long, value_name = "ADDR", default_value = "127.0.0.1")]
     #[arg(value_delimiter = ',', env = "ONELOOP_BIND", hide_env = true)]
     pub bind: Vec<String>,

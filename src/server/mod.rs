@@ -87,6 +87,7 @@ impl HttpServer {
             http = http.with_hosts(host_allowlist(&config)?);
         }
         let base_path = http.base();
+        let on_unix_sockets = Rc::new(http.for_any_host());
         let http = Rc::new(http);
         let event_loop = EventLoop::new(limits(&config), clock).map_err(StartError::Poller)?;
         let (addresses, socket_files) = (Vec::new(), Vec::new());
@@ -94,8 +95,9 @@ impl HttpServer {
         for listener in listeners {
             let address = listener.address().clone();
             server.addresses.push(address.clone());
+            let service = if address.ip().is_some() { &http } else { &on_unix_sockets };
             server
-                .add_listener(listener, Rc::clone(&http))
+                .add_listener(listener, Rc::clone(service))
                 .map_err(|source| StartError::Listen { address, source })?;
         }
         if let Some(changes) = site.changes() {

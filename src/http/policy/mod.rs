@@ -14,7 +14,7 @@ use self::{
 use super::{RequestInfo, Vary, locate};
 
 /// The header fields that the operator adds to responses.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct HeaderPolicy {
     /// The field lines for every file: `Cache-Control` and `X-Content-Type-Options`.
     file_fields: Box<[u8]>,

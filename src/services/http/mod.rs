@@ -83,6 +83,18 @@ impl HttpService {
         HttpService { hosts, ..self }
     }
 
+    /// Returns the same service for requests to any host. Browsers cannot reach a Unix socket, and a
+    /// proxy in front of it passes on the public host name.
+    pub fn for_any_host(&self) -> HttpService {
+        HttpService {
+            resolver: self.resolver.clone(),
+            timeouts: self.timeouts,
+            hosts: HostAllowlist::ANY,
+            policy: self.policy.clone(),
+            log: self.log.clone(),
+        }
+    }
+
     /// Returns the URL path of the site's root, with a leading and a trailing slash.
     pub fn base(&self) -> String {
         self.resolver.options.base.to_string()

@@ -54,6 +54,7 @@ pub enum Destination<'a> {
 }
 
 /// The resolver: a site and its URL options.
+#[derive(Clone)]
 pub struct Resolver {
     pub site: Rc<Site<Representation>>,
     pub options: UrlOptions,

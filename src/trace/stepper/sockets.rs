@@ -8,7 +8,7 @@ use std::{fmt::Display, io, os::fd::RawFd};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use socket2::{Domain, SockAddr, SockRef, Type};
 
-use crate::trace::SourceId;
+use crate::{address::Address, trace::SourceId};
 
 /// Returns a few lines that describe the socket of `source`, or one line that says why this failed.
 pub fn describe(source: SourceId, fd: RawFd) -> String {
@@ -50,6 +50,7 @@ fn socket_options(socket: &SockRef<'_>) -> Vec<String> {
     };
     add("SO_RCVBUF", text(socket.recv_buffer_size()));
     add("SO_SNDBUF", text(socket.send_buffer_size()));
+    // Unix sockets and datagram sockets have no TCP_NODELAY.
     add("TCP_NODELAY", text(socket.tcp_nodelay().map(u8::from)));
     add("SO_KEEPALIVE", text(socket.keepalive().map(u8::from)));
     add("SO_REUSEADDR", text(socket.reuse_address().map(u8::from)));
@@ -85,7 +86,15 @@ fn kind(kind: Type) -> String {
 
 /// Formats an address, or returns `none` if the socket has no address.
 fn address(address: io::Result<SockAddr>) -> String {
-    address.ok().and_then(|address| address.as_socket()).map_or("none".into(), |address| address.to_string())
+    let Ok(address) = address else { return "none".into() };
+    if let Some(ip) = address.as_socket() {
+        return ip.to_string();
+    }
+    match address.as_pathname() {
+        Some(path) => Address::Unix(Some(path.into())).to_string(),
+        None if address.is_unix() => "unix: (unnamed)".into(),
+        None => "none".into(),
+    }
 }
 
 #[cfg(test)]
@@ -93,7 +102,10 @@ mod tests {
     use std::{
         io::Write,
         net::{TcpListener, TcpStream, UdpSocket},
-        os::fd::AsRawFd,
+        os::{
+            fd::{AsFd, AsRawFd},
+            unix::net::{UnixListener, UnixStream},
+        },
     };
 
     use super::*;
@@ -129,6 +141,24 @@ mod tests {
         let text = describe(SourceId::Udp(1), socket.as_raw_fd());
         assert!(text.contains("SOCK_DGRAM") && text.contains("SO_RCVBUF="), "{text}");
         assert!(!text.contains("TCP_NODELAY"), "{text}");
+    }
+
+    #[test]
+    fn unix_socket_has_a_path_or_no_name() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a.sock");
+        let listener = UnixListener::bind(&path).expect("bind");
+        let client = UnixStream::connect(&path).expect("connect");
+        let (ours, _) = listener.accept().expect("accept");
+        let path = path.display();
+        for (socket, names) in [
+            (ours.as_fd(), format!("local=unix:{path}  peer=unix: (unnamed)\n")),
+            (client.as_fd(), format!("local=unix: (unnamed)  peer=unix:{path}\n")),
+        ] {
+            let text = describe(SourceId::Connection(1), socket.as_raw_fd());
+            assert!(text.contains("AF_UNIX SOCK_STREAM") && text.contains(&names), "{text}");
+            assert!(!text.contains("TCP_NODELAY"), "{text}");
+        }
     }
 
     #[test]

@@ -12,6 +12,16 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Client, Response, SOON, Site, get};
 
+/// The flags of the conversations besides HTTP, and how the line begins that announces each.
+const CONVERSATIONS: [(&str, &str); 6] = [
+    ("--tcp-echo", "tcp"),
+    ("--udp-echo", "udp"),
+    ("--beacon", "beacon"),
+    ("--chat", "chat"),
+    ("--smtp", "smtp"),
+    ("--pop3", "pop3"),
+];
+
 /// The real server on a free port of 127.0.0.1; killed when the test ends.
 pub struct Server {
     child: Child,
@@ -79,22 +89,26 @@ impl Server {
         command
     }
 
-    /// Runs `command` and waits until it has printed a line for HTTP and, if UDP is enabled, the
-    /// line for UDP, which comes last.
+    /// Runs `command` and waits until it has printed a line for HTTP and for each other
+    /// conversation.
     pub fn spawn(mut command: Command) -> Server {
-        let has_udp = command.get_args().any(|arg| arg == "--udp-echo");
+        let is_enabled = |flag: &str| command.get_args().any(|arg| arg == flag);
+        let enabled = CONVERSATIONS.iter().filter(|(flag, _)| is_enabled(flag));
+        let schemes: Vec<&str> = enabled.map(|(_, scheme)| *scheme).collect();
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("start oneloop");
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
         let mut server = Server { child, lines: Vec::new(), stdout };
         server.read_line();
-        while has_udp && !server.lines.iter().any(|line| line.starts_with("udp://")) {
-            server.read_line();
+        for scheme in schemes {
+            while !server.lines.iter().any(|line| line.starts_with(scheme)) {
+                server.read_line();
+            }
         }
         server
     }
 
     /// Reads one more line that announces a listening socket.
-    fn read_line(&mut self) {
+    pub fn read_line(&mut self) {
         let mut line = String::new();
         if self.stdout.read_line(&mut line).expect("read its standard output") == 0 {
             let mut message = String::new();
@@ -114,7 +128,8 @@ impl Server {
         self.addr_of("udp://")
     }
 
-    fn addr_of(&self, scheme: &str) -> SocketAddr {
+    /// Returns the address of the first line that begins with `scheme`, such as `tcp://`.
+    pub fn addr_of(&self, scheme: &str) -> SocketAddr {
         let found = self.lines.iter().find_map(|l| l.strip_prefix(scheme)).expect("a line with that scheme");
         found.split('/').next().unwrap_or_default().parse().expect("an address")
     }
