@@ -36,10 +36,11 @@
 //!         protocol         THE BOUNDARY: Protocol, Outbox, Progress, CloseReason; no I/O
 //! ```
 //!
-//! No arrow points up. Below all layers are [`clock`], `close_reason`, `site_path` (a checked path,
-//! which HTTP parses and the site opens), `lossy_writer`, and the steps of [`trace`]. The rest of
-//! `trace` consists of observers, which know only the steps. `lessons` runs the loop with scripted
-//! clients.
+//! No arrow points up. Below all layers are [`Address`], [`clock`], `close_reason`, `site_path` (a
+//! checked path, which HTTP parses and the site opens), [`framing`] (where a message ends in a
+//! stream), `lossy_writer`, and the steps of [`trace`]. The rest of `trace` consists of observers,
+//! which know only the steps. `lessons` runs the loop with scripted clients. [`clients`] are the
+//! protocols of outgoing connections, which the `talk` command runs on a loop of its own.
 //!
 //! # What always holds
 //!

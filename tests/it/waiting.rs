@@ -1,7 +1,7 @@
 //! Protocols that speak first, wait for a time, wake each other, and have a last word.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     io::Write,
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     rc::Rc,
@@ -278,25 +278,24 @@ fn last_response_is_sent_at_a_deadline_and_at_shutdown() {
 /// Sends each datagram back after a second, to the port after the sender's.
 #[derive(Default)]
 struct Delayed {
-    waiting: Rc<RefCell<Vec<(Instant, Vec<u8>, SocketAddr)>>>,
+    waiting: Vec<(Instant, Vec<u8>, SocketAddr)>,
 }
 
 impl DatagramProtocol for Delayed {
     fn receive(&mut self, datagram: &[u8], from: SocketAddr, _: &mut DatagramOutbox, cx: &mut Context<'_>) {
         let at = cx.clock.now() + SECOND;
-        self.waiting.borrow_mut().push((at, datagram.to_vec(), from));
+        self.waiting.push((at, datagram.to_vec(), from));
     }
 
     fn resume(&mut self, out: &mut DatagramOutbox, cx: &mut Context<'_>) {
-        let mut waiting = self.waiting.borrow_mut();
-        for (_, datagram, to) in waiting.extract_if(.., |(at, ..)| *at <= cx.clock.now()) {
+        for (_, datagram, to) in self.waiting.extract_if(.., |(at, ..)| *at <= cx.clock.now()) {
             out.send(&datagram, to);
             out.send(b"twice", to);
         }
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        self.waiting.borrow().iter().map(|(at, ..)| *at).min()
+        self.waiting.iter().map(|(at, ..)| *at).min()
     }
 }
 

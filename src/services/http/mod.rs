@@ -83,8 +83,8 @@ impl HttpService {
         HttpService { hosts, ..self }
     }
 
-    /// Returns the same service for requests to any host. Browsers cannot reach a Unix socket, and a
-    /// proxy in front of it passes on the public host name.
+    /// Returns the same service for requests to any host. Browsers cannot reach a Unix socket, and
+    /// a proxy in front of it passes on the public host name.
     pub fn for_any_host(&self) -> HttpService {
         HttpService {
             resolver: self.resolver.clone(),
