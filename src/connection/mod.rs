@@ -99,19 +99,12 @@ pub struct Connection {
     /// The close reason if the deadline passes.
     waiting: CloseReason,
     deadline: Option<Instant>,
-    /// How long the peer may go without accepting data.
-    send_timeout: Option<Duration>,
 }
 
 impl Connection {
     /// Creates a connection from an accepted socket, which must be non-blocking. Its first deadline
     /// counts from the start of the turn.
-    pub fn new(
-        socket: OwnedFd,
-        protocol: Box<dyn Protocol>,
-        send_timeout: Option<Duration>,
-        clock: &Clock,
-    ) -> Connection {
+    pub fn new(socket: OwnedFd, protocol: Box<dyn Protocol>, clock: &Clock) -> Connection {
         let Timeout { limit, reason } = protocol.timeout(false);
         Connection {
             socket,
@@ -124,7 +117,6 @@ impl Connection {
             progress: false,
             waiting: reason,
             deadline: clock.after(limit),
-            send_timeout,
         }
     }
 
@@ -133,7 +125,6 @@ impl Connection {
     pub fn connecting(
         socket: OwnedFd,
         protocol: Box<dyn Protocol>,
-        send_timeout: Option<Duration>,
         connect_timeout: Option<Duration>,
         clock: &Clock,
     ) -> Connection {
@@ -141,7 +132,7 @@ impl Connection {
             phase: Phase::Connecting,
             waiting: CloseReason::ConnectTimeout,
             deadline: clock.after(connect_timeout),
-            ..Connection::new(socket, protocol, send_timeout, clock)
+            ..Connection::new(socket, protocol, clock)
         }
     }
 
@@ -200,7 +191,7 @@ impl Connection {
             Break(want) => want,
         };
         self.outbox.return_buffer(&mut buffers.output);
-        self.set_deadline(want, cx.clock);
+        self.set_deadline(want, cx);
         want
     }
 
@@ -286,7 +277,7 @@ impl Connection {
 
     /// Sets a new deadline after progress, or when the connection starts to wait for something
     /// else.
-    fn set_deadline(&mut self, want: Want, clock: &Clock) {
+    fn set_deadline(&mut self, want: Want, cx: &Context<'_>) {
         let Timeout { limit, reason } = match (self.phase, want) {
             (_, Want::Close(_)) => return,
             // The time to connect was set when the connection was created.
@@ -297,7 +288,7 @@ impl Connection {
             (Phase::Open, Want::WaitUntil(_)) if self.outbox.is_empty() => {
                 Timeout { limit: None, reason: CloseReason::IdleTimeout }
             }
-            (_, _) => Timeout { limit: self.send_timeout, reason: CloseReason::SendTimeout },
+            (_, _) => Timeout { limit: cx.send_timeout, reason: CloseReason::SendTimeout },
         };
         // Received bytes alone do not count as progress, so a client that sends its head byte by
         // byte does not extend the deadline.
@@ -306,7 +297,7 @@ impl Connection {
         if self.progress || reason != self.waiting || is_without {
             self.progress = false;
             self.waiting = reason;
-            self.deadline = clock.after(limit);
+            self.deadline = cx.clock.after(limit);
         }
     }
 
@@ -325,7 +316,7 @@ impl Connection {
         if !has_last_response {
             return Want::Close(reason);
         }
-        self.set_deadline(Want::Turn, cx.clock);
+        self.set_deadline(Want::Turn, cx);
         Want::Turn
     }
 

@@ -38,7 +38,7 @@ impl EventLoop {
         // call accept until it would block.
         for _ in 0..ACCEPT_BUDGET {
             // Check before the call: an accepted connection cannot be put back into the backlog.
-            let is_full = self.sources.open_connections() >= self.limits.max_connections;
+            let is_full = self.sources.open_connections() >= self.state.limits.max_connections;
             let Some(Source { kind: SourceKind::Listener(listener), id, .. }) = self.sources.get_mut(key)
             else {
                 return;
@@ -51,8 +51,7 @@ impl EventLoop {
                 Ok((socket, peer)) => {
                     let peer = peer.map_or(Address::Unix(None), Address::from);
                     let protocol = listener.factory.create(&peer);
-                    let (send_timeout, clock) = (self.limits.send_timeout, &self.timers.clock);
-                    let connection = Connection::new(socket, protocol, send_timeout, clock);
+                    let connection = Connection::new(socket, protocol, &self.timers.clock);
                     self.add_connection(connection, id, peer);
                 }
                 Err(Errno::AGAIN) => {

@@ -36,14 +36,8 @@ impl EventLoop {
     pub fn connect(&mut self, address: &Address, protocol: Box<dyn Protocol>) -> io::Result<WakeKey> {
         let socket = start_connect(address)?;
         let fd = socket.as_raw_fd();
-        let limits = &self.limits;
-        let connection = Connection::connecting(
-            socket,
-            protocol,
-            limits.send_timeout,
-            limits.connect_timeout,
-            &self.timers.clock,
-        );
+        let connection =
+            Connection::connecting(socket, protocol, self.state.limits.connect_timeout, &self.timers.clock);
         let id = self.sources.next_connection_id();
         let key = self.sources.insert(SourceKind::Connection(Box::new(connection)), id)?;
         if let Some(source) = self.sources.get_mut(key) {

@@ -74,13 +74,12 @@ pub struct EventLoop {
     timers: Timers,
     observers: Observers,
     buffers: Buffers,
-    limits: Limits,
     state: LoopState,
 }
 
-/// What lasts for one turn, and what ends the loop.
-#[derive(Default)]
+/// What all sources share besides the clock and the observers.
 struct LoopState {
+    limits: Limits,
     work: WorkBudget,
     requests: LoopRequests,
     shutdown: Option<Shutdown>,
@@ -100,6 +99,7 @@ impl LoopState {
             draining: self.shutdown.is_some(),
             source,
             key,
+            send_timeout: self.limits.send_timeout,
             observers,
             work: &mut self.work,
             requests: &mut self.requests,
@@ -118,8 +118,12 @@ impl EventLoop {
             timers: Timers::new(clock),
             observers: Observers::default(),
             buffers: Buffers::new(),
-            limits,
-            state: LoopState::default(),
+            state: LoopState {
+                limits,
+                work: WorkBudget::default(),
+                requests: LoopRequests::default(),
+                shutdown: None,
+            },
         })
     }
 
@@ -148,7 +152,6 @@ impl EventLoop {
             }
         }
         self.run_timers();
-        self.act_on_requests();
         Ok(())
     }
 
@@ -156,6 +159,7 @@ impl EventLoop {
     /// until a source is ready or a timer is due. If work is left over from the last turn, the poll
     /// does not sleep.
     fn wait(&mut self) -> io::Result<()> {
+        self.act_on_requests();
         let carried = self.sources.ready_count();
         let by = self.state.shutdown.and_then(|shutdown| shutdown.deadline);
         // The poller reports an edge once. Sources in the ready queue get no further event, so
@@ -319,8 +323,7 @@ impl EventLoop {
         self.enforce_shutdown();
     }
 
-    /// Does what the sources asked for in this turn: queues the sources that others have woken, and
-    /// shuts down.
+    /// Does what the sources asked for: queues the sources that others have woken, and shuts down.
     fn act_on_requests(&mut self) {
         for index in 0..self.state.requests.wakes.len() {
             let WakeKey { key, id } = self.state.requests.wakes[index];

@@ -64,7 +64,7 @@ impl EventLoop {
             return;
         }
         log::info!("shutting down; {} connections are open", self.sources.open_connections());
-        let deadline = self.timers.clock.after(self.limits.drain_timeout);
+        let deadline = self.timers.clock.after(self.state.limits.drain_timeout);
         self.state.shutdown = Some(Shutdown { deadline });
         for key in self.sources.keys(|kind| matches!(kind, SourceKind::Listener(_) | SourceKind::Udp(_))) {
             self.drain_backlog(key);

@@ -174,6 +174,7 @@ impl BrokenLoop {
             draining: false,
             source: id,
             key,
+            send_timeout: None,
             observers: &mut self.observers,
             work: &mut self.work,
             requests: &mut self.requests,

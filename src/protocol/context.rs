@@ -1,6 +1,8 @@
 //! What a protocol may use during its turn: the clock, its work budget, the observers, and requests
 //! to the loop.
 
+use std::time::Duration;
+
 use crate::{
     clock::Clock,
     trace::{Observers, SourceId, Step},
@@ -16,6 +18,8 @@ pub struct Context<'a> {
     pub source: SourceId,
     /// The key of the source in the loop.
     pub(crate) key: usize,
+    /// How long a peer may go without accepting data.
+    pub(crate) send_timeout: Option<Duration>,
     /// The observers, which see each step.
     pub observers: &'a mut Observers,
     /// The budget for long work in this turn.
@@ -34,7 +38,7 @@ impl<'a> Context<'a> {
         requests: &'a mut LoopRequests,
     ) -> Context<'a> {
         let (source, key) = (SourceId::Connection(1), usize::MAX);
-        Context { clock, draining: false, source, key, observers, work, requests }
+        Context { clock, draining: false, source, key, send_timeout: None, observers, work, requests }
     }
 
     /// Returns whether an observer is attached. Measure durations only if one is.
@@ -55,7 +59,7 @@ impl<'a> Context<'a> {
     }
 
     /// Gives another source a turn in which its protocol's `resume` is called, for example
-    /// [`Protocol::resume`]. Does nothing if that source is closed.
+    /// [`Protocol::resume`](super::Protocol::resume). Does nothing if that source is closed.
     pub fn wake(&mut self, target: WakeKey) {
         self.requests.wakes.push(target);
     }

@@ -9,7 +9,7 @@ pub enum SourceId {
     Loop,
     /// The signals that the process receives.
     Signals,
-    /// A priority source, identified by its name: `files` or `terminal`.
+    /// A source without a number, identified by its name: `files`, `terminal` or `stdin`.
     Named(&'static str),
     /// A listening socket, such as `L1`.
     Listener(u64),
@@ -44,6 +44,7 @@ impl FromStr for SourceId {
             "signals" => Some(SourceId::Signals),
             "files" => Some(SourceId::Named("files")),
             "terminal" => Some(SourceId::Named("terminal")),
+            "stdin" => Some(SourceId::Named("stdin")),
             _ => number('c')
                 .map(SourceId::Connection)
                 .or_else(|| number('L').map(SourceId::Listener))
@@ -99,6 +100,7 @@ mod tests {
             SourceId::Signals,
             SourceId::Named("files"),
             SourceId::Named("terminal"),
+            SourceId::Named("stdin"),
             SourceId::Listener(1),
             SourceId::Connection(u64::MAX),
             SourceId::Udp(2),
