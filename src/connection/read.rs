@@ -82,6 +82,9 @@ impl Connection {
                 return Break(Want::Turn);
             }
             let len = self.inbox.take_into(buffer);
+            if len == buffer.len() {
+                return Break(Want::Close(CloseReason::Limit));
+            }
             match self.read(ready, &mut buffer[len..], len, cx)? {
                 Some(got) => self.process_input(&buffer[..len + got], budget, cx)?,
                 None => self.inbox.store(&buffer[..len], false),

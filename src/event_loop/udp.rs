@@ -27,15 +27,16 @@ impl UdpSource {
         UdpSource { socket, address, protocol, outbox: DatagramOutbox::default() }
     }
 
-    /// Returns when the protocol wants to be resumed.
+    /// Returns when the protocol wants to be resumed. While datagrams are unsent there is no such
+    /// time: the protocol is resumed when they have been sent, and a timer would only spin.
     pub fn wake_at(&self) -> Option<Instant> {
-        self.protocol.wake_at()
+        if self.outbox.next().is_some() { None } else { self.protocol.wake_at() }
     }
 
     /// Sends the unsent datagrams, resumes the protocol if that is due, and receives datagrams into
     /// `buffer`, until none is left, the send buffer is full, or the budget is used up.
     pub fn handle(&mut self, ready: &mut Readiness, buffer: &mut [u8], cx: &mut Context<'_>) -> Want {
-        let is_due = self.wake_at().is_some_and(|at| at <= cx.clock.now());
+        let is_due = self.protocol.wake_at().is_some_and(|at| at <= cx.clock.now());
         let mut resumes = ready.take_woken() || is_due;
         for _ in 0..DATAGRAM_BUDGET {
             if self.outbox.next().is_some() {
