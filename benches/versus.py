@@ -13,7 +13,7 @@ import argparse, json, os, pathlib, re, resource, shutil, signal, socket, statis
 HERE = pathlib.Path(__file__).resolve().parent
 TMP = pathlib.Path(tempfile.mkdtemp(prefix="versus"))
 WWW = TMP / "www"
-SERVERS = ["ours", "before", "limit", "nginx", "lighttpd", "h2o", "darkhttpd", "lwan", "static-web-server", "miniserve"]
+SERVERS = ["ours", "before", "talking", "limit", "nginx", "lighttpd", "h2o", "darkhttpd", "lwan", "static-web-server", "miniserve"]
 WORK = {  # name: (arguments of wrk, path, what is counted)
     "1k": (["-c64"], "/1k.html", "req"),
     "1k-c1": (["-c1"], "/1k.html", "req"),
@@ -61,6 +61,10 @@ def command(name, port, options):
     """How to start a server for WWW; a function of the path that is asked for where that matters. None: it is not here."""
     if name == "ours":
         return [options.ours, str(WWW), "--port", str(port)] + options.ours_args.split()
+    if name == "talking":  # ours, with every other conversation on the same poller
+        flags = ["--tcp-echo", "--udp-echo", "--beacon", "--chat", "--smtp", "--pop3"]
+        others = [word for flag in flags for word in (flag, "127.0.0.1:0")]
+        return command("ours", port, options) + others
     if name == "before":
         return options.before and [options.before, str(WWW), "--port", str(port)] + options.ours_args.split()
     if name == "limit":
