@@ -21,6 +21,8 @@ pub struct Readiness {
     /// Whether the peer has closed its side. The end of input then follows the data, without
     /// another event.
     pub read_closed: bool,
+    /// Whether the poller has reported an error, such as a reset by the peer.
+    pub failed: bool,
     /// Whether another source has woken this one. Stays set until the source has been resumed.
     pub woken: bool,
 }
@@ -28,7 +30,7 @@ pub struct Readiness {
 impl Readiness {
     /// Returns the readiness of a new source: no input yet, and an empty send buffer.
     pub fn new() -> Readiness {
-        Readiness { readable: false, writable: true, read_closed: false, woken: false }
+        Readiness { readable: false, writable: true, read_closed: false, failed: false, woken: false }
     }
 
     /// Returns whether another source has woken this one, and counts the source as resumed.

@@ -33,6 +33,10 @@ impl Connection {
             && !ready.woken
             && time.is_none_or(|time| time > cx.clock.now())
         {
+            // Without a read or write, nothing else would notice that the peer has gone.
+            if ready.failed {
+                return Break(Want::Close(CloseReason::Reset));
+            }
             let within = cx.clock.until(time);
             cx.trace(|| Step::Postponed { within });
             return Break(Want::WaitUntil(time));

@@ -78,6 +78,7 @@ impl Source {
         self.ready.readable |= event.is_readable() || read_closed;
         self.ready.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
         self.ready.read_closed |= read_closed;
+        self.ready.failed |= event.is_error();
     }
 
     /// Registers the source with the poller for readability.
