@@ -21,7 +21,7 @@
 //!           │
 //!         server           configuration → sockets → run
 //!         │    │
-//!         │  services      http: parse → resolve → plan → send    echo    access_log
+//!         │  services      http: parse → resolve → plan → send    echo    chat    access_log
 //!         │  │ │  │ │
 //!         │  │ │  │ listing   PURE: a directory as HTML or JSON
 //!         │  │ │  http        PURE: bytes in, response plan out
@@ -38,9 +38,10 @@
 //!
 //! No arrow points up. Below all layers are [`Address`], [`clock`], `close_reason`, `site_path` (a
 //! checked path, which HTTP parses and the site opens), [`framing`] (where a message ends in a
-//! stream), `lossy_writer`, and the steps of [`trace`]. The rest of `trace` consists of observers,
-//! which know only the steps. `lessons` runs the loop with scripted clients. [`clients`] are the
-//! protocols of outgoing connections, which the `talk` command runs on a loop of its own.
+//! stream), `printable` (text that cannot act on a terminal), `lossy_writer`, and the steps of
+//! [`trace`]. The rest of `trace` consists of observers, which know only the steps. `lessons` runs
+//! the loop with scripted clients. [`clients`] are the protocols of outgoing connections, which the
+//! `talk` command runs on a loop of its own.
 //!
 //! # What always holds
 //!
@@ -85,6 +86,7 @@ mod http;
 pub mod lessons;
 mod listing;
 mod lossy_writer;
+mod printable;
 pub mod protocol;
 mod server;
 mod services;
@@ -100,7 +102,7 @@ pub use self::{
     http::{Cors, HeaderRule, RuleError},
     lossy_writer::LossyWriter,
     server::{Config, HttpServer, StartError, StreamListener, raise_open_file_limit},
-    services::{AccessLogFormat, Echo, Timeouts},
+    services::{AccessLogFormat, ChatRoom, Echo, Timeouts},
 };
 
 /// Internals for benchmarks and property tests. They are not part of the public interface and may

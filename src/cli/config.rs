@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use oneloop::{AccessLogFormat, Config, Cors, Timeouts};
 
 use super::{
-    args::{Cli, LogFormatArg},
+    args::{Cli, LimitArgs, LogFormatArg},
     conversations::unix_socket,
     errors::Failure,
     output,
@@ -17,6 +17,11 @@ type UnixSocket = (PathBuf, Option<u32>);
 /// The message in a 421 response. It gives advice to the operator, who is usually also the client
 /// when the server listens on loopback only.
 const HOST_REFUSAL: &str = "This server does not answer requests for that host. Start it with --allow-host and the host's name to allow it.";
+
+/// Returns how long a client may take, for HTTP and for the other conversations.
+pub fn timeouts(limits: &LimitArgs) -> Timeouts {
+    Timeouts { head: limits.head_timeout.0, idle: limits.idle_timeout.0 }
+}
 
 /// Converts the arguments to a configuration. If `log_by_default` is set, the access log goes to
 /// standard output unless an argument names a file.
@@ -43,7 +48,7 @@ pub fn config(cli: Cli, log_by_default: bool) -> Result<Config, Failure> {
     config.headers = responses.header.into_iter().flat_map(|lines| lines.0).collect();
     config.inotify = !limits.no_watch;
     config.max_connections = limits.max_connections;
-    config.timeouts = Timeouts { head: limits.head_timeout.0, idle: limits.idle_timeout.0 };
+    config.timeouts = timeouts(&limits);
     config.send_timeout = limits.send_timeout.0;
     config.drain_timeout = limits.drain_timeout.0;
     config.access_log = match output.access_log.as_deref() {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use oneloop::{Address, Echo, HttpServer, StreamListener, protocol::Protocol};
+use oneloop::{Address, ChatRoom, Echo, HttpServer, StreamListener, Timeouts, protocol::Protocol};
 
 use super::errors::{Failure, cannot_listen};
 
@@ -19,6 +19,10 @@ pub struct ConversationArgs {
     /// Echo UDP datagrams sent to this address, such as 127.0.0.1:9000
     #[arg(long, value_name = "ADDR", env = "ONELOOP_UDP_ECHO", hide_env = true)]
     pub udp_echo: Option<String>,
+
+    /// Open a chat room at this TCP address, such as 127.0.0.1:7001, or at unix:PATH
+    #[arg(long, value_name = "ADDR", env = "ONELOOP_CHAT", hide_env = true)]
+    pub chat: Option<String>,
 }
 
 /// A conversation that the server has started, to be announced.
@@ -31,7 +35,11 @@ pub struct Started {
 }
 
 /// Starts the conversations that the arguments ask for.
-pub fn start(server: &mut HttpServer, args: &ConversationArgs) -> Result<Vec<Started>, Failure> {
+pub fn start(
+    server: &mut HttpServer,
+    args: &ConversationArgs,
+    timeouts: Timeouts,
+) -> Result<Vec<Started>, Failure> {
     let mut started = Vec::new();
     if let Some(text) = &args.tcp_echo {
         let listener = listen("--tcp-echo", text)?;
@@ -44,6 +52,13 @@ pub fn start(server: &mut HttpServer, args: &ConversationArgs) -> Result<Vec<Sta
         let (socket, address) = bind_udp("--udp-echo", text)?;
         server.add_udp(socket, Echo).map_err(|e| cannot_listen(&address, &e))?;
         started.push(Started { flag: "--udp-echo", scheme: "udp", address });
+    }
+    if let Some(text) = &args.chat {
+        let listener = listen("--chat", text)?;
+        let address = listener.address().clone();
+        let room = ChatRoom::new(timeouts.head);
+        server.add_listener(listener, room).map_err(|e| cannot_listen(&address, &e))?;
+        started.push(Started { flag: "--chat", scheme: "chat", address });
     }
     Ok(started)
 }

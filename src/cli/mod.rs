@@ -63,10 +63,11 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     let dir = cli.dir.clone();
     let is_interactive = io::stdout().is_terminal() && cli.output.quiet == 0;
     let (trace, conversations) = (cli.trace.clone(), cli.conversations.clone());
+    let timeouts = config::timeouts(&cli.limits);
     let stepper = observers::stepper(&trace)?;
     // Access log lines would mix with the stepper's output.
     let mut server = HttpServer::from_config(config(cli, is_interactive && stepper.is_none())?)?;
-    let started = conversations::start(&mut server, &conversations)?;
+    let started = conversations::start(&mut server, &conversations, timeouts)?;
     server.handle_signals().map_err(|e| errors::no_signals(&e))?;
     log.attach(server.event_loop()).map_err(|e| Failure::system("cannot poll the log", &e))?;
     let others = started.iter().map(|conversation| &conversation.address);

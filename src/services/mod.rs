@@ -5,10 +5,12 @@
 //! about the loop.
 
 mod access_log;
+mod chat;
 mod echo;
 mod http;
 
 pub use access_log::{AccessLog, AccessLogFormat};
+pub use chat::{ChatRoom, steps as chat_steps};
 pub use echo::Echo;
 pub use http::{HttpService, Timeouts, UrlOptions, directory_path, file_path, steps as http_steps};
 
@@ -16,5 +18,5 @@ use crate::{site, trace::StepDoc};
 
 /// Returns the descriptions of the steps that the services and the site add to a trace.
 pub fn step_docs() -> Vec<&'static StepDoc> {
-    [site::STEP_DOCS, http_steps::STEP_DOCS].concat()
+    [site::STEP_DOCS, http_steps::STEP_DOCS, chat_steps::STEP_DOCS].concat()
 }

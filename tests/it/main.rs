@@ -6,6 +6,7 @@ mod common;
 
 mod access_log;
 mod bodies;
+mod chat;
 mod conditional;
 mod configuration;
 mod connecting;

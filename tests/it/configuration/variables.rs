@@ -12,6 +12,7 @@ const INVALID_VALUES: &[(&str, &str)] = &[
     ("--allow-host", "http://a.example"),
     ("--tcp-echo", "7000"),
     ("--udp-echo", "9000"),
+    ("--chat", "7001"),
     ("--index", "docs/index.html"),
     ("--spa", "../secret"),
     ("--base-path", "/../app"),

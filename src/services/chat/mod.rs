@@ -1,0 +1,41 @@
+//! The chat room: the first line of a connection is a name, and each further line goes to everyone
+//! else. `nc` is enough to take part.
+//!
+//! The room owns the members and the lines that wait for them. A connection owns what concerns only
+//! its own peer. One connection must never write to another: it queues a line and wakes the other
+//! connection, which sends the line in its own turn.
+
+mod connection;
+mod queue;
+mod rate;
+mod room;
+pub mod steps;
+mod text;
+
+use std::{cell::RefCell, rc::Rc, time::Duration};
+
+use self::{connection::ChatConnection, room::Room};
+use crate::{
+    address::Address,
+    protocol::{Protocol, ProtocolFactory, WakeKey},
+};
+
+/// A chat room. As a factory, it creates the protocol of each connection to the room.
+pub struct ChatRoom {
+    room: Rc<RefCell<Room<WakeKey>>>,
+    head_timeout: Option<Duration>,
+}
+
+impl ChatRoom {
+    /// Creates an empty room. A connection must give a name within `head_timeout`; `None` means no
+    /// limit.
+    pub fn new(head_timeout: Option<Duration>) -> ChatRoom {
+        ChatRoom { room: Rc::new(RefCell::new(Room::new())), head_timeout }
+    }
+}
+
+impl ProtocolFactory for ChatRoom {
+    fn create(&mut self, peer: &Address) -> Box<dyn Protocol> {
+        Box::new(ChatConnection::new(Rc::clone(&self.room), peer, self.head_timeout))
+    }
+}
