@@ -1,6 +1,8 @@
 //! Makes text from a peer safe to print, and leaves it readable in any language. Such text must
 //! never act on the terminal that shows it.
 
+use std::fmt::Write;
+
 /// Returns `text` with a space for each tab. Invalid UTF-8, and each other character that acts on a
 /// terminal, becomes U+FFFD.
 pub fn replace_unprintable(text: &[u8]) -> String {
@@ -10,6 +12,40 @@ pub fn replace_unprintable(text: &[u8]) -> String {
         c => c,
     };
     String::from_utf8_lossy(text).chars().map(replace).collect()
+}
+
+/// Appends `text` to `out`, with escapes such as `\u{1b}` and `\xff` for characters that act on a
+/// terminal and for invalid UTF-8. Line feeds and tabs stay, and a carriage return before a line
+/// feed is left out. Returns the number of bytes that are done. The rest, at most 3 bytes, is the
+/// beginning of a character or a carriage return, whose meaning depends on the next byte.
+pub fn escape_unprintable(text: &[u8], out: &mut String) -> usize {
+    let mut done = 0;
+    loop {
+        let rest = &text[done..];
+        let (valid, invalid) = match str::from_utf8(rest) {
+            Ok(valid) => (valid, Some(0)),
+            Err(e) => (str::from_utf8(&rest[..e.valid_up_to()]).unwrap_or_default(), e.error_len()),
+        };
+        let mut chars = valid.chars().peekable();
+        while let Some(c) = chars.next() {
+            match (c, chars.peek()) {
+                ('\r', Some('\n')) => {}
+                ('\r', None) if valid.len() == rest.len() => return done + valid.len() - 1,
+                ('\n' | '\t', _) => out.push(c),
+                _ if acts_on_terminal(c) => out.extend(c.escape_default()),
+                _ => out.push(c),
+            }
+        }
+        done += valid.len();
+        let Some(invalid) = invalid else { return done };
+        for byte in &text[done..done + invalid] {
+            let _ = write!(out, "\\x{byte:02x}"); // a String takes everything
+        }
+        done += invalid;
+        if done == text.len() {
+            return done;
+        }
+    }
 }
 
 /// Returns whether a terminal does anything but show `c`: control characters, line separators, and
@@ -39,5 +75,27 @@ mod tests {
         }
         let every: Vec<u8> = (0..=u8::MAX).collect();
         assert!(!replace_unprintable(&every).contains(char::is_control));
+    }
+
+    #[test]
+    fn escapes_are_the_same_wherever_the_text_is_cut() {
+        let table: [(&[u8], &str); 7] = [
+            (b"one\r\ntwo\n", "one\ntwo\n"),
+            ("\u{4f60}\u{597d}\n".as_bytes(), "\u{4f60}\u{597d}\n"),
+            (b"\x1b[2J\x07.", r"\u{1b}[2J\u{7}."),
+            (b"a\rb\tc", "a\\rb\tc"),
+            (b"\xff\xe4\xbd.", r"\xff\xe4\xbd."),
+            ("\u{9b}\u{202e}.".as_bytes(), r"\u{9b}\u{202e}."),
+            (b"\r\r\n\r.", "\\r\n\\r."),
+        ];
+        for (text, expected) in table {
+            for cut in 0..=text.len() {
+                let mut out = String::new();
+                let first = escape_unprintable(&text[..cut], &mut out);
+                assert!(cut - first <= 3, "{text:?} until {cut}");
+                let second = escape_unprintable(&text[first..], &mut out);
+                assert_eq!((out.as_str(), first + second), (expected, text.len()), "{text:?} until {cut}");
+            }
+        }
     }
 }

@@ -7,12 +7,14 @@
 //!
 //! [`Context::wake`]: crate::protocol::Context::wake
 
+mod chat;
 mod outgoing;
 mod tcp;
 
 use std::{cell::Cell, rc::Rc};
 
 pub use self::{
+    chat::ChatClient,
     outgoing::{Outgoing, OutgoingInput},
     tcp::TcpClient,
 };

@@ -38,6 +38,7 @@ mod smuggling;
 mod spa;
 mod stderr;
 mod stepping;
+mod talk_chat;
 mod talk_tcp;
 mod trace;
 mod transfers;

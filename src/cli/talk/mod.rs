@@ -1,5 +1,6 @@
 //! The `talk` command: clients for the conversations, each on its own loop.
 
+mod chat;
 mod tcp;
 
 use std::{
@@ -43,6 +44,8 @@ pub struct TalkArgs {
 pub enum TalkClient {
     /// Relay standard input and a TCP or Unix socket, as nc does
     Tcp(tcp::TcpArgs),
+    /// Take part in a chat room: type a name, then lines; /quit or end of input leaves
+    Chat(chat::ChatArgs),
 }
 
 /// Runs a client until its conversation is over.
@@ -50,6 +53,7 @@ pub fn run(args: TalkArgs, log: &LogPipe) -> Result<(), Failure> {
     let mut talk = Talk::new(&args, log)?;
     match args.client {
         TalkClient::Tcp(args) => tcp::run(args, &mut talk),
+        TalkClient::Chat(args) => chat::run(args, &mut talk),
     }
 }
 

@@ -15,6 +15,7 @@ mod server;
 mod site;
 #[path = "../../../src/testing/skip.rs"]
 mod skip;
+mod talk;
 mod unprivileged;
 
 use std::time::Duration;
@@ -29,6 +30,7 @@ pub use self::{
     server::Server,
     site::{Site, pattern},
     skip::skip,
+    talk::Talk,
 };
 
 /// How long a test waits for an expected event before it fails.

@@ -1,0 +1,46 @@
+//! `oneloop talk chat`.
+
+use std::{cell::RefCell, io, rc::Rc};
+
+use clap::Args;
+use oneloop::{
+    clients::{ChatClient, Outgoing, OutgoingInput},
+    protocol::{CloseReason, Protocol},
+};
+
+use super::{Talk, resolve, standard_input};
+use crate::cli::errors::Failure;
+
+#[derive(Debug, Args)]
+pub struct ChatArgs {
+    /// Address of the chat room: HOST:PORT or unix:PATH
+    #[arg(value_name = "ADDR")]
+    address: String,
+
+    /// Enter the room with this name, instead of the first line of standard input
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+}
+
+/// Relays lines between the person and the room, until one of them ends the conversation.
+pub fn run(args: ChatArgs, talk: &mut Talk) -> Result<(), Failure> {
+    let addresses = resolve(&args.address)?;
+    let outgoing = Rc::new(RefCell::new(Outgoing::default()));
+    let input = Box::new(OutgoingInput(Rc::clone(&outgoing)));
+    talk.event_loop
+        .add_input("stdin", standard_input()?, input)
+        .map_err(|e| Failure::system("cannot poll standard input", &e))?;
+    let create = |end| -> Box<dyn Protocol> {
+        let output = Box::new(io::stdout());
+        Box::new(ChatClient::new(Rc::clone(&outgoing), output, end, args.name.clone()))
+    };
+    match talk.connect(&addresses, create)? {
+        (_, CloseReason::Done) => Ok(()),
+        (address, CloseReason::Eof) => {
+            Err(Failure::System(format!("{address} closed the connection; the chat is over")))
+        }
+        (address, reason) => {
+            Err(Failure::System(format!("the connection to {address} was closed: {reason}")))
+        }
+    }
+}
