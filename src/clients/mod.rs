@@ -9,6 +9,7 @@
 
 mod chat;
 mod outgoing;
+mod stream_framing;
 mod tcp;
 
 use std::{cell::Cell, rc::Rc};
@@ -16,6 +17,7 @@ use std::{cell::Cell, rc::Rc};
 pub use self::{
     chat::ChatClient,
     outgoing::{Outgoing, OutgoingInput},
+    stream_framing::StreamFraming,
     tcp::TcpClient,
 };
 use crate::protocol::CloseReason;

@@ -2,24 +2,38 @@
 
 use std::{cell::RefCell, io::Write, rc::Rc};
 
-use super::{ConnectionEnd, Outgoing};
+use super::{ConnectionEnd, Outgoing, StreamFraming};
 use crate::{
     protocol::{CloseReason, Context, Outbox, Progress, Protocol, Received, Timeout},
     trace::Step,
 };
 
-/// A client that relays bytes in both directions, as `nc` does.
+/// A client that relays bytes in both directions, as `nc` does, or messages in a [`StreamFraming`].
 pub struct TcpClient {
     outgoing: Rc<RefCell<Outgoing>>,
     output: Box<dyn Write>,
     end: ConnectionEnd,
+    framing: StreamFraming,
+    /// The beginning of a line of input, and of a message of the peer, that are not complete.
+    partial_line: Vec<u8>,
+    partial_message: Vec<u8>,
 }
 
 impl TcpClient {
     /// Creates a client that sends `outgoing` and writes what arrives to `output`. A write may wait
     /// for a slow reader, because the client serves nobody else.
-    pub fn new(outgoing: Rc<RefCell<Outgoing>>, output: Box<dyn Write>, end: ConnectionEnd) -> TcpClient {
-        TcpClient { outgoing, output, end }
+    ///
+    /// With a framing, the connection ends with [`CloseReason::Limit`] if a line of `outgoing` is
+    /// too long for a message, and with [`CloseReason::BadRequest`] if the peer's bytes are not a
+    /// sequence of messages.
+    pub fn new(
+        outgoing: Rc<RefCell<Outgoing>>,
+        output: Box<dyn Write>,
+        end: ConnectionEnd,
+        framing: StreamFraming,
+    ) -> TcpClient {
+        let (partial_line, partial_message) = (Vec::new(), Vec::new());
+        TcpClient { outgoing, output, end, framing, partial_line, partial_message }
     }
 }
 
@@ -30,18 +44,38 @@ impl Protocol for TcpClient {
     }
 
     fn receive(&mut self, input: &[u8], _out: &mut Outbox, cx: &mut Context<'_>) -> Received {
-        cx.trace(|| Step::Understood { start: Vec::new(), len: input.len(), left: 0 });
-        let progress = match self.output.write_all(input).and_then(|()| self.output.flush()) {
-            Ok(()) => Progress::NeedInput,
+        self.partial_message.extend_from_slice(input);
+        let mut shown = Vec::new();
+        let decoded = self.framing.decode(&self.partial_message, &mut shown);
+        let written = self.output.write_all(&shown).and_then(|()| self.output.flush());
+        let progress = match (decoded, written) {
+            (Ok(done), Ok(())) => {
+                self.partial_message.drain(..done);
+                let left = self.partial_message.len();
+                cx.trace(|| Step::Understood { start: Vec::new(), len: done, left });
+                Progress::NeedInput
+            }
+            (Err(_), Ok(())) => Progress::Close(CloseReason::BadRequest),
             // Nobody reads the output any more, so there is nothing left to do.
-            Err(_) => Progress::Close(CloseReason::Done),
+            (_, Err(_)) => Progress::Close(CloseReason::Done),
         };
         Received { consumed: input.len(), progress }
     }
 
     fn resume(&mut self, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
         let (bytes, has_ended) = self.outgoing.borrow_mut().take(cx);
-        out.bytes().extend_from_slice(&bytes);
+        self.partial_line.extend_from_slice(&bytes);
+        // The last line of a file may have no end.
+        let is_cut = self.partial_line.last().is_some_and(|byte| *byte != b'\n');
+        if has_ended && is_cut && self.framing != StreamFraming::None {
+            self.partial_line.push(b'\n');
+        }
+        match self.framing.encode(&self.partial_line, out.bytes()) {
+            Ok(done) => {
+                self.partial_line.drain(..done);
+            }
+            Err(_) => return Progress::Close(CloseReason::Limit),
+        }
         if has_ended { Progress::HalfClose } else { Progress::Again }
     }
 
@@ -54,6 +88,12 @@ impl Protocol for TcpClient {
     }
 
     fn on_closed(&mut self, reason: CloseReason, _sent: u64, _cx: &mut Context<'_>) {
-        self.end.set(reason);
+        let is_cut = reason == CloseReason::Eof && !self.partial_message.is_empty();
+        if is_cut && self.framing == StreamFraming::Lines {
+            self.partial_message.push(b'\n');
+            let _ = self.output.write_all(&self.partial_message); // the connection is over anyway
+        }
+        let is_broken = is_cut && self.framing == StreamFraming::Length;
+        self.end.set(if is_broken { CloseReason::BadRequest } else { reason });
     }
 }

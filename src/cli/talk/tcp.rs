@@ -2,10 +2,10 @@
 
 use std::{cell::RefCell, io, rc::Rc};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use oneloop::{
-    clients::{Outgoing, OutgoingInput, TcpClient},
-    protocol::CloseReason,
+    clients::{Outgoing, OutgoingInput, StreamFraming, TcpClient},
+    protocol::{CloseReason, Protocol},
 };
 
 use super::{Talk, resolve, standard_input};
@@ -16,6 +16,21 @@ pub struct TcpArgs {
     /// Address to connect to: HOST:PORT or unix:PATH
     #[arg(value_name = "ADDR")]
     address: String,
+
+    /// Send each line of standard input as one message, and print each message as one line
+    #[arg(long, value_name = "FRAMING", value_enum, default_value_t = FramingArg::None)]
+    framing: FramingArg,
+}
+
+/// How messages are delimited on the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FramingArg {
+    /// Not at all: relay the bytes as they come
+    None,
+    /// By the line feed at the end of each message
+    Lines,
+    /// By a length of four bytes before each message, most significant byte first
+    Length,
 }
 
 /// Relays standard input to the socket, and the socket to standard output, until the peer closes.
@@ -26,11 +41,23 @@ pub fn run(args: TcpArgs, talk: &mut Talk) -> Result<(), Failure> {
     talk.event_loop
         .add_input("stdin", standard_input()?, input)
         .map_err(|e| Failure::system("cannot poll standard input", &e))?;
-    let create = |end| -> Box<dyn oneloop::protocol::Protocol> {
-        Box::new(TcpClient::new(Rc::clone(&outgoing), Box::new(io::stdout()), end))
+    let framing = match args.framing {
+        FramingArg::None => StreamFraming::None,
+        FramingArg::Lines => StreamFraming::Lines,
+        FramingArg::Length => StreamFraming::Length,
     };
+    let create = |end| -> Box<dyn Protocol> {
+        Box::new(TcpClient::new(Rc::clone(&outgoing), Box::new(io::stdout()), end, framing))
+    };
+    let max = StreamFraming::MAX_MESSAGE;
     match talk.connect(&addresses, create)? {
         (_, CloseReason::Eof | CloseReason::Done) => Ok(()),
+        (_, CloseReason::Limit) if framing != StreamFraming::None => Err(Failure::System(format!(
+            "a line of standard input is longer than {max} bytes; use --framing none"
+        ))),
+        (address, CloseReason::BadRequest) => Err(Failure::System(format!(
+            "{address} sent something other than whole messages of at most {max} bytes; try another --framing"
+        ))),
         (address, reason) => {
             Err(Failure::System(format!("the connection to {address} was closed: {reason}")))
         }
