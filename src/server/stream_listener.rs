@@ -12,13 +12,17 @@ use std::{
         },
     },
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rustix::net::listen;
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use super::sockets::{BACKLOG, bind_tcp};
 use crate::address::Address;
+
+/// How long a connection is silent before the kernel probes the peer.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// A listening stream socket. Dropping a Unix socket also removes its file, if the file is still
 /// the one that this process created.
@@ -30,12 +34,18 @@ pub struct StreamListener {
 }
 
 impl StreamListener {
-    /// Listens on an IP address and port. Port 0 means any free port.
+    /// Listens on an IP address and port. Port 0 means any free port. The kernel closes a connection
+    /// whose peer has been unreachable for two minutes.
     ///
     /// # Errors
     /// Fails if the address is in use, is not an address of this machine, or requires a privilege.
     pub fn tcp(address: SocketAddr) -> io::Result<StreamListener> {
-        bind_tcp(address, false).map(StreamListener::from)
+        let socket = bind_tcp(address, false)?;
+        // Accepted sockets inherit these options. A conversation may be silent for as long as it
+        // likes, so only the kernel can find out that a silent peer has gone (tcp(7)).
+        let probes = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4).with_retries(4);
+        SockRef::from(&socket).set_tcp_keepalive(&probes)?;
+        Ok(socket.into())
     }
 
     /// Listens on the Unix socket at `path` (unix(7)). `mode` is the permission mode of its file,
@@ -144,6 +154,17 @@ fn remove_stale_socket(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn accepted_sockets_are_probed() {
+        let listener = StreamListener::tcp(([127, 0, 0, 1], 0).into()).expect("listen");
+        let address = listener.address().ip().expect("an IP address");
+        let _peer = std::net::TcpStream::connect(address).expect("connect");
+        let accepted = rustix::net::accept(&listener.socket).expect("accept");
+        let socket = SockRef::from(&accepted);
+        assert!(socket.keepalive().expect("read it"));
+        assert_eq!(socket.tcp_keepalive_time().expect("read it"), KEEPALIVE);
+    }
 
     #[test]
     fn stale_socket_is_replaced_and_other_files_stay() {
