@@ -6,6 +6,7 @@
 //! hand, below.
 
 mod columns;
+mod conversations;
 mod words;
 
 use std::{

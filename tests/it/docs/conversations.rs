@@ -18,7 +18,8 @@ use crate::common::*;
 
 const PAGE: &str = "docs/CONVERSATIONS.md";
 /// The flag of each conversation, the address on the page, and how the server announces it.
-const CONVERSATIONS: [(&str, &str, &str); 1] = [("--tcp-echo", "127.0.0.1:7000", "tcp://")];
+const CONVERSATIONS: [(&str, &str, &str); 2] =
+    [("--tcp-echo", "127.0.0.1:7000", "tcp://"), ("--chat", "127.0.0.1:7001", "chat://")];
 /// The address of HTTP on the page.
 const HTTP: &str = "127.0.0.1:8000";
 
@@ -38,8 +39,7 @@ impl Rehearsal {
             let name = path.file_name().expect("a name").to_str().expect("text").to_owned();
             site.write(&name, fs::read(&path).expect("read"));
         }
-        let args: Vec<&str> =
-            CONVERSATIONS.iter().flat_map(|(flag, ..)| [*flag, "127.0.0.1:0"]).collect();
+        let args: Vec<&str> = CONVERSATIONS.iter().flat_map(|(flag, ..)| [*flag, "127.0.0.1:0"]).collect();
         let server = Server::with(&site, &args);
         let real = |scheme: &str| server.addr_of(scheme).to_string();
         let mut addresses = vec![(HTTP.to_owned(), real("http://"))];
@@ -51,7 +51,8 @@ impl Rehearsal {
     fn run(&self, command: &str) -> String {
         let program = Path::new(env!("CARGO_BIN_EXE_oneloop")).parent().expect("its directory");
         let path = format!("{}:{}", program.display(), env::var("PATH").unwrap_or_default());
-        let real = self.addresses.iter().fold(command.to_owned(), |text, (shown, real)| text.replace(shown, real));
+        let real =
+            self.addresses.iter().fold(command.to_owned(), |text, (shown, real)| text.replace(shown, real));
         let output = Command::new("sh")
             .args(["-c", &format!("{{ {real}\n}} 2>&1")])
             .current_dir(self.site.path())
@@ -64,12 +65,12 @@ impl Rehearsal {
     }
 }
 
-/// Replaces the words that change from run to run: times, ports of clients, and sizes of what has a
-/// time in it.
+/// Masks the digits of the words that change from run to run: times, dates, ports of clients, and
+/// identifiers.
 fn masked(output: &str) -> String {
     let mask = |word: &str| -> String {
-        let changes = word.contains(':') || word.contains("ms") || word.contains("us") || word.contains('.');
-        word.chars().map(|c| if changes && c.is_ascii_digit() { '#' } else { c }).collect::<String>().replace("##", "#")
+        let changes = word.contains([':', '.', '@']) || word.matches('-').count() > 1;
+        word.chars().map(|c| if changes && c.is_ascii_digit() { '#' } else { c }).collect()
     };
     let line = |line: &str| line.split(' ').map(mask).collect::<Vec<_>>().join(" ");
     let mut masked: String = output.lines().map(|text| line(text) + "\n").collect();
@@ -121,7 +122,8 @@ fn transcripts_are_what_the_program_prints() {
 
 #[test]
 fn transcript_is_compared_without_what_changes() {
-    let page = "text\n```console\n$ one\n[2026-11-27 08:00:01] a\n$ two\nb 7\n```\nmore\n```sh\n$ not run\n```\n";
+    let page =
+        "text\n```console\n$ one\n[2026-11-27 08:00:01] a\n$ two\nb 7\n```\nmore\n```sh\n$ not run\n```\n";
     let run = |command: &str| match command {
         "one" => "[2027-01-02 10:11:12] a\n".to_owned(),
         _ => "b 8\n".to_owned(),
