@@ -7,11 +7,13 @@
 //! [`parse`] parses the first request in the input, [`Request::validate`] returns the path that the
 //! request asks for, and the constructors of [`Plan`] decide the response.
 
+mod chunked;
 mod negotiation;
 mod policy;
 mod request;
 mod response;
 
+pub use chunked::{ChunkedDecoder, ChunkedPiece};
 pub use negotiation::{
     conditional::{DateStrength, PreconditionResult, Preconditions, Validators},
     encoding::{Accept, AcceptEncoding, Coding, Vary},
