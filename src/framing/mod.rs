@@ -3,11 +3,14 @@
 //!
 //! There are two common answers. A *line* ends with a line feed, as in SMTP, POP3 and chat. A
 //! *frame* begins with its length, so its content may be any bytes. Both functions look at the
-//! beginning of the input that has been received so far, and never keep bytes of their own.
+//! beginning of the input that has been received so far, and never keep bytes of their own. A mail
+//! has many lines, so SMTP and POP3 end it with a line of one dot: *dotted text*.
 
+mod dots;
 mod length;
 mod line;
 
+pub use dots::{DottedPiece, DottedReader, put_dotted, text_lines};
 pub use length::{frame, put_frame};
 pub use line::line;
 
