@@ -249,7 +249,7 @@ pub enum CliCommand {
         broken: Option<String>,
     },
     /// Talk to a server: TCP, and the other conversations
-    Talk(TalkArgs),
+    Talk(Box<TalkArgs>),
     /// Print completions for a shell
     Completions {
         /// Name of the shell

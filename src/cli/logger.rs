@@ -46,6 +46,8 @@ struct Shared {
     reader: Option<Rc<OwnedFd>>,
     /// A writer to the real standard error; `None` if the process has none.
     writer: Option<LossyWriter>,
+    /// The real standard error; `None` if the process has none, or it could not be replaced.
+    stderr: Option<Arc<File>>,
     dropped: Arc<AtomicU64>,
     /// The number of dropped lines that have been reported.
     reported: u64,
@@ -68,7 +70,7 @@ impl LogPipe {
             // Without a pipe there is no log, but the final error message is still printed.
             Err(_) => {
                 let writer = io::stderr().as_fd().try_clone_to_owned().ok().map(LossyWriter::new);
-                LogPipe::new(None, writer, Arc::default())
+                LogPipe::new(None, writer, None, Arc::default())
             }
         }
     }
@@ -78,12 +80,13 @@ impl LogPipe {
         let real = io::stderr().as_fd().try_clone_to_owned()?;
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         fcntl_setfl(&reader, OFlags::NONBLOCK)?;
-        let panic_output = File::from(real.try_clone()?);
+        let stderr = Arc::new(File::from(real.try_clone()?));
+        let panic_output = Arc::clone(&stderr);
         rustix::stdio::dup2_stderr(&writer)?;
         // A panic ends the process before the loop can copy the message from the pipe, so print the
         // message directly.
         std::panic::set_hook(Box::new(move |panic| {
-            let _ = writeln!(&panic_output, "{panic}");
+            let _ = writeln!(&*panic_output, "{panic}");
         }));
         let dropped = Arc::new(AtomicU64::new(0));
         let inner = SimpleLogger::new().with_level(level).with_utc_timestamps();
@@ -91,11 +94,16 @@ impl LogPipe {
         if log::set_boxed_logger(Box::new(logger)).is_ok() {
             log::set_max_level(level);
         }
-        Ok(LogPipe::new(Some(reader), Some(LossyWriter::new(real)), dropped))
+        Ok(LogPipe::new(Some(reader), Some(LossyWriter::new(real)), Some(stderr), dropped))
     }
 
-    fn new(reader: Option<OwnedFd>, writer: Option<LossyWriter>, dropped: Arc<AtomicU64>) -> LogPipe {
-        let shared = Shared { reader: reader.map(Rc::new), writer, dropped, reported: 0 };
+    fn new(
+        reader: Option<OwnedFd>,
+        writer: Option<LossyWriter>,
+        stderr: Option<Arc<File>>,
+        dropped: Arc<AtomicU64>,
+    ) -> LogPipe {
+        let shared = Shared { reader: reader.map(Rc::new), writer, stderr, dropped, reported: 0 };
         LogPipe { shared: Rc::new(RefCell::new(shared)) }
     }
 
@@ -123,6 +131,12 @@ impl LogPipe {
             Some(writer) => writer.try_clone(),
             None => Err(io::ErrorKind::NotFound.into()),
         }
+    }
+
+    /// Returns the real standard error as a file that waits for its reader. A server must not use
+    /// it.
+    pub fn blocking_stderr(&self) -> Option<Arc<File>> {
+        self.shared.borrow().stderr.clone()
     }
 
     /// Copies the lines in the pipe to the real standard error.

@@ -49,7 +49,7 @@ pub fn main() -> ExitCode {
 fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     match cli.command.take() {
         Some(CliCommand::Lesson { number, broken }) => return lesson::run_lesson(number, broken.as_deref()),
-        Some(CliCommand::Talk(args)) => return talk::run(args, log),
+        Some(CliCommand::Talk(args)) => return talk::run(*args, log),
         Some(CliCommand::Completions { shell }) => {
             return output::print(&generate::completions(shell)).map_err(|e| cannot_print(&e));
         }

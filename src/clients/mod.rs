@@ -3,12 +3,19 @@
 //! A client connects standard input, a socket and standard output. Standard input and the socket
 //! are sources of one loop. They share state, and wake each other through [`Context::wake`]. The
 //! clients never do I/O of their own, except that they write what arrives to the writer that the
-//! caller gives them.
+//! caller gives them. The clients of HTTP, SMTP and POP3 need no standard input in the loop. They
+//! show both sides of their dialogue through a [`Session`].
 //!
 //! [`Context::wake`]: crate::protocol::Context::wake
 
 mod chat;
+mod dialogue;
+mod http;
+mod login;
 mod outgoing;
+mod pop3;
+mod session;
+mod smtp;
 mod stream_framing;
 mod tcp;
 
@@ -16,7 +23,13 @@ use std::{cell::Cell, rc::Rc};
 
 pub use self::{
     chat::ChatClient,
+    dialogue::Dialogue,
+    http::{HttpClient, HttpRequest, HttpServerName, HttpUrl, UrlError},
+    login::{Login, LoginError},
     outgoing::{Outgoing, OutgoingInput},
+    pop3::{Pop3Action, Pop3Client},
+    session::{ClientError, ConversationResult, Session},
+    smtp::{MessageError, OutgoingMail, SmtpClient},
     stream_framing::StreamFraming,
     tcp::TcpClient,
 };

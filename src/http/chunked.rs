@@ -131,9 +131,12 @@ fn trailers_len(input: &[u8]) -> Result<Option<usize>, &'static str> {
 mod tests {
     use super::*;
 
-    /// Decodes `input`, of which `step` more bytes arrive at a time. Returns the body, the trailer
-    /// section and the number of bytes consumed; or `None` if the body is incomplete.
-    fn decoded(input: &[u8], step: usize) -> Result<Option<(Vec<u8>, Vec<u8>, usize)>, &'static str> {
+    /// A body, its trailer section, and the number of bytes consumed.
+    type Decoded = (Vec<u8>, Vec<u8>, usize);
+
+    /// Decodes `input`, of which `step` more bytes arrive at a time. Returns `None` if the body is
+    /// incomplete.
+    fn decoded(input: &[u8], step: usize) -> Result<Option<Decoded>, &'static str> {
         let (mut decoder, mut body, mut at) = (ChunkedDecoder::default(), Vec::new(), 0);
         let mut arrived = 0;
         while arrived < input.len() {

@@ -22,11 +22,13 @@ pub use negotiation::{
 pub use policy::{
     HeaderPolicy,
     cors::Cors,
-    header_rules::{HeaderRule, RuleError},
+    header_rules::{HeaderRule, RuleError, parse_field_line},
     host_allowlist::HostAllowlist,
 };
 pub use request::{
     Method, Request, RequestKind,
+    authority::Authority,
+    fields::content_length,
     info::{OwnedRequestInfo, RequestInfo},
     missing_part, parse,
     target::locate,

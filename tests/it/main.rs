@@ -39,6 +39,7 @@ mod spa;
 mod stderr;
 mod stepping;
 mod talk_chat;
+mod talk_clients;
 mod talk_framing;
 mod talk_tcp;
 mod trace;

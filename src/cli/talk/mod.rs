@@ -1,12 +1,19 @@
 //! The `talk` command: clients for the conversations, each on its own loop.
 
 mod chat;
+mod dialogue;
+mod http;
+mod pop3;
+mod smtp;
 mod tcp;
 
 use std::{
+    fs::File,
     io,
     net::ToSocketAddrs,
     os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+    time::Duration,
 };
 
 use clap::{Args, Subcommand};
@@ -25,14 +32,18 @@ use super::{
     observers,
 };
 
+/// The place of an option in the help of a client, after the client's own options.
+const LAST: usize = 100;
+
 /// The arguments of `oneloop talk`.
 #[derive(Debug, Args)]
 pub struct TalkArgs {
     /// Give up after this long without progress; 0 disables
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_limit, global = true)]
+    #[arg(display_order = LAST)]
     pub timeout: TimeLimit,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Tracing")]
     pub trace: TraceArgs,
 
     #[command(subcommand)]
@@ -46,6 +57,12 @@ pub enum TalkClient {
     Tcp(tcp::TcpArgs),
     /// Take part in a chat room: type a name, then lines; /quit or end of input leaves
     Chat(chat::ChatArgs),
+    /// Send an HTTP request, and show both sides of the dialogue
+    Http(http::HttpArgs),
+    /// Send a mail, and show both sides of the dialogue
+    Smtp(smtp::SmtpArgs),
+    /// List, print or delete the messages of a mailbox, and show both sides of the dialogue
+    Pop3(pop3::Pop3Args),
 }
 
 /// Runs a client until its conversation is over.
@@ -54,12 +71,19 @@ pub fn run(args: TalkArgs, log: &LogPipe) -> Result<(), Failure> {
     match args.client {
         TalkClient::Tcp(args) => tcp::run(args, &mut talk),
         TalkClient::Chat(args) => chat::run(args, &mut talk),
+        TalkClient::Http(args) => http::run(args, &mut talk),
+        TalkClient::Smtp(args) => smtp::run(args, &mut talk),
+        TalkClient::Pop3(args) => pop3::run(args, &mut talk),
     }
 }
 
 /// The loop of one client.
 struct Talk {
     event_loop: EventLoop,
+    /// How long the server may take for each step.
+    timeout: Option<Duration>,
+    /// Standard error, for dialogues; `None` if the process has none.
+    stderr: Option<Arc<File>>,
 }
 
 impl Talk {
@@ -71,7 +95,7 @@ impl Talk {
         log.attach(&mut event_loop).map_err(|e| Failure::system("cannot poll the log", &e))?;
         let stepper = observers::stepper(&args.trace)?;
         observers::attach(&mut event_loop, &[], args.trace.clone(), stepper, log)?;
-        Ok(Talk { event_loop })
+        Ok(Talk { event_loop, timeout, stderr: log.blocking_stderr() })
     }
 
     /// Connects to the first of `addresses` that accepts the connection, and runs the loop until

@@ -74,16 +74,11 @@ impl HeaderRule {
             }
             _ => (None, text),
         };
-        let (name, value) = line.trim_start().split_once(':').ok_or(RuleError::MissingColon)?;
-        let is_name = !name.is_empty() && charset::are_all(name.as_bytes(), charset::TOKEN);
-        if !is_name {
-            return Err(RuleError::InvalidName);
-        }
+        let (name, value) = parse_field_line(line)?;
         if is_in(&RESERVED, name) {
             return Err(RuleError::Reserved);
         }
-        check_value(value.trim())?;
-        Ok(HeaderRule { pattern, name: name.to_owned(), value: value.trim().to_owned() })
+        Ok(HeaderRule { pattern, name: name.to_owned(), value: value.to_owned() })
     }
 
     /// Returns whether the rule applies to a response with this `scope` to a request for `path`.
@@ -138,6 +133,20 @@ impl fmt::Display for RuleError {
 }
 
 impl std::error::Error for RuleError {}
+
+/// Splits a field line into its name and its value.
+///
+/// # Errors
+/// Returns a [`RuleError`] if the colon is missing, or the name or value is not valid.
+pub fn parse_field_line(line: &str) -> Result<(&str, &str), RuleError> {
+    let (name, value) = line.trim_start().split_once(':').ok_or(RuleError::MissingColon)?;
+    let is_name = !name.is_empty() && charset::are_all(name.as_bytes(), charset::TOKEN);
+    if !is_name {
+        return Err(RuleError::InvalidName);
+    }
+    check_value(value.trim())?;
+    Ok((name, value.trim()))
+}
 
 /// Returns whether `names` contains `name`, ignoring ASCII case.
 fn is_in(names: &[&str], name: &str) -> bool {

@@ -156,7 +156,9 @@ impl<'a> HeaderFields<'a> {
     pub fn framing(&self, version: Version) -> Result<Framing, Refusal> {
         match (self.transfer_encoding, self.content_length) {
             (None, None) => Ok(Framing::Length(0)),
-            (None, Some(digits)) => content_length(digits).map(Framing::Length),
+            (None, Some(digits)) => content_length(digits)
+                .map(Framing::Length)
+                .ok_or(Refusal::bad("The Content-Length is not a number of bytes.")),
             // Two parsers could disagree about the end of the body, which allows request smuggling
             // (RFC 9112 section 6.3).
             (Some(_), Some(_)) => {
@@ -218,14 +220,11 @@ fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8], twice: &'static str) 
     }
 }
 
-/// Parses `1*DIGIT` (RFC 9110 section 8.6). Rejects signs, lists and numbers that overflow a `u64`.
-fn content_length(digits: &[u8]) -> Result<u64, Refusal> {
+/// Parses a `Content-Length`, `1*DIGIT` (RFC 9110 section 8.6). Returns `None` for signs, lists and
+/// numbers that overflow a `u64`.
+pub fn content_length(digits: &[u8]) -> Option<u64> {
     let only_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(digits)
-        .ok()
-        .filter(|_| only_digits)
-        .and_then(|text| text.parse().ok())
-        .ok_or(Refusal::bad("The Content-Length is not a number of bytes."))
+    std::str::from_utf8(digits).ok().filter(|_| only_digits)?.parse().ok()
 }
 
 #[cfg(test)]
