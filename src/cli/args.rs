@@ -248,7 +248,7 @@ pub enum CliCommand {
         #[arg(long = "break", value_name = "NAME", requires = "number")]
         broken: Option<String>,
     },
-    /// Talk to a server: TCP, and the other conversations
+    /// Talk to a server: TCP, UDP, chat, mail or HTTP
     Talk(Box<TalkArgs>),
     /// Print completions for a shell
     Completions {
