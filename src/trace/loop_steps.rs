@@ -5,6 +5,7 @@
 
 use super::{
     field::{Field, SourceList, Value},
+    redact::visible_command,
     source_id::SourceId,
     step::Step,
     step_doc::{StepDoc, TraceLevel},
@@ -234,9 +235,14 @@ impl Step {
 /// The text shown as the result of a call that would block.
 const WOULD_BLOCK: &str = "WouldBlock";
 
-/// Returns the first line of a message, or the word `message` if it has no lines.
+/// Returns the first line of a message without passwords, or the word `message` if it has no lines.
 fn message(start: &[u8]) -> Value {
-    if start.is_empty() { "message".into() } else { Value::PeerBytes(start.to_vec()) }
+    if start.is_empty() {
+        return "message".into();
+    }
+    let mut visible = start[..visible_command(start)].to_vec();
+    visible.extend((visible.len() < start.len()).then_some(b'*'));
+    Value::PeerBytes(visible)
 }
 
 #[cfg(test)]
@@ -344,6 +350,8 @@ mod tests {
         let text = |step: Step| step.doc(SourceId::Loop).expect("a description").fill(&step.fields());
         let understood = Step::Understood { start: Vec::new(), len: 3, left: 0 };
         assert_eq!(text(understood), "message len=3 leftover=0");
+        let password = Step::Understood { start: b"PASS secret".to_vec(), len: 13, left: 0 };
+        assert_eq!(text(password), "PASS * len=13 leftover=0");
         let waiting = Step::Waiting { turn: 1, timeout: None, carried: 0 };
         assert_eq!(text(waiting), "timeout=never carried=0");
     }

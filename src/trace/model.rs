@@ -11,9 +11,9 @@ use std::{
 
 use super::{
     field::{Field, Value},
-    redact::redacted,
+    redact::{hidden, redacted},
     source_id::{EventFlags, SourceId},
-    step::Step,
+    step::{Effect, ServiceStep, Step},
 };
 use crate::{address::Address, close_reason::CloseReason};
 
@@ -58,6 +58,8 @@ pub struct SourceState {
     pub since: Option<Duration>,
     /// The bytes received and not yet parsed.
     pub input: Unparsed,
+    /// Whether the next input is a secret.
+    hides_input: bool,
     /// The head of the last response.
     pub head: Vec<u8>,
     /// The total number of bytes sent on the connection.
@@ -114,12 +116,6 @@ impl Unparsed {
             Some(bytes) => drop(bytes.drain(..len.min(bytes.len()))),
             None => {}
         }
-    }
-
-    /// Returns the bytes with secrets redacted; `None` if the beginning of the message is not
-    /// known.
-    pub fn visible(&self) -> Option<Vec<u8>> {
-        self.bytes.as_deref().map(redacted)
     }
 }
 
@@ -292,6 +288,13 @@ impl Model {
 }
 
 impl SourceState {
+    /// Returns the unparsed input with secrets redacted; `None` if the beginning of the message is
+    /// not known.
+    pub fn visible_input(&self) -> Option<Vec<u8>> {
+        let show = if self.hides_input { hidden } else { redacted };
+        self.input.bytes.as_deref().map(show)
+    }
+
     fn apply(&mut self, step: &Step, at: Duration, keeps_bytes: bool) {
         if let Some(head) = step.response_head() {
             self.activity = Activity::Send;
@@ -316,6 +319,8 @@ impl SourceState {
             Step::Deadline { reason, .. } if *reason != CloseReason::SendTimeout => {
                 self.input.is_ended = true;
             }
+            Step::Service(ServiceStep { effect: Effect::HideInput, .. }) => self.hides_input = true,
+            Step::Service(ServiceStep { effect: Effect::ShowInput, .. }) => self.hides_input = false,
             Step::Wrote { sent, of, .. } => {
                 (self.sent, self.of) = (*sent, *of);
                 self.activity = match sent == of {

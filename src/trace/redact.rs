@@ -36,9 +36,10 @@ pub fn escaped(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }
 
-/// Returns `input` with each byte that may be secret replaced by `*`. The first line of a message,
-/// the names of header fields, and the values of harmless fields stay visible. `input` must start
-/// at the beginning of a message. A truncated input never shows more than the whole input would.
+/// Returns `input` with each byte that may be secret replaced by `*`. The first line of a message
+/// (except for [passwords](visible_command)), the names of header fields, and the values of harmless
+/// fields stay visible. `input` must start at the beginning of a message. A truncated input never
+/// shows more than the whole input would.
 pub fn redacted(input: &[u8]) -> Vec<u8> {
     let mut output = Vec::with_capacity(input.len());
     let mut may_begin_message = true;
@@ -47,12 +48,29 @@ pub fn redacted(input: &[u8]) -> Vec<u8> {
         let (text, line_end) = line.split_at(end);
         let is_first = at == 0 || (may_begin_message && is_request_line(text));
         may_begin_message = text.is_empty() || (may_begin_message && !is_first);
-        let shown = if is_first { text.len() } else { visible_len(text) };
+        let shown = if is_first { visible_command(text) } else { visible_len(text) };
         output.extend_from_slice(&text[..shown]);
         output.extend(text[shown..].iter().map(|b| if *b == b' ' { b' ' } else { b'*' }));
         output.extend_from_slice(line_end);
     }
     output
+}
+
+/// Returns `input`, all of which is secret, with each byte replaced by `*`. Line ends stay visible.
+pub fn hidden(input: &[u8]) -> Vec<u8> {
+    input.iter().map(|b| if matches!(b, b'\r' | b'\n') { *b } else { b'*' }).collect()
+}
+
+/// Returns the length of the visible part of the first line of a message: the whole line, unless it
+/// is a mail command that contains a password. These are `PASS password` (POP3) and
+/// `AUTH mechanism response` (SMTP).
+pub fn visible_command(line: &[u8]) -> usize {
+    let after_space = |n| memchr::memchr_iter(b' ', line).nth(n).map_or(line.len(), |at| at + 1);
+    match line.get(..5).map(<[u8]>::to_ascii_uppercase).as_deref() {
+        Some(b"PASS ") => after_space(0),
+        Some(b"AUTH ") => after_space(1),
+        _ => line.len(),
+    }
 }
 
 /// Returns the length of the visible part of a field line: the whole line, its name, or nothing.
@@ -103,6 +121,11 @@ mod tests {
             ("G\r\n\r\npassword=1\r\n", "G\r\n\r\n**********\r\n"),
             ("G\r\n\r\nGET /b HTTP/1.1\r\nA: b\r\n\r\n", "G\r\n\r\nGET /b HTTP/1.1\r\nA: *\r\n\r\n"),
             ("G\nCookie: a\n", "G\nCookie: *\n"),
+            ("PASS a b\r\n", "PASS * *\r\n"),
+            ("pass secret", "pass ******"),
+            ("Auth Login\r\ndXNl\r\n", "Auth Login\r\n****\r\n"),
+            ("AUTH PLAIN AGEAYg==\r\n", "AUTH PLAIN ********\r\n"),
+            ("PASSWORD x", "PASSWORD x"),
         ];
         for (input, expected) in table {
             let whole = redacted(input.as_bytes());

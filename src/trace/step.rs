@@ -223,6 +223,11 @@ pub enum Effect {
     None,
     /// Work was done, so the step counts as progress.
     Progress,
+    /// The next input is a secret, such as a password or a private message. It is not shown until
+    /// a step has the effect [`ShowInput`](Effect::ShowInput).
+    HideInput,
+    /// The next input may be shown again.
+    ShowInput,
     /// The service decided on the response to a request.
     Response {
         /// The head of the response, as it is sent.

@@ -11,7 +11,12 @@ const RESPONSE: StepDoc =
 
 /// Returns a service step that decides on a response with the given head.
 pub fn response(head: Vec<u8>) -> Step {
-    Step::service(&RESPONSE, Vec::new(), Effect::Response { head })
+    with_effect(Effect::Response { head })
+}
+
+/// Returns a service step with the given effect.
+pub fn with_effect(effect: Effect) -> Step {
+    Step::service(&RESPONSE, Vec::new(), effect)
 }
 
 /// Asserts that `steps` has one step for each of `docs`, in the same order, and that each step is

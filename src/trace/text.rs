@@ -112,7 +112,7 @@ fn preview(source: SourceId, step: &Step, model: &Model) -> Option<Vec<u8>> {
         // Redact the new bytes together with the earlier ones, because a secret may be split across
         // two reads.
         Step::Read { bytes, .. } => {
-            let mut waiting = model.sources.get(&source)?.input.visible()?;
+            let mut waiting = model.sources.get(&source)?.visible_input()?;
             waiting.split_off(waiting.len().checked_sub(bytes.len())?)
         }
         Step::Received { bytes, .. } => redacted(bytes),

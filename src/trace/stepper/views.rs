@@ -70,7 +70,7 @@ pub fn state(source: SourceId, state: &SourceState, at: Duration) -> String {
 /// Formats the unparsed input, the head of the last response, and the amount of output that has
 /// been sent.
 pub fn buffers(source: SourceId, state: &SourceState) -> String {
-    let mut text = match (state.input.len, state.input.visible()) {
+    let mut text = match (state.input.len, state.visible_input()) {
         (0, _) => format!("{source} in: nothing to parse"),
         (len, Some(visible)) => format!("{source} in: {len} bytes, not parsed yet\n{}", lines(&visible)),
         (len, None) => format!("{source} in: {len} bytes, not shown: their beginning was not traced"),
@@ -101,7 +101,10 @@ mod tests {
     use crate::{
         address::Address,
         close_reason::CloseReason,
-        trace::{EventFlags, SendCall, Step, testing::response},
+        trace::{
+            Effect, EventFlags, SendCall, Step,
+            testing::{response, with_effect},
+        },
     };
 
     const C3: SourceId = SourceId::Connection(3);
@@ -165,5 +168,20 @@ mod tests {
         assert!(text.contains(r"   GET /\x1b[2J HTTP/1.1\r\n"), "{text}");
         assert!(text.contains("Cookie: *********") && !text.contains("secret"), "{text}");
         assert!(text.contains("more") && text.len() < 2 * MAX_SHOWN, "{text}");
+    }
+
+    #[test]
+    fn input_that_a_service_hides_is_not_shown() {
+        let mut model = Model::keeping_bytes();
+        let peer = Address::Ip("127.0.0.1:1".parse().expect("an address"));
+        model.apply(SourceId::Listener(1), &Step::Accepted { connection: 3, peer, fd: 9, open: 1 }, SECOND);
+        for (effect, expected) in [(Effect::HideInput, r"********\r\n"), (Effect::ShowInput, r"cGFzcw==\r\n")]
+        {
+            model.apply(C3, &with_effect(effect), SECOND);
+            model.apply(C3, &Step::Read { offered: 100, bytes: b"cGFzcw==\r\n".to_vec(), kept: 0 }, SECOND);
+            let text = buffers(C3, &model.sources[&C3]);
+            assert!(text.contains(expected), "{text}");
+            model.apply(C3, &Step::Understood { start: Vec::new(), len: 10, left: 0 }, SECOND);
+        }
     }
 }
