@@ -21,11 +21,12 @@
 //!           │
 //!         server           configuration → sockets → run
 //!         │    │
-//!         │  services      http: parse → resolve → plan → send    echo    chat    access_log
-//!         │  │ │  │ │
+//!         │  services      http: parse → resolve → plan → send  echo  chat  smtp  pop3  access_log
+//!         │  │ │  │ │ │
+//!         │  │ │  │ │ maildir   mail on disk: one file per message
 //!         │  │ │  │ listing   PURE: a directory as HTML or JSON
 //!         │  │ │  http        PURE: bytes in, response plan out
-//!         │  │ site           the only access to files; source of file changes (inotify)
+//!         │  │ site           the only access to served files; source of file changes (inotify)
 //!         │  │  │
 //!   event_loop  │          wait; for each ready source: accept or handle; run timers
 //!     │      │  │
@@ -47,9 +48,9 @@
 //!
 //! - The process has one thread, which blocks only in the poll of
 //!   [`EventLoop::turn`](event_loop::EventLoop::turn). (One exception remains, because `epoll` does
-//!   not support files: finding and opening a file, and reading a small one, may wait for the disk.
-//!   Sending a large file does not wait: the site checks whether each slice is in memory before it
-//!   is sent.)
+//!   not support files: finding and opening a file, and reading a small one, may wait for the disk,
+//!   and so does storing a message in a [`Maildir`]. Sending a large file does not wait: the site
+//!   checks whether each slice is in memory before it is sent.)
 //! - The poller reports edges. [A source remembers](event_loop) that it is readable or writable
 //!   until a call would block.
 //! - Every turn of a source has a budget. Work that is left over goes to the back of the ready
@@ -86,6 +87,7 @@ mod http;
 pub mod lessons;
 mod listing;
 mod lossy_writer;
+mod maildir;
 mod printable;
 pub mod protocol;
 mod server;
@@ -101,8 +103,9 @@ pub use self::{
     address::Address,
     http::{Cors, HeaderRule, RuleError},
     lossy_writer::LossyWriter,
+    maildir::Maildir,
     server::{Config, HttpServer, StartError, StreamListener, raise_open_file_limit},
-    services::{AccessLogFormat, ChatRoom, Echo, Timeouts},
+    services::{AccessLogFormat, ChatRoom, Echo, MailLimits, Mailbox, Pop3Service, SmtpService, Timeouts},
 };
 
 /// Internals for benchmarks and property tests. They are not part of the public interface and may

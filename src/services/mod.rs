@@ -8,15 +8,22 @@ mod access_log;
 mod chat;
 mod echo;
 mod http;
+mod lines;
+mod mailbox;
+mod pop3;
+mod smtp;
 
 pub use access_log::{AccessLog, AccessLogFormat};
 pub use chat::{ChatRoom, steps as chat_steps};
 pub use echo::Echo;
 pub use http::{HttpService, Timeouts, UrlOptions, directory_path, file_path, steps as http_steps};
+pub use mailbox::{MailLimits, Mailbox, steps as mail_steps};
+pub use pop3::Pop3Service;
+pub use smtp::SmtpService;
 
 use crate::{site, trace::StepDoc};
 
 /// Returns the descriptions of the steps that the services and the site add to a trace.
 pub fn step_docs() -> Vec<&'static StepDoc> {
-    [site::STEP_DOCS, http_steps::STEP_DOCS, chat_steps::STEP_DOCS].concat()
+    [site::STEP_DOCS, http_steps::STEP_DOCS, chat_steps::STEP_DOCS, mail_steps::STEP_DOCS].concat()
 }

@@ -7,9 +7,9 @@ use super::{
 };
 
 /// All verbs that a trace can contain, in the order in which a connection goes through them.
-pub(super) const VERBS: [&str; 26] = [
+pub(super) const VERBS: [&str; 27] = [
     "bind", "wait", "wake", "signal", "file", "accept", "park", "connect", "woken", "postpone", "read",
-    "eof", "parse", "plan", "chat", "write", "arm", "disarm", "carry", "deadline", "recv", "send",
+    "eof", "parse", "plan", "chat", "mail", "write", "arm", "disarm", "carry", "deadline", "recv", "send",
     "shutdown", "close", "fault", "lost",
 ];
 
@@ -70,9 +70,9 @@ is for people and may change.
 - `--trace=wakes` shows when the loop wakes, and which connections open and close.
 - `--trace=io`, the default of `--trace`, also shows every call and decision.
 - `--trace=bytes` also shows up to 64 bytes of input and output. They are escaped. Stars replace
-  everything but first lines and the values of fields that are known to be harmless. Input whose
-  beginning was not traced is not shown. (URLs are shown, as in an access log, and may hold
-  secrets.)
+  passwords, mail, and everything else but first lines and the values of fields that are known to
+  be harmless. Input whose beginning was not traced is not shown. (URLs are shown, as in an access
+  log, and may hold secrets.)
 - `--trace-only c3,L1` shows only these sources, with each level and with SIGUSR1.
 - SIGUSR1 turns the trace of a running server on and off.
 
