@@ -8,7 +8,10 @@ use std::{
 use clap::Args;
 use oneloop::{Address, ChatRoom, Echo, HttpServer, StreamListener, Timeouts, protocol::Protocol};
 
-use super::errors::{Failure, cannot_listen};
+use super::{
+    errors::{Failure, cannot_listen},
+    mail::{self, MailArgs},
+};
 
 #[derive(Debug, Clone, Args)]
 pub struct ConversationArgs {
@@ -23,6 +26,9 @@ pub struct ConversationArgs {
     /// Open a chat room at this TCP address, such as 127.0.0.1:7001, or at unix:PATH
     #[arg(long, value_name = "ADDR", env = "ONELOOP_CHAT", hide_env = true)]
     pub chat: Option<String>,
+
+    #[command(flatten)]
+    pub mail: MailArgs,
 }
 
 /// A conversation that the server has started, to be announced.
@@ -60,6 +66,7 @@ pub fn start(
         server.add_listener(listener, room).map_err(|e| cannot_listen(&address, &e))?;
         started.push(Started { flag: "--chat", scheme: "chat", address });
     }
+    mail::start(server, &args.mail, &mut started)?;
     Ok(started)
 }
 

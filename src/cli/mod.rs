@@ -9,6 +9,7 @@ mod generate;
 mod help;
 mod lesson;
 mod logger;
+mod mail;
 mod observers;
 mod output;
 mod talk;
@@ -74,6 +75,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     let addresses: Vec<Address> = server.addresses().iter().chain(others).cloned().collect();
     observers::attach(server.event_loop(), &addresses, trace, stepper, log)?;
     conversations::warn_if_wide(&started);
+    mail::warn_if_served(&conversations.mail, &dir);
     announce(&server, &started, &dir, is_interactive, log);
     server.serve_forever().map_err(|e| Failure::system("the poller failed", &e))
 }

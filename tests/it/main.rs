@@ -23,6 +23,7 @@ mod library;
 mod limits;
 mod listings;
 mod log_formats;
+mod mail;
 mod observed;
 mod paths;
 mod peers;

@@ -98,7 +98,8 @@ pub fn options() -> Vec<(String, String, String)> {
             heading = text.trim_end_matches(':').to_owned();
         } else if line.len() - text.len() <= 6 && text.starts_with('-') {
             let long = &text[text.find("--").expect("a long name")..];
-            let end = long.find(|c: char| c != '-' && !c.is_ascii_lowercase()).unwrap_or(long.len());
+            let is_part = |c: char| c == '-' || c.is_ascii_lowercase() || c.is_ascii_digit();
+            let end = long.find(|c: char| !is_part(c)).unwrap_or(long.len());
             let (name, value) = long.split_at(end);
             options.push((heading.clone(), name.to_owned(), value.trim().trim_matches('.').to_owned()));
         }

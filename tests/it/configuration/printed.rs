@@ -11,7 +11,7 @@ use crate::common::*;
 
 /// Returns every word in `text` that begins with two dashes.
 fn options_in(text: &str) -> BTreeSet<String> {
-    let is_part = |c: char| c == '-' || c.is_ascii_lowercase();
+    let is_part = |c: char| c == '-' || c.is_ascii_lowercase() || c.is_ascii_digit();
     let words = text.split(|c| !is_part(c)).filter(|w| w.starts_with("--") && w.len() > 2);
     words.map(str::to_owned).collect()
 }
