@@ -3,6 +3,7 @@
 
 mod http;
 mod http_server;
+mod mail_server;
 mod outputs;
 mod pop3;
 mod smtp;
