@@ -18,8 +18,12 @@ use crate::common::*;
 
 const PAGE: &str = "docs/CONVERSATIONS.md";
 /// The flag of each conversation, the address on the page, and how the server announces it.
-const CONVERSATIONS: [(&str, &str, &str); 2] =
-    [("--tcp-echo", "127.0.0.1:7000", "tcp://"), ("--chat", "127.0.0.1:7001", "chat://")];
+const CONVERSATIONS: [(&str, &str, &str); 4] = [
+    ("--tcp-echo", "127.0.0.1:7000", "tcp://"),
+    ("--chat", "127.0.0.1:7001", "chat://"),
+    ("--smtp", "127.0.0.1:2525", "smtp://"),
+    ("--pop3", "127.0.0.1:1110", "pop3://"),
+];
 /// The address of HTTP on the page.
 const HTTP: &str = "127.0.0.1:8000";
 
