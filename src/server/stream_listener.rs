@@ -34,8 +34,8 @@ pub struct StreamListener {
 }
 
 impl StreamListener {
-    /// Listens on an IP address and port. Port 0 means any free port. The kernel closes a connection
-    /// whose peer has been unreachable for two minutes.
+    /// Listens on an IP address and port. Port 0 means any free port. The kernel closes a
+    /// connection whose peer has been unreachable for two minutes.
     ///
     /// # Errors
     /// Fails if the address is in use, is not an address of this machine, or requires a privilege.

@@ -26,7 +26,7 @@ const FOREIGN_NAMES: &str = "ConnectionResetError EINTR EPOLL_CTL_ADD IPV6_V6ONL
      VmPTE WILLNEED inotify_add_watch open_file_cache set_wakeup_fd";
 /// Flags of cargo, curl, and the scripts in `benches` and `examples`.
 const FOREIGN_FLAGS: &str = "--draw --example --head --limit-rate --lines --only --path --path-as-is --process --release \
-     --rounds --silent --test --times --work";
+     --rounds --silent --test --times --unix-socket --work";
 /// Folders of the repository. What begins with one of them is a path.
 const FOLDERS: &[&str] = &[".ci/", "benches/", "docs/", "examples/", "src/", "static/", "tests/"];
 
@@ -209,10 +209,17 @@ fn flags(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn docs_name_flags_that_exist() {
-    let help = [&["--help"][..], &["lesson", "--help"]].map(|arguments| {
-        let output = Command::new(env!("CARGO_BIN_EXE_oneloop")).args(arguments).output().expect("oneloop");
+    let help = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_oneloop"))
+            .args(arguments)
+            .arg("--help")
+            .output()
+            .expect("oneloop");
         String::from_utf8(output.stdout).expect("text")
-    });
+    };
+    let clients =
+        ["tcp", "udp", "discover", "chat", "smtp", "pop3", "http"].map(|name| help(&["talk", name]));
+    let help: Vec<String> = [help(&[]), help(&["lesson"])].into_iter().chain(clients).collect();
     let known: HashSet<&str> =
         help.iter().flat_map(|help| flags(help)).chain(FOREIGN_FLAGS.split(' ')).collect();
     assert!(known.contains("--trace-only") && known.contains("--break"), "{help:?}");
