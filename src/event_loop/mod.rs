@@ -152,6 +152,8 @@ impl EventLoop {
             }
         }
         self.run_timers();
+        // A stop takes effect before the caller asks whether the loop is drained.
+        self.act_on_requests();
         Ok(())
     }
 
@@ -299,25 +301,13 @@ impl EventLoop {
             let Some(key) = self.timers.pop_due() else { break };
             let Some(source) = self.sources.get(key) else { continue };
             let is_due = |time: Option<Instant>| time.is_some_and(|time| time <= now);
-            let connection = match &source.kind {
-                SourceKind::Connection(connection) => connection,
-                SourceKind::Udp(_) if is_due(source.wake_at()) => {
-                    self.handle_datagrams(key);
-                    continue;
-                }
-                SourceKind::Listener(_) => {
-                    self.resume_accept();
-                    continue;
-                }
-                _ => continue,
-            };
-            if is_due(connection.deadline()) {
-                self.on_timeout(key);
-            } else if is_due(source.retry_at) {
-                self.handle(key);
-            } else {
-                // The deadline was extended after this entry was made (see `Timers::wake_by`).
-                self.timers.wake_by(key, source.wake_at());
+            match &source.kind {
+                SourceKind::Listener(_) => self.resume_accept(),
+                SourceKind::Connection(connection) if is_due(connection.deadline()) => self.on_timeout(key),
+                SourceKind::Connection(_) if is_due(source.retry_at) => self.handle(key),
+                SourceKind::Udp(_) if is_due(source.wake_at()) => self.handle_datagrams(key),
+                // The time was moved after this entry was made (see `Timers::wake_by`).
+                _ => self.timers.wake_by(key, source.wake_at()),
             }
         }
         self.enforce_shutdown();

@@ -327,3 +327,54 @@ fn udp_socket_answers_later_and_more_than_once() {
     rig.advance(SECOND / 2);
     assert_eq!(receive(&mut rig), ["one", "twice", "two", "twice"]);
 }
+
+#[test]
+fn udp_socket_keeps_a_time_that_is_due_after_a_datagram() {
+    let site = Site::empty();
+    let mut rig = Rig::recorded(Rig::config(&site));
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let address = socket.local_addr().expect("read its address");
+    rig.server.add_udp(socket, Delayed::default()).expect("add it");
+    let peer = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let sent = |steps: &[(SourceId, Step)]| {
+        steps.iter().filter(|(_, step)| matches!(step, Step::Sent { .. })).count()
+    };
+    for (datagram, expected) in [("one", 0), ("two", 0), ("three", 2)] {
+        // In the third turn, a datagram arrives at the time at which the first answer is due.
+        peer.send_to(datagram.as_bytes(), address).expect("send");
+        assert_eq!(sent(&rig.turn()), expected, "after {datagram}");
+        rig.advance(SECOND / 2);
+    }
+    assert_eq!(sent(&rig.turn()), 2, "the second answer");
+    rig.advance(SECOND / 2);
+    assert_eq!(sent(&rig.turn()), 2, "the third answer");
+}
+
+/// Stops the loop at a given time.
+struct Stopper(Instant);
+
+impl DatagramProtocol for Stopper {
+    fn receive(&mut self, _: &[u8], _: SocketAddr, _: &mut DatagramOutbox, _: &mut Context<'_>) {}
+
+    fn resume(&mut self, _out: &mut DatagramOutbox, cx: &mut Context<'_>) {
+        cx.stop();
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        Some(self.0)
+    }
+}
+
+#[test]
+fn loop_that_a_timer_stops_is_drained_after_that_turn() {
+    let site = Site::empty();
+    let mut rig = Rig::new(Rig::config(&site));
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let end = rig.event_loop().clock().now() + SECOND;
+    rig.server.add_udp(socket, Stopper(end)).expect("add it");
+    rig.turn();
+    assert!(!rig.event_loop().is_drained());
+    rig.advance(SECOND);
+    rig.turn();
+    assert!(rig.event_loop().is_drained());
+}
