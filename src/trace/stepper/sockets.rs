@@ -55,6 +55,9 @@ fn socket_options(socket: &SockRef<'_>) -> Vec<String> {
     add("SO_KEEPALIVE", text(socket.keepalive().map(u8::from)));
     add("SO_REUSEADDR", text(socket.reuse_address().map(u8::from)));
     add("SO_REUSEPORT", text(socket.reuse_port().map(u8::from)));
+    // Broadcast exists for datagrams only, although every socket has the option.
+    let is_datagram = socket.r#type().is_ok_and(|kind| kind == Type::DGRAM);
+    add("SO_BROADCAST", text(socket.broadcast().map(u8::from)).filter(|_| is_datagram));
     let linger = |time: Option<std::time::Duration>| match time {
         Some(time) => format!("{}s", time.as_secs()),
         None => "off".into(),
@@ -130,6 +133,7 @@ mod tests {
         ] {
             assert!(text.contains(&expected), "{expected:?} in {text}");
         }
+        assert!(!text.contains("SO_BROADCAST"), "{text}");
         let text = describe(SourceId::Listener(1), listener.as_raw_fd());
         assert!(text.contains("listening") && text.contains("peer=none"), "{text}");
         assert!(!text.contains("unread"), "{text}");
@@ -140,7 +144,10 @@ mod tests {
         let socket = UdpSocket::bind("[::1]:0").or_else(|_| UdpSocket::bind("127.0.0.1:0")).expect("bind");
         let text = describe(SourceId::Udp(1), socket.as_raw_fd());
         assert!(text.contains("SOCK_DGRAM") && text.contains("SO_RCVBUF="), "{text}");
-        assert!(!text.contains("TCP_NODELAY"), "{text}");
+        assert!(text.contains("SO_BROADCAST=0") && !text.contains("TCP_NODELAY"), "{text}");
+        socket.set_broadcast(true).expect("allow broadcast");
+        let text = describe(SourceId::Udp(1), socket.as_raw_fd());
+        assert!(text.contains("SO_BROADCAST=1"), "{text}");
     }
 
     #[test]
