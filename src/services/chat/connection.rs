@@ -3,7 +3,6 @@
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use super::{
-    rate::LineRate,
     room::{Delivery, Room},
     steps, text,
 };
@@ -12,8 +11,11 @@ use crate::{
     framing,
     printable::replace_unprintable,
     protocol::{CloseReason, Context, Outbox, Progress, Protocol, Received, Timeout, WakeKey},
+    services::token_bucket::{Rate, TokenBucket},
 };
 
+/// The rate at which one member may send lines: 10 a second, and 20 at once after a pause.
+const LINE_RATE: Rate = Rate { burst: 20, interval: Duration::from_millis(100) };
 /// The maximum length of a line in bytes, without its end.
 const MAX_LINE: usize = 1024;
 /// The number of names that a connection may give until one is accepted.
@@ -29,7 +31,8 @@ pub struct ChatConnection {
     address: String,
     membership: Membership,
     head_timeout: Option<Duration>,
-    rate: LineRate,
+    /// A token for each line that the peer may send.
+    tokens: TokenBucket,
     /// Whether the rest of the current line is dropped, because the line is too long.
     skips_line: bool,
 }
@@ -52,8 +55,8 @@ impl ChatConnection {
         head_timeout: Option<Duration>,
     ) -> ChatConnection {
         let address = replace_unprintable(peer.to_string().as_bytes());
-        let (membership, rate) = (Membership::Outside, LineRate::default());
-        ChatConnection { room, address, membership, head_timeout, rate, skips_line: false }
+        let (membership, tokens) = (Membership::Outside, TokenBucket::default());
+        ChatConnection { room, address, membership, head_timeout, tokens, skips_line: false }
     }
 
     /// Moves waiting lines into `out` while it has room. Returns what the connection does next
@@ -74,7 +77,7 @@ impl ChatConnection {
 
     /// Returns what to do until the peer may send its next line, or `None` if it may now.
     fn wait(&mut self, out: &mut Outbox, cx: &mut Context<'_>) -> Option<Progress> {
-        let at = self.rate.next_line_at(cx.clock.now())?;
+        let at = self.tokens.next_token_at(LINE_RATE, cx.clock.now())?;
         if cx.draining {
             self.last_response(CloseReason::Shutdown, &[], out, cx);
             return Some(Progress::Close(CloseReason::Shutdown));
@@ -184,7 +187,7 @@ impl Protocol for ChatConnection {
         if !self.room.borrow_mut().has_budget(cx.clock.turn()) {
             return Received { consumed: 0, progress: Progress::Yield };
         }
-        self.rate.take(cx.clock.now());
+        self.tokens.take(LINE_RATE, cx.clock.now());
         let progress = match (line, self.membership) {
             (_, Membership::Outside) => Progress::Close(CloseReason::Limit),
             (Some(line), Membership::Unnamed { names_left }) => self.join(line, names_left, out, cx),

@@ -7,7 +7,6 @@
 
 mod connection;
 mod queue;
-mod rate;
 mod room;
 pub mod steps;
 mod text;
