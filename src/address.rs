@@ -74,6 +74,12 @@ impl fmt::Display for Address {
     }
 }
 
+/// Returns whether `peer` may be the address of the socket that is bound to `bound`, so that an
+/// answer to `peer` would arrive at that socket.
+pub fn may_be_socket(peer: SocketAddr, bound: SocketAddr) -> bool {
+    peer.port() == bound.port() && (bound.ip() == peer.ip() || bound.ip().is_unspecified())
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::{UnixListener, UnixStream};
@@ -105,5 +111,21 @@ mod tests {
         assert_eq!(Address::of_socket(&listener).expect("its address"), Address::Unix(Some(path.clone())));
         let client = UnixStream::connect(&path).expect("connect");
         assert_eq!(Address::of_socket(&client).expect("its address"), Address::Unix(None));
+    }
+
+    #[test]
+    fn peer_may_be_a_socket_with_the_same_port() {
+        let table = [
+            ("127.0.0.1:9", "127.0.0.1:9", true),
+            ("127.0.0.1:9", "127.0.0.1:10", false),
+            ("127.0.0.1:9", "127.0.0.2:9", false),
+            ("0.0.0.0:9", "127.0.0.2:9", true),
+            ("[::]:9", "[::1]:9", true),
+            ("[::1]:9", "[::1]:9", true),
+        ];
+        for (bound, peer, expected) in table {
+            let [bound, peer]: [SocketAddr; 2] = [bound, peer].map(|text| text.parse().expect("an address"));
+            assert_eq!(may_be_socket(peer, bound), expected, "{peer} and {bound}");
+        }
     }
 }

@@ -105,7 +105,10 @@ pub use self::{
     lossy_writer::LossyWriter,
     maildir::Maildir,
     server::{Config, HttpServer, StartError, StreamListener, raise_open_file_limit},
-    services::{AccessLogFormat, ChatRoom, Echo, MailLimits, Mailbox, Pop3Service, SmtpService, Timeouts},
+    services::{
+        AccessLogFormat, ChatRoom, Echo, Impairment, MailLimits, Mailbox, Pop3Service, SmtpService, Timeouts,
+        UdpEcho,
+    },
 };
 
 /// Internals for benchmarks and property tests. They are not part of the public interface and may

@@ -1,7 +1,7 @@
 //! The conversations besides HTTP: their flags, and the sockets that they add to the server's loop.
 
 use std::{
-    net::{SocketAddr, ToSocketAddrs, UdpSocket},
+    net::{SocketAddr, ToSocketAddrs},
     path::{Path, PathBuf},
 };
 
@@ -9,6 +9,7 @@ use clap::Args;
 use oneloop::{Address, ChatRoom, Echo, HttpServer, StreamListener, Timeouts, protocol::Protocol};
 
 use super::{
+    datagrams::{self, DatagramArgs},
     errors::{Failure, cannot_listen},
     mail::{self, MailArgs},
 };
@@ -19,9 +20,8 @@ pub struct ConversationArgs {
     #[arg(long, value_name = "ADDR", env = "ONELOOP_TCP_ECHO", hide_env = true)]
     pub tcp_echo: Option<String>,
 
-    /// Echo UDP datagrams sent to this address, such as 127.0.0.1:9000
-    #[arg(long, value_name = "ADDR", env = "ONELOOP_UDP_ECHO", hide_env = true)]
-    pub udp_echo: Option<String>,
+    #[command(flatten)]
+    pub datagrams: DatagramArgs,
 
     /// Open a chat room at this TCP address, such as 127.0.0.1:7001, or at unix:PATH
     #[arg(long, value_name = "ADDR", env = "ONELOOP_CHAT", hide_env = true)]
@@ -54,11 +54,7 @@ pub fn start(
         server.add_listener(listener, echo).map_err(|e| cannot_listen(&address, &e))?;
         started.push(Started { flag: "--tcp-echo", scheme: "tcp", address });
     }
-    if let Some(text) = &args.udp_echo {
-        let (socket, address) = bind_udp("--udp-echo", text)?;
-        server.add_udp(socket, Echo).map_err(|e| cannot_listen(&address, &e))?;
-        started.push(Started { flag: "--udp-echo", scheme: "udp", address });
-    }
+    datagrams::start(server, &args.datagrams, &mut started)?;
     if let Some(text) = &args.chat {
         let listener = listen("--chat", text)?;
         let address = listener.address().clone();
@@ -80,14 +76,6 @@ pub fn listen(flag: &str, text: &str) -> Result<StreamListener, Failure> {
     StreamListener::tcp(address).map_err(|e| cannot_listen(&address.into(), &e))
 }
 
-/// Binds a UDP socket to the address given to `flag`. Returns the socket and its address.
-pub fn bind_udp(flag: &str, text: &str) -> Result<(UdpSocket, Address), Failure> {
-    let address = ip_address(flag, text, "use HOST:PORT, such as 127.0.0.1:9000")?;
-    let socket = UdpSocket::bind(address).map_err(|e| cannot_listen(&address.into(), &e))?;
-    let bound = socket.local_addr().map_err(|e| cannot_listen(&address.into(), &e))?;
-    Ok((socket, bound.into()))
-}
-
 /// Warns of each conversation that other machines can reach, because it trusts its clients.
 pub fn warn_if_wide(started: &[Started]) {
     for Started { flag, address, .. } in started.iter().filter(|started| !started.address.is_local()) {
@@ -96,7 +84,7 @@ pub fn warn_if_wide(started: &[Started]) {
 }
 
 /// Parses and resolves HOST:PORT.
-fn ip_address(flag: &str, text: &str, advice: &str) -> Result<SocketAddr, Failure> {
+pub fn ip_address(flag: &str, text: &str, advice: &str) -> Result<SocketAddr, Failure> {
     text.to_socket_addrs()
         .ok()
         .and_then(|mut all| all.next())

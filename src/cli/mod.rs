@@ -4,6 +4,7 @@
 pub mod args;
 mod config;
 mod conversations;
+mod datagrams;
 mod errors;
 mod generate;
 mod help;
@@ -13,6 +14,7 @@ mod mail;
 mod observers;
 mod output;
 mod talk;
+mod udp_echo;
 
 use std::{
     io::{self, IsTerminal, Write},

@@ -1,5 +1,6 @@
 //! The echo service, for streams and datagrams. It is the smallest example of a protocol, and owns
-//! no state.
+//! no state. As a datagram protocol it answers every source. On a network, use
+//! [`UdpEcho`](super::UdpEcho), which a forged datagram cannot set on another echo.
 
 use std::net::SocketAddr;
 

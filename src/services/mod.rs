@@ -6,25 +6,39 @@
 
 mod access_log;
 mod chat;
+mod datagram_steps;
 mod echo;
 mod http;
+mod impairment;
 mod lines;
 mod mailbox;
+mod peer_filter;
 mod pop3;
+mod rate_bound;
 mod smtp;
 mod token_bucket;
+mod udp_echo;
 
 pub use access_log::{AccessLog, AccessLogFormat};
 pub use chat::{ChatRoom, steps as chat_steps};
 pub use echo::Echo;
 pub use http::{HttpService, Timeouts, UrlOptions, directory_path, file_path, steps as http_steps};
+pub use impairment::Impairment;
 pub use mailbox::{MailLimits, Mailbox, steps as mail_steps};
 pub use pop3::Pop3Service;
 pub use smtp::SmtpService;
+pub use udp_echo::UdpEcho;
 
 use crate::{site, trace::StepDoc};
 
 /// Returns the descriptions of the steps that the services and the site add to a trace.
 pub fn step_docs() -> Vec<&'static StepDoc> {
-    [site::STEP_DOCS, http_steps::STEP_DOCS, chat_steps::STEP_DOCS, mail_steps::STEP_DOCS].concat()
+    [
+        site::STEP_DOCS,
+        http_steps::STEP_DOCS,
+        chat_steps::STEP_DOCS,
+        mail_steps::STEP_DOCS,
+        datagram_steps::STEP_DOCS,
+    ]
+    .concat()
 }

@@ -1,12 +1,13 @@
 //! Helpers for tests.
 
+mod datagrams;
 mod skip;
 
 use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-pub use self::skip::skip;
+pub use self::{datagrams::DatagramHarness, skip::skip};
 
 /// Returns a temporary directory on each file system that tests can use here, the default one
 /// first. Some file systems have no reliable inotify events (overlayfs), and others keep every file

@@ -2,13 +2,19 @@
 //! the drop. HTTP and UDP do not delay each other.
 use std::{
     collections::BTreeSet,
-    io::ErrorKind,
+    io::{ErrorKind, Read},
     net::{IpAddr, SocketAddr, UdpSocket},
     thread,
     time::Duration,
 };
 
+use rustix::process::Signal;
+
 use crate::common::*;
+use oneloop::{
+    Impairment, UdpEcho,
+    trace::{SourceId, Step},
+};
 
 /// Creates a site and starts a server with a UDP echo on a free port of `host`.
 fn echo_on(host: &str) -> (Site, Server) {
@@ -221,4 +227,82 @@ fn udp_is_idle_without_datagrams() {
     let (_site, server) = echo_on("127.0.0.1");
     assert_echo(&client_of(&server), b"once");
     assert_idle(&server, Duration::from_millis(300));
+}
+
+/// Returns the verbs of the service's steps among `steps`.
+fn service_steps(steps: &[(SourceId, Step)]) -> Vec<&'static str> {
+    let verb = |(_, step): &(SourceId, Step)| match step {
+        Step::Service(step) => Some(step.doc.verb),
+        _ => None,
+    };
+    steps.iter().filter_map(verb).collect()
+}
+
+#[test]
+fn udp_echo_delays_loses_and_duplicates_in_its_own_words() {
+    let ms = Duration::from_millis;
+    let none = Impairment::default();
+    let rows: [(Impairment, &[&str], [usize; 2]); 4] = [
+        (none, &[], [1, 1]),
+        (Impairment { loss: 1.0, ..none }, &["drop"], [0, 0]),
+        (Impairment { delay: ms(100), ..none }, &["delay"], [0, 1]),
+        (Impairment { delay: ms(100), duplicate: 1.0, ..none }, &["delay", "double", "delay"], [0, 2]),
+    ];
+    for (impairment, verbs, received) in rows {
+        let site = Site::empty();
+        let mut rig = Rig::recorded(Rig::config(&site));
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        let address = socket.local_addr().expect("read its address");
+        rig.server.add_udp(socket, UdpEcho::new(vec![address], impairment)).expect("add it");
+        let peer = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        peer.send_to(b"datagram", address).expect("send");
+        assert_eq!(service_steps(&rig.turn()), verbs, "{impairment:?}");
+        let mut total = 0;
+        for (time, expected) in [(ms(99), received[0]), (ms(1), received[1])] {
+            rig.advance(time);
+            rig.turn();
+            total += echoes_of(&peer, b"datagram");
+            assert_eq!(total, expected, "{impairment:?} after {time:?}");
+        }
+    }
+}
+
+/// Returns how many datagrams are ready to read; asserts that each is `datagram`.
+fn echoes_of(socket: &UdpSocket, datagram: &[u8]) -> usize {
+    let mut buffer = [0; 100];
+    socket.set_nonblocking(true).expect("set non-blocking");
+    std::iter::from_fn(|| socket.recv(&mut buffer).ok().map(|len| assert_eq!(&buffer[..len], datagram)))
+        .count()
+}
+
+#[test]
+fn udp_echo_chooses_a_seed_and_says_which() {
+    let site = Site::empty();
+    let start = |faults: &str| {
+        let arg = format!("127.0.0.1:0{faults}");
+        let mut server = Server::spawn(Server::command(site.path(), &["--udp-echo", &arg]));
+        let mut stderr = server.stderr();
+        server.signal(Signal::TERM);
+        let mut text = String::new();
+        stderr.read_to_string(&mut text).expect("read its log");
+        text
+    };
+    let line = start(",loss=30%");
+    let seed = line.split(",seed=").nth(1).and_then(|rest| rest.split(' ').next()).expect("a seed");
+    seed.parse::<u64>().expect("a number");
+    for quiet in ["", ",loss=30%,seed=7", ",delay=10ms"] {
+        assert_eq!(start(quiet), "", "{quiet}");
+    }
+}
+
+#[test]
+fn udp_echo_does_not_answer_ports_of_servers() {
+    let (_site, server) = echo_on("127.0.0.1");
+    let Some(low) = (1..1024).find_map(|port| UdpSocket::bind(("127.0.0.1", port)).ok()) else {
+        return skip("a port below 1024 needs privileges");
+    };
+    low.send_to(b"from a server", server.udp_addr()).expect("send");
+    // The echo answers in the order of arrival.
+    assert_echo(&client_of(&server), b"from a client");
+    assert_eq!(echoes_of(&low, b""), 0);
 }

@@ -1,0 +1,82 @@
+//! Decides which peers a service that answers every datagram must not answer.
+//!
+//! The source address of a datagram can be forged. One datagram with a forged source can set two
+//! echoes on each other, and each answers the other for as long as both run.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use super::{rate_bound::RateBound, token_bucket::Rate};
+use crate::address::may_be_socket;
+
+/// The lowest source port that is answered. The ports below belong to servers, some of which answer
+/// every datagram: echo 7, qotd 17, chargen 19, time 37, DNS 53.
+const LOWEST_PORT: u16 = 1024;
+/// How often a peer is answered. A flood test of 100,000 datagrams is answered completely, and so
+/// is any number of datagrams at up to 1,000 per second. A loop with another echo ends: on one
+/// machine, where it makes some 30,000 round trips per second, after a few seconds. A loop that is
+/// slower than the rate does not end, but does no harm.
+const RATE: Rate = Rate { burst: 100_000, interval: Duration::from_millis(1) };
+/// The minimum time between two warnings.
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The peers that are not answered.
+pub struct PeerFilter {
+    /// The addresses of this process's sockets that answer datagrams.
+    own: Vec<SocketAddr>,
+    rate: RateBound<SocketAddr>,
+    warned_at: Option<Instant>,
+}
+
+/// Why a peer is not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ignored {
+    /// The source is a socket of this process.
+    OwnSocket,
+    /// The source port is below 1024.
+    ReservedPort,
+    /// The source has sent too many datagrams.
+    RateExceeded,
+}
+
+impl Ignored {
+    /// Returns the reason in a few words, for traces and the log.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Ignored::OwnSocket => "from an own socket",
+            Ignored::ReservedPort => "from a port below 1024",
+            Ignored::RateExceeded => "rate exceeded",
+        }
+    }
+}
+
+impl PeerFilter {
+    /// Creates a filter. `own` are the addresses of this process's sockets that answer datagrams.
+    pub fn new(own: Vec<SocketAddr>) -> PeerFilter {
+        PeerFilter { own, rate: RateBound::new(RATE), warned_at: None }
+    }
+
+    /// Returns why a datagram from `from` must not be answered, or `None` if it may be answered.
+    pub fn check(&mut self, from: SocketAddr, now: Instant) -> Option<Ignored> {
+        if self.own.iter().any(|own| may_be_socket(from, *own)) {
+            Some(Ignored::OwnSocket)
+        } else if from.port() < LOWEST_PORT {
+            Some(Ignored::ReservedPort)
+        } else if !self.rate.allow(from, now) {
+            Some(Ignored::RateExceeded)
+        } else {
+            None
+        }
+    }
+
+    /// Returns whether a warning about an ignored datagram is due, at most once a minute.
+    pub fn is_warning_due(&mut self, now: Instant) -> bool {
+        let is_due = self.warned_at.is_none_or(|last| now >= last + WARN_INTERVAL);
+        if is_due {
+            self.warned_at = Some(now);
+        }
+        is_due
+    }
+}

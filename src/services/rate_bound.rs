@@ -1,0 +1,75 @@
+//! A bound on how often each peer is answered.
+//!
+//! The source address of a datagram can be forged, so a service that answers every datagram can be
+//! set on another one. This module remembers a bounded number of peers, and never waits.
+
+use std::{hash::Hash, num::NonZeroUsize, time::Instant};
+
+use lru::LruCache;
+
+use super::token_bucket::{Rate, TokenBucket};
+
+/// The maximum number of peers that are remembered. A peer that has been forgotten starts again
+/// with a full burst.
+const MAX_PEERS: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
+
+/// A token bucket for each peer.
+pub struct RateBound<K: Hash + Eq> {
+    rate: Rate,
+    buckets: LruCache<K, TokenBucket>,
+}
+
+impl<K: Hash + Eq> RateBound<K> {
+    /// Creates a bound that allows each peer this rate.
+    pub fn new(rate: Rate) -> RateBound<K> {
+        RateBound { rate, buckets: LruCache::new(MAX_PEERS) }
+    }
+
+    /// Returns whether `peer` may be answered at the time `now`. If it may, takes a token.
+    pub fn allow(&mut self, peer: K, now: Instant) -> bool {
+        let bucket = self.buckets.get_or_insert_mut(peer, TokenBucket::default);
+        let is_allowed = bucket.next_token_at(self.rate, now).is_none();
+        if is_allowed {
+            bucket.take(self.rate, now);
+        }
+        is_allowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn rate_bound_allows_a_burst_and_then_the_rate() {
+        let start = Clock::frozen(SystemTime::UNIX_EPOCH).now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut bound = RateBound::new(Rate { burst: 3, interval: Duration::from_millis(10) });
+        let mut allowed = |ms, peer| (0..10).filter(|_| bound.allow(peer, at(ms))).count();
+        let table = [
+            (0, 'a', 3),
+            (0, 'b', 3),
+            (9, 'a', 0),
+            (10, 'a', 1),
+            (35, 'a', 2),
+            (1000, 'a', 3),
+            (1000, 'b', 3),
+        ];
+        for (ms, peer, expected) in table {
+            assert_eq!(allowed(ms, peer), expected, "{peer} after {ms} ms");
+        }
+    }
+
+    #[test]
+    fn rate_bound_remembers_a_bounded_number_of_peers() {
+        let now = Clock::frozen(SystemTime::UNIX_EPOCH).now();
+        let mut bound = RateBound::new(Rate { burst: 1, interval: Duration::from_secs(1) });
+        assert!(bound.allow(0, now) && !bound.allow(0, now));
+        let others = (1..=MAX_PEERS.get()).filter(|peer| bound.allow(*peer, now)).count();
+        assert_eq!((others, bound.buckets.len()), (MAX_PEERS.get(), MAX_PEERS.get()));
+        assert!(bound.allow(0, now), "the oldest peer has been forgotten");
+    }
+}
