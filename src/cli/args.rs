@@ -295,6 +295,15 @@ pub fn time_limit(text: &str) -> Result<TimeLimit, String> {
     }
 }
 
+/// The longest time that an option can set, if the time is not a limit.
+const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Parses a time that is not a limit.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).ok().filter(|time| *time <= MAX_DURATION);
+    time.ok_or_else(|| "use a number and a unit, such as 10s, 250ms or 1m; at most 1d".into())
+}
+
 fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "use a number of at least 1".into())
 }

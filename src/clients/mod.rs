@@ -13,13 +13,16 @@ mod dialogue;
 mod http;
 mod login;
 mod outgoing;
+mod ping;
+mod ping_figures;
 mod pop3;
 mod session;
 mod smtp;
 mod stream_framing;
 mod tcp;
+mod udp;
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, io::Error, rc::Rc};
 
 pub use self::{
     chat::ChatClient,
@@ -27,11 +30,14 @@ pub use self::{
     http::{HttpClient, HttpRequest, HttpServerName, HttpUrl, UrlError},
     login::{Login, LoginError},
     outgoing::{Outgoing, OutgoingInput},
+    ping::{Ping, PingOptions, PingResult},
+    ping_figures::PingFigures,
     pop3::{Pop3Action, Pop3Client},
     session::{ClientError, ConversationResult, Session},
     smtp::{MessageError, OutgoingMail, SmtpClient},
     stream_framing::StreamFraming,
     tcp::TcpClient,
+    udp::{DatagramLines, LineReader, LineSender, MAX_DATAGRAM, TalkFailure},
 };
 use crate::protocol::CloseReason;
 
@@ -49,4 +55,9 @@ impl ConnectionEnd {
     pub fn get(&self) -> Option<CloseReason> {
         self.0.get()
     }
+}
+
+/// Returns an error equal to `error`, which cannot be cloned.
+fn same_error(error: &Error) -> Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), Error::from_raw_os_error)
 }

@@ -1,13 +1,14 @@
 //! Helpers for tests.
 
 mod datagrams;
+mod shared_output;
 mod skip;
 
 use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-pub use self::{datagrams::DatagramHarness, skip::skip};
+pub use self::{datagrams::DatagramHarness, shared_output::SharedOutput, skip::skip};
 
 /// Returns a temporary directory on each file system that tests can use here, the default one
 /// first. Some file systems have no reliable inotify events (overlayfs), and others keep every file

@@ -43,6 +43,7 @@ mod talk_chat;
 mod talk_clients;
 mod talk_framing;
 mod talk_tcp;
+mod talk_udp;
 mod trace;
 mod transfers;
 mod turn;

@@ -11,13 +11,13 @@ use std::{
 use crate::common::*;
 
 /// Returns `oneloop talk ARGS...` with piped output and errors.
-fn talk(args: &[&str]) -> Command {
+pub fn talk(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
     command.arg("talk").args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-fn output(command: &mut Command) -> Output {
+pub fn output(command: &mut Command) -> Output {
     command.output().expect("run the client")
 }
 

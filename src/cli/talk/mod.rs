@@ -6,11 +6,12 @@ mod http;
 mod pop3;
 mod smtp;
 mod tcp;
+mod udp;
 
 use std::{
     fs::File,
     io,
-    net::ToSocketAddrs,
+    net::{ToSocketAddrs, UdpSocket},
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
     time::Duration,
@@ -22,7 +23,7 @@ use oneloop::{
     clients::ConnectionEnd,
     clock::Clock,
     event_loop::{EventLoop, Limits},
-    protocol::{CloseReason, Protocol},
+    protocol::{CloseReason, DatagramProtocol, Protocol, WakeKey},
 };
 
 use super::{
@@ -63,6 +64,8 @@ pub enum TalkClient {
     Smtp(smtp::SmtpArgs),
     /// List, print or delete the messages of a mailbox, and show both sides of the dialogue
     Pop3(pop3::Pop3Args),
+    /// Send each line of standard input as a UDP datagram and print the answers, or measure an echo
+    Udp(udp::UdpArgs),
 }
 
 /// Runs a client until its conversation is over.
@@ -74,6 +77,7 @@ pub fn run(args: TalkArgs, log: &LogPipe) -> Result<(), Failure> {
         TalkClient::Http(args) => http::run(args, &mut talk),
         TalkClient::Smtp(args) => smtp::run(args, &mut talk),
         TalkClient::Pop3(args) => pop3::run(args, &mut talk),
+        TalkClient::Udp(args) => udp::run(args, &mut talk),
     }
 }
 
@@ -125,6 +129,23 @@ impl Talk {
             failure = failure.or(Some(cannot_connect(address, &why)));
         }
         Err(failure.unwrap_or_else(|| Failure::System("there is no address to connect to".into())))
+    }
+
+    /// Adds a UDP socket to the loop.
+    fn add_udp(
+        &mut self,
+        socket: UdpSocket,
+        protocol: Box<dyn DatagramProtocol>,
+    ) -> Result<WakeKey, Failure> {
+        self.event_loop.add_udp(socket, protocol).map_err(|e| Failure::system("cannot poll the socket", &e))
+    }
+
+    /// Runs the loop until a protocol stops it.
+    fn run_until_stopped(&mut self) -> Result<(), Failure> {
+        while !self.event_loop.is_drained() {
+            self.event_loop.turn().map_err(|e| Failure::system("the poller failed", &e))?;
+        }
+        Ok(())
     }
 
     /// Runs the loop until the connection is closed. Returns the reason.
