@@ -39,10 +39,10 @@
 //!
 //! No arrow points up. Below all layers are [`Address`], [`clock`], `close_reason`, `site_path` (a
 //! checked path, which HTTP parses and the site opens), [`framing`] (where a message ends in a
-//! stream), `printable` (text that cannot act on a terminal), `lossy_writer`, and the steps of
-//! [`trace`]. The rest of `trace` consists of observers, which know only the steps. `lessons` runs
-//! the loop with scripted clients. [`clients`] are the protocols of outgoing connections, which the
-//! `talk` command runs on a loop of its own.
+//! stream), `discovery` (the question and the answer of a beacon), `printable` (text that cannot
+//! act on a terminal), `lossy_writer`, and the steps of [`trace`]. The rest of `trace` consists of
+//! observers, which know only the steps. `lessons` runs the loop with scripted clients. [`clients`]
+//! are the protocols of outgoing connections, which the `talk` command runs on a loop of its own.
 //!
 //! # What always holds
 //!
@@ -80,6 +80,7 @@ pub mod clients;
 pub mod clock;
 mod close_reason;
 mod connection;
+mod discovery;
 pub mod event_loop;
 pub mod framing;
 mod http;
@@ -104,10 +105,10 @@ pub use self::{
     http::{Cors, HeaderRule, RuleError},
     lossy_writer::LossyWriter,
     maildir::Maildir,
-    server::{Config, HttpServer, StartError, StreamListener, raise_open_file_limit},
+    server::{Config, HttpServer, StartError, StreamListener, bind_broadcast, raise_open_file_limit},
     services::{
-        AccessLogFormat, ChatRoom, Echo, Impairment, MailLimits, Mailbox, Pop3Service, SmtpService, Timeouts,
-        UdpEcho,
+        AccessLogFormat, Beacon, ChatRoom, Echo, Impairment, MailLimits, Mailbox, Pop3Service, SmtpService,
+        Timeouts, UdpEcho,
     },
 };
 

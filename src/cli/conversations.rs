@@ -76,10 +76,15 @@ pub fn listen(flag: &str, text: &str) -> Result<StreamListener, Failure> {
     StreamListener::tcp(address).map_err(|e| cannot_listen(&address.into(), &e))
 }
 
-/// Warns of each conversation that other machines can reach, because it trusts its clients.
-pub fn warn_if_wide(started: &[Started]) {
+/// Warns of each conversation that other machines can reach, because it trusts its clients, and of
+/// a beacon that has nothing to announce to them. `http` are the addresses of the HTTP server.
+pub fn warn_if_wide(started: &[Started], http: &[Address]) {
     for Started { flag, address, .. } in started.iter().filter(|started| !started.address.is_local()) {
-        log::warn!("{flag} {address} is open to other machines, and does not ask who they are");
+        if *flag != datagrams::BEACON {
+            log::warn!("{flag} {address} is open to other machines, and does not ask who they are");
+        } else if http.iter().all(Address::is_local) {
+            log::warn!("{flag} {address} announces no URL to other machines; add --bind 0.0.0.0");
+        }
     }
 }
 

@@ -1,12 +1,13 @@
-//! The flag of the conversation in datagrams: the UDP echo.
+//! The flags of the conversations in datagrams: the UDP echo and the beacon.
 
 use std::{
     io,
     net::{SocketAddr, UdpSocket},
+    time::UNIX_EPOCH,
 };
 
 use clap::Args;
-use oneloop::{HttpServer, UdpEcho};
+use oneloop::{Address, Beacon, HttpServer, UdpEcho, bind_broadcast};
 
 use super::{
     conversations::{Started, ip_address},
@@ -14,30 +15,61 @@ use super::{
     udp_echo::UdpEchoArg,
 };
 
+/// The flag of the beacon, which is meant for other machines.
+pub const BEACON: &str = "--beacon";
+
 #[derive(Debug, Clone, Args)]
 pub struct DatagramArgs {
     /// Echo UDP datagrams sent to this address, such as 127.0.0.1:9000; append faults to add, such
     /// as ,loss=30%,delay=100ms,jitter=20ms,duplicate=5%,seed=7
     #[arg(long, value_name = "ADDR", env = "ONELOOP_UDP_ECHO", hide_env = true)]
     pub udp_echo: Option<UdpEchoArg>,
+
+    /// Answer 'talk discover' on this UDP address, such as 0.0.0.0:8880, with the name of this
+    /// machine and the server's URLs
+    #[arg(long, value_name = "ADDR", env = "ONELOOP_BEACON", hide_env = true)]
+    pub beacon: Option<String>,
 }
 
-/// Starts the echo if the arguments ask for it. Adds it to `started`.
+/// Starts the echo and the beacon if the arguments ask for them. Adds them to `started`.
 pub fn start(
     server: &mut HttpServer,
     args: &DatagramArgs,
     started: &mut Vec<Started>,
 ) -> Result<(), Failure> {
-    let Some(arg) = &args.udp_echo else { return Ok(()) };
-    let (socket, address) = bind("--udp-echo", &arg.address, UdpSocket::bind)?;
-    let impairment = arg.impairment(server.event_loop().clock().wall());
-    if impairment.is_random() && arg.seed.is_none() {
-        log::warn!("--udp-echo {address} adds random faults; append ,seed={} to repeat them", impairment.seed);
+    // Bind both before either answers, because the echo must not answer the beacon.
+    let echo = args.udp_echo.as_ref().map(|arg| bind("--udp-echo", &arg.address, UdpSocket::bind));
+    let beacon = args.beacon.as_ref().map(|text| bind(BEACON, text, bind_broadcast));
+    let (echo, beacon) = (echo.transpose()?, beacon.transpose()?);
+    let own = [&echo, &beacon].into_iter().flatten().map(|(_, address)| *address).collect();
+    if let (Some((socket, address)), Some(arg)) = (echo, &args.udp_echo) {
+        let impairment = arg.impairment(server.event_loop().clock().wall());
+        if impairment.is_random() && arg.seed.is_none() {
+            log::warn!(
+                "--udp-echo {address} adds random faults; append ,seed={} to repeat them",
+                impairment.seed
+            );
+        }
+        let (echo, address) = (UdpEcho::new(own, impairment), address.into());
+        server.add_udp(socket, echo).map_err(|e| cannot_listen(&address, &e))?;
+        started.push(Started { flag: "--udp-echo", scheme: "udp", address });
     }
-    let (echo, address) = (UdpEcho::new(vec![address], impairment), address.into());
-    server.add_udp(socket, echo).map_err(|e| cannot_listen(&address, &e))?;
-    started.push(Started { flag: "--udp-echo", scheme: "udp", address });
+    if let Some((socket, address)) = beacon {
+        let (beacon, address) = (beacon_of(server), address.into());
+        server.add_udp(socket, beacon).map_err(|e| cannot_listen(&address, &e))?;
+        started.push(Started { flag: BEACON, scheme: "beacon", address });
+    }
     Ok(())
+}
+
+/// Returns the beacon that announces `server`.
+fn beacon_of(server: &mut HttpServer) -> Beacon {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    // The process number and the time tell this process from every other.
+    let since_epoch = server.event_loop().clock().wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let id = format!("{:x}-{:x}", std::process::id(), since_epoch.as_micros());
+    let addresses = server.addresses().iter().filter_map(Address::ip).collect();
+    Beacon::new(name, id, addresses, server.base_path().to_owned())
 }
 
 /// Creates a UDP socket with `create`, on the address given to `flag`. Returns the socket and the

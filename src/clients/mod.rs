@@ -10,6 +10,7 @@
 
 mod chat;
 mod dialogue;
+mod discover;
 mod http;
 mod login;
 mod outgoing;
@@ -27,6 +28,7 @@ use std::{cell::Cell, io::Error, rc::Rc};
 pub use self::{
     chat::ChatClient,
     dialogue::Dialogue,
+    discover::Discover,
     http::{HttpClient, HttpRequest, HttpServerName, HttpUrl, UrlError},
     login::{Login, LoginError},
     outgoing::{Outgoing, OutgoingInput},
@@ -39,6 +41,7 @@ pub use self::{
     tcp::TcpClient,
     udp::{DatagramLines, LineReader, LineSender, MAX_DATAGRAM, TalkFailure},
 };
+pub use crate::discovery::Announcement;
 use crate::protocol::CloseReason;
 
 /// How a client's connection ended, shared by the client and its caller.

@@ -14,7 +14,10 @@ use std::{cell::RefCell, io, net::UdpSocket, os::fd::OwnedFd, path::Path, rc::Rc
 #[cfg(feature = "lessons")]
 pub(crate) use self::sockets::bind_tcp;
 pub use self::{
-    config::Config, error::StartError, sockets::raise_open_file_limit, stream_listener::StreamListener,
+    config::Config,
+    error::StartError,
+    sockets::{bind_broadcast, raise_open_file_limit},
+    stream_listener::StreamListener,
 };
 use self::{
     sockets::{bind_host, connections_by_open_files},

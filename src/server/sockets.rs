@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    net::{SocketAddr, TcpListener, ToSocketAddrs, UdpSocket},
 };
 
 use rustix::{
@@ -71,6 +71,22 @@ pub fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Creates a UDP socket that receives broadcasts and may broadcast (socket(7)).
+///
+/// # Errors
+/// Fails if the address is not an address of this machine, is in use by a socket that does not
+/// share it, or requires a privilege.
+pub fn bind_broadcast(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    // Without this option, a send to a broadcast address fails (EACCES).
+    socket.set_broadcast(true)?;
+    // Several processes can share the port. Each of them receives every broadcast. A datagram for
+    // this address goes to one of them.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
     Ok(socket.into())
 }
 

@@ -5,6 +5,7 @@
 //! about the loop.
 
 mod access_log;
+mod beacon;
 mod chat;
 mod datagram_steps;
 mod echo;
@@ -20,6 +21,7 @@ mod token_bucket;
 mod udp_echo;
 
 pub use access_log::{AccessLog, AccessLogFormat};
+pub use beacon::Beacon;
 pub use chat::{ChatRoom, steps as chat_steps};
 pub use echo::Echo;
 pub use http::{HttpService, Timeouts, UrlOptions, directory_path, file_path, steps as http_steps};

@@ -11,6 +11,7 @@ mod conditional;
 mod configuration;
 mod connecting;
 mod directories;
+mod discovery;
 mod docs;
 mod drain;
 mod fairness;

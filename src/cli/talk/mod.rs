@@ -2,6 +2,7 @@
 
 mod chat;
 mod dialogue;
+mod discover;
 mod http;
 mod pop3;
 mod smtp;
@@ -66,6 +67,8 @@ pub enum TalkClient {
     Pop3(pop3::Pop3Args),
     /// Send each line of standard input as a UDP datagram and print the answers, or measure an echo
     Udp(udp::UdpArgs),
+    /// List the servers on this network that run with --beacon
+    Discover(discover::DiscoverArgs),
 }
 
 /// Runs a client until its conversation is over.
@@ -78,6 +81,7 @@ pub fn run(args: TalkArgs, log: &LogPipe) -> Result<(), Failure> {
         TalkClient::Smtp(args) => smtp::run(args, &mut talk),
         TalkClient::Pop3(args) => pop3::run(args, &mut talk),
         TalkClient::Udp(args) => udp::run(args, &mut talk),
+        TalkClient::Discover(args) => discover::run(args, &mut talk),
     }
 }
 

@@ -16,6 +16,7 @@ const INVALID_VALUES: &[(&str, &str)] = &[
     ("--smtp", "2525"),
     ("--pop3", "1110"),
     ("--mail-dir", "mail-without-a-service"),
+    ("--beacon", "8880"),
     ("--index", "docs/index.html"),
     ("--spa", "../secret"),
     ("--base-path", "/../app"),

@@ -168,3 +168,12 @@ fn stepper_stops_at_a_datagram() {
     assert_in_order(&terminal.ask("s u1"), &["SOCK_DGRAM"]);
     assert_in_order(&terminal.ask("i"), &["u1 send -> 3 to="]);
 }
+
+#[test]
+fn stepper_shows_the_options_of_a_beacon() {
+    let site = Site::new();
+    let mut terminal = Terminal::with(&site, &["--beacon", "127.0.0.1:0"]);
+    let expected =
+        ["AF_INET SOCK_DGRAM", "local=127.0.0.1:", "peer=none", "SO_REUSEADDR=1", "SO_BROADCAST=1"];
+    assert_in_order(&terminal.ask("s u1"), &expected);
+}
