@@ -17,13 +17,18 @@ use super::root;
 use crate::common::*;
 
 const PAGE: &str = "docs/CONVERSATIONS.md";
-/// The flag of each conversation, the address on the page, and how the server announces it.
-const CONVERSATIONS: [(&str, &str, &str); 4] = [
-    ("--tcp-echo", "127.0.0.1:7000", "tcp://"),
-    ("--chat", "127.0.0.1:7001", "chat://"),
-    ("--smtp", "127.0.0.1:2525", "smtp://"),
-    ("--pop3", "127.0.0.1:1110", "pop3://"),
+/// The flag of each conversation, the address on the page, the options behind it, and how the server
+/// announces it.
+const CONVERSATIONS: [(&str, &str, &str, &str); 6] = [
+    ("--tcp-echo", "127.0.0.1:7000", "", "tcp://"),
+    ("--chat", "127.0.0.1:7001", "", "chat://"),
+    ("--udp-echo", "127.0.0.1:9000", ",loss=30%,seed=7", "udp://"),
+    ("--beacon", "127.0.0.1:8880", "", "beacon://"),
+    ("--smtp", "127.0.0.1:2525", "", "smtp://"),
+    ("--pop3", "127.0.0.1:1110", "", "pop3://"),
 ];
+/// The name of the machine on the page.
+const MACHINE: &str = "lab";
 /// The address of HTTP on the page.
 const HTTP: &str = "127.0.0.1:8000";
 
@@ -46,11 +51,19 @@ impl Rehearsal {
             let name = path.file_name().expect("a name").to_str().expect("text").to_owned();
             site.write(&name, fs::read(&path).expect("read"));
         }
-        let args: Vec<&str> = CONVERSATIONS.iter().flat_map(|(flag, ..)| [*flag, "127.0.0.1:0"]).collect();
+        let args: Vec<String> = CONVERSATIONS
+            .iter()
+            .flat_map(|(flag, _, options, _)| [(*flag).to_owned(), format!("127.0.0.1:0{options}")])
+            .collect();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let server = Server::with(&site, &args);
         let real = |scheme: &str| server.addr_of(scheme).to_string();
         let mut addresses = vec![(HTTP.to_owned(), real("http://"))];
-        addresses.extend(CONVERSATIONS.map(|(_, shown, scheme)| (shown.to_owned(), real(scheme))));
+        addresses.extend(CONVERSATIONS.map(|(_, shown, _, scheme)| (shown.to_owned(), real(scheme))));
+        // The client of the beacon takes the port alone.
+        addresses.push(("--port 8880".into(), format!("--port {}", server.addr_of("beacon://").port())));
+        let machine = fs::read_to_string("/proc/sys/kernel/hostname").expect("the name of the machine");
+        addresses.push((format!("{MACHINE}\n"), machine));
         Rehearsal { _server: server, addresses, site }
     }
 
