@@ -165,8 +165,9 @@ impl EventLoop {
         let carried = self.sources.ready_count();
         let by = self.state.shutdown.and_then(|shutdown| shutdown.deadline);
         // The poller reports an edge once. Sources in the ready queue get no further event, so
-        // sleeping here would stall them.
-        let timeout = if carried == 0 { self.timers.timeout(by) } else { Some(Duration::ZERO) };
+        // sleeping here would stall them. A drained loop has nothing left to wait for.
+        let is_awake = carried > 0 || self.is_drained();
+        let timeout = if is_awake { Some(Duration::ZERO) } else { self.timers.timeout(by) };
         let turn = self.timers.clock.turn();
         self.observers.trace(SourceId::Loop, || Step::Waiting { turn, timeout, carried });
         // Before the poll, because `note_events` adds sources to the same queue.

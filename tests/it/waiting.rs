@@ -11,6 +11,8 @@ use std::{
 use crate::common::*;
 use oneloop::{
     Address,
+    clock::Clock,
+    event_loop::{EventLoop, Limits},
     protocol::{
         CloseReason, Context, DatagramOutbox, DatagramProtocol, Outbox, Progress, Protocol, Received,
         Timeout, WakeKey,
@@ -377,4 +379,36 @@ fn loop_that_a_timer_stops_is_drained_after_that_turn() {
     rig.advance(SECOND);
     rig.turn();
     assert!(rig.event_loop().is_drained());
+}
+
+/// Stops the loop when its connection is closed.
+struct StopAtEnd;
+
+impl Protocol for StopAtEnd {
+    fn receive(&mut self, input: &[u8], _out: &mut Outbox, _cx: &mut Context<'_>) -> Received {
+        Received { consumed: input.len(), progress: Progress::NeedInput }
+    }
+
+    fn timeout(&self, _partial: bool) -> Timeout {
+        Timeout { limit: None, reason: CloseReason::IdleTimeout }
+    }
+
+    fn on_closed(&mut self, _reason: CloseReason, _sent: u64, cx: &mut Context<'_>) {
+        cx.stop();
+    }
+}
+
+#[test]
+fn loop_that_is_stopped_by_its_last_connection_ends_at_once() {
+    let limits = Limits { drain_timeout: Some(10 * SECOND), ..Limits::default() };
+    let mut event_loop = EventLoop::new(limits, Clock::system()).expect("a loop");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
+    let address = listener.local_addr().expect("read its address");
+    event_loop.connect(&address.into(), Box::new(StopAtEnd)).expect("connect");
+    drop(listener.accept().expect("accept"));
+    let start = Instant::now();
+    while !event_loop.is_drained() {
+        event_loop.turn().expect("turn");
+    }
+    assert!(start.elapsed() < 5 * SECOND, "{:?}", start.elapsed());
 }
