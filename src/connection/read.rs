@@ -107,7 +107,7 @@ impl Connection {
     ) -> ControlFlow<Want> {
         let mut at = 0;
         let progress = loop {
-            let Received { consumed, progress } = self.ask_protocol(&input[at..], cx);
+            let Received { consumed, mut progress } = self.ask_protocol(&input[at..], cx);
             if consumed > input.len() - at {
                 log::error!("{}: the protocol consumed {consumed} bytes of {}", cx.source, input.len() - at);
                 return Break(Want::Close(CloseReason::Limit));
@@ -117,6 +117,11 @@ impl Connection {
             at += consumed;
             self.progress |= consumed > 0;
             budget.messages = budget.messages.saturating_sub(1);
+            if progress == Progress::HalfClose {
+                // Only our output ends. The rest of the input may hold another message.
+                self.half_closes = true;
+                progress = Progress::Again;
+            }
             match progress {
                 Progress::Again if at == input.len() => break Progress::NeedInput,
                 // `Again` without consumed input would loop forever. After a resume it is normal,

@@ -190,6 +190,62 @@ fn client_reads_while_its_own_output_is_blocked() {
     rig.turn_until("all bytes", |_| seen.input.borrow().len() == 8 << 20);
 }
 
+/// Keeps one line at a time, and ends its output when it is woken or, if `at` is set, after that
+/// many lines.
+struct Lines {
+    at: Option<usize>,
+    kept: Rc<RefCell<Vec<String>>>,
+    key: Rc<Cell<Option<WakeKey>>>,
+}
+
+impl Protocol for Lines {
+    fn on_connected(&mut self, _out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
+        self.key.set(Some(cx.wake_key()));
+        Progress::NeedInput
+    }
+
+    fn receive(&mut self, input: &[u8], _out: &mut Outbox, cx: &mut Context<'_>) -> Received {
+        let Some(end) = input.iter().position(|byte| *byte == b'\n') else {
+            return Received { consumed: 0, progress: Progress::NeedInput };
+        };
+        let mut kept = self.kept.borrow_mut();
+        kept.push(String::from_utf8_lossy(&input[..end]).into_owned());
+        // Without a number, this protocol wakes itself in the middle of its input.
+        if self.at.is_none() && kept.len() == 1 {
+            cx.wake(cx.wake_key());
+        }
+        let ends = self.at == Some(kept.len());
+        Received { consumed: end + 1, progress: if ends { Progress::HalfClose } else { Progress::Again } }
+    }
+
+    fn resume(&mut self, _out: &mut Outbox, _cx: &mut Context<'_>) -> Progress {
+        Progress::HalfClose
+    }
+
+    fn timeout(&self, _partial: bool) -> Timeout {
+        Timeout { limit: None, reason: CloseReason::IdleTimeout }
+    }
+}
+
+#[test]
+fn input_that_has_arrived_before_the_output_ends_is_passed_on() {
+    let site = Site::empty();
+    for at in [Some(1), None] {
+        let mut rig = Rig::recorded(Rig::config(&site));
+        let (listener, address) = listener();
+        let kept = Rc::new(RefCell::new(Vec::new()));
+        let lines = Lines { at, kept: Rc::clone(&kept), key: Rc::default() };
+        rig.event_loop().connect(&address, Box::new(lines)).expect("connect");
+        rig.turn_until_seen(C1, &Step::Connected);
+        let (mut peer, _) = listener.accept().expect("accept");
+        let sent: Vec<String> = (0..200).map(|n| n.to_string()).collect();
+        peer.write_all((sent.join("\n") + "\n").as_bytes()).expect("send");
+        rig.turn_until_seen(C1, &Step::OutputEnded);
+        (0..10).for_each(|_| drop(rig.turn()));
+        assert_eq!(kept.borrow().len(), 200, "{at:?}");
+    }
+}
+
 impl Rig {
     /// Runs turns until a connection is open.
     fn turn_until_open(&mut self) {
