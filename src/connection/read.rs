@@ -81,18 +81,35 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> ControlFlow<Want> {
         // A resumed protocol may add output, so it must wait until the output has been sent.
-        while self.phase == Phase::Open && self.pending == Pending::Input && ready.readable {
+        while self.phase == Phase::Open
+            && self.pending == Pending::Input
+            && (self.inbox.has_work || ready.readable)
+        {
             if budget.messages == 0 {
                 return Break(Want::Turn);
             }
-            let len = self.inbox.take_into(buffer);
-            if len == buffer.len() {
-                return Break(Want::Close(CloseReason::Limit));
+            let must_read = !self.inbox.has_work;
+            let mut len = self.inbox.take_into(buffer);
+            if must_read {
+                if len == buffer.len() {
+                    return Break(Want::Close(CloseReason::Limit));
+                }
+                match self.read(ready, &mut buffer[len..], len, cx) {
+                    Continue(Some(got)) => len += got,
+                    Continue(None) => {
+                        self.inbox.store(&buffer[..len], false);
+                        continue;
+                    }
+                    // The peer has ended its own output, and may still read ours.
+                    Break(Want::Close(reason @ CloseReason::Eof)) => {
+                        ready.readable = false;
+                        self.phase = Phase::Finishing { reason, linger: false };
+                        continue;
+                    }
+                    Break(want) => return Break(want),
+                }
             }
-            match self.read(ready, &mut buffer[len..], len, cx)? {
-                Some(got) => self.process_input(&buffer[..len + got], budget, cx)?,
-                None => self.inbox.store(&buffer[..len], false),
-            }
+            self.process_input(&buffer[..len], budget, cx)?;
         }
         Continue(())
     }
@@ -178,8 +195,8 @@ impl Connection {
     ) -> ControlFlow<Want, Option<usize>> {
         match recv(&self.socket, &mut *buffer, RecvFlags::empty()).map(|(got, _)| got) {
             Ok(0) => {
-                // All output has been sent before a read, so the peer misses nothing if the
-                // connection closes now.
+                // Output that is unsent is sent before the connection closes, see
+                // `receive_while_blocked`.
                 cx.trace(|| Step::EndOfInput);
                 Break(Want::Close(CloseReason::Eof))
             }

@@ -190,6 +190,35 @@ fn client_reads_while_its_own_output_is_blocked() {
     rig.turn_until("all bytes", |_| seen.input.borrow().len() == 8 << 20);
 }
 
+#[test]
+fn output_is_sent_although_the_peer_has_ended_its_own() {
+    let site = Site::empty();
+    let mut rig = Rig::new(Rig::config(&site));
+    let (listener, address) = listener();
+    let (caller, seen) = caller(&vec![b'x'; 8 << 20], Progress::HalfClose);
+    rig.event_loop().connect(&address, caller).expect("connect");
+    rig.turn_until_open();
+    let (mut peer, _) = listener.accept().expect("accept");
+    peer.shutdown(Shutdown::Write).expect("end the peer's output");
+    (0..5).for_each(|_| drop(rig.turn()));
+    let (end, mut got) = (Instant::now() + SOON, 0);
+    peer.set_nonblocking(true).expect("set non-blocking");
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        rig.turn();
+        match peer.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(len) => got += len,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+            Err(e) => panic!("after {got} bytes: {e}"),
+        }
+        assert!(Instant::now() < end, "{got} bytes");
+    }
+    assert_eq!(got, 8 << 20);
+    rig.turn_until("the end", |_| seen.closed.get().is_some());
+    assert_eq!(seen.closed.get(), Some(CloseReason::Eof));
+}
+
 /// Keeps one line at a time, and ends its output when it is woken or, if `at` is set, after that
 /// many lines.
 struct Lines {
