@@ -107,8 +107,8 @@ impl StreamListener {
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
-    /// The device and the inode, which tell whether the file is still the same.
-    identity: (u64, u64),
+    /// Tells whether the file is still the same.
+    identity: Identity,
 }
 
 impl SocketFile {
@@ -129,8 +129,13 @@ impl Drop for SocketFile {
     }
 }
 
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
+/// The device, the inode and the time of creation. A new file often gets the inode of a file that
+/// has just been removed. Nothing writes to a socket's file, so its time of modification is the
+/// time of its creation.
+type Identity = (u64, u64, i64, i64);
+
+fn identity(path: &Path) -> io::Result<Identity> {
+    fs::symlink_metadata(path).map(|file| (file.dev(), file.ino(), file.mtime(), file.mtime_nsec()))
 }
 
 /// Removes the socket file at `path` if nothing listens on it.
@@ -183,6 +188,21 @@ mod tests {
         let error = StreamListener::unix(&path, None).expect_err("a regular file");
         assert_eq!(error.kind(), ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).expect("read"), b"data");
+    }
+
+    #[test]
+    fn file_of_a_newer_socket_with_the_same_inode_stays() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a.sock");
+        // A server that shuts down closes its socket first, so the next one finds a stale file.
+        // Many file systems give the new file the inode of the file just removed.
+        let (socket, file) = StreamListener::unix(&path, None).expect("listen").into_parts();
+        drop(socket);
+        let new = StreamListener::unix(&path, None).expect("replace the stale file");
+        drop(file);
+        assert!(path.exists());
+        drop(new);
+        assert!(!path.exists());
     }
 
     #[test]
