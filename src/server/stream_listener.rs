@@ -8,7 +8,7 @@ use std::{
         fd::OwnedFd,
         unix::{
             fs::{FileTypeExt, MetadataExt, PermissionsExt},
-            net::{UnixListener, UnixStream},
+            net::UnixListener,
         },
     },
     path::{Path, PathBuf},
@@ -146,7 +146,10 @@ fn remove_stale_socket(path: &Path) -> io::Result<()> {
         Ok(file) if !file.file_type().is_socket() => return Err(ErrorKind::AlreadyExists.into()),
         Ok(_) => {}
     }
-    match UnixStream::connect(path) {
+    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // A blocking connect would wait while the backlog is full.
+    probe.set_nonblocking(true)?;
+    match probe.connect(&SockAddr::unix(path)?) {
         // Nothing listens: the process that created the file has gone (connect(2)).
         Err(e) if e.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
         // Another process listens, or its backlog is full.
@@ -158,6 +161,8 @@ fn remove_stale_socket(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     #[test]
@@ -203,6 +208,19 @@ mod tests {
         assert!(path.exists());
         drop(new);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn full_backlog_means_in_use() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a.sock");
+        let busy = UnixListener::bind(&path).expect("bind");
+        listen(&busy, 0).expect("shorten the backlog");
+        let _waiting = UnixStream::connect(&path).expect("fill the backlog");
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || sender.send(StreamListener::unix(&path, None).map(drop)));
+        let result = receiver.recv_timeout(Duration::from_secs(10)).expect("no wait for the other process");
+        assert_eq!(result.expect_err("somebody listens").kind(), ErrorKind::AddrInUse);
     }
 
     #[test]
