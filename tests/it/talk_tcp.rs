@@ -181,3 +181,39 @@ fn echo_returns_every_byte_with_backpressure() {
     assert!(got == expected);
     thread.join().expect("the writer");
 }
+
+/// Returns the address of a server that sends `len` bytes to one client and then closes.
+fn sender(len: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
+    let address = listener.local_addr().expect("its address").to_string();
+    thread::spawn(move || {
+        let (mut peer, _) = listener.accept().expect("accept");
+        let _ = peer.write_all(&bytes(len)); // the client may have gone
+    });
+    address
+}
+
+#[test]
+fn client_that_cannot_write_its_output_fails() {
+    for client in ["tcp", "chat"] {
+        let full = File::options().write(true).open("/dev/full").expect("open");
+        let Output { status, stderr, .. } = output(talk(&[client, &sender(1000)]).stdout(full));
+        let errors = String::from_utf8_lossy(&stderr);
+        assert_eq!(status.code(), Some(1), "{errors}");
+        assert!(errors.contains("cannot write to standard output"), "{errors}");
+    }
+}
+
+#[test]
+fn client_waits_for_an_output_in_non_blocking_mode() {
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    rustix::io::ioctl_fionbio(&writer, true).expect("set non-blocking");
+    let mut client = talk(&["tcp", &sender(3 << 20)]);
+    let mut child = client.stdout(writer).spawn().expect("start the client");
+    drop(client);
+    thread::sleep(std::time::Duration::from_millis(100)); // the pipe fills up
+    let mut got = Vec::new();
+    reader.read_to_end(&mut got).expect("read");
+    assert!(got == bytes(3 << 20), "{} bytes", got.len());
+    assert!(child.wait().expect("wait for the client").success());
+}

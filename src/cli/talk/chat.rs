@@ -1,6 +1,6 @@
 //! `oneloop talk chat`.
 
-use std::{cell::RefCell, io, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 use clap::Args;
 use oneloop::{
@@ -30,8 +30,9 @@ pub fn run(args: ChatArgs, talk: &mut Talk) -> Result<(), Failure> {
     talk.event_loop
         .add_input("stdin", standard_input()?, input)
         .map_err(|e| Failure::system("cannot poll standard input", &e))?;
+    let output = talk.output.clone();
     let create = |end| -> Box<dyn Protocol> {
-        let output = Box::new(io::stdout());
+        let output = Box::new(output.clone());
         Box::new(ChatClient::new(Rc::clone(&outgoing), output, end, args.name.clone()))
     };
     match talk.connect(&addresses, create)? {

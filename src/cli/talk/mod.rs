@@ -4,6 +4,7 @@ mod chat;
 mod dialogue;
 mod discover;
 mod http;
+mod output;
 mod pop3;
 mod smtp;
 mod tcp;
@@ -27,6 +28,7 @@ use oneloop::{
     protocol::{CloseReason, DatagramProtocol, Protocol, WakeKey},
 };
 
+use self::output::StandardOutput;
 use super::{
     args::{TimeLimit, TraceArgs, time_limit},
     errors::{Failure, io_message},
@@ -92,6 +94,7 @@ struct Talk {
     timeout: Option<Duration>,
     /// Standard error, for dialogues; `None` if the process has none.
     stderr: Option<Arc<File>>,
+    output: StandardOutput,
 }
 
 impl Talk {
@@ -103,12 +106,13 @@ impl Talk {
         log.attach(&mut event_loop).map_err(|e| Failure::system("cannot poll the log", &e))?;
         let stepper = observers::stepper(&args.trace)?;
         observers::attach(&mut event_loop, &[], args.trace.clone(), stepper, log)?;
-        Ok(Talk { event_loop, timeout, stderr: log.blocking_stderr() })
+        let (stderr, output) = (log.blocking_stderr(), StandardOutput::default());
+        Ok(Talk { event_loop, timeout, stderr, output })
     }
 
     /// Connects to the first of `addresses` that accepts the connection, and runs the loop until
     /// the connection is closed. `create` makes the protocol, once for each address that is tried.
-    /// Returns the address and why the connection was closed.
+    /// Returns the address and why the connection was closed, or a failure of the output.
     fn connect(
         &mut self,
         addresses: &[Address],
@@ -156,7 +160,7 @@ impl Talk {
     fn run_until(&mut self, end: &ConnectionEnd) -> Result<CloseReason, Failure> {
         loop {
             if let Some(reason) = end.get() {
-                return Ok(reason);
+                return self.output.take_failure().map_or(Ok(reason), Err);
             }
             self.event_loop.turn().map_err(|e| Failure::system("the poller failed", &e))?;
         }

@@ -1,6 +1,6 @@
 //! `oneloop talk tcp`.
 
-use std::{cell::RefCell, io, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 use clap::{Args, ValueEnum};
 use oneloop::{
@@ -46,8 +46,9 @@ pub fn run(args: TcpArgs, talk: &mut Talk) -> Result<(), Failure> {
         FramingArg::Lines => StreamFraming::Lines,
         FramingArg::Length => StreamFraming::Length,
     };
+    let output = talk.output.clone();
     let create = |end| -> Box<dyn Protocol> {
-        Box::new(TcpClient::new(Rc::clone(&outgoing), Box::new(io::stdout()), end, framing))
+        Box::new(TcpClient::new(Rc::clone(&outgoing), Box::new(output.clone()), end, framing))
     };
     let max = StreamFraming::MAX_MESSAGE;
     match talk.connect(&addresses, create)? {
