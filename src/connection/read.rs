@@ -44,7 +44,10 @@ impl Connection {
         let is_due = ready.woken || self.pending != Pending::Input;
         let must_read = !self.inbox.has_work && !is_due;
         if must_read && !ready.readable {
-            if !cx.draining || !self.inbox.is_empty() {
+            // The rest of a message is worth waiting for only if it must come in time. Otherwise, a
+            // member of a chat room with half a line would hold up the shutdown.
+            let may_finish = || !self.inbox.is_empty() && self.protocol.timeout(true).limit.is_some();
+            if !cx.draining || may_finish() {
                 return Break(Want::Readable);
             }
             let has_last_response = self.put_last_response(CloseReason::Shutdown, cx);

@@ -134,3 +134,15 @@ fn chat_server_that_shuts_down_tells_its_members() {
     drop((one, two, unnamed, flooding));
     chat.rig.server.serve_forever().expect("it drains");
 }
+
+#[test]
+fn chat_member_with_half_a_line_does_not_hold_up_the_shutdown() {
+    let mut chat = Chat::new();
+    let mut member = chat.join("client1");
+    member.send("half a li");
+    (0..5).for_each(|_| drop(chat.rig.turn()));
+    chat.rig.event_loop().drain();
+    chat.expect(&mut member, "The server is shutting down.\n");
+    drop(member);
+    chat.rig.server.serve_forever().expect("it drains");
+}
