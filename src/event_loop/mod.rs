@@ -231,7 +231,10 @@ impl EventLoop {
 
     /// Lets one priority source read its descriptor, before any request in this turn is handled.
     fn handle_priority(&mut self, key: usize) {
-        if let Some(Source { kind: SourceKind::Priority(priority), id, .. }) = self.sources.get_mut(key) {
+        if let Some(Source { kind: SourceKind::Priority(priority), ready, id, .. }) =
+            self.sources.get_mut(key)
+        {
+            ready.woken = false;
             let mut cx = self.state.context(key, *id, &self.timers, &mut self.observers);
             priority.source.on_readable(&mut cx);
             cx.trace(|| Step::Polled);

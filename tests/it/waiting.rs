@@ -14,8 +14,8 @@ use oneloop::{
     clock::Clock,
     event_loop::{EventLoop, Limits},
     protocol::{
-        CloseReason, Context, DatagramOutbox, DatagramProtocol, Outbox, Progress, Protocol, Received,
-        Timeout, WakeKey,
+        CloseReason, Context, DatagramOutbox, DatagramProtocol, Outbox, PrioritySource, Progress, Protocol,
+        Received, Timeout, WakeKey,
     },
     trace::{SourceId, Step},
 };
@@ -199,6 +199,36 @@ fn source_wakes_another_once_and_a_closed_one_never() {
     key.set(old);
     waker.write_all(b"x").expect("send");
     expect_silence(&mut rig, &mut other);
+}
+
+/// Counts its turns.
+struct Counter {
+    key: Rc<Cell<Option<WakeKey>>>,
+    turns: Rc<Cell<u32>>,
+}
+
+impl PrioritySource for Counter {
+    fn on_readable(&mut self, cx: &mut Context<'_>) {
+        self.key.set(Some(cx.wake_key()));
+        self.turns.set(self.turns.get() + 1);
+    }
+}
+
+#[test]
+fn priority_source_is_woken_each_time() {
+    let site = Site::empty();
+    let mut rig = Rig::new(Rig::config(&site));
+    let (key, turns) = (Rc::new(Cell::new(None)), Rc::new(Cell::new(0)));
+    let counter = Counter { key: Rc::clone(&key), turns: Rc::clone(&turns) };
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    rig.server.add_priority_source("counter", Rc::new(reader.into()), counter).expect("add it");
+    writer.write_all(b"x").expect("send");
+    rig.turn_until("a turn", |_| turns.get() == 1);
+    let mut waker = connect(listen(&mut rig, move || Waker(Rc::clone(&key))));
+    for count in [2, 3] {
+        waker.write_all(b"x").expect("send");
+        rig.turn_until("another turn", |_| turns.get() == count);
+    }
 }
 
 /// Receives lines, and can be woken while it waits for the rest of one.
