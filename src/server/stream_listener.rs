@@ -15,7 +15,11 @@ use std::{
     time::Duration,
 };
 
-use rustix::net::listen;
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+    net::listen,
+};
 use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use super::sockets::{BACKLOG, bind_tcp};
@@ -23,6 +27,9 @@ use crate::address::Address;
 
 /// How long a connection is silent before the kernel probes the peer.
 const KEEPALIVE: Duration = Duration::from_secs(60);
+/// How often to try to lock a directory, and the time between two tries.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// A listening stream socket. Dropping a Unix socket also removes its file, if the file is still
 /// the one that this process created.
@@ -56,6 +63,7 @@ impl StreamListener {
     /// Fails with `AddrInUse` if another process listens on the socket, with `AlreadyExists` if the
     /// path is another kind of file, or if the file cannot be created.
     pub fn unix(path: &Path, mode: Option<u32>) -> io::Result<StreamListener> {
+        let _lock = lock_directory(path);
         remove_stale_socket(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.bind(&SockAddr::unix(path)?)?;
@@ -122,6 +130,7 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
+        let _lock = lock_directory(&self.path);
         // A new process may have replaced the file, while this one was still shutting down.
         if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
             let _ = fs::remove_file(&self.path); // the next start replaces a file that stays
@@ -136,6 +145,23 @@ type Identity = (u64, u64, i64, i64);
 
 fn identity(path: &Path) -> io::Result<Identity> {
     fs::symlink_metadata(path).map(|file| (file.dev(), file.ino(), file.mtime(), file.mtime_nsec()))
+}
+
+/// Locks the directory of `path` until the returned file is dropped. Between bind(2) and listen(2),
+/// a socket looks like a stale one, so two processes that start at once must not see each other
+/// there. Returns `None` if another program holds a lock for long, or if locking is not possible;
+/// the check of the file must then do.
+fn lock_directory(path: &Path) -> Option<fs::File> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = fs::File::open(dir).ok()?;
+    for _ in 0..LOCK_TRIES {
+        match flock(&dir, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Some(dir),
+            Err(Errno::AGAIN) => std::thread::sleep(LOCK_PAUSE),
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 /// Removes the socket file at `path` if nothing listens on it.
@@ -208,6 +234,26 @@ mod tests {
         assert!(path.exists());
         drop(new);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn one_of_many_that_start_at_once_gets_the_socket() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a.sock");
+        for round in 0..50 {
+            drop(UnixListener::bind(&path).expect("leave a stale file"));
+            let barrier = std::sync::Barrier::new(4);
+            let start = || {
+                barrier.wait();
+                StreamListener::unix(&path, None)
+            };
+            let results: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(start)).collect();
+                threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+            });
+            let started = results.iter().filter(|result| result.is_ok()).count();
+            assert_eq!(started, 1, "round {round}: {results:?}");
+        }
     }
 
     #[test]
