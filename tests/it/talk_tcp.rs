@@ -217,3 +217,26 @@ fn client_waits_for_an_output_in_non_blocking_mode() {
     assert!(got == bytes(3 << 20), "{} bytes", got.len());
     assert!(child.wait().expect("wait for the client").success());
 }
+
+#[test]
+fn client_that_is_stepped_ends_at_a_signal() {
+    let site = Site::empty();
+    site.write("script", "continue\n");
+    let script = site.at("script");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
+    let address = listener.local_addr().expect("its address").to_string();
+    let mut client = talk(&["tcp", &address, "--step-script", script.to_str().expect("text")]);
+    let mut child = client.stdin(Stdio::piped()).spawn().expect("start the client");
+    let _peer = listener.accept().expect("accept");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("send a signal");
+    let mut is_over = false;
+    let end = std::time::Instant::now() + SOON;
+    while !is_over && std::time::Instant::now() < end {
+        is_over = child.try_wait().expect("ask for the client").is_some();
+        thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    assert!(is_over, "the client ignores the signal");
+}

@@ -31,7 +31,7 @@ use oneloop::{
 use self::output::StandardOutput;
 use super::{
     args::{TimeLimit, TraceArgs, time_limit},
-    errors::{Failure, io_message},
+    errors::{Failure, io_message, no_signals},
     logger::LogPipe,
     observers,
 };
@@ -105,6 +105,11 @@ impl Talk {
         let mut event_loop = event_loop.map_err(|e| Failure::system("cannot create a poller", &e))?;
         log.attach(&mut event_loop).map_err(|e| Failure::system("cannot poll the log", &e))?;
         let stepper = observers::stepper(&args.trace)?;
+        if stepper.is_some() {
+            // The stepper catches the signals, so that they do not end the process at a prompt. The
+            // loop must then act on them.
+            event_loop.handle_signals().map_err(|e| no_signals(&e))?;
+        }
         observers::attach(&mut event_loop, &[], args.trace.clone(), stepper, log)?;
         let (stderr, output) = (log.blocking_stderr(), StandardOutput::default());
         Ok(Talk { event_loop, timeout, stderr, output })
