@@ -49,6 +49,7 @@ mod trace;
 mod transfers;
 mod turn;
 mod udp;
+mod udp_timers;
 mod unix_sockets;
 mod urls;
 mod variants;
