@@ -6,7 +6,10 @@ use std::{
 };
 
 use clap::Args;
-use oneloop::{Address, ChatRoom, Echo, HttpServer, StreamListener, Timeouts, protocol::Protocol};
+use oneloop::{
+    Address, ChatRoom, Echo, HttpServer, StreamListener, Timeouts,
+    protocol::{Protocol, ProtocolFactory},
+};
 
 use super::{
     datagrams::{self, DatagramArgs},
@@ -48,26 +51,32 @@ pub fn start(
 ) -> Result<Vec<Started>, Failure> {
     let mut started = Vec::new();
     if let Some(text) = &args.tcp_echo {
-        let listener = listen("--tcp-echo", text)?;
-        let address = listener.address().clone();
         let echo = |_: &Address| -> Box<dyn Protocol> { Box::new(Echo) };
-        server.add_listener(listener, echo).map_err(|e| cannot_listen(&address, &e))?;
-        started.push(Started { flag: "--tcp-echo", scheme: "tcp", address });
+        started.push(add(server, ("--tcp-echo", "tcp"), text, echo)?);
     }
     datagrams::start(server, &args.datagrams, &mut started)?;
     if let Some(text) = &args.chat {
-        let listener = listen("--chat", text)?;
-        let address = listener.address().clone();
-        let room = ChatRoom::new(timeouts.head);
-        server.add_listener(listener, room).map_err(|e| cannot_listen(&address, &e))?;
-        started.push(Started { flag: "--chat", scheme: "chat", address });
+        started.push(add(server, ("--chat", "chat"), text, ChatRoom::new(timeouts.head))?);
     }
     mail::start(server, &args.mail, &mut started)?;
     Ok(started)
 }
 
+/// Listens on `text`, the value of `flag`, and serves `service` there.
+pub fn add(
+    server: &mut HttpServer,
+    (flag, scheme): (&'static str, &'static str),
+    text: &str,
+    service: impl ProtocolFactory + 'static,
+) -> Result<Started, Failure> {
+    let listener = listen(flag, text)?;
+    let address = listener.address().clone();
+    server.add_listener(listener, service).map_err(|e| cannot_listen(&address, &e))?;
+    Ok(Started { flag, scheme, address })
+}
+
 /// Listens on the address given to `flag`: HOST:PORT, or unix:PATH with an optional mode.
-pub fn listen(flag: &str, text: &str) -> Result<StreamListener, Failure> {
+fn listen(flag: &str, text: &str) -> Result<StreamListener, Failure> {
     if let Some(unix) = text.strip_prefix("unix:") {
         let (path, mode) = unix_socket(flag, unix)?;
         return StreamListener::unix(&path, mode).map_err(|e| cannot_listen(&Address::Unix(Some(path)), &e));

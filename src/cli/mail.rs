@@ -6,13 +6,11 @@ use std::{
 };
 
 use clap::Args;
-use oneloop::{
-    HttpServer, MailLimits, Mailbox, Maildir, Pop3Service, SmtpService, protocol::ProtocolFactory,
-};
+use oneloop::{HttpServer, MailLimits, Mailbox, Maildir, Pop3Service, SmtpService};
 
 use super::{
-    conversations::{Started, listen},
-    errors::{Failure, cannot_listen, io_message},
+    conversations::{Started, add},
+    errors::{Failure, io_message},
 };
 
 #[derive(Debug, Clone, Args)]
@@ -71,17 +69,4 @@ pub fn warn_if_served(args: &MailArgs, dir: &Path) {
         let mail_dir = mail_dir.display();
         log::warn!("--mail-dir '{mail_dir}' is in the served directory, so browsers can read the mail");
     }
-}
-
-/// Listens on `text`, the value of `flag`, and serves `service` there.
-fn add(
-    server: &mut HttpServer,
-    (flag, scheme): (&'static str, &'static str),
-    text: &str,
-    service: impl ProtocolFactory + 'static,
-) -> Result<Started, Failure> {
-    let listener = listen(flag, text)?;
-    let address = listener.address().clone();
-    server.add_listener(listener, service).map_err(|e| cannot_listen(&address, &e))?;
-    Ok(Started { flag, scheme, address })
 }

@@ -24,6 +24,11 @@ impl Outgoing {
         self.connection = Some(cx.wake_key());
     }
 
+    /// Returns whether there is no input that the connection has not taken.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// Takes all bytes, and says whether the input has ended.
     pub fn take(&mut self, cx: &mut Context<'_>) -> (Vec<u8>, bool) {
         if self.bytes.len() >= ROOM {

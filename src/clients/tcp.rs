@@ -1,6 +1,6 @@
 //! The TCP client: sends standard input, and writes what arrives to standard output.
 
-use std::{cell::RefCell, io::Write, rc::Rc};
+use std::{cell::RefCell, io::Write, rc::Rc, time::Duration};
 
 use super::{ConnectionEnd, Outgoing, StreamFraming};
 use crate::{
@@ -14,6 +14,9 @@ pub struct TcpClient {
     output: Box<dyn Write>,
     end: ConnectionEnd,
     framing: StreamFraming,
+    /// How long the peer may be silent after our output has ended.
+    timeout: Option<Duration>,
+    has_ended: bool,
     /// The beginning of a line of input, and of a message of the peer, that are not complete.
     partial_line: Vec<u8>,
     partial_message: Vec<u8>,
@@ -21,7 +24,8 @@ pub struct TcpClient {
 
 impl TcpClient {
     /// Creates a client that sends `outgoing` and writes what arrives to `output`. A write may wait
-    /// for a slow reader, because the client serves nobody else.
+    /// for a slow reader, because the client serves nobody else. After the end of `outgoing`, the
+    /// peer may be silent for `timeout`.
     ///
     /// With a framing, the connection ends with [`CloseReason::Limit`] if a line of `outgoing` is
     /// too long for a message, and with [`CloseReason::BadRequest`] if the peer's bytes are not a
@@ -31,9 +35,11 @@ impl TcpClient {
         output: Box<dyn Write>,
         end: ConnectionEnd,
         framing: StreamFraming,
+        timeout: Option<Duration>,
     ) -> TcpClient {
         let (partial_line, partial_message) = (Vec::new(), Vec::new());
-        TcpClient { outgoing, output, end, framing, partial_line, partial_message }
+        let has_ended = false;
+        TcpClient { outgoing, output, end, framing, timeout, has_ended, partial_line, partial_message }
     }
 }
 
@@ -76,6 +82,7 @@ impl Protocol for TcpClient {
             }
             Err(_) => return Progress::Close(CloseReason::Limit),
         }
+        self.has_ended = has_ended;
         if has_ended { Progress::HalfClose } else { Progress::Again }
     }
 
@@ -84,7 +91,10 @@ impl Protocol for TcpClient {
     }
 
     fn timeout(&self, _partial: bool) -> Timeout {
-        Timeout { limit: None, reason: CloseReason::IdleTimeout }
+        // A person may think for as long as they like. After the end of input, nobody is there to
+        // end the wait.
+        let limit = self.timeout.filter(|_| self.has_ended);
+        Timeout { limit, reason: CloseReason::IdleTimeout }
     }
 
     fn on_closed(&mut self, reason: CloseReason, _sent: u64, _cx: &mut Context<'_>) {

@@ -86,6 +86,11 @@ impl Source {
         self.with_pollable(|pollable| registry.register(pollable, Token(key), Interest::READABLE))
     }
 
+    /// Removes the source from the poller. A source that is not registered stays as it is.
+    pub fn deregister(&mut self, registry: &Registry) {
+        let _ = self.with_pollable(|pollable| registry.deregister(pollable));
+    }
+
     /// Starts (`wlist.append`) or stops polling for writability. Returns whether the source's
     /// interest changed.
     pub fn arm(&mut self, registry: &Registry, key: usize, writable: bool) -> io::Result<bool> {

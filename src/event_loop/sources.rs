@@ -82,7 +82,12 @@ impl Sources {
     /// Removes and returns a source. Dropping the source closes its descriptor, which also removes
     /// the descriptor from the poller (epoll(7)).
     pub fn remove(&mut self, key: usize) -> Option<Source> {
-        let source = self.slab.try_remove(key)?;
+        let mut source = self.slab.try_remove(key)?;
+        // The descriptor of an input is a duplicate. The poller would go on reporting the original,
+        // which stays open.
+        if matches!(source.kind, SourceKind::Input(_)) {
+            source.deregister(self.poll.registry());
+        }
         self.open -= usize::from(matches!(source.kind, SourceKind::Connection(_)));
         Some(source)
     }

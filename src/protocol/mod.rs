@@ -39,7 +39,7 @@ pub trait Protocol {
     /// [`Progress::Yield`], at the time of [`Progress::WaitUntil`], or because another source has
     /// [woken](Context::wake) this one. A source can be woken at any time, also while it waits for
     /// input. After [`Progress::Again`], the loop passes the input that is still unparsed to
-    /// [`Protocol::receive`].
+    /// [`Protocol::receive`]; after [`Progress::NeedInput`], only when more input has arrived.
     fn resume(&mut self, _out: &mut Outbox, _cx: &mut Context<'_>) -> Progress {
         Progress::Again
     }
@@ -104,8 +104,9 @@ pub enum Progress {
     Yield,
     /// Call [`Protocol::resume`] at this time or when another source wakes this one, whichever is
     /// earlier. `None` means only when woken. Until then, the loop reads no input, so the peer
-    /// waits. A loop that starts to shut down wakes the connection once, so that the protocol can
-    /// finish early.
+    /// waits; a peer that ends its output is noticed only afterwards, but a reset closes the
+    /// connection. A loop that starts to shut down wakes the connection once, so that the protocol
+    /// can finish early.
     WaitUntil(Option<Instant>),
     /// Send the outbox, then shut down our side and go on reading (shutdown(2)). The protocol must
     /// put nothing more into the outbox.

@@ -240,3 +240,35 @@ fn client_that_is_stepped_ends_at_a_signal() {
     let _ = child.wait();
     assert!(is_over, "the client ignores the signal");
 }
+
+#[test]
+fn client_says_so_if_its_input_was_not_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
+    let address = listener.local_addr().expect("its address").to_string();
+    let server = thread::spawn(move || {
+        let (peer, _) = listener.accept().expect("accept");
+        peer.shutdown(Shutdown::Write).expect("end the output");
+        // The client ends, and then this end of the connection is read to its end.
+        let _ = std::io::copy(&mut &peer, &mut std::io::sink());
+    });
+    let site = Site::empty();
+    site.write("input", bytes(64 << 20));
+    let file = File::open(site.at("input")).expect("open");
+    let Output { status, stderr, .. } = output(talk(&["tcp", &address]).stdin(file));
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    let expected =
+        format!("oneloop: {address} closed the connection before all of standard input was sent\n");
+    assert_eq!(stderr, expected);
+    server.join().expect("the server");
+}
+
+#[test]
+fn client_gives_up_on_a_silent_server_after_its_own_output() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
+    let address = listener.local_addr().expect("its address").to_string();
+    let Output { status, stderr, .. } = output(&mut talk(&["tcp", &address, "--timeout", "100ms"]));
+    assert_eq!(status.code(), Some(1));
+    let expected = format!("oneloop: {address} sent nothing more in time; try a longer --timeout\n");
+    assert_eq!(String::from_utf8_lossy(&stderr), expected);
+}

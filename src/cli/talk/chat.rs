@@ -1,14 +1,14 @@
 //! `oneloop talk chat`.
 
-use std::{cell::RefCell, rc::Rc};
+use std::rc::Rc;
 
 use clap::Args;
 use oneloop::{
-    clients::{ChatClient, Outgoing, OutgoingInput},
+    clients::ChatClient,
     protocol::{CloseReason, Protocol},
 };
 
-use super::{Talk, resolve, standard_input};
+use super::{Talk, resolve};
 use crate::cli::errors::Failure;
 
 #[derive(Debug, Args)]
@@ -25,11 +25,7 @@ pub struct ChatArgs {
 /// Relays lines between the person and the room, until one of them ends the conversation.
 pub fn run(args: ChatArgs, talk: &mut Talk) -> Result<(), Failure> {
     let addresses = resolve(&args.address)?;
-    let outgoing = Rc::new(RefCell::new(Outgoing::default()));
-    let input = Box::new(OutgoingInput(Rc::clone(&outgoing)));
-    talk.event_loop
-        .add_input("stdin", standard_input()?, input)
-        .map_err(|e| Failure::system("cannot poll standard input", &e))?;
+    let outgoing = talk.outgoing()?;
     let output = talk.output.clone();
     let create = |end| -> Box<dyn Protocol> {
         let output = Box::new(output.clone());

@@ -13,7 +13,7 @@ use oneloop::{
     protocol::Protocol,
 };
 
-use super::Talk;
+use super::{Talk, output::StandardOutput};
 use crate::cli::errors::{Failure, io_message};
 
 impl Talk {
@@ -69,7 +69,7 @@ impl Talk {
 pub fn output(path: Option<&Path>) -> Box<dyn Write> {
     match path {
         Some(path) => Box::new(OutputFile { path: path.into(), file: None }),
-        None => Box::new(io::stdout()),
+        None => Box::new(StandardOutput::default()),
     }
 }
 

@@ -11,10 +11,12 @@ mod tcp;
 mod udp;
 
 use std::{
+    cell::RefCell,
     fs::File,
     io,
     net::{ToSocketAddrs, UdpSocket},
     os::fd::{AsFd, OwnedFd},
+    rc::Rc,
     sync::Arc,
     time::Duration,
 };
@@ -22,10 +24,10 @@ use std::{
 use clap::{Args, Subcommand};
 use oneloop::{
     Address,
-    clients::ConnectionEnd,
+    clients::{ConnectionEnd, Outgoing, OutgoingInput},
     clock::Clock,
     event_loop::{EventLoop, Limits},
-    protocol::{CloseReason, DatagramProtocol, Protocol, WakeKey},
+    protocol::{CloseReason, DatagramProtocol, InputProtocol, Protocol, WakeKey},
 };
 
 use self::output::StandardOutput;
@@ -95,6 +97,8 @@ struct Talk {
     /// Standard error, for dialogues; `None` if the process has none.
     stderr: Option<Arc<File>>,
     output: StandardOutput,
+    /// Whether the stepper reads its commands from the terminal.
+    is_stepped: bool,
 }
 
 impl Talk {
@@ -112,7 +116,7 @@ impl Talk {
         }
         observers::attach(&mut event_loop, &[], args.trace.clone(), stepper, log)?;
         let (stderr, output) = (log.blocking_stderr(), StandardOutput::default());
-        Ok(Talk { event_loop, timeout, stderr, output })
+        Ok(Talk { event_loop, timeout, stderr, output, is_stepped: args.trace.step })
     }
 
     /// Connects to the first of `addresses` that accepts the connection, and runs the loop until
@@ -144,6 +148,26 @@ impl Talk {
         Err(failure.unwrap_or_else(|| Failure::System("there is no address to connect to".into())))
     }
 
+    /// Adds standard input to the loop.
+    fn add_input(&mut self, protocol: Box<dyn InputProtocol>) -> Result<WakeKey, Failure> {
+        if self.is_stepped {
+            let advice = "use --step-script FILE in place of --step";
+            return Err(Failure::Usage(format!(
+                "the stepper and the client both need the terminal; {advice}"
+            )));
+        }
+        self.event_loop
+            .add_input("stdin", standard_input()?, protocol)
+            .map_err(|e| Failure::system("cannot poll standard input", &e))
+    }
+
+    /// Adds standard input to the loop, as bytes for a connection.
+    fn outgoing(&mut self) -> Result<Rc<RefCell<Outgoing>>, Failure> {
+        let outgoing = Rc::new(RefCell::new(Outgoing::default()));
+        self.add_input(Box::new(OutgoingInput(Rc::clone(&outgoing))))?;
+        Ok(outgoing)
+    }
+
     /// Adds a UDP socket to the loop.
     fn add_udp(
         &mut self,
@@ -158,7 +182,7 @@ impl Talk {
         while !self.event_loop.is_drained() {
             self.event_loop.turn().map_err(|e| Failure::system("the poller failed", &e))?;
         }
-        Ok(())
+        self.output.take_failure().map_or(Ok(()), Err)
     }
 
     /// Runs the loop until the connection is closed. Returns the reason.

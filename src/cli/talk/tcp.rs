@@ -1,14 +1,14 @@
 //! `oneloop talk tcp`.
 
-use std::{cell::RefCell, rc::Rc};
+use std::rc::Rc;
 
 use clap::{Args, ValueEnum};
 use oneloop::{
-    clients::{Outgoing, OutgoingInput, StreamFraming, TcpClient},
+    clients::{StreamFraming, TcpClient},
     protocol::{CloseReason, Protocol},
 };
 
-use super::{Talk, resolve, standard_input};
+use super::{Talk, resolve};
 use crate::cli::errors::Failure;
 
 #[derive(Debug, Args)]
@@ -36,22 +36,25 @@ enum FramingArg {
 /// Relays standard input to the socket, and the socket to standard output, until the peer closes.
 pub fn run(args: TcpArgs, talk: &mut Talk) -> Result<(), Failure> {
     let addresses = resolve(&args.address)?;
-    let outgoing = Rc::new(RefCell::new(Outgoing::default()));
-    let input = Box::new(OutgoingInput(Rc::clone(&outgoing)));
-    talk.event_loop
-        .add_input("stdin", standard_input()?, input)
-        .map_err(|e| Failure::system("cannot poll standard input", &e))?;
+    let outgoing = talk.outgoing()?;
     let framing = match args.framing {
         FramingArg::None => StreamFraming::None,
         FramingArg::Lines => StreamFraming::Lines,
         FramingArg::Length => StreamFraming::Length,
     };
-    let output = talk.output.clone();
+    let (output, timeout) = (talk.output.clone(), talk.timeout);
     let create = |end| -> Box<dyn Protocol> {
-        Box::new(TcpClient::new(Rc::clone(&outgoing), Box::new(output.clone()), end, framing))
+        let (outgoing, output) = (Rc::clone(&outgoing), Box::new(output.clone()));
+        Box::new(TcpClient::new(outgoing, output, end, framing, timeout))
     };
     let max = StreamFraming::MAX_MESSAGE;
     match talk.connect(&addresses, create)? {
+        (address, CloseReason::Eof) if !outgoing.borrow().is_empty() => Err(Failure::System(format!(
+            "{address} closed the connection before all of standard input was sent"
+        ))),
+        (address, CloseReason::IdleTimeout) => {
+            Err(Failure::System(format!("{address} sent nothing more in time; try a longer --timeout")))
+        }
         (_, CloseReason::Eof | CloseReason::Done) => Ok(()),
         (_, CloseReason::Limit) if framing != StreamFraming::None => Err(Failure::System(format!(
             "a line of standard input is longer than {max} bytes; use --framing none"

@@ -16,7 +16,7 @@ use oneloop::{
     },
 };
 
-use super::{Talk, resolve, standard_input};
+use super::{Talk, resolve};
 use crate::cli::{
     args::duration,
     errors::{Failure, cannot_print, io_message},
@@ -80,12 +80,10 @@ fn connect(peer: SocketAddr) -> io::Result<UdpSocket> {
 /// Sends each line of standard input to `peer`, and prints the answers.
 fn send_lines(wait: Duration, socket: UdpSocket, peer: SocketAddr, talk: &mut Talk) -> Result<(), Failure> {
     let lines = Rc::new(RefCell::new(DatagramLines::default()));
-    let sender = LineSender::new(peer, Rc::clone(&lines), wait, Box::new(io::stdout()));
+    let sender = LineSender::new(peer, Rc::clone(&lines), wait, Box::new(talk.output.clone()));
     let key = talk.add_udp(socket, Box::new(sender))?;
     let reader = Box::new(LineReader::new(Rc::clone(&lines), key));
-    talk.event_loop
-        .add_input("stdin", standard_input()?, reader)
-        .map_err(|e| Failure::system("cannot poll standard input", &e))?;
+    talk.add_input(reader)?;
     talk.run_until_stopped()?;
     match &lines.borrow().failure {
         None => Ok(()),
@@ -107,7 +105,7 @@ fn ping(
     let result = Rc::new(RefCell::new(PingResult::default()));
     let options = PingOptions { count, interval: args.interval, size: args.size, wait: args.wait };
     let start = talk.event_loop.clock().now();
-    let ping = Ping::new(peer, options, start, Rc::clone(&result), Box::new(io::stdout()));
+    let ping = Ping::new(peer, options, start, Rc::clone(&result), Box::new(talk.output.clone()));
     talk.add_udp(socket, Box::new(ping))?;
     // Ctrl-C ends the ping, and the figures so far are printed.
     talk.event_loop.handle_signals().map_err(|e| crate::cli::errors::no_signals(&e))?;
