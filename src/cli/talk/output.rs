@@ -31,7 +31,8 @@ impl StandardOutput {
                 // non-blocking mode (open(2), "Open file descriptions").
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     let output = io::stdout();
-                    let _ = poll(&mut [PollFd::new(&output, PollFlags::OUT)], None); // or it is tried again
+                    // If the poll fails, the write is tried again.
+                    let _ = poll(&mut [PollFd::new(&output, PollFlags::OUT)], None);
                 }
                 Err(e) => {
                     if !matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::Interrupted) {

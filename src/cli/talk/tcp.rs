@@ -1,6 +1,6 @@
 //! `oneloop talk tcp`.
 
-use std::rc::Rc;
+use std::{io, rc::Rc};
 
 use clap::{Args, ValueEnum};
 use oneloop::{
@@ -49,9 +49,10 @@ pub fn run(args: TcpArgs, talk: &mut Talk) -> Result<(), Failure> {
     };
     let max = StreamFraming::MAX_MESSAGE;
     match talk.connect(&addresses, create)? {
-        (address, CloseReason::Eof) if !outgoing.borrow().is_empty() => Err(Failure::System(format!(
-            "{address} closed the connection before all of standard input was sent"
-        ))),
+        (address, CloseReason::Eof) if !outgoing.borrow().is_empty() || has_input() => {
+            let what = "closed the connection before all of standard input was sent";
+            Err(Failure::System(format!("{address} {what}")))
+        }
         (address, CloseReason::IdleTimeout) => {
             Err(Failure::System(format!("{address} sent nothing more in time; try a longer --timeout")))
         }
@@ -66,4 +67,9 @@ pub fn run(args: TcpArgs, talk: &mut Talk) -> Result<(), Failure> {
             Err(Failure::System(format!("the connection to {address} was closed: {reason}")))
         }
     }
+}
+
+/// Returns whether standard input holds bytes that have not been read.
+fn has_input() -> bool {
+    rustix::io::ioctl_fionread(io::stdin()).is_ok_and(|count| count > 0)
 }

@@ -17,8 +17,8 @@ use super::root;
 use crate::common::*;
 
 const PAGE: &str = "docs/CONVERSATIONS.md";
-/// The flag of each conversation, the address on the page, the options behind it, and how the server
-/// announces it.
+/// The flag of each conversation, the address on the page, the options behind it, and how the
+/// server announces it.
 const CONVERSATIONS: [(&str, &str, &str, &str); 6] = [
     ("--tcp-echo", "127.0.0.1:7000", "", "tcp://"),
     ("--chat", "127.0.0.1:7001", "", "chat://"),
