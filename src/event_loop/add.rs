@@ -42,7 +42,7 @@ impl EventLoop {
         rustix::io::ioctl_fionbio(&socket, true)?;
         let id = self.sources.next_listener_id();
         let (address, fd) = (Address::of_socket(&socket)?, socket.as_raw_fd());
-        let listener = Listener { socket, address: address.clone(), factory };
+        let listener = Box::new(Listener { socket, address: address.clone(), factory });
         self.sources.insert(SourceKind::Listener(listener), id)?;
         self.observers.trace(id, || Step::Bound { address, fd });
         Ok(())

@@ -42,7 +42,7 @@ pub struct Source {
 /// The kind of a source. Large variants are boxed, because every slab entry is as large as the
 /// largest variant.
 pub enum SourceKind {
-    Listener(Listener),
+    Listener(Box<Listener>),
     Connection(Box<Connection>),
     Udp(Box<UdpSource>),
     Input(Box<Input>),
