@@ -5,31 +5,24 @@
 //! about the loop.
 
 mod access_log;
-mod beacon;
 mod chat;
-mod datagram_steps;
+mod datagrams;
 mod echo;
 mod http;
-mod impairment;
 mod lines;
 mod mailbox;
-mod peer_filter;
 mod pop3;
-mod rate_bound;
 mod smtp;
 mod token_bucket;
-mod udp_echo;
 
 pub use access_log::{AccessLog, AccessLogFormat};
-pub use beacon::Beacon;
 pub use chat::{ChatRoom, steps as chat_steps};
+pub use datagrams::{Beacon, Impairment, UdpEcho, steps as datagram_steps};
 pub use echo::Echo;
 pub use http::{HttpService, Timeouts, UrlOptions, directory_path, file_path, steps as http_steps};
-pub use impairment::Impairment;
 pub use mailbox::{MailLimits, Mailbox, steps as mail_steps};
 pub use pop3::Pop3Service;
 pub use smtp::SmtpService;
-pub use udp_echo::UdpEcho;
 
 use crate::{site, trace::StepDoc};
 

@@ -7,7 +7,7 @@ use std::{hash::Hash, num::NonZeroUsize, time::Instant};
 
 use lru::LruCache;
 
-use super::token_bucket::{Rate, TokenBucket};
+use crate::services::token_bucket::{Rate, TokenBucket};
 
 /// The maximum number of peers that are remembered. A peer that has been forgotten starts again
 /// with a full burst.

@@ -8,11 +8,12 @@ use std::{
     time::Duration,
 };
 
-use super::{datagram_steps, rate_bound::RateBound, token_bucket::Rate};
+use super::{rate_bound::RateBound, steps};
 use crate::{
     discovery::{Announcement, SENDER, is_question},
     printable::replace_unprintable,
     protocol::{Context, DatagramOutbox, DatagramProtocol},
+    services::token_bucket::Rate,
 };
 
 /// How often an IP address is answered. A client asks twice, and a whole classroom can share an
@@ -65,7 +66,7 @@ impl DatagramProtocol for Beacon {
         } else {
             return out.send(&self.announcement(peer).answer(datagram), from);
         };
-        cx.trace(|| datagram_steps::ignored(datagram.len(), from, reason));
+        cx.trace(|| steps::ignored(datagram.len(), from, reason));
     }
 }
 

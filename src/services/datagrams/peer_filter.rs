@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{rate_bound::RateBound, token_bucket::Rate};
-use crate::address::may_be_socket;
+use super::rate_bound::RateBound;
+use crate::{address::may_be_socket, services::token_bucket::Rate};
 
 /// The lowest source port that is answered. The ports below belong to servers, some of which answer
 /// every datagram: echo 7, qotd 17, chargen 19, time 37, DNS 53.

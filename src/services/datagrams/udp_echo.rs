@@ -10,9 +10,9 @@ use std::{
 };
 
 use super::{
-    datagram_steps,
     impairment::{Decision, Decisions, Impairment},
     peer_filter::PeerFilter,
+    steps,
 };
 use crate::protocol::{Context, DatagramOutbox, DatagramProtocol};
 
@@ -49,7 +49,7 @@ impl DatagramProtocol for UdpEcho {
     fn receive(&mut self, datagram: &[u8], from: SocketAddr, out: &mut DatagramOutbox, cx: &mut Context<'_>) {
         let now = cx.clock.now();
         if let Some(ignored) = self.filter.check(from, now) {
-            cx.trace(|| datagram_steps::ignored(datagram.len(), from, ignored.reason()));
+            cx.trace(|| steps::ignored(datagram.len(), from, ignored.reason()));
             if self.filter.is_warning_due(now) {
                 log::warn!("{}: not answering {from}: {}", cx.source, ignored.reason());
             }
@@ -79,11 +79,11 @@ impl Faults {
     /// Sends `answer` once, twice or not at all, now or later.
     fn answer(&mut self, answer: &[u8], to: SocketAddr, out: &mut DatagramOutbox, cx: &mut Context<'_>) {
         match self.decisions.next() {
-            Decision::Lose => cx.trace(|| datagram_steps::dropped(answer.len(), to, "loss")),
+            Decision::Lose => cx.trace(|| steps::dropped(answer.len(), to, "loss")),
             Decision::Send { after, again_after } => {
                 self.send_after(after, answer, to, out, cx);
                 if let Some(after) = again_after {
-                    cx.trace(|| datagram_steps::doubled(answer.len(), to));
+                    cx.trace(|| steps::doubled(answer.len(), to));
                     self.send_after(after, answer, to, out, cx);
                 }
             }
@@ -106,9 +106,9 @@ impl Faults {
         // A time that cannot be represented never comes.
         let due = cx.clock.after(Some(delay));
         if due.is_some_and(|due| self.delayed.insert(due, answer, to)) {
-            cx.trace(|| datagram_steps::delayed(answer.len(), to, delay));
+            cx.trace(|| steps::delayed(answer.len(), to, delay));
         } else {
-            cx.trace(|| datagram_steps::dropped(answer.len(), to, "queue full"));
+            cx.trace(|| steps::dropped(answer.len(), to, "queue full"));
         }
     }
 }
