@@ -207,11 +207,17 @@ impl Connection {
         let mut budget = Budget { bytes: WRITE_BUDGET, messages: MESSAGE_BUDGET };
         for _ in 0..ROUND_LIMIT {
             if let Break(want) = self.write(&mut budget, &mut probe, ready, buffer, cx) {
-                if want == Want::Writable && self.phase == Phase::Open && self.protocol.reads_while_sending()
-                {
-                    self.receive_while_blocked(&mut budget, ready, buffer, cx)?;
+                if self.phase != Phase::Open || !self.protocol.reads_while_sending() {
+                    return Break(want);
                 }
-                return Break(want);
+                return match want {
+                    Want::Writable => {
+                        self.receive_while_blocked(&mut budget, ready, buffer, cx)?;
+                        Break(want)
+                    }
+                    Want::Close(_) => self.receive_the_rest(want, &mut budget, ready, buffer, cx),
+                    _ => Break(want),
+                };
             }
             match self.phase {
                 Phase::Open => self.receive(&mut budget, ready, buffer, cx)?,

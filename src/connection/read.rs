@@ -117,6 +117,23 @@ impl Connection {
         Continue(())
     }
 
+    /// Reads and parses what has arrived before a write failed, then does what the write `wants`. A
+    /// peer may have responded before it closed the connection without reading the rest.
+    pub(super) fn receive_the_rest(
+        &mut self,
+        wants: Want,
+        budget: &mut Budget,
+        ready: &mut Readiness,
+        buffer: &mut [u8],
+        cx: &mut Context<'_>,
+    ) -> ControlFlow<Want> {
+        ready.readable = true;
+        match self.receive_while_blocked(budget, ready, buffer, cx) {
+            Break(Want::Turn) => Break(Want::Turn), // the write fails again in the next turn
+            _ => Break(wants),
+        }
+    }
+
     /// Lets the protocol answer one message after another, while the outbox has room and the budget
     /// lasts. Stores the remaining input.
     fn process_input(

@@ -244,6 +244,21 @@ fn http_reads_a_response_that_comes_before_the_end_of_the_request() {
 }
 
 #[test]
+fn http_reads_the_response_of_a_server_that_closes_without_reading() {
+    // The close resets the connection, because the server has not read the request.
+    let (address, server) = serve_one(|mut socket| {
+        socket.read_exact(&mut [0; 100]).expect("the beginning of a request");
+        socket.write_all(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno").expect("send");
+    });
+    let data = tempfile::NamedTempFile::new().expect("a file");
+    data.as_file().set_len(32 << 20).expect("set its length");
+    let path = data.path().to_str().expect("a path");
+    let talked = talk(&["http", "POST", &format!("http://{address}/"), "--data-file", path]);
+    server.join().expect("the server");
+    assert_eq!((talked.code, &*talked.stdout), (Some(0), "no"), "{talked:?}");
+}
+
+#[test]
 fn http_over_a_unix_socket() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("a.sock");
