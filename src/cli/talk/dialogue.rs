@@ -13,7 +13,10 @@ use oneloop::{
     protocol::Protocol,
 };
 
-use super::{Talk, output::StandardOutput};
+use super::{
+    Talk,
+    output::{BlockingWriter, StandardOutput},
+};
 use crate::cli::errors::{Failure, io_message};
 
 impl Talk {
@@ -29,7 +32,7 @@ impl Talk {
         let (timeout, stderr) = (self.timeout, self.stderr.clone());
         let (address, _) = self.connect(addresses, |end| {
             let writer: Box<dyn Write> = match &stderr {
-                Some(stderr) => Box::new(stderr.clone()),
+                Some(stderr) => Box::new(BlockingWriter(stderr.clone())),
                 None => Box::new(io::sink()),
             };
             create(Session::new(mark(writer), timeout, result.clone(), end))

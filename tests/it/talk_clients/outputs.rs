@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    io::ioctl_fionbio,
+    process::{Pid, Signal, kill_process},
+};
 
 use super::{Pace, Talked, follow, serve_one, talk, talk_command};
 use crate::common::{PROMPT, pattern};
@@ -98,6 +101,42 @@ fn dialogue_waits_for_a_slow_reader() {
     server.join().expect("the server");
     assert_eq!(stderr.matches("< HTTP/1.1 100 Continue\n<\n").count(), 10_000);
     assert!(stderr.ends_with("<\n< HTTP/1.1 204 No Content\n<\n"));
+}
+
+#[test]
+fn output_and_dialogue_wait_although_their_pipes_do_not_block() {
+    // Another program that shares a pipe may have made it non-blocking.
+    let body = pattern(1 << 20);
+    let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(10_000);
+    let (address, server) = serve_one({
+        let body = body.clone();
+        move |mut socket| {
+            let head = format!("{interim}HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            let _ = socket.write_all(head.as_bytes()).and_then(|()| socket.write_all(&body));
+            let _ = socket.read_to_end(&mut Vec::new());
+        }
+    });
+    let (mut stdout, out) = std::io::pipe().expect("a pipe");
+    let (mut stderr, err) = std::io::pipe().expect("a pipe");
+    ioctl_fionbio(&out, true).and_then(|()| ioctl_fionbio(&err, true)).expect("set nonblocking");
+    let mut child = talk_command(&["http", "GET", &format!("http://{address}/")])
+        .stdout(out)
+        .stderr(err)
+        .spawn()
+        .expect("run oneloop");
+    std::thread::sleep(Duration::from_millis(200));
+    let reader = std::thread::spawn(move || {
+        let mut shown = String::new();
+        stderr.read_to_string(&mut shown).expect("its dialogue");
+        shown
+    });
+    let mut got = Vec::new();
+    stdout.read_to_end(&mut got).expect("the body");
+    let shown = reader.join().expect("the dialogue");
+    assert_eq!(child.wait().expect("its status").code(), Some(0), "{shown}");
+    server.join().expect("the server");
+    assert_eq!(shown.matches("< HTTP/1.1 100 Continue\n<\n").count(), 10_000);
+    assert!(got == body, "{} bytes", got.len());
 }
 
 #[test]
