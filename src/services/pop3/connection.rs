@@ -155,12 +155,17 @@ impl Pop3Connection {
                 match self.maildrop.as_mut().and_then(Maildrop::remove_next) {
                     Some(Ok(message)) => cx.trace(|| steps::removed(&message.id)),
                     Some(Err(_)) => has_failed = true,
-                    None if has_failed => {
-                        put(out, "-ERR [SYS/TEMP] some messages could not be removed");
-                        return Progress::Close(CloseReason::Done);
-                    }
                     None => {
-                        put(out, "+OK bye");
+                        // The next session can begin as soon as the client knows the result (RFC
+                        // 1939 section 6), even if this connection closes later.
+                        self.maildrop = None;
+                        put(
+                            out,
+                            match has_failed {
+                                true => "-ERR [SYS/TEMP] some messages could not be removed",
+                                false => "+OK bye",
+                            },
+                        );
                         return Progress::Close(CloseReason::Done);
                     }
                 }

@@ -47,6 +47,16 @@ fn pop3_has_one_reader_at_a_time() {
 }
 
 #[test]
+fn pop3_mailbox_is_free_when_quit_is_answered() {
+    let catcher = Catcher::with(&[]);
+    let mut first = catcher.reader();
+    // The server closes the connection later, because it has not read everything.
+    first.send("QUIT\r\nNOOP\r\n");
+    assert!(status(&mut first));
+    catcher.reader();
+}
+
+#[test]
 fn pop3_errors_keep_the_session() {
     let catcher = Catcher::with(&[]);
     let mut client = catcher.pop3();
