@@ -12,6 +12,7 @@
 mod names;
 
 use std::{
+    collections::HashMap,
     ffi::OsStr,
     fs::{self, DirBuilder, DirEntry, File},
     io::{self, ErrorKind, Read, Write},
@@ -40,6 +41,9 @@ pub struct Maildir {
     /// The descriptor of `new`, to sync it after each delivery.
     new: File,
     names: UniqueNames,
+    /// Where [`Maildir::remove`] has last found the messages that mail programs have moved, by
+    /// unique name.
+    moved: HashMap<Vec<u8>, StoredName>,
 }
 
 /// The name of a message's file in a Maildir.
@@ -76,7 +80,8 @@ impl Maildir {
         missing.iter().filter_map(|dir| dir.parent()).try_for_each(sync)?;
         let host = rustix::system::uname();
         let names = UniqueNames::new(std::process::id(), &host.nodename().to_string_lossy());
-        let maildir = Maildir { new: File::open(dir.join("new"))?, dir: dir.into(), names };
+        let new = File::open(dir.join("new"))?;
+        let maildir = Maildir { new, dir: dir.into(), names, moved: HashMap::new() };
         maildir.remove_failed_deliveries(now)?;
         Ok(maildir)
     }
@@ -172,10 +177,26 @@ impl Maildir {
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             result => return result,
         }
-        // A mail program has moved the message to `cur` or changed its flags.
-        let mut names = self.messages()?;
-        names.retain(|name| name.unique() == unique);
-        names.iter().try_for_each(|name| fs::remove_file(self.path(name)))
+        // A mail program has moved the message to `cur` or changed its flags. A program usually
+        // moves many messages, so one search must serve all of them.
+        if self.remove_moved(unique)? {
+            return Ok(());
+        }
+        self.moved = self.messages()?.into_iter().map(|name| (name.unique().to_vec(), name)).collect();
+        self.remove_moved(unique).map(drop)
+    }
+
+    /// Removes the message from where the last search has found it. Returns whether it was there.
+    fn remove_moved(&mut self, unique: &[u8]) -> io::Result<bool> {
+        let Some(name) = self.moved.get(unique) else { return Ok(false) };
+        match fs::remove_file(self.path(name)) {
+            Ok(()) => {
+                self.moved.remove(unique);
+                Ok(true)
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     fn path(&self, name: &StoredName) -> PathBuf {
@@ -269,6 +290,33 @@ mod tests {
         let found = maildir.messages().expect("read the directory");
         assert_eq!((found.len(), found[0].unique()), (1, &name[..]));
         maildir.remove(&name).expect("remove");
+        assert!(contents(&maildir).is_empty());
+    }
+
+    #[test]
+    fn maildir_removes_moved_messages_with_one_search() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut maildir = open(dir.path());
+        let now = SystemTime::now();
+        let names: Vec<Vec<u8>> = (0..4).map(|_| maildir.insert(b"read", now).expect("insert")).collect();
+        let path = |name: &[u8], flags: &str| {
+            let mut path = dir.path().join("cur").join(OsStr::from_bytes(name)).into_os_string();
+            path.push(flags);
+            path
+        };
+        for name in &names {
+            let new = dir.path().join("new").join(OsStr::from_bytes(name));
+            fs::rename(new, path(name, ":2,S")).expect("rename");
+        }
+        maildir.remove(&names[0]).expect("remove");
+        assert_eq!(maildir.moved.len(), 3);
+        maildir.remove(&names[1]).expect("remove");
+        assert_eq!(maildir.moved.len(), 2, "no second search");
+        // What the search has found may be out of date.
+        fs::rename(path(&names[2], ":2,S"), path(&names[2], ":2,RS")).expect("rename");
+        fs::remove_file(path(&names[3], ":2,S")).expect("remove");
+        maildir.remove(&names[2]).expect("remove");
+        maildir.remove(&names[3]).expect("it is gone");
         assert!(contents(&maildir).is_empty());
     }
 
