@@ -25,7 +25,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, RenameFlags, renameat_with},
+    fs::{Access, CWD, RenameFlags, renameat_with},
     io::Errno,
 };
 
@@ -74,6 +74,8 @@ impl Maildir {
         for folder in ["tmp", "new", "cur"] {
             // Mail is private, whatever the process's umask allows.
             DirBuilder::new().recursive(true).mode(0o700).create(dir.join(folder))?;
+            // Otherwise, the first sender would find out that the directory is read-only.
+            rustix::fs::access(dir.join(folder), Access::WRITE_OK | Access::EXEC_OK)?;
         }
         // A directory survives a crash of the system only if the directory that names it is synced.
         sync(dir)?;

@@ -87,7 +87,12 @@ impl OutputFile {
     fn open(&mut self) -> io::Result<&mut File> {
         match self.file {
             Some(ref mut file) => Ok(file),
-            ref mut none => Ok(none.insert(File::create(&self.path)?)),
+            ref mut none => {
+                let file = File::create(&self.path).map_err(|e| {
+                    io::Error::new(e.kind(), format!("'{}': {}", self.path.display(), io_message(&e)))
+                })?;
+                Ok(none.insert(file))
+            }
         }
     }
 }

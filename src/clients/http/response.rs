@@ -7,10 +7,16 @@
 use super::head::{BodyEnd, MAX_HEAD, ResponseHead, parse_head, within};
 use crate::http::{ChunkedDecoder, ChunkedPiece};
 
+/// The maximum number of interim responses (1xx) before a response. Each one counts as progress, so
+/// no timeout would end them.
+const MAX_INTERIM: u32 = 100;
+
 /// A reader for the response to one request.
 pub struct ResponseReader {
     /// Whether the request was HEAD, so that the response has no body.
     is_head: bool,
+    /// The number of interim responses so far.
+    interim: u32,
     expected: Expected,
 }
 
@@ -44,7 +50,7 @@ pub enum ResponsePiece<'a> {
 impl ResponseReader {
     /// Returns a reader for the response to a request, which is HEAD if `is_head`.
     pub fn new(is_head: bool) -> ResponseReader {
-        ResponseReader { is_head, expected: Expected::Head }
+        ResponseReader { is_head, interim: 0, expected: Expected::Head }
     }
 
     /// Returns whether the response is complete.
@@ -70,6 +76,12 @@ impl ResponseReader {
         let found = match &mut self.expected {
             Expected::Head => {
                 let Some((head, len)) = parse_head(input, self.is_head)? else { return Ok(None) };
+                self.interim += u32::from(head.is_interim());
+                if self.interim > MAX_INTERIM {
+                    return Err(format!(
+                        "more than {MAX_INTERIM} interim responses (1xx) came before a response"
+                    ));
+                }
                 self.expected = match head.body_end {
                     _ if head.is_interim() => Expected::Head,
                     BodyEnd::Length(0) => Expected::Nothing,
@@ -272,6 +284,13 @@ mod tests {
                 assert_eq!((&*seen.body, seen.is_complete), (&input[head_len..len], false));
             }
         }
+    }
+
+    #[test]
+    fn interim_responses_end() {
+        let input = "HTTP/1.1 100 Continue\r\n\r\n".repeat(101);
+        let error = seen("GET", input.as_bytes(), 1000).expect_err("too many");
+        assert_eq!(error, "more than 100 interim responses (1xx) came before a response");
     }
 
     #[test]

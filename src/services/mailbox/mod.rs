@@ -91,6 +91,9 @@ struct Contents {
     store: Box<dyn MessageStore>,
     /// Whether a [`Maildrop`] is open.
     is_locked: bool,
+    /// Whether the last call of the store has failed. Only the first failure in a row is logged,
+    /// because every sender tries again.
+    has_failed: bool,
 }
 
 impl Mailbox {
@@ -127,8 +130,8 @@ impl Mailbox {
     }
 
     fn new(limits: MailLimits, store: Box<dyn MessageStore>) -> Mailbox {
-        let (messages, arriving, bytes, is_locked) = (Vec::new(), 0, 0, false);
-        let contents = Contents { messages, arriving, bytes, limits, store, is_locked };
+        let (messages, is_locked, has_failed) = (Vec::new(), false, false);
+        let contents = Contents { messages, arriving: 0, bytes: 0, limits, store, is_locked, has_failed };
         Mailbox { shared: Rc::new(RefCell::new(contents)) }
     }
 
@@ -174,21 +177,28 @@ impl Mailbox {
 impl Contents {
     /// Stores a message that arrived at `now`. Its length is already counted in `bytes`.
     fn insert(&mut self, content: Vec<u8>, now: SystemTime) -> Result<Rc<Message>, MailError> {
-        let name = self.store.insert(&content, now).map_err(|e| {
-            log::warn!("cannot store a message: {e}; the sender is asked to try again");
-            MailError::Store
-        })?;
+        let stored = self.store.insert(&content, now);
+        let name = self.log_first(stored, "store")?;
         let message = Rc::new(Message::new(name, content));
         self.messages.push(Rc::clone(&message));
         Ok(message)
     }
 
+    /// Logs the first of several failures to `act` on a message.
+    fn log_first<T>(&mut self, result: io::Result<T>, act: &str) -> Result<T, MailError> {
+        if let Err(e) = &result
+            && !self.has_failed
+        {
+            log::warn!("cannot {act} a message: {e}; the client can try again");
+        }
+        self.has_failed = result.is_err();
+        result.map_err(|_| MailError::Store)
+    }
+
     /// Removes the message at `index`.
     fn remove(&mut self, index: usize) -> Result<Rc<Message>, MailError> {
-        self.store.remove(&self.messages[index].name).map_err(|e| {
-            log::warn!("cannot remove a message: {e}");
-            MailError::Store
-        })?;
+        let removed = self.store.remove(&self.messages[index].name);
+        self.log_first(removed, "remove")?;
         let message = self.messages.remove(index);
         self.bytes -= message.content.len();
         Ok(message)
