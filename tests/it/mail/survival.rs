@@ -14,6 +14,8 @@ use rustix::process::Signal;
 
 use super::*;
 
+/// The maximum number of messages in the mailbox.
+const MAX_MESSAGES: u64 = 1000;
 /// The number of times that the server is killed.
 const ROUNDS: u64 = 12;
 /// The number of clients that send at the same time.
@@ -46,16 +48,24 @@ fn send_until_killed(address: SocketAddr, ids: impl Iterator<Item = u64>, is_ove
         let commands = "EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
         let message = format!("{commands}{}.\r\n", content(id));
         if (&socket).write_all(message.as_bytes()).is_err() {
+            assert_killed(is_over);
             break;
         }
         match replies.next_after("354 ") {
             Some(line) if line.starts_with("250 ") => stored.push(id),
             Some(line) => panic!("message {id} is refused: {line}"),
-            None => break,
+            None => {
+                assert_killed(is_over);
+                break;
+            }
         }
     }
-    assert!(is_over.load(Ordering::Relaxed), "the server closed the connection");
     stored
+}
+
+/// Asserts that the connection was closed because the server has been killed.
+fn assert_killed(is_over: &AtomicBool) {
+    assert!(is_over.load(Ordering::Relaxed), "the server closed the connection");
 }
 
 /// Reads lines until the connection ends.
@@ -103,10 +113,12 @@ fn mail_answered_with_250_survives_sigkill() {
                 .map(|sender| {
                     let first = (round * SENDERS + sender) * 1_000_000;
                     let is_over = &is_over;
-                    scope.spawn(move || send_until_killed(address, first.., is_over))
+                    // All rounds together must not fill the mailbox.
+                    let ids = first..first + MAX_MESSAGES / (ROUNDS * SENDERS);
+                    scope.spawn(move || send_until_killed(address, ids, is_over))
                 })
                 .collect();
-            thread::sleep(Duration::from_micros(20_000 + scramble(seed ^ round) % 180_000));
+            thread::sleep(Duration::from_micros(5_000 + scramble(seed ^ round) % 60_000));
             is_over.store(true, Ordering::Relaxed);
             catcher.server.signal(Signal::KILL);
             senders.into_iter().flat_map(|sender| sender.join().expect("a sender")).collect()
