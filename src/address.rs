@@ -75,7 +75,7 @@ impl fmt::Display for Address {
 }
 
 /// Returns whether `peer` may be the address of the socket that is bound to `bound`, so that an
-/// answer to `peer` would arrive at that socket.
+/// answer to `peer` would arrive at that bound socket.
 pub fn may_be_socket(peer: SocketAddr, bound: SocketAddr) -> bool {
     peer.port() == bound.port() && (bound.ip() == peer.ip() || bound.ip().is_unspecified())
 }

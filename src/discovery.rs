@@ -30,9 +30,9 @@ const QUESTION: &str = "oneloop/1 discover";
 const ANSWER: &str = "oneloop/1 here";
 /// The length of a padded question in bytes.
 const QUESTION_LEN: usize = 256;
-/// How many times longer than its question an answer may be.
+/// How many times as long as its question an answer may be.
 pub const AMPLIFICATION: usize = 3;
-/// The maximum length of an answer in bytes, which fits into one packet on every network.
+/// The maximum length of an answer in bytes. It fits into one packet on common networks.
 const MAX_ANSWER: usize = 1200;
 /// Stands for the IP address that an answer comes from.
 pub const SENDER: &str = "{sender}";
@@ -53,8 +53,7 @@ pub fn question() -> Vec<u8> {
     format!("{QUESTION:<width$}\n", width = QUESTION_LEN - 1).into_bytes()
 }
 
-/// Returns whether `datagram` is a question: whether its first line is the one of a question,
-/// followed by anything.
+/// Returns whether `datagram` is a question: whether it begins with the first line of a question.
 pub fn is_question(datagram: &[u8]) -> bool {
     let line = datagram.split(|byte| *byte == b'\n').next().unwrap_or_default();
     line.trim_ascii_end() == QUESTION.as_bytes()

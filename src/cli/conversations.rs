@@ -19,14 +19,14 @@ use super::{
 
 #[derive(Debug, Clone, Args)]
 pub struct ConversationArgs {
-    /// Echo every byte sent to this TCP address, such as 127.0.0.1:7000, or to unix:PATH
+    /// Echo bytes on this TCP address, such as 127.0.0.1:7000, or on unix:PATH
     #[arg(long, value_name = "ADDR", env = "ONELOOP_TCP_ECHO", hide_env = true)]
     pub tcp_echo: Option<String>,
 
     #[command(flatten)]
     pub datagrams: DatagramArgs,
 
-    /// Open a chat room at this TCP address, such as 127.0.0.1:7001, or at unix:PATH
+    /// Run a chat room on this TCP address, such as 127.0.0.1:7001, or on unix:PATH
     #[arg(long, value_name = "ADDR", env = "ONELOOP_CHAT", hide_env = true)]
     pub chat: Option<String>,
 
@@ -36,14 +36,14 @@ pub struct ConversationArgs {
 
 /// A conversation that the server has started, to be announced.
 pub struct Started {
-    /// The flag that asked for it.
+    /// The flag that configures the conversation.
     pub flag: &'static str,
     /// The scheme in the announcement, such as `tcp`.
     pub scheme: &'static str,
     pub address: Address,
 }
 
-/// Starts the conversations that the arguments ask for.
+/// Starts the conversations whose flags are given.
 pub fn start(
     server: &mut HttpServer,
     args: &ConversationArgs,
@@ -85,12 +85,13 @@ fn listen(flag: &str, text: &str) -> Result<StreamListener, Failure> {
     StreamListener::tcp(address).map_err(|e| cannot_listen(&address.into(), &e))
 }
 
-/// Warns of each conversation that other machines can reach, because it trusts its clients, and of
-/// a beacon that has nothing to announce to them. `http` are the addresses of the HTTP server.
+/// Warns about each conversation that other machines can reach, because none authenticates its
+/// clients, and about a beacon that has no URL to announce to other machines. `http` are the
+/// addresses of the HTTP server.
 pub fn warn_if_wide(started: &[Started], http: &[Address]) {
     for Started { flag, address, .. } in started.iter().filter(|started| !started.address.is_local()) {
         if *flag != datagrams::BEACON {
-            log::warn!("{flag} {address} is open to other machines, and does not ask who they are");
+            log::warn!("{flag} {address} accepts clients from other machines without authentication");
         } else if http.iter().all(Address::is_local) {
             log::warn!("{flag} {address} announces no URL to other machines; add --bind 0.0.0.0");
         }

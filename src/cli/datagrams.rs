@@ -20,18 +20,18 @@ pub const BEACON: &str = "--beacon";
 
 #[derive(Debug, Clone, Args)]
 pub struct DatagramArgs {
-    /// Echo UDP datagrams sent to this address, such as 127.0.0.1:9000; append faults to add, such
+    /// Echo datagrams on this UDP address, such as 127.0.0.1:9000; append faults to simulate, such
     /// as ,loss=30%,delay=100ms,jitter=20ms,duplicate=5%,seed=7
     #[arg(long, value_name = "ADDR", env = "ONELOOP_UDP_ECHO", hide_env = true)]
     pub udp_echo: Option<UdpEchoArg>,
 
-    /// Answer 'talk discover' on this UDP address, such as 0.0.0.0:8880, with the name of this
-    /// machine and the server's URLs
+    /// Answer 'oneloop talk discover' on this UDP address, such as 0.0.0.0:8880, with the name of
+    /// this machine and the server's URLs
     #[arg(long, value_name = "ADDR", env = "ONELOOP_BEACON", hide_env = true)]
     pub beacon: Option<String>,
 }
 
-/// Starts the echo and the beacon if the arguments ask for them. Adds them to `started`.
+/// Starts the echo and the beacon if their flags are given, and adds them to `started`.
 pub fn start(
     server: &mut HttpServer,
     args: &DatagramArgs,
@@ -65,7 +65,7 @@ pub fn start(
 /// Returns the beacon that announces `server`.
 fn beacon_of(server: &mut HttpServer) -> Beacon {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    // The process number and the time tell this process from every other.
+    // The process ID and the time distinguish this process from every other.
     let since_epoch = server.event_loop().clock().wall().duration_since(UNIX_EPOCH).unwrap_or_default();
     let id = format!("{:x}-{:x}", std::process::id(), since_epoch.as_micros());
     let addresses = server.addresses().iter().filter_map(Address::ip).collect();

@@ -15,11 +15,11 @@ use super::{
 
 #[derive(Debug, Clone, Args)]
 pub struct MailArgs {
-    /// Accept mail by SMTP at this address, such as 127.0.0.1:2525, and keep it undelivered
+    /// Accept mail by SMTP on this address, such as 127.0.0.1:2525; keep it and deliver none
     #[arg(long, value_name = "ADDR", env = "ONELOOP_SMTP", hide_env = true)]
     pub smtp: Option<String>,
 
-    /// Let mail programs read that mail by POP3 at this address, such as 127.0.0.1:1110
+    /// Serve the mail of --smtp by POP3 on this address, such as 127.0.0.1:1110
     #[arg(long, value_name = "ADDR", env = "ONELOOP_POP3", hide_env = true)]
     pub pop3: Option<String>,
 
@@ -28,13 +28,11 @@ pub struct MailArgs {
     pub mail_dir: Option<PathBuf>,
 }
 
-/// Starts SMTP and POP3 if the arguments ask for them. Adds them to `started`.
+/// Starts SMTP and POP3 if their flags are given, and adds them to `started`.
 pub fn start(server: &mut HttpServer, args: &MailArgs, started: &mut Vec<Started>) -> Result<(), Failure> {
     if args.smtp.is_none() && args.pop3.is_none() {
         return match args.mail_dir {
-            Some(_) => {
-                Err(Failure::Usage("--mail-dir has nothing to keep; use it with --smtp or --pop3".into()))
-            }
+            Some(_) => Err(Failure::Usage("--mail-dir needs a mail service; add --smtp or --pop3".into())),
             None => Ok(()),
         };
     }

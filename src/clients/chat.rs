@@ -1,4 +1,4 @@
-//! The chat client: sends what the person types, and shows what the others say.
+//! The chat client: sends the lines that the user types, and shows the lines of the other members.
 
 use std::{cell::RefCell, io::Write, mem, rc::Rc};
 
@@ -11,17 +11,17 @@ use crate::{
 /// The maximum length of a line that may be a command.
 const MAX_COMMAND: usize = 64;
 
-/// A client for a chat room. It relays lines in both directions, and makes the text of the others
-/// safe to show on a terminal.
+/// A client for a chat room. It relays lines in both directions, and makes received text safe to
+/// show on a terminal.
 pub struct ChatClient {
     outgoing: Rc<RefCell<Outgoing>>,
     output: Box<dyn Write>,
     end: ConnectionEnd,
-    /// The name to give, or empty if the person types it.
+    /// The name to give, or empty if the user types it.
     name: String,
     /// The beginning of the last line sent, up to [`MAX_COMMAND`].
     line: Vec<u8>,
-    /// Whether the person wants to leave: the input has ended, or had the line `/quit`.
+    /// Whether the user wants to leave: the input has ended, or contained the line `/quit`.
     leaves: bool,
 }
 
@@ -30,7 +30,7 @@ impl ChatClient {
     /// If there is a `name`, the client gives this name to the room. Otherwise, the first line of
     /// `outgoing` is the name.
     ///
-    /// The connection ends with [`CloseReason::Done`] if the server closes it after the person has
+    /// The connection ends with [`CloseReason::Done`] if the server closes it after the user has
     /// left.
     pub fn new(
         outgoing: Rc<RefCell<Outgoing>>,
@@ -69,7 +69,7 @@ impl Protocol for ChatClient {
         let mut text = String::new();
         let consumed = escape_unprintable(input, &mut text);
         let written = self.output.write_all(text.as_bytes()).and_then(|()| self.output.flush());
-        // A reader that has gone leaves nothing to do.
+        // Nothing reads the output any more, so there is nothing left to do.
         let progress = written.map_or(Progress::Close(CloseReason::Done), |()| Progress::NeedInput);
         Received { consumed, progress }
     }

@@ -1,4 +1,5 @@
-//! Discovery: asks every machine on the network which servers run there, and collects the answers.
+//! The discovery client: broadcasts a question to the network, and collects the answers of the
+//! servers.
 
 use std::{
     cell::RefCell,
@@ -13,7 +14,7 @@ use crate::{
     protocol::{Context, DatagramOutbox, DatagramProtocol},
 };
 
-/// How often to ask. A question or an answer may be lost.
+/// The number of times that the question is sent, because a question or an answer may be lost.
 const QUESTIONS: u32 = 2;
 /// The maximum number of servers that are collected.
 const MAX_SERVERS: usize = 1000;
@@ -22,13 +23,13 @@ const MAX_URLS: usize = 16;
 
 /// The protocol of a socket that may broadcast.
 pub struct Discover {
-    /// Where to ask.
+    /// The addresses to which the question is sent.
     targets: Vec<SocketAddr>,
-    /// When to ask first.
+    /// When to send the first question.
     start: Instant,
     /// How long to wait for answers.
     wait: Duration,
-    /// How often the question has been sent.
+    /// The number of times that the question has been sent.
     asked: u32,
     found: Rc<RefCell<Vec<Announcement>>>,
 }

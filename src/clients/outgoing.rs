@@ -4,7 +4,7 @@ use std::{cell::RefCell, mem, rc::Rc};
 
 use crate::protocol::{Context, InputProtocol, WakeKey};
 
-/// The number of bytes at which the input is no longer read.
+/// The number of unsent bytes at which standard input is no longer read.
 const ROOM: usize = 64 * 1024;
 
 /// The bytes that standard input has delivered and the connection has not taken yet. Both sources

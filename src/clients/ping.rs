@@ -51,7 +51,7 @@ pub struct Ping {
     output: Box<dyn Write>,
 }
 
-/// What a ping came to.
+/// The result of a ping.
 #[derive(Debug, Default)]
 pub struct PingResult {
     /// The datagrams sent, and their answers.
@@ -84,7 +84,7 @@ impl Ping {
         let mut datagram = MAGIC.to_vec();
         datagram.extend(number.to_be_bytes());
         datagram.extend((since_start.as_micros() as u64).to_be_bytes());
-        // The bytes that fill it up differ, so that an answer with moved bytes is noticed.
+        // The padding bytes differ, so that an answer with shifted bytes is detected.
         datagram.extend((datagram.len()..self.options.size).map(|at| at as u8));
         datagram
     }
@@ -99,7 +99,7 @@ impl Ping {
         (self.datagram(number, time) == answer).then_some((number, time))
     }
 
-    /// Counts an answer that arrived at the time `now`. Returns what to say about it.
+    /// Counts an answer that arrived at the time `now`. Returns the line to show for it.
     fn count(&mut self, answer: &[u8], now: Instant) -> String {
         let Some((number, sent_at)) = self.parse(answer) else { return "not an echo".into() };
         let time = now.saturating_duration_since(self.start).saturating_sub(sent_at);
@@ -117,7 +117,7 @@ impl DatagramProtocol for Ping {
         // Sending and receiving may happen in one turn, so the time of the turn is too coarse.
         let line = self.count(answer, cx.clock.precise_now());
         let written = writeln!(self.output, "{} bytes from {from}: {line}", answer.len());
-        // Without a reader of the output, there is nothing left to do.
+        // Nothing reads the output any more, so there is nothing left to do.
         if self.result.borrow().figures.answered() == self.options.count || written.is_err() {
             cx.stop();
         }

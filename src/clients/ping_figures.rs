@@ -3,7 +3,7 @@
 
 use std::{fmt, time::Duration};
 
-/// What is known about the datagrams that have been sent, and about their answers.
+/// Counts and times of the datagrams that have been sent and of their answers.
 #[derive(Debug, Clone, Default)]
 pub struct PingFigures {
     /// Whether each datagram that has been sent was answered, by its number.

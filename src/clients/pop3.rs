@@ -34,7 +34,7 @@ pub struct Pop3Client {
     text: Option<DottedReader>,
 }
 
-/// A step of the dialogue: what the client sends, and the server answers.
+/// A step of the dialogue: a command of the client and the response of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pop3Step {
     /// Nothing is sent: the server greets the client.

@@ -1,5 +1,5 @@
-//! What the clients of a dialogue have in common: where they show it, how long they wait, and how
-//! the conversation ended.
+//! The part that the clients with a dialogue share: where they show it, how long they wait for the
+//! server, and how the conversation ended.
 
 use std::{cell::RefCell, fmt, io::Error, rc::Rc, time::Duration};
 
@@ -54,8 +54,8 @@ impl Session {
         self.result.0.borrow_mut().get_or_insert(result);
     }
 
-    /// Ends the conversation, and lets the caller leave before the connection is closed. Closing
-    /// takes long if the server does not read the rest of a request.
+    /// Ends the conversation, and lets the caller return before the connection is closed, because
+    /// closing takes long if the server does not read the rest of a request.
     pub(super) fn leave(&mut self, result: Result<(), ClientError>) -> Progress {
         self.finish(result);
         self.end.set(CloseReason::Done);
@@ -115,7 +115,7 @@ impl Session {
     }
 
     /// Handles the end of the connection. The conversation has failed unless it ended before.
-    /// `place` says how far it had come.
+    /// `place` says how far the conversation had come.
     pub(super) fn on_closed(&mut self, reason: CloseReason, place: &str) {
         self.end.set(reason);
         if matches!(reason, CloseReason::ConnectFailed(_) | CloseReason::ConnectTimeout) {

@@ -1,5 +1,5 @@
-//! How a client finds the messages in a byte stream. A person types lines, and every framing shows
-//! each message as a line again.
+//! How a client finds the messages in a byte stream. The user types lines, and each framing shows a
+//! received message as a line.
 
 use crate::framing::{TooLong, frame, line, put_frame};
 

@@ -14,7 +14,7 @@ pub struct TcpClient {
     output: Box<dyn Write>,
     end: ConnectionEnd,
     framing: StreamFraming,
-    /// How long the peer may be silent after our output has ended.
+    /// How long the peer may be silent after the client has half-closed the connection.
     timeout: Option<Duration>,
     has_ended: bool,
     /// The beginning of a line of input, and of a message of the peer, that are not complete.
@@ -24,8 +24,8 @@ pub struct TcpClient {
 
 impl TcpClient {
     /// Creates a client that sends `outgoing` and writes what arrives to `output`. A write may wait
-    /// for a slow reader, because the client serves nobody else. After the end of `outgoing`, the
-    /// peer may be silent for `timeout`.
+    /// for a slow reader, because the client has no other connections. After the end of `outgoing`,
+    /// the peer may be silent for `timeout`.
     ///
     /// With a framing, the connection ends with [`CloseReason::Limit`] if a line of `outgoing` is
     /// too long for a message, and with [`CloseReason::BadRequest`] if the peer's bytes are not a
@@ -62,7 +62,7 @@ impl Protocol for TcpClient {
                 Progress::NeedInput
             }
             (Err(_), Ok(())) => Progress::Close(CloseReason::BadRequest),
-            // Nobody reads the output any more, so there is nothing left to do.
+            // Nothing reads the output any more, so there is nothing left to do.
             (_, Err(_)) => Progress::Close(CloseReason::Done),
         };
         Received { consumed: input.len(), progress }
@@ -91,8 +91,8 @@ impl Protocol for TcpClient {
     }
 
     fn timeout(&self, _partial: bool) -> Timeout {
-        // A person may think for as long as they like. After the end of input, nobody is there to
-        // end the wait.
+        // An interactive user may pause for any time, and can end the wait. After the end of input,
+        // only a limit can end it.
         let limit = self.timeout.filter(|_| self.has_ended);
         Timeout { limit, reason: CloseReason::IdleTimeout }
     }

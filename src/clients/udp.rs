@@ -148,7 +148,7 @@ impl DatagramProtocol for LineSender {
         self.unanswered = self.unanswered.saturating_sub(1);
         let lines = self.lines.borrow();
         let is_done = lines.is_ended && lines.unsent.is_empty() && self.unanswered == 0;
-        // Without a reader of the output, there is nothing left to do.
+        // Nothing reads the output any more, so there is nothing left to do.
         if is_done || written.is_err() {
             cx.stop();
         }

@@ -2,8 +2,8 @@
 //!
 //! connect(2) on a non-blocking socket returns `EINPROGRESS` at once. The socket becomes writable
 //! when the connection has been established or has failed, and the socket option `SO_ERROR` says
-//! which. Until then the connection is a source like any other, so the loop never waits for it
-//! alone.
+//! which. Until then the connection is a source like any other, and the loop continues to serve the
+//! others.
 
 use std::{
     io,

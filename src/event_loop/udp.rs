@@ -28,8 +28,8 @@ impl UdpSource {
         UdpSource { socket, address, protocol, outbox: DatagramOutbox::default() }
     }
 
-    /// Returns when the protocol wants to be resumed. While datagrams are unsent there is no such
-    /// time: the protocol is resumed when they have been sent, and a timer would only spin.
+    /// Returns when to resume the protocol. Returns `None` while datagrams are unsent: the protocol
+    /// is resumed when they have been sent, and a timer would only spin.
     pub fn wake_at(&self) -> Option<Instant> {
         if self.outbox.next().is_some() { None } else { self.protocol.wake_at() }
     }
@@ -42,7 +42,7 @@ impl UdpSource {
         for _ in 0..DATAGRAM_BUDGET {
             if self.outbox.next().is_some() {
                 if !ready.writable {
-                    // What is left to do is done when the send buffer has room.
+                    // Resume the protocol when the send buffer has room.
                     ready.woken |= resumes;
                     return Want::Writable;
                 }

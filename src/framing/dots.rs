@@ -1,10 +1,11 @@
-//! Text that ends with a line of one dot, as in SMTP and POP3 (RFC 5321 section 4.5.2, RFC 1939
-//! section 3). A line of the text that starts with a dot gets a second one on the way.
+//! Text that ends with a line with only a dot, as in SMTP and POP3 (RFC 5321 section 4.5.2, RFC
+//! 1939 section 3). The sender puts another dot before each line of the text that starts with a
+//! dot, and the receiver removes it (dot-stuffing).
 
 use memchr::memmem;
 
-/// Appends `text` to `out` with a dot before each dot that starts a line, and the line that ends
-/// the text. Every line end becomes a CRLF.
+/// Appends `text` to `out`, with another dot before each line that starts with a dot, and the line
+/// with only a dot that ends the text. Every line end becomes a CRLF.
 pub fn put_dotted(out: &mut Vec<u8>, text: &[u8]) {
     for line in text_lines(text) {
         if line.starts_with(b".") {
@@ -30,9 +31,9 @@ pub fn text_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// A reader of text that ends with a line of one dot. It holds no bytes, and a line may be of any
-/// length. Only a CRLF ends a line: if two programs disagree about the last line, an attacker can
-/// smuggle commands into a message.
+/// A reader of text that ends with a line with only a dot. It holds no bytes, and a line may be of
+/// any length. Only a CRLF ends a line: if two programs disagree about the last line, an attacker
+/// can smuggle commands into a message.
 #[derive(Debug)]
 pub struct DottedReader {
     is_line_start: bool,
@@ -41,7 +42,7 @@ pub struct DottedReader {
 /// A piece of dotted text.
 #[derive(Debug, PartialEq, Eq)]
 pub enum DottedPiece<'a> {
-    /// Bytes of the text, without the dots that were added on the way.
+    /// Bytes of the text, without the dots that the sender added.
     Text(&'a [u8]),
     /// The line that ends the text.
     End,

@@ -2,9 +2,9 @@
 //! messages, so a protocol must say where each message ends.
 //!
 //! There are two common answers. A *line* ends with a line feed, as in SMTP, POP3 and chat. A
-//! *frame* begins with its length, so its content may be any bytes. Both functions look at the
-//! beginning of the input that has been received so far, and never keep bytes of their own. A mail
-//! has many lines, so SMTP and POP3 end it with a line of one dot: *dotted text*.
+//! *frame* begins with its length, so its content may be any bytes. The functions for both look
+//! only at the beginning of the received input, and never keep bytes. A mail has many lines, so
+//! SMTP and POP3 end it with a line with only a dot: *dotted text*.
 
 mod dots;
 mod length;

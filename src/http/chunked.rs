@@ -53,7 +53,7 @@ impl ChunkedDecoder {
     /// become.
     ///
     /// # Errors
-    /// Returns a sentence if the body is malformed. The end of the body is then unknown.
+    /// Returns an error message if the body is malformed. The end of the body is then unknown.
     pub fn next<'a>(&mut self, input: &'a [u8]) -> Result<Option<(ChunkedPiece<'a>, usize)>, &'static str> {
         let (piece, len, position) = match self.position {
             Position::Size => {

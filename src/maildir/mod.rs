@@ -31,8 +31,8 @@ use rustix::{
 
 use self::names::{UniqueNames, sort_key, without_flags};
 
-/// The age from which a file in `tmp` is what a delivery left behind that has failed. (A Maildir
-/// rule: a delivery must end within 24 hours, and a reader removes files after 36.)
+/// The age from which a file in `tmp` counts as left over from a failed delivery. (The rules of
+/// Maildir: a delivery ends within 24 hours, and a reader removes files older than 36 hours.)
 const MAX_DELIVERY: Duration = Duration::from_secs(36 * 60 * 60);
 
 /// An open Maildir.
@@ -64,8 +64,8 @@ impl StoredName {
 }
 
 impl Maildir {
-    /// Opens the Maildir `dir` at time `now`. Creates it if it is missing, and removes what failed
-    /// deliveries have left in `tmp` more than 36 hours ago.
+    /// Opens the Maildir `dir` at time `now`. Creates it if it is missing, and removes the files in
+    /// `tmp` that failed deliveries left more than 36 hours ago.
     ///
     /// # Errors
     /// Fails if a directory cannot be created, read or synced.
@@ -206,8 +206,8 @@ impl Maildir {
     }
 }
 
-/// Syncs a directory: what it names survives a crash of the system. The empty path is the current
-/// directory.
+/// Syncs a directory, so that its entries survive a crash of the system. The empty path is the
+/// current directory.
 fn sync(dir: &Path) -> io::Result<()> {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     File::open(dir)?.sync_all()

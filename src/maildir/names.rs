@@ -19,7 +19,7 @@ pub struct UniqueNames {
 impl UniqueNames {
     /// Creates the names for `process` on `host`.
     pub fn new(process: u32, host: &str) -> UniqueNames {
-        // A slash would end the name of a directory, and a colon begins the flags of a message.
+        // A slash would separate directories, and a colon begins the flags of a message.
         let host = host.replace('/', r"\057").replace(':', r"\072");
         UniqueNames { process, host, given: 0 }
     }

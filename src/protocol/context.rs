@@ -29,8 +29,8 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// Returns a context for a protocol that is called without a loop, for example in a test. What
-    /// it asks for is put into `requests`, and nothing acts on it.
+    /// Returns a context for a protocol that is called without a loop, for example in a test. The
+    /// requests of the protocol are put into `requests`, and nothing acts on them.
     pub fn without_loop(
         clock: &'a Clock,
         observers: &'a mut Observers,

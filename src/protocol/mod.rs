@@ -74,7 +74,8 @@ pub trait Protocol {
     fn on_sent(&mut self, _sent: u64, _clock: &Clock) {}
 
     /// Notifies the protocol that the connection is closed for `reason`. The socket has taken
-    /// `sent` bytes in total. An outgoing connection that cannot be established ends here, too.
+    /// `sent` bytes in total. The loop also calls this method for an outgoing connection that
+    /// cannot be established.
     fn on_closed(&mut self, _reason: CloseReason, _sent: u64, _cx: &mut Context<'_>) {}
 }
 
@@ -104,12 +105,12 @@ pub enum Progress {
     Yield,
     /// Call [`Protocol::resume`] at this time or when another source wakes this one, whichever is
     /// earlier. `None` means only when woken. Until then, the loop reads no input, so the peer
-    /// waits; a peer that ends its output is noticed only afterwards, but a reset closes the
-    /// connection. A loop that starts to shut down wakes the connection once, so that the protocol
-    /// can finish early.
+    /// waits. The end of the peer's output is noticed only afterwards, but a reset closes the
+    /// connection. When the loop starts to shut down, it wakes the connection once, so that the
+    /// protocol can finish early.
     WaitUntil(Option<Instant>),
-    /// Send the outbox, then shut down our side and go on reading (shutdown(2)). The protocol must
-    /// put nothing more into the outbox.
+    /// Send the outbox, then shut down the sending side and continue to read (shutdown(2)). The
+    /// protocol must put nothing more into the outbox.
     HalfClose,
     /// Send the outbox, then close. With [`CloseReason::Done`] the peer has nothing more to send;
     /// with other reasons it may still be sending.

@@ -27,7 +27,7 @@ use crate::address::Address;
 
 /// How long a connection is silent before the kernel probes the peer.
 const KEEPALIVE: Duration = Duration::from_secs(60);
-/// How often to try to lock a directory, and the time between two tries.
+/// The number of attempts to lock a directory, and the time between two attempts.
 const LOCK_TRIES: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
@@ -48,8 +48,8 @@ impl StreamListener {
     /// Fails if the address is in use, is not an address of this machine, or requires a privilege.
     pub fn tcp(address: SocketAddr) -> io::Result<StreamListener> {
         let socket = bind_tcp(address, false)?;
-        // Accepted sockets inherit these options. A conversation may be silent for as long as it
-        // likes, so only the kernel can find out that a silent peer has gone (tcp(7)).
+        // Accepted sockets inherit these options. A chat may be silent for any time, so only the
+        // kernel can detect that a silent peer is gone (tcp(7)).
         let probes = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4).with_retries(4);
         SockRef::from(&socket).set_tcp_keepalive(&probes)?;
         Ok(socket.into())
@@ -115,7 +115,7 @@ impl StreamListener {
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
-    /// Tells whether the file is still the same.
+    /// Identifies the file that this process created.
     identity: Identity,
 }
 
@@ -148,9 +148,9 @@ fn identity(path: &Path) -> io::Result<Identity> {
 }
 
 /// Locks the directory of `path` until the returned file is dropped. Between bind(2) and listen(2),
-/// a socket looks like a stale one, so two processes that start at once must not see each other
-/// there. Returns `None` if another program holds a lock for long, or if locking is not possible;
-/// the check of the file must then do.
+/// a socket looks like a stale one, so the lock keeps two processes that start at once from
+/// removing the socket of each other. Returns `None` if another program holds the lock for too
+/// long, or if locking is not possible. The caller then relies on the check of the file alone.
 fn lock_directory(path: &Path) -> Option<fs::File> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let dir = fs::File::open(dir).ok()?;

@@ -1,5 +1,5 @@
 //! The command lines of SMTP and POP3. A line that is too long is dropped in pieces as it arrives,
-//! so that it needs no memory, and the line after it is found again.
+//! so that it needs no memory. Parsing continues with the next line.
 
 use crate::framing::{TooLong, line};
 

@@ -1,4 +1,4 @@
-//! A limit on a rate that allows a burst.
+//! A rate limit that allows bursts.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 pub struct Rate {
     /// The number of tokens that a full bucket holds.
     pub burst: u32,
-    /// The time in which one token comes back.
+    /// The time after which one token is added.
     pub interval: Duration,
 }
 
@@ -20,7 +20,7 @@ pub struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// Returns the time at which the next token is there, or `None` if one is there now.
+    /// Returns when the next token is available, or `None` if one is available now.
     pub fn next_token_at(&self, rate: Rate, now: Instant) -> Option<Instant> {
         let at = self.full_at?.checked_sub(rate.interval * (rate.burst - 1))?;
         (at > now).then_some(at)

@@ -43,7 +43,7 @@ step_docs! {
         "A signal arrived. `number` is its number; see signal(7)."
     ACCEPT Wakes "accept" "-> {connection:WHO} {address:ADDR} fd={fd:N} open={open:N}" ""
         "A connection was taken out of the backlog. The trace calls it WHO from now on."
-    CONNECT Wakes "connect" "-> {got:EINPROGRESS} {address:ADDR} fd={fd:N} open={open:N}" "writable when it is done"
+    CONNECT Wakes "connect" "-> {got:EINPROGRESS} {address:ADDR} fd={fd:N} open={open:N}" "becomes writable when it succeeds or fails"
         "connect(2) started an outgoing connection and returned at once. The loop serves other \
          sources until the socket becomes writable."
     CONNECTED Wakes "connect" "-> {got:ok}" "SO_ERROR is 0"
@@ -53,8 +53,8 @@ step_docs! {
         "The socket became writable, but the socket option SO_ERROR has an error: the connection \
          could not be established."
     WOKEN Io "woken" "" "by another source"
-        "The turn of another source made this source continue, for example because there is a \
-         line for it in the chat room."
+        "Another source woke this source in its own turn, for example to deliver a line of the chat \
+         room."
     POSTPONE Io "postpone" "for={within_us:TIME|woken}" "nothing is read until then"
         "The source waits for a time or, if it is `woken`, for another source. The loop reads \
          nothing from it until then."
@@ -118,7 +118,7 @@ step_docs! {
          which can destroy the response on its way."
     HALF_CLOSE Io "shutdown" "" "we send no more; input is still read"
         "The protocol ended its output, so our side of the connection was shut down. The peer \
-         reads the end of input, and can still send."
+         reads an end of input, and can still send."
     CLOSE Wakes "close" "reason={reason} unread={unread:N} life={life_us:TIME|?}" ""
         "The source was closed after that time and removed from the poller. (`?`: it was accepted \
          before the trace began.) The reason is one of: done eof head-timeout idle-timeout \

@@ -87,18 +87,19 @@ fn client_says_why_it_failed() {
         (
             "9000",
             2,
-            "oneloop: '9000' is not an address; use HOST:PORT, such as localhost:9000, or unix:PATH\n".into(),
+            "oneloop: '9000' is not a valid address; use HOST:PORT, such as localhost:9000, or unix:PATH\n"
+                .into(),
         ),
         (
             "host:",
             2,
-            "oneloop: 'host:' is not an address; use HOST:PORT, such as localhost:9000, or unix:PATH\n"
+            "oneloop: 'host:' is not a valid address; use HOST:PORT, such as localhost:9000, or unix:PATH\n"
                 .into(),
         ),
         (
             "unix:",
             2,
-            "oneloop: 'unix:' is not an address; use HOST:PORT, such as localhost:9000, or unix:PATH\n"
+            "oneloop: 'unix:' is not a valid address; use HOST:PORT, such as localhost:9000, or unix:PATH\n"
                 .into(),
         ),
     ] {
@@ -269,6 +270,6 @@ fn client_gives_up_on_a_silent_server_after_its_own_output() {
     let address = listener.local_addr().expect("its address").to_string();
     let Output { status, stderr, .. } = output(&mut talk(&["tcp", &address, "--timeout", "100ms"]));
     assert_eq!(status.code(), Some(1));
-    let expected = format!("oneloop: {address} sent nothing more in time; try a longer --timeout\n");
+    let expected = format!("oneloop: {address} stopped answering; use a longer --timeout\n");
     assert_eq!(String::from_utf8_lossy(&stderr), expected);
 }

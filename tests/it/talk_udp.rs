@@ -30,7 +30,7 @@ fn silent() -> (UdpSocket, String) {
     (socket, address)
 }
 
-/// Returns an address on which nobody listens.
+/// Returns an address on which nothing listens.
 fn unused() -> String {
     silent().1
 }
@@ -113,7 +113,7 @@ fn ping_ends_at_once_when_everything_is_answered_or_nobody_listens() {
     ping(&address, &["1", "--wait", "1h"]);
     let address = unused();
     let refused = talk_with(&["udp", &address, "--ping", "3", "--interval", "1h", "--wait", "1h"], b"");
-    assert_eq!(refused, (Some(1), String::new(), format!("oneloop: nobody listens on {address}\n")));
+    assert_eq!(refused, (Some(1), String::new(), format!("oneloop: nothing listens on {address}\n")));
     assert!(start.elapsed() < PROMPT);
 }
 
@@ -122,7 +122,10 @@ fn ping_without_answers_fails() {
     let (_socket, address) = silent();
     let (code, stdout, stderr) =
         talk_with(&["udp", &address, "--ping", "3", "--interval", "0", "--wait", "50ms"], b"");
-    assert_eq!((code, stderr), (Some(1), format!("oneloop: {address} answered nothing; is it an echo?\n")));
+    assert_eq!(
+        (code, stderr),
+        (Some(1), format!("oneloop: no answer from {address}; check that a UDP echo listens there\n"))
+    );
     let expected = "3 sent, 0 received, 100.0% loss, 0 duplicates, 0 reordered\n";
     assert_eq!(stdout, format!("\n--- {address} ---\n{expected}"));
 }
@@ -198,10 +201,10 @@ fn client_says_why_it_cannot_talk() {
     let long = vec![b'x'; 65_508];
     let (_server, echo) = echo("");
     let rows: [(&[&str], &[u8], i32, &str); 8] = [
-        (&["udp", &address], b"one\n", 1, &format!("oneloop: nobody listens on {address}\n")),
+        (&["udp", &address], b"one\n", 1, &format!("oneloop: nothing listens on {address}\n")),
         (&["udp", &echo], &long, 1, "a line is longer than a datagram can be; use at most 65507 bytes\n"),
         (&["udp", "9000"], b"", 2, "use HOST:PORT"),
-        (&["udp", "unix:/a.sock"], b"", 2, "'unix:/a.sock' is not an address for UDP; use HOST:PORT\n"),
+        (&["udp", "unix:/a.sock"], b"", 2, "'unix:/a.sock' is not a valid UDP address; use HOST:PORT\n"),
         (&["udp", &echo, "--ping", "0"], b"", 2, "1..=10000000"),
         (&["udp", &echo, "--ping", "1", "--size", "15"], b"", 2, "use a number from 16 to 65507"),
         (&["udp", &echo, "--interval", "1s"], b"", 2, "--ping <N>"),

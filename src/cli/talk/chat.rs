@@ -22,7 +22,7 @@ pub struct ChatArgs {
     name: Option<String>,
 }
 
-/// Relays lines between the person and the room, until one of them ends the conversation.
+/// Relays lines between the user and the room, until one of them ends the conversation.
 pub fn run(args: ChatArgs, talk: &mut Talk) -> Result<(), Failure> {
     let addresses = resolve(&args.address)?;
     let outgoing = talk.outgoing()?;

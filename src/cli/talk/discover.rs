@@ -19,11 +19,11 @@ use crate::cli::{
 
 #[derive(Debug, Args)]
 pub struct DiscoverArgs {
-    /// Ask on this UDP port, the port of --beacon
+    /// Send the question to this UDP port, the port of --beacon
     #[arg(long, value_name = "PORT", default_value_t = 8880, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
 
-    /// Ask at this address, and at 127.0.0.1
+    /// Send the question to this address and to 127.0.0.1
     #[arg(long, value_name = "IP", default_value_t = Ipv4Addr::BROADCAST)]
     address: Ipv4Addr,
 

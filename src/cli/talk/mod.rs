@@ -59,7 +59,7 @@ pub struct TalkArgs {
 /// The clients.
 #[derive(Debug, Subcommand)]
 pub enum TalkClient {
-    /// Relay standard input and a TCP or Unix socket, as nc does
+    /// Send standard input to a TCP or Unix socket and print what arrives, as nc does
     Tcp(tcp::TcpArgs),
     /// Take part in a chat room: type a name, then lines; /quit or end of input leaves
     Chat(chat::ChatArgs),
@@ -69,7 +69,7 @@ pub enum TalkClient {
     Smtp(smtp::SmtpArgs),
     /// List, print or delete the messages of a mailbox, and show both sides of the dialogue
     Pop3(pop3::Pop3Args),
-    /// Send each line of standard input as a UDP datagram and print the answers, or measure an echo
+    /// Send each line of standard input as a UDP datagram and print the answers, or ping an echo
     Udp(udp::UdpArgs),
     /// List the servers on this network that run with --beacon
     Discover(discover::DiscoverArgs),
@@ -140,7 +140,7 @@ impl Talk {
             };
             let why = match reason {
                 CloseReason::ConnectFailed(kind) => kind.to_string(),
-                CloseReason::ConnectTimeout => "no answer in time; try --timeout".into(),
+                CloseReason::ConnectTimeout => "timed out; use a longer --timeout".into(),
                 reason => return Ok((address.clone(), reason)),
             };
             failure = failure.or(Some(cannot_connect(address, &why)));
@@ -209,10 +209,10 @@ fn resolve(text: &str) -> Result<Vec<Address>, Failure> {
         text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     if !has_port {
         let advice = "use HOST:PORT, such as localhost:9000, or unix:PATH";
-        return Err(Failure::Usage(format!("'{text}' is not an address; {advice}")));
+        return Err(Failure::Usage(format!("'{text}' is not a valid address; {advice}")));
     }
     let found = text.to_socket_addrs().map(|found| found.map(Address::from).collect());
-    found.map_err(|e| Failure::System(format!("cannot find the address of '{text}': {}", io_message(&e))))
+    found.map_err(|e| Failure::System(format!("cannot resolve '{text}': {}", io_message(&e))))
 }
 
 /// Returns a duplicate of standard input. A closed one counts as empty.

@@ -22,8 +22,8 @@ pub struct Pop3Args {
     #[arg(long, value_name = "NAME")]
     user: String,
 
-    /// Password for --user, sent unencrypted; other users of this machine can see the option, so
-    /// better set ONELOOP_TALK_PASSWORD
+    /// Password for --user, sent unencrypted; prefer ONELOOP_TALK_PASSWORD, because other users of
+    /// this machine can see the option
     #[arg(long, value_name = "PASSWORD", env = "ONELOOP_TALK_PASSWORD", hide_env = true)]
     password: String,
 

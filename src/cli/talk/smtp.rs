@@ -19,11 +19,11 @@ pub struct SmtpArgs {
     file: PathBuf,
 
     /// Address of the sender
-    #[arg(long, value_name = "MAILBOX")]
+    #[arg(long, value_name = "EMAIL")]
     from: String,
 
     /// Address of a recipient; repeatable
-    #[arg(long, value_name = "MAILBOX", required = true)]
+    #[arg(long, value_name = "EMAIL", required = true)]
     to: Vec<String>,
 
     /// Subject of a message that has no header section of its own
@@ -34,8 +34,8 @@ pub struct SmtpArgs {
     #[arg(long, value_name = "NAME", requires = "password")]
     user: Option<String>,
 
-    /// Password for --user, sent unencrypted; other users of this machine can see the option, so
-    /// better set ONELOOP_TALK_PASSWORD
+    /// Password for --user, sent unencrypted; prefer ONELOOP_TALK_PASSWORD, because other users of
+    /// this machine can see the option
     #[arg(long, value_name = "PASSWORD", env = "ONELOOP_TALK_PASSWORD", hide_env = true)]
     password: Option<String>,
 }

@@ -17,7 +17,7 @@ pub struct TcpArgs {
     #[arg(value_name = "ADDR")]
     address: String,
 
-    /// Send each line of standard input as one message, and print each message as one line
+    /// Send each line as one message and print each message as one line, with this framing
     #[arg(long, value_name = "FRAMING", value_enum, default_value_t = FramingArg::None)]
     framing: FramingArg,
 }
@@ -25,15 +25,15 @@ pub struct TcpArgs {
 /// How messages are delimited on the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum FramingArg {
-    /// Not at all: relay the bytes as they come
+    /// No messages: relay the bytes as they arrive
     None,
-    /// By the line feed at the end of each message
+    /// A line feed ends each message
     Lines,
-    /// By a length of four bytes before each message, most significant byte first
+    /// A length of 4 bytes (big-endian) precedes each message
     Length,
 }
 
-/// Relays standard input to the socket, and the socket to standard output, until the peer closes.
+/// Relays standard input to the socket and the socket to standard output, until the peer closes.
 pub fn run(args: TcpArgs, talk: &mut Talk) -> Result<(), Failure> {
     let addresses = resolve(&args.address)?;
     let outgoing = talk.outgoing()?;
@@ -54,7 +54,7 @@ pub fn run(args: TcpArgs, talk: &mut Talk) -> Result<(), Failure> {
             Err(Failure::System(format!("{address} {what}")))
         }
         (address, CloseReason::IdleTimeout) => {
-            Err(Failure::System(format!("{address} sent nothing more in time; try a longer --timeout")))
+            Err(Failure::System(format!("{address} stopped answering; use a longer --timeout")))
         }
         (_, CloseReason::Eof | CloseReason::Done) => Ok(()),
         (_, CloseReason::Limit) if framing != StreamFraming::None => Err(Failure::System(format!(

@@ -29,11 +29,11 @@ pub struct UdpArgs {
     #[arg(value_name = "ADDR")]
     address: String,
 
-    /// Send N numbered datagrams to an echo instead of lines, and print loss and round-trip times
+    /// Send N numbered datagrams instead of lines, and print loss and round-trip times
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     ping: Option<u32>,
 
-    /// Send a ping this often; 0 sends as fast as possible
+    /// Wait this long between two pings; 0 sends as fast as possible
     #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = duration, requires = "ping")]
     interval: Duration,
 
@@ -56,7 +56,7 @@ fn size(text: &str) -> Result<usize, String> {
 pub fn run(args: UdpArgs, talk: &mut Talk) -> Result<(), Failure> {
     let peer = resolve(&args.address)?.iter().find_map(Address::ip);
     let peer = peer.ok_or_else(|| {
-        Failure::Usage(format!("'{}' is not an address for UDP; use HOST:PORT", args.address))
+        Failure::Usage(format!("'{}' is not a valid UDP address; use HOST:PORT", args.address))
     })?;
     let socket = connect(peer).map_err(|e| failed(peer, &e))?;
     match args.ping {
@@ -65,8 +65,8 @@ pub fn run(args: UdpArgs, talk: &mut Talk) -> Result<(), Failure> {
     }
 }
 
-/// Returns a socket that exchanges datagrams with `peer` only. Such a socket also learns that
-/// nobody listens there (udp(7)).
+/// Returns a socket that exchanges datagrams with `peer` only. Such a socket also reports that
+/// nothing listens there (udp(7)).
 fn connect(peer: SocketAddr) -> io::Result<UdpSocket> {
     let any: SocketAddr = match peer {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -107,7 +107,7 @@ fn ping(
     let start = talk.event_loop.clock().now();
     let ping = Ping::new(peer, options, start, Rc::clone(&result), Box::new(talk.output.clone()));
     talk.add_udp(socket, Box::new(ping))?;
-    // Ctrl-C ends the ping, and the figures so far are printed.
+    // Ctrl-C ends the ping, and the results so far are printed.
     talk.event_loop.handle_signals().map_err(|e| crate::cli::errors::no_signals(&e))?;
     talk.run_until_stopped()?;
     let PingResult { figures, error } = &*result.borrow();
@@ -117,7 +117,9 @@ fn ping(
     }
     match error {
         Some(e) if !has_answers => Err(failed(peer, e)),
-        None if !has_answers => Err(Failure::System(format!("{peer} answered nothing; is it an echo?"))),
+        None if !has_answers => {
+            Err(Failure::System(format!("no answer from {peer}; check that a UDP echo listens there")))
+        }
         _ => Ok(()),
     }
 }
@@ -125,7 +127,7 @@ fn ping(
 /// Returns the failure of a call on a socket that is connected to `peer`.
 fn failed(peer: SocketAddr, e: &io::Error) -> Failure {
     match e.kind() {
-        ErrorKind::ConnectionRefused => Failure::System(format!("nobody listens on {peer}")),
+        ErrorKind::ConnectionRefused => Failure::System(format!("nothing listens on {peer}")),
         _ => Failure::System(format!("cannot talk to {peer}: {}", io_message(e))),
     }
 }

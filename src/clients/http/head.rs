@@ -57,7 +57,8 @@ pub fn within(input: &[u8]) -> &[u8] {
 /// if more input is needed. `to_head` says that the request was HEAD.
 ///
 /// # Errors
-/// Returns a sentence if the head is malformed or too long, or if the end of the body is ambiguous.
+/// Returns an error message if the head is malformed or too long, or if the end of the body is
+/// ambiguous.
 pub fn parse_head(input: &[u8], to_head: bool) -> Result<Option<(ResponseHead<'_>, usize)>, String> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut response = httparse::Response::new(&mut fields);
@@ -92,8 +93,8 @@ pub fn parse_head(input: &[u8], to_head: bool) -> Result<Option<(ResponseHead<'_
 /// Returns where the body after a head with these `fields` ends.
 ///
 /// # Errors
-/// Returns a sentence if the fields are malformed or contradict each other, or if the body has a
-/// transfer coding other than `chunked`.
+/// Returns an error message if the fields are malformed or contradict each other, or if the body
+/// has a transfer coding other than `chunked`.
 fn body_end(is_http10: bool, fields: &[httparse::Header<'_>]) -> Result<BodyEnd, String> {
     let values = |name: &'static str| {
         let named = fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));

@@ -37,7 +37,7 @@ impl HttpClient {
         HttpClient { session, request, response, output }
     }
 
-    /// Shows a head, and what a user may not expect to follow from it.
+    /// Shows a head, and notes about its unexpected consequences.
     fn show_head(&mut self, head: &ResponseHead<'_>) {
         let dialogue = &mut self.session.dialogue;
         dialogue.received(head.bytes);
@@ -82,8 +82,8 @@ impl Protocol for HttpClient {
         Progress::NeedInput
     }
 
-    /// Reads all pieces in `input`. To return between two of them would leave the second one unread
-    /// while the request is being sent, because the outbox has no room then.
+    /// Reads all pieces in `input`. If this method returned between two pieces, the second would
+    /// stay unread while the request is being sent, because the outbox has no room then.
     fn receive(&mut self, input: &[u8], _out: &mut Outbox, cx: &mut Context<'_>) -> Received {
         let mut consumed = 0;
         loop {

@@ -71,7 +71,7 @@ impl ResponseReader {
     /// bytes, or `None` if more input is needed or the response is complete.
     ///
     /// # Errors
-    /// Returns a sentence if the response is malformed or its end is ambiguous.
+    /// Returns an error message if the response is malformed or its end is ambiguous.
     pub fn next<'a>(&mut self, input: &'a [u8]) -> Result<Option<(ResponsePiece<'a>, usize)>, String> {
         let found = match &mut self.expected {
             Expected::Head => {
@@ -122,7 +122,7 @@ impl ResponseReader {
     /// Handles the end of input.
     ///
     /// # Errors
-    /// Returns a sentence if the response is not complete.
+    /// Returns an error message if the response is not complete.
     pub fn end(&mut self) -> Result<(), String> {
         match &self.expected {
             Expected::Close | Expected::Nothing => {
@@ -136,7 +136,7 @@ impl ResponseReader {
     }
 }
 
-/// Returns a sentence as the rest of another one: it starts with a lowercase letter and has no full
+/// Returns `sentence` in the form that follows a colon: with a lowercase first letter and no full
 /// stop.
 fn lower(sentence: &str) -> String {
     let sentence = sentence.trim_end_matches('.');

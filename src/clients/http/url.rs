@@ -1,4 +1,4 @@
-//! The URL of a request: which server to connect to, and what to ask it for.
+//! The URL of a request: the server to connect to, and the request target.
 
 use std::{fmt, path::PathBuf};
 

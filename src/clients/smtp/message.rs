@@ -1,4 +1,5 @@
-//! The message that the client sends, and the addresses that it sends it from and to.
+//! The message that the client sends, and its envelope: the addresses of the sender and the
+//! recipients.
 
 use std::fmt;
 

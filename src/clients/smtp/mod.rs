@@ -1,4 +1,4 @@
-//! An SMTP client that sends one mail (RFC 5321), if asked after AUTH LOGIN.
+//! An SMTP client that sends one mail (RFC 5321). With a login, it uses AUTH LOGIN first.
 
 mod message;
 mod reply;
@@ -26,7 +26,7 @@ pub struct SmtpClient {
     accepts_8bit: bool,
 }
 
-/// A step of the dialogue: what the client sends, and the server answers.
+/// A step of the dialogue: a command of the client and the reply of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SmtpStep {
     /// Nothing is sent: the server greets the client.

@@ -1,4 +1,4 @@
-//! One connection to the room: from a name, over lines and commands, to a reason for leaving.
+//! One connection to the room: the name, the lines and commands, and the reason for leaving.
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
@@ -27,7 +27,7 @@ const HELP: &str = "Everyone else gets each line that you send. /who lists the m
 /// The protocol of one connection to the room.
 pub struct ChatConnection {
     room: Rc<RefCell<Room<WakeKey>>>,
-    /// The peer's address, as the others see it.
+    /// The peer's address, as the other members see it.
     address: String,
     membership: Membership,
     head_timeout: Option<Duration>,
@@ -116,7 +116,7 @@ impl ChatConnection {
         }
     }
 
-    /// Follows a command, or sends the line to everyone else.
+    /// Executes a command, or sends the line to all other members.
     fn speak(&mut self, line: &[u8], number: u64, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
         let text = replace_unprintable(line);
         let mut room = self.room.borrow_mut();
@@ -146,7 +146,7 @@ impl ChatConnection {
     /// Removes the peer from the members, unless the room has dropped it or it has left before.
     fn leave(&self, reason: CloseReason, cx: &mut Context<'_>) {
         let Membership::Member(number) = self.membership else { return };
-        // When the server shuts down, all members leave, and a line for each of them helps nobody.
+        // At a shutdown all members leave, so a notice about each of them would be noise.
         let notice = (!cx.draining).then_some(match reason {
             CloseReason::Reset | CloseReason::BrokenPipe => "left: the connection broke",
             CloseReason::SendTimeout => "left: does not read",

@@ -1,8 +1,8 @@
-//! The chat room: the first line of a connection is a name, and each further line goes to everyone
-//! else. `nc` is enough to take part.
+//! The chat room: the first line of a connection is a name, and each further line goes to all other
+//! members. `nc` is enough to take part.
 //!
-//! The room owns the members and the lines that wait for them. A connection owns what concerns only
-//! its own peer. One connection must never write to another: it queues a line and wakes the other
+//! The room owns the members and the lines that wait for them. A connection owns the state of its
+//! own peer. One connection must never write to another: it queues a line and wakes the other
 //! connection, which sends the line in its own turn.
 
 mod connection;

@@ -104,20 +104,20 @@ impl<K: Copy> Room<K> {
         Ok(self.last_number)
     }
 
-    /// Queues the notice that `member` has joined, for everyone else.
+    /// Queues the notice that `member` has joined for all other members.
     pub fn announce(&mut self, member: u64, time: SystemTime, wake: impl FnMut(K)) -> Delivery {
         let line = self.members.get(&member).map(|member| text::notice(time, &member.label, "joined"));
         self.send(member, time, line, wake)
     }
 
-    /// Queues what `member` said, for everyone else.
+    /// Queues a line of `member` for all other members.
     pub fn say(&mut self, member: u64, text: &str, time: SystemTime, wake: impl FnMut(K)) -> Delivery {
         let line = self.members.get(&member).map(|member| text::spoken(time, &member.label, text));
         self.send(member, time, line, wake)
     }
 
-    /// Queues a line for everyone but `sender`. Drops the members that have no room for it: their
-    /// connections have been unable to send for as long as it took to fill their queues.
+    /// Queues a line for all members except `sender`. Drops each member whose queue is full: its
+    /// connection has been unable to send for as long as it took to fill the queue.
     fn send(
         &mut self,
         sender: u64,
@@ -141,7 +141,7 @@ impl<K: Copy> Room<K> {
         let dropped: Vec<_> = full.iter().filter_map(|number| self.members.remove(number)).collect();
         for member in dropped {
             self.notify(&text::notice(time, &member.label, "left: does not read"), &mut wake);
-            wake(member.key); // its connection says goodbye, if it can send after all
+            wake(member.key); // its connection sends a last notice, if it can send at all
             delivery.dropped.push(member.label.name);
         }
         delivery

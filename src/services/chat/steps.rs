@@ -33,7 +33,7 @@ const SLOWED: StepDoc = StepDoc {
     form: "slowed for={for_us:TIME}",
     gloss: "nothing is read meanwhile",
     meaning: "The member sends lines faster than the room allows. Its connection waits for this time. \
-              What the peer sends meanwhile fills the buffers of the kernel, and then the peer waits.",
+              What the peer sends meanwhile fills the socket buffers, and then the peer must wait.",
     level: TraceLevel::Io,
 };
 

@@ -22,7 +22,7 @@ pub enum NameError {
 }
 
 impl NameError {
-    /// Returns the sentence for the person who chose the name.
+    /// Returns the sentence that is sent to the peer that chose the name.
     pub fn sentence(self) -> &'static str {
         match self {
             NameError::Empty => "A name needs at least one character.",

@@ -1,7 +1,8 @@
 //! The beacon: answers discovery questions with the name and the URLs of this server.
 //!
-//! The source address of a question can be forged. So an answer is at most a few times as long as
-//! its question, and each IP address gets a bounded number of answers.
+//! The source address of a question can be forged. So an answer is at most
+//! [`AMPLIFICATION`](crate::discovery::AMPLIFICATION) times as long as its question, and each IP
+//! address gets a limited rate of answers.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -16,8 +17,8 @@ use crate::{
     services::token_bucket::Rate,
 };
 
-/// How often an IP address is answered. A client asks twice, and a whole classroom can share an
-/// address.
+/// The rate at which an IP address is answered. A client sends its question twice, and many clients
+/// can share an address.
 const RATE: Rate = Rate { burst: 100, interval: Duration::from_millis(100) };
 
 /// The protocol of the beacon's socket.
@@ -33,7 +34,7 @@ pub struct Beacon {
 
 impl Beacon {
     /// Creates a beacon for a server that listens on `servers`. `name` is the name of the machine,
-    /// and `id` tells this process from others.
+    /// and `id` distinguishes this process from others.
     pub fn new(name: String, id: String, servers: Vec<SocketAddr>, base_path: String) -> Beacon {
         let name = replace_unprintable(name.as_bytes());
         Beacon { name, id, servers, base_path, rate: RateBound::new(RATE) }

@@ -1,7 +1,7 @@
 //! Decides which peers a service that answers every datagram must not answer.
 //!
-//! The source address of a datagram can be forged. One datagram with a forged source can set two
-//! echoes on each other, and each answers the other for as long as both run.
+//! The source address of a datagram can be forged. One datagram with a forged source can start a
+//! loop between two echoes: each answers the other until a packet is lost.
 
 use std::{
     net::SocketAddr,
@@ -14,10 +14,10 @@ use crate::{address::may_be_socket, services::token_bucket::Rate};
 /// The lowest source port that is answered. The ports below belong to servers, some of which answer
 /// every datagram: echo 7, qotd 17, chargen 19, time 37, DNS 53.
 const LOWEST_PORT: u16 = 1024;
-/// How often a peer is answered. A flood test of 100,000 datagrams is answered completely, and so
-/// is any number of datagrams at up to 1,000 per second. A loop with another echo ends: on one
-/// machine, where it makes some 30,000 round trips per second, after a few seconds. A loop that is
-/// slower than the rate does not end, but does no harm.
+/// The rate at which a peer is answered. A flood test of 100,000 datagrams is answered completely,
+/// and so is any number of datagrams at up to 1,000 per second. A loop with another echo ends: on
+/// one machine, where it makes some 30,000 round trips per second, after a few seconds. A loop that
+/// is slower than the rate does not end, but does no harm.
 const RATE: Rate = Rate { burst: 100_000, interval: Duration::from_millis(1) };
 /// The minimum time between two warnings.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
@@ -45,7 +45,7 @@ impl Ignored {
     /// Returns the reason in a few words, for traces and the log.
     pub fn reason(self) -> &'static str {
         match self {
-            Ignored::OwnSocket => "from an own socket",
+            Ignored::OwnSocket => "from a socket of this server",
             Ignored::ReservedPort => "from a port below 1024",
             Ignored::RateExceeded => "rate exceeded",
         }

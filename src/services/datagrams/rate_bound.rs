@@ -1,7 +1,8 @@
-//! A bound on how often each peer is answered.
+//! A rate limit on the answers to each peer.
 //!
-//! The source address of a datagram can be forged, so a service that answers every datagram can be
-//! set on another one. This module remembers a bounded number of peers, and never waits.
+//! The source address of a datagram can be forged, so an attacker can make a service that answers
+//! every datagram flood a victim. This module stores a bounded number of peers, and must never
+//! wait.
 
 use std::{hash::Hash, num::NonZeroUsize, time::Instant};
 
@@ -9,8 +10,8 @@ use lru::LruCache;
 
 use crate::services::token_bucket::{Rate, TokenBucket};
 
-/// The maximum number of peers that are remembered. A peer that has been forgotten starts again
-/// with a full burst.
+/// The maximum number of peers that are stored. A peer that has been evicted starts again with a
+/// full bucket.
 const MAX_PEERS: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 
 /// A token bucket for each peer.
@@ -20,7 +21,7 @@ pub struct RateBound<K: Hash + Eq> {
 }
 
 impl<K: Hash + Eq> RateBound<K> {
-    /// Creates a bound that allows each peer this rate.
+    /// Creates a limit that allows each peer this rate.
     pub fn new(rate: Rate) -> RateBound<K> {
         RateBound { rate, buckets: LruCache::new(MAX_PEERS) }
     }

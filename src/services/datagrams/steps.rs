@@ -11,8 +11,8 @@ const IGNORED: StepDoc = StepDoc {
     verb: "ignore",
     form: "{bytes:N} from={from:ADDR} {reason}",
     gloss: "",
-    meaning: "The datagram gets no answer, because it came from an own socket, from a port below 1024 or \
-              too often, or because it is not a question.",
+    meaning: "The datagram gets no answer, because it came from a socket of this server, from a port \
+              below 1024 or from a peer above the rate limit, or because it is not a discovery question.",
     level: TraceLevel::Io,
 };
 
@@ -20,8 +20,8 @@ const DROPPED: StepDoc = StepDoc {
     verb: "drop",
     form: "{bytes:N} to={to:ADDR} {reason}",
     gloss: "",
-    meaning: "The answer is not sent, because the echo is configured to lose some (`loss`), or because \
-              too many answers are delayed (`queue full`).",
+    meaning: "The answer is not sent, because the echo is configured to lose some answers (`loss`), or \
+              because too many answers are delayed (`queue full`).",
     level: TraceLevel::Io,
 };
 

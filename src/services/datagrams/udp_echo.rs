@@ -1,7 +1,7 @@
 //! The echo service for datagrams, with deliberate faults if they are configured.
 //!
 //! It owns the answers that are delayed, in a bounded queue. It must never answer itself, and must
-//! never answer another echo for long (see [`PeerFilter`]).
+//! not answer another echo without limit (see [`PeerFilter`]).
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +28,7 @@ pub struct UdpEcho {
     faults: Option<Faults>,
 }
 
-/// What the faults need to remember.
+/// The state of the faults.
 struct Faults {
     decisions: Decisions,
     delayed: DelayedAnswers,

@@ -69,7 +69,7 @@ impl Drop for Draft {
     fn drop(&mut self) {
         let mut contents = self.mailbox.contents();
         contents.arriving -= 1;
-        // A stored message has taken the content with it, and still counts.
+        // The content of a stored message has moved out of the draft, and still counts.
         contents.bytes -= self.content.len();
     }
 }

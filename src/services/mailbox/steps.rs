@@ -19,7 +19,7 @@ const PART: StepDoc = StepDoc {
     verb: "mail",
     form: "part={part:N} message={message:N|-}",
     gloss: "the end of a message is a line with only a dot",
-    meaning: "A part of a message was taken from the input, and how much of the message is kept so far. `-`: \
+    meaning: "A part of a message was read. `message` is the length of the message so far; `-` means that \
               the message was refused, and the rest of it is dropped.",
     level: TraceLevel::Io,
 };
@@ -28,8 +28,8 @@ const STORED: StepDoc = StepDoc {
     verb: "mail",
     form: "{event:stored} {id} bytes={bytes:N} recipients={recipients:N}",
     gloss: "one copy, whatever the number of recipients",
-    meaning: "A message is in the mailbox, and with `--mail-dir` also safe on the disk. Only now the sender \
-              gets its 250.",
+    meaning: "A message is in the mailbox, and with `--mail-dir` also safe on the disk. Only now does the \
+              client get its 250 reply.",
     level: TraceLevel::Io,
 };
 

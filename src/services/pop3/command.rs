@@ -36,7 +36,7 @@ impl Pop3Command {
         // A password may contain spaces, but no other argument does.
         let words: Vec<&str> = argument.split_ascii_whitespace().collect();
         let alone =
-            |command| if words.is_empty() { Ok(command) } else { Err("this command has no argument") };
+            |command| if words.is_empty() { Ok(command) } else { Err("this command takes no argument") };
         match (verb.trim_end().to_ascii_uppercase().as_str(), &words[..]) {
             ("USER", [_, ..]) => Ok(Pop3Command::User),
             ("USER", []) => Err("write USER NAME"),
@@ -64,7 +64,7 @@ fn at_most_one(words: &[&str]) -> Result<Option<usize>, &'static str> {
     match words {
         [] => Ok(None),
         [number] => parse(number).map(Some),
-        _ => Err("this command has at most one argument"),
+        _ => Err("this command takes at most one argument"),
     }
 }
 
@@ -108,14 +108,14 @@ mod tests {
             ("AUTH", Err("unknown command")),
             ("USER", Err("write USER NAME")),
             ("USER ", Err("write USER NAME")),
-            ("STAT 1", Err("this command has no argument")),
-            ("LIST 1 2", Err("this command has at most one argument")),
+            ("STAT 1", Err("this command takes no argument")),
+            ("LIST 1 2", Err("this command takes at most one argument")),
             ("LIST -1", Err("not a number")),
             ("RETR", Err("write RETR NUMBER")),
             ("RETR one", Err("not a number")),
             ("RETR +1", Err("not a number")),
             ("TOP 1", Err("write TOP NUMBER LINES")),
-            ("QUIT now", Err("this command has no argument")),
+            ("QUIT now", Err("this command takes no argument")),
         ];
         for (line, expected) in table {
             assert_eq!(Pop3Command::parse(line.as_bytes()), expected, "{line:?}");

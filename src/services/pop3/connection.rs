@@ -107,7 +107,7 @@ impl Pop3Connection {
             }
             (Pop3Command::User, None) => {
                 self.state = Pop3State::Login { has_name: true };
-                put(out, "+OK any name will do; now PASS");
+                put(out, "+OK any name is accepted; send PASS");
             }
             (Pop3Command::Pass, None) => return self.log_in(out, cx),
             (_, None) => return Err("log in with USER and PASS first"),

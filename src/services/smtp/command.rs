@@ -1,8 +1,8 @@
 //! Parses SMTP commands (RFC 5321 section 4.1).
 //!
 //! The parser is as strict as the grammar where a mistake should be noticed, and lenient where
-//! people commonly write something else: it accepts a space after the colon of `MAIL FROM: <a@b>`,
-//! and mailboxes without a domain.
+//! clients commonly deviate from it: it accepts a space after the colon of `MAIL FROM: <a@b>`, and
+//! mailboxes without a domain.
 
 use super::reply::{self, SmtpReply};
 
@@ -108,7 +108,8 @@ fn mail(argument: &str) -> Result<SmtpCommand<'_>, SmtpReply> {
                 size = Some(value.parse().unwrap_or(u64::MAX));
             }
             "BODY" if ["7BIT", "8BITMIME"].iter().any(|body| value.eq_ignore_ascii_case(body)) => {}
-            // The name of the original sender, which nobody needs here (RFC 4954 section 5).
+            // The identity of the original sender, which a mail catcher does not need (RFC 4954
+            // section 5).
             "AUTH" if !value.is_empty() => {}
             "SIZE" | "BODY" | "AUTH" => return Err(reply::BAD_VALUE),
             _ => return Err(reply::UNKNOWN_PARAMETER),

@@ -55,7 +55,7 @@ pub struct SmtpConnection {
     lines: CommandLines,
 }
 
-/// What the client has said about itself.
+/// The greeting of the client.
 struct Greeting {
     name: String,
     /// Whether it said EHLO rather than HELO.

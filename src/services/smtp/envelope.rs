@@ -1,7 +1,7 @@
 //! The envelope of a message: the sender and the recipients that the SMTP dialogue names.
 //!
-//! The header of the message may name others. The envelope would be lost without the header lines
-//! that this module makes of it.
+//! The header of the message may name other addresses. So this module writes the envelope into
+//! header lines, which are stored with the message.
 
 use super::reply::SERVER;
 use crate::address::Address;
@@ -9,7 +9,7 @@ use crate::address::Address;
 /// The sender and the recipients of a message, as MAIL and RCPT gave them.
 #[derive(Debug)]
 pub struct Envelope {
-    /// The sender; empty for a message that wants no answer, such as a delivery report.
+    /// The sender; empty for a message that expects no answer, such as a delivery report.
     pub from: String,
     pub recipients: Vec<String>,
 }

@@ -1,5 +1,5 @@
-//! The SMTP service: a mail catcher for people who develop programs that send mail. It keeps every
-//! message in a [`Mailbox`] and delivers none (RFC 5321).
+//! The SMTP service: a mail catcher for developing programs that send mail. It keeps every message
+//! in a [`Mailbox`] and delivers none (RFC 5321).
 //!
 //! The service owns the state of each conversation. It must never do I/O, and never trace or log a
 //! password or the content of a message.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// The name by which the server calls itself. A mail catcher needs no name that others can resolve.
+/// The name of the server in its replies. A mail catcher needs no name that clients can resolve.
 pub const SERVER: &str = "localhost";
 
 /// A reply to a command.
@@ -21,10 +21,10 @@ const fn reply(code: u16, text: &'static str) -> SmtpReply {
 pub const HELP: SmtpReply = reply(214, "Commands: HELO EHLO AUTH MAIL RCPT DATA RSET NOOP VRFY HELP QUIT");
 pub const GREETING: SmtpReply = reply(220, "localhost oneloop keeps mail and delivers none");
 pub const BYE: SmtpReply = reply(221, "localhost closes the connection");
-pub const AUTHENTICATED: SmtpReply = reply(235, "Authenticated: any name and password will do");
+pub const AUTHENTICATED: SmtpReply = reply(235, "Authenticated: any name and password are accepted");
 pub const OK: SmtpReply = reply(250, "OK");
 pub const CANNOT_VERIFY: SmtpReply = reply(252, "Every recipient is accepted");
-pub const START_DATA: SmtpReply = reply(354, "Send the message; end it with a line that is only a dot");
+pub const START_DATA: SmtpReply = reply(354, "Send the message; end it with a line with only a dot");
 pub const IDLE: SmtpReply = reply(421, "localhost closes the connection: no command within 5 minutes");
 pub const NOT_HTTP: SmtpReply = reply(421, "This is SMTP, not HTTP");
 pub const SHUTDOWN: SmtpReply = reply(421, "localhost is shutting down");
@@ -34,21 +34,21 @@ pub const TOO_MANY_RECIPIENTS: SmtpReply =
     reply(452, "Too many recipients; send the message to the others later");
 pub const LINE_TOO_LONG: SmtpReply = reply(500, "Line too long");
 pub const UNKNOWN: SmtpReply = reply(500, "Unknown command; HELP lists the commands");
-pub const NOT_ASCII: SmtpReply = reply(500, "A command is printable ASCII (SMTPUTF8 is not offered)");
-pub const NO_ARGUMENT: SmtpReply = reply(501, "This command has no argument");
-pub const NAME_EXPECTED: SmtpReply = reply(501, "Write HELO NAME or EHLO NAME");
-pub const MAIL_SYNTAX: SmtpReply = reply(501, "Write MAIL FROM:<sender@example.org>");
-pub const RCPT_SYNTAX: SmtpReply = reply(501, "Write RCPT TO:<recipient@example.org>");
+pub const NOT_ASCII: SmtpReply = reply(500, "Commands are printable ASCII (SMTPUTF8 is not supported)");
+pub const NO_ARGUMENT: SmtpReply = reply(501, "This command takes no argument");
+pub const NAME_EXPECTED: SmtpReply = reply(501, "Syntax: HELO NAME or EHLO NAME");
+pub const MAIL_SYNTAX: SmtpReply = reply(501, "Syntax: MAIL FROM:<sender@example.org>");
+pub const RCPT_SYNTAX: SmtpReply = reply(501, "Syntax: RCPT TO:<recipient@example.org>");
 pub const BAD_VALUE: SmtpReply = reply(501, "Bad or repeated parameter value");
-pub const VRFY_SYNTAX: SmtpReply = reply(501, "Write VRFY NAME");
-pub const NOT_BASE64: SmtpReply = reply(501, "Not valid base64, or not of the form that the mechanism has");
+pub const VRFY_SYNTAX: SmtpReply = reply(501, "Syntax: VRFY NAME");
+pub const NOT_BASE64: SmtpReply = reply(501, "Invalid base64, or not what the mechanism expects");
 pub const CANCELLED: SmtpReply = reply(501, "Authentication cancelled");
-pub const NOT_OFFERED: SmtpReply = reply(502, "Not offered; HELP lists the commands");
+pub const NOT_OFFERED: SmtpReply = reply(502, "Command not implemented; HELP lists the commands");
 pub const HELO_FIRST: SmtpReply = reply(503, "Send HELO or EHLO first");
 pub const MAIL_FIRST: SmtpReply = reply(503, "Send MAIL first");
 pub const RCPT_FIRST: SmtpReply = reply(503, "Send RCPT first");
-pub const MAIL_TWICE: SmtpReply = reply(503, "One sender at a time; RSET forgets the message begun");
-pub const NO_AUTH_NOW: SmtpReply = reply(503, "Already authenticated, or a message is begun");
+pub const MAIL_TWICE: SmtpReply = reply(503, "A message has already begun; RSET discards it");
+pub const NO_AUTH_NOW: SmtpReply = reply(503, "Already authenticated, or a message has begun");
 pub const UNKNOWN_MECHANISM: SmtpReply = reply(504, "The mechanisms are LOGIN and PLAIN");
 pub const AMBIGUOUS_END: SmtpReply =
     reply(554, "End the message with CRLF, a dot, CRLF, not with LF only (nc -C, curl --crlf)");
