@@ -3,7 +3,8 @@
 //! A connection owns its socket, its unparsed input and its unsent output. It knows nothing about
 //! HTTP, the poller or files. The loop passes in the connection's readiness; the connection does
 //! what it can without blocking, and returns what it wants next. A connection must never read while
-//! output is unsent. This backpressure limits its memory use.
+//! output is unsent, unless its protocol reads while it sends. This backpressure limits its memory
+//! use.
 
 mod inbox;
 mod read;
@@ -297,8 +298,8 @@ impl Connection {
             (_, _) => Timeout { limit: cx.send_timeout, reason: CloseReason::SendTimeout },
         };
         // Received bytes alone do not count as progress, so a client that sends its head byte by
-        // byte does not extend the deadline.
-        // A protocol that waits has no deadline, and gets one again when it has waited.
+        // byte does not extend the deadline. A protocol that waits has no deadline, and gets one
+        // again when it has waited.
         let is_without = self.deadline.is_none() || limit.is_none();
         if self.progress || reason != self.waiting || is_without {
             self.progress = false;

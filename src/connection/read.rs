@@ -1,6 +1,7 @@
 //! The read side: one read, then one message after another while the outbox has room.
 //!
-//! The read side must never read while output is unsent.
+//! The read side must never read while output is unsent, unless the protocol reads while it sends
+//! (see [`Protocol::reads_while_sending`](crate::protocol::Protocol::reads_while_sending)).
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
@@ -59,19 +60,34 @@ impl Connection {
         if ready.take_woken() && self.pending == Pending::Input {
             self.pending = Pending::Turn;
         }
-        let mut len = self.inbox.take_into(buffer);
-        if must_read {
-            if len == buffer.len() {
-                // The protocol needs more input at once than the buffer holds.
-                return Break(Want::Close(CloseReason::Limit));
-            }
-            let Some(got) = self.read(ready, &mut buffer[len..], len, cx)? else {
-                self.inbox.store(&buffer[..len], false);
-                return Continue(());
-            };
-            len += got;
+        match self.load_input(must_read, ready, buffer, cx)? {
+            Some(len) => self.process_input(&buffer[..len], budget, cx),
+            None => Continue(()),
         }
-        self.process_input(&buffer[..len], budget, cx)
+    }
+
+    /// Moves the unparsed input to the front of `buffer`, and reads once behind it if `must_read`.
+    /// Returns the length of the input, or `None` if a read would block.
+    fn load_input(
+        &mut self,
+        must_read: bool,
+        ready: &mut Readiness,
+        buffer: &mut [u8],
+        cx: &mut Context<'_>,
+    ) -> ControlFlow<Want, Option<usize>> {
+        let len = self.inbox.take_into(buffer);
+        if !must_read {
+            return Continue(Some(len));
+        }
+        if len == buffer.len() {
+            // The protocol needs more input at once than the buffer holds.
+            return Break(Want::Close(CloseReason::Limit));
+        }
+        let got = self.read(ready, &mut buffer[len..], len, cx)?;
+        if got.is_none() {
+            self.inbox.store(&buffer[..len], false);
+        }
+        Continue(got.map(|got| len + got))
     }
 
     /// Reads and parses input although output is unsent, until no input is left or the protocol
@@ -91,28 +107,16 @@ impl Connection {
             if budget.messages == 0 {
                 return Break(Want::Turn);
             }
-            let must_read = !self.inbox.has_work;
-            let mut len = self.inbox.take_into(buffer);
-            if must_read {
-                if len == buffer.len() {
-                    return Break(Want::Close(CloseReason::Limit));
+            match self.load_input(!self.inbox.has_work, ready, buffer, cx) {
+                Continue(Some(len)) => self.process_input(&buffer[..len], budget, cx)?,
+                Continue(None) => {}
+                // The peer has ended its own output, and may still read ours.
+                Break(Want::Close(reason @ CloseReason::Eof)) => {
+                    ready.readable = false;
+                    self.phase = Phase::Finishing { reason, linger: false };
                 }
-                match self.read(ready, &mut buffer[len..], len, cx) {
-                    Continue(Some(got)) => len += got,
-                    Continue(None) => {
-                        self.inbox.store(&buffer[..len], false);
-                        continue;
-                    }
-                    // The peer has ended its own output, and may still read ours.
-                    Break(Want::Close(reason @ CloseReason::Eof)) => {
-                        ready.readable = false;
-                        self.phase = Phase::Finishing { reason, linger: false };
-                        continue;
-                    }
-                    Break(want) => return Break(want),
-                }
+                Break(want) => return Break(want),
             }
-            self.process_input(&buffer[..len], budget, cx)?;
         }
         Continue(())
     }
@@ -177,8 +181,7 @@ impl Connection {
 
     /// Stores the input that the protocol left, `rest`, and records what it waits for.
     pub(super) fn settle(&mut self, progress: Progress, rest: &[u8]) {
-        let needs_input = matches!(progress, Progress::NeedInput | Progress::HalfClose);
-        self.inbox.store(rest, !needs_input && !rest.is_empty());
+        self.inbox.store(rest, progress != Progress::NeedInput && !rest.is_empty());
         match progress {
             Progress::NeedInput | Progress::Again => {}
             Progress::Yield => {

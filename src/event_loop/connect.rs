@@ -40,6 +40,10 @@ impl EventLoop {
             Connection::connecting(socket, protocol, self.state.limits.connect_timeout, &self.timers.clock);
         let id = self.sources.next_connection_id();
         let key = self.sources.insert(SourceKind::Connection(Box::new(connection)), id)?;
+        if let Err(e) = self.sources.arm(key, true) {
+            self.sources.remove(key);
+            return Err(e);
+        }
         if let Some(source) = self.sources.get_mut(key) {
             source.ready.writable = false;
             self.timers.wake_by(key, source.wake_at());
@@ -47,7 +51,7 @@ impl EventLoop {
         let peer = address.clone();
         let open = self.sources.open_connections();
         self.observers.trace(id, || Step::Connecting { peer, fd, open });
-        self.arm(key, true);
+        self.observers.trace(id, || Step::Armed);
         Ok(WakeKey { key, id })
     }
 }

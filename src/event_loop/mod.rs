@@ -161,7 +161,6 @@ impl EventLoop {
     /// until a source is ready or a timer is due. If work is left over from the last turn, the poll
     /// does not sleep.
     fn wait(&mut self) -> io::Result<()> {
-        self.act_on_requests();
         let carried = self.sources.ready_count();
         let by = self.state.shutdown.and_then(|shutdown| shutdown.deadline);
         // The poller reports an edge once. Sources in the ready queue get no further event, so

@@ -86,7 +86,7 @@ impl Source {
         self.with_pollable(|pollable| registry.register(pollable, Token(key), Interest::READABLE))
     }
 
-    /// Removes the source from the poller. A source that is not registered stays as it is.
+    /// Removes the source from the poller, if it is registered.
     pub fn deregister(&mut self, registry: &Registry) {
         let _ = self.with_pollable(|pollable| registry.deregister(pollable));
     }

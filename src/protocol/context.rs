@@ -24,7 +24,7 @@ pub struct Context<'a> {
     pub observers: &'a mut Observers,
     /// The budget for long work in this turn.
     pub work: &'a mut WorkBudget,
-    /// What sources ask the loop to do after this turn of the source.
+    /// What sources ask the loop to do at the end of its turn.
     pub requests: &'a mut LoopRequests,
 }
 
@@ -107,7 +107,7 @@ pub struct WakeKey {
     pub(crate) id: SourceId,
 }
 
-/// What the protocols ask the loop to do. The loop acts on it after each turn of a source.
+/// What the protocols ask the loop to do. The loop acts on it at the end of each of its turns.
 #[derive(Debug, Default)]
 pub struct LoopRequests {
     /// The sources to wake.
