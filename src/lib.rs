@@ -40,9 +40,10 @@
 //! No arrow points up. Below all layers are [`Address`], [`clock`], `close_reason`, `site_path` (a
 //! checked path, which HTTP parses and the site opens), [`framing`] (where a message ends in a
 //! stream), `discovery` (the question and the answer of a beacon), `printable` (text that cannot
-//! act on a terminal), `lossy_writer`, and the steps of [`trace`]. The rest of `trace` consists of
-//! observers, which know only the steps. `lessons` runs the loop with scripted clients. [`clients`]
-//! are the protocols of outgoing connections, which the `talk` command runs on a loop of its own.
+//! act on a terminal), `lossy_writer`, `token_bucket` (a rate limit), and the steps of [`trace`].
+//! The rest of `trace` consists of observers, which know only the steps. `lessons` runs the loop
+//! with scripted clients. [`clients`] are the protocols of outgoing connections, which the `talk`
+//! command runs on a loop of its own.
 //!
 //! # What always holds
 //!
@@ -98,6 +99,7 @@ mod site_path;
 mod source;
 #[cfg(test)]
 mod testing;
+mod token_bucket;
 pub mod trace;
 
 pub use self::{

@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    token_bucket::{Rate, TokenBucket},
+};
 
 /// The timers of all sources. Every operation costs at most O(log n).
 pub struct Timers {
@@ -18,13 +21,12 @@ pub struct Timers {
     queue: BTreeSet<(Instant, usize)>,
     /// The time of each key's entry in `queue`, indexed by key.
     entries: Vec<Option<Instant>>,
-    /// When the last warning was logged.
-    warned_at: Option<Instant>,
+    warnings: TokenBucket,
 }
 
 impl Timers {
     pub fn new(clock: Clock) -> Timers {
-        Timers { clock, queue: BTreeSet::new(), entries: Vec::new(), warned_at: None }
+        Timers { clock, queue: BTreeSet::new(), entries: Vec::new(), warnings: TokenBucket::default() }
     }
 
     /// Makes [`Timers::pop_due`] return `key` by `time` at the latest. A later time, or `None`,
@@ -71,12 +73,7 @@ impl Timers {
     /// Returns whether a warning may be logged now, at most once per `interval`. If it may, counts
     /// the warning as logged.
     pub fn is_warning_due(&mut self, interval: Duration) -> bool {
-        let now = self.clock.now();
-        let is_due = self.warned_at.is_none_or(|last| now >= last + interval);
-        if is_due {
-            self.warned_at = Some(now);
-        }
-        is_due
+        self.warnings.try_take(Rate { burst: 1, interval }, self.clock.now())
     }
 }
 

@@ -13,7 +13,6 @@ mod lines;
 mod mailbox;
 mod pop3;
 mod smtp;
-mod token_bucket;
 
 pub use access_log::{AccessLog, AccessLogFormat};
 pub use chat::{ChatRoom, steps as chat_steps};

@@ -11,7 +11,7 @@ use crate::{
     framing,
     printable::replace_unprintable,
     protocol::{CloseReason, Context, Outbox, Progress, Protocol, Received, Timeout, WakeKey},
-    services::token_bucket::{Rate, TokenBucket},
+    token_bucket::{Rate, TokenBucket},
 };
 
 /// The rate at which one member may send lines: 10 a second, and 20 at once after a pause.

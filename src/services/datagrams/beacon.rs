@@ -14,7 +14,7 @@ use crate::{
     discovery::{Announcement, SENDER, is_question},
     printable::replace_unprintable,
     protocol::{Context, DatagramOutbox, DatagramProtocol},
-    services::token_bucket::Rate,
+    token_bucket::Rate,
 };
 
 /// The rate at which an IP address is answered. A client sends its question twice, and many clients

@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::rate_bound::RateBound;
-use crate::{address::may_be_socket, services::token_bucket::Rate};
+use crate::{
+    address::may_be_socket,
+    token_bucket::{Rate, TokenBucket},
+};
 
 /// The lowest source port that is answered. The ports below belong to servers, some of which answer
 /// every datagram: echo 7, qotd 17, chargen 19, time 37, DNS 53.
@@ -19,15 +22,15 @@ const LOWEST_PORT: u16 = 1024;
 /// one machine, where it makes some 30,000 round trips per second, after a few seconds. A loop that
 /// is slower than the rate does not end, but does no harm.
 const RATE: Rate = Rate { burst: 100_000, interval: Duration::from_millis(1) };
-/// The minimum time between two warnings.
-const WARN_INTERVAL: Duration = Duration::from_secs(60);
+/// At most one warning per minute.
+const WARNINGS: Rate = Rate { burst: 1, interval: Duration::from_secs(60) };
 
 /// The peers that are not answered.
 pub struct PeerFilter {
     /// The addresses of this process's sockets that answer datagrams.
     own: Vec<SocketAddr>,
     rate: RateBound<SocketAddr>,
-    warned_at: Option<Instant>,
+    warnings: TokenBucket,
 }
 
 /// Why a peer is not answered.
@@ -55,7 +58,7 @@ impl Ignored {
 impl PeerFilter {
     /// Creates a filter. `own` are the addresses of this process's sockets that answer datagrams.
     pub fn new(own: Vec<SocketAddr>) -> PeerFilter {
-        PeerFilter { own, rate: RateBound::new(RATE), warned_at: None }
+        PeerFilter { own, rate: RateBound::new(RATE), warnings: TokenBucket::default() }
     }
 
     /// Returns why a datagram from `from` must not be answered, or `None` if it may be answered.
@@ -73,10 +76,6 @@ impl PeerFilter {
 
     /// Returns whether a warning about an ignored datagram is due, at most once a minute.
     pub fn is_warning_due(&mut self, now: Instant) -> bool {
-        let is_due = self.warned_at.is_none_or(|last| now >= last + WARN_INTERVAL);
-        if is_due {
-            self.warned_at = Some(now);
-        }
-        is_due
+        self.warnings.try_take(WARNINGS, now)
     }
 }

@@ -8,7 +8,7 @@ use std::{hash::Hash, num::NonZeroUsize, time::Instant};
 
 use lru::LruCache;
 
-use crate::services::token_bucket::{Rate, TokenBucket};
+use crate::token_bucket::{Rate, TokenBucket};
 
 /// The maximum number of peers that are stored. A peer that has been evicted starts again with a
 /// full bucket.
@@ -28,12 +28,7 @@ impl<K: Hash + Eq> RateBound<K> {
 
     /// Returns whether `peer` may be answered at the time `now`. If it may, takes a token.
     pub fn allow(&mut self, peer: K, now: Instant) -> bool {
-        let bucket = self.buckets.get_or_insert_mut(peer, TokenBucket::default);
-        let is_allowed = bucket.next_token_at(self.rate, now).is_none();
-        if is_allowed {
-            bucket.take(self.rate, now);
-        }
-        is_allowed
+        self.buckets.get_or_insert_mut(peer, TokenBucket::default).try_take(self.rate, now)
     }
 }
 

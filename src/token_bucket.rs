@@ -26,6 +26,15 @@ impl TokenBucket {
         (at > now).then_some(at)
     }
 
+    /// Takes a token if one is available now. Returns whether it did.
+    pub fn try_take(&mut self, rate: Rate, now: Instant) -> bool {
+        let is_available = self.next_token_at(rate, now).is_none();
+        if is_available {
+            self.take(rate, now);
+        }
+        is_available
+    }
+
     /// Takes a token.
     pub fn take(&mut self, rate: Rate, now: Instant) {
         self.full_at = Some(self.full_at.map_or(now, |at| at.max(now)) + rate.interval);
