@@ -11,10 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::same_error;
+use super::{dialogue::visible, same_error};
 use crate::{
     framing,
-    printable::escape_unprintable,
     protocol::{Context, DatagramOutbox, DatagramProtocol, InputProtocol, WakeKey},
 };
 
@@ -144,7 +143,7 @@ impl LineSender {
 
 impl DatagramProtocol for LineSender {
     fn receive(&mut self, answer: &[u8], from: SocketAddr, _: &mut DatagramOutbox, cx: &mut Context<'_>) {
-        let written = writeln!(self.output, "{from}: {}", visible(answer));
+        let written = writeln!(self.output, "{from}: {}", one_line(answer));
         self.unanswered = self.unanswered.saturating_sub(1);
         let lines = self.lines.borrow();
         let is_done = lines.is_ended && lines.unsent.is_empty() && self.unanswered == 0;
@@ -187,12 +186,8 @@ impl DatagramProtocol for LineSender {
 }
 
 /// Returns a datagram as one line of text, in which nothing acts on the terminal.
-fn visible(datagram: &[u8]) -> String {
-    let mut text = String::new();
-    let done = escape_unprintable(datagram, &mut text);
-    // A character that is cut at the end of a datagram never becomes complete.
-    text.push_str(&datagram[done..].escape_ascii().to_string());
-    text.replace('\n', "\\n")
+fn one_line(datagram: &[u8]) -> String {
+    visible(datagram).replace('\n', "\\n")
 }
 
 #[cfg(test)]
@@ -296,7 +291,7 @@ mod tests {
             (b"\xe4\xbd\xa0\xe5\xa5", "\u{4f60}\\xe5\\xa5"),
         ];
         for (datagram, expected) in table {
-            assert_eq!(visible(datagram), expected);
+            assert_eq!(one_line(datagram), expected);
         }
     }
 

@@ -1,7 +1,11 @@
 //! The command lines of SMTP and POP3. A line that is too long is dropped in pieces as it arrives,
 //! so that it needs no memory. Parsing continues with the next line.
 
-use crate::framing::{TooLong, line};
+use crate::{
+    framing::{TooLong, line},
+    protocol::Context,
+    trace::Step,
+};
 
 /// What [`CommandLines::next`] has found.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,6 +31,24 @@ impl CommandLines {
     /// Creates a splitter for lines of at most `max` bytes.
     pub fn new(max: usize) -> CommandLines {
         CommandLines { max, is_dropping: false }
+    }
+
+    /// Splits the first line off `input`, as [`CommandLines::next`] does, and reports the step. A
+    /// line that `is_secret` is reported without its text.
+    pub fn read<'a>(
+        &mut self,
+        input: &'a [u8],
+        is_secret: bool,
+        cx: &mut Context<'_>,
+    ) -> (usize, NextLine<'a>) {
+        let (len, next) = self.next(input);
+        let left = input.len() - len;
+        cx.trace(|| match next {
+            NextLine::Incomplete => Step::Incomplete { have: left, need: "the end of the line" },
+            NextLine::Line(line) if !is_secret => Step::Understood { start: line.to_vec(), len, left },
+            NextLine::Line(_) | NextLine::TooLong => Step::Understood { start: Vec::new(), len, left },
+        });
+        (len, next)
     }
 
     /// Splits the first line off `input`. Returns how many bytes of `input` were consumed.

@@ -19,7 +19,6 @@ use crate::{
         lines::{CommandLines, NextLine},
         mailbox::{Mailbox, Maildrop, steps},
     },
-    trace::Step,
 };
 
 /// The maximum length in bytes of a line, without its line end. RFC 2449 section 4 allows 255; a
@@ -240,21 +239,11 @@ impl Protocol for Pop3Connection {
     }
 
     fn receive(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Received {
-        let (consumed, next) = self.lines.next(input);
-        let left = input.len() - consumed;
+        let (consumed, next) = self.lines.read(input, false, cx);
         let progress = match next {
-            NextLine::Incomplete => {
-                cx.trace(|| Step::Incomplete { have: left, need: "the end of the line" });
-                Progress::NeedInput
-            }
-            NextLine::Line(line) => {
-                cx.trace(|| Step::Understood { start: line.to_vec(), len: consumed, left });
-                self.on_line(line, out, cx)
-            }
-            NextLine::TooLong => {
-                cx.trace(|| Step::Understood { start: Vec::new(), len: consumed, left });
-                self.fail("line too long", out)
-            }
+            NextLine::Incomplete => Progress::NeedInput,
+            NextLine::Line(line) => self.on_line(line, out, cx),
+            NextLine::TooLong => self.fail("line too long", out),
         };
         Received { consumed, progress }
     }

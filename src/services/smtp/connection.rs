@@ -314,23 +314,14 @@ impl Protocol for SmtpConnection {
             SmtpState::Data(incoming) => return self.on_data(incoming, input, out, cx),
             state => self.state = state,
         }
-        let (consumed, next) = self.lines.next(input);
-        let left = input.len() - consumed;
+        // A response in an AUTH exchange is a secret.
+        let is_login = matches!(self.state, SmtpState::Login(_));
+        let (consumed, next) = self.lines.read(input, is_login, cx);
         let progress = match next {
-            NextLine::Incomplete => {
-                cx.trace(|| Step::Incomplete { have: left, need: "the end of the line" });
-                Progress::NeedInput
-            }
-            NextLine::Line(line) => {
-                // A response in an AUTH exchange is a secret.
-                let is_secret = matches!(self.state, SmtpState::Login(_));
-                let start = || if is_secret { Vec::new() } else { line.to_vec() };
-                cx.trace(|| Step::Understood { start: start(), len: consumed, left });
-                self.on_line(line, out, cx)
-            }
+            NextLine::Incomplete => Progress::NeedInput,
+            NextLine::Line(line) => self.on_line(line, out, cx),
             NextLine::TooLong => {
-                cx.trace(|| Step::Understood { start: Vec::new(), len: consumed, left });
-                if matches!(self.state, SmtpState::Login(_)) {
+                if is_login {
                     self.enter(SmtpState::Command, cx);
                 }
                 self.reply(&reply::LINE_TOO_LONG, out)
