@@ -88,7 +88,7 @@ fn listen(flag: &str, text: &str) -> Result<StreamListener, Failure> {
 /// Warns about each conversation that other machines can reach, because none authenticates its
 /// clients, and about a beacon that has no URL to announce to other machines. `http` are the
 /// addresses of the HTTP server.
-pub fn warn_if_wide(started: &[Started], http: &[Address]) {
+pub fn warn_if_public(started: &[Started], http: &[Address]) {
     for Started { flag, address, .. } in started.iter().filter(|started| !started.address.is_local()) {
         if *flag != datagrams::BEACON {
             log::warn!("{flag} {address} accepts clients from other machines without authentication");

@@ -76,7 +76,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     let others = started.iter().map(|conversation| &conversation.address);
     let addresses: Vec<Address> = server.addresses().iter().chain(others).cloned().collect();
     observers::attach(server.event_loop(), &addresses, trace, stepper, log)?;
-    conversations::warn_if_wide(&started, server.addresses());
+    conversations::warn_if_public(&started, server.addresses());
     mail::warn_if_served(&conversations.mail, &dir);
     announce(&server, &started, &dir, is_interactive, log);
     server.serve_forever().map_err(|e| Failure::system("the poller failed", &e))

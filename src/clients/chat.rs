@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, io::Write, mem, rc::Rc};
 
-use super::{ConnectionEnd, Outgoing};
+use super::{ConnectionEnd, StdinBuffer};
 use crate::{
     printable::escape_unprintable,
     protocol::{CloseReason, Context, Outbox, Progress, Protocol, Received, Timeout},
@@ -14,7 +14,7 @@ const MAX_COMMAND: usize = 64;
 /// A client for a chat room. It relays lines in both directions, and makes received text safe to
 /// show on a terminal.
 pub struct ChatClient {
-    outgoing: Rc<RefCell<Outgoing>>,
+    stdin: Rc<RefCell<StdinBuffer>>,
     output: Box<dyn Write>,
     end: ConnectionEnd,
     /// The name to give, or empty if the user types it.
@@ -26,20 +26,20 @@ pub struct ChatClient {
 }
 
 impl ChatClient {
-    /// Creates a client that sends `outgoing` and writes what arrives to `output`, which may block.
+    /// Creates a client that sends `stdin` and writes what arrives to `output`, which may block.
     /// If there is a `name`, the client gives this name to the room. Otherwise, the first line of
-    /// `outgoing` is the name.
+    /// `stdin` is the name.
     ///
     /// The connection ends with [`CloseReason::Done`] if the server closes it after the user has
     /// left.
     pub fn new(
-        outgoing: Rc<RefCell<Outgoing>>,
+        stdin: Rc<RefCell<StdinBuffer>>,
         output: Box<dyn Write>,
         end: ConnectionEnd,
         name: Option<String>,
     ) -> ChatClient {
         let name = name.unwrap_or_default();
-        ChatClient { outgoing, output, end, name, line: Vec::new(), leaves: false }
+        ChatClient { stdin, output, end, name, line: Vec::new(), leaves: false }
     }
 
     /// Notes whether one of the lines that end in `bytes` is `/quit`.
@@ -57,7 +57,7 @@ impl ChatClient {
 
 impl Protocol for ChatClient {
     fn on_connected(&mut self, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
-        self.outgoing.borrow_mut().set_connection(cx);
+        self.stdin.borrow_mut().set_connection(cx);
         if !self.name.is_empty() {
             let name = mem::take(&mut self.name);
             out.bytes().extend_from_slice(format!("{name}\n").as_bytes());
@@ -75,7 +75,7 @@ impl Protocol for ChatClient {
     }
 
     fn resume(&mut self, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
-        let (bytes, has_ended) = self.outgoing.borrow_mut().take(cx);
+        let (bytes, has_ended) = self.stdin.borrow_mut().take(cx);
         self.note_quit(&bytes);
         out.bytes().extend_from_slice(&bytes);
         self.leaves |= has_ended;

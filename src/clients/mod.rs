@@ -13,12 +13,12 @@ mod dialogue;
 mod discover;
 mod http;
 mod login;
-mod outgoing;
 mod ping;
 mod ping_figures;
 mod pop3;
 mod session;
 mod smtp;
+mod stdin;
 mod stream_framing;
 mod tcp;
 mod udp;
@@ -31,12 +31,12 @@ pub use self::{
     discover::Discover,
     http::{HttpClient, HttpRequest, HttpServerName, HttpUrl, UrlError},
     login::{Login, LoginError},
-    outgoing::{Outgoing, OutgoingInput},
     ping::{Ping, PingOptions, PingResult},
     ping_figures::PingFigures,
     pop3::{Pop3Action, Pop3Client},
     session::{ClientError, ConversationResult, Session},
     smtp::{MessageError, OutgoingMail, SmtpClient},
+    stdin::{StdinBuffer, StdinReader},
     stream_framing::StreamFraming,
     tcp::TcpClient,
     udp::{DatagramLines, LineReader, LineSender, MAX_DATAGRAM, TalkFailure},

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, io::Write, rc::Rc, time::Duration};
 
-use super::{ConnectionEnd, Outgoing, StreamFraming};
+use super::{ConnectionEnd, StdinBuffer, StreamFraming};
 use crate::{
     protocol::{CloseReason, Context, Outbox, Progress, Protocol, Received, Timeout},
     trace::Step,
@@ -10,7 +10,7 @@ use crate::{
 
 /// A client that relays bytes in both directions, as `nc` does, or messages in a [`StreamFraming`].
 pub struct TcpClient {
-    outgoing: Rc<RefCell<Outgoing>>,
+    stdin: Rc<RefCell<StdinBuffer>>,
     output: Box<dyn Write>,
     end: ConnectionEnd,
     framing: StreamFraming,
@@ -23,15 +23,15 @@ pub struct TcpClient {
 }
 
 impl TcpClient {
-    /// Creates a client that sends `outgoing` and writes what arrives to `output`. A write may wait
-    /// for a slow reader, because the client has no other connections. After the end of `outgoing`,
+    /// Creates a client that sends `stdin` and writes what arrives to `output`. A write may wait
+    /// for a slow reader, because the client has no other connections. After the end of `stdin`,
     /// the peer may be silent for `timeout`.
     ///
-    /// With a framing, the connection ends with [`CloseReason::Limit`] if a line of `outgoing` is
+    /// With a framing, the connection ends with [`CloseReason::Limit`] if a line of `stdin` is
     /// too long for a message, and with [`CloseReason::BadRequest`] if the peer's bytes are not a
     /// sequence of messages.
     pub fn new(
-        outgoing: Rc<RefCell<Outgoing>>,
+        stdin: Rc<RefCell<StdinBuffer>>,
         output: Box<dyn Write>,
         end: ConnectionEnd,
         framing: StreamFraming,
@@ -39,13 +39,13 @@ impl TcpClient {
     ) -> TcpClient {
         let (partial_line, partial_message) = (Vec::new(), Vec::new());
         let has_ended = false;
-        TcpClient { outgoing, output, end, framing, timeout, has_ended, partial_line, partial_message }
+        TcpClient { stdin, output, end, framing, timeout, has_ended, partial_line, partial_message }
     }
 }
 
 impl Protocol for TcpClient {
     fn on_connected(&mut self, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
-        self.outgoing.borrow_mut().set_connection(cx);
+        self.stdin.borrow_mut().set_connection(cx);
         self.resume(out, cx)
     }
 
@@ -69,7 +69,7 @@ impl Protocol for TcpClient {
     }
 
     fn resume(&mut self, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
-        let (bytes, has_ended) = self.outgoing.borrow_mut().take(cx);
+        let (bytes, has_ended) = self.stdin.borrow_mut().take(cx);
         self.partial_line.extend_from_slice(&bytes);
         // The last line of a file may have no end.
         let is_cut = self.partial_line.last().is_some_and(|byte| *byte != b'\n');

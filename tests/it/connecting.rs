@@ -367,7 +367,7 @@ fn input_without_room_is_not_read() {
     drop(listener);
 }
 
-/// Wakes a source as soon as it is connected.
+/// A client that wakes another source when it is connected.
 struct WakeOnce(WakeKey);
 
 impl Protocol for WakeOnce {

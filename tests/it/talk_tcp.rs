@@ -171,7 +171,7 @@ fn echo_returns_every_byte_with_backpressure() {
         writer.write_all(&sent).expect("send");
         writer.shutdown(Shutdown::Write).expect("end the output");
     });
-    // Nothing is read for a while, so the server must stop reading, too, and serve others.
+    // While this client reads nothing, the server must stop reading from it and serve others.
     let mut other = Client::connect(address);
     other.send("other");
     assert_eq!(other.take(5), b"other");

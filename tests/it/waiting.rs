@@ -273,7 +273,7 @@ fn source_is_woken_while_it_waits_for_input() {
     expect(&mut rig, &mut peer, "news\n");
     peer.write_all(b"line\n").expect("send");
     expect(&mut rig, &mut peer, "half a line\n");
-    // Being woken is no progress of the peer, so its deadline stays.
+    // A wake-up is not progress of the peer, so the deadline stays.
     rig.advance(SECOND);
     rig.turn_until_seen(C1, &Step::Closed { reason: CloseReason::IdleTimeout, unread: 0 });
 }

@@ -25,11 +25,11 @@ pub struct ChatArgs {
 /// Relays lines between the user and the room, until one of them ends the conversation.
 pub fn run(args: ChatArgs, talk: &mut Talk) -> Result<(), Failure> {
     let addresses = resolve(&args.address)?;
-    let outgoing = talk.outgoing()?;
+    let stdin = talk.buffered_stdin()?;
     let output = talk.output.clone();
     let create = |end| -> Box<dyn Protocol> {
         let output = Box::new(output.clone());
-        Box::new(ChatClient::new(Rc::clone(&outgoing), output, end, args.name.clone()))
+        Box::new(ChatClient::new(Rc::clone(&stdin), output, end, args.name.clone()))
     };
     match talk.connect(&addresses, create)? {
         (_, CloseReason::Done) => Ok(()),

@@ -24,7 +24,7 @@ use std::{
 use clap::{Args, Subcommand};
 use oneloop::{
     Address,
-    clients::{ConnectionEnd, Outgoing, OutgoingInput},
+    clients::{ConnectionEnd, StdinBuffer, StdinReader},
     clock::Clock,
     event_loop::{EventLoop, Limits},
     protocol::{CloseReason, DatagramProtocol, InputProtocol, Protocol, WakeKey},
@@ -162,10 +162,10 @@ impl Talk {
     }
 
     /// Adds standard input to the loop, as bytes for a connection.
-    fn outgoing(&mut self) -> Result<Rc<RefCell<Outgoing>>, Failure> {
-        let outgoing = Rc::new(RefCell::new(Outgoing::default()));
-        self.add_input(Box::new(OutgoingInput(Rc::clone(&outgoing))))?;
-        Ok(outgoing)
+    fn buffered_stdin(&mut self) -> Result<Rc<RefCell<StdinBuffer>>, Failure> {
+        let stdin = Rc::new(RefCell::new(StdinBuffer::default()));
+        self.add_input(Box::new(StdinReader(Rc::clone(&stdin))))?;
+        Ok(stdin)
     }
 
     /// Adds a UDP socket to the loop.

@@ -36,7 +36,7 @@ enum FramingArg {
 /// Relays standard input to the socket and the socket to standard output, until the peer closes.
 pub fn run(args: TcpArgs, talk: &mut Talk) -> Result<(), Failure> {
     let addresses = resolve(&args.address)?;
-    let outgoing = talk.outgoing()?;
+    let stdin = talk.buffered_stdin()?;
     let framing = match args.framing {
         FramingArg::None => StreamFraming::None,
         FramingArg::Lines => StreamFraming::Lines,
@@ -44,12 +44,12 @@ pub fn run(args: TcpArgs, talk: &mut Talk) -> Result<(), Failure> {
     };
     let (output, timeout) = (talk.output.clone(), talk.timeout);
     let create = |end| -> Box<dyn Protocol> {
-        let (outgoing, output) = (Rc::clone(&outgoing), Box::new(output.clone()));
-        Box::new(TcpClient::new(outgoing, output, end, framing, timeout))
+        let (stdin, output) = (Rc::clone(&stdin), Box::new(output.clone()));
+        Box::new(TcpClient::new(stdin, output, end, framing, timeout))
     };
     let max = StreamFraming::MAX_MESSAGE;
     match talk.connect(&addresses, create)? {
-        (address, CloseReason::Eof) if !outgoing.borrow().is_empty() || has_input() => {
+        (address, CloseReason::Eof) if !stdin.borrow().is_empty() || has_input() => {
             let what = "closed the connection before all of standard input was sent";
             Err(Failure::System(format!("{address} {what}")))
         }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{rate_bound::RateBound, steps};
+use super::{peer_rate_limit::PeerRateLimit, steps};
 use crate::{
     discovery::{Announcement, SENDER, is_question},
     printable::replace_unprintable,
@@ -29,7 +29,7 @@ pub struct Beacon {
     servers: Vec<SocketAddr>,
     /// The URL path of the site's root.
     base_path: String,
-    rate: RateBound<IpAddr>,
+    rate: PeerRateLimit<IpAddr>,
 }
 
 impl Beacon {
@@ -37,7 +37,7 @@ impl Beacon {
     /// and `id` distinguishes this process from others.
     pub fn new(name: String, id: String, servers: Vec<SocketAddr>, base_path: String) -> Beacon {
         let name = replace_unprintable(name.as_bytes());
-        Beacon { name, id, servers, base_path, rate: RateBound::new(RATE) }
+        Beacon { name, id, servers, base_path, rate: PeerRateLimit::new(RATE) }
     }
 
     /// Returns what to announce to `peer`: the URLs with which `peer` can reach the server.

@@ -5,7 +5,7 @@
 mod beacon;
 mod impairment;
 mod peer_filter;
-mod rate_bound;
+mod peer_rate_limit;
 pub mod steps;
 mod udp_echo;
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::rate_bound::RateBound;
+use super::peer_rate_limit::PeerRateLimit;
 use crate::{
     address::may_be_socket,
     token_bucket::{Rate, TokenBucket},
@@ -29,13 +29,13 @@ const WARNINGS: Rate = Rate { burst: 1, interval: Duration::from_secs(60) };
 pub struct PeerFilter {
     /// The addresses of this process's sockets that answer datagrams.
     own: Vec<SocketAddr>,
-    rate: RateBound<SocketAddr>,
+    rate: PeerRateLimit<SocketAddr>,
     warnings: TokenBucket,
 }
 
 /// Why a peer is not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ignored {
+pub enum IgnoreReason {
     /// The source is a socket of this process.
     OwnSocket,
     /// The source port is below 1024.
@@ -44,13 +44,13 @@ pub enum Ignored {
     RateExceeded,
 }
 
-impl Ignored {
+impl IgnoreReason {
     /// Returns the reason in a few words, for traces and the log.
-    pub fn reason(self) -> &'static str {
+    pub fn text(self) -> &'static str {
         match self {
-            Ignored::OwnSocket => "from a socket of this server",
-            Ignored::ReservedPort => "from a port below 1024",
-            Ignored::RateExceeded => "rate exceeded",
+            IgnoreReason::OwnSocket => "from a socket of this server",
+            IgnoreReason::ReservedPort => "from a port below 1024",
+            IgnoreReason::RateExceeded => "rate exceeded",
         }
     }
 }
@@ -58,17 +58,17 @@ impl Ignored {
 impl PeerFilter {
     /// Creates a filter. `own` are the addresses of this process's sockets that answer datagrams.
     pub fn new(own: Vec<SocketAddr>) -> PeerFilter {
-        PeerFilter { own, rate: RateBound::new(RATE), warnings: TokenBucket::default() }
+        PeerFilter { own, rate: PeerRateLimit::new(RATE), warnings: TokenBucket::default() }
     }
 
     /// Returns why a datagram from `from` must not be answered, or `None` if it may be answered.
-    pub fn check(&mut self, from: SocketAddr, now: Instant) -> Option<Ignored> {
+    pub fn check(&mut self, from: SocketAddr, now: Instant) -> Option<IgnoreReason> {
         if self.own.iter().any(|own| may_be_socket(from, *own)) {
-            Some(Ignored::OwnSocket)
+            Some(IgnoreReason::OwnSocket)
         } else if from.port() < LOWEST_PORT {
-            Some(Ignored::ReservedPort)
+            Some(IgnoreReason::ReservedPort)
         } else if !self.rate.allow(from, now) {
-            Some(Ignored::RateExceeded)
+            Some(IgnoreReason::RateExceeded)
         } else {
             None
         }

@@ -48,10 +48,10 @@ impl UdpEcho {
 impl DatagramProtocol for UdpEcho {
     fn receive(&mut self, datagram: &[u8], from: SocketAddr, out: &mut DatagramOutbox, cx: &mut Context<'_>) {
         let now = cx.clock.now();
-        if let Some(ignored) = self.filter.check(from, now) {
-            cx.trace(|| steps::ignored(datagram.len(), from, ignored.reason()));
+        if let Some(reason) = self.filter.check(from, now) {
+            cx.trace(|| steps::ignored(datagram.len(), from, reason.text()));
             if self.filter.is_warning_due(now) {
-                log::warn!("{}: not answering {from}: {}", cx.source, ignored.reason());
+                log::warn!("{}: not answering {from}: {}", cx.source, reason.text());
             }
             return;
         }

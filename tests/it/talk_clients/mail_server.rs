@@ -22,7 +22,7 @@ fn mail_is_sent_listed_fetched_and_deleted() {
     assert_eq!(pop3(&["list"]).1.lines().count(), 2);
     for (number, message) in ["1", "2"].iter().zip(&messages) {
         let (code, fetched) = pop3(&["retrieve", number]);
-        // The server adds fields before those of the message.
+        // The server puts its own header fields before those of the message.
         assert!(code == Some(0) && fetched.ends_with(message.as_str()), "message {number}: {fetched:.500}");
     }
     let (_, top) = pop3(&["top", "2", "1"]);

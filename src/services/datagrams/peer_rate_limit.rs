@@ -15,15 +15,15 @@ use crate::token_bucket::{Rate, TokenBucket};
 const MAX_PEERS: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 
 /// A token bucket for each peer.
-pub struct RateBound<K: Hash + Eq> {
+pub struct PeerRateLimit<K: Hash + Eq> {
     rate: Rate,
     buckets: LruCache<K, TokenBucket>,
 }
 
-impl<K: Hash + Eq> RateBound<K> {
+impl<K: Hash + Eq> PeerRateLimit<K> {
     /// Creates a limit that allows each peer this rate.
-    pub fn new(rate: Rate) -> RateBound<K> {
-        RateBound { rate, buckets: LruCache::new(MAX_PEERS) }
+    pub fn new(rate: Rate) -> PeerRateLimit<K> {
+        PeerRateLimit { rate, buckets: LruCache::new(MAX_PEERS) }
     }
 
     /// Returns whether `peer` may be answered at the time `now`. If it may, takes a token.
@@ -43,7 +43,7 @@ mod tests {
     fn rate_bound_allows_a_burst_and_then_the_rate() {
         let start = Clock::frozen(SystemTime::UNIX_EPOCH).now();
         let at = |ms| start + Duration::from_millis(ms);
-        let mut bound = RateBound::new(Rate { burst: 3, interval: Duration::from_millis(10) });
+        let mut bound = PeerRateLimit::new(Rate { burst: 3, interval: Duration::from_millis(10) });
         let mut allowed = |ms, peer| (0..10).filter(|_| bound.allow(peer, at(ms))).count();
         let table = [
             (0, 'a', 3),
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn rate_bound_remembers_a_bounded_number_of_peers() {
         let now = Clock::frozen(SystemTime::UNIX_EPOCH).now();
-        let mut bound = RateBound::new(Rate { burst: 1, interval: Duration::from_secs(1) });
+        let mut bound = PeerRateLimit::new(Rate { burst: 1, interval: Duration::from_secs(1) });
         assert!(bound.allow(0, now) && !bound.allow(0, now));
         let others = (1..=MAX_PEERS.get()).filter(|peer| bound.allow(*peer, now)).count();
         assert_eq!((others, bound.buckets.len()), (MAX_PEERS.get(), MAX_PEERS.get()));

@@ -4,27 +4,27 @@ use std::{cell::RefCell, mem, rc::Rc};
 
 use crate::protocol::{Context, InputProtocol, WakeKey};
 
-/// The number of unsent bytes at which standard input is no longer read.
+/// The number of unsent bytes at which the loop stops reading standard input.
 const ROOM: usize = 64 * 1024;
 
 /// The bytes that standard input has delivered and the connection has not taken yet. Both sources
 /// share it: the input adds bytes and wakes the connection, and the connection takes bytes and
 /// wakes the input when there is room again.
 #[derive(Debug, Default)]
-pub struct Outgoing {
+pub struct StdinBuffer {
     bytes: Vec<u8>,
     has_ended: bool,
     connection: Option<WakeKey>,
     input: Option<WakeKey>,
 }
 
-impl Outgoing {
+impl StdinBuffer {
     /// Sets the connection that takes the bytes. Call this when the connection is established.
     pub fn set_connection(&mut self, cx: &Context<'_>) {
         self.connection = Some(cx.wake_key());
     }
 
-    /// Returns whether there is no input that the connection has not taken.
+    /// Returns whether the connection has taken all input so far.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
@@ -38,22 +38,22 @@ impl Outgoing {
     }
 }
 
-/// The protocol of standard input: puts everything into [`Outgoing`].
+/// The protocol of standard input: puts everything into [`StdinBuffer`].
 #[derive(Debug)]
-pub struct OutgoingInput(pub Rc<RefCell<Outgoing>>);
+pub struct StdinReader(pub Rc<RefCell<StdinBuffer>>);
 
-impl InputProtocol for OutgoingInput {
+impl InputProtocol for StdinReader {
     fn receive(&mut self, input: &[u8], cx: &mut Context<'_>) {
-        let mut outgoing = self.0.borrow_mut();
-        outgoing.input = Some(cx.wake_key());
-        outgoing.bytes.extend_from_slice(input);
-        outgoing.connection.into_iter().for_each(|connection| cx.wake(connection));
+        let mut stdin = self.0.borrow_mut();
+        stdin.input = Some(cx.wake_key());
+        stdin.bytes.extend_from_slice(input);
+        stdin.connection.into_iter().for_each(|connection| cx.wake(connection));
     }
 
     fn on_end(&mut self, cx: &mut Context<'_>) {
-        let mut outgoing = self.0.borrow_mut();
-        outgoing.has_ended = true;
-        outgoing.connection.into_iter().for_each(|connection| cx.wake(connection));
+        let mut stdin = self.0.borrow_mut();
+        stdin.has_ended = true;
+        stdin.connection.into_iter().for_each(|connection| cx.wake(connection));
     }
 
     fn has_room(&self) -> bool {
