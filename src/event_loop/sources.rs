@@ -85,7 +85,7 @@ impl Sources {
         let mut source = self.slab.try_remove(key)?;
         // The descriptor of an input is a duplicate. The poller would go on reporting the original,
         // which stays open.
-        if matches!(source.kind, SourceKind::Input(_)) {
+        if matches!(&source.kind, SourceKind::Input(input) if input.is_polled()) {
             source.deregister(self.poll.registry());
         }
         self.open -= usize::from(matches!(source.kind, SourceKind::Connection(_)));
