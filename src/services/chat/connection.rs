@@ -116,6 +116,13 @@ impl ChatConnection {
         }
     }
 
+    /// Ends the conversation, because the peer asked for it.
+    fn quit(&mut self, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
+        self.leave(CloseReason::Done, cx);
+        put(out, "You have left the chat room.\n");
+        Progress::Close(CloseReason::Done)
+    }
+
     /// Executes a command, or sends the line to all other members.
     fn speak(&mut self, line: &[u8], number: u64, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
         let text = replace_unprintable(line);
@@ -124,9 +131,7 @@ impl ChatConnection {
             "" => {}
             "/quit" => {
                 drop(room);
-                self.leave(CloseReason::Done, cx);
-                put(out, "You have left the chat room.\n");
-                return Progress::Close(CloseReason::Done);
+                return self.quit(out, cx);
             }
             "/who" => put(out, &room.list()),
             "/help" => put(out, HELP),
@@ -190,6 +195,10 @@ impl Protocol for ChatConnection {
         self.tokens.take(LINE_RATE, cx.clock.now());
         let progress = match (line, self.membership) {
             (_, Membership::Outside) => Progress::Close(CloseReason::Limit),
+            // Not a name, because no name has a slash.
+            (Some(line), Membership::Unnamed { .. }) if line.trim_ascii_end() == b"/quit" => {
+                self.quit(out, cx)
+            }
             (Some(line), Membership::Unnamed { names_left }) => self.join(line, names_left, out, cx),
             // Only whole lines count as tries, so a longer one must not go on.
             (None, Membership::Unnamed { .. }) => {

@@ -52,6 +52,18 @@ fn chat_name_that_is_not_accepted_can_be_given_again() {
 }
 
 #[test]
+fn chat_peer_can_leave_before_it_has_a_name() {
+    let mut chat = Chat::new();
+    let mut peer = chat.connect();
+    peer.send("client/1\n/quit \nclient1\n");
+    chat.expect(&mut peer, "You have left the chat room.\n");
+    assert!(!peer.take().contains("entered"));
+    chat.expect_end(&mut peer);
+    drop(peer);
+    chat.expect_open(0);
+}
+
+#[test]
 fn chat_name_must_come_in_time_and_members_may_stay_silent() {
     let mut chat = Chat::new();
     let mut silent = chat.connect();
