@@ -13,7 +13,18 @@ use oneloop::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Sends each datagram back after a second, to the port after the sender's.
+/// Returns a recorded rig with a UDP socket for `protocol`, and a socket that is connected to it.
+fn rig_and_peer(protocol: impl DatagramProtocol + 'static) -> (Rig, UdpSocket) {
+    let mut rig = Rig::recorded(Rig::config(&Site::empty()));
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let peer = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    peer.connect(socket.local_addr().expect("read its address")).expect("connect");
+    peer.set_nonblocking(true).expect("set non-blocking");
+    rig.server.add_udp(socket, protocol).expect("add it");
+    (rig, peer)
+}
+
+/// Sends each datagram back after a second, and another one after it.
 #[derive(Default)]
 struct Delayed {
     waiting: Vec<(Instant, Vec<u8>, SocketAddr)>,
@@ -39,15 +50,9 @@ impl DatagramProtocol for Delayed {
 
 #[test]
 fn udp_socket_answers_later_and_more_than_once() {
-    let site = Site::empty();
-    let mut rig = Rig::recorded(Rig::config(&site));
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
-    let address = socket.local_addr().expect("read its address");
-    rig.server.add_udp(socket, Delayed::default()).expect("add it");
-    let peer = UdpSocket::bind("127.0.0.1:0").expect("bind");
-    peer.set_nonblocking(true).expect("set non-blocking");
+    let (mut rig, peer) = rig_and_peer(Delayed::default());
     for text in ["one", "two"] {
-        peer.send_to(text.as_bytes(), address).expect("send");
+        peer.send(text.as_bytes()).expect("send");
         let is_received = |step: &Step| matches!(step, Step::Received { .. });
         rig.turn_until("a datagram", |steps| steps.iter().any(|(_, step)| is_received(step)));
         rig.advance(SECOND / 2);
@@ -89,17 +94,11 @@ impl DatagramProtocol for Reminder {
 
 #[test]
 fn udp_timer_that_is_moved_to_a_later_time_fires() {
-    let site = Site::empty();
-    let mut rig = Rig::recorded(Rig::config(&site));
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
-    let address = socket.local_addr().expect("read its address");
-    rig.server.add_udp(socket, Reminder { due: None }).expect("add it");
-    let peer = UdpSocket::bind("127.0.0.1:0").expect("bind");
-    peer.set_nonblocking(true).expect("set non-blocking");
+    let (mut rig, peer) = rig_and_peer(Reminder { due: None });
     let is_received = |step: &Step| matches!(step, Step::Received { .. });
     // The second datagram moves the time, but the entry for the first time is still in the queue.
     for wait in [SECOND / 2, SECOND / 2] {
-        peer.send_to(b"alive", address).expect("send");
+        peer.send(b"alive").expect("send");
         rig.turn_until("a datagram", |steps| steps.iter().any(|(_, step)| is_received(step)));
         rig.advance(wait);
     }
@@ -113,18 +112,13 @@ fn udp_timer_that_is_moved_to_a_later_time_fires() {
 
 #[test]
 fn udp_socket_keeps_a_time_that_is_due_after_a_datagram() {
-    let site = Site::empty();
-    let mut rig = Rig::recorded(Rig::config(&site));
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
-    let address = socket.local_addr().expect("read its address");
-    rig.server.add_udp(socket, Delayed::default()).expect("add it");
-    let peer = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let (mut rig, peer) = rig_and_peer(Delayed::default());
     let sent = |steps: &[(SourceId, Step)]| {
         steps.iter().filter(|(_, step)| matches!(step, Step::Sent { .. })).count()
     };
     for (datagram, expected) in [("one", 0), ("two", 0), ("three", 2)] {
         // In the third turn, a datagram arrives at the time at which the first answer is due.
-        peer.send_to(datagram.as_bytes(), address).expect("send");
+        peer.send(datagram.as_bytes()).expect("send");
         assert_eq!(sent(&rig.turn()), expected, "after {datagram}");
         rig.advance(SECOND / 2);
     }
