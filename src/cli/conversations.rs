@@ -1,7 +1,7 @@
 //! The conversations besides HTTP: their flags, and the sockets that they add to the server's loop.
 
 use std::{
-    net::{SocketAddr, ToSocketAddrs},
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -12,6 +12,7 @@ use oneloop::{
 };
 
 use super::{
+    address,
     datagrams::{self, DatagramArgs},
     errors::{Failure, cannot_listen},
     mail::{self, MailArgs},
@@ -100,10 +101,10 @@ pub fn warn_if_public(started: &[Started], http: &[Address]) {
 
 /// Parses and resolves HOST:PORT.
 pub fn ip_address(flag: &str, text: &str, advice: &str) -> Result<SocketAddr, Failure> {
-    text.to_socket_addrs()
-        .ok()
-        .and_then(|mut all| all.next())
-        .ok_or_else(|| Failure::Usage(format!("'{text}' is not a valid address for {flag}; {advice}")))
+    let found = address::resolve(text, || {
+        Failure::Usage(format!("'{text}' is not a valid address for {flag}; {advice}"))
+    })?;
+    Ok(found[0])
 }
 
 /// Parses what follows `unix:` in an address: PATH, or PATH,mode=660 with the permission mode of
@@ -115,6 +116,10 @@ pub fn unix_socket(flag: &str, text: &str) -> Result<(PathBuf, Option<u32>), Fai
     };
     let digits = mode.map(|mode| u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o777));
     match digits {
+        // A mistake in the name of the option must not become a part of the path.
+        None if path.rsplit_once(',').is_some_and(|(_, option)| option.contains('=')) => Err(Failure::Usage(
+            format!("'unix:{text}' has an unknown option for {flag}; use unix:PATH,mode=660"),
+        )),
         _ if path.is_empty() => {
             Err(Failure::Usage(format!("'unix:{text}' has no path for {flag}; use unix:PATH")))
         }
@@ -138,6 +143,8 @@ mod tests {
             ("/run/a.sock", Some(("/run/a.sock", None))),
             ("/run/a.sock,mode=660", Some(("/run/a.sock", Some(0o660)))),
             ("a,b.sock", Some(("a,b.sock", None))),
+            ("a=b.sock", Some(("a=b.sock", None))),
+            ("/run/a.sock,mod=660", None),
             ("", None),
             (",mode=660", None),
             ("/run/a.sock,mode=", None),

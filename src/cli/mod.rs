@@ -1,6 +1,7 @@
 //! The command line. It owns everything that only the `oneloop` program needs: flags, help, error
 //! messages and the log. No other module may know about flags.
 
+mod address;
 pub mod args;
 mod config;
 mod conversations;

@@ -110,6 +110,17 @@ fn client_says_why_it_failed() {
 }
 
 #[test]
+fn host_without_an_address_is_not_a_mistake_in_the_arguments() {
+    // No label is empty, so the resolver asks no server.
+    for args in [["talk", "tcp", "a..b:9000"], [".", "--tcp-echo", "a..b:9000"]] {
+        let Output { status, stderr, .. } = output(Command::new(env!("CARGO_BIN_EXE_oneloop")).args(args));
+        let message = String::from_utf8_lossy(&stderr);
+        assert!(message.starts_with("oneloop: cannot resolve 'a..b:9000': "), "{args:?}: {message}");
+        assert_eq!(status.code(), Some(1));
+    }
+}
+
+#[test]
 fn client_reports_a_reset() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
     let address = listener.local_addr().expect("its address").to_string();

@@ -93,6 +93,7 @@ fn other_files_are_never_replaced() {
         ("--bind", "unix:", 2, "use unix:PATH"),
         ("--bind", "unix:a.sock,mode=8", 2, "use octal digits"),
         ("--tcp-echo", "unix:,mode=600", 2, "use unix:PATH"),
+        ("--tcp-echo", "unix:a.sock,mod=600", 2, "use unix:PATH,mode=660"),
     ] {
         let Output { status, stderr, .. } = run(site.path(), &[".", "--port", "0", flag, address], &[]);
         let message = String::from_utf8_lossy(&stderr);

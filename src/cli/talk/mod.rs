@@ -14,7 +14,7 @@ use std::{
     cell::RefCell,
     fs::File,
     io,
-    net::{ToSocketAddrs, UdpSocket},
+    net::UdpSocket,
     os::fd::{AsFd, OwnedFd},
     rc::Rc,
     sync::Arc,
@@ -32,6 +32,7 @@ use oneloop::{
 
 use self::output::StandardOutput;
 use super::{
+    address,
     args::{TimeLimit, TraceArgs, time_limit},
     errors::{Failure, io_message, no_signals},
     logger::LogPipe,
@@ -205,14 +206,11 @@ fn resolve(text: &str) -> Result<Vec<Address>, Failure> {
     if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
         return Ok(vec![Address::Unix(Some(path.into()))]);
     }
-    let has_port =
-        text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    if !has_port {
+    let found = address::resolve(text, || {
         let advice = "use HOST:PORT, such as localhost:9000, or unix:PATH";
-        return Err(Failure::Usage(format!("'{text}' is not a valid address; {advice}")));
-    }
-    let found = text.to_socket_addrs().map(|found| found.map(Address::from).collect());
-    found.map_err(|e| Failure::System(format!("cannot resolve '{text}': {}", io_message(&e))))
+        Failure::Usage(format!("'{text}' is not a valid address; {advice}"))
+    })?;
+    Ok(found.into_iter().map(Address::from).collect())
 }
 
 /// Returns a duplicate of standard input. A closed one counts as empty.
