@@ -36,15 +36,15 @@ pub fn start(server: &mut HttpServer, args: &MailArgs, started: &mut Vec<Started
             None => Ok(()),
         };
     }
-    if args.smtp.is_none() && args.mail_dir.is_none() {
-        log::warn!("--pop3 has an empty mailbox; add --smtp or --mail-dir");
-    }
     let mailbox = open_mailbox(server, args)?;
     if let Some(text) = &args.smtp {
         started.push(add(server, ("--smtp", "smtp"), text, SmtpService::new(mailbox.clone()))?);
     }
     if let Some(text) = &args.pop3 {
         started.push(add(server, ("--pop3", "pop3"), text, Pop3Service::new(mailbox))?);
+    }
+    if args.smtp.is_none() && args.mail_dir.is_none() {
+        log::warn!("--pop3 has an empty mailbox; add --smtp or --mail-dir");
     }
     Ok(())
 }
