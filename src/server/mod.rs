@@ -31,7 +31,7 @@ use crate::{
     lossy_writer::LossyWriter,
     protocol::{DatagramProtocol, PrioritySource, ProtocolFactory, WakeKey},
     services::{AccessLog, HttpService, UrlOptions, directory_path, file_path},
-    site::{Resolved, Site, SiteOptions},
+    site::{Error, Resolved, Site, SiteOptions},
     site_path::DotfilePolicy,
     trace::Observer,
 };
@@ -279,8 +279,12 @@ fn http_service(
         let path = file_path(name)
             .filter(|path| site.options().dotfiles.allow_all(path))
             .ok_or_else(|| StartError::SpaFallback(name.clone()))?;
-        if !matches!(site.resolve(&path, clock), Ok(Resolved::File(_))) {
-            log::warn!("the SPA fallback '{name}' does not exist; missing paths get a 404 until it does");
+        match site.resolve(&path, clock) {
+            Ok(Resolved::File(_)) => {}
+            Ok(Resolved::Directory) | Err(Error::NotFound) => {
+                log::warn!("the SPA fallback '{name}' does not exist; missing paths get a 404 until it does");
+            }
+            Err(e) => log::warn!("cannot read the SPA fallback '{name}': {e}; missing paths get an error"),
         }
         Ok(path)
     });

@@ -11,8 +11,16 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Site, error::Error, stamp::plausible_mtime};
-use crate::site_path::{DotfilePolicy, SitePath};
+use super::{
+    Site,
+    error::{Error, retry},
+    stamp::plausible_mtime,
+};
+
+use crate::{
+    clock::Clock,
+    site_path::{DotfilePolicy, SitePath},
+};
 
 /// The maximum number of rows that all listings in progress may hold together. This many rows take
 /// about 30 MB of memory.
@@ -108,17 +116,17 @@ impl DirectoryReader {
         &mut self,
         count: usize,
         site: &Site<D>,
-        now: SystemTime,
+        clock: &Clock,
         mut put: impl FnMut(DirectoryEntry<'_>) -> Result<(), Error>,
     ) -> Result<bool, Error> {
         for _ in 0..count {
             let Some(entry) = self.dir.read() else { return Ok(false) };
-            let entry = entry?;
+            let entry = entry.map_err(|errno| site.error(errno, self.path.bytes(), clock))?;
             let name = entry.file_name().to_bytes();
             if matches!(name, b"." | b"..") || !self.dotfiles.allow(name, self.depth) {
                 continue;
             }
-            if let Some(entry) = self.entry(name, site, now) {
+            if let Some(entry) = self.entry(name, site, clock)? {
                 put(entry)?;
             }
         }
@@ -126,15 +134,33 @@ impl DirectoryReader {
     }
 
     /// Returns the entry called `name`, if it is visible.
-    fn entry<'a, D>(&self, name: &'a [u8], site: &Site<D>, now: SystemTime) -> Option<DirectoryEntry<'a>> {
-        let stat = self.status(name, site).ok()?;
+    ///
+    /// # Errors
+    /// Fails if the status cannot be read although the entry may be visible. A listing without it
+    /// would say that it does not exist.
+    fn entry<'a, D>(
+        &self,
+        name: &'a [u8],
+        site: &Site<D>,
+        clock: &Clock,
+    ) -> Result<Option<DirectoryEntry<'a>>, Error> {
+        let stat = match retry(|| self.status(name, site)) {
+            Ok(stat) => stat,
+            Err(errno) => match site.error(errno, name, clock) {
+                // It was deleted meanwhile, it is a link that leads nowhere or out of the site, or
+                // a request for it would be refused.
+                Error::NotFound | Error::Forbidden => return Ok(None),
+                error => return Err(error),
+            },
+        };
         let is_directory = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => true,
             FileType::RegularFile => false,
-            _ => return None,
+            _ => return Ok(None),
         };
         let len = if is_directory { 0 } else { u64::try_from(stat.st_size).unwrap_or(0) };
-        Some(DirectoryEntry { name, is_directory, len, modified: plausible_mtime(stat.st_mtime, now) })
+        let modified = plausible_mtime(stat.st_mtime, clock.wall());
+        Ok(Some(DirectoryEntry { name, is_directory, len, modified }))
     }
 
     /// Returns the status of the file or directory `name`. Resolves a link in the same way as a

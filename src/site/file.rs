@@ -2,15 +2,12 @@
 //!
 //! A read that overlaps a write must never be cached.
 
-use std::{
-    fs::File,
-    io::{self, ErrorKind},
-    os::{fd::OwnedFd, unix::fs::FileExt},
-    rc::Rc,
-    time::SystemTime,
-};
+use std::{fs::File, os::fd::OwnedFd, rc::Rc, time::SystemTime};
 
-use rustix::fs::{AtFlags, FileType, Stat, fstat, statat};
+use rustix::{
+    fs::{AtFlags, FileType, Stat, fstat, statat},
+    io::{Errno, pread},
+};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
@@ -96,8 +93,9 @@ impl Reading {
     /// Reads the regular file `fd`. Returns `None` if it is not a regular file.
     ///
     /// # Errors
-    /// Fails if the file cannot be read.
-    pub fn read(fd: OwnedFd, queue: &Rc<DiskQueue>, now: SystemTime) -> io::Result<Option<Reading>> {
+    /// Fails if the file cannot be read. A transient failure ([`retry`](super::error::retry)) may be
+    /// one of this open file alone, so that the path must be opened again.
+    pub fn read(fd: OwnedFd, queue: &Rc<DiskQueue>, now: SystemTime) -> Result<Option<Reading>, Errno> {
         let file = Rc::new(File::from(fd));
         let mut before = fstat(&*file)?;
         if FileType::from_raw_mode(before.st_mode) != FileType::RegularFile {
@@ -186,7 +184,7 @@ fn version_by_status(stamp: &FileStamp, is_racy: bool, now: SystemTime) -> FileV
 }
 
 /// Reads a file of about `len` bytes if it is small; otherwise returns the open file.
-fn read(file: &Rc<File>, len: u64, queue: &Rc<DiskQueue>) -> io::Result<Content> {
+fn read(file: &Rc<File>, len: u64, queue: &Rc<DiskQueue>) -> Result<Content, Errno> {
     let on_disk = || Ok(Content::Disk(DiskFile::new(Rc::clone(file), Rc::clone(queue))));
     if len > SMALL {
         return on_disk();
@@ -196,14 +194,15 @@ fn read(file: &Rc<File>, len: u64, queue: &Rc<DiskQueue>) -> io::Result<Content>
     let mut bytes = vec![0; len as usize + 1];
     let mut at = 0;
     while at as u64 <= SMALL {
-        match file.read_at(&mut bytes[at..], at as u64) {
+        match pread(&**file, &mut bytes[at..], at as u64) {
             Ok(0) => {
                 bytes.truncate(at);
                 return Ok(Content::Memory(bytes.into()));
             }
             Ok(got) => at += got,
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
+            // For a path, EINVAL means that no file can have this name. This file exists.
+            Err(Errno::INVAL) => return Err(Errno::IO),
+            Err(errno) => return Err(errno),
         }
         if at == bytes.len() {
             // The file is longer than its status says. The file is growing, or it is a kernel file

@@ -38,6 +38,7 @@ use rustix::{
 
 use self::{
     cache::{Cache, Cached},
+    error::{ErrorLog, retry},
     file::Reading,
     inotify::Inotify,
     root::RootDir,
@@ -116,6 +117,7 @@ struct SiteState<D> {
     /// The turn in which the site's path was last checked.
     checked_in: u64,
     cache: Cache<D>,
+    errors: ErrorLog,
     /// A reusable buffer for the cache keys of variants.
     key: Vec<u8>,
 }
@@ -133,7 +135,15 @@ impl<D: Describe> Site<D> {
         });
         let changes = inotify.as_ref().map(|inotify| Rc::clone(inotify.fd()));
         let cache = Cache::new(inotify, Rc::default());
-        let state = SiteState { root, root_id, checked_at: None, checked_in: 0, cache, key: Vec::new() };
+        let state = SiteState {
+            root,
+            root_id,
+            checked_at: None,
+            checked_in: 0,
+            cache,
+            errors: ErrorLog::default(),
+            key: Vec::new(),
+        };
         Ok(Site { dir, options, state: RefCell::new(state), changes, rows: Rc::default() })
     }
 
@@ -186,40 +196,61 @@ impl<D: Describe> Site<D> {
     /// Returns the compressed variant of the file `original` at `path`: the file whose name has
     /// `extension` appended. Returns `None` if there is no variant, or if the variant is older than
     /// the original.
+    ///
+    /// # Errors
+    /// Returns the reason why the variant cannot be looked up or read.
     pub fn variant(
         &self,
         path: &SitePath<'_>,
         original: &StaticFile<D>,
         extension: &'static str,
         clock: &Clock,
-    ) -> Option<Rc<StaticFile<D>>> {
+    ) -> Result<Option<Rc<StaticFile<D>>>, Error> {
         let state = &mut *self.state.borrow_mut();
         let variant = state.variant(path, &self.options.index, extension, clock)?;
-        variant.is_variant_of(original).then_some(variant)
+        Ok(variant.filter(|variant| variant.is_variant_of(original)))
     }
 
     /// Opens the directory at `path` for reading.
     ///
     /// # Errors
     /// Returns the reason why the directory cannot be read.
-    pub fn read_directory(&self, path: &SitePath<'_>) -> Result<(DirectoryReader, RowQuota), Error> {
+    pub fn read_directory(
+        &self,
+        path: &SitePath<'_>,
+        clock: &Clock,
+    ) -> Result<(DirectoryReader, RowQuota), Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let fd = self.state.borrow().root.open(path.bytes(), flags)?;
+        let fd = retry(|| self.state.borrow().root.open(path.bytes(), flags));
+        let fd = fd.map_err(|errno| self.error(errno, path.bytes(), clock))?;
         let directory = DirectoryReader::new(fd, path, self.options.dotfiles)?;
         Ok((directory, RowQuota::new(Rc::clone(&self.rows))))
     }
 
     /// Returns whether `path` is a directory.
-    pub fn is_directory(&self, path: &SitePath<'_>) -> bool {
-        self.status(path.bytes())
-            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+    ///
+    /// # Errors
+    /// Returns the reason why the path cannot be looked up.
+    pub fn is_directory(&self, path: &SitePath<'_>, clock: &Clock) -> Result<bool, Error> {
+        match self.status(path.bytes()) {
+            Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory),
+            Err(errno) => match self.error(errno, path.bytes(), clock) {
+                Error::NotFound => Ok(false),
+                error => Err(error),
+            },
+        }
     }
 }
 
 impl<D> Site<D> {
     /// Returns the status of the file or directory at `path`. Follows links.
     fn status(&self, path: &[u8]) -> Result<Stat, Errno> {
-        fstat(self.state.borrow().root.open(path, OFlags::PATH)?)
+        retry(|| fstat(self.state.borrow().root.open(path, OFlags::PATH)?))
+    }
+
+    /// Converts the error of a system call on `path`, and logs it if the operator should know.
+    fn error(&self, errno: Errno, path: &[u8], clock: &Clock) -> Error {
+        self.state.borrow().errors.convert(errno, path, clock)
     }
 }
 
@@ -241,10 +272,11 @@ impl<D: Describe> SiteState<D> {
             return false;
         }
         (self.checked_at, self.checked_in) = (Some(clock.now()), clock.turn());
-        if stat(dir).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == self.root_id) {
+        let is_same = |stat: Stat| (stat.st_dev, stat.st_ino) == self.root_id;
+        if retry(|| stat(dir)).is_ok_and(is_same) {
             return false;
         }
-        let Ok((root, root_id)) = open_root(dir, options.follow_links) else { return false };
+        let Ok((root, root_id)) = retry(|| open_root(dir, options.follow_links)) else { return false };
         self.cache.clear();
         (self.root, self.root_id) = (root, root_id);
         true
@@ -253,10 +285,9 @@ impl<D: Describe> SiteState<D> {
     /// Opens and reads `file`, the file that the requested `path` maps to. Adds it to the cache if
     /// it is cacheable.
     fn look_up(&mut self, path: &SitePath<'_>, file: &[u8], clock: &Clock) -> Result<Resolved<D>, Error> {
-        let Some(fd) = self.open_file(file)? else {
+        let Some(found) = self.read(file, file, None, clock)? else {
             return if path.is_directory() { Err(Error::NotFound) } else { Ok(Resolved::Directory) };
         };
-        let found = self.read(fd, file, None, clock)?;
         // Do not cache a large file, or a file whose next change may leave its stamp unchanged.
         if found.is_cacheable() {
             self.cache.insert(path.bytes(), file, &found, clock);
@@ -270,7 +301,7 @@ impl<D: Describe> SiteState<D> {
         index: &str,
         extension: &'static str,
         clock: &Clock,
-    ) -> Option<Rc<StaticFile<D>>> {
+    ) -> Result<Option<Rc<StaticFile<D>>>, Error> {
         // The NUL, which no path contains, distinguishes a variant's key from the key for the same
         // file when it is requested by its own name.
         self.key.clear();
@@ -278,57 +309,58 @@ impl<D: Describe> SiteState<D> {
             self.key.extend_from_slice(piece);
         }
         match self.cache.get(&self.key, &self.root, clock) {
-            Cached::File(file) => return Some(file),
-            Cached::Absent => return None,
+            Cached::File(file) => return Ok(Some(file)),
+            Cached::Absent => return Ok(None),
             Cached::Unknown => {}
         }
         let original = file_at(path, index);
         let file = [&original, extension.as_bytes()].concat();
-        let variant = match self.open_file(&file) {
-            Ok(Some(fd)) => self.read(fd, &original, Some(extension), clock).ok(),
-            _ => None,
+        let variant = match self.read(&file, &original, Some(extension), clock) {
+            Err(Error::NotFound) => None,
+            found => found?,
         };
         match &variant {
             Some(variant) if variant.is_cacheable() => self.cache.insert(&self.key, &file, variant, clock),
             Some(_) => {}
             None => self.cache.insert_absent(&self.key, &file, &self.root, clock),
         }
-        variant
+        Ok(variant)
     }
 
-    /// Opens the regular file `file`. Returns `None` for a directory.
-    fn open_file(&self, file: &[u8]) -> Result<Option<OwnedFd>, Error> {
-        // Opening a FIFO or a device has side effects, so check the type first. Opening with
-        // `O_PATH` has none.
-        let fd = self.root.open(file, OFlags::PATH).map_err(|errno| error(errno, file))?;
-        match FileType::from_raw_mode(fstat(fd)?.st_mode) {
-            FileType::RegularFile => {}
-            FileType::Directory => return Ok(None),
-            _ => return Err(Error::NotFound),
-        }
-        self.root.open(file, FOR_READING).map(Some).map_err(|errno| error(errno, file))
-    }
-
-    /// Reads the open file `fd`, which is the file `name` or its compressed variant with
-    /// `extension`.
+    /// Opens and reads the file at `path`, which is the file `name` or its compressed variant with
+    /// `extension`. Returns `None` for a directory.
     fn read(
         &self,
-        fd: OwnedFd,
+        path: &[u8],
         name: &[u8],
         extension: Option<&'static str>,
         clock: &Clock,
-    ) -> Result<Rc<StaticFile<D>>, Error> {
-        let reading = Reading::read(fd, self.cache.queue(), clock.wall())
-            .map_err(|e| error(Errno::from_io_error(&e).unwrap_or(Errno::IO), name))?;
-        match reading {
-            Some(reading) => Ok(Rc::new(reading.into_file(name, extension))),
-            None => Err(Error::NotFound), // replaced by something else since its type was checked
+    ) -> Result<Option<Rc<StaticFile<D>>>, Error> {
+        // If a file is replaced on its server, every call on the open file fails. So a retry begins
+        // with the path.
+        let reading = retry(|| self.open_and_read(path, clock));
+        let reading = reading.map_err(|errno| self.errors.convert(errno, path, clock))?;
+        Ok(reading.map(|reading| Rc::new(reading.into_file(name, extension))))
+    }
+
+    /// Opens and reads the regular file at `path`. Returns `None` for a directory.
+    fn open_and_read(&self, path: &[u8], clock: &Clock) -> Result<Option<Reading>, Errno> {
+        // Opening a FIFO or a device has side effects, so check the type first. Opening with
+        // `O_PATH` has none.
+        let fd = self.root.open(path, OFlags::PATH)?;
+        match FileType::from_raw_mode(fstat(fd)?.st_mode) {
+            FileType::RegularFile => {}
+            FileType::Directory => return Ok(None),
+            _ => return Err(Errno::NXIO),
         }
+        let fd = self.root.open(path, FOR_READING)?;
+        // Without a reading, something else has replaced the file since its type was checked.
+        Reading::read(fd, self.cache.queue(), clock.wall())?.map(Some).ok_or(Errno::NXIO)
     }
 }
 
 /// Opens the root directory. Returns it with its device and inode numbers.
-fn open_root(dir: &Path, follow_links: bool) -> io::Result<(RootDir, (u64, u64))> {
+fn open_root(dir: &Path, follow_links: bool) -> Result<(RootDir, (u64, u64)), Errno> {
     let fd = openat(CWD, dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let stat = fstat(&fd)?;
     let root = if follow_links { RootDir::following_links(fd) } else { RootDir::new(fd) };
@@ -338,15 +370,6 @@ fn open_root(dir: &Path, follow_links: bool) -> io::Result<(RootDir, (u64, u64))
 /// Returns the path of the file that `path` maps to. For a directory, this is the index file.
 fn file_at(path: &SitePath<'_>, index: &str) -> Vec<u8> {
     if path.is_directory() { [path.bytes(), index.as_bytes()].concat() } else { path.bytes().to_vec() }
-}
-
-/// Converts the error from a system call on `file`. Logs a warning if the error is unusual.
-fn error(errno: Errno, file: &[u8]) -> Error {
-    let error = Error::from(errno);
-    if let Error::Io(errno) = error {
-        log::warn!("cannot read '{}': {errno}", String::from_utf8_lossy(file).escape_debug());
-    }
-    error
 }
 
 #[cfg(test)]

@@ -55,6 +55,8 @@ impl RootDir {
     /// Opens `path`, relative to the root. The empty path is the root itself.
     ///
     /// # Errors
+    /// May fail for a transient reason ([`retry`](super::error::retry)), for example with `EAGAIN`
+    /// because of a concurrent rename.
     /// Returns `EXDEV` if the path leads out of the root, and `ELOOP` for a magic link
     /// (`/proc/*/fd`, symlink(7)) or too many links.
     pub fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
@@ -75,15 +77,7 @@ fn open_following(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd,
 /// Opens `path` beneath `root` with openat2(2).
 fn open_beneath(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    // EAGAIN: because of a concurrent rename, the kernel cannot guarantee the result. This is rare
-    // and worth another try.
-    let mut tries = 0;
-    loop {
-        match openat2(root, path, flags, Mode::empty(), resolve) {
-            Err(Errno::AGAIN) if tries < 16 => tries += 1,
-            result => return result,
-        }
-    }
+    openat2(root, path, flags, Mode::empty(), resolve)
 }
 
 /// Opens `path` beneath `root` by walking its components.

@@ -15,6 +15,7 @@ mod discovery;
 mod docs;
 mod drain;
 mod fairness;
+mod file_errors;
 mod files;
 mod freshness;
 mod generated;

@@ -141,7 +141,7 @@ impl<'c> Reply<'c, '_> {
             return self.send(plan, None);
         }
         let resolver = &self.http.resolver;
-        let (directory, quota) = match resolver.site.read_directory(&path) {
+        let (directory, quota) = match resolver.site.read_directory(&path, self.cx.clock) {
             Ok(started) => started,
             Err(error) => return self.refuse(error.into()),
         };

@@ -114,7 +114,7 @@ impl Resolver {
                 Some(clean) => Ok(Destination::Redirect(clean.with_base(base))),
                 None => self.negotiate(&path, file, request, clock).map(Destination::File),
             },
-            Ok(Resolved::Directory) => match self.html_page(&path, clock) {
+            Ok(Resolved::Directory) => match self.html_page(&path, clock)? {
                 Some((page, file)) => self.negotiate(&page, file, request, clock).map(Destination::File),
                 // Relative links on a page resolve wrongly if the directory's URL has no trailing
                 // slash.
@@ -133,10 +133,10 @@ impl Resolver {
         request: &Request<'_>,
         clock: &Clock,
     ) -> Result<Destination<'a>, Refusal> {
-        if let Some((page, file)) = self.html_page(&path, clock) {
+        if let Some((page, file)) = self.html_page(&path, clock)? {
             return self.negotiate(&page, file, request, clock).map(Destination::File);
         }
-        if self.options.listing && path.is_directory() && self.site.is_directory(&path) {
+        if self.options.listing && path.is_directory() && self.site.is_directory(&path, clock)? {
             return Ok(Destination::Directory(path));
         }
         self.spa_fallback(request, clock)
@@ -152,13 +152,14 @@ impl Resolver {
         if !request.fields.is_navigation() {
             return Err(Refusal::NOT_FOUND);
         }
-        let file = self.file_at(spa, clock).ok_or(Refusal::NOT_FOUND)?;
+        let file = self.file_at(spa, clock)?.ok_or(Refusal::NOT_FOUND)?;
         self.negotiate(spa, file, request, clock).map(Destination::SpaFallback)
     }
 
-    /// Returns the site's own 404 page, if it has one.
+    /// Returns the site's own 404 page, if it has one that can be read. The built-in page is as
+    /// true as this one.
     pub fn not_found_page(&self, clock: &Clock) -> Option<Rc<StaticFile>> {
-        self.file_at(self.not_found_page.as_ref()?, clock)
+        self.file_at(self.not_found_page.as_ref()?, clock).ok().flatten()
     }
 
     /// Returns the clean URL of the page at `path`, if it differs from `path` and leads to this
@@ -174,7 +175,8 @@ impl Resolver {
             return Some(directory.into_owned());
         }
         let clean = path.without_extension(HTML_EXTENSION)?;
-        // Redirect only if no file has the clean name. Otherwise that file is served there.
+        // Redirect only if it is certain that no file has the clean name. Otherwise that file is
+        // served there.
         match self.site.resolve(&clean, clock) {
             Ok(Resolved::Directory) | Err(site::Error::NotFound) => Some(clean.into_owned()),
             _ => None,
@@ -182,23 +184,33 @@ impl Resolver {
     }
 
     /// Returns the page whose clean URL is `path`, with the page's own path.
-    fn html_page(&self, path: &SitePath<'_>, clock: &Clock) -> Option<(SitePath<'static>, Rc<StaticFile>)> {
+    ///
+    /// # Errors
+    /// Returns the refusal if there may be such a page, but it cannot be read.
+    fn html_page(
+        &self,
+        path: &SitePath<'_>,
+        clock: &Clock,
+    ) -> Result<Option<(SitePath<'static>, Rc<StaticFile>)>, Refusal> {
         if !self.options.clean_urls || path.is_directory() {
-            return None;
+            return Ok(None);
         }
         let page = path.with_extension(HTML_EXTENSION).into_owned();
         if !self.site.options().dotfiles.allow_all(&page) {
-            return None;
+            return Ok(None);
         }
-        let file = self.file_at(&page, clock)?;
-        Some((page, file))
+        Ok(self.file_at(&page, clock)?.map(|file| (page, file)))
     }
 
-    /// Returns the file at `path`, or `None` if there is none or it cannot be read.
-    fn file_at(&self, path: &SitePath<'_>, clock: &Clock) -> Option<Rc<StaticFile>> {
+    /// Returns the file at `path`, or `None` if there is none.
+    ///
+    /// # Errors
+    /// Returns the refusal if there may be a file, but it cannot be read.
+    fn file_at(&self, path: &SitePath<'_>, clock: &Clock) -> Result<Option<Rc<StaticFile>>, Refusal> {
         match self.site.resolve(path, clock) {
-            Ok(Resolved::File(file)) => Some(file),
-            _ => None,
+            Ok(Resolved::File(file)) => Ok(Some(file)),
+            Ok(Resolved::Directory) | Err(site::Error::NotFound) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -206,7 +218,8 @@ impl Resolver {
     /// (RFC 9110 section 12.5.3).
     ///
     /// # Errors
-    /// Returns 406 if the client accepts no existing variant.
+    /// Returns 406 if the client accepts no existing variant, and the variant's refusal if it
+    /// accepts only one that cannot be read.
     fn negotiate(
         &self,
         path: &SitePath<'_>,
@@ -217,10 +230,17 @@ impl Resolver {
         if !request.fields.accept_encoding.accepts_variants() {
             return Ok(file);
         }
+        let mut refusal = Refusal::NOT_ACCEPTABLE;
         let best = request.fields.accept_encoding.choices().find_map(|choice| match choice {
-            Some(coding) => self.site.variant(path, &file, Coding::extension(coding), clock),
+            Some(coding) => {
+                let found = self.site.variant(path, &file, Coding::extension(coding), clock);
+                found.unwrap_or_else(|error| {
+                    refusal = error.into();
+                    None
+                })
+            }
             None => Some(Rc::clone(&file)),
         });
-        best.ok_or(Refusal::NOT_ACCEPTABLE)
+        best.ok_or(refusal)
     }
 }

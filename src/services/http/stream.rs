@@ -124,7 +124,7 @@ impl ListingBuilder {
     pub fn gather(&mut self, site: &Site<Representation>, clock: &Clock) -> Result<usize, Error> {
         let ListingBuilder { directory, rows, quota, .. } = self;
         if let Some(reader) = directory {
-            let has_more = reader.read(ENTRIES, site, clock.wall(), |entry| {
+            let has_more = reader.read(ENTRIES, site, clock, |entry| {
                 quota.take_one()?;
                 let (name, is_directory) = (entry.name, entry.is_directory);
                 rows.put(Row { name, is_directory, len: entry.len, modified: entry.modified });

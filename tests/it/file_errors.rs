@@ -1,0 +1,133 @@
+//! File systems that fail: an error is never reported as absence, what fails for a moment is
+//! repeated, and the log has one line a minute and cause.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, Stdio},
+};
+
+use rustix::process::Signal;
+
+use crate::{common::*, listings::list};
+
+/// Makes a system call of the server fail, until it is dropped.
+struct Injection(Child);
+
+impl Injection {
+    /// Injects `fault`, such as `openat2:error=EIO:when=2+4` (strace(1)), into the calls of
+    /// `server`. Returns `None` and reports that the test is skipped if strace cannot do that.
+    fn new(server: &Server, fault: &str) -> Option<Injection> {
+        let (call, _) = fault.split_once(':').expect("a call and its fault");
+        let mut strace = Command::new("strace");
+        strace.args(["-p", &server.pid().to_string(), "-o", "/dev/null", "-e", &format!("trace={call}")]);
+        strace.args(["-e", &format!("inject={fault}")]).stderr(Stdio::piped());
+        let Ok(mut child) = strace.spawn() else {
+            skip("strace is not installed");
+            return None;
+        };
+        let mut line = String::new();
+        BufReader::new(child.stderr.take().expect("piped")).read_line(&mut line).expect("read");
+        if !line.contains("attached") {
+            let _ = child.wait();
+            skip(&format!("strace cannot attach: {line}"));
+            return None;
+        }
+        Some(Injection(child))
+    }
+}
+
+impl Drop for Injection {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn site() -> Site {
+    let site = Site::new();
+    site.write("page.html", "page\n");
+    site.write("dir/page.html", "page\n");
+    for i in 0..20 {
+        site.write(format!("list/{i:02}"), "x");
+    }
+    site
+}
+
+#[test]
+fn failing_disk_is_an_error_and_never_a_404_or_a_redirect_or_the_spa_page() {
+    let site = site();
+    let server = Server::with(&site, &["--no-watch", "--clean-urls", "--listing", "--spa=index.html"]);
+    for (error, status) in [("EIO", 500), ("ENOTCONN", 500), ("EMFILE", 503), ("EINTR", 503)] {
+        let Some(_injection) = Injection::new(&server, &format!("openat2:error={error}")) else { return };
+        for path in ["/hello.txt", "/page", "/dir", "/missing", "/list/", "/"] {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n");
+            assert_eq!(server.ask(request).status, status, "{error} {path}");
+        }
+    }
+}
+
+#[test]
+fn file_call_that_fails_for_a_moment_is_repeated() {
+    let site = site();
+    for fault in [
+        "openat2:error=EINTR:when=2+5",
+        "openat2:error=ESTALE:when=2+4",
+        "openat2:error=EAGAIN:when=2+4",
+        "fstat:error=ESTALE:when=3+5",
+        "pread64:error=ESTALE:when=3+5",
+        "pread64:error=EINTR:when=2+3",
+        "newfstatat:error=ESTALE:when=2+3",
+        "getdents64:error=EINTR:when=1+2",
+    ] {
+        let server = Server::with(&site, &["--no-watch", "--listing"]);
+        let Some(_injection) = Injection::new(&server, fault) else { return };
+        for i in 0..20 {
+            assert_eq!(server.get(&format!("/list/{i:02}")).status, 200, "{fault} {i}");
+        }
+        let listing = list(&server, "/list/", "");
+        assert_eq!(listing.status, 200, "{fault}");
+        let listing = String::from_utf8_lossy(&listing.body);
+        assert!((0..20).all(|i| listing.contains(&format!(">{i:02}<"))), "{fault}: {listing}");
+    }
+}
+
+#[test]
+fn listing_with_an_entry_that_cannot_be_read_is_an_error_and_not_shorter() {
+    let site = site();
+    let server = Server::with(&site, &["--no-watch", "--listing"]);
+    let Some(_injection) = Injection::new(&server, "newfstatat:error=EIO:when=9") else { return };
+    assert_eq!(server.get("/list/").status, 500);
+    assert_eq!(list(&server, "/list/", "").status, 200);
+}
+
+#[test]
+fn failing_disk_is_logged_once_for_each_cause() {
+    let site = site();
+    let mut server = Server::spawn(Server::command(site.path(), &["--no-watch"]));
+    for error in ["EIO", "ENOTCONN"] {
+        let Some(_injection) = Injection::new(&server, &format!("openat2:error={error}")) else { return };
+        (0..20).for_each(|i| assert_eq!(server.get(&format!("/list/{i:02}")).status, 500));
+    }
+    server.signal(Signal::TERM);
+    let mut log = String::new();
+    server.stderr().read_to_string(&mut log).expect("read");
+    assert_eq!(log.matches("cannot read 'list/00'").count(), 2, "{log}");
+    assert_eq!(log.matches("cannot read").count(), 2, "{log}");
+}
+
+#[test]
+fn variant_that_cannot_be_read_is_not_taken_for_absent() {
+    let site = site();
+    site.write("hello.txt.gz", "not really gzip");
+    let server = Server::with(&site, &["--no-watch"]);
+    let Some(injection) = Injection::new(&server, "pread64:error=EIO") else { return };
+    let ask = |accept: &str| {
+        server.ask(format!("GET /hello.txt HTTP/1.1\r\nHost: x\r\nAccept-Encoding: {accept}\r\n\r\n"))
+    };
+    assert_eq!(ask("gzip").status, 500, "the file itself cannot be read either");
+    drop(injection);
+    // The file is read, and then its variant.
+    let Some(_injection) = Injection::new(&server, "pread64:error=EIO:when=3+4") else { return };
+    let response = ask("gzip, identity;q=0");
+    assert_eq!(response.status, 500, "{response:?}");
+}
