@@ -35,7 +35,7 @@ pub use request::{
 };
 pub use response::{
     byte_ranges::ByteRanges,
-    media_type::media_type,
+    media_type::{content_coding, media_type},
     plan::{Plan, ResponseBody},
     refusal::Refusal,
     render::RenderContext,

@@ -208,11 +208,11 @@ mod tests {
     use crate::site::{
         RECHECK_AFTER,
         entry::OVERHEAD,
-        file::{Metadata, Reading},
+        file::{Content, FileOrigin, Metadata, Reading},
     };
 
     impl Describe for () {
-        fn describe(_: &[u8], _: Option<&'static str>, _: &Metadata) {}
+        fn describe(_: FileOrigin<'_, ()>, _: &Metadata, _: &Content) {}
 
         fn size(&self) -> usize {
             0
@@ -239,7 +239,12 @@ mod tests {
             std::fs::write(dir.path().join(&name), vec![b'x'; len]).expect("write");
             let fd = root.open(name.as_bytes(), OFlags::RDONLY).expect("open");
             let reading = Reading::read(fd, &Rc::default(), clock.wall()).expect("read").expect("a file");
-            cache.insert(name.as_bytes(), name.as_bytes(), &Rc::new(reading.into_file(b"", None)), &clock);
+            cache.insert(
+                name.as_bytes(),
+                name.as_bytes(),
+                &Rc::new(reading.into_file(FileOrigin::Path(b""))),
+                &clock,
+            );
         }
         (dir, root, cache, clock)
     }
@@ -323,7 +328,7 @@ mod tests {
         let open = std::fs::File::open(dir.path().join("0")).expect("open");
         let reading =
             Reading::read(open.into(), &Rc::default(), clock.wall()).expect("read").expect("a file");
-        cache.insert(b"0", b"0", &Rc::new(reading.into_file(b"", None)), &clock);
+        cache.insert(b"0", b"0", &Rc::new(reading.into_file(FileOrigin::Path(b""))), &clock);
         clock.tick();
         assert!(file(cache.get(b"0", &root, &clock)).is_some(), "its status is the same");
         clock.tick();
@@ -336,7 +341,7 @@ mod tests {
         let (dir, root, mut cache, mut clock) = cache_of(1, 10);
         let open = std::fs::File::open(dir.path().join("0")).expect("open");
         let reading = Reading::that_held(b"stored yet", &open, clock.wall());
-        cache.insert(b"0", b"0", &Rc::new(reading.into_file(b"", None)), &clock);
+        cache.insert(b"0", b"0", &Rc::new(reading.into_file(FileOrigin::Path(b""))), &clock);
         clock.tick();
         assert!(file(cache.get(b"0", &root, &clock)).is_some());
         clock.tick();

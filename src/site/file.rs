@@ -22,13 +22,22 @@ pub const SMALL: u64 = 120 * 1024;
 
 /// A description that a service derives from a file when the file is read, such as its header
 /// fields. The description is stored with the file.
-pub trait Describe {
-    /// Returns the description of a file with this `metadata`. For a compressed variant, `name` is
-    /// the name of its original and `extension` is the suffix, such as `.gz`.
-    fn describe(name: &[u8], extension: Option<&'static str>, metadata: &Metadata) -> Self;
+pub trait Describe: Sized {
+    /// Returns the description of a file with this `metadata` and `content`.
+    fn describe(origin: FileOrigin<'_, Self>, metadata: &Metadata, content: &Content) -> Self;
 
     /// Returns the number of bytes of memory that the description uses.
     fn size(&self) -> usize;
+}
+
+/// Where the content of a file comes from. Descriptions are of type `D`.
+#[derive(Debug, Clone, Copy)]
+pub enum FileOrigin<'a, D> {
+    /// The file at this path.
+    Path(&'a [u8]),
+    /// A compressed variant of the file with the description `original`. The variant's name adds
+    /// `extension`, such as `.gz`, to the name of that file.
+    Variant { original: &'a D, extension: &'static str },
 }
 
 /// A file in the site, with its description of type `D`.
@@ -136,10 +145,10 @@ impl Reading {
         Reading { content, metadata, stamp, is_racy }
     }
 
-    /// Describes the file and returns it. Passes `name` and `extension` to [`Describe::describe`].
-    pub fn into_file<D: Describe>(self, name: &[u8], extension: Option<&'static str>) -> StaticFile<D> {
+    /// Describes the file and returns it.
+    pub fn into_file<D: Describe>(self, origin: FileOrigin<'_, D>) -> StaticFile<D> {
         let Reading { content, metadata, stamp, is_racy } = self;
-        let description = D::describe(name, extension, &metadata);
+        let description = D::describe(origin, &metadata, &content);
         StaticFile { description, content, metadata, stamp, is_racy }
     }
 }
@@ -233,13 +242,16 @@ mod tests {
         Reading::read(fd, &Rc::default(), now).expect("read").expect("a regular file")
     }
 
-    /// The description in these tests: the name and the extension.
+    /// The description in these tests: the path of the original, and the extension.
     #[derive(Debug)]
     struct Name(Vec<u8>, Option<&'static str>);
 
     impl Describe for Name {
-        fn describe(name: &[u8], extension: Option<&'static str>, _: &Metadata) -> Name {
-            Name(name.to_vec(), extension)
+        fn describe(origin: FileOrigin<'_, Name>, _: &Metadata, _: &Content) -> Name {
+            match origin {
+                FileOrigin::Path(path) => Name(path.to_vec(), None),
+                FileOrigin::Variant { original, extension } => Name(original.0.clone(), Some(extension)),
+            }
         }
 
         fn size(&self) -> usize {
@@ -248,7 +260,7 @@ mod tests {
     }
 
     fn file(reading: Reading) -> StaticFile<Name> {
-        reading.into_file(b"name", None)
+        reading.into_file(FileOrigin::Path(b"name"))
     }
 
     #[test]
@@ -278,7 +290,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("file");
         std::fs::write(&path, "content").expect("write");
-        let file: StaticFile<Name> = reading(&path, SystemTime::now()).into_file(b"a.js", Some(".gz"));
+        let original = Name(b"a.js".to_vec(), None);
+        let variant = FileOrigin::Variant { original: &original, extension: ".gz" };
+        let file: StaticFile<Name> = reading(&path, SystemTime::now()).into_file(variant);
         assert_eq!((&file.description.0[..], file.description.1), (&b"a.js"[..], Some(".gz")));
     }
 

@@ -46,7 +46,7 @@ use self::{
 pub use self::{
     directory::{DirectoryReader, RowQuota},
     error::Error,
-    file::{Content, Describe, FileVersion, Metadata, StaticFile},
+    file::{Content, Describe, FileOrigin, FileVersion, Metadata, StaticFile},
     steps::STEP_DOCS,
 };
 use crate::{
@@ -207,7 +207,7 @@ impl<D: Describe> Site<D> {
         clock: &Clock,
     ) -> Result<Option<Rc<StaticFile<D>>>, Error> {
         let state = &mut *self.state.borrow_mut();
-        let variant = state.variant(path, &self.options.index, extension, clock)?;
+        let variant = state.variant(path, &self.options.index, &original.description, extension, clock)?;
         Ok(variant.filter(|variant| variant.is_variant_of(original)))
     }
 
@@ -285,7 +285,7 @@ impl<D: Describe> SiteState<D> {
     /// Opens and reads `file`, the file that the requested `path` maps to. Adds it to the cache if
     /// it is cacheable.
     fn look_up(&mut self, path: &SitePath<'_>, file: &[u8], clock: &Clock) -> Result<Resolved<D>, Error> {
-        let Some(found) = self.read(file, file, None, clock)? else {
+        let Some(found) = self.read(file, FileOrigin::Path(file), clock)? else {
             return if path.is_directory() { Err(Error::NotFound) } else { Ok(Resolved::Directory) };
         };
         // Do not cache a large file, or a file whose next change may leave its stamp unchanged.
@@ -299,6 +299,7 @@ impl<D: Describe> SiteState<D> {
         &mut self,
         path: &SitePath<'_>,
         index: &str,
+        original: &D,
         extension: &'static str,
         clock: &Clock,
     ) -> Result<Option<Rc<StaticFile<D>>>, Error> {
@@ -313,9 +314,8 @@ impl<D: Describe> SiteState<D> {
             Cached::Absent => return Ok(None),
             Cached::Unknown => {}
         }
-        let original = file_at(path, index);
-        let file = [&original, extension.as_bytes()].concat();
-        let variant = match self.read(&file, &original, Some(extension), clock) {
+        let file = [&file_at(path, index), extension.as_bytes()].concat();
+        let variant = match self.read(&file, FileOrigin::Variant { original, extension }, clock) {
             Err(Error::NotFound) => None,
             found => found?,
         };
@@ -327,20 +327,18 @@ impl<D: Describe> SiteState<D> {
         Ok(variant)
     }
 
-    /// Opens and reads the file at `path`, which is the file `name` or its compressed variant with
-    /// `extension`. Returns `None` for a directory.
+    /// Opens and reads the file at `path`. Returns `None` for a directory.
     fn read(
         &self,
         path: &[u8],
-        name: &[u8],
-        extension: Option<&'static str>,
+        origin: FileOrigin<'_, D>,
         clock: &Clock,
     ) -> Result<Option<Rc<StaticFile<D>>>, Error> {
         // If a file is replaced on its server, every call on the open file fails. So a retry begins
         // with the path.
         let reading = retry(|| self.open_and_read(path, clock));
         let reading = reading.map_err(|errno| self.errors.convert(errno, path, clock))?;
-        Ok(reading.map(|reading| Rc::new(reading.into_file(name, extension))))
+        Ok(reading.map(|reading| Rc::new(reading.into_file(origin))))
     }
 
     /// Opens and reads the regular file at `path`. Returns `None` for a directory.

@@ -26,6 +26,7 @@ mod limits;
 mod listings;
 mod log_formats;
 mod mail;
+mod media_types;
 mod observed;
 mod paths;
 mod peers;

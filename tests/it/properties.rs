@@ -320,7 +320,7 @@ fn assert_parts(body: &[u8], boundary: &str, whole: &[u8]) {
     let mut rest = body;
     let mut parts = 0;
     loop {
-        rest = rest.strip_prefix(format!("--{boundary}").as_bytes()).expect("a delimiter");
+        rest = rest.strip_prefix(format!("\r\n--{boundary}").as_bytes()).expect("a delimiter");
         if rest == b"--\r\n" {
             break;
         }
@@ -330,7 +330,7 @@ fn assert_parts(body: &[u8], boundary: &str, whole: &[u8]) {
         let content = &rest[end..];
         let len = memchr::memmem::find(content, delimiter.as_bytes()).expect("its end");
         assert_slice(field(head, "Content-Range").expect("its range"), &content[..len], whole);
-        rest = &content[len + 2..];
+        rest = &content[len..];
         parts += 1;
     }
     assert!(parts > 1, "a single part must not be multipart");

@@ -39,11 +39,12 @@ impl ByteRanges<'_> {
     /// after the last range.
     pub fn delimiter(&self, index: usize) -> String {
         let (boundary, Representation { media_type, len, .. }) = (self.boundary(), self.file);
-        let line_end = if index == 0 { "" } else { "\r\n" };
+        // The first delimiter needs no line end before it (RFC 2046 section 5.1.1). But nginx and
+        // Apache send one, and zsync requests the same ranges forever if it is missing.
         match self.ranges.get(index) {
-            None => format!("{line_end}--{boundary}--\r\n"),
+            None => format!("\r\n--{boundary}--\r\n"),
             Some(ByteRange { first, last }) => format!(
-                "{line_end}--{boundary}\r\nContent-Type: {media_type}\r\n\
+                "\r\n--{boundary}\r\nContent-Type: {media_type}\r\n\
                  Content-Range: bytes {first}-{last}/{len}\r\n\r\n"
             ),
         }
@@ -61,7 +62,7 @@ mod tests {
         let parts = [ByteRange { first: 0, last: 4 }, ByteRange { first: 99, last: 99 }];
         let body = ByteRanges { file: &representation, ranges: &parts };
         assert_eq!(body.media_type(), "multipart/byteranges; boundary=oneloop-a-b");
-        let expected = "--oneloop-a-b\r\nContent-Type: text/plain\r\nContent-Range: bytes 0-4/100\r\n\r\n01234\
+        let expected = "\r\n--oneloop-a-b\r\nContent-Type: text/plain\r\nContent-Range: bytes 0-4/100\r\n\r\n01234\
              \r\n--oneloop-a-b\r\nContent-Type: text/plain\r\nContent-Range: bytes 99-99/100\r\n\r\n9\
              \r\n--oneloop-a-b--\r\n";
         let delimiters = [0, 1, 2].map(|index| body.delimiter(index));

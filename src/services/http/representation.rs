@@ -2,16 +2,31 @@
 //! becomes a refusal.
 
 use crate::{
-    http::{Coding, DateStrength, Refusal, Representation, Status, Validators, media_type},
-    site::{Describe, Error, FileVersion, Metadata},
+    http::{Coding, DateStrength, Refusal, Representation, Status, Validators, content_coding, media_type},
+    site::{Content, Describe, Error, FileOrigin, FileVersion, Metadata},
 };
 
 /// A file of the site with its header fields.
 pub type StaticFile = crate::site::StaticFile<Representation>;
 
 impl Describe for Representation {
-    fn describe(name: &[u8], extension: Option<&'static str>, metadata: &Metadata) -> Representation {
-        let coding = extension.and_then(Coding::from_extension);
+    fn describe(
+        origin: FileOrigin<'_, Representation>,
+        metadata: &Metadata,
+        content: &Content,
+    ) -> Representation {
+        let (media_type, coding) = match origin {
+            FileOrigin::Variant { original, extension } => {
+                (original.media_type.clone(), Coding::from_extension(extension))
+            }
+            FileOrigin::Path(path) => {
+                let bytes = match content {
+                    Content::Memory(bytes) => Some(&**bytes),
+                    Content::Disk(_) => None,
+                };
+                (media_type(path, bytes), content_coding(path))
+            }
+        };
         let date_strength = match (metadata.is_mtime_settled, metadata.is_mtime_genuine) {
             (_, true) => DateStrength::Strong,
             (true, false) => DateStrength::Weak,
@@ -19,7 +34,7 @@ impl Describe for Representation {
         };
         let tag = entity_tag(metadata, coding);
         let validators = Validators { tag, modified: metadata.modified, date_strength };
-        Representation::new(metadata.len, media_type(name), coding, validators)
+        Representation::new(metadata.len, media_type, coding, validators)
     }
 
     fn size(&self) -> usize {

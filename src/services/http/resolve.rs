@@ -227,17 +227,23 @@ impl Resolver {
         request: &Request<'_>,
         clock: &Clock,
     ) -> Result<Rc<StaticFile>, Refusal> {
-        if !request.fields.accept_encoding.accepts_variants() {
+        // A file that is itself compressed, such as an .svgz, has only one content coding.
+        if !request.fields.accept_encoding.accepts_variants() || file.description.coding.is_some() {
             return Ok(file);
         }
+        // A cached variant has the media type that its original had when the variant was read. The
+        // character encoding of the original may have changed since.
+        let is_same_type =
+            |variant: &Rc<StaticFile>| variant.description.media_type == file.description.media_type;
         let mut refusal = Refusal::NOT_ACCEPTABLE;
         let best = request.fields.accept_encoding.choices().find_map(|choice| match choice {
             Some(coding) => {
-                let found = self.site.variant(path, &file, Coding::extension(coding), clock);
-                found.unwrap_or_else(|error| {
+                let variant = self.site.variant(path, &file, Coding::extension(coding), clock);
+                let variant = variant.unwrap_or_else(|error| {
                     refusal = error.into();
                     None
-                })
+                });
+                variant.filter(is_same_type)
             }
             None => Some(Rc::clone(&file)),
         });

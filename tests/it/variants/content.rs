@@ -29,7 +29,9 @@ fn variant_has_its_own_length() {
         let response = client.response();
         assert_eq!(response.header("content-length"), Some(&*coded.to_string()), "{path}");
         assert_eq!(response.header("content-encoding"), Some("br"));
-        assert_eq!(response.header("content-type"), Some("text/css; charset=utf-8"));
+        // The charset of a large original, which is not read, is not known.
+        let media_type = if plain > 120 * 1024 { "text/css" } else { "text/css; charset=utf-8" };
+        assert_eq!(response.header("content-type"), Some(media_type));
         assert!(response.body == pattern(coded), "{path}");
         assert_eq!(client.response().body, vec![b'p'; plain]);
         assert_eq!(client.response().text(), "hello\n", "nothing comes between the responses");
@@ -164,7 +166,11 @@ fn variant_has_its_own_ranges() {
         ] {
             let part = ask("gzip", fields);
             assert_eq!((part.status, part.header("content-encoding")), (206, Some("gzip")));
-            assert_eq!(part.header("content-type"), Some(JAVASCRIPT));
+            let is_known = plain <= 120 * 1024;
+            assert_eq!(
+                part.header("content-type"),
+                Some(if is_known { JAVASCRIPT } else { "text/javascript" })
+            );
             assert_eq!(part.header("content-range"), Some(&*format!("bytes {first}-{}/{coded}", coded - 1)));
             assert_eq!(part.header("etag"), Some(&*own));
             assert!(part.body == content[first..], "{name} from {first}");
