@@ -24,9 +24,9 @@ const FOREIGN_MODULES: &[&str] = &["error", "io", "oneloop", "std", "usize"];
 /// names.
 const FOREIGN_NAMES: &str = "ConnectionResetError EINTR EPOLL_CTL_ADD IPV6_V6ONLY KernelStack SEQUENTIAL TCP_DEFER_ACCEPT \
      VmPTE WILLNEED inotify_add_watch open_file_cache set_wakeup_fd";
-/// Flags of cargo, curl, and the scripts in `benches` and `examples`.
-const FOREIGN_FLAGS: &str = "--crlf --draw --example --head --limit-rate --lines --only --path --path-as-is --process \
-     --release --rounds --silent --test --times --unix-socket --work";
+/// Flags of cargo, curl, the scripts in `benches` and `examples`, and `tests/faults`.
+const FOREIGN_FLAGS: &str = "--crlf --draw --example --first --head --limit-rate --lines --only --path --path-as-is \
+     --process --release --rounds --seed --seeds --silent --test --times --unix-socket --work";
 /// Folders of the repository. What begins with one of them is a path.
 const FOLDERS: &[&str] = &[".ci/", "benches/", "docs/", "examples/", "src/", "static/", "tests/"];
 

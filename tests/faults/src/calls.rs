@@ -1,8 +1,8 @@
 //! The functions of the C library that the server calls, replaced by ones that may fail.
 //!
 //! The linker prefers these definitions to those of the C library, so mio, rustix and the standard
-//! library call them. Each one asks the [injector](crate::injector) and then calls the real function.
-//! Outside of a turn of the server, nothing is injected.
+//! library call them. Each one asks the [injector](crate::injector) and then calls the real
+//! function. Outside of a turn of the server, nothing is injected.
 //!
 //! Some functions have a variable number of arguments, which Rust cannot define. On Linux, such
 //! arguments are passed as if their number were fixed, so the definitions here have the maximum.

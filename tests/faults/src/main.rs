@@ -1,11 +1,11 @@
 //! The server under injected faults: system calls return every error that their manual pages list,
 //! and transfer fewer bytes than asked for, at random.
 //!
-//! A seed decides everything: which calls fail, what the clients send, and in which pieces. For each
-//! seed, clients that know what they must receive talk to a server in this process, turn by turn,
-//! on a clock that stands still. Each response must be whole and right, or its connection must be
-//! closed. Afterwards the server must serve every file, hold no descriptor and no connection more
-//! than at its start, and sleep.
+//! A seed decides everything: which calls fail, what the clients send, and in which pieces. For
+//! each seed, clients that know what they must receive talk to a server in this process, turn by
+//! turn, on a clock that stands still. Each response must be whole and right, or its connection
+//! must be closed. Afterwards the server must serve every file, hold no descriptor and no
+//! connection more than at its start, and sleep.
 //!
 //! ```text
 //! cargo test -p oneloop-faults                           10,000 seeds

@@ -60,7 +60,8 @@ pub fn start(site: &Path, inotify: bool) -> HttpServer {
     HttpServer::with_clock(config, clock).expect("start a server")
 }
 
-/// Returns all requests, with the responses of a server without faults. The last one is the dearest.
+/// Returns all requests, with the responses of a server without faults. The last one is the
+/// dearest.
 pub fn requests(site: &Path) -> Vec<Request> {
     let table: [(&str, &str, &[&str]); 16] = [
         ("GET", "/small.txt", &[""]),

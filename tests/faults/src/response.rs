@@ -27,8 +27,8 @@ impl Response {
 pub enum Parsed {
     /// A whole response and its length in bytes.
     Whole(Response, usize),
-    /// A part of a response, with the content so far, and the length in bytes that the whole one has
-    /// at least.
+    /// A part of a response, with the content so far, and the length in bytes that the whole one
+    /// has at least.
     Partial(Response, usize),
     /// Less than a head.
     PartialHead,
