@@ -40,7 +40,8 @@
 //! No arrow points up. Below all layers are [`Address`], [`clock`], `close_reason`, `site_path` (a
 //! checked path, which HTTP parses and the site opens), [`framing`] (where a message ends in a
 //! stream), `discovery` (the question and the answer of a beacon), `printable` (text that cannot
-//! act on a terminal), `lossy_writer`, `token_bucket` (a rate limit), and the steps of [`trace`].
+//! act on a terminal), `lossy_writer`, `sandbox` (what the process may do), `token_bucket` (a rate
+//! limit), and the steps of [`trace`].
 //! The rest of `trace` consists of observers, which know only the steps. `lessons` runs the loop
 //! with scripted clients. [`clients`] are the protocols of outgoing connections, which the `talk`
 //! command runs on a loop of its own.
@@ -92,6 +93,8 @@ mod lossy_writer;
 mod maildir;
 mod printable;
 pub mod protocol;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 mod server;
 mod services;
 mod site;

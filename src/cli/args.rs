@@ -156,6 +156,10 @@ pub struct LimitArgs {
     /// Do not use inotify; stat a cached file in each turn that serves it instead
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_NO_WATCH", hide_env = true)]
     pub no_watch: bool,
+
+    /// Do not confine the process with Landlock to the files that it needs
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_NO_SANDBOX", hide_env = true)]
+    pub no_sandbox: bool,
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@ mod logger;
 mod mail;
 mod observers;
 mod output;
+mod sandbox;
 mod talk;
 mod udp_echo;
 
@@ -68,6 +69,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     let is_interactive = io::stdout().is_terminal() && cli.output.quiet == 0;
     let (trace, conversations) = (cli.trace.clone(), cli.conversations.clone());
     let timeouts = config::timeouts(&cli.limits);
+    let sandbox = sandbox::sandbox(&cli);
     let stepper = observers::stepper(&trace)?;
     // Access log lines would mix with the stepper's output.
     let mut server = HttpServer::from_config(config(cli, is_interactive && stepper.is_none())?)?;
@@ -79,6 +81,9 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     observers::attach(server.event_loop(), &addresses, trace, stepper, log)?;
     conversations::warn_if_public(&started, server.addresses());
     mail::warn_if_served(&conversations.mail, &dir);
+    if let Some(sandbox) = sandbox {
+        sandbox::enter(sandbox, &addresses);
+    }
     announce(&server, &started, &dir, is_interactive, log);
     server.serve_forever().map_err(|e| Failure::system("the poller failed", &e))
 }

@@ -38,6 +38,7 @@ mod recording;
 mod refusals;
 mod requests;
 mod responses;
+mod sandbox;
 mod smuggling;
 mod spa;
 mod stderr;

@@ -68,8 +68,9 @@ fn variable_accepts_common_booleans() {
         ("--hidden", "/.hidden"),
         ("--follow-links", "/leads-out"),
     ];
-    // No response shows the effect of these options; process.rs and freshness.rs test them.
-    let others = ["--reuse-port", "--no-watch"];
+    // No response shows the effect of these options; process.rs, freshness.rs and sandbox.rs test
+    // them.
+    let others = ["--reuse-port", "--no-watch", "--no-sandbox"];
     let all: BTreeSet<String> = options()
         .into_iter()
         .filter(|(heading, _, value)| value.is_empty() && heading != "Options" && heading != "Output")

@@ -1,0 +1,90 @@
+//! Decides what the confined server may still reach.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use oneloop::{
+    Address,
+    sandbox::{Confinement, Sandbox},
+};
+
+use super::args::Cli;
+
+/// Returns the sandbox for these arguments, or `None` if they ask for none.
+pub fn sandbox(cli: &Cli) -> Option<Sandbox> {
+    if cli.limits.no_sandbox {
+        return None;
+    }
+    // Links may lead anywhere.
+    let readable = if cli.site.follow_links { "/".into() } else { readable(&cli.dir) };
+    let mut sandbox = Sandbox::new().read(&readable);
+    // A log that is rotated is created again, so the rule is for its directory.
+    let is_file = |path: &&PathBuf| path.metadata().map_or(true, |file| file.is_file());
+    if let Some(log) = cli.output.access_log.as_ref().filter(is_file) {
+        sandbox = sandbox.write(directory(log));
+    }
+    if let Some(mail_dir) = &cli.conversations.mail.mail_dir {
+        sandbox = sandbox.manage(mail_dir);
+    }
+    Some(sandbox)
+}
+
+/// Confines the process, which listens on `addresses`.
+pub fn enter(mut sandbox: Sandbox, addresses: &[Address]) {
+    for address in addresses {
+        // The file of a Unix socket is removed at the end.
+        if let Address::Unix(Some(path)) = address {
+            sandbox = sandbox.remove(directory(path));
+        }
+    }
+    match sandbox.enter() {
+        Ok(Confinement::Full) => log::info!("sandbox: Landlock"),
+        Ok(Confinement::Partial) => log::info!("sandbox: Landlock, as far as this kernel has it"),
+        Ok(Confinement::Absent) => log::info!("sandbox: none, because this kernel has no Landlock"),
+        Err(e) => log::warn!("cannot enter the sandbox: {e}; serving without it"),
+    }
+}
+
+/// Returns the directory whose files may be read, so that `dir` can be served.
+///
+/// Build tools delete their output directory and create it again. The kernel takes that for another
+/// directory, so the parent is allowed, but never the root of the file system or the user's home.
+/// Nothing can be created again under the name `.`.
+fn readable(dir: &Path) -> PathBuf {
+    let Ok(real) = dir.canonicalize() else { return dir.to_owned() };
+    let is_too_much = |parent: &&Path| {
+        parent.parent().is_none() || env::home_dir().is_some_and(|home| home.starts_with(parent))
+    };
+    match real.parent().filter(|parent| !is_too_much(parent)) {
+        Some(parent) if dir.file_name().is_some() => parent.to_owned(),
+        _ => real,
+    }
+}
+
+/// Returns the directory that the file `path` is in.
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readable_directory_is_the_parent_unless_that_is_too_much() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let real = dir.path().canonicalize().expect("its path");
+        let site = real.join("site");
+        std::fs::create_dir(&site).expect("create");
+        std::os::unix::fs::symlink(&site, real.join("link")).expect("link");
+        assert_eq!(readable(&site), real, "the site can be created again");
+        assert_eq!(readable(&real.join("link")), real, "the target of the link");
+        assert_eq!(readable(Path::new(".")), env::current_dir().expect("a directory"));
+        assert_eq!(readable(Path::new("/")), Path::new("/"));
+        assert_eq!(readable(Path::new("/usr")), Path::new("/usr"), "not the whole file system");
+        let home = env::home_dir().expect("a home");
+        assert_eq!(readable(&home), home.canonicalize().expect("its path"));
+    }
+}
