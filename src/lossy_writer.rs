@@ -7,7 +7,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, IoSlice, Write},
     os::{
         fd::{AsRawFd, OwnedFd},
         unix::fs::OpenOptionsExt,
@@ -15,9 +15,18 @@ use std::{
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::{FileType, OFlags, fstat},
+    io::{Errno, ReadWriteFlags, pwritev2},
     net::SendFlags,
+    termios::tcgetsid,
 };
+
+/// The number of bytes that fit into a pipe that poll(2) reports as writable: `PIPE_BUF` (pipe(7)).
+const PIPE_ROOM: usize = 4096;
+/// The number of bytes that fit into any other output that poll(2) reports as writable. A terminal
+/// promises no more than one.
+const OTHER_ROOM: usize = 1;
 
 /// A non-blocking line writer.
 pub struct LossyWriter {
@@ -29,21 +38,30 @@ pub struct LossyWriter {
 
 /// The destination of the lines.
 enum Output {
+    /// A regular file, or an output that this process has opened itself as non-blocking.
     File(File),
     Socket(OwnedFd),
+    /// An output in blocking mode, which takes at most `room` bytes after poll(2) has reported that
+    /// it is writable.
+    Polled {
+        output: OwnedFd,
+        room: usize,
+    },
 }
 
 impl LossyWriter {
     /// Creates a writer to the terminal, pipe, socket or file that `output` refers to.
     ///
-    /// Writes do not block, except in two cases: a regular file, and an `output` that cannot be
-    /// reopened (without `/proc`, or on another user's terminal).
+    /// Writes do not block, except to a regular file.
     pub fn new(output: OwnedFd) -> LossyWriter {
-        // Do not reopen a regular file. Its position is shared with other writers, and a reopened
-        // file would overwrite their lines.
-        let is_on_disk =
-            fstat(&output).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
-        let output = if is_on_disk { Output::File(File::from(output)) } else { Output::non_blocking(output) };
+        let kind = fstat(&output).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        let output = match kind {
+            // Do not reopen a regular file. Its position is shared with other writers, and a
+            // reopened file would overwrite their lines.
+            Ok(FileType::RegularFile) => Output::File(File::from(output)),
+            Ok(FileType::Socket) => Output::Socket(output),
+            _ => Output::reopened(&output).map_or_else(|_| Output::polled(output), Output::File),
+        };
         LossyWriter { output, tail: Vec::new(), dropped: 0 }
     }
 
@@ -55,6 +73,7 @@ impl LossyWriter {
         let output = match &self.output {
             Output::File(file) => Output::File(file.try_clone()?),
             Output::Socket(socket) => Output::Socket(socket.try_clone()?),
+            Output::Polled { output, room } => Output::Polled { output: output.try_clone()?, room: *room },
         };
         Ok(LossyWriter { output, tail: Vec::new(), dropped: 0 })
     }
@@ -96,21 +115,26 @@ impl LossyWriter {
 }
 
 impl Output {
-    /// Returns a non-blocking output to the destination of `output`, if possible.
-    fn non_blocking(output: OwnedFd) -> Output {
-        // `O_NONBLOCK` belongs to the open file description, which this process shares with the
-        // shell. So get another description by reopening through `/proc`. A socket cannot be
-        // reopened; `MSG_DONTWAIT` makes each write to it non-blocking.
+    /// Opens the destination of `output` again, as non-blocking.
+    ///
+    /// `O_NONBLOCK` belongs to the open file description, which this process shares with the shell.
+    /// So get another description.
+    ///
+    /// # Errors
+    /// Fails without `/proc`, and if the pipe or terminal belongs to another user.
+    fn reopened(output: &OwnedFd) -> io::Result<File> {
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-        let reopened = OpenOptions::new()
-            .append(true)
-            .custom_flags(flags.bits() as i32)
-            .open(format!("/proc/self/fd/{}", output.as_raw_fd()));
-        match reopened {
-            Ok(file) => Output::File(file),
-            Err(_) if rustix::net::sockopt::socket_type(&output).is_ok() => Output::Socket(output),
-            Err(_) => Output::File(File::from(output)),
-        }
+        let open = |path: &str| OpenOptions::new().append(true).custom_flags(flags.bits() as i32).open(path);
+        open(&format!("/proc/self/fd/{}", output.as_raw_fd())).or_else(|e| {
+            // Every user may open the controlling terminal, for example after su(1).
+            if tcgetsid(output).is_ok() { open("/dev/tty") } else { Err(e) }
+        })
+    }
+
+    /// Returns an output that asks poll(2) before each write.
+    fn polled(output: OwnedFd) -> Output {
+        let is_pipe = fstat(&output).is_ok_and(|s| FileType::from_raw_mode(s.st_mode) == FileType::Fifo);
+        Output::Polled { output, room: if is_pipe { PIPE_ROOM } else { OTHER_ROOM } }
     }
 
     /// Writes once. Returns the number of bytes written.
@@ -120,7 +144,25 @@ impl Output {
             Output::Socket(socket) => {
                 Ok(rustix::net::send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
             }
+            Output::Polled { output, room } => write_if_writable(output, &bytes[..bytes.len().min(*room)]),
         }
+    }
+}
+
+/// Writes `bytes` to an output in blocking mode if poll(2) reports that it is writable. `bytes` must
+/// fit into an output that has just become writable. Returns the number of bytes written.
+fn write_if_writable(output: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    if poll(&mut [PollFd::new(output, PollFlags::OUT)], Some(&now))? == 0 {
+        return Err(ErrorKind::WouldBlock.into());
+    }
+    // Another process may fill the pipe after the poll. Recent kernels then refuse a write with
+    // RWF_NOWAIT; older ones and terminals do not support this flag.
+    match pwritev2(output, &[IoSlice::new(bytes)], u64::MAX, ReadWriteFlags::NOWAIT) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::SPIPE | Errno::INVAL) => {
+            Ok(rustix::io::write(output, bytes)?)
+        }
+        result => Ok(result?),
     }
 }
 
@@ -133,16 +175,39 @@ fn line_len(lines: &[u8]) -> usize {
 mod tests {
     use std::{io::Read, os::unix::net::UnixStream};
 
-    use rustix::pipe::pipe;
+    use rustix::{
+        fs::Mode,
+        pipe::pipe,
+        pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    };
 
     use super::*;
 
-    /// Returns two pairs of a writer and its reader, one over a socket and one over a pipe.
-    fn pairs() -> [(LossyWriter, File); 2] {
+    /// Returns three pairs of a writer and its reader: over a socket, over a pipe, and over a pipe
+    /// that cannot be reopened.
+    fn pairs() -> [(LossyWriter, File); 3] {
         let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
         let (read, write) = pipe().expect("a pipe");
-        [(ours.into(), theirs.into()), (write, read)]
-            .map(|(output, reader): (OwnedFd, OwnedFd)| (LossyWriter::new(output), File::from(reader)))
+        let (read_polled, write_polled) = pipe().expect("a pipe");
+        [
+            (LossyWriter::new(ours.into()), OwnedFd::from(theirs).into()),
+            (LossyWriter::new(write), read.into()),
+            (polled(write_polled), read_polled.into()),
+        ]
+    }
+
+    /// Returns a writer to an output that cannot be reopened.
+    fn polled(output: OwnedFd) -> LossyWriter {
+        LossyWriter { output: Output::polled(output), tail: Vec::new(), dropped: 0 }
+    }
+
+    /// Returns a terminal in its default mode, and the side that reads what is written to it.
+    fn terminal() -> (OwnedFd, File) {
+        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
+        grantpt(&controller).and_then(|()| unlockpt(&controller)).expect("unlock it");
+        let path = ptsname(&controller, Vec::new()).expect("its path");
+        let terminal = rustix::fs::open(path, OFlags::RDWR | OFlags::NOCTTY, Mode::empty());
+        (terminal.expect("open it"), controller.into())
     }
 
     fn read_all(mut reader: File) -> Vec<u8> {
@@ -192,6 +257,18 @@ mod tests {
             writer.write(b"one\ntwo\n");
             assert_eq!(writer.dropped(), 2);
         }
+    }
+
+    #[test]
+    fn writer_to_a_full_terminal_drops_lines() {
+        let (terminal, mut reader) = terminal();
+        let mut writer = polled(terminal);
+        // Newlines only: the terminal writes each as two bytes.
+        while writer.dropped() == 0 {
+            writer.write(&[b'\n'; 1000]);
+        }
+        let got = reader.read(&mut [0; 4096]).expect("read");
+        assert!(got > 0, "the terminal got what fits");
     }
 
     #[test]

@@ -19,12 +19,13 @@ mod talk;
 mod udp_echo;
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
+    os::fd::AsFd,
     path::Path,
     process::ExitCode,
 };
 
-use oneloop::{Address, HttpServer, raise_open_file_limit};
+use oneloop::{Address, HttpServer, LossyWriter, raise_open_file_limit};
 
 use self::{
     args::{Cli, CliCommand},
@@ -88,23 +89,21 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     server.serve_forever().map_err(|e| Failure::system("the poller failed", &e))
 }
 
-/// Prints the server's URLs to standard output, one line per socket. Ignores errors, because
-/// standard output may be closed.
+/// Prints the server's URLs to standard output, one line per socket. Never waits for a reader, and
+/// ignores errors, because standard output may be closed.
 fn announce(server: &HttpServer, started: &[Started], dir: &Path, is_interactive: bool, log: &LogPipe) {
-    let mut out = io::stdout().lock();
-    for address in server.addresses() {
-        let _ = match address {
-            Address::Ip(address) => writeln!(out, "http://{address}{}", server.base_path()),
-            Address::Unix(_) => writeln!(out, "{address}"),
-        };
+    let urls = server.addresses().iter().map(|address| match address {
+        Address::Ip(address) => format!("http://{address}{}\n", server.base_path()),
+        Address::Unix(_) => format!("{address}\n"),
+    });
+    let others = started.iter().map(|Started { scheme, address, .. }| match address {
+        Address::Ip(address) => format!("{scheme}://{address}\n"),
+        Address::Unix(_) => format!("{scheme}+{address}\n"),
+    });
+    let lines: String = urls.chain(others).collect();
+    if let Ok(stdout) = io::stdout().as_fd().try_clone_to_owned() {
+        LossyWriter::new(stdout).write(lines.as_bytes());
     }
-    for Started { scheme, address, .. } in started {
-        let _ = match address {
-            Address::Ip(address) => writeln!(out, "{scheme}://{address}"),
-            Address::Unix(_) => writeln!(out, "{scheme}+{address}"),
-        };
-    }
-    let _ = out.flush();
     if is_interactive {
         log.write_line(&format!("serving '{}'; Ctrl-C stops it", dir.display()));
     }

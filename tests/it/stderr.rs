@@ -1,10 +1,10 @@
-//! Standard error as the log: whatever happens to its reader, the server keeps running, exits when
-//! it should, and reports why.
+//! Standard error as the log, and standard output: whatever happens to their readers, the server
+//! keeps running, exits when it should, and reports why.
 
 use std::{
     fs::OpenOptions,
     io::{PipeReader, Read, Write},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     os::{
         fd::{AsRawFd, OwnedFd},
         unix::{fs::OpenOptionsExt, net::UnixStream},
@@ -14,7 +14,10 @@ use std::{
 };
 
 use crate::common::*;
-use rustix::{fs::OFlags, process::Signal};
+use rustix::{
+    fs::OFlags,
+    process::{Pid, Signal},
+};
 
 /// The option that logs everything.
 const VERBOSE: [&str; 1] = ["-vvv"];
@@ -71,6 +74,12 @@ fn full_pipe() -> (PipeReader, OwnedFd) {
     while filler.write(&[b'x'; 4096]).is_ok() {}
     while filler.write(b"x").is_ok() {}
     (reader, writer.into())
+}
+
+/// Returns a port that nothing listens on.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
+    listener.local_addr().expect("read its address").port()
 }
 
 /// Requests `count` files on as many connections and resets some of them, so that each connection
@@ -172,4 +181,36 @@ fn stderr_gets_the_log_and_then_the_start_error() {
     let mut child = fails(full.into());
     eventually("the server exits", || child.try_wait().expect("poll the process").is_some());
     assert_eq!(child.wait().expect("wait for it").code(), Some(1));
+}
+
+#[test]
+fn stdout_full_from_the_start_does_not_block() {
+    let site = Site::new();
+    let port = free_port();
+    let (_reader, full) = full_pipe();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+    command.args(["--port", &port.to_string()]).arg(site.path());
+    command.stdin(Stdio::null()).stdout(full).stderr(Stdio::null());
+    let mut child = command.spawn().expect("start oneloop");
+    eventually("it serves", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    rustix::process::kill_process(Pid::from_child(&child), Signal::TERM).expect("signal it");
+    eventually("it ends", || child.try_wait().expect("poll the process").is_some());
+    assert_eq!(child.wait().expect("wait for it").code(), Some(0));
+}
+
+/// An output that the server cannot reopen, because it belongs to another user.
+#[test]
+fn output_of_another_user_does_not_block() {
+    let site = Site::new();
+    let args: [&[&str]; 3] = [&["--access-log"], &["--trace"], &["-vvv"]];
+    each(args, |args| {
+        // Nobody reads the pipes after the first line.
+        let Some(mut server) = Server::unprivileged(&site, args) else { return };
+        let mut client = server.connect();
+        for _ in 0..3000 {
+            client.send(get("/hello.txt"));
+            assert_eq!(client.response().text(), "hello\n");
+        }
+        assert_ends(&mut server);
+    });
 }
