@@ -22,9 +22,9 @@ use crate::{
 
 /// The maximum number of connections that a listener accepts in one turn.
 const ACCEPT_BUDGET: usize = 64;
-/// How long a listener pauses after descriptors or memory run out.
+/// How long a listener pauses after an error that a second call would meet again.
 const RETRY_ACCEPT: Duration = Duration::from_millis(200);
-/// The minimum time between two warnings that descriptors or memory have run out.
+/// The minimum time between two warnings that connections cannot be accepted.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 impl EventLoop {
@@ -52,17 +52,23 @@ impl EventLoop {
                     let peer = peer.map_or(Address::Unix(None), Address::from);
                     let protocol = listener.factory.create(&peer);
                     let connection = Connection::new(socket, protocol, &self.timers.clock);
-                    self.add_connection(connection, id, peer);
+                    if let Err(e) = self.add_connection(connection, id, peer) {
+                        self.warn_exhausted(&e);
+                        return self.pause_accept(key, id, Some(RETRY_ACCEPT));
+                    }
                 }
                 Err(Errno::AGAIN) => {
                     return self.observers.trace(id, || Step::BacklogEmpty);
                 }
-                Err(e) if is_exhaustion(e) => {
+                Err(e) if is_lost_connection(e) => {
+                    log::debug!("{id}: the connection was lost before it was accepted: {e}");
+                }
+                // Descriptors or memory have run out, or something forbids the call. An immediate
+                // retry would fail again.
+                Err(e) => {
                     self.warn_exhausted(&e.into());
                     return self.pause_accept(key, id, Some(RETRY_ACCEPT));
                 }
-                // The client went away before it was accepted (accept(2), "Error handling").
-                Err(e) => log::debug!("{id}: the connection was lost before it was accepted: {e}"),
             }
         }
         self.carry_over(key);
@@ -70,17 +76,22 @@ impl EventLoop {
 
     /// Adds an accepted connection to the sources, like `rlist.append(c)` in the `select()`
     /// program.
-    fn add_connection(&mut self, connection: Connection, listener: SourceId, peer: Address) {
+    ///
+    /// # Errors
+    /// Fails, and closes the connection, if it cannot be polled (epoll_ctl(2)).
+    fn add_connection(
+        &mut self,
+        connection: Connection,
+        listener: SourceId,
+        peer: Address,
+    ) -> io::Result<()> {
         let deadline = connection.deadline();
         let id = self.sources.next_connection_id();
-        match self.sources.insert(SourceKind::Connection(Box::new(connection)), id) {
-            Ok(key) => {
-                self.timers.wake_by(key, deadline);
-                self.trace_accept(listener, key, peer);
-                self.start(key);
-            }
-            Err(e) => log::warn!("cannot poll a connection: {e}; closing it"),
-        }
+        let key = self.sources.insert(SourceKind::Connection(Box::new(connection)), id)?;
+        self.timers.wake_by(key, deadline);
+        self.trace_accept(listener, key, peer);
+        self.start(key);
+        Ok(())
     }
 
     /// Lets the protocol of a new connection speak first. A protocol that does gets a turn soon,
@@ -115,7 +126,7 @@ impl EventLoop {
         }
     }
 
-    /// Logs that descriptors or memory have run out, at most once per [`WARN_INTERVAL`].
+    /// Logs that connections cannot be accepted, at most once per [`WARN_INTERVAL`].
     fn warn_exhausted(&mut self, e: &io::Error) {
         if self.timers.is_warning_due(WARN_INTERVAL) {
             log::warn!("cannot accept connections: {e}; retrying soon, they wait in the backlog");
@@ -123,8 +134,35 @@ impl EventLoop {
     }
 }
 
-/// Returns whether `e` means that descriptors or memory have run out (accept(2)). A later retry may
-/// succeed; an immediate one would fail again.
-fn is_exhaustion(e: Errno) -> bool {
-    matches!(e, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
+/// Returns whether `e` concerns one connection only, so that the next one can be accepted: the
+/// client has gone, or the network failed (accept(2), "Error handling").
+fn is_lost_connection(e: Errno) -> bool {
+    matches!(
+        e,
+        Errno::CONNABORTED
+            | Errno::INTR
+            | Errno::PROTO
+            | Errno::NETDOWN
+            | Errno::NOPROTOOPT
+            | Errno::HOSTDOWN
+            | Errno::NONET
+            | Errno::HOSTUNREACH
+            | Errno::OPNOTSUPP
+            | Errno::NETUNREACH
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_error_of_one_connection_is_retried_at_once() {
+        for e in [Errno::CONNABORTED, Errno::INTR, Errno::PROTO, Errno::NETUNREACH] {
+            assert!(is_lost_connection(e), "{e}");
+        }
+        for e in [Errno::MFILE, Errno::NOMEM, Errno::PERM, Errno::ACCESS, Errno::INVAL, Errno::NOSYS] {
+            assert!(!is_lost_connection(e), "{e}");
+        }
+    }
 }
