@@ -40,6 +40,10 @@ const WRITE_BUDGET: usize = 512 * 1024;
 /// How long the peer may take to close its side after we have shut down our side.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How long a connection that has not sent a request yet may stay open after a shutdown has begun.
+/// Its client opened it for a request that is probably on its way.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
+
 /// The phase of a connection, from open to closed.
 ///
 /// | phase | input | output | next |
@@ -90,6 +94,8 @@ pub struct Connection {
     inbox: Inbox,
     outbox: Outbox,
     phase: Phase,
+    /// Whether the connection has been accepted and its first message has not arrived.
+    is_fresh: bool,
     /// What the protocol waits for. Unless it is input, the protocol is resumed before more input
     /// is parsed.
     pending: Pending,
@@ -113,6 +119,7 @@ impl Connection {
             inbox: Inbox::default(),
             outbox: Outbox::default(),
             phase: Phase::Open,
+            is_fresh: true,
             pending: Pending::Input,
             half_closes: false,
             progress: false,
@@ -131,6 +138,7 @@ impl Connection {
     ) -> Connection {
         Connection {
             phase: Phase::Connecting,
+            is_fresh: false,
             waiting: CloseReason::ConnectTimeout,
             deadline: clock.after(connect_timeout),
             ..Connection::new(socket, protocol, clock)
@@ -159,6 +167,12 @@ impl Connection {
     /// Returns whether the protocol waits for a time or for another source.
     pub fn is_postponed(&self) -> bool {
         matches!(self.pending, Pending::Wake(_))
+    }
+
+    /// Returns whether the connection has been accepted and neither side has said anything yet. A
+    /// protocol that speaks first has something to say at a shutdown as well, and must not wait.
+    fn awaits_first_message(&self) -> bool {
+        self.is_fresh && self.outbox.sent() == 0
     }
 
     /// Returns the number of input bytes that have not been parsed.
@@ -290,6 +304,11 @@ impl Connection {
             // The time to connect was set when the connection was created.
             (Phase::Connecting, _) => return,
             (Phase::Lingering { reason }, _) => Timeout { limit: Some(LINGER), reason },
+            (Phase::Open, Want::Readable)
+                if cx.draining && self.awaits_first_message() && self.inbox.is_empty() =>
+            {
+                Timeout { limit: Some(FIRST_REQUEST_GRACE), reason: CloseReason::Shutdown }
+            }
             (Phase::Open, Want::Readable) => self.protocol.timeout(!self.inbox.is_empty()),
             // The protocol itself has set the time.
             (Phase::Open, Want::WaitUntil(_)) if self.outbox.is_empty() => {

@@ -48,7 +48,7 @@ impl Connection {
             // The rest of a message is worth waiting for only if it must come in time. Otherwise, a
             // member of a chat room with half a line would hold up the shutdown.
             let may_finish = || !self.inbox.is_empty() && self.protocol.timeout(true).limit.is_some();
-            if !cx.draining || may_finish() {
+            if !cx.draining || self.awaits_first_message() || may_finish() {
                 return Break(Want::Readable);
             }
             let has_last_response = self.put_last_response(CloseReason::Shutdown, cx);
@@ -157,6 +157,7 @@ impl Connection {
             self.pending = Pending::Input;
             at += consumed;
             self.progress |= consumed > 0;
+            self.is_fresh &= consumed == 0;
             budget.messages = budget.messages.saturating_sub(1);
             if progress == Progress::HalfClose {
                 // Only our output ends. The rest of the input may hold another message.
