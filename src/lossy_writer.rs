@@ -149,8 +149,8 @@ impl Output {
     }
 }
 
-/// Writes `bytes` to an output in blocking mode if poll(2) reports that it is writable. `bytes` must
-/// fit into an output that has just become writable. Returns the number of bytes written.
+/// Writes `bytes` to an output in blocking mode if poll(2) reports that it is writable. `bytes`
+/// must fit into an output that has just become writable. Returns the number of bytes written.
 fn write_if_writable(output: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     if poll(&mut [PollFd::new(output, PollFlags::OUT)], Some(&now))? == 0 {

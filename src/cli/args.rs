@@ -230,8 +230,12 @@ impl Cli {
             .nth(1)
             .is_some_and(|first| ["lesson", "talk", "completions", "man"].iter().any(|name| first == *name));
         let definitions = Cli::command().mut_args(|arg| {
-            let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
-            if is_empty || is_command { arg.env(None::<&str>) } else { arg }
+            let value = arg.get_env().and_then(std::env::var_os);
+            // Kubernetes sets ONELOOP_PORT=tcp://IP:PORT in each pod beside a Service `oneloop`.
+            let is_foreign = arg.get_id() == "port"
+                && value.as_ref().is_some_and(|value| value.as_encoded_bytes().starts_with(b"tcp://"));
+            let is_unset = is_foreign || value.is_some_and(|value| value.is_empty());
+            if is_unset || is_command { arg.env(None::<&str>) } else { arg }
         });
         // The options of `talk` may stand before or after the name of the client.
         let definitions = definitions.mut_subcommand("talk", |talk| {

@@ -8,6 +8,7 @@ use super::{
     args::{Cli, LimitArgs, LogFormatArg},
     conversations::unix_socket,
     errors::Failure,
+    logger::LogPipe,
     output,
 };
 
@@ -28,7 +29,7 @@ pub fn timeouts(limits: &LimitArgs) -> Timeouts {
 ///
 /// # Errors
 /// Fails if the access log cannot be opened or an origin is not valid.
-pub fn config(cli: Cli, log_by_default: bool) -> Result<Config, Failure> {
+pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, Failure> {
     let Cli { dir, listen, site, responses, limits, output, .. } = cli;
     let mut config = Config::new(dir);
     (config.hosts, config.unix_sockets) = addresses(listen.bind)?;
@@ -52,10 +53,14 @@ pub fn config(cli: Cli, log_by_default: bool) -> Result<Config, Failure> {
     config.send_timeout = limits.send_timeout.0;
     config.drain_timeout = limits.drain_timeout.0;
     config.access_log = match output.access_log.as_deref() {
-        Some(path) => Some(output::access_log(path)?),
+        Some(path) => Some(output::access_log(path, log)?),
         None if log_by_default => Some(output::standard_output()?),
         None => None,
     };
+    let is_file = |path: &PathBuf| !output::is_inherited(path);
+    // A relative path must still lead to the file if the process changes its directory.
+    let path = output.access_log.filter(is_file).and_then(|path| std::path::absolute(path).ok());
+    config.access_log_path = path;
     config.access_log_format = match output.access_log_format {
         LogFormatArg::Common => AccessLogFormat::Common,
         LogFormatArg::Combined => AccessLogFormat::Combined,

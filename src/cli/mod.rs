@@ -73,7 +73,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     let sandbox = sandbox::sandbox(&cli);
     let stepper = observers::stepper(&trace)?;
     // Access log lines would mix with the stepper's output.
-    let mut server = HttpServer::from_config(config(cli, is_interactive && stepper.is_none())?)?;
+    let mut server = HttpServer::from_config(config(cli, is_interactive && stepper.is_none(), log)?)?;
     let started = conversations::start(&mut server, &conversations, timeouts)?;
     server.handle_signals().map_err(|e| errors::no_signals(&e))?;
     log.attach(server.event_loop()).map_err(|e| Failure::system("cannot poll the log", &e))?;

@@ -7,17 +7,51 @@ use std::{
     path::Path,
 };
 
-use super::errors::{Failure, io_message};
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
-/// Opens the access log for appending. `-` means standard output.
-pub fn access_log(path: &Path) -> Result<File, Failure> {
-    if path == Path::new("-") {
-        return standard_output();
+use super::{
+    errors::{Failure, io_message},
+    logger::LogPipe,
+};
+
+/// Returns the number of the descriptor that `path` names, such as 1 for `/dev/stdout`.
+fn descriptor(path: &Path) -> Option<i32> {
+    match path.to_str()? {
+        "-" | "/dev/stdout" => Some(1),
+        "/dev/stderr" => Some(2),
+        path => ["/dev/fd/", "/proc/self/fd/"].iter().find_map(|dir| path.strip_prefix(dir))?.parse().ok(),
+    }
+}
+
+/// Returns whether `path` names a descriptor that this process has inherited, not a file.
+pub fn is_inherited(path: &Path) -> bool {
+    descriptor(path).is_some()
+}
+
+/// Opens the access log for appending. `-` means standard output. A path such as `/dev/stdout`
+/// means the descriptor itself, because a socket or a pipe of another user cannot be opened by its
+/// path.
+pub fn access_log(path: &Path, log: &LogPipe) -> Result<File, Failure> {
+    let inherited = match descriptor(path) {
+        Some(1) => return standard_output(),
+        // Descriptor 2 is the log's pipe.
+        Some(2) => log.blocking_stderr().and_then(|stderr| stderr.try_clone().ok()),
+        Some(number) => duplicate(number).ok(),
+        None => None,
+    };
+    if let Some(file) = inherited {
+        return Ok(file);
     }
     open(OpenOptions::new().append(true), path).map_err(|e| {
         let (path, why) = (path.display(), io_message(&e));
         Failure::Usage(format!("cannot log to '{path}': {why}; use a file that can be written"))
     })
+}
+
+/// Returns a duplicate of a descriptor of this process (pidfd_getfd(2)).
+fn duplicate(number: i32) -> io::Result<File> {
+    let this = pidfd_open(getpid(), PidfdFlags::empty())?;
+    Ok(pidfd_getfd(this, number, PidfdGetfdFlags::empty())?.into())
 }
 
 /// Returns a duplicate of standard output, for the access log.

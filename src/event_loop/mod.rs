@@ -28,6 +28,7 @@ pub use self::shutdown::{Handle, StopOnDrop};
 pub(crate) use self::tracing::flags;
 use self::{
     shutdown::Shutdown,
+    signals::StopSignals,
     source::{Source, SourceKind},
     sources::Sources,
     timers::Timers,
@@ -83,6 +84,7 @@ struct LoopState {
     work: WorkBudget,
     requests: LoopRequests,
     shutdown: Option<Shutdown>,
+    signals: StopSignals,
 }
 
 impl LoopState {
@@ -123,6 +125,7 @@ impl EventLoop {
                 work: WorkBudget::default(),
                 requests: LoopRequests::default(),
                 shutdown: None,
+                signals: StopSignals::default(),
             },
         })
     }
@@ -162,7 +165,8 @@ impl EventLoop {
     /// does not sleep.
     fn wait(&mut self) -> io::Result<()> {
         let carried = self.sources.ready_count();
-        let by = self.state.shutdown.and_then(|shutdown| shutdown.deadline);
+        let deadline = self.state.shutdown.and_then(|shutdown| shutdown.deadline);
+        let by = deadline.into_iter().chain(self.state.signals.wake_at()).min();
         // The poller reports an edge once. Sources in the ready queue get no further event, so
         // sleeping here would stall them. A drained loop has nothing left to wait for.
         let is_awake = carried > 0 || self.is_drained();
@@ -313,6 +317,7 @@ impl EventLoop {
                 _ => self.timers.wake_by(key, source.wake_at()),
             }
         }
+        self.state.signals.update(now);
         self.enforce_shutdown();
     }
 

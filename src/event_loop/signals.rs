@@ -1,16 +1,20 @@
-//! Signals as a source of the loop: SIGINT and SIGTERM stop the loop, and SIGUSR1 toggles the
-//! on-demand observer.
+//! Signals as a source of the loop: SIGINT and SIGTERM stop the loop, SIGHUP asks for new log
+//! files, and SIGUSR1 toggles the on-demand observer.
 //!
 //! A signal handler may do very little (signal-safety(7)), so it writes one byte to a socket pair.
 //! The loop polls the other end, so no signal is lost between the last check and the poll.
 
 use std::{
     io,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use signal_hook::{
-    consts::{SIGINT, SIGTERM, SIGUSR1},
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
     flag,
 };
 use signal_hook_mio::v1_0::Signals;
@@ -21,22 +25,49 @@ use super::{
 };
 use crate::trace::{SourceId, Step};
 
+/// Signals that arrive this soon after the first one express the same wish: a terminal sends Ctrl-C
+/// to a whole process group, and npm or timeout(1) then pass it on.
+const SAME_WISH: Duration = Duration::from_secs(1);
+
+/// The state of the signals that stop the loop.
+#[derive(Default)]
+pub struct StopSignals {
+    /// Whether the next signal exits the process. The signal handlers read this flag.
+    exits: Arc<AtomicBool>,
+    /// When to set the flag.
+    exits_from: Option<Instant>,
+    /// Whether SIGHUP has arrived.
+    hung_up: bool,
+}
+
+impl StopSignals {
+    /// Returns when to call [`StopSignals::update`], or `None` if never.
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.exits_from
+    }
+
+    /// Lets further signals exit the process once a further one is a wish of its own.
+    pub fn update(&mut self, now: Instant) {
+        if self.exits_from.is_some_and(|from| from <= now) {
+            self.exits_from = None;
+            self.exits.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 impl EventLoop {
-    /// Installs the signal handlers. SIGINT and SIGTERM [drain](EventLoop::drain) the loop. A
-    /// second such signal exits the process immediately, with exit code 128 plus the signal number.
+    /// Installs the signal handlers. SIGINT and SIGTERM [drain](EventLoop::drain) the loop. Another
+    /// such signal, at least a second later, exits the process immediately, with exit code 128 plus
+    /// the signal number. SIGHUP is reported by [`EventLoop::take_hangup`].
     /// SIGUSR1 attaches or detaches the [on-demand observer](EventLoop::set_on_demand_observer).
     ///
     /// # Errors
     /// Fails if the handlers cannot be installed (sigaction(2)).
     pub fn handle_signals(&mut self) -> io::Result<()> {
-        let is_second = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
-            // The order matters. The first handler exits if the flag is set; after it, the second
-            // handler sets the flag.
-            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&is_second))?;
-            flag::register(signal, Arc::clone(&is_second))?;
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&self.state.signals.exits))?;
         }
-        let signals = Box::new(Signals::new([SIGINT, SIGTERM, SIGUSR1])?);
+        let signals = Box::new(Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?);
         self.sources.insert(SourceKind::Signals(signals), SourceId::Signals).map(drop)
     }
 
@@ -50,8 +81,18 @@ impl EventLoop {
             self.observers.trace(SourceId::Signals, || Step::Signalled { number });
             match number {
                 SIGUSR1 => self.toggle_observer(),
-                _ => self.drain(),
+                SIGHUP => self.state.signals.hung_up = true,
+                _ => {
+                    let from = self.timers.clock.now() + SAME_WISH;
+                    self.state.signals.exits_from.get_or_insert(from);
+                    self.drain();
+                }
             }
         }
+    }
+
+    /// Returns whether SIGHUP has arrived since the last call. The caller then reopens its files.
+    pub fn take_hangup(&mut self) -> bool {
+        std::mem::take(&mut self.state.signals.hung_up)
     }
 }

@@ -65,6 +65,9 @@ pub struct Config {
     pub drain_timeout: Option<Duration>,
     /// The file to write the access log to.
     pub access_log: Option<File>,
+    /// The path at which to open the access log again after SIGHUP. `None` means that
+    /// [`access_log`](Config::access_log) is never replaced.
+    pub access_log_path: Option<PathBuf>,
     /// The format of the access log.
     pub access_log_format: AccessLogFormat,
 }
@@ -97,6 +100,7 @@ impl Config {
             send_timeout: limits.send_timeout,
             drain_timeout: limits.drain_timeout,
             access_log: None,
+            access_log_path: None,
             access_log_format: AccessLogFormat::Common,
         }
     }

@@ -9,7 +9,15 @@ mod error;
 mod sockets;
 mod stream_listener;
 
-use std::{cell::RefCell, io, net::UdpSocket, os::fd::OwnedFd, path::Path, rc::Rc};
+use std::{
+    cell::RefCell,
+    fs::{File, OpenOptions},
+    io,
+    net::UdpSocket,
+    os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
+    path::{Path, PathBuf},
+    rc::Rc,
+};
 
 #[cfg(feature = "lessons")]
 pub(crate) use self::sockets::bind_tcp;
@@ -19,8 +27,10 @@ pub use self::{
     sockets::{bind_broadcast, raise_open_file_limit},
     stream_listener::StreamListener,
 };
+use rustix::fs::OFlags;
+
 use self::{
-    sockets::{bind_host, connections_by_open_files},
+    sockets::{bind_hosts, connections_by_open_files},
     stream_listener::SocketFile,
 };
 use crate::{
@@ -47,6 +57,8 @@ pub struct HttpServer {
     socket_files: Vec<SocketFile>,
     base_path: String,
     log: Option<Rc<RefCell<AccessLog>>>,
+    /// Where to open the access log again after SIGHUP.
+    log_path: Option<PathBuf>,
 }
 
 impl HttpServer {
@@ -94,7 +106,14 @@ impl HttpServer {
         let http = Rc::new(http);
         let event_loop = EventLoop::new(limits(&config), clock).map_err(StartError::Poller)?;
         let (addresses, socket_files) = (Vec::new(), Vec::new());
-        let mut server = HttpServer { event_loop, addresses, socket_files, base_path, log };
+        let mut server = HttpServer {
+            event_loop,
+            addresses,
+            socket_files,
+            base_path,
+            log,
+            log_path: config.access_log_path,
+        };
         for listener in listeners {
             let address = listener.address().clone();
             server.addresses.push(address.clone());
@@ -179,8 +198,9 @@ impl HttpServer {
     }
 
     /// Installs the signal handlers. After SIGINT or SIGTERM, [`HttpServer::serve_forever`] returns
-    /// when the responses in progress have been sent. A second such signal exits the process
-    /// immediately, with exit code 128 plus the signal number. SIGUSR1 attaches or detaches the
+    /// when the responses in progress have been sent. Another such signal, at least a second later,
+    /// exits the process immediately, with exit code 128 plus the signal number. SIGHUP opens the
+    /// access log again at [`Config::access_log_path`]. SIGUSR1 attaches or detaches the
     /// [on-demand observer](HttpServer::set_on_demand_observer).
     ///
     /// # Errors
@@ -216,16 +236,38 @@ impl HttpServer {
     /// Fails if polling fails (epoll_wait(2)).
     pub fn turn(&mut self) -> io::Result<()> {
         self.event_loop.turn()?;
+        if self.event_loop.take_hangup() {
+            self.reopen_log();
+        }
         if let Some(log) = &self.log {
             log.borrow_mut().write();
         }
         Ok(())
     }
 
+    /// Opens the access log at its path again, because the file may have been renamed. Keeps the
+    /// old file if that fails.
+    fn reopen_log(&mut self) {
+        let (Some(log), Some(path)) = (&self.log, &self.log_path) else { return };
+        match open_log(path) {
+            Ok(file) => log.borrow_mut().reopen(LossyWriter::new(file.into())),
+            Err(e) => {
+                log::warn!("cannot open the access log '{}' again: {e}; using the old file", path.display())
+            }
+        }
+    }
+
     /// Returns the server's loop.
     pub fn event_loop(&mut self) -> &mut EventLoop {
         &mut self.event_loop
     }
+}
+
+/// Opens or creates the access log at `path` for appending. `O_NONBLOCK` keeps a FIFO without a
+/// reader from blocking (fifo(7)).
+fn open_log(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    OpenOptions::new().append(true).create(true).custom_flags(flags).open(path)
 }
 
 /// Opens the directory of `config` as a site.
@@ -243,10 +285,7 @@ fn open_site(config: &Config) -> Result<Rc<Site<Representation>>, StartError> {
 
 /// Creates the listening sockets for HTTP.
 fn listeners(config: &Config) -> Result<Vec<StreamListener>, StartError> {
-    let mut listeners = Vec::new();
-    for host in &config.hosts {
-        listeners.extend(bind_host(host, config.port, config.reuse_port)?);
-    }
+    let mut listeners = bind_hosts(&config.hosts, config.port, config.reuse_port)?;
     for (path, mode) in &config.unix_sockets {
         let address = || Address::Unix(Some(path.clone()));
         let listener = StreamListener::unix(path, *mode);

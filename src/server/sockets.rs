@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener, ToSocketAddrs, UdpSocket},
+    net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket},
 };
 
 use rustix::{
@@ -19,33 +19,80 @@ pub const BACKLOG: i32 = 4096;
 /// The number of descriptors reserved for listeners, the poller, signals and logs.
 const RESERVED_DESCRIPTORS: u64 = 64;
 
-/// Creates a listening socket on every address of `host`.
+/// How often to pick another free port if the one of the first address is taken on another address.
+const PORT_ATTEMPTS: usize = 16;
+
+/// Creates a listening socket on every address of `hosts`, once for each address. Port 0 means any
+/// port that is free on all of them.
 ///
 /// # Errors
-/// Fails if the host has no address, or if the server cannot listen on one of its addresses. An
-/// address that this machine lacks is skipped if another one works.
-pub fn bind_host(host: &str, port: u16, reuse_port: bool) -> Result<Vec<StreamListener>, StartError> {
+/// Fails if a host has no address, or if the server cannot listen on one of its addresses. An
+/// address that this machine lacks is skipped if the host has another one. An IPv6 address that
+/// this machine lacks is skipped with a warning if any other address is left.
+pub fn bind_hosts(hosts: &[String], port: u16, reuse_port: bool) -> Result<Vec<StreamListener>, StartError> {
+    let hosts: Vec<Vec<SocketAddr>> =
+        hosts.iter().map(|host| resolve(host, port)).collect::<Result<_, _>>()?;
+    let attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
+    let mut result = bind_all(&hosts, reuse_port);
+    for _ in 1..attempts {
+        let is_taken = |error: &StartError| matches!(error, StartError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse);
+        if !result.as_ref().is_err_and(is_taken) {
+            break;
+        }
+        result = bind_all(&hosts, reuse_port);
+    }
+    result
+}
+
+/// Returns the addresses of `host`.
+fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, StartError> {
     // The resolver expects IPv6 addresses without brackets.
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-    let addresses = (bare, port)
-        .to_socket_addrs()
-        .map_err(|source| StartError::Host { host: host.to_owned(), source })?;
-    let mut sockets = Vec::new();
-    let mut missing = None;
-    for address in addresses {
-        match bind_tcp(address, reuse_port) {
-            Ok(socket) => sockets.push(socket.into()),
-            // For example, a name may have an IPv6 address although this machine has no IPv6.
-            Err(source) if is_missing_address(&source) => {
-                missing = Some(StartError::Listen { address: address.into(), source });
+    let addresses = (bare, port).to_socket_addrs();
+    addresses.map(Iterator::collect).map_err(|source| StartError::Host { host: host.to_owned(), source })
+}
+
+/// Listens on each address of each of `hosts`, with the same port.
+fn bind_all(hosts: &[Vec<SocketAddr>], reuse_port: bool) -> Result<Vec<StreamListener>, StartError> {
+    let mut sockets: Vec<StreamListener> = Vec::new();
+    let (mut bound, mut missing) = (Vec::new(), Vec::new());
+    let mut port = 0;
+    let all: Vec<IpAddr> = hosts.iter().flatten().map(SocketAddr::ip).collect();
+    // The wildcard address accepts for all others of its family, and would conflict with them.
+    let has_wildcard = |ip: IpAddr| all.iter().any(|a| a.is_unspecified() && a.is_ipv4() == ip.is_ipv4());
+    for addresses in hosts {
+        let (before, mut lacking) = (bound.len(), None);
+        for address in addresses {
+            // Two names, or one name twice in /etc/hosts, may have the same address.
+            let ip = address.ip();
+            if bound.contains(&ip) || !ip.is_unspecified() && has_wildcard(ip) {
+                continue;
             }
-            Err(source) => return Err(StartError::Listen { address: address.into(), source }),
+            let address = if address.port() == 0 { SocketAddr::new(address.ip(), port) } else { *address };
+            match bind_tcp(address, reuse_port) {
+                Ok(socket) => {
+                    let listener = StreamListener::from(socket);
+                    port = listener.address().ip().map_or(port, |bound| bound.port());
+                    bound.push(address.ip());
+                    sockets.push(listener);
+                }
+                // For example, a name may have an IPv6 address although this machine has no IPv6.
+                Err(source) if is_missing_address(&source) => lacking = Some((address, source)),
+                Err(source) => return Err(StartError::Listen { address: address.into(), source }),
+            }
         }
+        let is_served = bound.len() > before || addresses.iter().any(|a| bound.contains(&a.ip()));
+        missing.extend(lacking.filter(|_| !is_served));
     }
-    match missing {
-        Some(error) if sockets.is_empty() => Err(error),
-        _ => Ok(sockets),
+    for (address, source) in missing {
+        // With one option for all machines, `-b 0.0.0.0 -b ::` must also start without IPv6. An
+        // IPv4 address that is missing is a mistake.
+        if sockets.is_empty() || address.is_ipv4() {
+            return Err(StartError::Listen { address: address.into(), source });
+        }
+        log::warn!("cannot listen on {address}: {source}; listening on the other addresses only");
     }
+    Ok(sockets)
 }
 
 /// Creates a listening socket: calls socket, setsockopt, bind and listen, as the course does in
@@ -118,4 +165,35 @@ pub fn connections_by_open_files() -> usize {
 /// Returns whether `e` means that this machine lacks the address or its address family.
 fn is_missing_address(e: &io::Error) -> bool {
     matches!(Errno::from_io_error(e), Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(hosts: &[&str]) -> Vec<SocketAddr> {
+        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let listeners = bind_hosts(&hosts, 0, false).expect("listen");
+        listeners.iter().filter_map(|listener| listener.address().ip()).collect()
+    }
+
+    #[test]
+    fn each_address_is_bound_once_and_with_one_port() {
+        let one = bound(&["127.0.0.1", "127.0.0.1"]);
+        assert_eq!(one.len(), 1, "{one:?}");
+        let wildcard = bound(&["127.0.0.1", "0.0.0.0", "127.0.0.2"]);
+        assert!(wildcard.len() == 1 && wildcard[0].ip().is_unspecified(), "{wildcard:?}");
+        let two = bound(&["127.0.0.1", "127.0.0.2", "127.0.0.1"]);
+        assert!(two.len() == 2 && two[0].port() == two[1].port(), "{two:?}");
+    }
+
+    #[test]
+    fn only_a_missing_ipv6_address_may_be_skipped() {
+        // Addresses reserved for documentation (RFC 5737, RFC 3849).
+        assert_eq!(bound(&["127.0.0.1", "2001:db8::1"]).len(), 1);
+        let hosts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        for names in [&["127.0.0.1", "192.0.2.1"][..], &["2001:db8::1"], &["192.0.2.1"]] {
+            assert!(bind_hosts(&hosts(names), 0, false).is_err(), "{names:?}");
+        }
+    }
 }

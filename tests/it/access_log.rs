@@ -161,3 +161,54 @@ fn access_log_without_a_reader_does_not_block() {
     server.signal(rustix::process::Signal::TERM);
     assert_eq!(server.exit().code(), Some(0));
 }
+
+#[test]
+fn access_log_is_reopened_after_sighup() {
+    let (site, folder) = (site(), Site::empty());
+    let (log, old) = (folder.at("log"), folder.at("log.1"));
+    let mut server = Server::with(&site, &[&format!("--access-log={}", log.display())]);
+    server.get("/hello.txt");
+    std::fs::rename(&log, &old).expect("rename it");
+    server.get("/missing");
+    server.signal(Signal::HUP);
+    eventually("a new file appears", || log.exists());
+    server.get("/");
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit().code(), Some(0));
+    let statuses = |path| {
+        let text = std::fs::read_to_string(path).expect("read the log");
+        text.split_inclusive('\n').map(|line| parse(line).status).collect::<Vec<_>>()
+    };
+    assert_eq!((statuses(&old), statuses(&log)), (vec![200, 404], vec![200]), "no line is lost");
+}
+
+#[test]
+fn sighup_without_a_log_file_ends_nothing() {
+    let site = site();
+    let server = Server::with(&site, &["--access-log"]);
+    server.signal(Signal::HUP);
+    assert_eq!(server.get("/hello.txt").text(), "hello\n");
+}
+
+/// Standard output is a socket under systemd, and a socket cannot be opened by its path.
+#[test]
+fn access_log_on_an_inherited_socket_is_written() {
+    use std::{io::BufRead, os::fd::OwnedFd};
+    let site = site();
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
+    ours.set_read_timeout(Some(SOON)).expect("set a timeout");
+    let mut command = Server::command(site.path(), &["--access-log=/dev/stdout"]);
+    let mut child = command.stdout(OwnedFd::from(theirs)).spawn().expect("start oneloop");
+    drop(command); // it holds the other end of the socket
+    let mut lines = std::io::BufReader::new(ours).lines().map_while(Result::ok);
+    let url = lines.next().unwrap_or_default();
+    let address = url.trim_start_matches("http://").trim_end_matches('/').parse();
+    let line = address.map(|address| {
+        let mut client = Client::connect(address);
+        client.send(get("/hello.txt"));
+        client.response();
+        lines.next().unwrap_or_default()
+    });
+    child.kill().and_then(|()| child.wait()).expect("end it");
+    assert!(line.as_ref().is_ok_and(|line| line.contains("GET /hello.txt")), "{url:?} {line:?}");
+}

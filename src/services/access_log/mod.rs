@@ -26,14 +26,17 @@ pub struct AccessLog {
     format: AccessLogFormat,
     lines: Vec<u8>,
     writer: LossyWriter,
+    /// The number of lines that earlier writers have dropped.
+    dropped: u64,
     has_warned: bool,
 }
 
 impl Drop for AccessLog {
     fn drop(&mut self) {
         self.write();
-        if self.writer.dropped() > 0 {
-            log::warn!("dropped {} lines of the access log", self.writer.dropped());
+        let dropped = self.dropped + self.writer.dropped();
+        if dropped > 0 {
+            log::warn!("dropped {dropped} lines of the access log");
         }
     }
 }
@@ -41,7 +44,7 @@ impl Drop for AccessLog {
 impl AccessLog {
     /// Creates an access log that writes lines in `format` to `writer`.
     pub fn new(writer: LossyWriter, format: AccessLogFormat) -> AccessLog {
-        AccessLog { format, lines: Vec::new(), writer, has_warned: false }
+        AccessLog { format, lines: Vec::new(), writer, dropped: 0, has_warned: false }
     }
 
     /// Writes the lines collected in this turn. Logs a warning the first time that lines are
@@ -58,6 +61,14 @@ impl AccessLog {
             self.has_warned = true;
             log::warn!("dropping access-log lines: the reader is too slow or the disk is full");
         }
+    }
+
+    /// Writes the collected lines, then continues with `writer`, for example after the file has
+    /// been renamed.
+    pub fn reopen(&mut self, writer: LossyWriter) {
+        self.write();
+        self.dropped += self.writer.dropped();
+        self.writer = writer;
     }
 
     /// Adds the log line for `entry`, a response to `peer`.

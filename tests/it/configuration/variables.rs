@@ -243,3 +243,17 @@ fn variable_does_not_change_printed_pages() {
         assert_eq!(printed(args, &vars), printed(args, &[]), "{args:?}");
     }
 }
+
+/// Kubernetes sets this variable in each pod beside a Service that is called oneloop.
+#[test]
+fn variable_of_a_kubernetes_service_is_ignored() {
+    let site = Site::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+    command.args(["--bind", "192.0.2.1"]).arg(site.path()).env("ONELOOP_PORT", "tcp://10.43.161.118:8000");
+    let output = command.output().expect("run oneloop");
+    let stderr = lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(1) && stderr.contains("192.0.2.1:8000"),
+        "the default port: {stderr}"
+    );
+}
