@@ -139,17 +139,17 @@ pub struct LimitArgs {
     pub head_timeout: TimeLimit,
 
     /// Close a connection that is idle between requests for this long; 0 disables
-    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = time_limit)]
+    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = time_limit)]
     #[arg(env = "ONELOOP_IDLE_TIMEOUT", hide_env = true)]
     pub idle_timeout: TimeLimit,
 
     /// Close a connection that accepts no data for this long; 0 disables
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time_limit)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time_limit)]
     #[arg(env = "ONELOOP_SEND_TIMEOUT", hide_env = true)]
     pub send_timeout: TimeLimit,
 
     /// Let responses in progress take this long after Ctrl-C or SIGTERM; 0 disables the limit
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_limit)]
+    #[arg(long, value_name = "TIME", default_value = "8s", value_parser = time_limit)]
     #[arg(env = "ONELOOP_DRAIN_TIMEOUT", hide_env = true)]
     pub drain_timeout: TimeLimit,
 

@@ -57,13 +57,14 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Returns limits of 512 connections, a 30-second send timeout, and 10 seconds each to drain
-    /// and to connect.
+    /// Returns limits of 512 connections, a send timeout of 60 seconds, 8 seconds to drain, and 10
+    /// seconds to connect. A video that is paused is not an attack. Docker kills a process 10
+    /// seconds after it has asked it to stop.
     fn default() -> Limits {
         Limits {
             max_connections: 512,
-            send_timeout: Some(Duration::from_secs(30)),
-            drain_timeout: Some(Duration::from_secs(10)),
+            send_timeout: Some(Duration::from_secs(60)),
+            drain_timeout: Some(Duration::from_secs(8)),
             connect_timeout: Some(Duration::from_secs(10)),
         }
     }

@@ -120,7 +120,7 @@ fn miss_deadlines(harness: &mut Harness) -> io::Result<()> {
     harness.advance(Duration::from_secs(10))?;
     harness.receive('A')?;
     harness.advance(Duration::from_secs(2))?;
-    harness.advance(Duration::from_secs(48))?;
+    harness.advance(Duration::from_secs(63))?;
     harness.receive('B')
 }
 

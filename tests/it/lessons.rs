@@ -68,13 +68,13 @@ fn lessons_show_each_bug() {
     allow_many_descriptors();
     // Text that only the correct loop prints, and text that only the broken loop prints.
     let table = [
-        ("one-read-one-message", "A takes 664 bytes: 2 answers", "A takes 332 bytes: 1 answer"),
+        ("one-read-one-message", "A takes 712 bytes: 2 answers", "A takes 356 bytes: 1 answer"),
         ("write-all", "c1 arm W", "the loop blocks here"),
-        ("no-drain", "A takes 332 bytes: 1 answer", "c1 read 16 -> 16 buf=32"),
-        ("accept-once", "C takes 332 bytes: 1 answer", "C takes 0 bytes: no answer"),
+        ("no-drain", "A takes 356 bytes: 1 answer", "c1 read 16 -> 16 buf=32"),
+        ("accept-once", "C takes 356 bytes: 1 answer", "C takes 0 bytes: no answer"),
         (
             "close-on-eof",
-            "A takes 332 bytes: 1 answer, and the end",
+            "A takes 356 bytes: 1 answer, and the end",
             "A takes 0 bytes: no answer, and the end",
         ),
         ("no-deadline", "c2 close reason=idle-timeout", "B takes 0 bytes: no answer\n"),

@@ -46,7 +46,7 @@ fn head_of_a_success_has_its_fields_and_no_more() {
     names.sort();
     assert_eq!(
         names.join(" "),
-        "accept-ranges cache-control content-length content-type date etag last-modified server vary \
+        "accept-ranges cache-control content-length content-type date etag keep-alive last-modified server vary \
          x-content-type-options"
     );
 }

@@ -125,6 +125,7 @@ mod tests {
         let cx = RenderContext {
             date: DATE,
             policy: &HeaderPolicy::default(),
+            keep_alive: b"Keep-Alive: timeout=5\r\n",
             request: &RequestInfo::unparsed(b""),
         };
         let head = plan.render(&cx, &mut out);
@@ -141,7 +142,7 @@ mod tests {
         let file = representation();
         let plan = Plan::file(&request("GET / HTTP/1.1", ""), &file, &HeaderPolicy::default());
         let expected = "HTTP/1.1 200 OK\r\nServer: oneloop\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
-             Content-Length: 5\r\nContent-Type: text/plain\r\nETag: \"tag\"\r\nAccept-Ranges: bytes\r\n\
+             Keep-Alive: timeout=5\r\nContent-Length: 5\r\nContent-Type: text/plain\r\nETag: \"tag\"\r\nAccept-Ranges: bytes\r\n\
              Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\nVary: Accept-Encoding\r\n\r\n";
         assert_eq!(rendered(&plan), expected);
         assert!(plan.persists());
@@ -167,6 +168,7 @@ mod tests {
             let said = text.split("\r\n").find_map(|line| line.strip_prefix("Connection: "));
             assert_eq!(said, expected, "{line} {fields:?}");
             assert_eq!(plan.persists(), said != Some("close"));
+            assert_eq!(plan.persists(), text.contains("\r\nKeep-Alive: timeout=5\r\n"));
             let mut plan = plan;
             plan.close();
             assert!(rendered(&plan).contains("\r\nConnection: close\r\n"));

@@ -9,6 +9,8 @@ pub struct RenderContext<'a> {
     pub date: &'a [u8],
     /// The header fields that the operator adds to responses.
     pub policy: &'a HeaderPolicy,
+    /// The field line `Keep-Alive`, which says how long the connection may be idle, or nothing.
+    pub keep_alive: &'a [u8],
     /// The request to respond to.
     pub request: &'a RequestInfo<'a>,
 }
@@ -25,6 +27,9 @@ impl Plan<'_> {
             Persistence::KeepAliveExplicit => b"\r\nConnection: keep-alive\r\n",
             Persistence::Close => b"\r\nConnection: close\r\n",
         });
+        if self.persistence != Persistence::Close {
+            out.extend_from_slice(cx.keep_alive);
+        }
         out.extend_from_slice(self.fields.as_bytes());
         out.extend_from_slice(self.file_fields);
         cx.policy.append(self.scope, self.vary, cx.request, head, out);

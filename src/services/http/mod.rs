@@ -34,9 +34,20 @@ pub struct Timeouts {
 }
 
 impl Default for Timeouts {
-    /// Returns 10 seconds for a request and 60 seconds between two requests.
+    /// Returns 10 seconds for a request and 75 seconds between two requests. A load balancer that
+    /// keeps connections for 60 seconds is then the one that closes them, and loses no request.
     fn default() -> Timeouts {
-        Timeouts { head: Some(Duration::from_secs(10)), idle: Some(Duration::from_secs(60)) }
+        Timeouts { head: Some(Duration::from_secs(10)), idle: Some(Duration::from_secs(75)) }
+    }
+}
+
+impl Timeouts {
+    /// Returns the field line that tells clients how long a connection may be idle, so that they do
+    /// not send a request just when it ends (RFC 2068 section 19.7.1).
+    fn keep_alive(&self) -> Box<[u8]> {
+        let seconds = self.idle.map(|idle| idle.as_secs()).filter(|seconds| *seconds > 0);
+        let line = seconds.map(|seconds| format!("Keep-Alive: timeout={seconds}\r\n"));
+        line.unwrap_or_default().into_bytes().into()
     }
 }
 
@@ -45,6 +56,8 @@ impl Default for Timeouts {
 pub struct HttpService {
     resolver: Resolver,
     timeouts: Timeouts,
+    /// The `Keep-Alive` field line, which follows from the timeouts.
+    keep_alive: Box<[u8]>,
     hosts: HostAllowlist,
     policy: HeaderPolicy,
     log: Option<Rc<RefCell<AccessLog>>>,
@@ -57,6 +70,7 @@ impl HttpService {
         HttpService {
             resolver: Resolver::new(site, UrlOptions::default()),
             timeouts,
+            keep_alive: timeouts.keep_alive(),
             hosts: HostAllowlist::ANY,
             policy: HeaderPolicy::default(),
             log: None,
@@ -89,6 +103,7 @@ impl HttpService {
         HttpService {
             resolver: self.resolver.clone(),
             timeouts: self.timeouts,
+            keep_alive: self.keep_alive.clone(),
             hosts: HostAllowlist::ANY,
             policy: self.policy.clone(),
             log: self.log.clone(),

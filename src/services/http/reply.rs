@@ -181,8 +181,13 @@ impl<'c> Reply<'c, '_> {
             plan.close();
         }
         let (position, at) = (self.out.position(), self.out.bytes().len());
-        let (date, policy) = (self.cx.clock.date(), &self.http.policy);
-        let len = plan.render(&RenderContext { date, policy, request: self.request }, self.out.bytes());
+        let cx = RenderContext {
+            date: self.cx.clock.date(),
+            policy: &self.http.policy,
+            keep_alive: &self.http.keep_alive,
+            request: self.request,
+        };
+        let len = plan.render(&cx, self.out.bytes());
         if let Some(entries) = &mut self.entries {
             entries.begin(self.request, self.since, plan.status, position + len as u64, self.cx.clock);
         }
