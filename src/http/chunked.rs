@@ -4,12 +4,16 @@
 //! If this program and a proxy disagree about the end of a body, an attacker can smuggle requests.
 //! So this module must never accept more than the grammar allows.
 
-use super::MAX_FIELDS;
+use super::{
+    MAX_FIELDS,
+    request::charset::{self, TOKEN},
+};
 
 /// The maximum size of a chunk. The end of a larger one could overflow a 64-bit file offset.
 const MAX_SIZE: u64 = i64::MAX as u64;
 
 const BAD_SIZE: &str = "A chunk size is not a hexadecimal number.";
+const BAD_EXTENSION: &str = "A chunk extension is malformed.";
 const BAD_END: &str = "A chunk does not match its size.";
 const BAD_LINE: &str = "A line of the chunked body is malformed.";
 
@@ -98,14 +102,54 @@ fn line(input: &[u8]) -> Result<Option<&[u8]>, &'static str> {
     }
 }
 
-/// Parses a chunk size, `1*HEXDIG [ ";" extensions ]`. Rejects signs, a `0x` prefix and spaces.
+/// Parses the line before a chunk, `1*HEXDIG [ chunk-ext ]`. Rejects signs and a `0x` prefix.
 fn chunk_size(line: &[u8]) -> Result<u64, &'static str> {
-    let digits = line.split(|b| *b == b';').next().unwrap_or_default();
-    if digits.is_empty() || digits.len() > 16 || !digits.iter().all(u8::is_ascii_hexdigit) {
+    let end = line.iter().position(|b| !b.is_ascii_hexdigit()).unwrap_or(line.len());
+    let (digits, extensions) = line.split_at(end);
+    if digits.is_empty() || digits.len() > 16 || !matches!(extensions, [] | [b';' | b' ' | b'\t', ..]) {
         return Err(BAD_SIZE);
     }
+    check_extensions(extensions)?;
     let hex = std::str::from_utf8(digits).map_err(|_| BAD_SIZE)?;
     u64::from_str_radix(hex, 16).ok().filter(|size| *size <= MAX_SIZE).ok_or(BAD_SIZE)
+}
+
+/// Checks `*( BWS ";" BWS name [ BWS "=" BWS value ] )` (RFC 9112 section 7.1.1).
+fn check_extensions(mut rest: &[u8]) -> Result<(), &'static str> {
+    while !rest.is_empty() {
+        rest = skip_blanks(rest).strip_prefix(b";").ok_or(BAD_EXTENSION)?;
+        rest = skip_token(skip_blanks(rest)).ok_or(BAD_EXTENSION)?;
+        if let Some(value) = skip_blanks(rest).strip_prefix(b"=") {
+            let value = skip_blanks(value);
+            let end = if value.starts_with(b"\"") { skip_quoted(value) } else { skip_token(value) };
+            rest = end.ok_or(BAD_EXTENSION)?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns what follows the blanks at the beginning of `text`.
+fn skip_blanks(text: &[u8]) -> &[u8] {
+    let end = text.iter().position(|b| !matches!(b, b' ' | b'\t')).unwrap_or(text.len());
+    &text[end..]
+}
+
+/// Returns what follows the token at the beginning of `text`, or `None` if there is no token.
+fn skip_token(text: &[u8]) -> Option<&[u8]> {
+    let end = text.iter().position(|b| !charset::are_all(&[*b], TOKEN)).unwrap_or(text.len());
+    (end > 0).then(|| &text[end..])
+}
+
+/// Returns what follows the quoted string at the beginning of `text`, or `None` if it has no end.
+fn skip_quoted(text: &[u8]) -> Option<&[u8]> {
+    let mut at = 1;
+    loop {
+        match text.get(at)? {
+            b'"' => return Some(&text[at + 1..]),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
 }
 
 /// Returns the length of the trailer section, including the empty line that ends it, or `None` if
@@ -160,6 +204,7 @@ mod tests {
             ("5\r\nhello\r\n0\r\n\r\n", "hello", "\r\n"),
             ("5\r\nhello\r\n006\r\n world\r\n00\r\n\r\n", "hello world", "\r\n"),
             ("A;name=value;other=\"a b\"\r\n0123456789\r\n0\r\n\r\n", "0123456789", "\r\n"),
+            ("5 ;a=b\t; c = \"d;\\\"e\" ;f\r\nhello\r\n0;g\r\n\r\n", "hello", "\r\n"),
             ("2\r\n\r\n\r\n0\r\n\r\n", "\r\n", "\r\n"),
             ("0;last\r\nX-Check: 1\r\nExpires: never\r\n\r\n", "", "X-Check: 1\r\nExpires: never\r\n\r\n"),
         ];
@@ -206,6 +251,17 @@ mod tests {
             "8000000000000000\r\nx",
             "FFFFFFFFFFFFFFFF\r\nx",
             "5;\0\r\nhello\r\n",
+            "5;\r\nhello\r\n",
+            "5;;\r\nhello\r\n",
+            "5;a;\r\nhello\r\n",
+            "5;=b\r\nhello\r\n",
+            "5;a=\r\nhello\r\n",
+            "5;a=\"b\r\nhello\r\n",
+            "5;a=\"b\\\r\nhello\r\n",
+            "5;a=\"b\"c\r\nhello\r\n",
+            "5;bad[=x\r\nhello\r\n",
+            "5;a b\r\nhello\r\n",
+            "5 a\r\nhello\r\n",
             "0\r\nX: y\n\r\n",
             "0\r\nno colon\r\n\r\n",
             "0\r\nX : y\r\n\r\n",

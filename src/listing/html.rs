@@ -71,17 +71,18 @@ fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
 
 /// Returns the path from the root of the site as links, one per directory. Shortens a long path.
 fn crumbs(listing: &Listing) -> String {
-    let mut href = listing.base.to_string();
-    let mut crumbs = format!("<a href=\"{href}\">/</a>");
-    let skipped = listing.path.names().count().saturating_sub(MAX_CRUMBS);
+    let count = listing.path.names().count();
+    // Relative links are right behind a proxy that removes a prefix, too.
+    let up = |levels: usize| if levels == 0 { "./".to_owned() } else { "../".repeat(levels) };
+    let mut crumbs = format!("<a href=\"{}\">/</a>", up(count));
+    let skipped = count.saturating_sub(MAX_CRUMBS);
     if skipped > 0 {
         crumbs.push_str("\u{2026}/");
     }
     for (depth, name) in listing.path.names().enumerate() {
-        // Writing to a string cannot fail.
-        let _ = write!(href, "{}/", percent_encode(name, PATH));
         if depth >= skipped {
-            let _ = write!(crumbs, "<a href=\"{href}\">{}/</a>", Shown(name));
+            // Writing to a string cannot fail.
+            let _ = write!(crumbs, "<a href=\"{}\">{}/</a>", up(count - 1 - depth), Shown(name));
         }
     }
     crumbs
@@ -164,7 +165,7 @@ mod tests {
 
     fn listing(path: &str) -> Listing {
         let at = |path: &str| SitePath::parse(Cow::Borrowed(path.as_bytes())).expect("a path").into_owned();
-        Listing { path: at(path), base: at("/app/"), order: Order::default(), is_json: false }
+        Listing { path: at(path), order: Order::default(), is_json: false }
     }
 
     #[test]
@@ -198,7 +199,8 @@ mod tests {
     fn listing_has_breadcrumbs_and_sort_links() {
         let page = begin(&listing("/a<b/c/"));
         assert!(page.contains("<title>Index of /a&lt;b/c/</title>"), "{page}");
-        let crumbs = "<h1>Index of <a href=\"/app/\">/</a><a href=\"/app/a%3Cb/\">a&lt;b/</a><a href=\"/app/a%3Cb/c/\">c/</a></h1>";
+        let crumbs =
+            "<h1>Index of <a href=\"../../\">/</a><a href=\"../\">a&lt;b/</a><a href=\"./\">c/</a></h1>";
         assert!(page.contains(crumbs), "{page}");
         assert!(page.contains("<a href=\"../\">"), "{page}");
         assert!(!begin(&listing("/")).contains("<a href=\"../\">"), "the root has no parent");
@@ -216,8 +218,8 @@ mod tests {
     #[test]
     fn listing_breadcrumbs_are_bounded() {
         let page = begin(&listing(&format!("/{}", "deep/".repeat(2000))));
-        let deepest = format!("<a href=\"/app/{}\">deep/</a></h1>", "deep/".repeat(2000));
-        assert!(page.contains("<a href=\"/app/\">/</a>\u{2026}/<a ") && page.contains(&deepest));
+        let top = format!("<a href=\"{}\">/</a>\u{2026}/<a ", "../".repeat(2000));
+        assert!(page.contains(&top) && page.contains("<a href=\"./\">deep/</a></h1>"), "{page}");
         assert_eq!(page.matches(">deep/</a>").count(), MAX_CRUMBS);
     }
 

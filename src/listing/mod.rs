@@ -16,8 +16,6 @@ use crate::site_path::SitePath;
 pub struct Listing {
     /// The path of the directory in the site.
     pub path: SitePath<'static>,
-    /// The URL path at which the root of the site is served.
-    pub base: SitePath<'static>,
     /// The order of the rows.
     pub order: Order,
     /// Whether the listing is JSON instead of HTML.

@@ -71,13 +71,13 @@ fn directory_without_slash_is_redirected_with_its_query() {
     each(rows, |(path, location)| {
         let response = server.get(path);
         assert_eq!(response.status, 301);
-        assert_eq!(response.header("location"), Some(*location));
+        assert_eq!(response.leads_to(path).as_deref(), Some(*location));
         assert!(!response.closes());
     });
     let response = server.get("/two%0D%0ASet-Cookie:%20a=b");
     assert_eq!((response.status, response.header("set-cookie")), (301, None));
-    let back = response.header("location").expect("Location");
-    assert_eq!(server.get(back).text(), "x", "{back} leads to the file");
+    let back = response.leads_to("/two").expect("Location");
+    assert_eq!(server.get(&back).text(), "x", "{back} leads to the file");
 }
 
 /// Paths for which a careless redirect would lead to another host.
@@ -125,16 +125,17 @@ fn directory_redirect_never_leads_to_another_host() {
         let response = server.get(path);
         assert_eq!(response.status, 301);
         let location = response.header("location").expect("Location");
-        let rest = location.strip_prefix('/').expect("an absolute path");
-        // Browsers read a backslash as a slash and ignore tabs.
-        assert!(!rest.starts_with(['/', '\\', '\t']), "{location}");
+        // Browsers read a backslash as a slash and ignore tabs. A colon could end a scheme.
+        let rest = location.strip_prefix('/').unwrap_or(location);
+        assert!(!rest.starts_with(['/', '\\', '\t']) && !rest.contains(':'), "{location}");
         assert!(location.bytes().all(|b| b.is_ascii_graphic() && b != b'\\'), "{location}");
-        assert_eq!(server.get(location).text(), "inside\n", "{location} leads to the page");
+        let target = response.leads_to(path).expect("Location");
+        assert_eq!(server.get(&target).text(), "inside\n", "{location} leads to the page");
     });
     // A path that looks like another host and is not a directory here is 404.
     each(
         [
-            "//evil.example/..",
+            "//evil.example/../..",
             "//other.example",
             "//other.example/",
             "//evil.example/%2e%2e",

@@ -140,22 +140,29 @@ impl AcceptEncoding {
     }
 }
 
-/// The quality values in `Accept` for HTML and JSON, the two formats of listings (RFC 9110 section
-/// 12.5.1).
+/// The quality values in `Accept` for HTML and JSON, the two formats of listings, and for the
+/// ranges that they are in (RFC 9110 section 12.5.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Accept {
-    html: QValue,
-    json: QValue,
+    html: Option<QValue>,
+    json: Option<QValue>,
+    any_text: Option<QValue>,
+    any_application: Option<QValue>,
+    any: Option<QValue>,
 }
 
 impl Accept {
     /// Applies one `Accept` line.
     pub fn apply(&mut self, value: &[u8]) {
         for (media_type, weight) in members(value) {
-            if media_type.eq_ignore_ascii_case(b"text/html") {
-                self.html = weight;
-            } else if media_type.eq_ignore_ascii_case(b"application/json") {
-                self.json = weight;
+            let is = |name: &str| media_type.eq_ignore_ascii_case(name.as_bytes());
+            match weight {
+                weight if is("text/html") => self.html = Some(weight),
+                weight if is("application/json") => self.json = Some(weight),
+                weight if is("text/*") => self.any_text = Some(weight),
+                weight if is("application/*") => self.any_application = Some(weight),
+                weight if is("*/*") => self.any = Some(weight),
+                _ => {}
             }
         }
     }
@@ -163,12 +170,15 @@ impl Accept {
     /// Returns whether `Accept` names HTML. Browsers name HTML in navigation requests. Other
     /// clients rarely do.
     pub fn has_html(self) -> bool {
-        self.html > 0
+        self.html.is_some_and(|weight| weight > 0)
     }
 
-    /// Returns whether `Accept` names JSON and prefers it to HTML.
+    /// Returns whether the client prefers JSON to HTML. Of the members that match a type, the most
+    /// specific one counts.
     pub fn prefers_json(self) -> bool {
-        self.json > self.html
+        let json = self.json.or(self.any_application).or(self.any);
+        let html = self.html.or(self.any_text).or(self.any);
+        json.unwrap_or(0) > html.unwrap_or(0)
     }
 }
 
@@ -179,8 +189,11 @@ fn members(value: &[u8]) -> impl Iterator<Item = (&[u8], QValue)> {
         let name = pieces.next().filter(|name| !name.is_empty())?;
         let mut weight = MOST;
         for piece in pieces {
-            if let [b'q' | b'Q', b'=', digits @ ..] = piece {
-                weight = parse_weight(digits)?;
+            // No space may stand around the sign, so `q = 0` is malformed.
+            if let [b'q' | b'Q', value @ ..] = piece
+                && value.trim_ascii_start().starts_with(b"=")
+            {
+                weight = parse_weight(value.strip_prefix(b"=")?)?;
             }
         }
         Some((name, weight))
@@ -240,6 +253,8 @@ mod tests {
             ("br;q=1.001, gzip", "gzip identity"),
             ("br;q=0.1234, gzip", "gzip identity"),
             ("br;q=, gzip", "gzip identity"),
+            ("br; q = 0, gzip", "gzip identity"),
+            ("br;q =1, gzip", "gzip identity"),
             ("br;q=-1, gzip;q=a", "identity"),
             ("br;level=5;q=0.5, gzip", "gzip br identity"),
         ];
@@ -275,6 +290,11 @@ mod tests {
             ("application/json;q=0", false, false),
             ("text/html;q=0", false, false),
             ("text/html;level=1", true, false),
+            ("application/*", false, true),
+            ("application/*;q=0.1, */*", false, false),
+            ("text/*, application/json", false, false),
+            ("*/*;q=0.5, text/html;q=0.1", true, true),
+            ("*/*, application/json;q=0", false, false),
         ];
         for (value, html, json) in table {
             let mut accepted = Accept::default();

@@ -2,9 +2,10 @@
 //!
 //! A malicious page can make its own host name resolve to 127.0.0.1 and then read the responses of
 //! a local server. But the browser sends that name in the `Host` field. So a server that listens on
-//! loopback must answer only requests for this machine's own names.
+//! loopback must answer only requests for this machine's own names, and for addresses, which no
+//! page can make lead elsewhere.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use crate::http::{Refusal, Status, request::authority::Authority};
 
@@ -68,7 +69,10 @@ impl HostAllowlist {
         }
         // A fully qualified name may end in a dot.
         let name = std::str::from_utf8(name.strip_suffix(b".").unwrap_or(name)).unwrap_or_default();
-        if is_local(name) || canonical(name).is_some_and(|name| allowed.contains(&name)) {
+        if is_localhost(name)
+            || is_address(name)
+            || canonical(name).is_some_and(|name| allowed.contains(&name))
+        {
             Ok(())
         } else {
             Err(Refusal::new(Status::MisdirectedRequest, self.refusal))
@@ -88,18 +92,25 @@ fn canonical(name: &str) -> Option<String> {
     (!name.contains([':', '*']) && Authority::parse(name.as_bytes()).is_ok()).then_some(name)
 }
 
-/// Returns whether `name` is `localhost`, a subdomain of `localhost` (RFC 6761 section 6.3) or a
-/// loopback address.
-fn is_local(name: &str) -> bool {
+/// Returns whether `name` is `localhost` or a subdomain of `localhost` (RFC 6761 section 6.3).
+fn is_localhost(name: &str) -> bool {
+    last_label(name).eq_ignore_ascii_case("localhost")
+}
+
+/// Returns whether `name` is an IP address, in any form that a browser takes for one: a name whose
+/// last label is a number can be no domain (URL standard, "ends in a number").
+fn is_address(name: &str) -> bool {
     if let Some(literal) = name.strip_prefix('[') {
-        let address = literal.trim_end_matches(']').parse::<Ipv6Addr>();
-        return address.is_ok_and(|ip| ip.to_canonical().is_loopback());
+        return literal.trim_end_matches(']').parse::<Ipv6Addr>().is_ok();
     }
-    if name.starts_with("127.") {
-        return name.parse::<Ipv4Addr>().is_ok();
-    }
-    let last_label = name.rsplit('.').next().unwrap_or_default();
-    last_label.eq_ignore_ascii_case("localhost")
+    let label = last_label(name);
+    let hex = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    is_number(label) || hex.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+fn last_label(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -125,19 +136,27 @@ mod tests {
             ("DEV.example.:81", true),
             ("10.0.0.7:8000", true),
             ("sub.dev.example", false),
-            ("10.0.0.8", false),
+            ("10.0.0.8", true),
+            ("192.168.1.7.:8000", true),
+            ("127.1", true),
+            ("2130706433", true),
+            ("0x7f.1", true),
+            ("127.0.0.0x1", true),
+            ("0.0.0.0", true),
+            ("a.1", true), // no domain ends in a number
+            ("1a", false),
+            ("0xg", false),
             ("evil.example", false),
             ("localhost.evil.example", false),
             ("notlocalhost", false),
             ("127.0.0.1.evil.example", false),
             ("127.evil.example", false),
             ("127.0.0.1.nip.io", false),
-            ("0.0.0.0", false),
             ("[::2]", true),
             ("[0::2]:8000", true),
             ("[::3]", true),
-            ("[::4]", false),
-            ("[::]", false),
+            ("[::4]", true),
+            ("[::]", true),
         ];
         for (host, expected) in table {
             assert_eq!(hosts.check(Authority::parse(host.as_bytes()).ok()).is_ok(), expected, "{host}");

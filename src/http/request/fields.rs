@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::authority::Authority;
+use super::{authority::Authority, charset};
 use crate::http::{Accept, AcceptEncoding, MAX_FIELDS, Preconditions, Refusal, Status};
 
 /// The number of field lines that most request heads do not exceed. Initializing an array of
@@ -119,9 +119,11 @@ impl<'a> HeaderFields<'a> {
                     self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
             } else if is("expect") {
-                let known = value.eq_ignore_ascii_case(b"100-continue");
-                self.expects_continue |= known;
-                self.unmet_expectation |= !known;
+                for expectation in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+                    let known = expectation.eq_ignore_ascii_case(b"100-continue");
+                    self.expects_continue |= known;
+                    self.unmet_expectation |= !known && !expectation.is_empty();
+                }
             } else if is("accept") {
                 self.accept.apply(value);
             } else if is("accept-encoding") {
@@ -152,7 +154,7 @@ impl<'a> HeaderFields<'a> {
     ///
     /// # Errors
     /// Returns a 400 refusal if both `Content-Length` and `Transfer-Encoding` are present, or if
-    /// either is not valid.
+    /// either is not valid. Returns a 501 refusal for other codings before a final `chunked`.
     pub fn framing(&self, version: Version) -> Result<Framing, Refusal> {
         match (self.transfer_encoding, self.content_length) {
             (None, None) => Ok(Framing::Length(0)),
@@ -168,7 +170,12 @@ impl<'a> HeaderFields<'a> {
                 Err(Refusal::bad("HTTP/1.0 has no Transfer-Encoding."))
             }
             (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
-            (Some(_), None) => Err(Refusal::bad("The only supported Transfer-Encoding is chunked.")),
+            (Some(codings), None) if ends_in_chunked(codings) => Err(Refusal::closing(
+                Status::NotImplemented,
+                "The only supported Transfer-Encoding is chunked.",
+            )),
+            // Without chunked at the end, nothing says where the body ends (RFC 9112 section 6.3).
+            (Some(_), None) => Err(Refusal::bad("The Transfer-Encoding does not end in chunked.")),
         }
     }
 
@@ -218,6 +225,16 @@ fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8], twice: &'static str) 
         None => Ok(()),
         Some(_) => Err(Refusal::bad(twice)),
     }
+}
+
+/// Returns whether a list of transfer codings is valid and ends in `chunked`: tokens, of which only
+/// the last is `chunked`.
+fn ends_in_chunked(codings: &[u8]) -> bool {
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let mut codings = codings.rsplit(|b| *b == b',').map(<[u8]>::trim_ascii);
+    let is_other =
+        |coding: &[u8]| !coding.is_empty() && charset::are_all(coding, charset::TOKEN) && !is_chunked(coding);
+    codings.next().is_some_and(is_chunked) && codings.all(is_other)
 }
 
 /// Parses a `Content-Length`, `1*DIGIT` (RFC 9110 section 8.6). Returns `None` for signs, lists and

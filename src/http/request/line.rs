@@ -6,23 +6,26 @@ use crate::http::{MAX_LINE, Refusal, Status};
 /// Returns the request line without its CRLF, or `None` if the line is incomplete.
 ///
 /// # Errors
-/// Returns a 400 refusal for a malformed line, and a 414 refusal for a line of more than
-/// [`MAX_LINE`] bytes.
+/// Returns a 400 refusal for a malformed line. Returns a 414 refusal for a line of more than
+/// [`MAX_LINE`] bytes, and a 501 refusal if the method alone is as long.
 pub fn first_line(input: &[u8]) -> Result<Option<&[u8]>, Refusal> {
-    match memchr::memchr(b'\n', &input[..input.len().min(MAX_LINE + 2)]) {
+    let within = &input[..input.len().min(MAX_LINE + 2)];
+    match memchr::memchr(b'\n', within) {
         Some(lf) if lf > 0 && input[lf - 1] == b'\r' => Ok(Some(&input[..lf - 1])),
-        Some(_) => Err(Refusal::bad("A line ends without a carriage return.")),
         // Refuse input immediately if it cannot become a request. A TLS ClientHello, for example,
-        // has no line end to wait for.
-        None if !may_begin_with_method(input) => {
-            Err(Refusal::bad("The request does not begin with a method."))
+        // has no line end to wait for. A line that has its end must get the same refusal, however
+        // it was split into reads.
+        end if !may_begin_with_method(&input[..end.unwrap_or(within.len())]) => Err(NO_METHOD),
+        Some(_) => Err(Refusal::bad("A line ends without a carriage return.")),
+        None if input.len() < MAX_LINE + 2 => Ok(None),
+        None if !within.contains(&b' ') => {
+            Err(Refusal::closing(Status::NotImplemented, "The server does not know this method."))
         }
-        None if input.len() >= MAX_LINE + 2 => {
-            Err(Refusal::closing(Status::UriTooLong, "The request line is too long."))
-        }
-        None => Ok(None),
+        None => Err(Refusal::closing(Status::UriTooLong, "The request line is too long.")),
     }
 }
+
+const NO_METHOD: Refusal = Refusal::bad("The request does not begin with a method.");
 
 /// Returns whether `input` may be the start of a request, that is, its first word may be a method.
 fn may_begin_with_method(input: &[u8]) -> bool {
@@ -36,20 +39,22 @@ fn may_begin_with_method(input: &[u8]) -> bool {
 /// Returns a 400 refusal for a malformed line, and a 505 refusal for a version other than HTTP/1.
 pub fn split_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Refusal> {
     const BAD: Refusal = Refusal::bad("The request line is not a method, a URL and a version.");
-    // Split off the version and the method. The target is checked later. The first arm is the
-    // common case.
-    let (rest, other_version) = match line.strip_suffix(b" HTTP/1.1") {
-        Some(rest) => (rest, None),
+    // The method is checked first, because it was checked before the rest of the line arrived. The
+    // target is checked later.
+    let method_end = line.iter().position(|b| *b == b' ').unwrap_or(line.len());
+    let method = &line[..method_end];
+    if method != b"GET" && !charset::are_all(method, charset::TOKEN) {
+        return Err(NO_METHOD);
+    }
+    let rest = line.get(method_end + 1..).filter(|_| method_end > 0).ok_or(BAD)?;
+    // The first arm is the common case.
+    let (target, other_version) = match rest.strip_suffix(b" HTTP/1.1") {
+        Some(target) => (target, None),
         None => {
-            let space = line.iter().rposition(|b| *b == b' ').ok_or(BAD)?;
-            (&line[..space], Some(&line[space + 1..]))
+            let space = rest.iter().rposition(|b| *b == b' ').ok_or(BAD)?;
+            (&rest[..space], Some(&rest[space + 1..]))
         }
     };
-    let method_end = rest.iter().position(|b| *b == b' ').ok_or(BAD)?;
-    let (method, target) = (&rest[..method_end], &rest[method_end + 1..]);
-    if method != b"GET" && (method.is_empty() || !charset::are_all(method, charset::TOKEN)) {
-        return Err(Refusal::bad("The method is not a token."));
-    }
     if target.is_empty() {
         return Err(Refusal::bad("The request line has no URL."));
     }
@@ -102,12 +107,22 @@ mod tests {
             (b"GET / HTTP/0.9\r\n", 505),
             (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
             (&[b"G@T /".as_slice(), &[b'a'; MAX_LINE]].concat(), 400),
+            (&[b"GET /".as_slice(), &[b'a'; MAX_LINE]].concat(), 414),
+            (&[&[b'A'; MAX_LINE + 2], b" / HTTP/1.1\r\n".as_slice()].concat(), 501),
+            (b"\x0bGET / HTTP/1.1\r\n\r\n", 400),
+            (b"G@T /\n", 400),
+            (b"G@T\r\n", 400),
+            (b"GET\r / HTTP/1.1\r\n", 400),
             (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", 400),
             (b"GET /\x80 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
             (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         ];
         for (input, expected) in table {
-            assert_eq!(status(input), *expected, "{:?}", String::from_utf8_lossy(input));
+            let text = String::from_utf8_lossy(&input[..input.len().min(40)]);
+            assert_eq!(status(input), *expected, "{text:?}");
+            let whole = parse(input).expect_err("a refusal");
+            let first = (0..=input.len()).find_map(|cut| parse(&input[..cut]).err());
+            assert_eq!(first, Some(whole), "{text:?}, byte by byte");
         }
     }
 }

@@ -101,8 +101,8 @@ fn split_query(target: &[u8], query_at: Option<usize>) -> (&[u8], Option<&[u8]>)
 /// it and checks each name.
 ///
 /// # Errors
-/// Returns a 400 refusal for malformed percent-encoding, and a 404 refusal for `..` or a path that
-/// no file can have.
+/// Returns a 400 refusal for malformed percent-encoding. Returns a 404 refusal for a path that
+/// leads above the root, has an encoded `..`, or that no file can have.
 pub fn locate(path: &[u8]) -> Result<SitePath<'_>, Refusal> {
     locate_if_encoded(path, path.contains(&b'%'))
 }
@@ -110,7 +110,39 @@ pub fn locate(path: &[u8]) -> Result<SitePath<'_>, Refusal> {
 /// Converts a path as [`locate`] does. `is_encoded` is whether the path may contain percent signs.
 pub(super) fn locate_if_encoded(path: &[u8], is_encoded: bool) -> Result<SitePath<'_>, Refusal> {
     let decoded = if is_encoded { decode(path)? } else { Cow::Borrowed(path) };
-    SitePath::parse(decoded).ok_or(Refusal::NOT_FOUND)
+    if let Some(found) = SitePath::parse(decoded) {
+        return Ok(found);
+    }
+    // Clients remove `..` before they send a path, but not all of them.
+    let resolved = resolve_parents(path).ok_or(Refusal::NOT_FOUND)?;
+    let decoded = decode(&resolved)?;
+    SitePath::parse(decoded).map(SitePath::into_owned).ok_or(Refusal::NOT_FOUND)
+}
+
+/// Removes each `..` with the name before it (RFC 3986 section 5.2.4). Empty names and `.` do not
+/// count as names, because files have no such names. Returns `None` if there is no `..`, or if the
+/// path leads above the root.
+fn resolve_parents(path: &[u8]) -> Option<Vec<u8>> {
+    let (mut names, mut is_changed) = (Vec::new(), false);
+    let mut rest = path.split(|b| *b == b'/').skip(1).peekable();
+    while let Some(name) = rest.next() {
+        let is_last = rest.peek().is_none();
+        match name {
+            b".." => {
+                names.pop()?;
+                is_changed = true;
+            }
+            b"" | b"." => {}
+            // Encoded dots are no way to hide where a path leads.
+            name if matches!(&*percent_decode(name).collect::<Vec<_>>(), b"." | b"..") => return None,
+            name => names.push(name),
+        }
+        // Such a name stands for a directory.
+        if is_last && matches!(name, b"" | b"." | b"..") {
+            names.push(b"");
+        }
+    }
+    is_changed.then(|| [b"/", &names.join(&b'/')[..]].concat())
 }
 
 /// Percent-decodes a path once. Returns a 404 refusal for an encoded slash, which would change how
@@ -212,10 +244,6 @@ mod tests {
             ("/.git/config", Err(404)),
             ("/%2egit/config", Err(404)),
             ("/a/.env", Err(404)),
-            ("/..", Err(404)),
-            ("/../a", Err(404)),
-            ("/a/../b", Err(404)),
-            ("/a/..", Err(404)),
             ("/%2e%2E/a", Err(404)),
             ("/.%2e/a", Err(404)),
             ("/..%2fa", Err(404)),
@@ -237,11 +265,39 @@ mod tests {
     }
 
     #[test]
+    fn parents_are_resolved_within_the_root() {
+        let table: &[(&str, Result<&[u8], u16>)] = &[
+            ("/..", Err(404)),
+            ("/../a", Err(404)),
+            ("/a/../..", Err(404)),
+            ("/a/../../b", Err(404)),
+            ("/a/../b", Ok(b"b")),
+            ("/a/..", Ok(b"")),
+            ("/a/b/../", Ok(b"a/")),
+            ("/a/b/../c%20d/.", Ok(b"a/c d/")),
+            ("/a//../b", Ok(b"b")),
+            ("/./../a", Err(404)),
+            ("/.git/../b", Ok(b"b")),
+            ("/b/../.git/config", Ok(b".git/config")), // a dotfile, which is refused later
+            ("/a/%2e%2e/../b", Err(404)),
+            ("/a/%2E/../b", Err(404)),
+            ("/a/../%2e%2e/b", Err(404)),
+            ("/a/../b%2fc", Err(404)),
+            ("/a/../b%00", Err(404)),
+        ];
+        for (path, expected) in table {
+            let got = locate(path.as_bytes());
+            let got = got.as_ref().map(SitePath::bytes).map_err(|refusal| refusal.status.code());
+            assert_eq!(got, *expected, "{path:?}");
+        }
+    }
+
+    #[test]
     fn dotfiles_can_be_allowed_and_parents_cannot() {
         for path in ["/.git/config", "/a/.env", "/.a", "/...", "/a/.well-known/x"] {
             assert!(locate(path.as_bytes()).is_ok_and(|path| DotfilePolicy::All.allow_all(&path)), "{path}");
         }
-        for path in ["/..", "/a/..", "/a/../b", "/%2e%2e/a", "/..%2fa", "/a%00"] {
+        for path in ["/..", "/a/../..", "/../a/b", "/%2e%2e/a", "/..%2fa", "/a%00"] {
             assert_eq!(locate(path.as_bytes()), Err(Refusal::NOT_FOUND), "{path}");
         }
     }

@@ -17,6 +17,8 @@ pub enum Answer<'a> {
     File(&'a Representation),
     /// 206 with one range of the file.
     FileRange(&'a Representation, ByteRange),
+    /// 206 with one range of a file of which the client has another part.
+    NextFileRange(&'a Representation, ByteRange),
     /// 206 with several ranges of the file.
     FileRanges(&'a Representation, Vec<ByteRange>),
     /// 304: the client's copy is current. `None` for a listing.
@@ -55,7 +57,8 @@ impl<'a> Plan<'a> {
         let mut plan = match answer {
             Answer::File(file) => Plan::with_body(Status::Ok, ResponseBody::File(0..file.len), file.len)
                 .file_fields(file.fields(), CONTENT),
-            Answer::FileRange(file, range) => file_range(file, range),
+            Answer::FileRange(file, range) => file_range(file, range, file.partial_fields()),
+            Answer::NextFileRange(file, range) => file_range(file, range, file.next_part_fields()),
             Answer::FileRanges(file, ranges) => file_ranges(file, ranges),
             Answer::NotModified(Some(file)) => {
                 Plan::empty(Status::NotModified).file_fields(file.not_modified_fields(), ABOUT_FILE)
@@ -125,13 +128,13 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Returns the plan for a 206 response with one range.
-fn file_range(file: &Representation, range: ByteRange) -> Plan<'_> {
+/// Returns the plan for a 206 response with one range, and the field lines `fields` of the file.
+fn file_range<'a>(file: &Representation, range: ByteRange, fields: &'a [u8]) -> Plan<'a> {
     let ByteRange { first, last } = range;
     let (len, total) = (range.length(), file.len);
     Plan::with_body(Status::PartialContent, ResponseBody::File(first..last + 1), len)
         .fields(format!("Content-Length: {len}\r\nContent-Range: bytes {first}-{last}/{total}\r\n"))
-        .file_fields(file.partial_fields(), CONTENT)
+        .file_fields(fields, CONTENT)
 }
 
 /// Returns the plan for a 206 response with several ranges.

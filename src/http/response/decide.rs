@@ -1,13 +1,33 @@
 //! Decides which response a request gets. No other module does this.
 
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+
 use super::{answer::Answer, plan::Plan};
 use crate::{
     http::{
         HeaderPolicy, Method, PreconditionResult, Preconditions, Refusal, Representation, Request,
-        RequestInfo, Status, Validators, Vary, negotiation::range::Ranges, request::fields::Persistence,
+        RequestInfo, Status, Validators, Vary, locate, negotiation::range::Ranges,
+        request::fields::Persistence,
     },
     site_path::SitePath,
 };
+
+/// The bytes of a query that no URL may contain (RFC 3986 section 3.4). Clients send them all the
+/// same.
+const QUERY: &AsciiSet = &CONTROLS
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 const CHANGED: Refusal =
     Refusal::new(Status::PreconditionFailed, "The file does not meet the request's precondition.");
@@ -51,6 +71,11 @@ impl<'a> Plan<'a> {
             // Content fields set by header rules would belong in each part of the multipart body.
             Ranges::Multiple(_) if policy.describes_content(info) => Answer::File(file),
             Ranges::Ignored => Answer::File(file),
+            // A client that sends `If-Range` has the fields of the file (RFC 9110 section 15.3.7).
+            // The content coding stays beside the bytes that it applies to.
+            Ranges::Single(range) if preconditions.if_range.is_some() && file.coding.is_none() => {
+                Answer::NextFileRange(file, range)
+            }
             Ranges::Single(range) => Answer::FileRange(file, range),
             Ranges::Multiple(ranges) => Answer::FileRanges(file, ranges),
             Ranges::Unsatisfiable => Answer::RangeNotSatisfiable(file),
@@ -58,13 +83,26 @@ impl<'a> Plan<'a> {
         Plan::new(info, answer)
     }
 
-    /// Plans a redirect to `path` that keeps the query of the request. The URL is built from a
-    /// normalized path, so it never leads to another host, even if the path in the request starts
+    /// Plans a redirect to `path` that keeps the query of the request.
+    ///
+    /// The URL is relative to that of the request, so that it is right behind a proxy that removes
+    /// a prefix. It is absolute if the request's path is not normalized. It is built from
+    /// normalized paths, so it never leads to another host, even if the path in the request starts
     /// with `//`.
     pub fn redirect(request: &Request<'_>, path: &SitePath<'_>) -> Plan<'a> {
-        let query = request.query().map(|query| format!("?{}", String::from_utf8_lossy(query)));
-        let location = format!("{path}{}", query.unwrap_or_default());
-        Plan::new(&request.info, Answer::Redirect(location))
+        let from = locate(request.path()).map(|from| from.to_string()).unwrap_or_default();
+        let to = path.to_string();
+        // Normalization always removes slashes, because no name is empty, `.` or `..`.
+        let is_normalized = from.matches('/').count() == memchr::memchr_iter(b'/', request.path()).count();
+        // What the redirects of this server change is behind the last slash of the request.
+        let directory = &from[..from.rfind('/').map_or(0, |slash| slash + 1)];
+        let location = match to.strip_prefix(directory).filter(|_| is_normalized) {
+            Some("") => Cow::Borrowed("./"),
+            Some(name) => Cow::Borrowed(name),
+            None => Cow::Owned(to),
+        };
+        let query = request.query().map(|query| format!("?{}", percent_encode(query, QUERY)));
+        Plan::new(&request.info, Answer::Redirect(format!("{location}{}", query.unwrap_or_default())))
     }
 
     /// Evaluates the preconditions of a request for a listing, which has no validators (RFC 9110
@@ -178,16 +216,17 @@ mod tests {
     #[test]
     fn redirect_keeps_host_and_query() {
         let table = [
-            ("/docs", "/docs/"),
-            ("/docs?a=b&c", "/docs/?a=b&c"),
-            ("/docs?", "/docs/?"),
+            ("/docs", "docs/"),
+            ("/docs?a=b&c", "docs/?a=b&c"),
+            ("/docs?", "docs/?"),
+            ("/docs?<x>\"|\\^`{}[]%zz'", "docs/?%3Cx%3E%22%7C%5C%5E%60%7B%7D%5B%5D%zz'"),
             ("//evil.example", "/evil.example/"),
             ("/.//evil.example", "/evil.example/"),
-            ("/\\evil.example", "/%5Cevil.example/"),
-            ("/%5cevil.example", "/%5Cevil.example/"),
-            ("/%0d%0aSet-Cookie:x", "/%0D%0ASet-Cookie%3Ax/"),
-            ("/a%20b/%c3%a9%25", "/a%20b/%C3%A9%25/"),
-            ("http://evil.example/docs?q", "/docs/?q"),
+            ("/\\evil.example", "%5Cevil.example/"),
+            ("/%5cevil.example", "%5Cevil.example/"),
+            ("/%0d%0aSet-Cookie:x", "%0D%0ASet-Cookie%3Ax/"),
+            ("/a%20b/%c3%a9%25", "%C3%A9%25/"),
+            ("http://evil.example/docs?q", "docs/?q"),
         ];
         for (target, expected) in table {
             let request = request(&format!("GET {target} HTTP/1.1"), "");
@@ -197,6 +236,24 @@ mod tests {
             let text = rendered(&Plan::redirect(&request, &path));
             assert!(text.contains(&format!("\r\nLocation: {expected}\r\n")), "{target}: {text}");
             assert!(text.contains("\r\nContent-Length: 0\r\n"), "{text}");
+        }
+    }
+
+    #[test]
+    fn redirect_is_relative_to_the_request() {
+        let table = [
+            ("/docs/index.html", "/docs/", "./"),
+            ("/index.html", "/", "./"),
+            ("/docs/about.html", "/docs/about", "about"),
+            ("/a/../docs/about.html", "/docs/about", "/docs/about"),
+            ("/", "/app/", "app/"),
+            ("/app", "/app/", "app/"),
+            ("/deep/page", "/app/", "/app/"),
+        ];
+        for (from, to, expected) in table {
+            let request = request(&format!("GET {from} HTTP/1.1"), "");
+            let text = rendered(&Plan::redirect(&request, &locate(to.as_bytes()).expect("a path")));
+            assert!(text.contains(&format!("\r\nLocation: {expected}\r\n")), "{from}: {text}");
         }
     }
 

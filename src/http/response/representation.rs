@@ -21,6 +21,7 @@ pub struct Representation {
     fields: Box<[u8]>,
     type_at: usize,
     validators_at: usize,
+    tag_at: usize,
 }
 
 impl Representation {
@@ -42,9 +43,10 @@ impl Representation {
             let date = httpdate::HttpDate::from(modified);
             let _ = write!(fields, "Last-Modified: {date}\r\n");
         }
+        let tag_at = fields.len();
         let _ = write!(fields, "ETag: {}\r\nAccept-Ranges: bytes\r\n", validators.tag);
         let fields = fields.into_bytes().into();
-        Representation { len, media_type, coding, validators, fields, type_at, validators_at }
+        Representation { len, media_type, coding, validators, fields, type_at, validators_at, tag_at }
     }
 
     /// Returns the field lines for a 200 response: length, type and validators.
@@ -55,6 +57,12 @@ impl Representation {
     /// Returns the field lines for a 206 response: type and validators.
     pub fn partial_fields(&self) -> &[u8] {
         &self.fields[self.type_at..]
+    }
+
+    /// Returns the field lines for a 206 response to a client that has another part of the file:
+    /// only the entity tag.
+    pub fn next_part_fields(&self) -> &[u8] {
+        &self.fields[self.tag_at..]
     }
 
     /// Returns the field lines for a 304 response: only the validators.
@@ -83,5 +91,7 @@ mod tests {
         assert_eq!(String::from_utf8_lossy(representation.fields()), format!("Content-Length: 12\r\n{part}"));
         assert_eq!(String::from_utf8_lossy(representation.partial_fields()), part);
         assert_eq!(String::from_utf8_lossy(representation.not_modified_fields()), copy);
+        let next_part = "ETag: \"a-b\"\r\nAccept-Ranges: bytes\r\n";
+        assert_eq!(String::from_utf8_lossy(representation.next_part_fields()), next_part);
     }
 }

@@ -147,7 +147,6 @@ impl<'c> Reply<'c, '_> {
         };
         let listing = Listing {
             path: path.into_owned(),
-            base: resolver.options.base.clone(),
             order: Order::parse(request.query()),
             is_json: request.fields.accept.prefers_json(),
         };

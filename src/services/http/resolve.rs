@@ -73,8 +73,12 @@ pub fn directory_path(name: &str) -> Option<SitePath<'static>> {
     path(name).map(SitePath::into_directory)
 }
 
-/// Parses a configured path as if a client had requested it.
+/// Parses a configured path as if a client had requested it, but without `..`, which would be a
+/// mistake there.
 fn path(name: &str) -> Option<SitePath<'static>> {
+    if name.split('/').any(|name| name == "..") {
+        return None;
+    }
     locate(format!("/{}", utf8_percent_encode(name, LITERAL)).as_bytes()).ok().map(SitePath::into_owned)
 }
 

@@ -50,6 +50,20 @@ impl Response {
         value
     }
 
+    /// Returns the path and query to which this redirect leads, as a browser resolves its
+    /// `Location` (RFC 3986 section 5.2). `requested` is the path of the request, also in absolute
+    /// form.
+    pub fn leads_to(&self, requested: &str) -> Option<String> {
+        let location = self.header("location")?;
+        if location.starts_with('/') {
+            return Some(location.to_owned());
+        }
+        let path = requested.split('?').next().unwrap_or_default();
+        let path = path.strip_prefix("http://").map_or(path, |rest| &rest[rest.find('/').unwrap_or(0)..]);
+        let directory = &path[..=path.rfind('/').expect("a slash")];
+        Some(format!("{directory}{}", location.strip_prefix("./").unwrap_or(location)))
+    }
+
     /// Returns the length of the head in bytes.
     pub fn head_len(&self) -> usize {
         let lines: usize = self.headers.iter().map(|(name, value)| name.len() + 2 + value.len() + 2).sum();

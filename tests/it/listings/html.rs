@@ -149,9 +149,9 @@ fn listing_breadcrumbs_lead_back_under_a_base_path() {
         client.send(get(&format!("{base}/a%20%3Cb%3E/50%25%3F/")));
         let page = listing(&mut client).text();
         let (top, rows) = page.split_once("<tbody>").expect("rows");
-        let steps: Vec<_> = links_in(top).into_iter().filter(|(href, _)| href.starts_with('/')).collect();
+        let steps: Vec<_> = links_in(top).into_iter().filter(|(href, _)| href.starts_with('.')).collect();
+        assert_eq!(steps.iter().map(|(href, _)| &**href).collect::<Vec<_>>(), ["../../", "../", "./"]);
         let ways = ["/", "/a%20%3Cb%3E/", "/a%20%3Cb%3E/50%25%3F/"].map(|way| format!("{base}{way}"));
-        assert_eq!(steps.iter().map(|(href, _)| href.to_string()).collect::<Vec<_>>(), ways);
         assert_eq!(steps.iter().map(|(_, shown)| unescaped(shown)).collect::<String>(), "/a <b>/50%?/");
         for way in ways {
             client.send(get(&way));

@@ -162,7 +162,7 @@ fn listing_replaces_a_missing_index_and_nothing_else() {
         (&server, "GET", "/bare", 301, ""),
         (&server, "GET", "/missing/", 404, "lost\n"),
         (&server, "GET", "/hello.txt/", 404, "lost\n"),
-        (&server, "GET", "/bare/../bare/", 404, "lost\n"),
+        (&server, "GET", "/bare/../bare/missing", 404, "lost\n"),
         (&server, "GET", "/bare/index.html", 404, "lost\n"),
         (&Server::start(&site), "GET", "/bare/", 404, "lost\n"),
     ];

@@ -161,7 +161,7 @@ fn header_never_reflects_a_request() {
         if status == 301 {
             let location = response.header("location").expect("a Location");
             assert!(
-                location.starts_with("/app/") && location.bytes().all(|b| b.is_ascii_graphic()),
+                !location.starts_with('/') && location.bytes().all(|b| b.is_ascii_graphic()),
                 "{location}"
             );
         }

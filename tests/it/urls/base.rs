@@ -42,7 +42,7 @@ fn base_path_in_any_form_serves_the_site() {
         let location = |path: &str| {
             let response = ask(&server, "GET", path, "");
             assert_eq!(response.status, 301, "{path}");
-            response.header("location").expect("Location").to_owned()
+            response.leads_to(path).expect("Location")
         };
         for path in ["/", "//", base.trim_end_matches('/')] {
             assert_eq!(location(path), *base);
@@ -117,7 +117,7 @@ fn base_path_serves_nothing_outside() {
         ("/a%2Fapp/", Missing),
         ("/a/app/../hello.txt", Missing),
         ("/a/app/..", Missing),
-        ("/x/../a/app/", Missing),
+        ("/a/app/../app/", Page("home\n")),
         ("/a/app/%2e%2e/app/", Missing),
         ("/a\\app/", Missing),
     ];

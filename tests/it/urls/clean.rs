@@ -51,7 +51,7 @@ fn clean_url_serves_its_page_and_pages_redirect() {
         ("/x", Missing),
         ("/hello.txt", Page("hello\n")),
         ("/hello", Missing),
-        ("/docs/../about", Missing),
+        ("/docs/../../about", Missing),
     ];
     check_all(&server, &rows);
     check_all(&Server::start(&site), &[("/about", Missing), ("/about.html", Page("about.html\n"))]);
@@ -150,19 +150,24 @@ fn clean_url_redirect_never_leads_to_another_host() {
                 let response = ask(&server, "GET", &path, "");
                 let Some(location) = response.header("location") else { continue };
                 redirects += 1;
-                // Browsers read a backslash as a slash and ignore tabs.
-                assert!(
-                    location.starts_with(base) && !location[1..].starts_with(['/', '\\', '\t']),
-                    "{location}"
-                );
+                // Browsers read a backslash as a slash and ignore tabs. A colon could end a scheme.
+                let rest = location.strip_prefix(base).unwrap_or(location);
+                assert!(!rest.starts_with(['/', '\\', '\t']) && !rest.contains(':'), "{location}");
                 assert!(location.bytes().all(|b| b.is_ascii_graphic() && b != b'\\'), "{location}");
+                let target = response.leads_to(&path).expect("Location");
                 // A base path without its slash is redirected as well.
-                let body = if location == base { "home\n" } else { "inside\n" };
-                check(&server, location, "", Page(body));
+                let is_base = normalized(&target) == normalized(base);
+                check(&server, &target, "", Page(if is_base { "home\n" } else { "inside\n" }));
             }
         }
         assert!(redirects > 30, "{redirects} redirects under {base}");
     }
+}
+
+/// Returns a path without empty names and dots.
+fn normalized(path: &str) -> String {
+    let names = path.split('/').filter(|name| !name.is_empty() && *name != ".");
+    names.collect::<Vec<_>>().join("/")
 }
 
 /// Without its extension, such a name would be `.` or `..`.

@@ -181,13 +181,22 @@ fn url_options_never_serve_a_parent() {
             for path in [format!("{base}{prefix}/{up}/{tail}"), format!("{base}{prefix}/{up}{base}/{tail}")] {
                 client.send(get(&path));
                 let response = client.response();
-                assert_eq!(response.status, 404, "{path} with {mode:?}");
-                assert!(!response.text().contains(SECRET.trim()), "{path} with {mode:?}");
+                // A plain `..` is resolved. These lead to a directory in the site.
+                let is_deep = !base.is_empty() || !matches!(*prefix, "" | "/" | "/.");
+                let stays = *up == ".." && tail.is_empty() && is_deep;
+                assert!(response.status == 404 || stays, "{path} with {mode:?}: {}", response.status);
+                assert!(stays || !response.text().contains(SECRET.trim()), "{path} with {mode:?}");
             }
         }
-        for path in
-            ["/..", "/../", "/.././", "/docs/..", "/docs/../hello.txt", "/there/..", "/docs/...", "/%2e%2e"]
-        {
+        for path in [
+            "/../..",
+            "/../../",
+            "/.././..",
+            "/docs/../../..",
+            "/docs/../../../hello.txt",
+            "/docs/...",
+            "/%2e%2e",
+        ] {
             for base in [base, ""] {
                 client.send(get(&format!("{base}{path}")));
                 assert_eq!(client.response().status, 404, "{base}{path} with {mode:?}");
