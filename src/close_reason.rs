@@ -24,6 +24,8 @@ pub enum CloseReason {
     BadRequest,
     /// A limit was reached, or the poller could not be updated for the source.
     Limit,
+    /// The connection was idle, and the server needed its place for another peer.
+    Evicted,
     /// The server is shutting down.
     Shutdown,
     /// A file was truncated while it was being sent, or could not be read.
@@ -46,6 +48,7 @@ impl fmt::Display for CloseReason {
             CloseReason::BrokenPipe => "broken-pipe",
             CloseReason::BadRequest => "bad-request",
             CloseReason::Limit => "limit",
+            CloseReason::Evicted => "evicted",
             CloseReason::Shutdown => "shutdown",
             CloseReason::FileChanged => "file-changed",
             CloseReason::ConnectFailed(_) => "connect-failed",

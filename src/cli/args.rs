@@ -128,8 +128,8 @@ pub struct ResponseArgs {
 
 #[derive(Debug, Args)]
 pub struct LimitArgs {
-    /// Keep at most N connections open; further clients wait in the backlog [default: about
-    /// half the open-file limit]
+    /// Keep at most N connections open; a further one replaces the one that has been idle longest
+    /// [default: about half the open-file limit]
     #[arg(long, value_name = "N", value_parser = positive, env = "ONELOOP_MAX_CONNECTIONS", hide_env = true)]
     pub max_connections: Option<usize>,
 

@@ -6,6 +6,7 @@
 //! output is unsent, unless its protocol reads while it sends. This backpressure limits its memory
 //! use.
 
+mod idle;
 mod inbox;
 mod read;
 mod write;
@@ -19,6 +20,7 @@ use std::{
 
 use rustix::net::{Shutdown, shutdown, sockopt};
 
+pub use self::idle::Idle;
 use self::inbox::Inbox;
 #[cfg(feature = "lessons")] // the lessons' broken loop uses the same code to write
 pub use self::write::{WriteResult, write_once};
@@ -103,6 +105,8 @@ pub struct Connection {
     half_closes: bool,
     /// Whether input has been parsed or output sent since the deadline was last set.
     progress: bool,
+    /// The start of the last turn with progress.
+    active_at: Instant,
     /// The close reason if the deadline passes.
     waiting: CloseReason,
     deadline: Option<Instant>,
@@ -123,6 +127,7 @@ impl Connection {
             pending: Pending::Input,
             half_closes: false,
             progress: false,
+            active_at: clock.now(),
             waiting: reason,
             deadline: clock.after(limit),
         }
@@ -321,6 +326,9 @@ impl Connection {
         // again when it has waited.
         let is_without = self.deadline.is_none() || limit.is_none();
         if self.progress || reason != self.waiting || is_without {
+            if self.progress {
+                self.active_at = cx.clock.now();
+            }
             self.progress = false;
             self.waiting = reason;
             self.deadline = cx.clock.after(limit);

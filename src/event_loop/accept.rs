@@ -3,7 +3,10 @@
 //! This module owns no state. It must never spin on a listener that cannot accept, and never forget
 //! a paused listener.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use rustix::{
     io::Errno,
@@ -12,6 +15,7 @@ use rustix::{
 
 use super::{
     EventLoop,
+    idle::Search,
     source::{Source, SourceKind},
 };
 use crate::{
@@ -29,7 +33,7 @@ const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 impl EventLoop {
     /// Accepts connections until the backlog is empty, the connection limit is reached or the
-    /// budget is used up.
+    /// budget is used up. At the limit, each further connection replaces an idle one.
     pub(super) fn accept(&mut self, key: usize) {
         if let Some(source) = self.sources.get(key) {
             self.observers.trace(source.id, || Step::TurnBegan);
@@ -38,23 +42,28 @@ impl EventLoop {
         // call accept until it would block.
         for _ in 0..ACCEPT_BUDGET {
             // Check before the call: an accepted connection cannot be put back into the backlog.
-            let is_full = self.sources.open_connections() >= self.state.limits.max_connections;
+            let is_full = self.sources.is_full(self.state.limits.max_connections);
+            let room = if is_full { self.find_idle() } else { Search::NoneIdle(None) };
             let Some(Source { kind: SourceKind::Listener(listener), id, .. }) = self.sources.get_mut(key)
             else {
                 return;
             };
             let id = *id;
-            if is_full {
-                return self.pause_accept(key, id, None);
+            match room {
+                Search::NoneIdle(until) if is_full => return self.pause_accept(key, id, false, until),
+                Search::Unfinished => break,
+                Search::NoneIdle(_) | Search::Found(_) => {}
             }
             match acceptfrom_with(&listener.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
                 Ok((socket, peer)) => {
                     let peer = peer.map_or(Address::Unix(None), Address::from);
                     let protocol = listener.factory.create(&peer);
                     let connection = Connection::new(socket, protocol, &self.timers.clock);
+                    if let Search::Found(idle) = room {
+                        self.evict(idle);
+                    }
                     if let Err(e) = self.add_connection(connection, id, peer) {
-                        self.warn_exhausted(&e);
-                        return self.pause_accept(key, id, Some(RETRY_ACCEPT));
+                        return self.pause_after_error(key, id, &e);
                     }
                 }
                 Err(Errno::AGAIN) => {
@@ -65,10 +74,7 @@ impl EventLoop {
                 }
                 // Descriptors or memory have run out, or something forbids the call. An immediate
                 // retry would fail again.
-                Err(e) => {
-                    self.warn_exhausted(&e.into());
-                    return self.pause_accept(key, id, Some(RETRY_ACCEPT));
-                }
+                Err(e) => return self.pause_after_error(key, id, &e.into()),
             }
         }
         self.carry_over(key);
@@ -91,6 +97,7 @@ impl EventLoop {
         self.timers.wake_by(key, deadline);
         self.trace_accept(listener, key, peer);
         self.start(key);
+        self.note_idle(key);
         Ok(())
     }
 
@@ -108,14 +115,24 @@ impl EventLoop {
         }
     }
 
-    /// Pauses a listener until a connection closes, the `retry` delay has passed or another client
-    /// connects.
-    fn pause_accept(&mut self, key: usize, id: SourceId, retry: Option<Duration>) {
-        self.observers.trace(id, || Step::AcceptPaused { out_of_fds: retry.is_some() });
+    /// Pauses a listener until a connection closes or becomes idle, the time `until` has come or
+    /// another client connects.
+    fn pause_accept(&mut self, key: usize, id: SourceId, out_of_fds: bool, until: Option<Instant>) {
+        self.observers.trace(id, || Step::AcceptPaused { out_of_fds });
         // Calling accept again at once would spin. Waiting for the poller alone would stall,
         // because the poller has already reported the edge.
         self.sources.pause(key);
-        self.timers.wake_by(key, retry.map(|retry| self.timers.clock.now() + retry));
+        self.timers.wake_by(key, until);
+    }
+
+    /// Pauses a listener because connections cannot be accepted now, and logs why, at most once per
+    /// [`WARN_INTERVAL`].
+    fn pause_after_error(&mut self, key: usize, id: SourceId, error: &io::Error) {
+        if self.timers.is_warning_due(WARN_INTERVAL) {
+            log::warn!("cannot accept connections: {error}; retrying soon, they wait in the backlog");
+        }
+        let until = self.timers.clock.now() + RETRY_ACCEPT;
+        self.pause_accept(key, id, true, Some(until));
     }
 
     /// Queues every paused listener for another turn.
@@ -123,13 +140,6 @@ impl EventLoop {
         for key in self.sources.take_paused() {
             self.timers.remove(key);
             self.sources.push_ready(key);
-        }
-    }
-
-    /// Logs that connections cannot be accepted, at most once per [`WARN_INTERVAL`].
-    fn warn_exhausted(&mut self, e: &io::Error) {
-        if self.timers.is_warning_due(WARN_INTERVAL) {
-            log::warn!("cannot accept connections: {e}; retrying soon, they wait in the backlog");
         }
     }
 }

@@ -8,7 +8,9 @@
 mod accept;
 mod add;
 mod connect;
+mod idle;
 mod input;
+mod key_queue;
 mod ready;
 mod shutdown;
 mod signals;
@@ -27,6 +29,7 @@ pub use self::shutdown::{Handle, StopOnDrop};
 #[cfg(feature = "lessons")]
 pub(crate) use self::tracing::flags;
 use self::{
+    idle::IdleConnections,
     shutdown::Shutdown,
     signals::StopSignals,
     source::{Source, SourceKind},
@@ -46,7 +49,9 @@ const TIMER_BUDGET: usize = 256;
 /// The limits on connections. `None` disables a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The maximum number of open connections. Further clients wait in the backlog.
+    /// The maximum number of open connections. A further client makes the loop close the connection
+    /// that has been [idle](crate::protocol::Protocol::is_idle) longest. If none is idle, the client
+    /// waits in the backlog.
     pub max_connections: usize,
     /// How long a peer may go without accepting data before its connection is closed.
     pub send_timeout: Option<Duration>,
@@ -74,6 +79,7 @@ impl Default for Limits {
 pub struct EventLoop {
     sources: Sources,
     timers: Timers,
+    idle: IdleConnections,
     observers: Observers,
     buffers: Buffers,
     state: LoopState,
@@ -119,6 +125,7 @@ impl EventLoop {
         Ok(EventLoop {
             sources: Sources::new()?,
             timers: Timers::new(clock),
+            idle: IdleConnections::default(),
             observers: Observers::default(),
             buffers: Buffers::new(),
             state: LoopState {
@@ -263,6 +270,9 @@ impl EventLoop {
         if let SourceKind::Connection(connection) = &source.kind {
             self.observers.trace(source.id, || connection.deadline_step(self.timers.clock.now()));
         }
+        if want == Want::Readable {
+            self.note_idle(key);
+        }
     }
 
     /// Starts or stops polling the source for writability. Closes the source if that fails.
@@ -292,6 +302,7 @@ impl EventLoop {
         let Some(source) = self.sources.remove(key) else { return };
         // The slab reuses keys, so a leftover timer would fire for another source.
         self.timers.remove(key);
+        self.idle.remove(key);
         self.observers.trace(source.id, || Step::Closed { reason, unread: source.unread() });
         if let SourceKind::Connection(connection) = source.kind {
             log::debug!("{}: closed, {reason}", source.id);

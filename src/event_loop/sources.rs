@@ -122,6 +122,11 @@ impl Sources {
         self.open
     }
 
+    /// Returns whether at least `limit` connections are open.
+    pub fn is_full(&self, limit: usize) -> bool {
+        self.open >= limit
+    }
+
     /// Returns the number of connections ever accepted.
     pub fn connections(&self) -> u64 {
         self.connections

@@ -4,11 +4,9 @@
 //! later. So extending a deadline, which every request does, costs one comparison. The queue knows
 //! nothing about connections: the loop decides what a due key means.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
+use super::key_queue::KeyQueue;
 use crate::{
     clock::Clock,
     token_bucket::{Rate, TokenBucket},
@@ -18,51 +16,42 @@ use crate::{
 pub struct Timers {
     /// The time of the current turn.
     pub clock: Clock,
-    queue: BTreeSet<(Instant, usize)>,
-    /// The time of each key's entry in `queue`, indexed by key.
-    entries: Vec<Option<Instant>>,
+    queue: KeyQueue,
     warnings: TokenBucket,
 }
 
 impl Timers {
     pub fn new(clock: Clock) -> Timers {
-        Timers { clock, queue: BTreeSet::new(), entries: Vec::new(), warnings: TokenBucket::default() }
+        Timers { clock, queue: KeyQueue::default(), warnings: TokenBucket::default() }
     }
 
     /// Makes [`Timers::pop_due`] return `key` by `time` at the latest. A later time, or `None`,
     /// does not move the existing entry. The key then comes early, and the caller must set its time
     /// again.
     pub fn wake_by(&mut self, key: usize, time: Option<Instant>) {
-        if key >= self.entries.len() {
-            self.entries.resize(key + 1, None);
-        }
         let Some(time) = time else { return };
         // A busy connection extends its deadline with every request. Moving its entry each time
         // would cost two tree operations; an early entry costs one spurious call per timeout.
-        if self.entries[key].is_none_or(|entry| time < entry) {
-            self.remove(key);
-            self.queue.insert((time, key));
-            self.entries[key] = Some(time);
+        if self.queue.time(key).is_none_or(|entry| time < entry) {
+            self.queue.put(key, time);
         }
     }
 
     /// Removes `key`'s entry, if it has one.
     pub fn remove(&mut self, key: usize) {
-        if let Some(entry) = self.entries.get_mut(key).and_then(Option::take) {
-            self.queue.remove(&(entry, key));
-        }
+        self.queue.remove(key);
     }
 
     /// Returns how long the poll may sleep: until the first entry or until `by`, whichever is
     /// earlier. `None` means no limit.
     pub fn timeout(&self, by: Option<Instant>) -> Option<Duration> {
-        let next = self.queue.first().map(|(at, _)| *at);
+        let next = self.queue.first().map(|(at, _)| at);
         self.clock.until(next.into_iter().chain(by).min())
     }
 
     /// Removes the first due entry and returns its key, or `None` if no entry is due.
     pub fn pop_due(&mut self) -> Option<usize> {
-        let (at, key) = *self.queue.first()?;
+        let (at, key) = self.queue.first()?;
         if at > self.clock.now() {
             return None;
         }
@@ -102,7 +91,6 @@ mod tests {
         assert_eq!(in_seconds(&timers), Some(5), "an earlier one does not");
         timers.wake_by(7, None);
         assert_eq!(in_seconds(&timers), Some(5));
-        assert_eq!(timers.queue.len(), 1, "one entry for each key");
         assert_eq!(timers.timeout(at(3)), Some(Duration::from_secs(3)));
     }
 

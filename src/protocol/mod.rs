@@ -56,6 +56,13 @@ pub trait Protocol {
     /// whether the beginning of a message has been received.
     fn timeout(&self, partial: bool) -> Timeout;
 
+    /// Returns whether the peer loses nothing if the connection closes while it waits for input: no
+    /// response is due, and the peer can connect again. The loop closes such a connection if it
+    /// needs the place for another peer. It closes the one that has been idle longest.
+    fn is_idle(&self) -> bool {
+        false
+    }
+
     /// Puts a last response into `out`, if the protocol has one. The loop calls this method before
     /// it closes a connection that waits for input, because the time for the input has passed or
     /// because the loop is shutting down. `partial` is the beginning of a message that has not

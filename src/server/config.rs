@@ -54,8 +54,8 @@ pub struct Config {
     /// The page of a single-page application, as a path in `dir`. The server sends this page in
     /// response to navigation requests that match no file.
     pub spa: Option<String>,
-    /// The maximum number of open connections. Further clients wait in the backlog. `None` derives
-    /// the number from the open-file limit.
+    /// The maximum number of open connections. A further one replaces the one that has been idle
+    /// longest. `None` derives the number from the open-file limit.
     pub max_connections: Option<usize>,
     /// How long a client may take to send a request, and how long it may wait between two requests.
     pub timeouts: Timeouts,

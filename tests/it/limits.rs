@@ -1,21 +1,25 @@
-//! The connection limit and the open-file limit. Further clients wait in the backlog, use no CPU,
-//! and are served as soon as a connection closes.
+//! The connection limit and the open-file limit. Further clients replace idle ones. If none is
+//! idle, they wait in the backlog, use no CPU, and are served as soon as a connection closes.
 use std::{io::ErrorKind, net::SocketAddr, thread, time::Duration};
 
 use crate::common::*;
 
-/// Opens a connection and waits for the response to its first request.
-fn settled(addr: SocketAddr) -> Client {
-    let mut client = Client::connect(addr);
-    client.send(get("/hello.txt"));
-    assert_eq!(client.response().text(), "hello\n");
+/// The first half of a second request, which keeps a connection from being idle, and the rest.
+const BEGUN: &str = "GET /hello.txt HTTP/1.1\r\n";
+const REST: &str = "Host: localhost\r\n\r\n";
+
+/// Opens a connection, waits for the response to its first request and begins another one.
+fn busy(addr: SocketAddr) -> Client {
+    let mut client = waiting(addr);
+    assert_served(&mut client);
     client
 }
 
-/// Opens a connection and sends a request without waiting for the response.
+/// Opens a connection, and sends a request and half of another one without waiting for the
+/// response.
 fn waiting(addr: SocketAddr) -> Client {
     let mut client = Client::connect(addr);
-    client.send(get("/hello.txt"));
+    client.send(get("/hello.txt") + BEGUN);
     client
 }
 
@@ -36,7 +40,7 @@ fn assert_served(client: &mut Client) {
 fn limit_makes_peers_wait_until_others_leave() {
     let site = Site::new();
     let server = Server::with(&site, &["--max-connections", "4"]);
-    let mut inside: Vec<Client> = (0..4).map(|_| settled(server.addr())).collect();
+    let mut inside: Vec<Client> = (0..4).map(|_| busy(server.addr())).collect();
     let outside: Vec<Client> = (0..8).map(|_| waiting(server.addr())).collect();
     for (i, mut client) in outside.into_iter().enumerate() {
         if i % 4 == 0 {
@@ -52,26 +56,45 @@ fn limit_makes_peers_wait_until_others_leave() {
         inside.push(client);
     }
     for client in &mut inside {
-        client.send(get("/hello.txt"));
+        client.send(REST);
         assert_served(client);
     }
 }
 
 #[test]
-fn limit_counts_silent_connections_until_they_expire() {
+fn limit_counts_slow_connections_until_they_expire() {
     let site = Site::new();
     let server = Server::with(&site, &["--max-connections", "4", "--head-timeout", "500ms"]);
-    let _silent: Vec<Client> = (0..4).map(|_| server.connect()).collect();
+    let _slow: Vec<Client> = (0..4).map(|_| busy(server.addr())).collect();
     let mut fifth = waiting(server.addr());
     assert!(stays_silent(&fifth), "accepted beyond the limit");
     assert_served(&mut fifth);
 }
 
 #[test]
+fn limit_evicts_idle_connections() {
+    let site = Site::new();
+    let server = Server::with(&site, &["--max-connections", "2", "--head-timeout", "5m"]);
+    let mut silent = [server.connect(), server.connect()];
+    let ask = || {
+        let mut client = server.connect();
+        client.send(get("/hello.txt"));
+        assert_served(&mut client);
+        client
+    };
+    let mut third = ask();
+    assert!(silent[0].rest().is_empty(), "a clean end of input");
+    let _fourth = ask();
+    assert!(third.rest().is_empty(), "a kept connection goes before a silent one");
+    silent[1].send(get("/hello.txt"));
+    assert_served(&mut silent[1]);
+}
+
+#[test]
 fn limit_reached_is_idle() {
     let site = Site::new();
     let server = Server::with(&site, &["--max-connections", "4"]);
-    let _inside: Vec<Client> = (0..4).map(|_| settled(server.addr())).collect();
+    let _inside: Vec<Client> = (0..4).map(|_| busy(server.addr())).collect();
     let mut outside: Vec<Client> = (0..10).map(|_| waiting(server.addr())).collect();
     outside.drain(..5).for_each(Client::reset);
     assert_idle(&server, Duration::from_millis(500));
@@ -87,7 +110,7 @@ fn limit_holds_for_all_listeners_together() {
         .iter()
         .map(|l| l.trim_start_matches("http://").trim_end_matches('/').parse().expect("an address"))
         .collect();
-    let inside = [settled(addrs[0]), settled(addrs[1])];
+    let inside = [busy(addrs[0]), busy(addrs[1])];
     let mut outside = [waiting(addrs[0]), waiting(addrs[1])];
     assert!(outside.iter().all(stays_silent), "accepted beyond the limit");
     drop(inside);

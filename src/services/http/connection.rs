@@ -129,6 +129,10 @@ impl Protocol for HttpConnection {
         }
     }
 
+    fn is_idle(&self) -> bool {
+        matches!(self.state, State::New | State::Idle)
+    }
+
     fn last_response(
         &mut self,
         _reason: CloseReason,

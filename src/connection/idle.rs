@@ -1,0 +1,34 @@
+//! Whether a connection is idle, so that it can be closed to make room for another one.
+
+use std::time::Instant;
+
+use rustix::net::{RecvFlags, recv};
+
+use super::{Connection, Pending, Phase};
+
+/// How long a connection has been idle, and whether it has been of use.
+#[derive(Debug, Clone, Copy)]
+pub struct Idle {
+    /// The start of the last turn in which input was parsed or output sent.
+    pub since: Instant,
+    /// Whether the peer has received a response.
+    pub is_kept: bool,
+}
+
+impl Connection {
+    /// Returns since when the connection has been idle, or `None` if it is not: a message or a
+    /// response is in progress, or its protocol must not be interrupted.
+    pub fn idle(&self) -> Option<Idle> {
+        let is_idle = self.phase == Phase::Open
+            && self.pending == Pending::Input
+            && self.inbox.is_empty()
+            && self.outbox.is_empty()
+            && self.protocol.is_idle();
+        is_idle.then(|| Idle { since: self.active_at, is_kept: self.outbox.sent() > 0 })
+    }
+
+    /// Returns whether the socket has input that has not been read.
+    pub fn has_input(&self) -> bool {
+        recv(&self.socket, &mut [0; 1], RecvFlags::PEEK).is_ok_and(|(got, _)| got > 0)
+    }
+}
