@@ -26,6 +26,8 @@ pub enum CloseReason {
     Limit,
     /// The connection was idle, and the server needed its place for another peer.
     Evicted,
+    /// The peer's address has too many connections.
+    AddressLimit,
     /// The server is shutting down.
     Shutdown,
     /// A file was truncated while it was being sent, or could not be read.
@@ -49,6 +51,7 @@ impl fmt::Display for CloseReason {
             CloseReason::BadRequest => "bad-request",
             CloseReason::Limit => "limit",
             CloseReason::Evicted => "evicted",
+            CloseReason::AddressLimit => "address-limit",
             CloseReason::Shutdown => "shutdown",
             CloseReason::FileChanged => "file-changed",
             CloseReason::ConnectFailed(_) => "connect-failed",

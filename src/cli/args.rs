@@ -133,6 +133,11 @@ pub struct LimitArgs {
     #[arg(long, value_name = "N", value_parser = positive, env = "ONELOOP_MAX_CONNECTIONS", hide_env = true)]
     pub max_connections: Option<usize>,
 
+    /// Keep at most N connections from one IPv4 address or IPv6 /64 network; use 0 (any number)
+    /// behind a proxy [default: a quarter of all, and any number from loopback]
+    #[arg(long, value_name = "N", env = "ONELOOP_MAX_PER_ADDRESS", hide_env = true)]
+    pub max_per_address: Option<usize>,
+
     /// Close a connection that does not send a complete request within this time; 0 disables
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_limit)]
     #[arg(env = "ONELOOP_HEAD_TIMEOUT", hide_env = true)]

@@ -49,6 +49,7 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     config.headers = responses.header.into_iter().flat_map(|lines| lines.0).collect();
     config.inotify = !limits.no_watch;
     config.max_connections = limits.max_connections;
+    config.max_per_address = limits.max_per_address;
     config.timeouts = timeouts(&limits);
     config.send_timeout = limits.send_timeout.0;
     config.drain_timeout = limits.drain_timeout.0;

@@ -5,6 +5,7 @@
 
 use std::{
     io,
+    os::fd::{AsRawFd, OwnedFd},
     time::{Duration, Instant},
 };
 
@@ -15,12 +16,14 @@ use rustix::{
 
 use super::{
     EventLoop,
+    addresses::Admission,
     idle::Search,
     source::{Source, SourceKind},
 };
 use crate::{
     address::Address,
     connection::Connection,
+    protocol::CloseReason,
     trace::{SourceId, Step},
 };
 
@@ -43,7 +46,7 @@ impl EventLoop {
         for _ in 0..ACCEPT_BUDGET {
             // Check before the call: an accepted connection cannot be put back into the backlog.
             let is_full = self.sources.is_full(self.state.limits.max_connections);
-            let room = if is_full { self.find_idle() } else { Search::NoneIdle(None) };
+            let room = if is_full { self.find_idle(|_, _| true) } else { Search::NoneIdle(None) };
             let Some(Source { kind: SourceKind::Listener(listener), id, .. }) = self.sources.get_mut(key)
             else {
                 return;
@@ -57,12 +60,7 @@ impl EventLoop {
             match acceptfrom_with(&listener.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
                 Ok((socket, peer)) => {
                     let peer = peer.map_or(Address::Unix(None), Address::from);
-                    let protocol = listener.factory.create(&peer);
-                    let connection = Connection::new(socket, protocol, &self.timers.clock);
-                    if let Search::Found(idle) = room {
-                        self.evict(idle);
-                    }
-                    if let Err(e) = self.add_connection(connection, id, peer) {
+                    if let Err(e) = self.admit(key, socket, peer, room) {
                         return self.pause_after_error(key, id, &e);
                     }
                 }
@@ -80,6 +78,50 @@ impl EventLoop {
         self.carry_over(key);
     }
 
+    /// Adds an accepted connection, in the `room` that the search has found, or closes it at once
+    /// if its address has too many connections.
+    ///
+    /// # Errors
+    /// Fails, and closes the connection, if it cannot be polled (epoll_ctl(2)).
+    fn admit(&mut self, key: usize, socket: OwnedFd, peer: Address, mut room: Search) -> io::Result<()> {
+        let admission = self.addresses.admission(&peer, self.sources.open_connections());
+        if admission == Admission::IfReplacing {
+            room = self.find_idle(|this, key| this.addresses.has_many(key));
+        }
+        let Some(Source { kind: SourceKind::Listener(listener), id, .. }) = self.sources.get_mut(key) else {
+            return Ok(());
+        };
+        let id = *id;
+        match (admission, room) {
+            (Admission::Refused, _) | (Admission::IfReplacing, Search::NoneIdle(_) | Search::Unfinished) => {
+                self.refuse(&socket, id, peer);
+                Ok(())
+            }
+            (_, room) => {
+                let protocol = listener.factory.create(&peer);
+                let connection = Connection::new(socket, protocol, &self.timers.clock);
+                if let Search::Found(idle) = room {
+                    self.evict(idle);
+                }
+                self.add_connection(connection, id, peer)
+            }
+        }
+    }
+
+    /// Reports a connection that is closed because its address has too many.
+    fn refuse(&mut self, socket: &OwnedFd, listener: SourceId, peer: Address) {
+        self.addresses.warn(&peer, self.timers.clock.now());
+        let id = self.sources.next_connection_id();
+        let (number, open) = (self.sources.connections(), self.sources.open_connections());
+        self.observers.trace(listener, || Step::Accepted {
+            connection: number,
+            peer,
+            fd: socket.as_raw_fd(),
+            open,
+        });
+        self.observers.trace(id, || Step::Closed { reason: CloseReason::AddressLimit, unread: 0 });
+    }
+
     /// Adds an accepted connection to the sources, like `rlist.append(c)` in the `select()`
     /// program.
     ///
@@ -95,6 +137,7 @@ impl EventLoop {
         let id = self.sources.next_connection_id();
         let key = self.sources.insert(SourceKind::Connection(Box::new(connection)), id)?;
         self.timers.wake_by(key, deadline);
+        self.addresses.add(key, &peer);
         self.trace_accept(listener, key, peer);
         self.start(key);
         self.note_idle(key);

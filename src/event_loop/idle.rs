@@ -33,9 +33,8 @@ impl IdleConnections {
         self.silent.remove(key);
     }
 
-    /// Returns the key of the first entry: the kept connections come before the silent ones.
-    fn first(&self) -> Option<usize> {
-        self.kept.first().or_else(|| self.silent.first()).map(|(_, key)| key)
+    fn queue(&self, is_kept: bool) -> &KeyQueue {
+        if is_kept { &self.kept } else { &self.silent }
     }
 
     /// Adds the connection with this key, or moves its entry. Returns whether the entry has
@@ -82,26 +81,38 @@ impl EventLoop {
         }
     }
 
-    /// Returns the connection that has been idle longest.
-    pub(super) fn find_idle(&mut self) -> Search {
-        for _ in 0..SEARCH_BUDGET {
-            let Some(key) = self.idle.first() else { return Search::NoneIdle(None) };
-            let idle = match self.sources.kind(key) {
-                Some(SourceKind::Connection(connection)) => connection.idle(),
-                _ => None,
-            };
-            match idle {
-                // It is added again when it waits for input again.
-                None => self.idle.remove(key),
-                Some(idle) if self.idle.update(key, idle) => {}
-                Some(idle) if idle.since + MIN_IDLE > self.timers.clock.now() => {
-                    return Search::NoneIdle(Some(idle.since + MIN_IDLE));
+    /// Returns the connection that has been idle longest, of those that `is_wanted` accepts. The
+    /// kept ones come before the silent ones.
+    pub(super) fn find_idle(&mut self, is_wanted: impl Fn(&EventLoop, usize) -> bool) -> Search {
+        let mut budget = SEARCH_BUDGET;
+        let mut until: Option<Instant> = None;
+        for is_kept in [true, false] {
+            let mut last = None;
+            while let Some((time, key)) = self.idle.queue(is_kept).next_after(last) {
+                if budget == 0 {
+                    return Search::Unfinished;
                 }
-                Some(_) if self.has_input(key) => self.idle.remove(key),
-                Some(_) => return Search::Found(key),
+                budget -= 1;
+                let idle = match self.sources.kind(key) {
+                    Some(SourceKind::Connection(connection)) => connection.idle(),
+                    _ => None,
+                };
+                match idle {
+                    // It is added again when it waits for input again.
+                    None => self.idle.remove(key),
+                    Some(idle) if self.idle.update(key, idle) => {}
+                    Some(idle) if idle.since + MIN_IDLE > self.timers.clock.now() => {
+                        let at = idle.since + MIN_IDLE;
+                        until = Some(until.map_or(at, |until| until.min(at)));
+                        break;
+                    }
+                    Some(_) if !is_wanted(self, key) => last = Some((time, key)),
+                    Some(_) if self.has_input(key) => self.idle.remove(key),
+                    Some(_) => return Search::Found(key),
+                }
             }
         }
-        Search::Unfinished
+        Search::NoneIdle(until)
     }
 
     /// Returns whether a connection has input that the poller has not reported yet. Closing it

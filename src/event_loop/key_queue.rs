@@ -3,7 +3,7 @@
 //! The timers and the idle connections use the same structure. It knows nothing about sources: the
 //! caller decides what the time of a key means.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{collections::BTreeSet, ops::Bound, time::Instant};
 
 /// Keys ordered by a time. Every operation costs at most O(log n).
 #[derive(Default)]
@@ -38,6 +38,12 @@ impl KeyQueue {
 
     /// Returns the earliest time and its key.
     pub fn first(&self) -> Option<(Instant, usize)> {
-        self.queue.first().copied()
+        self.next_after(None)
+    }
+
+    /// Returns the first entry behind `last`, or the first of all entries without it.
+    pub fn next_after(&self, last: Option<(Instant, usize)>) -> Option<(Instant, usize)> {
+        let behind = last.map_or(Bound::Unbounded, Bound::Excluded);
+        self.queue.range((behind, Bound::Unbounded)).next().copied()
     }
 }

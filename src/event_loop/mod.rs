@@ -7,6 +7,7 @@
 
 mod accept;
 mod add;
+mod addresses;
 mod connect;
 mod idle;
 mod input;
@@ -25,10 +26,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use self::shutdown::{Handle, StopOnDrop};
 #[cfg(feature = "lessons")]
 pub(crate) use self::tracing::flags;
+pub use self::{
+    addresses::AddressLimit,
+    shutdown::{Handle, StopOnDrop},
+};
 use self::{
+    addresses::Addresses,
     idle::IdleConnections,
     shutdown::Shutdown,
     signals::StopSignals,
@@ -53,6 +58,8 @@ pub struct Limits {
     /// that has been [idle](crate::protocol::Protocol::is_idle) longest. If none is idle, the client
     /// waits in the backlog.
     pub max_connections: usize,
+    /// How many of them one address may have.
+    pub max_per_address: AddressLimit,
     /// How long a peer may go without accepting data before its connection is closed.
     pub send_timeout: Option<Duration>,
     /// How long [draining](EventLoop::drain) may take before the remaining connections are closed.
@@ -62,12 +69,13 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Returns limits of 512 connections, a send timeout of 60 seconds, 8 seconds to drain, and 10
-    /// seconds to connect. A video that is paused is not an attack. Docker kills a process 10
-    /// seconds after it has asked it to stop.
+    /// Returns limits of 512 connections and 128 for one address, a send timeout of 60 seconds, 8
+    /// seconds to drain, and 10 seconds to connect. A video that is paused is not an attack. Docker
+    /// kills a process 10 seconds after it has asked it to stop.
     fn default() -> Limits {
         Limits {
             max_connections: 512,
+            max_per_address: AddressLimit::Remote(128),
             send_timeout: Some(Duration::from_secs(60)),
             drain_timeout: Some(Duration::from_secs(8)),
             connect_timeout: Some(Duration::from_secs(10)),
@@ -80,6 +88,7 @@ pub struct EventLoop {
     sources: Sources,
     timers: Timers,
     idle: IdleConnections,
+    addresses: Addresses,
     observers: Observers,
     buffers: Buffers,
     state: LoopState,
@@ -126,6 +135,7 @@ impl EventLoop {
             sources: Sources::new()?,
             timers: Timers::new(clock),
             idle: IdleConnections::default(),
+            addresses: Addresses::new(limits.max_per_address, limits.max_connections),
             observers: Observers::default(),
             buffers: Buffers::new(),
             state: LoopState {
@@ -303,6 +313,7 @@ impl EventLoop {
         // The slab reuses keys, so a leftover timer would fire for another source.
         self.timers.remove(key);
         self.idle.remove(key);
+        self.addresses.remove(key);
         self.observers.trace(source.id, || Step::Closed { reason, unread: source.unread() });
         if let SourceKind::Connection(connection) = source.kind {
             log::debug!("{}: closed, {reason}", source.id);

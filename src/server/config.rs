@@ -57,6 +57,10 @@ pub struct Config {
     /// The maximum number of open connections. A further one replaces the one that has been idle
     /// longest. `None` derives the number from the open-file limit.
     pub max_connections: Option<usize>,
+    /// The maximum number of open connections of one IPv4 address or IPv6 /64 network. 0 means any
+    /// number, also of the places that are otherwise reserved for addresses with few connections.
+    /// `None` means a quarter of all, and any number for loopback.
+    pub max_per_address: Option<usize>,
     /// How long a client may take to send a request, and how long it may wait between two requests.
     pub timeouts: Timeouts,
     /// How long a peer may go without accepting data before its connection is closed.
@@ -96,6 +100,7 @@ impl Config {
             host_refusal: None,
             spa: None,
             max_connections: None,
+            max_per_address: None,
             timeouts: Timeouts::default(),
             send_timeout: limits.send_timeout,
             drain_timeout: limits.drain_timeout,

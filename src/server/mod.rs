@@ -36,7 +36,7 @@ use self::{
 use crate::{
     address::Address,
     clock::Clock,
-    event_loop::{EventLoop, Handle, Limits},
+    event_loop::{AddressLimit, EventLoop, Handle, Limits},
     http::{HeaderPolicy, HostAllowlist, Representation},
     lossy_writer::LossyWriter,
     protocol::{DatagramProtocol, PrioritySource, ProtocolFactory, WakeKey},
@@ -296,8 +296,16 @@ fn listeners(config: &Config) -> Result<Vec<StreamListener>, StartError> {
 
 /// Returns the loop's limits, taken from `config`.
 fn limits(config: &Config) -> Limits {
+    let max_connections = config.max_connections.unwrap_or_else(connections_by_open_files);
+    let max_per_address = match config.max_per_address {
+        Some(0) => AddressLimit::None,
+        Some(limit) => AddressLimit::Every(limit),
+        // At least what a browser opens.
+        None => AddressLimit::Remote((max_connections / 4).max(8)),
+    };
     Limits {
-        max_connections: config.max_connections.unwrap_or_else(connections_by_open_files),
+        max_connections,
+        max_per_address,
         send_timeout: config.send_timeout,
         drain_timeout: config.drain_timeout,
         ..Limits::default()

@@ -1,6 +1,14 @@
 //! The connection limit and the open-file limit. Further clients replace idle ones. If none is
 //! idle, they wait in the backlog, use no CPU, and are served as soon as a connection closes.
-use std::{io::ErrorKind, net::SocketAddr, thread, time::Duration};
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::SocketAddr,
+    thread,
+    time::Duration,
+};
+
+use rustix::process::Signal;
+use socket2::{Domain, Socket, Type};
 
 use crate::common::*;
 
@@ -85,9 +93,9 @@ fn limit_evicts_idle_connections() {
     let mut third = ask();
     assert!(silent[0].rest().is_empty(), "a clean end of input");
     let _fourth = ask();
-    assert!(third.rest().is_empty(), "a kept connection goes before a silent one");
-    silent[1].send(get("/hello.txt"));
-    assert_served(&mut silent[1]);
+    assert!(silent[1].rest().is_empty(), "the third has just been served");
+    third.send(get("/hello.txt"));
+    assert_served(&mut third);
 }
 
 #[test]
@@ -193,5 +201,65 @@ fn accept_serves_many_connects_at_once() {
         let connect_all = || (0..peers).map(|_| waiting(server.addr())).collect::<Vec<_>>();
         let mut clients = server.while_stopped(connect_all);
         clients.iter_mut().for_each(assert_served);
+    }
+}
+
+/// Connects from an address of loopback, and sends `bytes`.
+fn from(ip: &str, addr: SocketAddr, bytes: &str) -> Client {
+    let source: SocketAddr = format!("{ip}:0").parse().expect("an address");
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&source.into()).expect("bind");
+    socket.connect(&addr.into()).expect("connect");
+    let mut client = Client::over(socket.into());
+    // The server may have closed the connection already.
+    let _ = client.socket.write_all(bytes.as_bytes());
+    client
+}
+
+/// Returns whether the server closes the connection without a byte. A request that it has not read
+/// makes the close a reset.
+fn is_turned_away(client: &mut Client) -> bool {
+    match uninterrupted(|| client.socket.read(&mut [0])) {
+        Ok(got) => got == 0,
+        Err(e) => e.kind() == ErrorKind::ConnectionReset,
+    }
+}
+
+#[test]
+fn limit_per_address_closes_further_connections() {
+    let site = Site::new();
+    let mut server = Server::with(&site, &["--max-per-address", "2"]);
+    let request = get("/hello.txt") + BEGUN;
+    let mut inside: Vec<Client> = (0..2).map(|_| from("127.0.0.66", server.addr(), &request)).collect();
+    inside.iter_mut().for_each(assert_served);
+    for _ in 0..3 {
+        assert!(is_turned_away(&mut from("127.0.0.66", server.addr(), "")));
+        assert_served(&mut from("127.0.0.77", server.addr(), &request));
+    }
+    inside.remove(0).reset();
+    server.wait_until_quiet();
+    assert_served(&mut from("127.0.0.66", server.addr(), &request));
+    server.signal(Signal::TERM);
+    let mut log = String::new();
+    server.stderr().read_to_string(&mut log).expect("its log");
+    let warning = "127.0.0.66 has 2 connections; closing its new ones, to leave room for others";
+    assert_eq!(log.matches(warning).count(), 1, "one warning a minute: {log}");
+}
+
+#[test]
+fn limit_per_address_is_off_by_default_for_loopback_and_off_with_0() {
+    let site = Site::new();
+    for (options, expected) in
+        [(&["--max-connections", "40"][..], 36), (&["--max-connections", "40", "--max-per-address", "0"], 40)]
+    {
+        let server = Server::with(&site, options);
+        let request = get("/hello.txt") + BEGUN;
+        let mut clients: Vec<Client> = (0..40).map(|_| from("127.0.0.66", server.addr(), &request)).collect();
+        let served = clients.iter_mut().filter_map(|client| (!is_turned_away(client)).then_some(())).count();
+        assert_eq!(served, expected, "{options:?}");
+        // The rest is for others.
+        if expected < 40 {
+            assert_served(&mut from("127.0.0.77", server.addr(), &request));
+        }
     }
 }

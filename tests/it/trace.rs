@@ -249,8 +249,7 @@ impl Protocol for Spinning {
 
 #[test]
 fn trace_reports_a_spin() {
-    let limits =
-        Limits { max_connections: 10, send_timeout: None, drain_timeout: None, connect_timeout: None };
+    let limits = Limits { max_connections: 10, send_timeout: None, drain_timeout: None, ..Limits::default() };
     let mut event_loop = EventLoop::new(limits, Clock::frozen(SystemTime::now())).expect("a loop");
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     listener.set_nonblocking(true).expect("set non-blocking");

@@ -24,6 +24,7 @@ const INVALID_VALUES: &[(&str, &str)] = &[
     ("--header", "X-A"),
     ("--cors", "a.example"),
     ("--max-connections", "0"),
+    ("--max-per-address", "some"),
     ("--head-timeout", "soon"),
     ("--idle-timeout", "10"),
     ("--send-timeout", "-1s"),
