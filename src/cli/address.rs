@@ -1,6 +1,8 @@
-//! Addresses in arguments: HOST:PORT.
+//! Addresses in arguments, HOST:PORT, and in announcements.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+
+use oneloop::Address;
 
 use super::errors::{Failure, io_message};
 
@@ -19,4 +21,11 @@ pub fn resolve(text: &str, invalid: impl FnOnce() -> Failure) -> Result<Vec<Sock
         Ok(_) => Err(Failure::System(format!("cannot resolve '{text}': the host has no address"))),
         Err(e) => Err(Failure::System(format!("cannot resolve '{text}': {}", io_message(&e)))),
     }
+}
+
+/// Returns whether `address` is ::1 and 127.0.0.1 is among `all` with the same port, as when a
+/// server listens on `localhost`.
+pub fn is_second_loopback(address: SocketAddr, all: &[Address]) -> bool {
+    let first = SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()));
+    address.ip() == Ipv6Addr::LOCALHOST && all.contains(&first.into())
 }

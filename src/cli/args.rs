@@ -58,8 +58,8 @@ pub struct ListenArgs {
     pub port: u16,
 
     /// Listen on this address or host name, or on unix:PATH[,mode=660]; repeatable (0.0.0.0 and ::
-    /// accept connections from anywhere)
-    #[arg(short, long, value_name = "ADDR", default_value = "127.0.0.1")]
+    /// accept connections from anywhere, localhost is 127.0.0.1 and ::1)
+    #[arg(short, long, value_name = "ADDR", default_value = "localhost")]
     #[arg(value_delimiter = ',', env = "ONELOOP_BIND", hide_env = true)]
     pub bind: Vec<String>,
 

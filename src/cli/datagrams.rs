@@ -10,6 +10,7 @@ use clap::Args;
 use oneloop::{Address, Beacon, HttpServer, UdpEcho, bind_broadcast};
 
 use super::{
+    address::is_second_loopback,
     conversations::{Started, ip_address},
     errors::{Failure, cannot_listen},
     udp_echo::UdpEchoArg,
@@ -68,7 +69,10 @@ fn beacon_of(server: &mut HttpServer) -> Beacon {
     // The process ID and the time distinguish this process from every other.
     let since_epoch = server.event_loop().clock().wall().duration_since(UNIX_EPOCH).unwrap_or_default();
     let id = format!("{:x}-{:x}", std::process::id(), since_epoch.as_micros());
-    let addresses = server.addresses().iter().filter_map(Address::ip).collect();
+    let all = server.addresses();
+    // One URL is enough for localhost.
+    let is_needed = |ip: &SocketAddr| !is_second_loopback(*ip, all);
+    let addresses = all.iter().filter_map(Address::ip).filter(is_needed).collect();
     Beacon::new(name, id, addresses, server.base_path().to_owned())
 }
 

@@ -21,13 +21,13 @@ mod udp_echo;
 use std::{
     io::{self, IsTerminal},
     os::fd::AsFd,
-    path::Path,
     process::ExitCode,
 };
 
 use oneloop::{Address, HttpServer, LossyWriter, raise_open_file_limit};
 
 use self::{
+    address::is_second_loopback,
     args::{Cli, CliCommand},
     config::config,
     conversations::Started,
@@ -68,6 +68,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     raise_open_file_limit();
     let dir = cli.dir.clone();
     let is_interactive = io::stdout().is_terminal() && cli.output.quiet == 0;
+    let has_localhost = cli.listen.bind.iter().any(|host| host.eq_ignore_ascii_case("localhost"));
     let (trace, conversations) = (cli.trace.clone(), cli.conversations.clone());
     let timeouts = config::timeouts(&cli.limits);
     let sandbox = sandbox::sandbox(&cli);
@@ -85,17 +86,31 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     if let Some(sandbox) = sandbox {
         sandbox::enter(sandbox, &addresses);
     }
-    announce(&server, &started, &dir, is_interactive, log);
+    announce(&urls(&server, has_localhost), &started);
+    if is_interactive {
+        log.write_line(&format!("serving '{}'; Ctrl-C stops it", dir.display()));
+    }
     server.serve_forever().map_err(|e| Failure::system("the poller failed", &e))
 }
 
-/// Prints the server's URLs to standard output, one line per socket. Never waits for a reader, and
-/// ignores errors, because standard output may be closed.
-fn announce(server: &HttpServer, started: &[Started], dir: &Path, is_interactive: bool, log: &LogPipe) {
-    let urls = server.addresses().iter().map(|address| match address {
-        Address::Ip(address) => format!("http://{address}{}\n", server.base_path()),
-        Address::Unix(_) => format!("{address}\n"),
-    });
+/// Returns the server's URLs, one for each listening socket. `localhost` has one URL, the first of
+/// its addresses. The other address is for programs that look up the name, and is only logged.
+fn urls(server: &HttpServer, has_localhost: bool) -> Vec<String> {
+    let url = |address: &Address| match address {
+        Address::Ip(ip) if has_localhost && is_second_loopback(*ip, server.addresses()) => {
+            log::info!("also listening on {address}, so that localhost works by both of its addresses");
+            None
+        }
+        Address::Ip(address) => Some(format!("http://{address}{}", server.base_path())),
+        Address::Unix(_) => Some(address.to_string()),
+    };
+    server.addresses().iter().filter_map(url).collect()
+}
+
+/// Prints the URLs and the addresses of the other conversations to standard output, one per line.
+/// Never waits for a reader, and ignores errors, because standard output may be closed.
+fn announce(urls: &[String], started: &[Started]) {
+    let urls = urls.iter().map(|url| format!("{url}\n"));
     let others = started.iter().map(|Started { scheme, address, .. }| match address {
         Address::Ip(address) => format!("{scheme}://{address}\n"),
         Address::Unix(_) => format!("{scheme}+{address}\n"),
@@ -103,8 +118,5 @@ fn announce(server: &HttpServer, started: &[Started], dir: &Path, is_interactive
     let lines: String = urls.chain(others).collect();
     if let Ok(stdout) = io::stdout().as_fd().try_clone_to_owned() {
         LossyWriter::new(stdout).write(lines.as_bytes());
-    }
-    if is_interactive {
-        log.write_line(&format!("serving '{}'; Ctrl-C stops it", dir.display()));
     }
 }

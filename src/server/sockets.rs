@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket},
 };
 
 use rustix::{
@@ -44,8 +44,12 @@ pub fn bind_hosts(hosts: &[String], port: u16, reuse_port: bool) -> Result<Vec<S
     result
 }
 
-/// Returns the addresses of `host`.
+/// Returns the addresses of `host`. `localhost` means both loopback addresses (RFC 6761 section
+/// 6.3): the files of a machine may name one of them only, and a client tries the other one.
 fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, StartError> {
+    if host.eq_ignore_ascii_case("localhost") {
+        return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
+    }
     // The resolver expects IPv6 addresses without brackets.
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     let addresses = (bare, port).to_socket_addrs();
@@ -185,6 +189,18 @@ mod tests {
         assert!(wildcard.len() == 1 && wildcard[0].ip().is_unspecified(), "{wildcard:?}");
         let two = bound(&["127.0.0.1", "127.0.0.2", "127.0.0.1"]);
         assert!(two.len() == 2 && two[0].port() == two[1].port(), "{two:?}");
+    }
+
+    #[test]
+    fn localhost_is_both_loopback_addresses() {
+        let both = bound(&["localhost"]);
+        assert!(both[0].ip().is_loopback() && both[0].is_ipv4(), "{both:?}");
+        if UdpSocket::bind("[::1]:0").is_err() {
+            return crate::testing::skip("this machine has no IPv6 loopback address");
+        }
+        assert!(both.len() == 2 && both[1].ip() == Ipv6Addr::LOCALHOST, "{both:?}");
+        assert_eq!(both[0].port(), both[1].port());
+        assert_eq!(bound(&["127.0.0.1", "localhost", "::1"]).len(), 2);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! socket, and a one-sentence error with an exit code if it cannot start.
 use std::{
     io::{BufRead, BufReader, Read},
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::{Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
     path::Path,
     process::{Child, Command, Output, Stdio},
     thread,
@@ -154,6 +154,24 @@ fn process_announces_each_listening_socket() {
                 assert_eq!(uninterrupted(|| udp.recv(&mut [0; 9])).expect("receive an echo"), 5);
             }
         }
+    });
+}
+
+#[test]
+fn process_listens_on_both_loopback_addresses() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return skip("this machine has no IPv6 loopback address");
+    }
+    let site = Site::new();
+    let local: [&[&str]; 3] = [&[], &["--bind", "LocalHost"], &["--udp-echo", "127.0.0.1:0"]];
+    each(local, |args| {
+        let server = Server::with(&site, args);
+        let urls = server.lines.iter().filter(|line| line.starts_with("http://")).count();
+        assert_eq!(urls, 1, "one URL for two sockets: {:?}", server.lines);
+        assert!(server.addr().is_ipv4(), "{}", server.addr());
+        let mut client = Client::connect((Ipv6Addr::LOCALHOST, server.addr().port()).into());
+        client.send(get("/hello.txt"));
+        assert_eq!(client.response().text(), "hello\n");
     });
 }
 
