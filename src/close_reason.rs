@@ -16,6 +16,8 @@ pub enum CloseReason {
     IdleTimeout,
     /// The peer accepted no data in time.
     SendTimeout,
+    /// The peer accepted data, but less than the minimum rate.
+    TooSlow,
     /// The peer reset the connection.
     Reset,
     /// The server wrote to a connection that the peer had closed.
@@ -46,6 +48,7 @@ impl fmt::Display for CloseReason {
             CloseReason::HeadTimeout => "head-timeout",
             CloseReason::IdleTimeout => "idle-timeout",
             CloseReason::SendTimeout => "send-timeout",
+            CloseReason::TooSlow => "too-slow",
             CloseReason::Reset => "reset",
             CloseReason::BrokenPipe => "broken-pipe",
             CloseReason::BadRequest => "bad-request",

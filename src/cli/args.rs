@@ -153,6 +153,11 @@ pub struct LimitArgs {
     #[arg(env = "ONELOOP_SEND_TIMEOUT", hide_env = true)]
     pub send_timeout: TimeLimit,
 
+    /// Close a connection that accepts fewer bytes per second, on average over --send-timeout; 0
+    /// disables
+    #[arg(long, value_name = "BYTES", default_value_t = 256, env = "ONELOOP_MIN_RATE", hide_env = true)]
+    pub min_rate: u32,
+
     /// Let responses in progress take this long after Ctrl-C or SIGTERM; 0 disables the limit
     #[arg(long, value_name = "TIME", default_value = "8s", value_parser = time_limit)]
     #[arg(env = "ONELOOP_DRAIN_TIMEOUT", hide_env = true)]

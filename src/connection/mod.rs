@@ -9,6 +9,7 @@
 mod idle;
 mod inbox;
 mod read;
+mod slow;
 mod write;
 
 use std::{
@@ -110,6 +111,8 @@ pub struct Connection {
     /// The close reason if the deadline passes.
     waiting: CloseReason,
     deadline: Option<Instant>,
+    /// The number of bytes that the socket had taken when the deadline was set.
+    sent_before: u64,
 }
 
 impl Connection {
@@ -130,6 +133,7 @@ impl Connection {
             active_at: clock.now(),
             waiting: reason,
             deadline: clock.after(limit),
+            sent_before: 0,
         }
     }
 
@@ -325,14 +329,16 @@ impl Connection {
         // byte does not extend the deadline. A protocol that waits has no deadline, and gets one
         // again when it has waited.
         let is_without = self.deadline.is_none() || limit.is_none();
-        if self.progress || reason != self.waiting || is_without {
+        let counts = !self.is_slow(want, reason, cx);
+        if self.progress && counts || reason != self.waiting || is_without {
             if self.progress {
                 self.active_at = cx.clock.now();
             }
-            self.progress = false;
             self.waiting = reason;
             self.deadline = cx.clock.after(limit);
+            self.sent_before = self.outbox.sent();
         }
+        self.progress = false;
     }
 
     /// Handles a deadline that has passed: sends a last response if a message is incomplete,
@@ -366,21 +372,10 @@ impl Connection {
         true
     }
 
-    /// Tries to write once more before closing a connection whose send timeout has passed.
-    fn probe_write(&mut self, ready: &mut Readiness, buffers: &mut Buffers, cx: &mut Context<'_>) -> Want {
-        // The kernel reports writability only when a third of the send buffer is free. A slow
-        // reader may have taken less than that, and only a write shows whether it has taken
-        // anything.
-        ready.writable = true;
-        let want = self.take_turn(false, ready, buffers, cx);
-        let is_late = self.deadline.is_some_and(|deadline| deadline <= cx.clock.now());
-        if is_late { Want::Close(CloseReason::SendTimeout) } else { want }
-    }
-
     /// Notifies the protocol and closes the socket.
     pub fn close(mut self, reason: CloseReason, cx: &mut Context<'_>) {
         self.protocol.on_closed(reason, self.outbox.sent(), cx);
-        if reason == CloseReason::SendTimeout {
+        if matches!(reason, CloseReason::SendTimeout | CloseReason::TooSlow) {
             // SO_LINGER with a time of 0 makes the close send a reset, so that the kernel does not
             // keep unsent data for the peer.
             let _ = sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO));

@@ -62,6 +62,9 @@ pub struct Limits {
     pub max_per_address: AddressLimit,
     /// How long a peer may go without accepting data before its connection is closed.
     pub send_timeout: Option<Duration>,
+    /// How many bytes per second a peer must accept, on average over the send timeout. 0 disables
+    /// this limit, and so does the send timeout if it is disabled.
+    pub min_rate: u32,
     /// How long [draining](EventLoop::drain) may take before the remaining connections are closed.
     pub drain_timeout: Option<Duration>,
     /// How long it may take to establish an [outgoing connection](EventLoop::connect).
@@ -77,9 +80,18 @@ impl Default for Limits {
             max_connections: 512,
             max_per_address: AddressLimit::Remote(128),
             send_timeout: Some(Duration::from_secs(60)),
+            min_rate: 0,
             drain_timeout: Some(Duration::from_secs(8)),
             connect_timeout: Some(Duration::from_secs(10)),
         }
+    }
+}
+
+impl Limits {
+    /// Returns how many bytes a blocked peer must accept within the send timeout.
+    fn least_sent(&self) -> u64 {
+        let limit = self.send_timeout.unwrap_or_default();
+        (limit.as_secs_f64() * f64::from(self.min_rate)) as u64
     }
 }
 
@@ -118,6 +130,7 @@ impl LoopState {
             source,
             key,
             send_timeout: self.limits.send_timeout,
+            least_sent: self.limits.least_sent(),
             observers,
             work: &mut self.work,
             requests: &mut self.requests,

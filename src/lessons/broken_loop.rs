@@ -175,6 +175,7 @@ impl BrokenLoop {
             source: id,
             key,
             send_timeout: None,
+            least_sent: 0,
             observers: &mut self.observers,
             work: &mut self.work,
             requests: &mut self.requests,

@@ -20,6 +20,8 @@ pub struct Context<'a> {
     pub(crate) key: usize,
     /// How long a peer may go without accepting data.
     pub(crate) send_timeout: Option<Duration>,
+    /// How many bytes a blocked peer must accept within the send timeout to get that time again.
+    pub(crate) least_sent: u64,
     /// The observers, which see each step.
     pub observers: &'a mut Observers,
     /// The budget for long work in this turn.
@@ -38,7 +40,8 @@ impl<'a> Context<'a> {
         requests: &'a mut LoopRequests,
     ) -> Context<'a> {
         let (source, key) = (SourceId::Connection(1), usize::MAX);
-        Context { clock, draining: false, source, key, send_timeout: None, observers, work, requests }
+        let (send_timeout, least_sent) = (None, 0);
+        Context { clock, draining: false, source, key, send_timeout, least_sent, observers, work, requests }
     }
 
     /// Returns whether an observer is attached. Measure durations only if one is.

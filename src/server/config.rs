@@ -65,6 +65,9 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How long a peer may go without accepting data before its connection is closed.
     pub send_timeout: Option<Duration>,
+    /// How many bytes per second a peer must accept, on average over the send timeout. 0 disables
+    /// this limit.
+    pub min_rate: u32,
     /// How long a shutdown may take before the remaining connections are closed.
     pub drain_timeout: Option<Duration>,
     /// The file to write the access log to.
@@ -103,6 +106,7 @@ impl Config {
             max_per_address: None,
             timeouts: Timeouts::default(),
             send_timeout: limits.send_timeout,
+            min_rate: 256,
             drain_timeout: limits.drain_timeout,
             access_log: None,
             access_log_path: None,

@@ -307,6 +307,7 @@ fn limits(config: &Config) -> Limits {
         max_connections,
         max_per_address,
         send_timeout: config.send_timeout,
+        min_rate: config.min_rate,
         drain_timeout: config.drain_timeout,
         ..Limits::default()
     }

@@ -28,6 +28,7 @@ const INVALID_VALUES: &[(&str, &str)] = &[
     ("--head-timeout", "soon"),
     ("--idle-timeout", "10"),
     ("--send-timeout", "-1s"),
+    ("--min-rate", "slow"),
     ("--drain-timeout", "10 seconds ago"),
     ("--access-log", "/no-such-dir/log"),
     ("--access-log-format", "apache"),

@@ -22,9 +22,16 @@ pub fn seconds(seconds: u64) -> Duration {
 /// Returns a loop whose first connection has requested a large file and reads none of it; the loop
 /// waits until it can write.
 pub fn stalled() -> (Rig, TcpStream) {
+    stalled_at(0)
+}
+
+/// Returns a loop like [`stalled`], with a minimum rate.
+pub fn stalled_at(min_rate: u32) -> (Rig, TcpStream) {
     let site = Site::empty();
     site.write("big.bin", pattern(32 << 20));
-    let mut rig = Rig::recorded(Rig::config(&site));
+    let mut config = Rig::config(&site);
+    config.min_rate = min_rate;
+    let mut rig = Rig::recorded(config);
     let mut peer = rig.accepted();
     peer.write_all(get("/big.bin").as_bytes()).expect("send");
     rig.turn_until_seen(c(1), &Step::Armed);

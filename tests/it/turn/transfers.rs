@@ -73,6 +73,30 @@ fn turn_keeps_a_peer_that_accepts_little_data() {
     }
 }
 
+/// Returns why a peer is closed that reads 600 KiB in 30 seconds, or `None` if it never is.
+fn reason_to_close(min_rate: u32) -> Option<CloseReason> {
+    let (mut rig, mut slow) = stalled_at(min_rate);
+    let mut buffer = vec![0; 600 << 10];
+    for _ in 0..10 {
+        slow.read_exact(&mut buffer).expect("there is more");
+        rig.advance(seconds(30));
+        for step in of(c(1), &rig.turn()) {
+            if let Step::Closed { reason, .. } = step {
+                return Some(reason);
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn turn_closes_a_peer_that_accepts_less_than_the_minimum_rate() {
+    // The peer takes 20 KiB a second, in lumps.
+    assert_eq!(reason_to_close(200_000), Some(CloseReason::TooSlow));
+    assert_eq!(reason_to_close(2_000), None);
+    assert_eq!(reason_to_close(0), None);
+}
+
 #[test]
 fn turn_has_a_write_budget() {
     let site = Site::new();
