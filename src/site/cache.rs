@@ -6,15 +6,15 @@
 //! opened and read again. Every entry is due within a second. The cache also owns the inotify
 //! instance.
 
-use std::rc::Rc;
+use std::{os::fd::OwnedFd, rc::Rc};
 
 use lru::LruCache;
 
 use super::{
+    disk::DiskQueue,
     entry::{Entry, Freshness, Watch, due},
     file::{Describe, StaticFile},
     inotify::Inotify,
-    readahead::DiskQueue,
     root::RootDir,
 };
 use crate::clock::Clock;
@@ -149,6 +149,11 @@ impl<D: Describe> Cache<D> {
         if let Some(inotify) = &mut self.inotify {
             inotify.clear();
         }
+    }
+
+    /// Returns the inotify descriptor, if inotify is used.
+    pub fn changes(&self) -> Option<Rc<OwnedFd>> {
+        self.inotify.as_ref().map(|inotify| Rc::clone(inotify.fd()))
     }
 
     /// Returns the disk queue that all large files share.

@@ -5,10 +5,10 @@ use std::{rc::Rc, time::Instant};
 use rustix::fs::AtFlags;
 
 use super::{
-    FOR_READING, RECHECK_AFTER,
+    RECHECK_AFTER,
+    disk::DiskQueue,
     file::{Describe, Reading, StaticFile},
-    readahead::DiskQueue,
-    root::RootDir,
+    root::{FOR_READING, RootDir},
 };
 use crate::clock::Clock;
 

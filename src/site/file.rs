@@ -11,7 +11,7 @@ use rustix::{
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
-    readahead::{DiskFile, DiskQueue},
+    disk::{DiskFile, DiskQueue},
     stamp::{COARSE_CLOCK, FileStamp, has_settled, is_older, is_past, plausible_mtime},
 };
 

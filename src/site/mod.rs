@@ -13,6 +13,7 @@
 
 mod cache;
 mod directory;
+mod disk;
 mod entry;
 mod error;
 mod file;
@@ -20,6 +21,7 @@ mod inotify;
 mod readahead;
 mod root;
 mod stamp;
+mod state;
 mod steps;
 
 use std::{
@@ -28,20 +30,18 @@ use std::{
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     rc::Rc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::{
-    fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat, stat},
+    fs::{FileType, OFlags, Stat, fstat},
     io::Errno,
 };
 
 use self::{
-    cache::{Cache, Cached},
-    error::{ErrorLog, retry},
-    file::Reading,
-    inotify::Inotify,
-    root::RootDir,
+    cache::Cached,
+    error::retry,
+    state::{SiteState, file_at},
 };
 pub use self::{
     directory::{DirectoryReader, RowQuota},
@@ -57,10 +57,6 @@ use crate::{
 
 /// How long to trust that the root directory and the files in it are still at their paths.
 const RECHECK_AFTER: Duration = Duration::from_secs(1);
-
-/// The flags for opening a file after its type has been checked. `NONBLOCK` is set because a FIFO
-/// may have replaced the file since the check.
-const FOR_READING: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// A directory that is served. `D` is the description that the service derives from each file.
 pub struct Site<D> {
@@ -106,22 +102,6 @@ pub enum Resolved<D> {
     Directory,
 }
 
-/// The root directory as of the last check, and the cache of its files.
-struct SiteState<D> {
-    root: RootDir,
-    /// The device and inode numbers of the root. The root is open, so no other directory can have
-    /// the same inode.
-    root_id: (u64, u64),
-    /// When the site's path was last checked.
-    checked_at: Option<Instant>,
-    /// The turn in which the site's path was last checked.
-    checked_in: u64,
-    cache: Cache<D>,
-    errors: ErrorLog,
-    /// A reusable buffer for the cache keys of variants.
-    key: Vec<u8>,
-}
-
 impl<D: Describe> Site<D> {
     /// Opens the directory `dir` as a site.
     ///
@@ -129,21 +109,8 @@ impl<D: Describe> Site<D> {
     /// Fails if `dir` is not a directory or cannot be opened.
     pub fn open(dir: &Path, options: SiteOptions) -> io::Result<Site<D>> {
         let dir = std::path::absolute(dir)?;
-        let (root, root_id) = open_root(&dir, options.follow_links)?;
-        let inotify = options.inotify.then(Inotify::new).and_then(|inotify| {
-            inotify.inspect_err(|e| log::info!("inotify is not available: {e}; checking files by stat")).ok()
-        });
-        let changes = inotify.as_ref().map(|inotify| Rc::clone(inotify.fd()));
-        let cache = Cache::new(inotify, Rc::default());
-        let state = SiteState {
-            root,
-            root_id,
-            checked_at: None,
-            checked_in: 0,
-            cache,
-            errors: ErrorLog::default(),
-            key: Vec::new(),
-        };
+        let state = SiteState::open(&dir, &options)?;
+        let changes = state.cache.changes();
         Ok(Site { dir, options, state: RefCell::new(state), changes, rows: Rc::default() })
     }
 
@@ -261,113 +228,6 @@ impl<D: Describe> PrioritySource for Rc<Site<D>> {
             cx.trace(steps::changed);
         }
     }
-}
-
-impl<D: Describe> SiteState<D> {
-    /// Reopens the root directory if another directory has replaced it at the site's path. Returns
-    /// whether it was replaced. Checks at most once per turn. If there is no directory at the path,
-    /// keeps the old root.
-    fn reopen_if_replaced(&mut self, dir: &Path, options: &SiteOptions, clock: &Clock) -> bool {
-        if self.checked_in == clock.turn() {
-            return false;
-        }
-        (self.checked_at, self.checked_in) = (Some(clock.now()), clock.turn());
-        let is_same = |stat: Stat| (stat.st_dev, stat.st_ino) == self.root_id;
-        if retry(|| stat(dir)).is_ok_and(is_same) {
-            return false;
-        }
-        let Ok((root, root_id)) = retry(|| open_root(dir, options.follow_links)) else { return false };
-        self.cache.clear();
-        (self.root, self.root_id) = (root, root_id);
-        true
-    }
-
-    /// Opens and reads `file`, the file that the requested `path` maps to. Adds it to the cache if
-    /// it is cacheable.
-    fn look_up(&mut self, path: &SitePath<'_>, file: &[u8], clock: &Clock) -> Result<Resolved<D>, Error> {
-        let Some(found) = self.read(file, FileOrigin::Path(file), clock)? else {
-            return if path.is_directory() { Err(Error::NotFound) } else { Ok(Resolved::Directory) };
-        };
-        // Do not cache a large file, or a file whose next change may leave its stamp unchanged.
-        if found.is_cacheable() {
-            self.cache.insert(path.bytes(), file, &found, clock);
-        }
-        Ok(Resolved::File(found))
-    }
-
-    fn variant(
-        &mut self,
-        path: &SitePath<'_>,
-        index: &str,
-        original: &D,
-        extension: &'static str,
-        clock: &Clock,
-    ) -> Result<Option<Rc<StaticFile<D>>>, Error> {
-        // The NUL, which no path contains, distinguishes a variant's key from the key for the same
-        // file when it is requested by its own name.
-        self.key.clear();
-        for piece in [path.bytes(), b"\0", extension.as_bytes()] {
-            self.key.extend_from_slice(piece);
-        }
-        match self.cache.get(&self.key, &self.root, clock) {
-            Cached::File(file) => return Ok(Some(file)),
-            Cached::Absent => return Ok(None),
-            Cached::Unknown => {}
-        }
-        let file = [&file_at(path, index), extension.as_bytes()].concat();
-        let variant = match self.read(&file, FileOrigin::Variant { original, extension }, clock) {
-            Err(Error::NotFound) => None,
-            found => found?,
-        };
-        match &variant {
-            Some(variant) if variant.is_cacheable() => self.cache.insert(&self.key, &file, variant, clock),
-            Some(_) => {}
-            None => self.cache.insert_absent(&self.key, &file, &self.root, clock),
-        }
-        Ok(variant)
-    }
-
-    /// Opens and reads the file at `path`. Returns `None` for a directory.
-    fn read(
-        &self,
-        path: &[u8],
-        origin: FileOrigin<'_, D>,
-        clock: &Clock,
-    ) -> Result<Option<Rc<StaticFile<D>>>, Error> {
-        // If a file is replaced on its server, every call on the open file fails. So a retry begins
-        // with the path.
-        let reading = retry(|| self.open_and_read(path, clock));
-        let reading = reading.map_err(|errno| self.errors.convert(errno, path, clock))?;
-        Ok(reading.map(|reading| Rc::new(reading.into_file(origin))))
-    }
-
-    /// Opens and reads the regular file at `path`. Returns `None` for a directory.
-    fn open_and_read(&self, path: &[u8], clock: &Clock) -> Result<Option<Reading>, Errno> {
-        // Opening a FIFO or a device has side effects, so check the type first. Opening with
-        // `O_PATH` has none.
-        let fd = self.root.open(path, OFlags::PATH)?;
-        match FileType::from_raw_mode(fstat(fd)?.st_mode) {
-            FileType::RegularFile => {}
-            FileType::Directory => return Ok(None),
-            _ => return Err(Errno::NXIO),
-        }
-        let fd = self.root.open(path, FOR_READING)?;
-        // Without a reading, something else has replaced the file since its type was checked.
-        Reading::read(fd, self.cache.queue(), clock.wall())?.map(Some).ok_or(Errno::NXIO)
-    }
-}
-
-/// Opens the root directory. Returns it with its device and inode numbers.
-fn open_root(dir: &Path, follow_links: bool) -> Result<(RootDir, (u64, u64)), Errno> {
-    let fd = openat(CWD, dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let stat = fstat(&fd)?;
-    let root = if follow_links { RootDir::following_links(fd) } else { RootDir::new(fd) };
-    Ok((root, (stat.st_dev, stat.st_ino)))
-}
-
-/// Returns the path of the file that `path` maps to. For a directory, this is the index file.
-fn file_at(path: &SitePath<'_>, index: &str) -> Vec<u8> {
-    if path.is_directory() { [path.bytes(), index.as_bytes()].concat() } else { path.bytes().to_vec() }
 }
 
 #[cfg(test)]

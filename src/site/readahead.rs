@@ -1,4 +1,4 @@
-//! Read-ahead: sends files that are not in memory without blocking the loop.
+//! Read-ahead: decides what part of a file can be sent without blocking the loop.
 //!
 //! epoll rejects regular files (epoll_ctl(2), `EPERM`), so no event reports when sendfile(2) would
 //! block on a file outside the page cache. Before each large slice, this module probes whether the
@@ -8,13 +8,10 @@
 //! [`ReadAhead`] is the policy and does no I/O. The functions below it make the system calls.
 
 use std::{
-    cell::Cell,
     fs::File,
     io::IoSliceMut,
     num::NonZeroU64,
     ops::Range,
-    os::fd::{AsFd, BorrowedFd},
-    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -23,14 +20,9 @@ use rustix::{
     io::{Errno, ReadWriteFlags, preadv2},
 };
 
-use crate::{
-    clock::Clock,
-    protocol::{FileBody, Sendable},
-};
-
 /// The largest slice in bytes that is sent without a probe. Reading it takes no longer than opening
 /// a file. Kernels split larger reads into pieces of about this size.
-const SMALL_SLICE: usize = 128 * 1024;
+pub const SMALL_SLICE: usize = 128 * 1024;
 /// The size of the first read-ahead in bytes. Later read-aheads are twice as large.
 const FIRST_REQUEST: u64 = 512 * 1024;
 /// The maximum number of bytes that read-ahead may be ahead of the bytes sent.
@@ -38,139 +30,35 @@ const MAX_AHEAD: u64 = 4 * 1024 * 1024;
 /// How long to wait for the disk before a slice is sent regardless. Only a blocking read reports
 /// disk errors.
 const GIVE_UP: Duration = Duration::from_secs(5);
-/// The duration above which a probe counts as slow. A probe usually takes a few tenths of a
-/// millisecond, unless it must wait for a slot in the disk's request queue.
-const SLOW_PROBE: Duration = Duration::from_millis(5);
-/// The delay before the next probe.
-const RETRY: Duration = Duration::from_millis(1);
-
-/// An open file on disk, and the disk queue that all files of the site share.
-#[derive(Debug)]
-pub struct DiskFile {
-    file: Rc<File>,
-    queue: Rc<DiskQueue>,
-}
-
-impl DiskFile {
-    /// Creates a handle for an open file.
-    pub fn new(file: Rc<File>, queue: Rc<DiskQueue>) -> DiskFile {
-        DiskFile { file, queue }
-    }
-
-    /// Returns the bytes in `range` as a response body.
-    pub fn body(&self, range: Range<u64>) -> Box<dyn FileBody> {
-        Box::new(DiskBody {
-            file: Rc::clone(&self.file),
-            queue: Rc::clone(&self.queue),
-            offset: range.start,
-            end: range.end,
-            read_ahead: ReadAhead::default(),
-        })
-    }
-}
-
-/// The state of the disk's request queue, as observed by probes. While the queue is full, even a
-/// probe blocks.
-#[derive(Debug, Default)]
-pub struct DiskQueue {
-    full_until: Cell<Option<Instant>>,
-}
-
-impl DiskQueue {
-    /// Returns whether the queue is assumed to be full.
-    fn is_full(&self, now: Instant) -> bool {
-        self.full_until.get().is_some_and(|until| now < until)
-    }
-
-    /// Records how long a probe took. After a slow probe, the queue counts as full for twice as
-    /// long as the probe took.
-    fn note(&self, took: Duration, now: Instant) {
-        if took > SLOW_PROBE {
-            self.full_until.set(Some(now + 2 * took));
-        }
-    }
-}
-
-/// A range of a file that is being sent.
-struct DiskBody {
-    file: Rc<File>,
-    queue: Rc<DiskQueue>,
-    offset: u64,
-    end: u64,
-    read_ahead: ReadAhead,
-}
-
-impl FileBody for DiskBody {
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
-    }
-
-    fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    fn left(&self) -> u64 {
-        self.end - self.offset
-    }
-
-    fn advance(&mut self, n: u64) {
-        self.offset += n;
-    }
-
-    fn sendable(&mut self, at_most: usize, probe: bool, buffer: &mut [u8], clock: &Clock) -> Sendable {
-        let slice =
-            Slice { offset: self.offset, end: self.end, len: self.left().min(at_most as u64) as usize };
-        // Send a small slice immediately. Also send a slice if the caller must make progress
-        // (`!probe`), but no more than a disk can deliver quickly.
-        if !probe || slice.len <= SMALL_SLICE && !self.read_ahead.is_cold(slice) {
-            self.read_ahead.waiting_since = None;
-            return Sendable::Bytes(slice.len.min(SMALL_SLICE));
-        }
-        let begun = clock.precise_now();
-        // A probe would block now. Wait, without asking the disk for more.
-        if self.queue.is_full(begun) {
-            self.read_ahead.waiting_since.get_or_insert(begun);
-            return Sendable::Retry(RETRY);
-        }
-        let file = &self.file;
-        let probe = |is_cold| {
-            if is_cold { probe_all(file, slice, buffer) } else { probe_ends(file, slice) }
-        };
-        let found = self.read_ahead.plan(slice, begun, probe, |range| request(file, range));
-        let now = clock.precise_now();
-        self.queue.note(now.saturating_duration_since(begun), now);
-        if found == 0 { Sendable::Retry(RETRY) } else { Sendable::Bytes(found) }
-    }
-}
 
 /// The next bytes to send: `len` bytes at `offset`, in a body that ends at `end`.
 #[derive(Debug, Clone, Copy)]
-struct Slice {
-    offset: u64,
-    end: u64,
-    len: usize,
+pub struct Slice {
+    pub offset: u64,
+    pub end: u64,
+    pub len: usize,
 }
 
 /// The read-ahead policy of one body.
 #[derive(Debug, Default)]
-struct ReadAhead {
+pub struct ReadAhead {
     /// The offset up to which the disk has been asked to read. If this offset is ahead of the bytes
     /// sent, part of the file was not in memory.
     requested: u64,
     /// The time when a probe first found nothing in memory, or `None` while bytes flow.
-    waiting_since: Option<Instant>,
+    pub waiting_since: Option<Instant>,
 }
 
 impl ReadAhead {
     /// Returns whether the file is cold, that is, part of it was not yet in memory.
-    fn is_cold(&self, slice: Slice) -> bool {
+    pub fn is_cold(&self, slice: Slice) -> bool {
         self.requested > slice.offset
     }
 
     /// Returns the number of bytes of `slice` to send now, or 0 to try again later. `probe` is told
     /// whether the file is cold and returns the number of bytes in memory. `request` asks the disk
     /// to read a range.
-    fn plan(
+    pub fn plan(
         &mut self,
         slice: Slice,
         now: Instant,
@@ -213,7 +101,7 @@ impl ReadAhead {
 }
 
 /// Returns the length of `slice` if its first and last bytes are in memory, otherwise 0.
-fn probe_ends(file: &File, slice: Slice) -> usize {
+pub fn probe_ends(file: &File, slice: Slice) -> usize {
     let is_cached = |at| read_cached(file, at, &mut [0]) != Err(Errno::AGAIN);
     let last = slice.offset + slice.len as u64 - 1;
     if is_cached(slice.offset) && is_cached(last) { slice.len } else { 0 }
@@ -221,7 +109,7 @@ fn probe_ends(file: &File, slice: Slice) -> usize {
 
 /// Returns the number of bytes at the start of `slice` that are in memory. The kernel starts to
 /// read the first missing pages.
-fn probe_all(file: &File, slice: Slice, buffer: &mut [u8]) -> usize {
+pub fn probe_all(file: &File, slice: Slice, buffer: &mut [u8]) -> usize {
     let mut found = 0;
     while found < slice.len {
         let wanted = buffer.len().min(slice.len - found);
@@ -247,7 +135,7 @@ fn read_cached(file: &File, offset: u64, buffer: &mut [u8]) -> Result<usize, Err
 
 /// Asks the kernel to read `range` into memory (posix_fadvise(2)). This is only a hint. If it
 /// fails, sending takes longer.
-fn request(file: &File, range: Range<u64>) {
+pub fn request(file: &File, range: Range<u64>) {
     for at in range.step_by(SMALL_SLICE) {
         let _ = fadvise(file, at, NonZeroU64::new(SMALL_SLICE as u64), Advice::WillNeed);
     }
@@ -255,7 +143,7 @@ fn request(file: &File, range: Range<u64>) {
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::fs::FileExt, thread::sleep};
+    use std::{cell::Cell, os::unix::fs::FileExt};
 
     use super::*;
 
@@ -264,12 +152,6 @@ mod tests {
 
     fn slice(offset: u64) -> Slice {
         Slice { offset, end: END, len: LEN.min((END - offset) as usize) }
-    }
-
-    /// Returns a body of `file` whose last probe found nothing.
-    fn body(file: File, queue: &Rc<DiskQueue>, left: u64, now: Instant) -> DiskBody {
-        let read_ahead = ReadAhead { waiting_since: Some(now), ..ReadAhead::default() };
-        DiskBody { file: Rc::new(file), queue: Rc::clone(queue), offset: 0, end: left, read_ahead }
     }
 
     #[test]
@@ -281,27 +163,6 @@ mod tests {
             assert_eq!(policy.plan(slice(offset), Instant::now(), |_| LEN, request), LEN);
             assert_eq!(policy.waiting_since, None);
         }
-    }
-
-    #[test]
-    fn read_ahead_with_a_full_queue_probes_nothing_but_sends_small_slices() {
-        let clock = Clock::system();
-        let queue = Rc::new(DiskQueue::default());
-        queue.note(SLOW_PROBE, clock.now());
-        assert!(!queue.is_full(clock.now()), "it was quick");
-        queue.note(Duration::from_secs(60), clock.now());
-        let now = Sendable::Bytes(SMALL_SLICE);
-        let table = [
-            (SMALL_SLICE, true, now),
-            (SMALL_SLICE + 1, true, Sendable::Retry(RETRY)),
-            (SMALL_SLICE + 1, false, now),
-        ];
-        for (left, probe, expected) in table {
-            let mut body = body(tempfile::tempfile().expect("a file"), &queue, left as u64, clock.now());
-            assert_eq!(body.sendable(LEN, probe, &mut [], &clock), expected);
-            assert_eq!(body.read_ahead.waiting_since.is_some(), expected == Sendable::Retry(RETRY));
-        }
-        assert!(!queue.is_full(clock.now() + Duration::from_secs(120)));
     }
 
     #[test]
@@ -342,25 +203,6 @@ mod tests {
             assert_eq!((len, policy.waiting_since), (LEN, None));
         }
         assert_eq!(requests.get(), 2, "once for each slice");
-    }
-
-    /// Probes a real file. On some file systems, all files are always in memory.
-    #[test]
-    fn read_ahead_of_a_real_file_sends_all_of_it() {
-        const LEN: u64 = 3 << 20;
-        let file = tempfile::tempfile().expect("a file");
-        file.write_all_at(&vec![b'x'; LEN as usize], 0).expect("write");
-        file.sync_all().expect("sync");
-        fadvise(&file, 0, None, Advice::DontNeed).expect("advice");
-        let (clock, mut buffer) = (Clock::system(), [0; 10_000]);
-        let mut body = body(file, &Rc::default(), LEN, clock.now());
-        while body.left() > 0 {
-            match body.sendable(512 * 1024, true, &mut buffer, &clock) {
-                Sendable::Bytes(count) => body.advance(count as u64),
-                Sendable::Retry(after) => sleep(after),
-            }
-        }
-        assert_eq!(body.offset(), LEN);
     }
 
     /// Drops `file` from memory. Returns whether the kernel reports that it is gone.

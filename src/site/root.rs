@@ -10,6 +10,10 @@ use rustix::{
     io::Errno,
 };
 
+/// The flags for opening a file after its type has been checked. `NONBLOCK` is set because a FIFO
+/// may have replaced the file since the check.
+pub const FOR_READING: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
 /// A root directory. No path leads out of it, unless it was created with
 /// [`RootDir::following_links`].
 pub struct RootDir {

@@ -1,0 +1,186 @@
+//! A large file on disk and its bytes as a response body, which never waits for the disk longer
+//! than [read-ahead](super::readahead) allows.
+
+use std::{
+    cell::Cell,
+    fs::File,
+    ops::Range,
+    os::fd::{AsFd, BorrowedFd},
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use super::readahead::{ReadAhead, SMALL_SLICE, Slice, probe_all, probe_ends, request};
+use crate::{
+    clock::Clock,
+    protocol::{FileBody, Sendable},
+};
+
+/// The duration above which a probe counts as slow. A probe usually takes a few tenths of a
+/// millisecond, unless it must wait for a slot in the disk's request queue.
+const SLOW_PROBE: Duration = Duration::from_millis(5);
+/// The delay before the next probe.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// An open file on disk, and the disk queue that all files of the site share.
+#[derive(Debug)]
+pub struct DiskFile {
+    file: Rc<File>,
+    queue: Rc<DiskQueue>,
+}
+
+impl DiskFile {
+    /// Creates a handle for an open file.
+    pub fn new(file: Rc<File>, queue: Rc<DiskQueue>) -> DiskFile {
+        DiskFile { file, queue }
+    }
+
+    /// Returns the bytes in `range` as a response body.
+    pub fn body(&self, range: Range<u64>) -> Box<dyn FileBody> {
+        Box::new(DiskBody {
+            file: Rc::clone(&self.file),
+            queue: Rc::clone(&self.queue),
+            offset: range.start,
+            end: range.end,
+            read_ahead: ReadAhead::default(),
+        })
+    }
+}
+
+/// The state of the disk's request queue, as observed by probes. While the queue is full, even a
+/// probe blocks.
+#[derive(Debug, Default)]
+pub struct DiskQueue {
+    full_until: Cell<Option<Instant>>,
+}
+
+impl DiskQueue {
+    /// Returns whether the queue is assumed to be full.
+    fn is_full(&self, now: Instant) -> bool {
+        self.full_until.get().is_some_and(|until| now < until)
+    }
+
+    /// Records how long a probe took. After a slow probe, the queue counts as full for twice as
+    /// long as the probe took.
+    fn note(&self, took: Duration, now: Instant) {
+        if took > SLOW_PROBE {
+            self.full_until.set(Some(now + 2 * took));
+        }
+    }
+}
+
+/// A range of a file that is being sent.
+struct DiskBody {
+    file: Rc<File>,
+    queue: Rc<DiskQueue>,
+    offset: u64,
+    end: u64,
+    read_ahead: ReadAhead,
+}
+
+impl FileBody for DiskBody {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    fn left(&self) -> u64 {
+        self.end - self.offset
+    }
+
+    fn advance(&mut self, n: u64) {
+        self.offset += n;
+    }
+
+    fn sendable(&mut self, at_most: usize, probe: bool, buffer: &mut [u8], clock: &Clock) -> Sendable {
+        let slice =
+            Slice { offset: self.offset, end: self.end, len: self.left().min(at_most as u64) as usize };
+        // Send a small slice immediately. Also send a slice if the caller must make progress
+        // (`!probe`), but no more than a disk can deliver quickly.
+        if !probe || slice.len <= SMALL_SLICE && !self.read_ahead.is_cold(slice) {
+            self.read_ahead.waiting_since = None;
+            return Sendable::Bytes(slice.len.min(SMALL_SLICE));
+        }
+        let begun = clock.precise_now();
+        // A probe would block now. Wait, without asking the disk for more.
+        if self.queue.is_full(begun) {
+            self.read_ahead.waiting_since.get_or_insert(begun);
+            return Sendable::Retry(RETRY);
+        }
+        let file = &self.file;
+        let probe = |is_cold| {
+            if is_cold { probe_all(file, slice, buffer) } else { probe_ends(file, slice) }
+        };
+        let found = self.read_ahead.plan(slice, begun, probe, |range| request(file, range));
+        let now = clock.precise_now();
+        self.queue.note(now.saturating_duration_since(begun), now);
+        if found == 0 { Sendable::Retry(RETRY) } else { Sendable::Bytes(found) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::fs::FileExt, thread::sleep};
+
+    use rustix::fs::{Advice, fadvise};
+
+    use super::*;
+
+    const LEN: usize = 512 * 1024;
+
+    /// Returns a body of `file` whose last probe found nothing.
+    fn body(file: File, queue: &Rc<DiskQueue>, left: u64, now: Instant) -> DiskBody {
+        let mut body = DiskBody {
+            file: Rc::new(file),
+            queue: Rc::clone(queue),
+            offset: 0,
+            end: left,
+            read_ahead: ReadAhead::default(),
+        };
+        body.read_ahead.waiting_since = Some(now);
+        body
+    }
+
+    #[test]
+    fn read_ahead_with_a_full_queue_probes_nothing_but_sends_small_slices() {
+        let clock = Clock::system();
+        let queue = Rc::new(DiskQueue::default());
+        queue.note(SLOW_PROBE, clock.now());
+        assert!(!queue.is_full(clock.now()), "it was quick");
+        queue.note(Duration::from_secs(60), clock.now());
+        let now = Sendable::Bytes(SMALL_SLICE);
+        let table = [
+            (SMALL_SLICE, true, now),
+            (SMALL_SLICE + 1, true, Sendable::Retry(RETRY)),
+            (SMALL_SLICE + 1, false, now),
+        ];
+        for (left, probe, expected) in table {
+            let mut body = body(tempfile::tempfile().expect("a file"), &queue, left as u64, clock.now());
+            assert_eq!(body.sendable(LEN, probe, &mut [], &clock), expected);
+            assert_eq!(body.read_ahead.waiting_since.is_some(), expected == Sendable::Retry(RETRY));
+        }
+        assert!(!queue.is_full(clock.now() + Duration::from_secs(120)));
+    }
+
+    /// Probes a real file. On some file systems, all files are always in memory.
+    #[test]
+    fn read_ahead_of_a_real_file_sends_all_of_it() {
+        const LEN: u64 = 3 << 20;
+        let file = tempfile::tempfile().expect("a file");
+        file.write_all_at(&vec![b'x'; LEN as usize], 0).expect("write");
+        file.sync_all().expect("sync");
+        fadvise(&file, 0, None, Advice::DontNeed).expect("advice");
+        let (clock, mut buffer) = (Clock::system(), [0; 10_000]);
+        let mut body = body(file, &Rc::default(), LEN, clock.now());
+        while body.left() > 0 {
+            match body.sendable(512 * 1024, true, &mut buffer, &clock) {
+                Sendable::Bytes(count) => body.advance(count as u64),
+                Sendable::Retry(after) => sleep(after),
+            }
+        }
+        assert_eq!(body.offset(), LEN);
+    }
+}

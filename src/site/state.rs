@@ -1,0 +1,167 @@
+//! The state of a site: its open root directory, the cache, and the look-up of what the cache does
+//! not hold.
+
+use std::{io, path::Path, rc::Rc, time::Instant};
+
+use rustix::{
+    fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat, stat},
+    io::Errno,
+};
+
+use super::{
+    Resolved, SiteOptions,
+    cache::{Cache, Cached},
+    error::{Error, ErrorLog, retry},
+    file::{Describe, FileOrigin, Reading, StaticFile},
+    inotify::Inotify,
+    root::{FOR_READING, RootDir},
+};
+use crate::{clock::Clock, site_path::SitePath};
+/// The root directory as of the last check, and the cache of its files.
+pub struct SiteState<D> {
+    /// The root directory.
+    pub root: RootDir,
+    /// The device and inode numbers of the root. The root is open, so no other directory can have
+    /// the same inode.
+    root_id: (u64, u64),
+    /// When the site's path was last checked.
+    pub checked_at: Option<Instant>,
+    /// The turn in which the site's path was last checked.
+    checked_in: u64,
+    /// The files and absent files that were looked up.
+    pub cache: Cache<D>,
+    /// The log of failed system calls.
+    pub errors: ErrorLog,
+    /// A reusable buffer for the cache keys of variants.
+    key: Vec<u8>,
+}
+
+impl<D: Describe> SiteState<D> {
+    /// Opens the root directory `dir`, with an empty cache.
+    ///
+    /// # Errors
+    /// Fails if `dir` is not a directory or cannot be opened.
+    pub fn open(dir: &Path, options: &SiteOptions) -> io::Result<SiteState<D>> {
+        let (root, root_id) = open_root(dir, options.follow_links)?;
+        let inotify = options.inotify.then(Inotify::new).and_then(|inotify| {
+            inotify.inspect_err(|e| log::info!("inotify is not available: {e}; checking files by stat")).ok()
+        });
+        let cache = Cache::new(inotify, Rc::default());
+        Ok(SiteState {
+            root,
+            root_id,
+            checked_at: None,
+            checked_in: 0,
+            cache,
+            errors: ErrorLog::default(),
+            key: Vec::new(),
+        })
+    }
+
+    /// Reopens the root directory if another directory has replaced it at the site's path. Returns
+    /// whether it was replaced. Checks at most once per turn. If there is no directory at the path,
+    /// keeps the old root.
+    pub fn reopen_if_replaced(&mut self, dir: &Path, options: &SiteOptions, clock: &Clock) -> bool {
+        if self.checked_in == clock.turn() {
+            return false;
+        }
+        (self.checked_at, self.checked_in) = (Some(clock.now()), clock.turn());
+        let is_same = |stat: Stat| (stat.st_dev, stat.st_ino) == self.root_id;
+        if retry(|| stat(dir)).is_ok_and(is_same) {
+            return false;
+        }
+        let Ok((root, root_id)) = retry(|| open_root(dir, options.follow_links)) else { return false };
+        self.cache.clear();
+        (self.root, self.root_id) = (root, root_id);
+        true
+    }
+
+    /// Opens and reads `file`, the file that the requested `path` maps to. Adds it to the cache if
+    /// it is cacheable.
+    pub fn look_up(&mut self, path: &SitePath<'_>, file: &[u8], clock: &Clock) -> Result<Resolved<D>, Error> {
+        let Some(found) = self.read(file, FileOrigin::Path(file), clock)? else {
+            return if path.is_directory() { Err(Error::NotFound) } else { Ok(Resolved::Directory) };
+        };
+        // Do not cache a large file, or a file whose next change may leave its stamp unchanged.
+        if found.is_cacheable() {
+            self.cache.insert(path.bytes(), file, &found, clock);
+        }
+        Ok(Resolved::File(found))
+    }
+
+    /// Returns the compressed variant with `extension` of the file at `path`, or `None` if it does
+    /// not exist.
+    pub fn variant(
+        &mut self,
+        path: &SitePath<'_>,
+        index: &str,
+        original: &D,
+        extension: &'static str,
+        clock: &Clock,
+    ) -> Result<Option<Rc<StaticFile<D>>>, Error> {
+        // The NUL, which no path contains, distinguishes a variant's key from the key for the same
+        // file when it is requested by its own name.
+        self.key.clear();
+        for piece in [path.bytes(), b"\0", extension.as_bytes()] {
+            self.key.extend_from_slice(piece);
+        }
+        match self.cache.get(&self.key, &self.root, clock) {
+            Cached::File(file) => return Ok(Some(file)),
+            Cached::Absent => return Ok(None),
+            Cached::Unknown => {}
+        }
+        let file = [&file_at(path, index), extension.as_bytes()].concat();
+        let variant = match self.read(&file, FileOrigin::Variant { original, extension }, clock) {
+            Err(Error::NotFound) => None,
+            found => found?,
+        };
+        match &variant {
+            Some(variant) if variant.is_cacheable() => self.cache.insert(&self.key, &file, variant, clock),
+            Some(_) => {}
+            None => self.cache.insert_absent(&self.key, &file, &self.root, clock),
+        }
+        Ok(variant)
+    }
+
+    /// Opens and reads the file at `path`. Returns `None` for a directory.
+    fn read(
+        &self,
+        path: &[u8],
+        origin: FileOrigin<'_, D>,
+        clock: &Clock,
+    ) -> Result<Option<Rc<StaticFile<D>>>, Error> {
+        // If a file is replaced on its server, every call on the open file fails. So a retry begins
+        // with the path.
+        let reading = retry(|| self.open_and_read(path, clock));
+        let reading = reading.map_err(|errno| self.errors.convert(errno, path, clock))?;
+        Ok(reading.map(|reading| Rc::new(reading.into_file(origin))))
+    }
+
+    /// Opens and reads the regular file at `path`. Returns `None` for a directory.
+    fn open_and_read(&self, path: &[u8], clock: &Clock) -> Result<Option<Reading>, Errno> {
+        // Opening a FIFO or a device has side effects, so check the type first. Opening with
+        // `O_PATH` has none.
+        let fd = self.root.open(path, OFlags::PATH)?;
+        match FileType::from_raw_mode(fstat(fd)?.st_mode) {
+            FileType::RegularFile => {}
+            FileType::Directory => return Ok(None),
+            _ => return Err(Errno::NXIO),
+        }
+        let fd = self.root.open(path, FOR_READING)?;
+        // Without a reading, something else has replaced the file since its type was checked.
+        Reading::read(fd, self.cache.queue(), clock.wall())?.map(Some).ok_or(Errno::NXIO)
+    }
+}
+
+/// Opens the root directory. Returns it with its device and inode numbers.
+fn open_root(dir: &Path, follow_links: bool) -> Result<(RootDir, (u64, u64)), Errno> {
+    let fd = openat(CWD, dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let stat = fstat(&fd)?;
+    let root = if follow_links { RootDir::following_links(fd) } else { RootDir::new(fd) };
+    Ok((root, (stat.st_dev, stat.st_ino)))
+}
+
+/// Returns the path of the file that `path` maps to. For a directory, this is the index file.
+pub fn file_at(path: &SitePath<'_>, index: &str) -> Vec<u8> {
+    if path.is_directory() { [path.bytes(), index.as_bytes()].concat() } else { path.bytes().to_vec() }
+}
