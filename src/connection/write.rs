@@ -11,13 +11,13 @@ use std::{
 };
 
 use rustix::{
-    io::Errno,
+    io::{Errno, pread},
     net::{SendFlags, send},
 };
 
 use super::{Budget, Connection};
 use crate::{
-    protocol::{CloseReason, Context, NextWrite, Outbox, Sendable},
+    protocol::{CloseReason, Context, FileBody, NextWrite, Outbox, Sendable},
     source::{Readiness, Want},
     trace::{SendCall, Step},
 };
@@ -70,7 +70,7 @@ impl Connection {
                     }
                 }
             }
-            match write_once(&mut self.outbox, &self.socket, at_most) {
+            match write_once(&mut self.outbox, &self.socket, at_most, buffer) {
                 Ok(WriteResult::Nothing) => {}
                 Ok(WriteResult::Sent { by, offered, got }) => {
                     budget.bytes = budget.bytes.saturating_sub(got);
@@ -94,13 +94,17 @@ impl Connection {
     }
 }
 
-/// Makes one system call to send the next bytes of the outbox, at most `at_most` bytes if they come
-/// from a file.
+/// Sends the next bytes of the outbox with one system call, at most `at_most` bytes if they come
+/// from a file. Uses `buffer` for a file that sendfile(2) refuses.
 ///
 /// # Errors
 /// Returns the close reason if the connection is broken or the file cannot be sent completely.
-pub fn write_once(out: &mut Outbox, socket: &OwnedFd, at_most: usize) -> Result<WriteResult, CloseReason> {
-    let mut is_file = false;
+pub fn write_once(
+    out: &mut Outbox,
+    socket: &OwnedFd,
+    at_most: usize,
+    buffer: &mut [u8],
+) -> Result<WriteResult, CloseReason> {
     let (by, offered, result) = match out.next_write() {
         NextWrite::Nothing => return Ok(WriteResult::Nothing),
         NextWrite::Bytes(bytes) => (SendCall::Write, bytes.len(), send(socket, bytes, SendFlags::NOSIGNAL)),
@@ -115,14 +119,8 @@ pub fn write_once(out: &mut Outbox, socket: &OwnedFd, at_most: usize) -> Result<
             (SendCall::Send, bytes.len(), result)
         }
         NextWrite::File(file) => {
-            is_file = true;
             let count = file.left().min(at_most.clamp(1, FILE_SLICE) as u64) as usize;
-            match send_file(socket, file.fd(), file.offset(), count) {
-                // The file was truncated after its length was announced. Closing the connection
-                // early is the only way to report it.
-                Ok(0) => return Err(CloseReason::FileChanged),
-                result => (SendCall::Sendfile, count, result),
-            }
+            write_file(file, socket, count, buffer)?
         }
     };
     match result {
@@ -130,18 +128,59 @@ pub fn write_once(out: &mut Outbox, socket: &OwnedFd, at_most: usize) -> Result<
             out.advance(got);
             Ok(WriteResult::Sent { by, offered, got })
         }
-        Err(e) => match e {
-            Errno::AGAIN => Ok(WriteResult::WouldBlock { by, offered }),
-            Errno::INTR => Ok(WriteResult::Sent { by, offered, got: 0 }),
-            Errno::PIPE => Err(CloseReason::BrokenPipe),
-            Errno::CONNRESET | Errno::NOTCONN | Errno::TIMEDOUT => Err(CloseReason::Reset),
-            _ if is_file => {
-                log::warn!("cannot send a file: {e}");
-                Err(CloseReason::FileChanged)
-            }
-            _ => Err(CloseReason::Reset),
-        },
+        Err(Errno::AGAIN) => Ok(WriteResult::WouldBlock { by, offered }),
+        Err(Errno::INTR) => Ok(WriteResult::Sent { by, offered, got: 0 }),
+        Err(Errno::PIPE) => Err(CloseReason::BrokenPipe),
+        Err(_) => Err(CloseReason::Reset),
     }
+}
+
+/// The call that sent something, the number of bytes offered to it, and its result.
+type Call = (SendCall, usize, Result<usize, Errno>);
+
+/// Sends the next bytes of `file`, at most `count`. If the file system or a sandbox refuses
+/// sendfile(2), reads into `buffer` and sends from there.
+///
+/// # Errors
+/// Returns the close reason if the file cannot be sent completely.
+fn write_file(
+    file: &dyn FileBody,
+    socket: &OwnedFd,
+    count: usize,
+    buffer: &mut [u8],
+) -> Result<Call, CloseReason> {
+    if file.has_sendfile() {
+        match send_file(socket, file.fd(), file.offset(), count) {
+            // The file was truncated after its length was announced. Closing the connection early
+            // is the only way to report it.
+            Ok(0) => return Err(CloseReason::FileChanged),
+            Err(Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP) => file.refuse_sendfile(),
+            Err(errno) if !is_of_socket(errno) => return Err(unreadable(errno)),
+            result => return Ok((SendCall::Sendfile, count, result)),
+        }
+    }
+    let count = count.min(buffer.len());
+    match pread(file.fd(), &mut buffer[..count], file.offset()) {
+        Ok(0) => Err(CloseReason::FileChanged),
+        // The bytes that the socket does not take are read again by the next call.
+        Ok(got) => Ok((SendCall::ReadSend, got, send(socket, &buffer[..got], SendFlags::NOSIGNAL))),
+        Err(Errno::INTR) => Ok((SendCall::ReadSend, count, Err(Errno::INTR))),
+        Err(errno) => Err(unreadable(errno)),
+    }
+}
+
+/// Returns whether sendfile failed because of the socket or a signal, not because of the file.
+fn is_of_socket(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::AGAIN | Errno::INTR | Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN | Errno::TIMEDOUT
+    )
+}
+
+/// Reports a file that cannot be sent completely.
+fn unreadable(errno: Errno) -> CloseReason {
+    log::warn!("cannot send a file: {errno}");
+    CloseReason::FileChanged
 }
 
 /// Sends file content from the page cache to the socket without copying it through this process
@@ -158,6 +197,7 @@ fn send_file(
 #[cfg(test)]
 mod tests {
     use std::{
+        cell::Cell,
         fs::File,
         io::Read,
         net::{TcpListener, TcpStream as Peer},
@@ -166,16 +206,14 @@ mod tests {
     };
 
     use super::*;
-    use crate::{
-        clock::Clock,
-        protocol::{Body, FileBody},
-    };
+    use crate::{clock::Clock, protocol::Body};
 
     /// A file body that never waits for a disk.
     struct Cached {
         file: File,
         offset: u64,
         left: u64,
+        has_sendfile: Cell<bool>,
     }
 
     impl FileBody for Cached {
@@ -195,6 +233,14 @@ mod tests {
             (self.offset, self.left) = (self.offset + n, self.left - n);
         }
 
+        fn has_sendfile(&self) -> bool {
+            self.has_sendfile.get()
+        }
+
+        fn refuse_sendfile(&self) {
+            self.has_sendfile.set(false);
+        }
+
         fn sendable(&mut self, _: usize, _: bool, _: &mut [u8], _: &Clock) -> Sendable {
             Sendable::Retry(Duration::ZERO) // `write_once` never calls this
         }
@@ -212,7 +258,7 @@ mod tests {
     fn sending(file: File, offset: u64, left: u64) -> Outbox {
         let mut out = Outbox::default();
         out.bytes().extend(b"head ");
-        out.put(Body::File(Box::new(Cached { file, offset, left })));
+        out.put(Body::File(Box::new(Cached { file, offset, left, has_sendfile: Cell::new(true) })));
         out
     }
 
@@ -223,10 +269,31 @@ mod tests {
         file.write_all_at(b"far away", offset).expect("write");
         let (ours, mut peer) = pair();
         let mut out = sending(file, offset, 8);
-        while write_once(&mut out, &ours, 1 << 20).expect("no error") != WriteResult::Nothing {}
+        while write_once(&mut out, &ours, 1 << 20, &mut [0; 100]).expect("no error") != WriteResult::Nothing {
+        }
         let mut got = [0; 13];
         peer.read_exact(&mut got).expect("read");
         assert_eq!(&got, b"head far away");
+    }
+
+    #[test]
+    fn write_reads_and_sends_a_file_that_sendfile_refuses() {
+        let file = tempfile::tempfile().expect("a file");
+        file.write_all_at(b"in many pieces", 0).expect("write");
+        let (ours, mut peer) = pair();
+        let refused = Cached { file, offset: 3, left: 11, has_sendfile: Cell::new(false) };
+        let mut out = Outbox::default();
+        out.bytes().extend(b"head ");
+        out.put(Body::File(Box::new(refused)));
+        let mut write = || write_once(&mut out, &ours, 1 << 20, &mut [0; 4]);
+        assert_eq!(write(), Ok(WriteResult::Sent { by: SendCall::Send, offered: 5, got: 5 }));
+        for got in [4, 4, 3] {
+            assert_eq!(write(), Ok(WriteResult::Sent { by: SendCall::ReadSend, offered: got, got }));
+        }
+        assert_eq!(write(), Ok(WriteResult::Nothing));
+        let mut got = [0; 16];
+        peer.read_exact(&mut got).expect("read");
+        assert_eq!(&got, b"head many pieces");
     }
 
     #[test]
@@ -235,7 +302,7 @@ mod tests {
         file.write_all_at(b"short", 0).expect("write");
         let (ours, _peer) = pair();
         let mut out = sending(file, 0, 100);
-        let mut write = || write_once(&mut out, &ours, 1 << 20);
+        let mut write = || write_once(&mut out, &ours, 1 << 20, &mut [0; 100]);
         assert_eq!(write(), Ok(WriteResult::Sent { by: SendCall::Send, offered: 5, got: 5 }));
         assert_eq!(write(), Ok(WriteResult::Sent { by: SendCall::Sendfile, offered: 100, got: 5 }));
         assert_eq!(write(), Err(CloseReason::FileChanged));
@@ -247,12 +314,15 @@ mod tests {
         let mut out = Outbox::default();
         let fill = |out: &mut Outbox| out.bytes().resize(64 * 1024, b'x');
         fill(&mut out);
-        while !matches!(write_once(&mut out, &ours, 0), Ok(WriteResult::WouldBlock { .. })) {
+        while !matches!(write_once(&mut out, &ours, 0, &mut []), Ok(WriteResult::WouldBlock { .. })) {
             if out.is_empty() {
                 fill(&mut out);
             }
         }
         drop(peer);
-        assert!(matches!(write_once(&mut out, &ours, 0), Err(CloseReason::Reset | CloseReason::BrokenPipe)));
+        assert!(matches!(
+            write_once(&mut out, &ours, 0, &mut []),
+            Err(CloseReason::Reset | CloseReason::BrokenPipe)
+        ));
     }
 }

@@ -298,7 +298,7 @@ impl BrokenConnection {
         transcript: &RefCell<Transcript>,
     ) -> Result<(), CloseReason> {
         loop {
-            match write_once(&mut self.outbox, &self.socket, usize::MAX)? {
+            match write_once(&mut self.outbox, &self.socket, usize::MAX, &mut [])? {
                 WriteResult::Nothing => return Ok(()),
                 WriteResult::Sent { by, offered, got } => {
                     let (sent, of) = (self.outbox.sent(), self.outbox.position());

@@ -36,7 +36,7 @@ pub enum Body {
     File(Box<dyn FileBody>),
 }
 
-/// The unsent rest of a byte range in an open file, which sendfile(2) can read.
+/// The unsent rest of a byte range in an open file.
 pub trait FileBody {
     /// Returns the descriptor of the open file.
     fn fd(&self) -> BorrowedFd<'_>;
@@ -49,6 +49,12 @@ pub trait FileBody {
 
     /// Records that the socket has taken the next `n` bytes.
     fn advance(&mut self, n: u64);
+
+    /// Returns whether to send the file with sendfile(2) rather than with pread(2) and send(2).
+    fn has_sendfile(&self) -> bool;
+
+    /// Records that sendfile refused the file, and perhaps every file like it.
+    fn refuse_sendfile(&self);
 
     /// Returns how many of the next `at_most` bytes can be sent without waiting for a disk. May use
     /// `buffer` as scratch space. If `probe` is false, returns a number of bytes without checking,

@@ -2,7 +2,7 @@
 //! than [read-ahead](super::readahead) allows.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     fs::File,
     ops::Range,
     os::fd::{AsFd, BorrowedFd},
@@ -22,23 +22,29 @@ const SLOW_PROBE: Duration = Duration::from_millis(5);
 /// The delay before the next probe.
 const RETRY: Duration = Duration::from_millis(1);
 
+/// The maximum number of file systems without sendfile to remember.
+const MAX_DEVICES: usize = 16;
+
 /// An open file on disk, and the disk queue that all files of the site share.
 #[derive(Debug)]
 pub struct DiskFile {
     file: Rc<File>,
+    /// The device of the file system.
+    device: u64,
     queue: Rc<DiskQueue>,
 }
 
 impl DiskFile {
-    /// Creates a handle for an open file.
-    pub fn new(file: Rc<File>, queue: Rc<DiskQueue>) -> DiskFile {
-        DiskFile { file, queue }
+    /// Creates a handle for an open file on `device`.
+    pub fn new(file: Rc<File>, device: u64, queue: Rc<DiskQueue>) -> DiskFile {
+        DiskFile { file, device, queue }
     }
 
     /// Returns the bytes in `range` as a response body.
     pub fn body(&self, range: Range<u64>) -> Box<dyn FileBody> {
         Box::new(DiskBody {
             file: Rc::clone(&self.file),
+            device: self.device,
             queue: Rc::clone(&self.queue),
             offset: range.start,
             end: range.end,
@@ -47,17 +53,38 @@ impl DiskFile {
     }
 }
 
-/// The state of the disk's request queue, as observed by probes. While the queue is full, even a
-/// probe blocks.
+/// What sending has shown about the disk that all files of a site share.
 #[derive(Debug, Default)]
 pub struct DiskQueue {
+    /// While the disk's request queue is full, even a probe blocks.
     full_until: Cell<Option<Instant>>,
+    /// The devices of the file systems that refused sendfile(2), the latest last.
+    without_sendfile: RefCell<Vec<u64>>,
 }
 
 impl DiskQueue {
     /// Returns whether the queue is assumed to be full.
     fn is_full(&self, now: Instant) -> bool {
         self.full_until.get().is_some_and(|until| now < until)
+    }
+
+    /// Returns whether sendfile(2) can read files on `device`, as far as is known.
+    fn has_sendfile(&self, device: u64) -> bool {
+        !self.without_sendfile.borrow().contains(&device)
+    }
+
+    /// Records that sendfile refused a file on `device`.
+    fn refuse_sendfile(&self, device: u64) {
+        let mut devices = self.without_sendfile.borrow_mut();
+        if devices.contains(&device) {
+            return;
+        }
+        log::info!("sendfile is not available for all files; sending them with pread and send");
+        // A forgotten device costs one refused call the next time.
+        if devices.len() >= MAX_DEVICES {
+            devices.remove(0);
+        }
+        devices.push(device);
     }
 
     /// Records how long a probe took. After a slow probe, the queue counts as full for twice as
@@ -72,6 +99,7 @@ impl DiskQueue {
 /// A range of a file that is being sent.
 struct DiskBody {
     file: Rc<File>,
+    device: u64,
     queue: Rc<DiskQueue>,
     offset: u64,
     end: u64,
@@ -93,6 +121,14 @@ impl FileBody for DiskBody {
 
     fn advance(&mut self, n: u64) {
         self.offset += n;
+    }
+
+    fn has_sendfile(&self) -> bool {
+        self.queue.has_sendfile(self.device)
+    }
+
+    fn refuse_sendfile(&self) {
+        self.queue.refuse_sendfile(self.device);
     }
 
     fn sendable(&mut self, at_most: usize, probe: bool, buffer: &mut [u8], clock: &Clock) -> Sendable {
@@ -135,6 +171,7 @@ mod tests {
     fn body(file: File, queue: &Rc<DiskQueue>, left: u64, now: Instant) -> DiskBody {
         let mut body = DiskBody {
             file: Rc::new(file),
+            device: 0,
             queue: Rc::clone(queue),
             offset: 0,
             end: left,
@@ -182,5 +219,16 @@ mod tests {
             }
         }
         assert_eq!(body.offset(), LEN);
+    }
+
+    #[test]
+    fn sendfile_refused_is_remembered_for_its_file_system_alone() {
+        let queue = DiskQueue::default();
+        queue.refuse_sendfile(7);
+        queue.refuse_sendfile(7);
+        assert!(!queue.has_sendfile(7) && queue.has_sendfile(8));
+        (100..).take(MAX_DEVICES).for_each(|device| queue.refuse_sendfile(device));
+        assert!(queue.has_sendfile(7), "the oldest makes room");
+        assert_eq!(queue.without_sendfile.borrow().len(), MAX_DEVICES);
     }
 }

@@ -112,7 +112,7 @@ impl Reading {
         }
         let mut tries = 3;
         loop {
-            let content = read(&file, before.st_size as u64, queue)?;
+            let content = read(&file, &before, queue)?;
             // A file that is written to during the read has a different stamp afterwards. Try
             // again, and after the last try return a racy result, which is not cached.
             let after = fstat(&*file)?;
@@ -192,9 +192,11 @@ fn version_by_status(stamp: &FileStamp, is_racy: bool, now: SystemTime) -> FileV
     FileVersion::Status { changed, inode: stamp.inode, read: is_racy.then(read) }
 }
 
-/// Reads a file of about `len` bytes if it is small; otherwise returns the open file.
-fn read(file: &Rc<File>, len: u64, queue: &Rc<DiskQueue>) -> Result<Content, Errno> {
-    let on_disk = || Ok(Content::Disk(DiskFile::new(Rc::clone(file), Rc::clone(queue))));
+/// Reads a file of about the length that `stat` states if it is small; otherwise returns the open
+/// file.
+fn read(file: &Rc<File>, stat: &Stat, queue: &Rc<DiskQueue>) -> Result<Content, Errno> {
+    let len = stat.st_size as u64;
+    let on_disk = || Ok(Content::Disk(DiskFile::new(Rc::clone(file), stat.st_dev, Rc::clone(queue))));
     if len > SMALL {
         return on_disk();
     }
@@ -321,7 +323,7 @@ mod tests {
         let stored = file(Reading::that_held(b"CONTENT", &open(), written + Duration::from_secs(60)));
         assert!(!stored.matches(&after(60)), "a store through a shared memory map");
         let on_disk = || {
-            let content = Content::Disk(DiskFile::new(Rc::new(open()), Rc::default()));
+            let content = Content::Disk(DiskFile::new(Rc::new(open()), 0, Rc::default()));
             Reading { content, ..after(60) }
         };
         assert!(!file(on_disk()).matches(&on_disk()), "its content was not read");

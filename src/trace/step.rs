@@ -290,6 +290,8 @@ pub enum SendCall {
     Send,
     /// sendfile(2): a file from the page cache.
     Sendfile,
+    /// pread(2), then send(2): a file that sendfile(2) refuses.
+    ReadSend,
 }
 
 impl SendCall {
@@ -300,6 +302,7 @@ impl SendCall {
             SendCall::Writev => "writev",
             SendCall::Send => "send",
             SendCall::Sendfile => "sendfile",
+            SendCall::ReadSend => "pread+send",
         }
     }
 }

@@ -131,3 +131,27 @@ fn variant_that_cannot_be_read_is_not_taken_for_absent() {
     let response = ask("gzip, identity;q=0");
     assert_eq!(response.status, 500, "{response:?}");
 }
+
+/// A file system or a sandbox may lack sendfile. The first response that meets the refusal must be
+/// whole, and the next ones must not try again.
+#[test]
+fn large_file_is_sent_whole_where_sendfile_is_refused() {
+    let site = site();
+    let content = pattern(3 << 20);
+    site.write("large.bin", &content);
+    for error in ["EINVAL", "ENOSYS", "EPERM", "EOPNOTSUPP"] {
+        let mut server = Server::with(&site, &["--trace=io"]);
+        let Some(_injection) = Injection::new(&server, &format!("sendfile:error={error}")) else { return };
+        for _ in 0..2 {
+            let response = server.get("/large.bin");
+            assert!(response.status == 200 && response.body == content, "{error}: {}", response.body.len());
+        }
+        let part = server.ask("GET /large.bin HTTP/1.1\r\nHost: x\r\nRange: bytes=9-1999999\r\n\r\n");
+        assert!(part.status == 206 && part.body == content[9..2_000_000], "{error}");
+        server.signal(Signal::TERM);
+        let mut trace = String::new();
+        server.stderr().read_to_string(&mut trace).expect("read");
+        assert!(trace.contains("pread+send"), "{error}: {trace}");
+        assert!(!trace.contains("cannot send"), "{error}: {trace}");
+    }
+}
