@@ -109,6 +109,8 @@ pub struct EventLoop {
 /// What all sources share besides the clock and the observers.
 struct LoopState {
     limits: Limits,
+    /// How many bytes a blocked peer must accept within the send timeout.
+    least_sent: u64,
     work: WorkBudget,
     requests: LoopRequests,
     shutdown: Option<Shutdown>,
@@ -130,7 +132,7 @@ impl LoopState {
             source,
             key,
             send_timeout: self.limits.send_timeout,
-            least_sent: self.limits.least_sent(),
+            least_sent: self.least_sent,
             observers,
             work: &mut self.work,
             requests: &mut self.requests,
@@ -153,6 +155,7 @@ impl EventLoop {
             buffers: Buffers::new(),
             state: LoopState {
                 limits,
+                least_sent: limits.least_sent(),
                 work: WorkBudget::default(),
                 requests: LoopRequests::default(),
                 shutdown: None,
