@@ -2,8 +2,6 @@
 
 use std::{rc::Rc, time::Instant};
 
-use rustix::fs::AtFlags;
-
 use super::{
     RECHECK_AFTER,
     disk::DiskQueue,
@@ -71,7 +69,7 @@ impl<D: Describe> Entry<D> {
     /// Calls `stat` on the path. Returns whether the file still has the status that it had when it
     /// was read.
     pub fn matches_stat(&self, root: &RootDir) -> bool {
-        self.found.as_ref().is_some_and(|file| file.matches_stat(&self.path, root.fd(), AtFlags::empty()))
+        self.found.as_ref().is_some_and(|file| file.matches_stat(&self.path, root.fd()))
     }
 
     /// Opens the path beneath the root and reads the file again. Returns whether it is the same

@@ -166,8 +166,13 @@ impl<D> StaticFile<D> {
     }
 
     /// Calls `stat` on `path` beneath `root`. Returns whether the file still has the same stamp.
-    pub fn matches_stat(&self, path: &[u8], root: &OwnedFd, flags: AtFlags) -> bool {
-        statat(root, path, flags).is_ok_and(|stat| FileStamp::of(&stat) == self.stamp)
+    pub fn matches_stat(&self, path: &[u8], root: &OwnedFd) -> bool {
+        statat(root, path, AtFlags::empty()).is_ok_and(|stat| self.has_status(&stat))
+    }
+
+    /// Returns whether `stat` has the stamp that the file had when it was read.
+    pub fn has_status(&self, stat: &Stat) -> bool {
+        FileStamp::of(stat) == self.stamp
     }
 
     /// Returns whether `later`, a second reading of the path of this cached file, has the same
@@ -176,11 +181,6 @@ impl<D> StaticFile<D> {
         // The version of a file in memory is the hash of its content, so `later` is in memory too.
         let is_same = self.stamp == later.stamp && self.metadata == later.metadata;
         is_same && self.is_cacheable() && !later.is_racy
-    }
-
-    /// Returns the device that the file is on.
-    pub fn device(&self) -> u64 {
-        self.stamp.device
     }
 }
 

@@ -3,10 +3,10 @@
 //!
 //! This module watches each cached file, to notice a write through any path, and every directory on
 //! the path to the file. It must never claim to watch something whose changes inotify does not
-//! report reliably: a path with links, a file system other than the root's, or a file system that
-//! other machines write to. inotify also does not report stores through a shared memory map,
-//! asynchronous writes (io_submit(2)) or mounts. The cache notices such changes within a second,
-//! when it opens the path again.
+//! report reliably: a path with links or mounts, or a file system that other machines write to.
+//! inotify also does not report stores through a shared memory map, asynchronous writes
+//! (io_submit(2)) or mounts. The cache notices such changes within a second, when it opens the path
+//! again.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, FsWord, fstat, fstatfs,
+        FsWord, fstat, fstatfs,
         inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags},
     },
     io::Errno,
@@ -96,10 +96,6 @@ impl Inotify {
         if self.by_wd.len() - self.directories.len() >= MAX_FILES {
             return None;
         }
-        // The file is on another file system, mounted on the path. inotify may miss changes there.
-        if fstat(root.fd()).ok()?.st_dev != file.device() {
-            return None;
-        }
         // This fails if there is a link on the path. From now on, inotify reports any link that
         // appears.
         self.watch_ancestors(path, root)?;
@@ -110,9 +106,10 @@ impl Inotify {
             Watched::File(keys) => keys.push(key.into()),
             Watched::Directory => return None,
         }
-        // The file may have changed between the read and the watch. This check finds such a change;
-        // inotify reports every later one.
-        if file.matches_stat(path, root.fd(), AtFlags::SYMLINK_NOFOLLOW) {
+        // The file may have changed between the read and the watch, or a mount on the path may hide
+        // the directories that are watched. This check finds both; inotify reports every later
+        // change but a mount.
+        if root.open_direct(path).and_then(fstat).is_ok_and(|stat| file.has_status(&stat)) {
             return Some(wd);
         }
         self.remove(wd, key);
@@ -122,9 +119,9 @@ impl Inotify {
     /// Watches the directories on the path to the absent file `path`. Returns whether inotify will
     /// report the creation of the file.
     pub fn watch_absent(&mut self, path: &[u8], root: &RootDir) -> bool {
-        // A dangling link does not count as absent: its target may appear without an event here.
-        self.watch_ancestors(path, root).is_some()
-            && matches!(root.open_without_links(path), Err(Errno::NOENT))
+        // Behind a dangling link or a mount, the file may appear without an event here. Neither
+        // counts as absent.
+        self.watch_ancestors(path, root).is_some() && matches!(root.open_direct(path), Err(Errno::NOENT))
     }
 
     /// Watches every directory on the path to `path`. Returns `None` if one of them cannot be
@@ -149,7 +146,7 @@ impl Inotify {
             if self.directories.len() >= MAX_DIRECTORIES {
                 return None;
             }
-            let directory = root.open_without_links(path).ok()?;
+            let directory = root.open_direct(path).ok()?;
             let wd = self.add_watch(&directory, b"", DIRECTORY_EVENTS)?;
             self.directories.insert(path.into(), wd);
             self.by_wd.insert(wd, Watched::Directory);
@@ -216,5 +213,31 @@ impl Inotify {
             }
         }
         Changes { overflowed: true, ..changes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rustix::fs::{CWD, Mode, OFlags, openat, stat};
+
+    use super::*;
+
+    /// On most machines, `/dev` and `/dev/shm` are both tmpfs, but two mounts.
+    #[test]
+    fn inotify_trusts_no_absence_behind_a_mount() {
+        let device = |path: &str| stat(path).map(|stat| stat.st_dev).ok();
+        let Ok(root) = openat(CWD, Path::new("/dev"), OFlags::PATH, Mode::empty()).map(RootDir::new) else {
+            return crate::testing::skip("no /dev");
+        };
+        let mut inotify = Inotify::new().expect("inotify");
+        if device("/dev/shm").is_none_or(|shm| Some(shm) == device("/dev"))
+            || !inotify.watch_absent(b"oneloop-absent", &root)
+        {
+            return crate::testing::skip("/dev/shm is not a mount in a watched /dev");
+        }
+        assert!(!inotify.watch_absent(b"shm/oneloop-absent", &root));
+        assert!(!inotify.directories.contains_key(&b"shm"[..]), "nor is the directory watched");
     }
 }

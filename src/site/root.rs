@@ -47,12 +47,13 @@ impl RootDir {
         &self.fd
     }
 
-    /// Opens `path` with `O_PATH`, without following links.
+    /// Opens `path` with `O_PATH`, without following links or crossing mounts.
     ///
     /// # Errors
-    /// Returns `ELOOP` if there is a link on the path, and `ENOSYS` if `openat2` is not available.
-    pub fn open_without_links(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    /// Returns `ELOOP` if there is a link on the path, `EXDEV` if there is a mount, and `ENOSYS` if
+    /// `openat2` is not available.
+    pub fn open_direct(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
         openat2(&self.fd, or_root(path), OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
     }
 
