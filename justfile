@@ -16,6 +16,12 @@ gate:
 test *FILTER:
     cargo test {{ FILTER }}
 
+# Fuzz TARGET (see fuzz/README.md)
+fuzz TARGET *OPTIONS:
+    mkdir -p fuzz/corpus/{{ TARGET }}
+    cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none --fuzz-dir . {{ TARGET }} \
+        corpus/{{ TARGET }} seeds/{{ TARGET }} -- -dict=dictionary -max_len=4096 {{ OPTIONS }}
+
 # Format the code
 fmt:
     cargo fmt --all

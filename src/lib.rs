@@ -117,8 +117,8 @@ pub use self::{
     },
 };
 
-/// Internals for benchmarks and property tests. They are not part of the public interface and may
-/// change at any time.
+/// Internals for benchmarks, property tests and fuzz targets. They are not part of the public
+/// interface and may change at any time.
 #[doc(hidden)]
 pub mod internals {
     pub use crate::{
@@ -129,5 +129,6 @@ pub mod internals {
         services::{HttpService, UrlOptions, http_steps, step_docs},
         site::{Resolved, Site, SiteOptions},
         site_path::{DotfilePolicy, SitePath},
+        trace::stepper::Command as StepperCommand,
     };
 }

@@ -23,7 +23,7 @@ mod chrome;
 pub mod glossary;
 pub(crate) mod model;
 mod narrator;
-mod stepper;
+pub(crate) mod stepper;
 #[cfg(test)]
 mod testing;
 mod text;

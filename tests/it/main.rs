@@ -18,6 +18,8 @@ mod fairness;
 mod file_errors;
 mod files;
 mod freshness;
+mod fuzz_seeds;
+mod fuzzing;
 mod generated;
 mod hosts;
 mod lessons;

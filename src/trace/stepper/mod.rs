@@ -15,9 +15,10 @@ use std::{io, os::fd::OwnedFd, time::Duration};
 
 use rustix::process::{Signal, getpid, kill_process};
 
+pub use self::command::Command;
 use self::{
     breakpoints::Breakpoints,
-    command::{Command, HELP, RunUntil},
+    command::{HELP, RunUntil},
     console::{Console, say},
     quiz::{CallResult, NextCall, Prediction, Score},
 };
