@@ -66,7 +66,8 @@ def by_h11(data):
 
 def kind(mine, theirs, name):
     """What the difference is, or None. "SMUGGLED" begins the one that must not be."""
-    (seen, end), (other, other_end) = mine, theirs
+    (seen, reason), (other, other_end) = mine, theirs
+    end = reason.split(":")[0]
     both = min(len(seen), len(other))
     # Absolute targets may be printed in another form, so the methods and the number are compared.
     if any(a.split(" ")[0] != b.split(" ")[0] for a, b in zip(seen, other)):
@@ -74,9 +75,9 @@ def kind(mine, theirs, name):
     if len(seen) > both:
         return f"oneloop accepts, {name} " + ("refuses" if other_end == "refused" else f"is {other_end}")
     if len(other) > both:
-        return f"{name} accepts, oneloop " + ("refuses" if end == "refused" else f"is {end}")
+        return f"{name} accepts, oneloop " + (reason if end == "refused" else f"is {end}")
     if "refused" in (end, other_end) and end != other_end and "closed" not in (end, other_end):
-        return f"oneloop {end}, {name} {other_end}"
+        return f"oneloop {reason}, {name} {other_end}"
     return None
 
 

@@ -1,7 +1,7 @@
 //! Says what oneloop and hyper make of the same bytes, for `differential.py`. Each line of standard
 //! input is an input in hexadecimal digits. Each line of output has two verdicts, separated by a
 //! tab. A verdict is the start of each request that was accepted, separated by `|`, and how the
-//! input ended: `open`, `closed` or `refused`.
+//! input ended: `open`, `closed` or `refused`, with the reason if oneloop refused it.
 
 use std::{
     cell::RefCell,
@@ -47,7 +47,7 @@ fn by_oneloop(mut input: &[u8]) -> String {
     let mut seen = Vec::new();
     loop {
         match parse(input) {
-            Err(_) => return verdict(seen, "refused"),
+            Err(refusal) => return verdict(seen, &format!("refused: {}", refusal.why)),
             Ok(None) => return verdict(seen, "open"),
             Ok(Some((request, len))) => {
                 // Without the version.
