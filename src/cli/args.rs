@@ -158,6 +158,12 @@ pub struct LimitArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 256, env = "ONELOOP_MIN_RATE", hide_env = true)]
     pub min_rate: u32,
 
+    /// Go on accepting connections for this long after Ctrl-C or SIGTERM, so that a load balancer
+    /// can notice; responses then close their connections
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
+    #[arg(env = "ONELOOP_SHUTDOWN_DELAY", hide_env = true)]
+    pub shutdown_delay: Duration,
+
     /// Let responses in progress take this long after Ctrl-C or SIGTERM; 0 disables the limit
     #[arg(long, value_name = "TIME", default_value = "8s", value_parser = time_limit)]
     #[arg(env = "ONELOOP_DRAIN_TIMEOUT", hide_env = true)]

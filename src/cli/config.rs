@@ -53,6 +53,7 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     config.timeouts = timeouts(&limits);
     config.send_timeout = limits.send_timeout.0;
     config.min_rate = limits.min_rate;
+    config.shutdown_delay = limits.shutdown_delay;
     config.drain_timeout = limits.drain_timeout.0;
     config.access_log = match output.access_log.as_deref() {
         Some(path) => Some(output::access_log(path, log)?),

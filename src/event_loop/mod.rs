@@ -65,6 +65,9 @@ pub struct Limits {
     /// How many bytes per second a peer must accept, on average over the send timeout. 0 disables
     /// this limit, and so does the send timeout if it is disabled.
     pub min_rate: u32,
+    /// How long to go on accepting connections after a signal has asked for a shutdown. A load
+    /// balancer needs this time to stop sending requests here.
+    pub shutdown_delay: Duration,
     /// How long [draining](EventLoop::drain) may take before the remaining connections are closed.
     pub drain_timeout: Option<Duration>,
     /// How long it may take to establish an [outgoing connection](EventLoop::connect).
@@ -81,6 +84,7 @@ impl Default for Limits {
             max_per_address: AddressLimit::Remote(128),
             send_timeout: Some(Duration::from_secs(60)),
             min_rate: 0,
+            shutdown_delay: Duration::ZERO,
             drain_timeout: Some(Duration::from_secs(8)),
             connect_timeout: Some(Duration::from_secs(10)),
         }
@@ -113,6 +117,8 @@ struct LoopState {
     least_sent: u64,
     work: WorkBudget,
     requests: LoopRequests,
+    /// When to start the shutdown that a signal has asked for.
+    drain_at: Option<Instant>,
     shutdown: Option<Shutdown>,
     signals: StopSignals,
 }
@@ -129,6 +135,7 @@ impl LoopState {
         Context {
             clock: &timers.clock,
             draining: self.shutdown.is_some(),
+            stopping: self.shutdown.is_some() || self.drain_at.is_some(),
             source,
             key,
             send_timeout: self.limits.send_timeout,
@@ -158,6 +165,7 @@ impl EventLoop {
                 least_sent: limits.least_sent(),
                 work: WorkBudget::default(),
                 requests: LoopRequests::default(),
+                drain_at: None,
                 shutdown: None,
                 signals: StopSignals::default(),
             },
@@ -199,8 +207,7 @@ impl EventLoop {
     /// does not sleep.
     fn wait(&mut self) -> io::Result<()> {
         let carried = self.sources.ready_count();
-        let deadline = self.state.shutdown.and_then(|shutdown| shutdown.deadline);
-        let by = deadline.into_iter().chain(self.state.signals.wake_at()).min();
+        let by = self.shutdown_wake_at().into_iter().chain(self.state.signals.wake_at()).min();
         // The poller reports an edge once. Sources in the ready queue get no further event, so
         // sleeping here would stall them. A drained loop has nothing left to wait for.
         let is_awake = carried > 0 || self.is_drained();

@@ -57,6 +57,27 @@ impl EventLoop {
         self.sources.waker().map(|waker| Handle { waker })
     }
 
+    /// Starts an orderly shutdown when the shutdown delay has passed. Until then, connections are
+    /// accepted, and each closes after its next response.
+    pub(super) fn drain_after_delay(&mut self) {
+        let delay = self.state.limits.shutdown_delay;
+        if delay.is_zero() {
+            return self.drain();
+        }
+        if self.state.drain_at.is_none() && self.state.shutdown.is_none() {
+            log::info!("shutting down in {delay:?}; accepting connections until then");
+            self.state.drain_at = self.timers.clock.after(Some(delay));
+        }
+    }
+
+    /// Returns when to call [`EventLoop::enforce_shutdown`], or `None` if never.
+    pub(super) fn shutdown_wake_at(&self) -> Option<Instant> {
+        match self.state.shutdown {
+            Some(shutdown) => shutdown.deadline,
+            None => self.state.drain_at,
+        }
+    }
+
     /// Starts an orderly shutdown: stops listening, closes idle connections, and lets the responses
     /// in progress finish until the drain timeout.
     pub fn drain(&mut self) {
@@ -101,11 +122,13 @@ impl EventLoop {
         self.state.shutdown.is_some() && self.sources.open_connections() == 0
     }
 
-    /// Closes the remaining connections once the drain timeout has passed.
+    /// Starts the shutdown once its delay has passed, and closes the remaining connections once the
+    /// drain timeout has passed.
     pub(super) fn enforce_shutdown(&mut self) {
-        let deadline = self.state.shutdown.and_then(|shutdown| shutdown.deadline);
-        let has_passed = deadline.is_some_and(|deadline| deadline <= self.timers.clock.now());
-        if has_passed {
+        let has_passed = self.shutdown_wake_at().is_some_and(|time| time <= self.timers.clock.now());
+        if has_passed && self.state.shutdown.is_none() {
+            self.drain();
+        } else if has_passed {
             for key in self.sources.keys(|kind| matches!(kind, SourceKind::Connection(_))) {
                 self.close(key, CloseReason::Shutdown);
             }

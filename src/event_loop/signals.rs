@@ -56,7 +56,8 @@ impl StopSignals {
 }
 
 impl EventLoop {
-    /// Installs the signal handlers. SIGINT and SIGTERM [drain](EventLoop::drain) the loop. Another
+    /// Installs the signal handlers. SIGINT and SIGTERM [drain](EventLoop::drain) the loop, after the
+    /// [delay](super::Limits::shutdown_delay). Another
     /// such signal, at least a second later, exits the process immediately, with exit code 128 plus
     /// the signal number. SIGHUP is reported by [`EventLoop::take_hangup`].
     /// SIGUSR1 attaches or detaches the [on-demand observer](EventLoop::set_on_demand_observer).
@@ -85,7 +86,7 @@ impl EventLoop {
                 _ => {
                     let from = self.timers.clock.now() + SAME_WISH;
                     self.state.signals.exits_from.get_or_insert(from);
-                    self.drain();
+                    self.drain_after_delay();
                 }
             }
         }

@@ -172,6 +172,7 @@ impl BrokenLoop {
         let mut cx = Context {
             clock: &self.clock,
             draining: false,
+            stopping: false,
             source: id,
             key,
             send_timeout: None,

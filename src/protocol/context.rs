@@ -14,6 +14,9 @@ pub struct Context<'a> {
     pub clock: &'a Clock,
     /// Whether the server is shutting down. Connections then close after the responses in progress.
     pub draining: bool,
+    /// Whether a shutdown has been requested. The server may still accept connections, and each
+    /// should close after its next response.
+    pub stopping: bool,
     /// The source whose turn it is.
     pub source: SourceId,
     /// The key of the source in the loop.
@@ -40,8 +43,18 @@ impl<'a> Context<'a> {
         requests: &'a mut LoopRequests,
     ) -> Context<'a> {
         let (source, key) = (SourceId::Connection(1), usize::MAX);
-        let (send_timeout, least_sent) = (None, 0);
-        Context { clock, draining: false, source, key, send_timeout, least_sent, observers, work, requests }
+        Context {
+            clock,
+            draining: false,
+            stopping: false,
+            source,
+            key,
+            send_timeout: None,
+            least_sent: 0,
+            observers,
+            work,
+            requests,
+        }
     }
 
     /// Returns whether an observer is attached. Measure durations only if one is.

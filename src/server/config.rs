@@ -68,6 +68,8 @@ pub struct Config {
     /// How many bytes per second a peer must accept, on average over the send timeout. 0 disables
     /// this limit.
     pub min_rate: u32,
+    /// How long to go on accepting connections after a signal has asked for a shutdown.
+    pub shutdown_delay: Duration,
     /// How long a shutdown may take before the remaining connections are closed.
     pub drain_timeout: Option<Duration>,
     /// The file to write the access log to.
@@ -107,6 +109,7 @@ impl Config {
             timeouts: Timeouts::default(),
             send_timeout: limits.send_timeout,
             min_rate: 256,
+            shutdown_delay: limits.shutdown_delay,
             drain_timeout: limits.drain_timeout,
             access_log: None,
             access_log_path: None,

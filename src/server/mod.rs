@@ -308,6 +308,7 @@ fn limits(config: &Config) -> Limits {
         max_per_address,
         send_timeout: config.send_timeout,
         min_rate: config.min_rate,
+        shutdown_delay: config.shutdown_delay,
         drain_timeout: config.drain_timeout,
         ..Limits::default()
     }

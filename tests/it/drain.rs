@@ -239,3 +239,15 @@ fn drain_is_idle_while_it_waits() {
     eventually("new connections are refused", || is_refused(server.addr()));
     assert_idle(&server, Duration::from_millis(300));
 }
+
+#[test]
+fn drain_begins_after_the_shutdown_delay() {
+    let site = Site::new();
+    let mut server = Server::with(&site, &["--shutdown-delay", "1s", "--idle-timeout", "5m"]);
+    let begun = Instant::now();
+    server.signal(Signal::TERM);
+    // The signal may arrive after this request.
+    eventually("responses close their connections", || server.get("/hello.txt").closes());
+    assert_exits_cleanly(&mut server);
+    assert!(begun.elapsed() >= Duration::from_secs(1), "it ended after {:?}", begun.elapsed());
+}

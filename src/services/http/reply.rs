@@ -170,7 +170,7 @@ impl<'c> Reply<'c, '_> {
     /// connection closes after this response, makes the head say so and returns the close reason.
     fn write_head(&mut self, plan: &mut Plan<'_>) -> Option<CloseReason> {
         let close_reason = match plan.persists() {
-            true if self.cx.draining => Some(CloseReason::Shutdown),
+            true if self.cx.stopping => Some(CloseReason::Shutdown),
             true => None,
             // The rest of the request is not parsed, and may still be arriving.
             false if plan.is_refused() => Some(CloseReason::BadRequest),

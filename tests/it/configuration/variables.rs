@@ -29,6 +29,7 @@ const INVALID_VALUES: &[(&str, &str)] = &[
     ("--idle-timeout", "10"),
     ("--send-timeout", "-1s"),
     ("--min-rate", "slow"),
+    ("--shutdown-delay", "soon"),
     ("--drain-timeout", "10 seconds ago"),
     ("--access-log", "/no-such-dir/log"),
     ("--access-log-format", "apache"),
