@@ -341,14 +341,23 @@ impl Connection {
         self.progress = false;
     }
 
-    /// Handles a deadline that has passed: sends a last response if a message is incomplete,
-    /// otherwise returns [`Want::Close`].
+    /// Handles a deadline that has passed: goes on if input has arrived, sends a last response if a
+    /// message is incomplete, otherwise returns [`Want::Close`].
     pub fn on_timeout(&mut self, ready: &mut Readiness, buffers: &mut Buffers, cx: &mut Context<'_>) -> Want {
         let reason = self.waiting;
         let late = self.deadline.map(|deadline| cx.clock.now().saturating_duration_since(deadline));
         cx.trace(|| Step::Deadline { reason, late: late.unwrap_or_default(), got: self.unread() });
         if reason == CloseReason::SendTimeout {
             return self.probe_write(ready, buffers, cx);
+        }
+        // The poller reports a limited number of events at once, and the process may have been
+        // stopped for long (SIGSTOP).
+        if self.has_input() {
+            ready.readable = true;
+            let want = self.take_turn(true, ready, buffers, cx);
+            if matches!(want, Want::Close(_)) || !self.is_late(cx.clock) {
+                return want;
+            }
         }
         self.outbox.lend_buffer(&mut buffers.output);
         let has_last_response = self.phase == Phase::Open && self.put_last_response(reason, cx);
@@ -370,6 +379,11 @@ impl Connection {
         self.phase = Phase::Finishing { reason, linger: true };
         self.progress = true;
         true
+    }
+
+    /// Returns whether the deadline has passed.
+    fn is_late(&self, clock: &Clock) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= clock.now())
     }
 
     /// Notifies the protocol and closes the socket.

@@ -33,7 +33,7 @@ impl Connection {
         // anything.
         ready.writable = true;
         let want = self.take_turn(false, ready, buffers, cx);
-        let is_late = self.deadline.is_some_and(|deadline| deadline <= cx.clock.now());
+        let is_late = self.is_late(cx.clock);
         match want {
             Want::Close(_) => want,
             _ if !is_late => want,

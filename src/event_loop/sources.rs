@@ -167,8 +167,15 @@ impl Sources {
     /// # Errors
     /// Fails if polling fails (epoll_wait(2)).
     pub fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        match self.poll.poll(&mut self.events, timeout) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {
+        let is_interruption = |e: &io::Error| e.kind() == io::ErrorKind::Interrupted;
+        let mut result = self.poll.poll(&mut self.events, timeout);
+        if result.as_ref().is_err_and(is_interruption) {
+            // The process may have been stopped and continued (signal(7)). Deadlines have passed
+            // meanwhile, so the events must be known before the timers run.
+            result = self.poll.poll(&mut self.events, Some(Duration::ZERO));
+        }
+        match result {
+            Err(e) if is_interruption(&e) => {
                 // The wait ended without events.
                 self.events.clear();
                 Ok(())

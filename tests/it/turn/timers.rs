@@ -105,3 +105,25 @@ fn timer_budget_bounds_a_turn() {
     );
     assert_eq!(rig.event_loop().open_connections(), 0);
 }
+
+#[test]
+fn timer_does_not_close_a_connection_whose_request_has_arrived() {
+    // More connections than one poll reports. The process was stopped for so long that the
+    // deadlines of all have passed, and each has a request.
+    allow_many_descriptors();
+    let site = Site::new();
+    let mut config = Rig::config(&site);
+    config.max_connections = Some(5000);
+    let mut rig = Rig::new(config);
+    let mut peers: Vec<_> = (0..1300).map(|_| rig.accepted()).collect();
+    // The poller reports the last ones first. The first ones are due first.
+    for peer in peers.iter_mut().rev() {
+        peer.write_all(get("/hello.txt").as_bytes()).expect("send");
+    }
+    rig.advance(seconds(3600));
+    for _ in 0..10 {
+        rig.turn();
+    }
+    let answered = peers.iter_mut().filter_map(|peer| received(peer).ends_with(b"hello\n").then_some(()));
+    assert_eq!(answered.count(), peers.len());
+}
