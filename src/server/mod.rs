@@ -296,7 +296,14 @@ fn listeners(config: &Config) -> Result<Vec<StreamListener>, StartError> {
 
 /// Returns the loop's limits, taken from `config`.
 fn limits(config: &Config) -> Limits {
-    let max_connections = config.max_connections.unwrap_or_else(connections_by_open_files);
+    let allowed = connections_by_open_files();
+    let max_connections = config.max_connections.unwrap_or(allowed);
+    if max_connections > allowed {
+        log::warn!(
+            "the open-file limit is too small for {max_connections} connections that download files; it is \
+             enough for {allowed}, and further requests may get a 503; raise it (ulimit -n)"
+        );
+    }
     let max_per_address = match config.max_per_address {
         Some(0) => AddressLimit::None,
         Some(limit) => AddressLimit::Every(limit),

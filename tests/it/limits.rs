@@ -157,6 +157,18 @@ fn limit_of_open_files_is_idle_and_recovers() {
 }
 
 #[test]
+fn limit_of_open_files_too_small_for_the_connections_is_said() {
+    let site = Site::new();
+    for (connections, is_said) in [("8", false), ("9", true)] {
+        let mut server = Server::with_nofile(&site, 32, &["--max-connections", connections]);
+        server.signal(Signal::TERM);
+        assert_eq!(server.exit().code(), Some(0));
+        let log = std::io::read_to_string(server.stderr()).expect("read its log");
+        assert_eq!(log.contains("the open-file limit is too small for 9 connections"), is_said, "{log}");
+    }
+}
+
+#[test]
 fn limit_of_open_files_serves_waiting_peers_in_the_end() {
     let site = Site::new();
     let server = Server::with_nofile(&site, 32, &["--max-connections", "1000"]);
