@@ -11,7 +11,7 @@ use std::{os::fd::OwnedFd, rc::Rc};
 use lru::LruCache;
 
 use super::{
-    disk::DiskQueue,
+    disk::DiskState,
     entry::{Entry, Freshness, Watch, due},
     file::{Describe, StaticFile},
     inotify::Inotify,
@@ -31,7 +31,7 @@ pub struct Cache<D> {
     /// The keys of the entries for absent files, which are removed together.
     absent: Vec<Box<[u8]>>,
     inotify: Option<Inotify>,
-    queue: Rc<DiskQueue>,
+    disk: Rc<DiskState>,
     jitter: u32,
 }
 
@@ -48,9 +48,9 @@ pub enum Cached<D> {
 
 impl<D: Describe> Cache<D> {
     /// Creates an empty cache. Without `inotify`, every file is checked by `stat`.
-    pub fn new(inotify: Option<Inotify>, queue: Rc<DiskQueue>) -> Cache<D> {
+    pub fn new(inotify: Option<Inotify>, disk: Rc<DiskState>) -> Cache<D> {
         let (entries, absent) = (LruCache::unbounded(), Vec::new());
-        Cache { entries, bytes: 0, absent, inotify, queue, jitter: 0 }
+        Cache { entries, bytes: 0, absent, inotify, disk, jitter: 0 }
     }
 
     /// Returns the entry for `key`, if the entry is current in this turn.
@@ -84,7 +84,7 @@ impl<D: Describe> Cache<D> {
                 // Open and read the file again, even if its status is unchanged. The path may lead
                 // elsewhere now, perhaps out of the root. Also, a store through a shared memory
                 // map, into a page that was written to before, does not change the status.
-                entry.is_found_again(root, &self.queue, clock)
+                entry.is_found_again(root, &self.disk, clock)
             }
         };
         if !is_current {
@@ -156,9 +156,9 @@ impl<D: Describe> Cache<D> {
         self.inotify.as_ref().map(|inotify| Rc::clone(inotify.fd()))
     }
 
-    /// Returns the disk queue that all large files share.
-    pub fn queue(&self) -> &Rc<DiskQueue> {
-        &self.queue
+    /// Returns the state of the disk that all large files share.
+    pub fn disk(&self) -> &Rc<DiskState> {
+        &self.disk
     }
 
     /// Inserts or replaces the entry for `key`.
@@ -243,7 +243,7 @@ mod tests {
             let name = i.to_string();
             std::fs::write(dir.path().join(&name), vec![b'x'; len]).expect("write");
             let fd = root.open(name.as_bytes(), OFlags::RDONLY).expect("open");
-            let reading = Reading::read(fd, &Rc::default(), clock.wall()).expect("read").expect("a file");
+            let reading = Reading::read(fd, &Rc::default(), &clock).expect("read").expect("a file");
             cache.insert(
                 name.as_bytes(),
                 name.as_bytes(),
@@ -331,8 +331,7 @@ mod tests {
         std::fs::rename(dir.path().join("0"), outside.path().join("0")).expect("move it out");
         std::os::unix::fs::symlink(outside.path().join("0"), dir.path().join("0")).expect("a link to it");
         let open = std::fs::File::open(dir.path().join("0")).expect("open");
-        let reading =
-            Reading::read(open.into(), &Rc::default(), clock.wall()).expect("read").expect("a file");
+        let reading = Reading::read(open.into(), &Rc::default(), &clock).expect("read").expect("a file");
         cache.insert(b"0", b"0", &Rc::new(reading.into_file(FileOrigin::Path(b""))), &clock);
         clock.tick();
         assert!(file(cache.get(b"0", &root, &clock)).is_some(), "its status is the same");

@@ -4,13 +4,19 @@
 use std::{
     cell::{Cell, RefCell},
     fs::File,
+    num::NonZeroUsize,
     ops::Range,
     os::fd::{AsFd, BorrowedFd},
     rc::Rc,
     time::{Duration, Instant},
 };
 
-use super::readahead::{ReadAhead, SMALL_SLICE, Slice, probe_all, probe_ends, request};
+use lru::LruCache;
+
+use super::{
+    readahead::{ReadAhead, SMALL_SLICE, Slice, probe_all, probe_ends, request},
+    stamp::{COARSE_CLOCK, FileStamp},
+};
 use crate::{
     clock::Clock,
     protocol::{FileBody, Sendable},
@@ -25,18 +31,21 @@ const RETRY: Duration = Duration::from_millis(1);
 /// The maximum number of file systems without sendfile to remember.
 const MAX_DEVICES: usize = 16;
 
+/// The maximum number of unsettled stamps to remember, about 100 KiB.
+const MAX_UNSETTLED: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
+
 /// An open file on disk, and the disk queue that all files of the site share.
 #[derive(Debug)]
 pub struct DiskFile {
     file: Rc<File>,
     /// The device of the file system.
     device: u64,
-    queue: Rc<DiskQueue>,
+    queue: Rc<DiskState>,
 }
 
 impl DiskFile {
     /// Creates a handle for an open file on `device`.
-    pub fn new(file: Rc<File>, device: u64, queue: Rc<DiskQueue>) -> DiskFile {
+    pub fn new(file: Rc<File>, device: u64, queue: Rc<DiskState>) -> DiskFile {
         DiskFile { file, device, queue }
     }
 
@@ -53,19 +62,49 @@ impl DiskFile {
     }
 }
 
-/// What sending has shown about the disk that all files of a site share.
-#[derive(Debug, Default)]
-pub struct DiskQueue {
+/// What reading and sending have shown about the disk that all files of a site share.
+#[derive(Debug)]
+pub struct DiskState {
     /// While the disk's request queue is full, even a probe blocks.
     full_until: Cell<Option<Instant>>,
     /// The devices of the file systems that refused sendfile(2), the latest last.
     without_sendfile: RefCell<Vec<u64>>,
+    /// The stamps of files whose times prove nothing, by device and inode, and when each stamp was
+    /// first seen.
+    unsettled: RefCell<LruCache<(u64, u64), (FileStamp, Instant)>>,
 }
 
-impl DiskQueue {
+impl Default for DiskState {
+    fn default() -> DiskState {
+        DiskState {
+            full_until: Cell::default(),
+            without_sendfile: RefCell::default(),
+            unsettled: RefCell::new(LruCache::new(MAX_UNSETTLED)),
+        }
+    }
+}
+
+impl DiskState {
     /// Returns whether the queue is assumed to be full.
     fn is_full(&self, now: Instant) -> bool {
         self.full_until.get().is_some_and(|until| now < until)
+    }
+
+    /// Returns whether a later change to the file must change `stamp`, which was read now. The time
+    /// in the stamp proves that if it is past. But the clock of the file system may be ahead of
+    /// ours, or ours may have been set back. So a stamp also counts as settled once it has stayed
+    /// the same for as long as the coarsest clock ticks.
+    pub fn is_settled(&self, stamp: &FileStamp, clock: &Clock) -> bool {
+        if stamp.has_settled(clock.wall()) {
+            return true;
+        }
+        let mut unsettled = self.unsettled.borrow_mut();
+        let (seen, since) =
+            unsettled.get_or_insert_mut((stamp.device, stamp.inode), || (*stamp, clock.now()));
+        if seen != stamp {
+            (*seen, *since) = (*stamp, clock.now());
+        }
+        clock.now() >= *since + COARSE_CLOCK
     }
 
     /// Returns whether sendfile(2) can read files on `device`, as far as is known.
@@ -100,7 +139,7 @@ impl DiskQueue {
 struct DiskBody {
     file: Rc<File>,
     device: u64,
-    queue: Rc<DiskQueue>,
+    queue: Rc<DiskState>,
     offset: u64,
     end: u64,
     read_ahead: ReadAhead,
@@ -168,7 +207,7 @@ mod tests {
     const LEN: usize = 512 * 1024;
 
     /// Returns a body of `file` whose last probe found nothing.
-    fn body(file: File, queue: &Rc<DiskQueue>, left: u64, now: Instant) -> DiskBody {
+    fn body(file: File, queue: &Rc<DiskState>, left: u64, now: Instant) -> DiskBody {
         let mut body = DiskBody {
             file: Rc::new(file),
             device: 0,
@@ -184,7 +223,7 @@ mod tests {
     #[test]
     fn read_ahead_with_a_full_queue_probes_nothing_but_sends_small_slices() {
         let clock = Clock::system();
-        let queue = Rc::new(DiskQueue::default());
+        let queue = Rc::new(DiskState::default());
         queue.note(SLOW_PROBE, clock.now());
         assert!(!queue.is_full(clock.now()), "it was quick");
         queue.note(Duration::from_secs(60), clock.now());
@@ -223,7 +262,7 @@ mod tests {
 
     #[test]
     fn sendfile_refused_is_remembered_for_its_file_system_alone() {
-        let queue = DiskQueue::default();
+        let queue = DiskState::default();
         queue.refuse_sendfile(7);
         queue.refuse_sendfile(7);
         assert!(!queue.has_sendfile(7) && queue.has_sendfile(8));

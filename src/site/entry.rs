@@ -4,7 +4,7 @@ use std::{rc::Rc, time::Instant};
 
 use super::{
     RECHECK_AFTER,
-    disk::DiskQueue,
+    disk::DiskState,
     file::{Describe, Reading, StaticFile},
     root::{FOR_READING, RootDir},
 };
@@ -74,13 +74,13 @@ impl<D: Describe> Entry<D> {
 
     /// Opens the path beneath the root and reads the file again. Returns whether it is the same
     /// file with the same content.
-    pub fn is_found_again(&self, root: &RootDir, queue: &Rc<DiskQueue>, clock: &Clock) -> bool {
+    pub fn is_found_again(&self, root: &RootDir, disk: &Rc<DiskState>, clock: &Clock) -> bool {
         // Call stat first: opening something else, such as a FIFO, could have side effects.
         if !self.matches_stat(root) {
             return false;
         }
         let (Some(file), Ok(fd)) = (&self.found, root.open(&self.path, FOR_READING)) else { return false };
-        match Reading::read(fd, queue, clock.wall()) {
+        match Reading::read(fd, disk, clock) {
             Ok(Some(later)) => file.matches(&later),
             Ok(None) | Err(_) => false,
         }

@@ -11,9 +11,10 @@ use rustix::{
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
-    disk::{DiskFile, DiskQueue},
-    stamp::{COARSE_CLOCK, FileStamp, has_settled, is_older, is_past, plausible_mtime},
+    disk::{DiskFile, DiskState},
+    stamp::{COARSE_CLOCK, FileStamp, consistent_mtime, is_older, is_past},
 };
+use crate::clock::Clock;
 
 /// The size in bytes of the largest file that is read into memory. A larger file is sent with
 /// sendfile(2). (A socket accepts about 124 KiB in one write. Beyond that, sending from memory
@@ -68,7 +69,7 @@ pub enum Content {
 pub struct Metadata {
     /// The length in bytes.
     pub len: u64,
-    /// The modification time in whole seconds, if it is [plausible](plausible_mtime).
+    /// The modification time in whole seconds, if it is [consistent](consistent_mtime).
     pub modified: Option<SystemTime>,
     /// Whether the modification time is settled, that is, so old that a later version must have a
     /// different time.
@@ -84,10 +85,11 @@ pub struct Metadata {
 pub enum FileVersion {
     /// The hash of the content (xxh3-128), for a file in memory.
     Hash(u128),
-    /// The status of a large file. Every change sets the change time. `read` is the time at which
-    /// the file was read, in nanoseconds since the epoch. It is set only if the file was changed so
-    /// recently that another change could leave the same change time.
-    Status { changed: i128, inode: u64, read: Option<u128> },
+    /// The status of a large file. Every change sets the change time, or at least the modification
+    /// time where a file system keeps no change time. `read` is the time at which the file was
+    /// read. It is set only if the file was changed so recently that another change could leave the
+    /// same times. All times are in nanoseconds since the epoch.
+    Status { changed: i128, modified: i128, inode: u64, read: Option<u128> },
 }
 
 /// The result of reading a file, before it is described.
@@ -104,7 +106,7 @@ impl Reading {
     /// # Errors
     /// Fails if the file cannot be read. A transient failure ([`retry`](super::error::retry)) may be
     /// one of this open file alone, so that the path must be opened again.
-    pub fn read(fd: OwnedFd, queue: &Rc<DiskQueue>, now: SystemTime) -> Result<Option<Reading>, Errno> {
+    pub fn read(fd: OwnedFd, disk: &Rc<DiskState>, clock: &Clock) -> Result<Option<Reading>, Errno> {
         let file = Rc::new(File::from(fd));
         let mut before = fstat(&*file)?;
         if FileType::from_raw_mode(before.st_mode) != FileType::RegularFile {
@@ -112,22 +114,23 @@ impl Reading {
         }
         let mut tries = 3;
         loop {
-            let content = read(&file, &before, queue)?;
+            let content = read(&file, &before, disk)?;
             // A file that is written to during the read has a different stamp afterwards. Try
             // again, and after the last try return a racy result, which is not cached.
             let after = fstat(&*file)?;
             let is_unchanged = FileStamp::of(&before) == FileStamp::of(&after);
             if is_unchanged || tries == 0 {
-                return Ok(Some(Reading::new(content, &after, is_unchanged, now)));
+                let is_settled = is_unchanged && disk.is_settled(&FileStamp::of(&after), clock);
+                return Ok(Some(Reading::new(content, &after, is_settled, clock.wall())));
             }
             before = after;
             tries -= 1;
         }
     }
 
-    fn new(content: Content, stat: &Stat, is_unchanged: bool, now: SystemTime) -> Reading {
+    fn new(content: Content, stat: &Stat, is_settled: bool, now: SystemTime) -> Reading {
         let stamp = FileStamp::of(stat);
-        let is_racy = !is_unchanged || !has_settled(stamp.changed, now);
+        let is_racy = !is_settled;
         let is_mtime_settled = is_past(stamp.modified, COARSE_CLOCK, now);
         let (len, version) = match &content {
             Content::Memory(bytes) => (bytes.len() as u64, FileVersion::Hash(xxh3_128(bytes))),
@@ -135,7 +138,7 @@ impl Reading {
         };
         let metadata = Metadata {
             len,
-            modified: plausible_mtime(stat.st_mtime, now),
+            modified: consistent_mtime(stat.st_mtime, now),
             is_mtime_settled,
             // A write sets the modification and change times to the same value. If they differ, a
             // program has set the modification time.
@@ -186,17 +189,17 @@ impl<D> StaticFile<D> {
 
 /// Returns the version of a large file, whose content is not hashed.
 fn version_by_status(stamp: &FileStamp, is_racy: bool, now: SystemTime) -> FileVersion {
-    let (seconds, nanoseconds) = stamp.changed;
-    let changed = i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
+    let nanoseconds = |(s, ns): (i64, i64)| i128::from(s) * 1_000_000_000 + i128::from(ns);
+    let (changed, modified) = (nanoseconds(stamp.changed), nanoseconds(stamp.modified));
     let read = || now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-    FileVersion::Status { changed, inode: stamp.inode, read: is_racy.then(read) }
+    FileVersion::Status { changed, modified, inode: stamp.inode, read: is_racy.then(read) }
 }
 
 /// Reads a file of about the length that `stat` states if it is small; otherwise returns the open
 /// file.
-fn read(file: &Rc<File>, stat: &Stat, queue: &Rc<DiskQueue>) -> Result<Content, Errno> {
+fn read(file: &Rc<File>, stat: &Stat, disk: &Rc<DiskState>) -> Result<Content, Errno> {
     let len = stat.st_size as u64;
-    let on_disk = || Ok(Content::Disk(DiskFile::new(Rc::clone(file), stat.st_dev, Rc::clone(queue))));
+    let on_disk = || Ok(Content::Disk(DiskFile::new(Rc::clone(file), stat.st_dev, Rc::clone(disk))));
     if len > SMALL {
         return on_disk();
     }
@@ -229,7 +232,7 @@ impl Reading {
     /// Returns a reading with `content`, and with the current status of `file`.
     pub fn that_held(content: &[u8], file: &File, now: SystemTime) -> Reading {
         let stat = fstat(file).expect("its status");
-        Reading::new(Content::Memory(content.into()), &stat, true, now)
+        Reading::new(Content::Memory(content.into()), &stat, FileStamp::of(&stat).has_settled(now), now)
     }
 }
 
@@ -241,7 +244,7 @@ mod tests {
 
     fn reading(path: &Path, now: SystemTime) -> Reading {
         let fd = OwnedFd::from(File::open(path).expect("open"));
-        Reading::read(fd, &Rc::default(), now).expect("read").expect("a regular file")
+        Reading::read(fd, &Rc::default(), &Clock::frozen(now)).expect("read").expect("a regular file")
     }
 
     /// The description in these tests: the path of the original, and the extension.
@@ -330,6 +333,42 @@ mod tests {
         std::fs::rename(&path, dir.path().join("other")).expect("move it");
         std::fs::write(&path, "content").expect("write");
         assert!(!later.matches(&after(60)), "another file");
+    }
+
+    /// The file system's clock may be ahead of ours by any time.
+    #[test]
+    fn file_from_the_future_settles_by_our_own_clock() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("file");
+        std::fs::write(&path, vec![0; SMALL as usize + 1]).expect("write");
+        let (disk, mut clock) = (Rc::default(), Clock::frozen(SystemTime::now() - Duration::from_secs(3600)));
+        let version = |clock: &Clock| {
+            let fd = OwnedFd::from(File::open(&path).expect("open"));
+            Reading::read(fd, &disk, clock).expect("read").expect("a regular file").metadata.version
+        };
+        let is_final = |version| matches!(version, FileVersion::Status { read: None, .. });
+        for _ in 0..2 {
+            assert!(!is_final(version(&clock)));
+            clock.advance(COARSE_CLOCK - Duration::from_millis(1));
+            assert!(!is_final(version(&clock)), "its clock may tick in two seconds only");
+            clock.advance(Duration::from_millis(1));
+            let first = version(&clock);
+            clock.advance(Duration::from_secs(9));
+            assert!(is_final(first) && version(&clock) == first);
+            let file = File::options().append(true).open(&path).expect("open");
+            std::io::Write::write_all(&mut &file, b"x").expect("write");
+        }
+    }
+
+    /// Some FUSE file systems keep no change time.
+    #[test]
+    fn version_of_a_large_file_depends_on_each_of_its_times() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
+        let stamp = |modified, changed| FileStamp { device: 1, inode: 2, len: 3, modified, changed };
+        let version = |modified, changed| version_by_status(&stamp(modified, changed), false, now);
+        let first = version((1, 0), (0, 0));
+        assert!(first != version((1, 1), (0, 0)) && first != version((1, 0), (0, 1)));
+        assert!(stamp((1, 0), (0, 0)).has_settled(now) && !stamp((8, 0), (0, 0)).has_settled(now));
     }
 
     #[test]

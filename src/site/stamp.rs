@@ -38,6 +38,12 @@ impl FileStamp {
             changed: (stat.st_ctime, stat.st_ctime_nsec as i64),
         }
     }
+
+    /// Returns whether both times are old enough that another change to the file would get a later
+    /// one. Some FUSE file systems keep no change time.
+    pub fn has_settled(&self, now: SystemTime) -> bool {
+        has_settled(self.changed, now) && (self.modified <= self.changed || has_settled(self.modified, now))
+    }
 }
 
 /// Returns the modification time `seconds` after the epoch if it is plausible, in whole seconds. A
@@ -47,6 +53,14 @@ pub fn plausible_mtime(seconds: i64, now: SystemTime) -> Option<SystemTime> {
     let seconds = u64::try_from(seconds).ok().filter(|s| *s > 1)?;
     let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
     Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(now)))
+}
+
+/// Returns the [plausible](plausible_mtime) modification time, or `None` if it is in the future
+/// because two clocks differ: `now` in its place would be another time in each response.
+pub fn consistent_mtime(seconds: i64, now: SystemTime) -> Option<SystemTime> {
+    let slack = COARSE_CLOCK.as_secs() as i64;
+    let is_future = !is_past((seconds.saturating_sub(slack), 0), Duration::ZERO, now);
+    plausible_mtime(seconds, now).filter(|_| !is_future)
 }
 
 /// Returns whether the modification time `variant` is older than `original`. Compressors often copy
@@ -59,7 +73,7 @@ pub fn is_older(variant: (i64, i64), original: (i64, i64)) -> bool {
 }
 
 /// Returns whether `time` is old enough that another change to the file would get a later time.
-pub fn has_settled(time: (i64, i64), now: SystemTime) -> bool {
+fn has_settled(time: (i64, i64), now: SystemTime) -> bool {
     // A time without a fraction probably comes from a coarse clock.
     is_past(time, if time.1 == 0 { COARSE_CLOCK } else { FINE_CLOCK }, now)
 }
@@ -92,6 +106,16 @@ mod tests {
         ];
         for (seconds, expected) in table {
             assert_eq!(plausible_mtime(seconds, now), expected, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn mtime_of_another_clock_is_not_stated() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        for (seconds, expected) in
+            [(1, None), (999, Some(at(999))), (1001, Some(at(1000))), (1003, None), (i64::MAX, None)]
+        {
+            assert_eq!(consistent_mtime(seconds, at(1000)), expected, "{seconds}");
         }
     }
 

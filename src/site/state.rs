@@ -149,7 +149,7 @@ impl<D: Describe> SiteState<D> {
         }
         let fd = self.root.open(path, FOR_READING)?;
         // Without a reading, something else has replaced the file since its type was checked.
-        Reading::read(fd, self.cache.queue(), clock.wall())?.map(Some).ok_or(Errno::NXIO)
+        Reading::read(fd, self.cache.disk(), clock)?.map(Some).ok_or(Errno::NXIO)
     }
 }
 

@@ -48,9 +48,11 @@ fn entity_tag(metadata: &Metadata, coding: Option<Coding>) -> String {
     let len = metadata.len;
     match metadata.version {
         FileVersion::Hash(hash) => format!("\"{len:x}-{hash:x}{}\"", coding.map_or("", Coding::name)),
-        FileVersion::Status { changed, inode, read: None } => format!("\"{len:x}-{changed:x}-{inode:x}\""),
-        FileVersion::Status { changed, inode, read: Some(read) } => {
-            format!("\"{len:x}-{changed:x}-{inode:x}-{read:x}\"")
+        FileVersion::Status { changed, modified, inode, read: None } => {
+            format!("\"{len:x}-{changed:x}-{modified:x}-{inode:x}\"")
+        }
+        FileVersion::Status { changed, modified, inode, read: Some(read) } => {
+            format!("\"{len:x}-{changed:x}-{modified:x}-{inode:x}-{read:x}\"")
         }
     }
 }
@@ -85,10 +87,10 @@ mod tests {
         };
         let tag = |version, coding| entity_tag(&of(version), coding);
         let hash = FileVersion::Hash(0xabc);
-        let status = |read| FileVersion::Status { changed: 16, inode: 10, read };
+        let status = |read| FileVersion::Status { changed: 16, modified: 15, inode: 10, read };
         assert_eq!(tag(hash, None), "\"ff-abc\"");
         assert_eq!(tag(hash, Some(Coding::Gzip)), "\"ff-abcgzip\"");
-        assert_eq!(tag(status(None), None), "\"ff-10-a\"");
-        assert_eq!(tag(status(Some(17)), None), "\"ff-10-a-11\"");
+        assert_eq!(tag(status(None), None), "\"ff-10-f-a\"");
+        assert_eq!(tag(status(Some(17)), None), "\"ff-10-f-a-11\"");
     }
 }
