@@ -119,6 +119,12 @@ impl Reading {
             // again, and after the last try return a racy result, which is not cached.
             let after = fstat(&*file)?;
             let is_unchanged = FileStamp::of(&before) == FileStamp::of(&after);
+            // More was read than the status says, as of a large file in /proc. No length can be
+            // announced, and an empty response would say that the file is empty.
+            let is_large = after.st_size as u64 > SMALL;
+            if is_unchanged && !is_large && matches!(content, Content::Disk(_)) {
+                return Err(Errno::FBIG);
+            }
             if is_unchanged || tries == 0 {
                 let is_settled = is_unchanged && disk.is_settled(&FileStamp::of(&after), clock);
                 return Ok(Some(Reading::new(content, &after, is_settled, clock.wall())));

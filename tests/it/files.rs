@@ -312,3 +312,15 @@ fn file_of_a_rebuilt_site_is_seen() {
     fs::rename(site.at("next"), site.at("current")).expect("switch");
     eventually("the link leads to the other release", || switched.get("/").text() == "two");
 }
+
+/// The status of such a file says 0 bytes.
+#[test]
+fn large_file_of_the_kernel_is_never_an_empty_success() {
+    let whole = std::fs::read("/proc/kallsyms").unwrap_or_default();
+    if whole.len() <= 120 * 1024 {
+        return skip("no large file in /proc");
+    }
+    let server = Server::on(Path::new("/proc"), &[]);
+    assert_eq!(server.get("/kallsyms").status, 500);
+    assert_eq!(server.get("/self/status").status, 200);
+}
