@@ -19,6 +19,9 @@ type UnixSocket = (PathBuf, Option<u32>);
 /// when the server listens on loopback only.
 const HOST_REFUSAL: &str = "This server does not answer requests for that host. Start it with --allow-host and the host's name to allow it.";
 
+/// The message in a 403 response to a request that a page of another site makes.
+const CROSS_SITE_REFUSAL: &str = "This server does not answer requests that pages of other sites make. Use the same host name in both URLs, such as localhost, or start it with --cors.";
+
 /// Returns how long a client may take, for HTTP and for the other conversations.
 pub fn timeouts(limits: &LimitArgs) -> Timeouts {
     Timeouts { head: limits.head_timeout.0, idle: limits.idle_timeout.0 }
@@ -37,6 +40,7 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     config.reuse_port = listen.reuse_port;
     config.allow_hosts = listen.allow_host;
     config.host_refusal = Some(HOST_REFUSAL);
+    config.cross_site_refusal = Some(CROSS_SITE_REFUSAL);
     config.index = site.index;
     config.hidden = site.hidden;
     config.follow_links = site.follow_links;

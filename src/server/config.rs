@@ -51,6 +51,10 @@ pub struct Config {
     /// The message in the response to a request for a host that is not allowed. The message is
     /// inserted into HTML without escaping.
     pub host_refusal: Option<&'static str>,
+    /// The message in the response to a request that a page of another site makes. A server that
+    /// listens on loopback only refuses such a request, unless it has [`cors`](Config::cors) or
+    /// allows any host. The message is inserted into HTML without escaping.
+    pub cross_site_refusal: Option<&'static str>,
     /// The page of a single-page application, as a path in `dir`. The server sends this page in
     /// response to navigation requests that match no file.
     pub spa: Option<String>,
@@ -103,6 +107,7 @@ impl Config {
             inotify: true,
             allow_hosts: Vec::new(),
             host_refusal: None,
+            cross_site_refusal: None,
             spa: None,
             max_connections: None,
             max_per_address: None,

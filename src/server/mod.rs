@@ -46,6 +46,9 @@ use crate::{
     trace::Observer,
 };
 
+/// The message in the response to a request that a page of another site makes.
+const CROSS_SITE: &str = "This server does not answer requests that pages of other sites make.";
+
 /// An HTTP server that serves a directory on one event loop.
 ///
 /// It is not `Send`: create it on the thread that runs it. A [`Handle`] can be sent to other
@@ -96,13 +99,15 @@ impl HttpServer {
             http = http.with_log(Rc::clone(log));
         }
         let listeners = listeners(&config)?;
-        // Clients on the network may use host names that the server cannot know, so only a local
-        // server checks the names.
+        // Browsers cannot reach a Unix socket, and a proxy in front of it passes on the public host
+        // name and the requests that pages of other sites make.
+        let on_unix_sockets = Rc::new(http.clone());
+        // Clients on the network may use host names that the server cannot know, and a public
+        // server is there for pages of other sites as well. So only a local server checks them.
         if listeners.iter().all(|listener| listener.address().is_local()) {
-            http = http.with_hosts(host_allowlist(&config)?);
+            http = for_this_machine(http, &config)?;
         }
         let base_path = http.base();
-        let on_unix_sockets = Rc::new(http.for_any_host());
         let http = Rc::new(http);
         let event_loop = EventLoop::new(limits(&config), clock).map_err(StartError::Poller)?;
         let (addresses, socket_files) = (Vec::new(), Vec::new());
@@ -349,6 +354,17 @@ fn http_service(
     let policy = HeaderPolicy::new(&config.cache_control, config.cors.clone(), config.headers.clone())
         .map_err(|source| StartError::CacheControl { value: config.cache_control.clone(), source })?;
     Ok(HttpService::new(Rc::clone(site), config.timeouts).with_url_options(options).with_policy(policy))
+}
+
+/// Returns the service for a server that listens on loopback only. It refuses requests for hosts
+/// that are not allowed, and, without CORS, requests that pages of other sites make.
+fn for_this_machine(http: HttpService, config: &Config) -> Result<HttpService, StartError> {
+    let http = http.with_hosts(host_allowlist(config)?);
+    let is_for_any_host = config.allow_hosts.iter().any(|name| name == "*");
+    if config.cors.is_some() || is_for_any_host {
+        return Ok(http);
+    }
+    Ok(http.for_same_site(config.cross_site_refusal.unwrap_or(CROSS_SITE)))
 }
 
 /// Returns the hosts that requests may name when the server listens on loopback only: this

@@ -1,5 +1,6 @@
-//! The Host check: a server that listens on loopback only accepts the names of this machine, so
-//! that no page of another origin can read it through DNS rebinding.
+//! The checks of a server that listens on loopback only. It accepts the names of this machine, so
+//! that no page of another origin can read it through DNS rebinding, and no requests that pages of
+//! other sites make.
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
@@ -28,8 +29,12 @@ impl Plain {
     }
 
     fn ask(&self, target: &str, host: &str) -> Response {
+        self.ask_with(target, host, "")
+    }
+
+    fn ask_with(&self, target: &str, host: &str, fields: &str) -> Response {
         let mut client = Client::connect(self.1);
-        client.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n"));
         client.response()
     }
 }
@@ -95,4 +100,41 @@ fn host_option_refuses_what_is_not_a_host() {
         assert_eq!(output.status.code(), Some(2), "{name:?}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("--allow-host"), "{name:?}");
     }
+}
+
+/// What a browser sends for a script and for a link of another site, and for a script of another
+/// port.
+const SCRIPT: &str = "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: script\r\n";
+const LINK: &str = "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n";
+const OTHER_PORT: &str = "Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: script\r\n";
+
+#[test]
+fn host_refuses_pages_of_other_sites() {
+    let site = Site::new();
+    let server = Plain::with(&site, &[]);
+    let script = server.ask_with("/", "localhost", SCRIPT);
+    assert_eq!(script.status, 403);
+    assert!(script.text().contains("--cors") && !script.text().contains("home"), "{}", script.text());
+    assert_eq!(server.ask_with("/missing", "localhost", SCRIPT).status, 403, "it does not say what exists");
+    for (target, fields, status) in
+        [("/", LINK, 200), ("/", OTHER_PORT, 200), ("/", "", 200), ("/missing", LINK, 404)]
+    {
+        let response = server.ask_with(target, "localhost", fields);
+        assert_eq!(response.status, status, "{fields:?}");
+        assert_eq!(response.header("cross-origin-resource-policy"), Some("same-site"), "{fields:?}");
+    }
+}
+
+#[test]
+fn host_options_allow_pages_of_other_sites() {
+    let site = Site::new();
+    for args in
+        [&["--cors"][..], &["--cors=http://a.example"], &["--allow-host", "*"], &["--bind", "0.0.0.0"]]
+    {
+        let response = Plain::with(&site, args).ask_with("/", "localhost", SCRIPT);
+        assert_eq!(response.status, 200, "{args:?}");
+        assert_eq!(response.header("cross-origin-resource-policy"), None, "{args:?}");
+    }
+    let named = Plain::with(&site, &["--allow-host", "dev.example"]);
+    assert_eq!(named.ask_with("/", "dev.example", SCRIPT).status, 403);
 }

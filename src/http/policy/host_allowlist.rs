@@ -12,7 +12,7 @@ use crate::http::{Refusal, Status, request::authority::Authority};
 const MISDIRECTED: &str = "This server does not answer requests for that host.";
 
 /// The hosts that requests may name.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct HostAllowlist {
     /// The allowed names besides this machine's own, in canonical form. `None` allows any host.
     allowed: Option<Vec<String>>,

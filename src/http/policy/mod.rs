@@ -16,22 +16,34 @@ use super::{RequestInfo, Vary, locate};
 /// The header fields that the operator adds to responses.
 #[derive(Debug, Clone)]
 pub struct HeaderPolicy {
-    /// The field lines for every file: `Cache-Control` and `X-Content-Type-Options`.
+    /// The field lines for every file: `Cache-Control`, `X-Content-Type-Options` and perhaps
+    /// `Cross-Origin-Resource-Policy`.
     file_fields: Box<[u8]>,
+    /// The field lines for all other responses. They must not be cached without revalidation,
+    /// because a missing file may be created at any time.
+    other_fields: Box<[u8]>,
     cors: Option<Cors>,
     rules: Vec<HeaderRule>,
 }
 
 impl Default for HeaderPolicy {
     fn default() -> HeaderPolicy {
-        HeaderPolicy { file_fields: DEFAULT_FIELDS.into(), cors: None, rules: Vec::new() }
+        HeaderPolicy {
+            file_fields: DEFAULT_FIELDS.into(),
+            other_fields: DEFAULT_FIELDS.into(),
+            cors: None,
+            rules: Vec::new(),
+        }
     }
 }
 
-/// The default field lines for files, and the field lines for all other responses. The other
-/// responses must not be cached without revalidation, because a missing file may be created at any
-/// time.
+/// The default field lines.
 const DEFAULT_FIELDS: &[u8] = b"Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n";
+/// The field line that keeps pages of other sites from loading a response, also if the browser does
+/// not send `Sec-Fetch-Site` (Fetch standard). `same-origin` would be too strict: during
+/// development, a page of one port of localhost often uses files of another one. Such pages come
+/// from this machine as well.
+const SAME_SITE: &[u8] = b"Cross-Origin-Resource-Policy: same-site\r\n";
 
 impl HeaderPolicy {
     /// Creates a policy. `cache_control` is the `Cache-Control` value for every file.
@@ -45,7 +57,20 @@ impl HeaderPolicy {
     ) -> Result<HeaderPolicy, header_rules::RuleError> {
         check_value(cache_control)?;
         let file_fields = format!("Cache-Control: {cache_control}\r\nX-Content-Type-Options: nosniff\r\n");
-        Ok(HeaderPolicy { file_fields: file_fields.into_bytes().into(), cors, rules })
+        Ok(HeaderPolicy {
+            file_fields: file_fields.into_bytes().into(),
+            cors,
+            rules,
+            ..HeaderPolicy::default()
+        })
+    }
+
+    /// Adds a field to every response that keeps pages of other sites from loading it.
+    pub fn for_same_site(mut self) -> HeaderPolicy {
+        for fields in [&mut self.file_fields, &mut self.other_fields] {
+            *fields = [fields, SAME_SITE].concat().into();
+        }
+        self
     }
 
     /// Returns whether a header rule sets a content field for the file that `request` asks for.
@@ -66,7 +91,7 @@ impl HeaderPolicy {
         head: usize,
         out: &mut Vec<u8>,
     ) {
-        out.extend_from_slice(if scope.freshness { &self.file_fields } else { DEFAULT_FIELDS });
+        out.extend_from_slice(if scope.freshness { &self.file_fields } else { &self.other_fields });
         if let (Some(cors), Some(_)) = (&self.cors, request.path) {
             vary = vary.and(cors.append(request, out));
         }
@@ -146,6 +171,24 @@ mod tests {
         let copy =
             ["Content-Type: a", "X-Content-Type-Options: nosniff", "X-A: 2", "Cache-Control: max-age=1"];
         assert_eq!(lines(&policy, ABOUT_FILE, Vary::NOTHING, &b)[..4], copy);
+    }
+
+    #[test]
+    fn policy_for_same_site_is_in_every_response_and_can_be_replaced() {
+        let policy = |rules| HeaderPolicy::new("no-store", None, rules).expect("a policy").for_same_site();
+        let request = request("GET /", "");
+        let said = |policy: &HeaderPolicy, scope| {
+            let lines = lines(policy, scope, Vary::NOTHING, &request);
+            lines
+                .into_iter()
+                .filter_map(|line| Some(line.strip_prefix("Cross-Origin-Resource-Policy: ")?.to_owned()))
+                .collect::<Vec<_>>()
+        };
+        for scope in [OF_FILE, ABOUT_FILE, OF_PAGE] {
+            assert_eq!(said(&policy(Vec::new()), scope), ["same-site"]);
+            let rule = HeaderRule::parse("Cross-Origin-Resource-Policy: cross-origin").expect("a rule");
+            assert_eq!(said(&policy(vec![rule]), scope), ["cross-origin"]);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::{authority::Authority, charset};
+use super::{authority::Authority, charset, fetch_metadata::FetchMetadata};
 use crate::http::{Accept, AcceptEncoding, MAX_FIELDS, Preconditions, Refusal, Status};
 
 /// The number of field lines that most request heads do not exceed. Initializing an array of
@@ -37,8 +37,7 @@ pub struct HeaderFields<'a> {
     host: Option<&'a [u8]>,
     content_length: Option<&'a [u8]>,
     transfer_encoding: Option<&'a [u8]>,
-    /// Whether `Sec-Fetch-Mode` is `navigate`, or `None` if the field is missing.
-    is_navigation: Option<bool>,
+    pub fetch_metadata: FetchMetadata,
     pub accept: Accept,
     pub accept_encoding: AcceptEncoding,
     pub origin: Option<&'a [u8]>,
@@ -136,8 +135,8 @@ impl<'a> HeaderFields<'a> {
                 self.origin = Some(value);
             } else if is("access-control-request-method") {
                 self.names_method = true;
-            } else if is("sec-fetch-mode") {
-                self.is_navigation = Some(value == b"navigate");
+            } else if FetchMetadata::may_have(name) {
+                self.fetch_metadata.apply(name, value);
             } else if Preconditions::may_have(name)
                 && let Some(field) = self.preconditions.get_or_insert_default().field(name)
             {
@@ -195,7 +194,7 @@ impl<'a> HeaderFields<'a> {
     /// `Sec-Fetch-Mode` (Fetch Metadata). Without this field, an `Accept` that names HTML counts as
     /// a navigation.
     pub fn is_navigation(&self) -> bool {
-        self.is_navigation.unwrap_or(self.accept.has_html())
+        self.fetch_metadata.is_navigation.unwrap_or(self.accept.has_html())
     }
 
     /// Returns whether the client wants the connection to persist (RFC 9112 section 9.3).

@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod charset;
 mod chunked;
+pub mod fetch_metadata;
 pub mod fields;
 pub mod info;
 mod line;

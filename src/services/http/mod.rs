@@ -18,7 +18,7 @@ use self::{connection::HttpConnection, resolve::Resolver};
 use super::access_log::{AccessLog, PendingEntries};
 use crate::{
     address::Address,
-    http::{HeaderPolicy, HostAllowlist, Representation},
+    http::{HeaderPolicy, HostAllowlist, Refusal, Representation, Request, Status},
     protocol::{Protocol, ProtocolFactory},
     site::Site,
 };
@@ -53,12 +53,15 @@ impl Timeouts {
 
 /// The HTTP service: creates the protocol of each connection, which serves the files of one
 /// [`Site`].
+#[derive(Clone)]
 pub struct HttpService {
     resolver: Resolver,
     timeouts: Timeouts,
     /// The `Keep-Alive` field line, which follows from the timeouts.
     keep_alive: Box<[u8]>,
     hosts: HostAllowlist,
+    /// The refusal for requests that pages of other sites make, if they are refused.
+    cross_site: Option<Refusal>,
     policy: HeaderPolicy,
     log: Option<Rc<RefCell<AccessLog>>>,
 }
@@ -72,6 +75,7 @@ impl HttpService {
             timeouts,
             keep_alive: timeouts.keep_alive(),
             hosts: HostAllowlist::ANY,
+            cross_site: None,
             policy: HeaderPolicy::default(),
             log: None,
         }
@@ -97,16 +101,20 @@ impl HttpService {
         HttpService { hosts, ..self }
     }
 
-    /// Returns the same service for requests to any host. Browsers cannot reach a Unix socket, and
-    /// a proxy in front of it passes on the public host name.
-    pub fn for_any_host(&self) -> HttpService {
-        HttpService {
-            resolver: self.resolver.clone(),
-            timeouts: self.timeouts,
-            keep_alive: self.keep_alive.clone(),
-            hosts: HostAllowlist::ANY,
-            policy: self.policy.clone(),
-            log: self.log.clone(),
+    /// Refuses requests that pages of other sites make, except for navigation. They get a 403
+    /// response that contains `why`, which is inserted into HTML without escaping. A field in every
+    /// response has the same effect in browsers that do not send `Sec-Fetch-Site`.
+    pub fn for_same_site(self, why: &'static str) -> HttpService {
+        let cross_site = Some(Refusal::new(Status::Forbidden, why));
+        HttpService { cross_site, policy: self.policy.for_same_site(), ..self }
+    }
+
+    /// Checks the host and the site that a request comes from.
+    fn check(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        self.hosts.check(request.host)?;
+        match self.cross_site {
+            Some(refusal) if request.fields.fetch_metadata.is_cross_site_subresource() => Err(refusal),
+            _ => Ok(()),
         }
     }
 

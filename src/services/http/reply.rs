@@ -85,10 +85,10 @@ impl<'c> Reply<'c, '_> {
         found
     }
 
-    /// Checks the host and the request, and resolves the request's path.
+    /// Checks the request, and resolves the request's path.
     fn resolve<'a>(&self, request: &Request<'a>) -> Result<Requested<'a>, Refusal> {
         let (http, clock) = (self.http, self.cx.clock);
-        http.hosts.check(request.host)?;
+        http.check(request)?;
         let destination = match request.validate() {
             Ok(RequestKind::Options) => return Ok(Requested::Options),
             Ok(RequestKind::Path(path)) => http.resolver.resolve(path, request, clock)?,

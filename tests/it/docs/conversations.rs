@@ -56,7 +56,10 @@ impl Rehearsal {
             .flat_map(|(flag, _, options, _)| [(*flag).to_owned(), format!("127.0.0.1:0{options}")])
             .collect();
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let server = Server::with(&site, &args);
+        // A reader of the page starts the server without --allow-host.
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+        command.args(["--port", "0"]).args(&args).arg(site.path()).stderr(Stdio::piped());
+        let server = Server::spawn(command);
         let real = |scheme: &str| server.addr_of(scheme).to_string();
         let mut addresses = vec![(HTTP.to_owned(), real("http://"))];
         addresses.extend(CONVERSATIONS.map(|(_, shown, _, scheme)| (shown.to_owned(), real(scheme))));
