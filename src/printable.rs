@@ -1,5 +1,5 @@
 //! Makes text from a peer safe to print, and leaves it readable in any language. Such text must
-//! never act on the terminal that shows it.
+//! never act on the terminal that shows it, and never show a password of a URL.
 
 use std::fmt::Write;
 
@@ -54,6 +54,32 @@ fn acts_on_terminal(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Replaces the user name and the password of each URL in `line`, and of the target of CONNECT, by
+/// `*`. Such a request is refused (RFC 9110 section 4.2.4), but a client may have sent it. If the
+/// line is not complete and may end within a user name, hides that as well.
+pub fn hide_userinfo(line: &mut [u8], is_complete: bool) {
+    let mut at = if line.starts_with(CONNECT) { Some(CONNECT.len()) } else { authority_at(line, 0) };
+    while let Some(start) = at {
+        let is_end = |b: &u8| matches!(b, b'/' | b'?' | b'#') || b.is_ascii_whitespace();
+        let end = line[start..].iter().position(is_end).map(|len| start + len);
+        let authority_end = end.unwrap_or(line.len());
+        let authority = &mut line[start..authority_end];
+        let hidden_len = match end {
+            None if !is_complete => authority.len(),
+            _ => memchr::memrchr(b'@', authority).unwrap_or(0),
+        };
+        authority[..hidden_len].fill(b'*');
+        at = authority_at(line, start);
+    }
+}
+
+const CONNECT: &[u8] = b"CONNECT ";
+
+/// Returns the offset behind the first `://` at or after `from`.
+fn authority_at(line: &[u8], from: usize) -> Option<usize> {
+    memchr::memmem::find(&line[from..], b"://").map(|at| from + at + 3)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +121,40 @@ mod tests {
                 assert!(cut - first <= 3, "{text:?} until {cut}");
                 let second = escape_unprintable(&text[first..], &mut out);
                 assert_eq!((out.as_str(), first + second), (expected, text.len()), "{text:?} until {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn userinfo_is_hidden_wherever_the_line_is_cut() {
+        let table = [
+            ("GET http://u:p@h/a@b HTTP/1.1", "GET http://***@h/a@b HTTP/1.1"),
+            ("GET http://u:p@q@h HTTP/1.1", "GET http://*****@h HTTP/1.1"),
+            ("GET http://h:8000/ HTTP/1.1", "GET http://h:8000/ HTTP/1.1"),
+            ("GET\thttp://u@h?x://y@z#", "GET\thttp://*@h?x://*@z#"),
+            ("GET /a:b@c HTTP/1.1", "GET /a:b@c HTTP/1.1"),
+            ("CONNECT u:p@h:443 HTTP/1.1", "CONNECT ***@h:443 HTTP/1.1"),
+            ("CONNECT http://u@h", "CONNECT http://*@h"),
+            ("MAIL FROM:<a@b>", "MAIL FROM:<a@b>"),
+            ("://", "://"),
+            ("CONNECT ", "CONNECT "),
+        ];
+        for (line, expected) in table {
+            let hidden = |len: usize, is_complete| {
+                let mut cut = line.as_bytes()[..len].to_vec();
+                hide_userinfo(&mut cut, is_complete);
+                cut
+            };
+            assert_eq!(
+                hidden(line.len(), true).escape_ascii().to_string(),
+                expected.escape_default().to_string()
+            );
+            for len in 0..line.len() {
+                let pairs = hidden(len, false).into_iter().zip(expected.bytes());
+                assert!(
+                    pairs.into_iter().all(|(now, whole)| now == whole || now == b'*'),
+                    "{line:?} until {len}"
+                );
             }
         }
     }

@@ -72,7 +72,7 @@ is for people and may change.
 - `--trace=bytes` also shows up to 64 bytes of input and output. They are escaped. Stars replace
   passwords, mail, and everything else but first lines and the values of fields that are known to
   be harmless. Input whose beginning was not traced is not shown. (URLs are shown, as in an access
-  log, and may hold secrets.)
+  log, and may hold secrets. Stars replace the user name and password before a host.)
 - `--trace-only c3,L1` shows only these sources, with each level and with SIGUSR1.
 - SIGUSR1 turns the trace of a running server on and off.
 

@@ -10,6 +10,7 @@ use super::{
     step::Step,
     step_doc::{StepDoc, TraceLevel},
 };
+use crate::printable::hide_userinfo;
 
 macro_rules! step_docs {
     ($($name:ident $level:ident $verb:literal $form:literal $gloss:literal $meaning:literal)*) => {
@@ -241,6 +242,7 @@ fn message(start: &[u8]) -> Value {
         return "message".into();
     }
     let mut visible = start[..visible_command(start)].to_vec();
+    hide_userinfo(&mut visible, true);
     visible.extend((visible.len() < start.len()).then_some(b'*'));
     Value::PeerBytes(visible)
 }

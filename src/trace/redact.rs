@@ -1,6 +1,8 @@
 //! Makes bytes from a peer safe to show. A trace must never contain terminal control sequences, or
 //! secrets such as cookies.
 
+use crate::printable::hide_userinfo;
+
 /// The header fields whose values are shown. Any other field may contain a secret.
 const HARMLESS: [&str; 26] = [
     "accept",
@@ -37,9 +39,9 @@ pub fn escaped(bytes: &[u8]) -> String {
 }
 
 /// Returns `input` with each byte that may be secret replaced by `*`. The first line of a message
-/// (except for [passwords](visible_command)), the names of header fields, and the values of harmless
-/// fields stay visible. `input` must start at the beginning of a message. A truncated input never
-/// shows more than the whole input would.
+/// (except for passwords: [`visible_command`], [`hide_userinfo`]), the names of header fields, and
+/// the values of harmless fields stay visible. `input` must start at the beginning of a message. A
+/// truncated input never shows more than the whole input would.
 pub fn redacted(input: &[u8]) -> Vec<u8> {
     let mut output = Vec::with_capacity(input.len());
     let mut may_begin_message = true;
@@ -48,8 +50,11 @@ pub fn redacted(input: &[u8]) -> Vec<u8> {
         let (text, line_end) = line.split_at(end);
         let is_first = at == 0 || (may_begin_message && is_request_line(text));
         may_begin_message = text.is_empty() || (may_begin_message && !is_first);
-        let shown = if is_first { visible_command(text) } else { visible_len(text) };
+        let is_complete = !line_end.is_empty();
+        let shown = if is_first { visible_command(text) } else { visible_len(text, is_complete) };
+        let line_at = output.len();
         output.extend_from_slice(&text[..shown]);
+        hide_userinfo(&mut output[line_at..], is_complete);
         output.extend(text[shown..].iter().map(|b| if *b == b' ' { b' ' } else { b'*' }));
         output.extend_from_slice(line_end);
     }
@@ -74,12 +79,14 @@ pub fn visible_command(line: &[u8]) -> usize {
 }
 
 /// Returns the length of the visible part of a field line: the whole line, its name, or nothing.
-fn visible_len(line: &[u8]) -> usize {
+fn visible_len(line: &[u8], is_complete: bool) -> usize {
     let Some(colon) = memchr::memchr(b':', line) else { return 0 };
     let (name, value) = line.split_at(colon);
     let is_token = name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
     let is_harmless = HARMLESS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
-    match (is_token, is_harmless) {
+    // A password before the host ends in an at sign, which may not have arrived.
+    let may_have_password = name.eq_ignore_ascii_case(b"host") && (!is_complete || value.contains(&b'@'));
+    match (is_token, is_harmless && !may_have_password) {
         (false, _) => 0,
         // Stop at a bare CR, which some parsers treat as the end of the line.
         (true, true) => colon + memchr::memchr(b'\r', value).unwrap_or(value.len()),
@@ -126,6 +133,16 @@ mod tests {
             ("Auth Login\r\ndXNl\r\n", "Auth Login\r\n****\r\n"),
             ("AUTH PLAIN AGEAYg==\r\n", "AUTH PLAIN ********\r\n"),
             ("PASSWORD x", "PASSWORD x"),
+            ("GET http://u:p@h/a@b HTTP/1.1\r\n", "GET http://***@h/a@b HTTP/1.1\r\n"),
+            ("GET http://u:p@q@h HTTP/1.1\r\n", "GET http://*****@h HTTP/1.1\r\n"),
+            ("GET http://h:8000/ HTTP/1.1\r\n", "GET http://h:8000/ HTTP/1.1\r\n"),
+            ("GET\thttp://u@h?x://y@z#\r\n", "GET\thttp://*@h?x://*@z#\r\n"),
+            ("GET /a:b@c HTTP/1.1\r\n", "GET /a:b@c HTTP/1.1\r\n"),
+            ("CONNECT u:p@h:443 HTTP/1.1\r\n", "CONNECT ***@h:443 HTTP/1.1\r\n"),
+            ("GET http://u:p", "GET http://***"),
+            ("G\r\nHost: u:p@h\r\n", "G\r\nHost: *****\r\n"),
+            ("G\r\nUser-Agent: b (+http://u:p@h/)\r\n", "G\r\nUser-Agent: b (+http://***@h/)\r\n"),
+            ("MAIL FROM:<a@b>\r\n", "MAIL FROM:<a@b>\r\n"),
         ];
         for (input, expected) in table {
             let whole = redacted(input.as_bytes());

@@ -160,6 +160,27 @@ fn trace_bytes_are_escaped_and_show_no_secrets() {
 }
 
 #[test]
+fn trace_shows_no_password_of_a_url() {
+    let site = site();
+    for target in ["GET http://ann:secret@localhost/", "CONNECT ann:secret@localhost:1"] {
+        let mut server = Server::with(&site, &["--trace=bytes"]);
+        let mut lines = Lines::of(&mut server);
+        let mut client = server.connect();
+        let (start, rest) = target.split_at(target.find("cret").expect("the password"));
+        client.send(start);
+        let mut trace = lines.until(&["incomplete"]);
+        client.send(format!("{rest} HTTP/1.1\r\nHost: ann:secret@localhost\r\n\r\n"));
+        trace.extend(lines.until(&["c1 parse refused"]));
+        client.rest();
+        let trace = trace.join("\n");
+        assert!(trace.contains("@localhost"), "{trace}");
+        for word in ["ann", "se\"", "cret"] {
+            assert!(!trace.contains(word), "{word} in {trace}");
+        }
+    }
+}
+
+#[test]
 fn trace_bytes_of_unparsed_input_are_hidden() {
     let site = site();
     let mut server = Server::with(&site, &["--trace=bytes"]);

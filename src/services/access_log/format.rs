@@ -13,6 +13,7 @@ use crate::{
     address::Address,
     clock::Clock,
     http::{RequestInfo, Status},
+    printable::hide_userinfo,
 };
 
 /// The maximum length in bytes of one client-supplied string in a line, including escapes.
@@ -53,8 +54,13 @@ impl LogEntry {
     /// Creates the log entry for a response to `request`, none of which has been sent yet.
     pub fn new(request: &RequestInfo<'_>, status: Status, clock: &Clock) -> LogEntry {
         let cut = |text: &[u8]| Box::from(&text[..text.len().min(MAX_TEXT)]);
+        let mut line = cut(request.line);
+        // A request whose URL has a password is refused before it has a path.
+        if request.path.is_none() {
+            hide_userinfo(&mut line, false);
+        }
         LogEntry {
-            line: cut(request.line),
+            line,
             referer: request.referer.map(cut),
             user_agent: request.user_agent.map(cut),
             status,
@@ -228,6 +234,22 @@ mod tests {
              \"version\":\"HTTP/1.1\",\"referer\":\"http://localhost/\",\"user_agent\":\"wrk \\\"4\\\"\\\\\\\\\",\
              \"status\":200,\"bytes\":1024,\"seconds\":0.000123,\"aborted\":false}\n"
         );
+    }
+
+    #[test]
+    fn log_line_hides_the_password_of_a_refused_url() {
+        for (text, shown) in [
+            (&b"GET http://ann:secret@a/b HTTP/1.1"[..], "GET http://**********@a/b HTTP/1.1"),
+            (b"CONNECT ann:secret@a:1 HTTP/1.1", "CONNECT **********@a:1 HTTP/1.1"),
+            (b"GET http://ann:sec", "GET http://*******"),
+        ] {
+            for format in [AccessLogFormat::Common, AccessLogFormat::Combined] {
+                let line = line(format, &request(text, None, None), (1, 0.0, false));
+                assert!(line.contains(&format!("\"{shown}\"")), "{line}");
+            }
+            let json = line(AccessLogFormat::Json, &request(text, None, None), (1, 0.0, false));
+            assert!(!json.contains("ann") && !json.contains("sec\""), "{json}");
+        }
     }
 
     #[test]
