@@ -21,7 +21,7 @@ impl Connection {
     pub fn idle(&self) -> Option<Idle> {
         let is_idle = self.phase == Phase::Open
             && self.pending == Pending::Input
-            && self.inbox.is_empty()
+            && !self.has_begun()
             && self.outbox.is_empty()
             && self.protocol.is_idle();
         is_idle.then(|| Idle { since: self.active_at, is_kept: self.outbox.sent() > 0 })

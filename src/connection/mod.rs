@@ -111,6 +111,8 @@ pub struct Connection {
     /// The close reason if the deadline passes.
     waiting: CloseReason,
     deadline: Option<Instant>,
+    /// Whether the protocol has consumed the beginning of a message.
+    is_partial: bool,
     /// The number of bytes that the socket had taken when the deadline was set.
     sent_before: u64,
 }
@@ -133,6 +135,7 @@ impl Connection {
             active_at: clock.now(),
             waiting: reason,
             deadline: clock.after(limit),
+            is_partial: false,
             sent_before: 0,
         }
     }
@@ -314,11 +317,11 @@ impl Connection {
             (Phase::Connecting, _) => return,
             (Phase::Lingering { reason }, _) => Timeout { limit: Some(LINGER), reason },
             (Phase::Open, Want::Readable)
-                if cx.draining && self.awaits_first_message() && self.inbox.is_empty() =>
+                if cx.draining && self.awaits_first_message() && !self.has_begun() =>
             {
                 Timeout { limit: Some(FIRST_REQUEST_GRACE), reason: CloseReason::Shutdown }
             }
-            (Phase::Open, Want::Readable) => self.protocol.timeout(!self.inbox.is_empty()),
+            (Phase::Open, Want::Readable) => self.protocol.timeout(self.has_begun()),
             // The protocol itself has set the time.
             (Phase::Open, Want::WaitUntil(_)) if self.outbox.is_empty() => {
                 Timeout { limit: None, reason: CloseReason::IdleTimeout }

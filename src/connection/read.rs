@@ -47,7 +47,7 @@ impl Connection {
         if must_read && !ready.readable {
             // The rest of a message is worth waiting for only if it must come in time. Otherwise, a
             // member of a chat room with half a line would hold up the shutdown.
-            let may_finish = || !self.inbox.is_empty() && self.protocol.timeout(true).limit.is_some();
+            let may_finish = || self.has_begun() && self.protocol.timeout(true).limit.is_some();
             if !cx.draining || self.awaits_first_message() || may_finish() {
                 return Break(Want::Readable);
             }
@@ -156,7 +156,7 @@ impl Connection {
             let was_resumed = self.pending != Pending::Input;
             self.pending = Pending::Input;
             at += consumed;
-            self.progress |= consumed > 0;
+            self.progress |= consumed > 0 && progress != Progress::Partial;
             self.is_fresh &= consumed == 0;
             budget.messages = budget.messages.saturating_sub(1);
             if progress == Progress::HalfClose {
@@ -180,11 +180,18 @@ impl Connection {
         Continue(())
     }
 
+    /// Returns whether the beginning of a message has been received.
+    pub(super) fn has_begun(&self) -> bool {
+        self.is_partial || !self.inbox.is_empty()
+    }
+
     /// Stores the input that the protocol left, `rest`, and records what it waits for.
     pub(super) fn settle(&mut self, progress: Progress, rest: &[u8]) {
-        self.inbox.store(rest, progress != Progress::NeedInput && !rest.is_empty());
+        self.is_partial = progress == Progress::Partial;
+        let waits = matches!(progress, Progress::NeedInput | Progress::Partial);
+        self.inbox.store(rest, !waits && !rest.is_empty());
         match progress {
-            Progress::NeedInput | Progress::Again => {}
+            Progress::NeedInput | Progress::Partial | Progress::Again => {}
             Progress::Yield => {
                 self.pending = Pending::Turn;
                 self.progress = true;

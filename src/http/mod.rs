@@ -28,6 +28,7 @@ pub use policy::{
 pub use request::{
     Method, Request, RequestKind,
     authority::Authority,
+    body::PartialRequest,
     fields::content_length,
     info::{OwnedRequestInfo, RequestInfo},
     missing_part, parse,

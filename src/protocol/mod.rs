@@ -104,6 +104,9 @@ pub struct Received {
 pub enum Progress {
     /// Read more input before parsing again.
     NeedInput,
+    /// As [`Progress::NeedInput`], but what has been consumed belongs to a message that has not
+    /// arrived completely. It does not extend the time in which the message must arrive.
+    Partial,
     /// Call [`Protocol::receive`] again: the rest of the input may hold another message.
     Again,
     /// Call [`Protocol::resume`] in the next turn in which the outbox has room, because the

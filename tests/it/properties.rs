@@ -69,7 +69,7 @@ impl Rig {
                 has_yielded = progress == Progress::Yield;
                 match progress {
                     Progress::Close(_) => return (got, true),
-                    Progress::NeedInput => break,
+                    Progress::NeedInput | Progress::Partial => break,
                     Progress::Again if input.is_empty() => break,
                     Progress::Again => {}
                     Progress::Yield => clock.tick(),

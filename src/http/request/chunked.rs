@@ -1,4 +1,4 @@
-//! Finds the end of a chunked request body within a limit.
+//! Finds the end of a chunked request body within a limit, and keeps none of its chunks.
 
 use crate::http::{ChunkedDecoder, ChunkedPiece, Refusal};
 
@@ -13,41 +13,82 @@ pub enum Length {
     TooLong,
 }
 
-/// Returns the length of the chunked body at the beginning of `input`. Parses at most `at_most`
-/// bytes, so that the result does not depend on how the input was split into reads.
-///
-/// # Errors
-/// Returns a 400 refusal if the body is malformed. The server must never guess where a body ends.
-pub fn length(input: &[u8], at_most: usize) -> Result<Length, Refusal> {
-    let is_cut = input.len() > at_most;
-    match within(&input[..input.len().min(at_most)], at_most).map_err(Refusal::bad)? {
-        Length::Unknown if is_cut => Ok(Length::TooLong),
-        length => Ok(length),
-    }
+/// The longest line of a chunked body, or trailer section, in bytes. An incomplete one is kept
+/// until the rest arrives, but the chunks are not.
+const MAX_KEPT: usize = 8 * 1024;
+
+/// Counts a chunked body as it arrives.
+#[derive(Debug, Default)]
+pub struct ChunkedCounter {
+    decoder: ChunkedDecoder,
+    /// The number of bytes counted so far.
+    read: usize,
 }
 
-/// Returns the length of the chunked body at the beginning of `input`, which has at most `at_most`
-/// bytes.
-fn within(input: &[u8], at_most: usize) -> Result<Length, &'static str> {
-    let mut decoder = ChunkedDecoder::default();
-    let mut at = 0;
-    loop {
-        let Some((piece, len)) = decoder.next(&input[at..])? else { return Ok(Length::Unknown) };
-        at += len;
-        match piece {
-            // Refuse a chunk that is too long before its bytes arrive.
-            ChunkedPiece::Size(size) if size > 0 && at as u64 + size >= at_most as u64 => {
-                return Ok(Length::TooLong);
+impl ChunkedCounter {
+    /// Counts the next bytes of the body, at the beginning of `input`, and returns how many, and
+    /// the length of the body up to there. Counts at most `at_most` bytes in total, so that the
+    /// result does not depend on how the input was split into reads. An incomplete line is not
+    /// counted yet.
+    ///
+    /// # Errors
+    /// Returns a 400 refusal if the body is malformed. The server must never guess where a body
+    /// ends.
+    pub fn read(&mut self, input: &[u8], at_most: usize) -> Result<(usize, Length), Refusal> {
+        let within = &input[..input.len().min(at_most - self.read)];
+        let is_cut = within.len() < input.len();
+        let mut at = 0;
+        let length = loop {
+            let rest = &within[at..];
+            let kept = &rest[..rest.len().min(MAX_KEPT)];
+            let Some((piece, len)) = self.decoder.next(kept).map_err(Refusal::bad)? else {
+                break if is_cut || kept.len() < rest.len() { Length::TooLong } else { Length::Unknown };
+            };
+            at += len;
+            match piece {
+                // Refuse a chunk that is too long before its bytes arrive.
+                ChunkedPiece::Size(size) if size > 0 && (self.read + at) as u64 + size >= at_most as u64 => {
+                    break Length::TooLong;
+                }
+                ChunkedPiece::Trailers(_) => break Length::Known(self.read + at),
+                ChunkedPiece::Size(_) | ChunkedPiece::Data(_) | ChunkedPiece::DataEnd => {}
             }
-            ChunkedPiece::Trailers(_) => return Ok(Length::Known(at)),
-            ChunkedPiece::Size(_) | ChunkedPiece::Data(_) | ChunkedPiece::DataEnd => {}
-        }
+        };
+        self.read += at;
+        Ok((at, length))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Returns the length of the chunked body at the beginning of `input`. The result must be the
+    /// same if the input arrives byte by byte.
+    fn length(input: &[u8], at_most: usize) -> Result<Length, Refusal> {
+        let whole = ChunkedCounter::default().read(input, at_most).map(|(_, length)| length);
+        let (mut counter, mut at, mut split) = (ChunkedCounter::default(), 0, Ok(Length::Unknown));
+        for end in 1..=input.len() {
+            split = counter.read(&input[at..end], at_most).map(|(consumed, length)| {
+                at += consumed;
+                length
+            });
+            if split != Ok(Length::Unknown) {
+                break;
+            }
+        }
+        assert_eq!(split, whole, "byte by byte");
+        whole
+    }
+
+    #[test]
+    fn chunked_line_that_is_kept_has_a_limit() {
+        let body = |len: usize| format!("1;{}\r\nx\r\n0\r\n\r\n", "a".repeat(len - 4));
+        assert!(matches!(length(body(MAX_KEPT).as_bytes(), 32 * 1024), Ok(Length::Known(_))));
+        assert_eq!(length(body(MAX_KEPT + 1).as_bytes(), 32 * 1024), Ok(Length::TooLong));
+        let bad = body(MAX_KEPT + 3).replace("\r\nx", "\0");
+        assert_eq!(length(bad.as_bytes(), 32 * 1024), Ok(Length::TooLong));
+    }
 
     #[test]
     fn chunked_length_is_found_whole_byte_by_byte_and_with_trailing_data() {

@@ -1,10 +1,12 @@
 //! Parses requests strictly. If a proxy and this server read the same message in different ways, an
 //! attacker can smuggle requests (RFC 9112 section 11.2).
 //!
-//! [`mod@line`] splits the request line, and [`fields`] parses the field lines. A request and its
-//! body are consumed together or not at all, so that a body is never parsed as the next request.
+//! [`mod@line`] splits the request line, and [`fields`] parses the field lines. A request is
+//! answered when its whole body has been counted and dropped, so that a body is never parsed as the
+//! next request.
 
 pub mod authority;
+pub mod body;
 pub mod charset;
 mod chunked;
 pub mod fetch_metadata;
@@ -15,6 +17,7 @@ pub mod target;
 
 use self::{
     authority::Authority,
+    body::BodyCounter,
     fields::{Framing, HeaderFields, Version},
     info::RequestInfo,
     line::{first_line, split_line},
@@ -52,7 +55,7 @@ pub enum Method {
 
 /// The state of the request body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum BodyStatus {
+pub enum BodyStatus {
     /// There is no body, or all of it was skipped.
     Complete,
     /// The body is longer than [`MAX_BODY`].
@@ -78,6 +81,24 @@ pub enum RequestKind<'a> {
 /// Returns a refusal that closes the connection if the request is malformed, ambiguous or too
 /// large.
 pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
+    let Some(Head { request, len, framing }) = parse_head(input)? else { return Ok(None) };
+    Ok(match BodyCounter::new(framing).read(&input[len..])? {
+        (_, None) => None,
+        (body_len, Some(body)) => Some((request.with_body(body), len + body_len)),
+    })
+}
+
+/// A parsed request head.
+struct Head<'a> {
+    /// The request. Its body counts as complete until it is known.
+    request: Request<'a>,
+    len: usize,
+    /// `None` if the client waits for a 100 (Continue) response before it sends the body.
+    framing: Option<Framing>,
+}
+
+/// Parses the head of the first request in `input`, or returns `None` if more input is needed.
+fn parse_head(input: &[u8]) -> Result<Option<Head<'_>>, Refusal> {
     // One empty line before a request is skipped (RFC 9112 section 2.2).
     let skipped = if input.starts_with(b"\r\n") { 2 } else { 0 };
     let input = &input[skipped..];
@@ -95,9 +116,6 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
     let head_len = fields_at + fields_len;
     // HTTP/1.0 has no `100-continue` expectation (RFC 9110 section 10.1.1).
     let awaits_continue = fields.expects_continue && version == Version::Http11;
-    let Some((body, body_len)) = skip_body(framing, awaits_continue, &input[head_len..])? else {
-        return Ok(None);
-    };
     let method = Method::of(method);
     let info = RequestInfo {
         line,
@@ -105,13 +123,17 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
         method,
         version,
         persistence: fields.persistence(version),
-        is_complete: body == BodyStatus::Complete,
+        is_complete: true,
         is_preflight: method == Method::Options && fields.names_method,
         origin: fields.origin,
         referer: fields.referer,
         user_agent: fields.user_agent,
     };
-    Ok(Some((Request { info, target, host, fields, body }, skipped + head_len + body_len)))
+    // Only a body that could follow is withheld. One that is too long is refused as such.
+    let may_follow = !matches!(framing, Framing::Length(len) if len == 0 || len > MAX_BODY as u64);
+    let is_withheld = awaits_continue && may_follow;
+    let request = Request { info, target, host, fields, body: BodyStatus::Complete };
+    Ok(Some(Head { request, len: skipped + head_len, framing: (!is_withheld).then_some(framing) }))
 }
 
 /// Returns the part that is missing from an incomplete request, for traces.
@@ -121,6 +143,13 @@ pub fn missing_part(input: &[u8]) -> &'static str {
 }
 
 impl<'a> Request<'a> {
+    /// Returns the request with the state of its body.
+    fn with_body(mut self, body: BodyStatus) -> Request<'a> {
+        self.body = body;
+        self.info.is_complete = body == BodyStatus::Complete;
+        self
+    }
+
     /// Checks that the server supports this request, and returns what the request asks for.
     ///
     /// # Errors
@@ -182,27 +211,6 @@ impl Method {
             b"CONNECT" => Method::Connect,
             _ => Method::Unknown,
         }
-    }
-}
-
-/// Skips the body at the beginning of `input`. Returns the state of the body and its length in
-/// bytes, or `None` if the body is incomplete.
-fn skip_body(
-    framing: Framing,
-    awaits_continue: bool,
-    input: &[u8],
-) -> Result<Option<(BodyStatus, usize)>, Refusal> {
-    match framing {
-        Framing::Length(0) => Ok(Some((BodyStatus::Complete, 0))),
-        Framing::Length(len) if len > MAX_BODY as u64 => Ok(Some((BodyStatus::TooLarge, 0))),
-        _ if awaits_continue => Ok(Some((BodyStatus::AwaitingContinue, 0))),
-        Framing::Length(len) if len > input.len() as u64 => Ok(None),
-        Framing::Length(len) => Ok(Some((BodyStatus::Complete, len as usize))),
-        Framing::Chunked => Ok(match chunked::length(input, MAX_BODY)? {
-            chunked::Length::Known(len) => Some((BodyStatus::Complete, len)),
-            chunked::Length::TooLong => Some((BodyStatus::TooLarge, 0)),
-            chunked::Length::Unknown => None,
-        }),
     }
 }
 

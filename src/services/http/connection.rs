@@ -4,6 +4,7 @@
 //! |---|---|---|---|---|
 //! | `New` | the connection is accepted | parses a request and [replies](Reply) | - | head |
 //! | `Idle` | a response is in the outbox | as in `New` | - | idle; head once a request has begun |
+//! | `Discarding` | the head of a request with a body arrives | drops the body, then replies | - | head |
 //! | `Gathering` | a listing is requested | - | reads directory entries, then replies | - |
 //! | `Streaming` | a body is made in pieces | - | puts the next piece into the outbox | - |
 //!
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    http::{Refusal, RequestInfo, missing_part, parse},
+    http::{PartialRequest, Refusal, RequestInfo, missing_part, parse},
     protocol::{CloseReason, Context, Outbox, Progress, Protocol, Received, Timeout},
     services::access_log::PendingEntries,
     trace::Step,
@@ -37,6 +38,7 @@ pub struct HttpConnection {
 enum State {
     New,
     Idle,
+    Discarding(Box<PartialRequest>),
     Gathering(Box<PendingListing>),
     Streaming(Box<StreamingResponse>),
 }
@@ -46,6 +48,51 @@ impl HttpConnection {
     /// entries, if there is an access log.
     pub fn new(http: Rc<HttpService>, entries: Option<PendingEntries>) -> HttpConnection {
         HttpConnection { http, entries: entries.map(Box::new), state: State::New }
+    }
+
+    /// Returns the request whose body is being dropped, and leaves that state.
+    fn take_partial(&mut self) -> Option<Box<PartialRequest>> {
+        if !matches!(self.state, State::Discarding(_)) {
+            return None;
+        }
+        match mem::replace(&mut self.state, State::Idle) {
+            State::Discarding(partial) => Some(partial),
+            _ => None,
+        }
+    }
+
+    /// Drops what has arrived of a request's body. Replies to the request once the end of the body
+    /// is known.
+    fn discard(
+        &mut self,
+        mut partial: Box<PartialRequest>,
+        input: &[u8],
+        out: &mut Outbox,
+        cx: &mut Context<'_>,
+    ) -> Received {
+        let read = partial.read(input).and_then(|(consumed, body)| {
+            let request = body.map(|body| partial.request(body)).transpose()?.flatten();
+            Ok((consumed, request))
+        });
+        match read {
+            Ok((consumed, Some(request))) => {
+                let (len, left) = (partial.head().len() + consumed, input.len() - consumed);
+                cx.trace(|| Step::Understood { start: request.info.line.to_vec(), len, left });
+                let progress = self.reply(&request.info, out, cx, |reply| reply.respond(&request));
+                Received { consumed, progress }
+            }
+            Ok((consumed, None)) => {
+                cx.trace(|| Step::Incomplete { have: input.len(), need: "body" });
+                self.state = State::Discarding(partial);
+                Received { consumed, progress: Progress::Partial }
+            }
+            Err(refusal) => {
+                cx.trace(|| Step::Refused { reason: refusal.why });
+                let request = RequestInfo::unparsed(partial.head());
+                let progress = self.reply(&request, out, cx, |reply| reply.refuse(refusal));
+                Received { consumed: input.len(), progress }
+            }
+        }
     }
 
     /// Calls `act` to reply to `request`, and enters the resulting state.
@@ -77,10 +124,19 @@ impl HttpConnection {
 
 impl Protocol for HttpConnection {
     fn receive(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Received {
+        if let Some(partial) = self.take_partial() {
+            return self.discard(partial, input, out, cx);
+        }
         match &parse(input) {
             Ok(None) => {
-                cx.trace(|| Step::Incomplete { have: input.len(), need: missing_part(input) });
-                Received { consumed: 0, progress: Progress::NeedInput }
+                let need = missing_part(input);
+                cx.trace(|| Step::Incomplete { have: input.len(), need });
+                let begun = if need == "body" { PartialRequest::begin(input) } else { None };
+                let Some((partial, consumed)) = begun else {
+                    return Received { consumed: 0, progress: Progress::NeedInput };
+                };
+                self.state = State::Discarding(Box::new(partial));
+                Received { consumed, progress: Progress::Partial }
             }
             Ok(Some((request, len))) => {
                 let (len, left) = (*len, input.len() - len);
@@ -115,6 +171,10 @@ impl Protocol for HttpConnection {
                 let outcome = response.put(self.entries.as_deref_mut(), out, cx);
                 self.enter(outcome)
             }
+            state @ State::Discarding(_) => {
+                self.state = state;
+                Progress::Again
+            }
             State::New | State::Idle => Progress::Again,
         }
     }
@@ -142,6 +202,8 @@ impl Protocol for HttpConnection {
     ) {
         // Without the beginning of a request, there is nothing to respond to. An empty line does
         // not start a request. Some old clients send one after a body (RFC 9112 section 2.2).
+        let request = self.take_partial();
+        let partial = request.as_deref().map_or(partial, PartialRequest::head);
         if !partial.is_empty() && partial != b"\r\n" {
             // The loop closes the connection after this call, so the progress does not matter.
             let _ = self.reply(&RequestInfo::unparsed(partial), out, cx, |reply| reply.refuse(Refusal::LATE));

@@ -41,6 +41,29 @@ fn timer_of_a_head_is_not_extended_by_trickling_bytes() {
 }
 
 #[test]
+fn timer_of_a_body_is_not_extended_by_its_bytes_and_none_is_kept() {
+    for fields in ["Content-Length: 30000", "Transfer-Encoding: chunked"] {
+        let mut rig = Rig::recorded(Rig::config(&Site::empty()));
+        let mut peer = rig.accepted();
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n4e20\r\n");
+        peer.write_all(head.as_bytes()).expect("send");
+        for _ in 0..9 {
+            rig.advance(seconds(1));
+            peer.write_all(&[b'x'; 1000]).expect("send");
+            let steps = rig.turn_until("a read", |steps| steps.iter().any(|(_, s)| is_read(s)));
+            assert!(!of(c(1), &steps).iter().any(is_deadline));
+        }
+        rig.advance(seconds(1));
+        let steps = rig.turn_until("late", |steps| steps.iter().any(|(_, step)| is_deadline(step)));
+        assert!(of(c(1), &steps).contains(&deadline(CloseReason::HeadTimeout)), "{fields}: {steps:?}");
+        rig.turn();
+        let answer = String::from_utf8(received(&mut peer)).expect("text");
+        assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer:?}");
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "one response: {answer:?}");
+    }
+}
+
+#[test]
 fn timer_differs_for_new_and_idle_connections() {
     let site = Site::new();
     let mut rig = Rig::recorded(Rig::config(&site));
