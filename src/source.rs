@@ -58,7 +58,7 @@ pub enum Want {
 
 /// The loop's buffers, which each source borrows for its turn.
 pub struct Buffers {
-    /// The buffer for reads. It is larger than any request that a protocol leaves unparsed, and
+    /// The buffer for reads. It is as large as any message that a protocol leaves unparsed, and
     /// larger than any datagram.
     pub input: Box<[u8]>,
     /// The spare buffer that the loop lends to an outbox (see
@@ -67,8 +67,14 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// Allocates both buffers, 144 KiB in total.
-    pub fn new() -> Buffers {
-        Buffers { input: vec![0; 64 * 1024].into(), output: Vec::with_capacity(80 * 1024) }
+    /// The length of the input buffer in bytes, unless a message may be longer.
+    pub const INPUT: usize = 64 * 1024;
+
+    /// Allocates both buffers, usually 144 KiB in total.
+    pub fn new(max_message: usize) -> Buffers {
+        Buffers {
+            input: vec![0; max_message.max(Buffers::INPUT)].into(),
+            output: Vec::with_capacity(80 * 1024),
+        }
     }
 }

@@ -1,16 +1,21 @@
 //! The definitions of the command line, and nothing else. Help, completions and the man page are
 //! made from them.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use clap::{
     ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint,
     builder::BoolishValueParser,
 };
 use clap_complete::Shell;
-use oneloop::{HeaderRule, RuleError, trace::SourceId};
+use oneloop::trace::SourceId;
 
-use super::{conversations::ConversationArgs, help, talk::TalkArgs};
+use super::{
+    conversations::ConversationArgs,
+    help,
+    talk::TalkArgs,
+    values::{HeaderLines, TimeLimit, file_name, head_size, header_lines, positive, time_limit},
+};
 
 /// Serve a directory over HTTP from one thread and one poller
 #[derive(Debug, Parser)]
@@ -142,6 +147,12 @@ pub struct LimitArgs {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_limit)]
     #[arg(env = "ONELOOP_HEAD_TIMEOUT", hide_env = true)]
     pub head_timeout: TimeLimit,
+
+    /// Refuse a request whose head is longer than SIZE, from 1K to 1M (cookies of other servers on
+    /// the same host take room)
+    #[arg(long, value_name = "SIZE", default_value = "64K", value_parser = head_size)]
+    #[arg(env = "ONELOOP_MAX_HEAD", hide_env = true)]
+    pub max_head: usize,
 
     /// Close a connection that is idle between requests for this long; 0 disables
     #[arg(long, value_name = "TIME", default_value = "75s", value_parser = time_limit)]
@@ -294,52 +305,6 @@ pub enum LogFormatArg {
     Json,
 }
 
-/// The header rules of one --header: usually one line. A variable can hold several, and end with an
-/// empty one.
-#[derive(Debug, Clone)]
-pub struct HeaderLines(pub Vec<HeaderRule>);
-
-fn header_lines(text: &str) -> Result<HeaderLines, String> {
-    let lines = text.trim_end_matches('\n').split('\n');
-    lines.map(HeaderRule::parse).collect::<Result<_, _>>().map(HeaderLines).map_err(|e| match e {
-        RuleError::MissingColon => "use a name, a colon and a value".into(),
-        e => e.to_string(),
-    })
-}
-
-/// A time limit; `None`: no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeLimit(pub Option<Duration>);
-
-pub fn time_limit(text: &str) -> Result<TimeLimit, String> {
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Ok(TimeLimit(None)),
-        Ok(limit) => Ok(TimeLimit(Some(limit))),
-        Err(_) => Err("use a number and a unit, such as 10s, 250ms or 1m; 0 is no limit".into()),
-    }
-}
-
-/// The longest time that an option can set, if the time is not a limit.
-const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Parses a time that is not a limit.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let time = humantime::parse_duration(text).ok().filter(|time| *time <= MAX_DURATION);
-    time.ok_or_else(|| "use a number and a unit, such as 10s, 250ms or 1m; at most 1d".into())
-}
-
-fn positive(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "use a number of at least 1".into())
-}
-
-fn file_name(text: &str) -> Result<String, String> {
-    match text {
-        "" | "." | ".." => Err("use the name of a file".into()),
-        _ if text.contains(['/', '\0']) => Err("use a file name without a path".into()),
-        _ => Ok(text.to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -347,23 +312,5 @@ mod tests {
     #[test]
     fn step_docs_are_complete() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn time_limits() {
-        let table = [
-            ("0", Some(None)),
-            ("0s", Some(None)),
-            ("10s", Some(Some(Duration::from_secs(10)))),
-            ("250ms", Some(Some(Duration::from_millis(250)))),
-            ("1m 30s", Some(Some(Duration::from_secs(90)))),
-            ("10", None),
-            ("-1s", None),
-            ("soon", None),
-            ("", None),
-        ];
-        for (text, expected) in table {
-            assert_eq!(time_limit(text).ok().map(|limit| limit.0), expected, "{text:?}");
-        }
     }
 }

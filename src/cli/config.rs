@@ -55,6 +55,7 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     config.max_connections = limits.max_connections;
     config.max_per_address = limits.max_per_address;
     config.timeouts = timeouts(&limits);
+    config.max_head = limits.max_head;
     config.send_timeout = limits.send_timeout.0;
     config.min_rate = limits.min_rate;
     config.shutdown_delay = limits.shutdown_delay;

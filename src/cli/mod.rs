@@ -17,6 +17,7 @@ mod output;
 mod sandbox;
 mod talk;
 mod udp_echo;
+mod values;
 
 use std::{
     io::{self, IsTerminal},

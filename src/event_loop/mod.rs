@@ -72,6 +72,8 @@ pub struct Limits {
     pub drain_timeout: Option<Duration>,
     /// How long it may take to establish an [outgoing connection](EventLoop::connect).
     pub connect_timeout: Option<Duration>,
+    /// The maximum length in bytes of a message that a protocol must have as a whole.
+    pub max_message: usize,
 }
 
 impl Default for Limits {
@@ -87,6 +89,7 @@ impl Default for Limits {
             shutdown_delay: Duration::ZERO,
             drain_timeout: Some(Duration::from_secs(8)),
             connect_timeout: Some(Duration::from_secs(10)),
+            max_message: Buffers::INPUT,
         }
     }
 }
@@ -159,7 +162,7 @@ impl EventLoop {
             idle: IdleConnections::default(),
             addresses: Addresses::new(limits.max_per_address, limits.max_connections),
             observers: Observers::default(),
-            buffers: Buffers::new(),
+            buffers: Buffers::new(limits.max_message),
             state: LoopState {
                 limits,
                 least_sent: limits.least_sent(),

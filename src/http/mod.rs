@@ -31,7 +31,7 @@ pub use request::{
     body::PartialRequest,
     fields::content_length,
     info::{OwnedRequestInfo, RequestInfo},
-    missing_part, parse,
+    missing_part, parse, parse_within,
     target::locate,
 };
 pub use response::{
@@ -47,9 +47,10 @@ pub use response::{
 /// The maximum length of a request line in bytes, without its CRLF. A longer line gets a 414
 /// response.
 pub const MAX_LINE: usize = 8 * 1024;
-/// The maximum length of a request head in bytes, including the empty line that ends it. A longer
-/// head gets a 431 response.
-pub const MAX_HEAD: usize = 16 * 1024;
+/// The default maximum length of a request head in bytes, including the empty line that ends it and
+/// one before it. A longer head gets a 431 response. Browsers send the cookies of all servers on a
+/// host to each of them, so the cookies of others may need the room.
+pub const MAX_HEAD: usize = 64 * 1024;
 /// The maximum number of field lines in a request head. A head with more gets a 431 response.
 pub const MAX_FIELDS: usize = 64;
 /// The maximum length of a request body that the server skips, in bytes as received. The server

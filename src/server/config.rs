@@ -4,7 +4,7 @@ use std::{fs::File, path::PathBuf, time::Duration};
 
 use crate::{
     event_loop::Limits,
-    http::{Cors, HeaderRule},
+    http::{Cors, HeaderRule, MAX_HEAD},
     services::{AccessLogFormat, Timeouts},
 };
 
@@ -67,6 +67,8 @@ pub struct Config {
     pub max_per_address: Option<usize>,
     /// How long a client may take to send a request, and how long it may wait between two requests.
     pub timeouts: Timeouts,
+    /// The maximum length of a request head in bytes, between 1 KiB and 1 MiB.
+    pub max_head: usize,
     /// How long a peer may go without accepting data before its connection is closed.
     pub send_timeout: Option<Duration>,
     /// How many bytes per second a peer must accept, on average over the send timeout. 0 disables
@@ -112,6 +114,7 @@ impl Config {
             max_connections: None,
             max_per_address: None,
             timeouts: Timeouts::default(),
+            max_head: MAX_HEAD,
             send_timeout: limits.send_timeout,
             min_rate: 256,
             shutdown_delay: limits.shutdown_delay,

@@ -322,8 +322,14 @@ fn limits(config: &Config) -> Limits {
         min_rate: config.min_rate,
         shutdown_delay: config.shutdown_delay,
         drain_timeout: config.drain_timeout,
+        max_message: max_head(config),
         ..Limits::default()
     }
+}
+
+/// Returns the maximum length of a request head in bytes. Each connection may keep as much.
+fn max_head(config: &Config) -> usize {
+    config.max_head.clamp(1024, 1024 * 1024)
 }
 
 /// Creates the HTTP service from the site, the URL options and the header policy.
@@ -353,7 +359,8 @@ fn http_service(
         UrlOptions { base, spa: spa.transpose()?, clean_urls: config.clean_urls, listing: config.listing };
     let policy = HeaderPolicy::new(&config.cache_control, config.cors.clone(), config.headers.clone())
         .map_err(|source| StartError::CacheControl { value: config.cache_control.clone(), source })?;
-    Ok(HttpService::new(Rc::clone(site), config.timeouts).with_url_options(options).with_policy(policy))
+    let http = HttpService::new(Rc::clone(site), config.timeouts).with_max_head(max_head(config));
+    Ok(http.with_url_options(options).with_policy(policy))
 }
 
 /// Returns the service for a server that listens on loopback only. It refuses requests for hosts

@@ -12,9 +12,9 @@ use oneloop::clients::Discover;
 
 use super::Talk;
 use crate::cli::{
-    args::duration,
     errors::{Failure, cannot_print},
     output,
+    values::duration,
 };
 
 #[derive(Debug, Args)]

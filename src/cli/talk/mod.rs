@@ -33,10 +33,11 @@ use oneloop::{
 use self::output::StandardOutput;
 use super::{
     address,
-    args::{TimeLimit, TraceArgs, time_limit},
+    args::TraceArgs,
     errors::{Failure, io_message, no_signals},
     logger::LogPipe,
     observers,
+    values::{TimeLimit, time_limit},
 };
 
 /// The place of an option in the help of a client, after the client's own options.

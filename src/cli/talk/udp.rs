@@ -18,9 +18,9 @@ use oneloop::{
 
 use super::{Talk, resolve};
 use crate::cli::{
-    args::duration,
     errors::{Failure, cannot_print, io_message},
     output,
+    values::duration,
 };
 
 #[derive(Debug, Args)]

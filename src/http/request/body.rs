@@ -67,8 +67,8 @@ impl PartialRequest {
     /// Takes the head and the beginning of the body from `input`, for which
     /// [`parse`](super::parse) needs more. Returns the number of bytes taken, or `None` if the head
     /// is incomplete.
-    pub fn begin(input: &[u8]) -> Option<(PartialRequest, usize)> {
-        let head = parse_head(input).ok()??;
+    pub fn begin(input: &[u8], max_head: usize) -> Option<(PartialRequest, usize)> {
+        let head = parse_head(input, max_head).ok()??;
         let mut body = BodyCounter::new(head.framing);
         let (got, _) = body.read(&input[head.len..]).ok()?;
         Some((PartialRequest { head: input[..head.len].into(), body }, head.len + got))
@@ -93,6 +93,6 @@ impl PartialRequest {
     /// # Errors
     /// Never fails, because the same head has been parsed before.
     pub fn request(&self, body: BodyStatus) -> Result<Option<Request<'_>>, Refusal> {
-        Ok(parse_head(&self.head)?.map(|head| head.request.with_body(body)))
+        Ok(parse_head(&self.head, self.head.len())?.map(|head| head.request.with_body(body)))
     }
 }

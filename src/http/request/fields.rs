@@ -69,8 +69,10 @@ impl<'a> HeaderFields<'a> {
     /// Returns a 400 refusal if a line is malformed, and a 431 refusal if there are too many lines
     /// or more than `at_most` bytes.
     pub fn read(&mut self, input: &'a [u8], at_most: usize) -> Result<Option<usize>, Refusal> {
-        const TOO_LARGE: Refusal =
-            Refusal::closing(Status::RequestHeaderFieldsTooLarge, "The request header is too large.");
+        const TOO_LARGE: Refusal = Refusal::closing(
+            Status::RequestHeaderFieldsTooLarge,
+            "The request header is too large. Deleting the cookies for this host may help.",
+        );
         // Parse nothing beyond the limit, so that the result does not depend on how the input was
         // split into reads.
         let within = &input[..input.len().min(at_most)];

@@ -81,7 +81,15 @@ pub enum RequestKind<'a> {
 /// Returns a refusal that closes the connection if the request is malformed, ambiguous or too
 /// large.
 pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
-    let Some(Head { request, len, framing }) = parse_head(input)? else { return Ok(None) };
+    parse_within(input, MAX_HEAD)
+}
+
+/// Parses a request as [`parse`] does, with a head of at most `max_head` bytes.
+///
+/// # Errors
+/// Returns the same refusals as [`parse`].
+pub fn parse_within(input: &[u8], max_head: usize) -> Result<Option<(Request<'_>, usize)>, Refusal> {
+    let Some(Head { request, len, framing }) = parse_head(input, max_head)? else { return Ok(None) };
     Ok(match BodyCounter::new(framing).read(&input[len..])? {
         (_, None) => None,
         (body_len, Some(body)) => Some((request.with_body(body), len + body_len)),
@@ -98,7 +106,7 @@ struct Head<'a> {
 }
 
 /// Parses the head of the first request in `input`, or returns `None` if more input is needed.
-fn parse_head(input: &[u8]) -> Result<Option<Head<'_>>, Refusal> {
+fn parse_head(input: &[u8], max_head: usize) -> Result<Option<Head<'_>>, Refusal> {
     // One empty line before a request is skipped (RFC 9112 section 2.2).
     let skipped = if input.starts_with(b"\r\n") { 2 } else { 0 };
     let input = &input[skipped..];
@@ -107,7 +115,8 @@ fn parse_head(input: &[u8]) -> Result<Option<Head<'_>>, Refusal> {
     let target = target::parse(method, target)?;
     let fields_at = line.len() + 2;
     let mut fields = HeaderFields::default();
-    let Some(fields_len) = fields.read(&input[fields_at..], MAX_HEAD - fields_at)? else { return Ok(None) };
+    let at_most = max_head.saturating_sub(skipped + fields_at);
+    let Some(fields_len) = fields.read(&input[fields_at..], at_most)? else { return Ok(None) };
     let framing = fields.framing(version)?;
     // Check `Host` even if the target replaces it, because a proxy may route by either of them.
     let host = fields.host(version)?;
@@ -336,6 +345,14 @@ mod tests {
         assert!(parse(head(MAX_HEAD).as_bytes()).is_ok_and(|r| r.is_some()));
         assert_eq!(status(head(MAX_HEAD + 1).as_bytes()), 431);
         assert_eq!(status(&head(MAX_HEAD + 100).as_bytes()[..MAX_HEAD]), 431, "before it is whole");
+        // The input buffer need not be larger than the limit.
+        let after_empty_line = format!("\r\n{}", head(MAX_HEAD - 1));
+        assert_eq!(status(&after_empty_line.as_bytes()[..MAX_HEAD]), 431, "after an empty line");
+        for (max_head, expected) in [(100, None), (99, Some(431)), (10, Some(431)), (0, Some(431))] {
+            let refused =
+                parse_within(head(100).as_bytes(), max_head).err().map(|refusal| refusal.status.code());
+            assert_eq!(refused, expected, "at most {max_head}");
+        }
         let fields =
             |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(count - 1));
         assert!(parse(fields(64).as_bytes()).is_ok_and(|r| r.is_some()));

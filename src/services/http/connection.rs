@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    http::{PartialRequest, Refusal, RequestInfo, missing_part, parse},
+    http::{PartialRequest, Refusal, RequestInfo, missing_part, parse_within},
     protocol::{CloseReason, Context, Outbox, Progress, Protocol, Received, Timeout},
     services::access_log::PendingEntries,
     trace::Step,
@@ -127,11 +127,12 @@ impl Protocol for HttpConnection {
         if let Some(partial) = self.take_partial() {
             return self.discard(partial, input, out, cx);
         }
-        match &parse(input) {
+        match &parse_within(input, self.http.max_head) {
             Ok(None) => {
                 let need = missing_part(input);
                 cx.trace(|| Step::Incomplete { have: input.len(), need });
-                let begun = if need == "body" { PartialRequest::begin(input) } else { None };
+                let begun =
+                    if need == "body" { PartialRequest::begin(input, self.http.max_head) } else { None };
                 let Some((partial, consumed)) = begun else {
                     return Received { consumed: 0, progress: Progress::NeedInput };
                 };

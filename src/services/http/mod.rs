@@ -18,7 +18,7 @@ use self::{connection::HttpConnection, resolve::Resolver};
 use super::access_log::{AccessLog, PendingEntries};
 use crate::{
     address::Address,
-    http::{HeaderPolicy, HostAllowlist, Refusal, Representation, Request, Status},
+    http::{HeaderPolicy, HostAllowlist, MAX_HEAD, Refusal, Representation, Request, Status},
     protocol::{Protocol, ProtocolFactory},
     site::Site,
 };
@@ -57,6 +57,8 @@ impl Timeouts {
 pub struct HttpService {
     resolver: Resolver,
     timeouts: Timeouts,
+    /// The maximum length of a request head in bytes.
+    max_head: usize,
     /// The `Keep-Alive` field line, which follows from the timeouts.
     keep_alive: Box<[u8]>,
     hosts: HostAllowlist,
@@ -73,6 +75,7 @@ impl HttpService {
         HttpService {
             resolver: Resolver::new(site, UrlOptions::default()),
             timeouts,
+            max_head: MAX_HEAD,
             keep_alive: timeouts.keep_alive(),
             hosts: HostAllowlist::ANY,
             cross_site: None,
@@ -89,6 +92,11 @@ impl HttpService {
     /// Sets which header fields are added to responses.
     pub fn with_policy(self, policy: HeaderPolicy) -> HttpService {
         HttpService { policy, ..self }
+    }
+
+    /// Sets the maximum length of a request head in bytes. The loop's input buffer must be as long.
+    pub fn with_max_head(self, max_head: usize) -> HttpService {
+        HttpService { max_head, ..self }
     }
 
     /// Sets the access log.

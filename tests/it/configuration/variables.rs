@@ -26,6 +26,7 @@ const INVALID_VALUES: &[(&str, &str)] = &[
     ("--max-connections", "0"),
     ("--max-per-address", "some"),
     ("--head-timeout", "soon"),
+    ("--max-head", "1000"),
     ("--idle-timeout", "10"),
     ("--send-timeout", "-1s"),
     ("--min-rate", "slow"),

@@ -135,12 +135,27 @@ fn head_over_its_limits_is_431() {
         with_fields(format!("X: {}", "a".repeat(len - frame)))
     };
     let of_fields = |count: usize| with_fields(vec!["X: y"; count - 1].join("\r\n"));
-    for right in [of_length(16_384), of_fields(64)] {
+    for right in [of_length(17_000), of_length(65_536), of_fields(64)] {
         assert_eq!(server.ask(right).text(), "hello\n");
     }
     let endless = [b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ", &[b'a'; 100_000][..]].concat();
-    let wrong = [of_length(16_385), of_length(50_000), of_fields(65), of_fields(3000), endless];
+    let wrong = [of_length(65_537), of_length(80_000), of_fields(65), of_fields(3000), endless];
     each(wrong.map(|w| (w.len(), w)), |(_, wrong)| assert_refused(&server, wrong, 431, Closes));
+}
+
+#[test]
+fn head_limit_can_be_set() {
+    let site = Site::new();
+    let of_length = |len: usize| {
+        let frame = with_fields("X: ").len();
+        with_fields(format!("X: {}", "a".repeat(len - frame)))
+    };
+    for (size, limit) in [("2K", 2048), ("200K", 204_800), ("1M", 1_048_576)] {
+        let server = Server::with(&site, &["--max-head", size]);
+        assert_eq!(server.ask(of_length(limit)).text(), "hello\n", "{size}");
+        assert_refused(&server, &of_length(limit + 1), 431, Closes);
+        assert_refused(&server, &[b"\r\n", &of_length(limit)[..]].concat(), 431, Closes);
+    }
 }
 
 #[test]

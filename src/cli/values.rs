@@ -1,0 +1,112 @@
+//! Parses the values of options. An error says what to use instead.
+
+use std::time::Duration;
+
+use oneloop::{HeaderRule, RuleError};
+
+/// The header rules of one --header: usually one line. A variable can hold several, and end with an
+/// empty one.
+#[derive(Debug, Clone)]
+pub struct HeaderLines(pub Vec<HeaderRule>);
+
+/// Parses the value of --header.
+pub fn header_lines(text: &str) -> Result<HeaderLines, String> {
+    let lines = text.trim_end_matches('\n').split('\n');
+    lines.map(HeaderRule::parse).collect::<Result<_, _>>().map(HeaderLines).map_err(|e| match e {
+        RuleError::MissingColon => "use a name, a colon and a value".into(),
+        e => e.to_string(),
+    })
+}
+
+/// A time limit; `None`: no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeLimit(pub Option<Duration>);
+
+/// Parses a time limit, of which 0 means none.
+pub fn time_limit(text: &str) -> Result<TimeLimit, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Ok(TimeLimit(None)),
+        Ok(limit) => Ok(TimeLimit(Some(limit))),
+        Err(_) => Err("use a number and a unit, such as 10s, 250ms or 1m; 0 is no limit".into()),
+    }
+}
+
+/// The longest time that an option can set, if the time is not a limit.
+const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Parses a time that is not a limit.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).ok().filter(|time| *time <= MAX_DURATION);
+    time.ok_or_else(|| "use a number and a unit, such as 10s, 250ms or 1m; at most 1d".into())
+}
+
+/// Parses a number of at least 1.
+pub fn positive(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "use a number of at least 1".into())
+}
+
+/// Parses a size in bytes, with the unit `K` or `M` if there is one.
+pub fn head_size(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 1024),
+        Some(b'm' | b'M') => (&text[..text.len() - 1], 1024 * 1024),
+        _ => (text, 1),
+    };
+    let size = digits.parse().ok().and_then(|number: usize| number.checked_mul(unit));
+    size.filter(|size| (1024..=1024 * 1024).contains(size))
+        .ok_or_else(|| "use a number of bytes from 1K to 1M, such as 16K".into())
+}
+
+/// Parses the name of a file without a path.
+pub fn file_name(text: &str) -> Result<String, String> {
+    match text {
+        "" | "." | ".." => Err("use the name of a file".into()),
+        _ if text.contains(['/', '\0']) => Err("use a file name without a path".into()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn head_sizes() {
+        let table = [
+            ("1K", Some(1024)),
+            ("64k", Some(65_536)),
+            ("1M", Some(1_048_576)),
+            ("5000", Some(5000)),
+            ("1023", None),
+            ("1025K", None),
+            ("16KiB", None),
+            ("-1", None),
+            ("99999999999999999999M", None),
+            ("9999999999999999999K", None),
+            ("\u{e9}", None),
+            ("K", None),
+            ("", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(head_size(text).ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn time_limits() {
+        let table = [
+            ("0", Some(None)),
+            ("0s", Some(None)),
+            ("10s", Some(Some(Duration::from_secs(10)))),
+            ("250ms", Some(Some(Duration::from_millis(250)))),
+            ("1m 30s", Some(Some(Duration::from_secs(90)))),
+            ("10", None),
+            ("-1s", None),
+            ("soon", None),
+            ("", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(time_limit(text).ok().map(|limit| limit.0), expected, "{text:?}");
+        }
+    }
+}
