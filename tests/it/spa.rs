@@ -19,6 +19,11 @@ fn spa_answers_navigation_and_not_assets() {
         ("/missing.js", LOADS, 404, None),
         ("/missing.js", "", 404, None),
         ("/api/users", "Accept: application/json\r\n", 404, None),
+        // Tools that wait for a server, such as wait-on, and curl.
+        ("/users/7", "Accept: application/json, text/plain, */*\r\n", 200, Some("home\n")),
+        ("/users/7", "Accept: */*\r\n", 200, Some("home\n")),
+        ("/missing.js", "Accept: */*\r\n", 404, None),
+        ("/users/7", LOADS, 404, None),
         ("/hello.txt", NAVIGATES, 200, Some("hello\n")),
         ("/docs/", NAVIGATES, 200, Some("docs\n")),
         ("/docs", NAVIGATES, 301, None),

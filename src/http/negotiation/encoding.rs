@@ -173,6 +173,11 @@ impl Accept {
         self.html.is_some_and(|weight| weight > 0)
     }
 
+    /// Returns whether `Accept` includes HTML, by name or as part of a range such as `*/*`.
+    pub fn includes_html(self) -> bool {
+        self.html.or(self.any_text).or(self.any).is_some_and(|weight| weight > 0)
+    }
+
     /// Returns whether the client prefers JSON to HTML. Of the members that match a type, the most
     /// specific one counts.
     pub fn prefers_json(self) -> bool {

@@ -3,11 +3,13 @@
 //! Browsers send these fields to `https` URLs and to loopback addresses, and pages cannot change
 //! them. Other clients do not send them.
 
+use crate::http::Accept;
+
 /// The values of `Sec-Fetch-Mode` and `Sec-Fetch-Site` (W3C Fetch Metadata Request Headers).
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct FetchMetadata {
     /// Whether `Sec-Fetch-Mode` is `navigate`, or `None` if the field is missing.
-    pub is_navigation: Option<bool>,
+    is_navigation: Option<bool>,
     /// Whether `Sec-Fetch-Site` is `cross-site`.
     is_cross_site: bool,
 }
@@ -27,6 +29,15 @@ impl FetchMetadata {
         } else if name.eq_ignore_ascii_case("sec-fetch-site") {
             self.is_cross_site |= value == b"cross-site";
         }
+    }
+
+    /// Returns whether the request is a navigation rather than a subresource request, according to
+    /// `Sec-Fetch-Mode`. Without this field, it is a navigation if `accept` names HTML. It is also
+    /// one if `accept` includes HTML in `*/*`, as test tools send it, and the last name in `path`
+    /// has no dot, which the names of scripts and images have.
+    pub fn is_navigation(&self, accept: Accept, path: &[u8]) -> bool {
+        let has_dot = || path.iter().rev().take_while(|b| **b != b'/').any(|b| *b == b'.');
+        self.is_navigation.unwrap_or_else(|| accept.has_html() || (accept.includes_html() && !has_dot()))
     }
 
     /// Returns whether a page of another site makes the request without navigating to its URL, for
@@ -60,6 +71,35 @@ mod tests {
                 metadata.apply(name, value.as_bytes());
             }
             assert_eq!(metadata.is_cross_site_subresource(), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn navigation_is_recognized() {
+        let table = [
+            ("/a", "", None, false),
+            ("/a", "*/*", None, true),
+            ("/a.b/", "*/*", None, true),
+            ("/a.js", "*/*", None, false),
+            ("/a/.b", "*/*", None, false),
+            ("/a", "text/*", None, true),
+            ("/a", "image/*", None, false),
+            ("/a", "application/json", None, false),
+            ("/a", "application/json, text/plain, */*", None, true), // axios
+            ("/a", "text/html;q=0, */*", None, false),
+            ("/a", "text/html5", None, false),
+            ("/a.js", "application/json, TEXT/HTML ;q=0.5", None, true),
+            ("/a.js", "text/html,application/xhtml+xml,*/*;q=0.8", None, true),
+            ("/a.js", "*/*", Some("navigate"), true),
+            ("/a", "text/html", Some("cors"), false),
+            ("/a", "*/*", Some("no-cors"), false),
+        ];
+        for (path, value, mode, expected) in table {
+            let (mut accept, mut metadata) = (Accept::default(), FetchMetadata::default());
+            accept.apply(value.as_bytes());
+            mode.into_iter().for_each(|mode| metadata.apply("Sec-Fetch-Mode", mode.as_bytes()));
+            let is_navigation = metadata.is_navigation(accept, path.as_bytes());
+            assert_eq!(is_navigation, expected, "{path} {value:?} {mode:?}");
         }
     }
 }

@@ -192,13 +192,6 @@ impl<'a> HeaderFields<'a> {
         }
     }
 
-    /// Returns whether the request is a navigation rather than a subresource request, according to
-    /// `Sec-Fetch-Mode` (Fetch Metadata). Without this field, an `Accept` that names HTML counts as
-    /// a navigation.
-    pub fn is_navigation(&self) -> bool {
-        self.fetch_metadata.is_navigation.unwrap_or(self.accept.has_html())
-    }
-
     /// Returns whether the client wants the connection to persist (RFC 9112 section 9.3).
     pub fn persistence(&self, version: Version) -> Persistence {
         match version {
@@ -341,25 +334,6 @@ mod tests {
         for rest in ["", "\r\n\r\n", "\0", "\r\nX : y\r\n\r\n"] {
             let refusal = read(&format!("{long}{rest}")).map(drop).expect_err("too large");
             assert_eq!(refusal.status, Status::RequestHeaderFieldsTooLarge, "{rest:?}");
-        }
-    }
-
-    #[test]
-    fn navigation_is_recognized() {
-        let table = [
-            ("\r\n", false),
-            ("Accept: */*\r\n\r\n", false),
-            ("Accept: application/json\r\n\r\n", false),
-            ("Accept: text/html5\r\n\r\n", false),
-            ("Accept: application/json, TEXT/HTML ;q=0.5\r\n\r\n", true),
-            ("Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n\r\n", true),
-            ("Accept: */*\r\nSec-Fetch-Mode: navigate\r\n\r\n", true),
-            ("Accept: text/html\r\nSec-Fetch-Mode: cors\r\n\r\n", false),
-            ("Sec-Fetch-Mode: no-cors\r\nAccept: text/html\r\n\r\n", false),
-        ];
-        for (lines, expected) in table {
-            let is_navigation = read(lines).map(|found| found.expect("whole lines").0.is_navigation());
-            assert_eq!(is_navigation, Ok(expected), "{lines:?}");
         }
     }
 

@@ -196,6 +196,11 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// Returns whether the request is a [navigation](fetch_metadata::FetchMetadata::is_navigation).
+    pub fn is_navigation(&self) -> bool {
+        self.fields.fetch_metadata.is_navigation(self.fields.accept, self.path())
+    }
+
     /// Returns the path as sent by the client, or an empty slice if the target has no path.
     pub fn path(&self) -> &'a [u8] {
         self.target.path()

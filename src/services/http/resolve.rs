@@ -153,7 +153,7 @@ impl Resolver {
     /// the client accepts no variant.
     pub fn spa_fallback<'a>(&self, request: &Request<'_>, clock: &Clock) -> Result<Destination<'a>, Refusal> {
         let Some(spa) = &self.options.spa else { return Err(Refusal::NOT_FOUND) };
-        if !request.fields.is_navigation() {
+        if !request.is_navigation() {
             return Err(Refusal::NOT_FOUND);
         }
         let file = self.file_at(spa, clock)?.ok_or(Refusal::NOT_FOUND)?;
