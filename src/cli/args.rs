@@ -1,7 +1,7 @@
 //! The definitions of the command line, and nothing else. Help, completions and the man page are
 //! made from them.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{
     ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint,
@@ -14,7 +14,7 @@ use super::{
     conversations::ConversationArgs,
     help,
     talk::TalkArgs,
-    values::{HeaderLines, TimeLimit, file_name, head_size, header_lines, positive, time_limit},
+    values::{HeaderLines, TimeLimit, duration, file_name, head_size, header_lines, positive, time_limit},
 };
 
 /// Serve a directory over HTTP from one thread and one poller

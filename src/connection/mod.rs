@@ -384,11 +384,6 @@ impl Connection {
         true
     }
 
-    /// Returns whether the deadline has passed.
-    fn is_late(&self, clock: &Clock) -> bool {
-        self.deadline.is_some_and(|deadline| deadline <= clock.now())
-    }
-
     /// Notifies the protocol and closes the socket.
     pub fn close(mut self, reason: CloseReason, cx: &mut Context<'_>) {
         self.protocol.on_closed(reason, self.outbox.sent(), cx);

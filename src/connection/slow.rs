@@ -6,11 +6,17 @@
 
 use super::Connection;
 use crate::{
+    clock::Clock,
     protocol::{CloseReason, Context},
     source::{Buffers, Readiness, Want},
 };
 
 impl Connection {
+    /// Returns whether the deadline has passed.
+    pub(super) fn is_late(&self, clock: &Clock) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= clock.now())
+    }
+
     /// Returns whether the peer has output to accept, and has not accepted enough since the send
     /// deadline was set. What it has accepted then does not move the deadline.
     pub(super) fn is_slow(&self, want: Want, reason: CloseReason, cx: &Context<'_>) -> bool {
