@@ -94,7 +94,7 @@ impl Loop {
                     self.seen.closed = Some(reason);
                     return;
                 }
-                Progress::NeedInput => {
+                Progress::NeedInput | Progress::Partial => {
                     let kept = self.input.len();
                     assert!(kept <= self.max_kept, "{kept} bytes of input are kept");
                     return;

@@ -20,7 +20,7 @@ use super::{
 };
 
 /// The maximum length of the input that a connection keeps: a head and a body.
-const MAX_KEPT: usize = (16 + 32) * 1024;
+const MAX_KEPT: usize = 64 * 1024;
 
 /// The lengths of the files: sent with their heads, from memory, and from disk.
 const LENS: [usize; 4] = [0, 1000, 40_000, 200_000];
