@@ -196,7 +196,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Returns whether the request is a [navigation](fetch_metadata::FetchMetadata::is_navigation).
+    /// Returns whether the request is a navigation.
     pub fn is_navigation(&self) -> bool {
         self.fields.fetch_metadata.is_navigation(self.fields.accept, self.path())
     }
