@@ -10,7 +10,7 @@ use oneloop::{
     sandbox::{Confinement, Sandbox},
 };
 
-use super::args::Cli;
+use super::{args::Cli, output};
 
 /// Returns the sandbox for these arguments, or `None` if they ask for none.
 pub fn sandbox(cli: &Cli) -> Option<Sandbox> {
@@ -20,10 +20,8 @@ pub fn sandbox(cli: &Cli) -> Option<Sandbox> {
     // Links may lead anywhere.
     let readable = if cli.site.follow_links { "/".into() } else { readable(&cli.dir) };
     let mut sandbox = Sandbox::new().read(&readable);
-    // A log that is rotated is created again, so the rule is for its directory.
-    let is_file = |path: &&PathBuf| path.metadata().map_or(true, |file| file.is_file());
-    if let Some(log) = cli.output.access_log.as_ref().filter(is_file) {
-        sandbox = sandbox.write(directory(log));
+    if let Some(dir) = cli.output.access_log.as_deref().and_then(log_directory) {
+        sandbox = sandbox.write(dir);
     }
     if let Some(mail_dir) = &cli.conversations.mail.mail_dir {
         sandbox = sandbox.manage(mail_dir);
@@ -63,6 +61,13 @@ fn readable(dir: &Path) -> PathBuf {
     }
 }
 
+/// Returns the directory in which the access log `path` may be written. A log that is rotated is
+/// created again, so the rule is for its directory. Standard output, a device or a FIFO has none.
+fn log_directory(path: &Path) -> Option<&Path> {
+    let is_file = !output::is_inherited(path) && path.metadata().map_or(true, |file| file.is_file());
+    is_file.then(|| directory(path))
+}
+
 /// Returns the directory that the file `path` is in.
 fn directory(path: &Path) -> &Path {
     path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -71,6 +76,22 @@ fn directory(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_log_that_is_a_file_makes_its_directory_writable() {
+        let table = [
+            ("-", None),
+            ("/dev/stdout", None),
+            ("/dev/fd/3", None),
+            ("/dev/null", None),
+            ("none.log", Some(".")),
+            ("no-such-directory/access.log", Some("no-such-directory")),
+            ("/etc/passwd", Some("/etc")),
+        ];
+        for (log, expected) in table {
+            assert_eq!(log_directory(Path::new(log)), expected.map(Path::new), "{log}");
+        }
+    }
 
     #[test]
     fn readable_directory_is_the_parent_unless_that_is_too_much() {
