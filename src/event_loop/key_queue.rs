@@ -38,7 +38,7 @@ impl KeyQueue {
 
     /// Returns the earliest time and its key.
     pub fn first(&self) -> Option<(Instant, usize)> {
-        self.next_after(None)
+        self.queue.first().copied()
     }
 
     /// Returns the first entry behind `last`, or the first of all entries without it.

@@ -90,6 +90,9 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
 /// Returns the same refusals as [`parse`].
 pub fn parse_within(input: &[u8], max_head: usize) -> Result<Option<(Request<'_>, usize)>, Refusal> {
     let Some(Head { request, len, framing }) = parse_head(input, max_head)? else { return Ok(None) };
+    if let Some(Framing::Length(0)) = framing {
+        return Ok(Some((request, len))); // the common case
+    }
     Ok(match BodyCounter::new(framing).read(&input[len..])? {
         (_, None) => None,
         (body_len, Some(body)) => Some((request.with_body(body), len + body_len)),
@@ -106,6 +109,9 @@ struct Head<'a> {
 }
 
 /// Parses the head of the first request in `input`, or returns `None` if more input is needed.
+///
+/// The result is large, and a call would copy it.
+#[inline(always)]
 fn parse_head(input: &[u8], max_head: usize) -> Result<Option<Head<'_>>, Refusal> {
     // One empty line before a request is skipped (RFC 9112 section 2.2).
     let skipped = if input.starts_with(b"\r\n") { 2 } else { 0 };
