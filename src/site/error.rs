@@ -4,21 +4,19 @@
 //! Only [`Error::NotFound`] may become a 404, a redirect, the page of a single-page application, a
 //! missing row or a remembered absence.
 
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{cell::RefCell, collections::HashMap, fmt, time::Duration};
 
 use rustix::io::Errno;
 
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    token_bucket::{Rate, TokenBucket},
+};
 
 /// How often a call that fails for a transient reason is made in all.
 const TRIES: usize = 16;
-/// The minimum time between two log lines with the same cause.
-const WARN_INTERVAL: Duration = Duration::from_secs(60);
+/// How often errors with the same cause are logged.
+const WARNINGS: Rate = Rate { burst: 1, interval: Duration::from_secs(60) };
 
 /// The reason why the site cannot return a file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +82,8 @@ pub fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> 
 /// client can repeat a request.
 #[derive(Debug, Default)]
 pub struct ErrorLog {
-    /// When each cause was last logged. There are only a few hundred causes.
-    logged: RefCell<HashMap<i32, Instant>>,
+    /// A bucket for each cause, of which there are only a few hundred.
+    warnings: RefCell<HashMap<i32, TokenBucket>>,
 }
 
 impl ErrorLog {
@@ -108,13 +106,8 @@ impl ErrorLog {
 
     /// Returns whether a line about `errno` may be logged now, and counts it as logged.
     fn is_due(&self, errno: Errno, clock: &Clock) -> bool {
-        let (mut logged, now) = (self.logged.borrow_mut(), clock.now());
-        let last = logged.get(&errno.raw_os_error());
-        let is_due = last.is_none_or(|last| now >= *last + WARN_INTERVAL);
-        if is_due {
-            logged.insert(errno.raw_os_error(), now);
-        }
-        is_due
+        let mut warnings = self.warnings.borrow_mut();
+        warnings.entry(errno.raw_os_error()).or_default().try_take(WARNINGS, clock.now())
     }
 }
 
@@ -175,7 +168,7 @@ mod tests {
         let (log, mut clock) = (ErrorLog::default(), Clock::frozen(SystemTime::UNIX_EPOCH));
         assert!(log.is_due(Errno::IO, &clock) && !log.is_due(Errno::IO, &clock));
         assert!(log.is_due(Errno::MFILE, &clock), "another cause");
-        clock.advance(WARN_INTERVAL);
+        clock.advance(WARNINGS.interval);
         assert!(log.is_due(Errno::IO, &clock));
     }
 }
