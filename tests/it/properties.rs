@@ -3,17 +3,19 @@
 
 use std::{
     cell::OnceCell,
-    os::unix::fs::FileExt,
     rc::Rc,
     time::{Duration, SystemTime},
 };
 
-use crate::common::{Site, lossy, pattern};
+use crate::{
+    common::{Site, lossy, pattern},
+    fuzzing::conversation::take,
+};
 use oneloop::{
     Address, Timeouts,
     clock::Clock,
     internals::{DotfilePolicy, HttpService, Site as OpenSite, SiteOptions, UrlOptions, locate},
-    protocol::{Context, LoopRequests, NextWrite, Outbox, Progress, ProtocolFactory, Received, WorkBudget},
+    protocol::{Context, LoopRequests, Outbox, Progress, ProtocolFactory, Received, WorkBudget},
     trace::Observers,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -78,24 +80,6 @@ impl Rig {
             }
         }
         (got, false)
-    }
-}
-
-/// Takes all pending output from `out`, as a socket would.
-fn take(out: &mut Outbox, got: &mut Vec<u8>) {
-    loop {
-        let before = got.len();
-        match out.next_write() {
-            NextWrite::Nothing => return,
-            NextWrite::Bytes(bytes) | NextWrite::BytesThenFile(bytes) => got.extend_from_slice(bytes),
-            NextWrite::BytesThenMemory(bytes, body) => got.extend([bytes, body].concat()),
-            NextWrite::File(file) => {
-                got.resize(before + file.left() as usize, 0);
-                let open = std::fs::File::from(file.fd().try_clone_to_owned().expect("duplicate it"));
-                open.read_exact_at(&mut got[before..], file.offset()).expect("read the file");
-            }
-        }
-        out.advance(got.len() - before);
     }
 }
 

@@ -141,8 +141,8 @@ impl Loop {
     }
 }
 
-/// Moves all output from `out` to `got`.
-fn take(out: &mut Outbox, got: &mut Vec<u8>) {
+/// Moves all output from `out` to `got`, as a socket would.
+pub fn take(out: &mut Outbox, got: &mut Vec<u8>) {
     loop {
         let before = got.len();
         match out.next_write() {
