@@ -1,8 +1,8 @@
 //! Peers that accept data too slowly.
 //!
 //! A peer must accept some data within the send timeout, and enough data to reach the minimum rate.
-//! The rate is an average over the send timeout, so a pause that is shorter is no fault. A peer
-//! that keeps up costs one comparison.
+//! The rate is an average over the send timeout, so a shorter pause is allowed. A peer that
+//! keeps up costs one comparison.
 
 use super::Connection;
 use crate::{

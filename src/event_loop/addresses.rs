@@ -161,7 +161,7 @@ mod tests {
         Address::Ip((ip.parse::<IpAddr>().expect("an address"), 1).into())
     }
 
-    /// Returns what a second connection of `second` is told after one of `first`.
+    /// Returns whether a connection from `second` is admitted while one from `first` is open.
     fn second(limit: AddressLimit, first: &str, second: &str) -> Admission {
         let mut addresses = Addresses::new(limit, 100);
         assert_eq!(addresses.admission(&peer(first), 0), Admission::Admitted);

@@ -56,11 +56,11 @@ impl StopSignals {
 }
 
 impl EventLoop {
-    /// Installs the signal handlers. SIGINT and SIGTERM [drain](EventLoop::drain) the loop, after the
-    /// [delay](super::Limits::shutdown_delay). Another
-    /// such signal, at least a second later, exits the process immediately, with exit code 128 plus
-    /// the signal number. SIGHUP is reported by [`EventLoop::take_hangup`].
-    /// SIGUSR1 attaches or detaches the [on-demand observer](EventLoop::set_on_demand_observer).
+    /// Installs the signal handlers. SIGINT and SIGTERM [drain](EventLoop::drain) the loop, after
+    /// the [delay](super::Limits::shutdown_delay). Another such signal, at least a second later,
+    /// exits the process immediately, with exit code 128 plus the signal number. SIGHUP is reported
+    /// by [`EventLoop::take_hangup`]. SIGUSR1 attaches or detaches the
+    /// [on-demand observer](EventLoop::set_on_demand_observer).
     ///
     /// # Errors
     /// Fails if the handlers cannot be installed (sigaction(2)).

@@ -72,7 +72,7 @@ fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
 /// Returns the path from the root of the site as links, one per directory. Shortens a long path.
 fn crumbs(listing: &Listing) -> String {
     let count = listing.path.names().count();
-    // Relative links are right behind a proxy that removes a prefix, too.
+    // Relative links also work behind a proxy that removes a prefix.
     let up = |levels: usize| if levels == 0 { "./".to_owned() } else { "../".repeat(levels) };
     let mut crumbs = format!("<a href=\"{}\">/</a>", up(count));
     let skipped = count.saturating_sub(MAX_CRUMBS);

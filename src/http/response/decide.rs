@@ -85,8 +85,8 @@ impl<'a> Plan<'a> {
 
     /// Plans a redirect to `path` that keeps the query of the request.
     ///
-    /// The URL is relative to that of the request, so that it is right behind a proxy that removes
-    /// a prefix. It is absolute if the request's path is not normalized. It is built from
+    /// The URL is relative to that of the request, so that it also works behind a proxy that
+    /// removes a prefix. It is absolute if the request's path is not normalized. It is built from
     /// normalized paths, so it never leads to another host, even if the path in the request starts
     /// with `//`.
     pub fn redirect(request: &Request<'_>, path: &SitePath<'_>) -> Plan<'a> {
