@@ -14,7 +14,9 @@ use super::{
     conversations::ConversationArgs,
     help,
     talk::TalkArgs,
-    values::{HeaderLines, TimeLimit, duration, file_name, head_size, header_lines, positive, time_limit},
+    values::{
+        HeaderLines, TimeLimit, duration, file_name, head_size, header_lines, limit, positive, time_limit,
+    },
 };
 
 /// Serve a directory over HTTP from one thread and one poller
@@ -140,7 +142,8 @@ pub struct LimitArgs {
 
     /// Keep at most N connections from one IPv4 address or IPv6 /64 network; use 0 (any number)
     /// behind a proxy [default: a quarter of all, and any number from loopback]
-    #[arg(long, value_name = "N", env = "ONELOOP_MAX_PER_ADDRESS", hide_env = true)]
+    #[arg(long, value_name = "N", value_parser = limit::<usize>)]
+    #[arg(env = "ONELOOP_MAX_PER_ADDRESS", hide_env = true)]
     pub max_per_address: Option<usize>,
 
     /// Close a connection that does not send a complete request within this time; 0 disables
@@ -166,7 +169,8 @@ pub struct LimitArgs {
 
     /// Close a connection that accepts fewer bytes per second, on average over --send-timeout; 0
     /// disables
-    #[arg(long, value_name = "BYTES", default_value_t = 256, env = "ONELOOP_MIN_RATE", hide_env = true)]
+    #[arg(long, value_name = "BYTES", default_value_t = 256, value_parser = limit::<u32>)]
+    #[arg(env = "ONELOOP_MIN_RATE", hide_env = true)]
     pub min_rate: u32,
 
     /// Go on accepting connections for this long after Ctrl-C or SIGTERM, so that a load balancer

@@ -1,6 +1,6 @@
 //! Parses the values of options. An error says what to use instead.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use oneloop::{HeaderRule, RuleError};
 
@@ -38,6 +38,11 @@ const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 pub fn duration(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).ok().filter(|time| *time <= MAX_DURATION);
     time.ok_or_else(|| "use a number and a unit, such as 10s, 250ms or 1m; at most 1d".into())
+}
+
+/// Parses a number, of which 0 means no limit.
+pub fn limit<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "use a whole number; 0 is no limit".into())
 }
 
 /// Parses a number of at least 1.

@@ -208,7 +208,7 @@ fn process_reports_a_usage_error_in_one_sentence() {
     let site = Site::new();
     let file = site.at("hello.txt");
     let file = file.to_str().expect("UTF-8");
-    let mistakes: [(&[&str], &[&str]); 19] = [
+    let mistakes: [(&[&str], &[&str]); 21] = [
         (&["--prot", "80", "."], &["--prot"]),
         (&["no-such-dir"], &["no-such-dir"]),
         (&[file], &[file]),
@@ -225,6 +225,8 @@ fn process_reports_a_usage_error_in_one_sentence() {
         (&["--idle-timeout", "soon", "."], &["soon", "--idle-timeout"]),
         (&["--head-timeout", "10", "."], &["10", "--head-timeout"]),
         (&["--send-timeout", "-1s", "."], &["-1"]),
+        (&["--min-rate", "slow", "."], &["slow", "--min-rate", "use a whole number"]),
+        (&["--max-per-address", "many", "."], &["many", "--max-per-address", "use a whole number"]),
         (&["--drain-timeout", "", "."], &["--drain-timeout"]),
         (&["--max-connections", "many", "."], &["many"]),
         (&["--access-log=no-such-dir/log", "."], &["no-such-dir/log"]),
