@@ -64,9 +64,9 @@
 //! - Only parsed input and sent output count as progress. A client that sends a head byte by byte
 //!   does not extend its deadline.
 //! - An idle connection holds no buffer, and an idle server uses no CPU.
-//! - A cached file is never stale: each turn knows every change that was made before it, because
-//!   inotify has reported it or a `stat` has checked the file. (A write through a memory map, which
-//!   neither inotify nor `stat` shows, is noticed within a second.)
+//! - A cached file is never stale: a request sees every change that was made before it was sent,
+//!   because inotify has reported the change or a `stat` has checked the file. (A write through a
+//!   memory map, which neither inotify nor `stat` shows, is noticed within a second.)
 //! - Observers change nothing. The loop takes the same steps in the same turns with and without
 //!   them.
 //!

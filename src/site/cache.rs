@@ -1,36 +1,35 @@
 //! The cache of the site: small files, and paths where nothing exists, kept in memory and never
 //! served stale.
 //!
-//! The cache must never return an entry that it cannot prove to be current. In each turn, an entry
-//! has a [`Freshness`]: inotify reports its changes, one `stat` checks it, or it is due to be
-//! opened and read again. Every entry is due within a second. The cache also owns the inotify
-//! instance.
+//! The cache must never return an entry that it cannot prove to be current. After each [`Look`], an
+//! entry has a [`Freshness`]: inotify reports its changes, one `stat` checks it, or it is due to be
+//! opened and read again. Every entry is due within a second. The cache owns the inotify instance.
 
 use std::{os::fd::OwnedFd, rc::Rc};
 
-use lru::LruCache;
-
 use super::{
     disk::DiskState,
+    entries::Entries,
     entry::{Entry, Freshness, Watch, due},
     file::{Describe, StaticFile},
     inotify::Inotify,
+    look::Look,
     root::RootDir,
 };
 use crate::clock::Clock;
 
-/// The maximum size of the cache in bytes, including content, names and descriptions.
-const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// The maximum number of entries for absent files.
 const MAX_ABSENT: usize = 256;
 
 /// A cache of files and absent files. It removes the least recently used entries first.
 pub struct Cache<D> {
-    entries: LruCache<Box<[u8]>, Entry<D>>,
-    bytes: usize,
+    entries: Entries<D>,
     /// The keys of the entries for absent files, which are removed together.
     absent: Vec<Box<[u8]>>,
     inotify: Option<Inotify>,
+    look: Look,
+    /// Whether a look within a turn found a change that has not been reported.
+    has_changed: bool,
     disk: Rc<DiskState>,
     jitter: u32,
 }
@@ -49,22 +48,33 @@ pub enum Cached<D> {
 impl<D: Describe> Cache<D> {
     /// Creates an empty cache. Without `inotify`, every file is checked by `stat`.
     pub fn new(inotify: Option<Inotify>, disk: Rc<DiskState>) -> Cache<D> {
-        let (entries, absent) = (LruCache::unbounded(), Vec::new());
-        Cache { entries, bytes: 0, absent, inotify, disk, jitter: 0 }
+        Cache {
+            entries: Entries::new(),
+            absent: Vec::new(),
+            inotify,
+            look: Look::default(),
+            has_changed: false,
+            disk,
+            jitter: 0,
+        }
     }
 
-    /// Returns the entry for `key`, if the entry is current in this turn.
+    /// Returns the entry for `key`, if the entry is current.
     pub fn get(&mut self, key: &[u8], root: &RootDir, clock: &Clock) -> Cached<D> {
+        if self.look.count(clock) {
+            self.read_changes();
+        }
+        let look = self.look.number(clock);
         let Some(entry) = self.entries.get_mut(key) else { return Cached::Unknown };
-        // In order of cost: an entry that was checked in this turn or is watched needs no system
+        // In order of cost: an entry that was checked in this look or is watched needs no system
         // call, an entry to check needs one `stat`, and a due entry is opened and read.
-        let freshness = entry.freshness(clock);
+        let freshness = entry.freshness(look, clock);
         let is_current = match (freshness, &entry.found) {
             (Freshness::Checked | Freshness::Watched, _) => true,
             // An absent file has no status to compare. Keep the entry: `insert_absent` refreshes it
             // after the lookup.
             (_, None) => return Cached::Unknown,
-            (Freshness::CheckEachTurn, Some(file)) => {
+            (Freshness::Check, Some(file)) => {
                 // The second request for a file starts its watch. A file that is requested only
                 // once is not worth a watch.
                 if let (Watch::Pending, Some(inotify)) = (entry.watch, &mut self.inotify) {
@@ -91,29 +101,28 @@ impl<D: Describe> Cache<D> {
             self.remove(key);
             return Cached::Unknown;
         }
-        entry.checked = clock.turn();
+        entry.checked = look;
         entry.found.as_ref().map_or(Cached::Absent, |file| Cached::File(Rc::clone(file)))
     }
 
-    /// Inserts `file`, which was read from `path` in this turn, under `key`. Removes the least
+    /// Inserts `file`, which was just read from `path`, under `key`. Removes the least
     /// recently used entries if the cache is full.
     pub fn insert(&mut self, key: &[u8], path: &[u8], file: &Rc<StaticFile<D>>, clock: &Clock) {
         self.put(key, path, Some(Rc::clone(file)), Watch::Pending, clock);
-        while self.bytes > MAX_BYTES
-            && let Some((key, entry)) = self.entries.pop_lru()
-        {
-            self.release(&key, &entry);
+        while let Some((key, entry)) = self.entries.remove_excess() {
+            self.unwatch(&key, &entry);
         }
     }
 
-    /// Inserts or refreshes the entry for an absent file. Nothing was found at `path` in this turn.
+    /// Inserts or refreshes the entry for an absent file. Nothing was found at `path` just now.
     pub fn insert_absent(&mut self, key: &[u8], path: &[u8], root: &RootDir, clock: &Clock) {
         let is_watched = self.inotify.as_mut().is_some_and(|inotify| inotify.watch_absent(path, root));
         let watch = if is_watched { Watch::Active(None) } else { Watch::Unavailable };
+        let look = self.look.number(clock);
         if let Some(entry) = self.entries.get_mut(key)
             && entry.found.is_none()
         {
-            (entry.checked, entry.due, entry.watch) = (clock.turn(), due(clock.now(), self.jitter), watch);
+            (entry.checked, entry.due, entry.watch) = (look, due(clock.now(), self.jitter), watch);
             return;
         }
         // Random paths, such as a scanner's, could fill the cache. Dropping all absent entries at
@@ -125,12 +134,17 @@ impl<D: Describe> Cache<D> {
         self.absent.push(key.into());
     }
 
-    /// Reads the inotify events and removes the entries that changed. Returns whether anything
-    /// changed.
+    /// Reads the inotify events and removes the entries that changed. Returns whether anything has
+    /// changed since the last call.
     pub fn apply_changes(&mut self) -> bool {
-        let Some(inotify) = &mut self.inotify else { return false };
+        self.read_changes();
+        std::mem::take(&mut self.has_changed)
+    }
+
+    fn read_changes(&mut self) {
+        let Some(inotify) = &mut self.inotify else { return };
         let changes = inotify.read();
-        let has_changed = changes.overflowed || changes.created || !changes.keys.is_empty();
+        self.has_changed |= changes.overflowed || changes.created || !changes.keys.is_empty();
         changes.keys.iter().for_each(|key| self.remove(key));
         if changes.created {
             self.remove_absent();
@@ -138,17 +152,20 @@ impl<D: Describe> Cache<D> {
         if changes.overflowed {
             self.clear();
         }
-        has_changed
     }
 
     /// Removes all entries and watches.
     pub fn clear(&mut self) {
         self.entries.clear();
         self.absent.clear();
-        self.bytes = 0;
         if let Some(inotify) = &mut self.inotify {
             inotify.clear();
         }
+    }
+
+    /// Returns the number of the current look, see [`Look`].
+    pub fn look(&mut self, clock: &Clock) -> u64 {
+        self.look.number(clock)
     }
 
     /// Returns the inotify descriptor, if inotify is used.
@@ -173,9 +190,9 @@ impl<D: Describe> Cache<D> {
         self.remove(key);
         self.jitter = self.jitter.wrapping_add(1);
         let due = due(clock.now(), self.jitter);
-        let entry = Entry { found, path: path.into(), checked: clock.turn(), due, watch };
-        self.bytes += entry.weight(key);
-        self.entries.put(key.into(), entry);
+        let checked = self.look.number(clock);
+        let entry = Entry { found, path: path.into(), checked, due, watch };
+        self.entries.insert(key, entry);
     }
 
     /// Removes the entries for all absent files.
@@ -189,14 +206,13 @@ impl<D: Describe> Cache<D> {
 
     /// Removes the entry for `key`, if there is one.
     fn remove(&mut self, key: &[u8]) {
-        if let Some(entry) = self.entries.pop(key) {
-            self.release(key, &entry);
+        if let Some(entry) = self.entries.remove(key) {
+            self.unwatch(key, &entry);
         }
     }
 
-    /// Subtracts the size of a removed entry and removes its watch.
-    fn release(&mut self, key: &[u8], entry: &Entry<D>) {
-        self.bytes -= entry.weight(key);
+    /// Removes the watch of a removed entry.
+    fn unwatch(&mut self, key: &[u8], entry: &Entry<D>) {
         if let (Watch::Active(Some(wd)), Some(inotify)) = (entry.watch, &mut self.inotify) {
             inotify.remove(wd, key);
         }
@@ -212,17 +228,8 @@ mod tests {
     use super::*;
     use crate::site::{
         RECHECK_AFTER,
-        entry::OVERHEAD,
-        file::{Content, FileOrigin, Metadata, Reading},
+        file::{FileOrigin, Reading},
     };
-
-    impl Describe for () {
-        fn describe(_: FileOrigin<'_, ()>, _: &Metadata, _: &Content) {}
-
-        fn size(&self) -> usize {
-            0
-        }
-    }
 
     /// Returns a directory with `count` files of `len` bytes, and a cache that contains all of
     /// them.
@@ -241,15 +248,11 @@ mod tests {
         let mut cache = Cache::new(None, Rc::default());
         for i in 0..count {
             let name = i.to_string();
+            let key = name.as_bytes();
             std::fs::write(dir.path().join(&name), vec![b'x'; len]).expect("write");
-            let fd = root.open(name.as_bytes(), OFlags::RDONLY).expect("open");
+            let fd = root.open(key, OFlags::RDONLY).expect("open");
             let reading = Reading::read(fd, &Rc::default(), &clock).expect("read").expect("a file");
-            cache.insert(
-                name.as_bytes(),
-                name.as_bytes(),
-                &Rc::new(reading.into_file(FileOrigin::Path(b""))),
-                &clock,
-            );
+            cache.insert(key, key, &Rc::new(reading.into_file(FileOrigin::Path(b""))), &clock);
         }
         (dir, root, cache, clock)
     }
@@ -262,28 +265,29 @@ mod tests {
     }
 
     #[test]
-    fn cache_is_bounded_and_drops_the_least_recently_used_first() {
-        let len = 64 * 1024;
-        let fits = MAX_BYTES / (len + OVERHEAD);
-        let (_dir, root, mut cache, mut clock) = cache_of(fits + 10, len);
-        assert!(cache.bytes <= MAX_BYTES && cache.entries.len() < fits);
-        clock.tick();
-        assert!(file(cache.get(b"0", &root, &clock)).is_none(), "the first is gone");
-        let last = (fits + 9).to_string();
-        assert!(file(cache.get(last.as_bytes(), &root, &clock)).is_some(), "the last is here");
-        for i in 0..fits + 10 {
-            cache.remove(i.to_string().as_bytes());
-        }
-        assert_eq!(cache.bytes, 0, "what was removed weighs nothing");
-    }
-
-    #[test]
     fn cache_asks_once_a_turn() {
         let (dir, root, mut cache, mut clock) = cache_of(1, 10);
         std::fs::remove_file(dir.path().join("0")).expect("remove");
         assert!(file(cache.get(b"0", &root, &clock)).is_some(), "the turn in which it was read");
         clock.tick();
         assert!(file(cache.get(b"0", &root, &clock)).is_none());
+    }
+
+    #[test]
+    fn cache_looks_for_changes_again_in_a_long_turn() {
+        let dirs = |watch| crate::testing::dirs().map(move |dir| (dir, watch));
+        for (dir, watch) in dirs(true).chain(dirs(false)) {
+            let (dir, root, mut cache, mut clock) = cache_in(dir, 1, 10);
+            cache.inotify = watch.then(Inotify::new).and_then(Result::ok);
+            clock.tick();
+            assert!(file(cache.get(b"0", &root, &clock)).is_some());
+            let watch = cache.entries.peek(b"0").expect("it was just requested").watch;
+            std::fs::write(dir.path().join("0"), "changed").expect("write");
+            let answers = (0..100).take_while(|_| file(cache.get(b"0", &root, &clock)).is_some()).count();
+            assert!(answers < 16, "{answers} more after the change");
+            assert_eq!(cache.apply_changes(), matches!(watch, Watch::Active(_)), "it is still reported");
+            assert!(!cache.apply_changes(), "but once");
+        }
     }
 
     #[test]
@@ -321,7 +325,6 @@ mod tests {
             cache.insert_absent(i.to_string().as_bytes(), b"x", &root, &clock);
             assert!(cache.absent.len() <= MAX_ABSENT);
         }
-        assert!(cache.entries.len() <= MAX_ABSENT, "{}", cache.entries.len());
     }
 
     #[test]

@@ -14,10 +14,12 @@
 mod cache;
 mod directory;
 mod disk;
+mod entries;
 mod entry;
 mod error;
 mod file;
 mod inotify;
+mod look;
 mod readahead;
 mod root;
 mod stamp;
@@ -235,6 +237,14 @@ mod tests {
     use std::{borrow::Cow, time::SystemTime};
 
     use super::*;
+
+    impl Describe for () {
+        fn describe(_: FileOrigin<'_, ()>, _: &Metadata, _: &Content) {}
+
+        fn size(&self) -> usize {
+            0
+        }
+    }
 
     #[test]
     fn site_asks_for_a_missing_file_once_a_turn_and_again_in_the_next() {

@@ -26,7 +26,7 @@ pub struct SiteState<D> {
     root_id: (u64, u64),
     /// When the site's path was last checked.
     pub checked_at: Option<Instant>,
-    /// The turn in which the site's path was last checked.
+    /// The [look](super::look) in which the site's path was last checked.
     checked_in: u64,
     /// The files and absent files that were looked up.
     pub cache: Cache<D>,
@@ -59,13 +59,14 @@ impl<D: Describe> SiteState<D> {
     }
 
     /// Reopens the root directory if another directory has replaced it at the site's path. Returns
-    /// whether it was replaced. Checks at most once per turn. If there is no directory at the path,
+    /// whether it was replaced. Checks at most once per look. If there is no directory at the path,
     /// keeps the old root.
     pub fn reopen_if_replaced(&mut self, dir: &Path, options: &SiteOptions, clock: &Clock) -> bool {
-        if self.checked_in == clock.turn() {
+        let look = self.cache.look(clock);
+        if self.checked_in == look {
             return false;
         }
-        (self.checked_at, self.checked_in) = (Some(clock.now()), clock.turn());
+        (self.checked_at, self.checked_in) = (Some(clock.now()), look);
         let is_same = |stat: Stat| (stat.st_dev, stat.st_ino) == self.root_id;
         if retry(|| stat(dir)).is_ok_and(is_same) {
             return false;
