@@ -183,6 +183,43 @@ fn access_log_is_reopened_after_sighup() {
 }
 
 #[test]
+fn access_log_that_is_rotated_under_load_loses_no_line() {
+    let (site, folder) = (site(), Site::empty());
+    let log = folder.at("log");
+    let mut server = Server::with(&site, &[&format!("--access-log={}", log.display())]);
+    let mut client = server.connect();
+    let mut sent = 0;
+    let mut old = String::new();
+    for round in 0..20 {
+        let rotated = folder.at(&format!("log.{round}"));
+        for step in 0..50 {
+            client.send(get(&format!("/hello.txt?{sent}")));
+            client.response();
+            sent += 1;
+            match step {
+                20 => std::fs::rename(&log, &rotated).expect("rename it"),
+                30 => server.signal(Signal::HUP),
+                _ => {}
+            }
+        }
+        eventually("a new file appears", || log.exists());
+        old += &std::fs::read_to_string(&rotated).expect("read the rotated log");
+        // As a tool does that copies and truncates. No request is in progress meanwhile, because
+        // what is logged between the two steps is lost to any server.
+        let count = || old.lines().count() + std::fs::read_to_string(&log).expect("read it").lines().count();
+        eventually("all lines are written", || count() == sent);
+        old += &std::fs::read_to_string(&log).expect("copy it");
+        std::fs::File::create(&log).expect("truncate it");
+    }
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit().code(), Some(0));
+    assert_eq!(std::fs::read(&log).expect("read it"), b"", "no line was written twice");
+    let requests: Vec<String> = old.split_inclusive('\n').map(|line| parse(line).request).collect();
+    let expected: Vec<String> = (0..sent).map(|n| format!("GET /hello.txt?{n} HTTP/1.1")).collect();
+    assert_eq!(requests, expected);
+}
+
+#[test]
 fn sighup_without_a_log_file_ends_nothing() {
     let site = site();
     let server = Server::with(&site, &["--access-log"]);
