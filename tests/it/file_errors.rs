@@ -53,6 +53,42 @@ fn site() -> Site {
     site
 }
 
+/// Old kernels lack these calls, and containers and sandboxes refuse them, each with an errno of its
+/// own.
+#[test]
+fn server_does_without_calls_that_a_kernel_may_refuse() {
+    if !Command::new("strace").args(["-o", "/dev/null", "true"]).status().is_ok_and(|s| s.success()) {
+        return skip("strace cannot trace");
+    }
+    let site = site();
+    let large = pattern(300_000);
+    site.write("large.bin", &large);
+    for call in [
+        "openat2",
+        "sendfile",
+        "preadv2",
+        "fadvise64",
+        "inotify_init1",
+        "inotify_add_watch",
+        "fstatfs",
+        "landlock_create_ruleset",
+        "landlock_restrict_self",
+    ] {
+        for error in ["ENOSYS", "EPERM", "EINVAL", "EOPNOTSUPP"] {
+            let script = format!(
+                "exec strace -D -f -o /dev/null -e trace={call} -e inject={call}:error={error} \"$0\" \"$@\""
+            );
+            let server = Server::in_shell(&script, &site, &[]);
+            for _ in 0..3 {
+                assert_eq!(server.get("/page.html").text(), "page\n", "{call} {error}");
+            }
+            assert_eq!(server.get("/large.bin").body, large, "{call} {error}");
+            assert_eq!(server.get("/dir").status, 301, "{call} {error}");
+            assert_eq!(server.get("/missing").status, 404, "{call} {error}");
+        }
+    }
+}
+
 #[test]
 fn failing_disk_is_an_error_and_never_a_404_or_a_redirect_or_the_spa_page() {
     let site = site();
