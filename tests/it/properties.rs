@@ -14,7 +14,7 @@ use crate::{
 use oneloop::{
     Address, Timeouts,
     clock::Clock,
-    internals::{DotfilePolicy, HttpService, Site as OpenSite, SiteOptions, UrlOptions, locate},
+    internals::{DotfilePolicy, HttpService, Site as OpenSite, SiteOptions, UrlOptions, locate, parse},
     protocol::{Context, LoopRequests, Outbox, Progress, ProtocolFactory, Received, WorkBudget},
     trace::Observers,
 };
@@ -318,4 +318,56 @@ fn assert_parts(body: &[u8], boundary: &str, whole: &[u8]) {
         parts += 1;
     }
     assert!(parts > 1, "a single part must not be multipart");
+}
+
+#[test]
+fn refusal_does_not_depend_on_how_the_input_is_split() {
+    let of_fields = |fields: &str| format!("GET / HTTP/1.1\r\n{fields}\r\n\r\n");
+    let of_chunks = |body: &str| of_fields(&format!("Host: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}"));
+    let fields = [
+        "X : y",
+        "X y",
+        "X: a\0b",
+        "X: a\rb",
+        "X: a\nY : z",
+        "A: b\r\n c",
+        ": y",
+        "Host: a b",
+        "Host: a@b",
+        "X: y",
+        "Host: a\r\nHost: a",
+        "Host: a\r\nContent-Length: x",
+        "Host: a\r\nContent-Length: 1\r\nContent-Length: 1",
+        "Host: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked",
+        "Host: a\r\nTransfer-Encoding: gzip, chunked",
+        "Host: a\r\nTransfer-Encoding: gzip",
+        "Host: a\n\r\nX: \u{7f}",
+    ];
+    let chunks = [
+        "x\r\n",
+        "5;\r\nhello",
+        "5\r\nhelloX",
+        "1\r\na\rb",
+        "0\r\nX : y\r\n\r\n",
+        "0\r\nX\n\r\n",
+        "5;a=\"\0",
+        "+1\r\n",
+    ];
+    let long =
+        [of_fields(&vec!["X: y"; 65].join("\r\n")), of_fields(&format!("X: {}", "a".repeat(64 * 1024)))];
+    let lines = [
+        "GET / HTTP/2.0\r\n",
+        "GET /#a HTTP/1.1\r\n",
+        "CONNECT a HTTP/1.1\r\n",
+        "GET http://u@a/ HTTP/1.1\r\n",
+        "\r\n\r\n",
+    ];
+    let table = fields.map(of_fields).into_iter().chain(chunks.map(of_chunks)).chain(long);
+    for input in table.chain(lines.map(str::to_owned)) {
+        let whole = parse(input.as_bytes()).expect_err(&input);
+        let steps = if input.len() > 1000 { 997 } else { 1 };
+        let cuts = (0..input.len()).step_by(steps).chain([input.len()]);
+        let first = cuts.clone().find_map(|cut| parse(&input.as_bytes()[..cut]).err());
+        assert_eq!(first, Some(whole), "{:?}", &input[..input.len().min(80)]);
+    }
 }
