@@ -1,6 +1,7 @@
 //! Runs the protocol of a connection as the loop does, without a socket, on a frozen clock.
 
 use std::{
+    fmt,
     os::unix::fs::FileExt,
     time::{Duration, SystemTime},
 };
@@ -18,12 +19,18 @@ use oneloop::{
 const IDLE_CALLS: usize = 100;
 
 /// What a peer saw.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Conversation {
     /// All output.
     pub output: Vec<u8>,
     /// Why the protocol closed the connection, if it did.
     pub closed: Option<CloseReason>,
+}
+
+impl fmt::Debug for Conversation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\", then {:?}", self.output.escape_ascii(), self.closed)
+    }
 }
 
 /// The loop's side of one connection.
@@ -68,6 +75,13 @@ impl Loop {
             }
             self.input.extend_from_slice(piece);
             self.follow(Progress::Again);
+        }
+    }
+
+    /// Resumes the protocol, as the loop does when another source wakes it.
+    pub fn wake(&mut self) {
+        if self.seen.closed.is_none() {
+            self.follow(Progress::Yield);
         }
     }
 

@@ -33,9 +33,15 @@ fn assert_lines(got: &Conversation, end: &str, is_line: impl Fn(&str) -> bool) {
     let text = String::from_utf8_lossy(&got.output);
     assert!(text.is_empty() || text.ends_with(end), "{text:?}");
     for line in text.split_terminator(end) {
-        let is_printable = !line.chars().any(|char| char.is_control() && char != '\t');
+        let is_printable = !line.chars().any(acts_on_terminal);
         assert!(is_printable && is_line(line), "{line:?} in {text:?}");
     }
+}
+
+/// Returns whether a terminal does more than show `char`: it could move the cursor, or change the
+/// direction of the text around it.
+fn acts_on_terminal(char: char) -> bool {
+    char.is_control() && char != '\t' || matches!(char, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Checks SMTP: the same replies and the same mail however the input is cut, and no more mail than
@@ -76,16 +82,23 @@ pub fn pop3(data: &[u8]) {
     }
 }
 
-/// Checks the chat: the same lines however the input is cut, and no line that could act on the
-/// terminal of another member.
+/// Checks the chat: the same lines for the peer and for another member however the input is cut,
+/// and no line that could act on a terminal.
 pub fn chat(data: &[u8]) {
     let (choice, stream) = split_choice(data);
     let mut whole = None;
     for pieces in cuts(stream, choice) {
-        let got = converse(ChatRoom::new(None), &pieces, MAX_KEPT);
-        let with_end = Conversation { output: [&got.output[..], b"\n"].concat(), ..got.clone() };
-        // A prompt has no end.
-        assert_lines(&with_end, "\n", |_| true);
-        assert_eq!(whole.get_or_insert_with(|| got.clone()), &got, "it depends on the cut");
+        let mut room = ChatRoom::new(None);
+        let mut member = Loop::new(room.create(&Address::Unix(None)), now(), MAX_KEPT);
+        member.receive([b"bob\n".as_slice()]);
+        let got = converse(room, &pieces, MAX_KEPT);
+        member.wake();
+        let all = [got, member.end()];
+        for seen in &all {
+            // A prompt has no end.
+            let output = [&seen.output[..], b"\n"].concat();
+            assert_lines(&Conversation { output, closed: seen.closed }, "\n", |_| true);
+        }
+        assert_eq!(whole.get_or_insert_with(|| all.clone()), &all, "it depends on the cut");
     }
 }

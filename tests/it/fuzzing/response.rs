@@ -56,7 +56,7 @@ impl Response<'_> {
 
     /// Asserts that a partial response holds what its `Content-Range` fields say. `content` returns
     /// the whole content of a file of the given length.
-    pub fn assert_ranges(&self, content: impl Fn(usize) -> Vec<u8>) {
+    pub fn assert_ranges(&self, content: impl Fn(usize) -> &'static [u8]) {
         let media_type = self.field("Content-Type").unwrap_or_default();
         let Some(boundary) = media_type.strip_prefix("multipart/byteranges; boundary=") else {
             assert_slice(self.field("Content-Range").expect("its range"), &self.body, content);
@@ -83,7 +83,7 @@ impl Response<'_> {
 }
 
 /// Asserts that `bytes` begin with the slice that `content_range` names. Returns its length.
-fn assert_slice(content_range: &str, bytes: &[u8], content: impl Fn(usize) -> Vec<u8>) -> usize {
+fn assert_slice(content_range: &str, bytes: &[u8], content: impl Fn(usize) -> &'static [u8]) -> usize {
     let numbers: Vec<usize> = content_range
         .strip_prefix("bytes ")
         .map(|range| range.split(['-', '/']).map(|number| number.parse().expect("a number")).collect())
