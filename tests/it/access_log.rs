@@ -191,7 +191,7 @@ fn access_log_that_is_rotated_under_load_loses_no_line() {
     let mut sent = 0;
     let mut old = String::new();
     for round in 0..20 {
-        let rotated = folder.at(&format!("log.{round}"));
+        let rotated = folder.at(format!("log.{round}"));
         for step in 0..50 {
             client.send(get(&format!("/hello.txt?{sent}")));
             client.response();
