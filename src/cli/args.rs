@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{
     ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint,
-    builder::BoolishValueParser,
+    builder::BoolishValueParser, parser::ValueSource,
 };
 use clap_complete::Shell;
 use oneloop::trace::SourceId;
@@ -77,6 +77,10 @@ pub struct ListenArgs {
     /// When listening only on loopback, also accept this Host header (* for any); repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',', env = "ONELOOP_ALLOW_HOST", hide_env = true)]
     pub allow_host: Vec<String>,
+
+    /// An option or variable that says where to listen, if one does.
+    #[arg(skip)]
+    pub chosen: Option<&'static str>,
 }
 
 #[derive(Debug, Args)]
@@ -252,6 +256,13 @@ pub enum TraceLevelArg {
     Bytes,
 }
 
+/// The options that say where to listen: their IDs, names and variables.
+const LISTEN_OPTIONS: [[&str; 3]; 3] = [
+    ["port", "--port", "ONELOOP_PORT"],
+    ["bind", "--bind", "ONELOOP_BIND"],
+    ["reuse_port", "--reuse-port", "ONELOOP_REUSE_PORT"],
+];
+
 impl Cli {
     /// Parses the command line and the environment. A mistake in them ends the process.
     pub fn read() -> Cli {
@@ -272,7 +283,15 @@ impl Cli {
         let definitions = definitions.mut_subcommand("talk", |talk| {
             talk.mut_args(|arg| if arg.is_positional() { arg } else { arg.env(None::<&str>).global(true) })
         });
-        Cli::from_arg_matches(&definitions.get_matches()).unwrap_or_else(|error| error.exit())
+        let matches = definitions.get_matches();
+        let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let sources = LISTEN_OPTIONS.map(|[id, option, variable]| match matches.value_source(id) {
+            Some(ValueSource::CommandLine) => Some(option),
+            Some(ValueSource::EnvVariable) => Some(variable),
+            _ => None,
+        });
+        cli.listen.chosen = sources.into_iter().flatten().next();
+        cli
     }
 }
 

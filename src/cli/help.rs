@@ -1,12 +1,14 @@
 //! The sections that follow the options in `--help` and in the man page: environment, signals, exit
 //! status and examples. Both outputs are made from these texts.
 
-/// The variables of the environment, in three lines.
+/// The variables of the environment.
 const ENVIRONMENT: &str = "\
 Environment:
   DIR and every option except --verbose and --quiet can also be set in the environment:
   for example ONELOOP_DIR, or ONELOOP_IDLE_TIMEOUT for --idle-timeout. Repeatable options
-  take a comma-separated list; ONELOOP_HEADER takes one header per line.";
+  take a comma-separated list; ONELOOP_HEADER takes one header per line.
+  LISTEN_FDS and LISTEN_PID pass listening sockets that take the place of --port and --bind
+  (sd_listen_fds(3)).";
 
 /// What each signal does to a server.
 pub const SIGNALS: &[(&str, &str)] = &[

@@ -9,6 +9,7 @@ mod datagrams;
 mod errors;
 mod generate;
 mod help;
+mod inherited;
 mod lesson;
 mod logger;
 mod mail;
@@ -66,6 +67,10 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
         }
         None => {}
     }
+    let inherited = inherited::listeners(&cli.listen)?;
+    if !inherited.is_empty() {
+        cli.listen.bind.clear();
+    }
     raise_open_file_limit();
     let dir = cli.dir.clone();
     let is_interactive = io::stdout().is_terminal() && cli.output.quiet == 0;
@@ -75,7 +80,10 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     let sandbox = sandbox::sandbox(&cli);
     let stepper = observers::stepper(&trace)?;
     // Access log lines would mix with the stepper's output.
-    let mut server = HttpServer::from_config(config(cli, is_interactive && stepper.is_none(), log)?)?;
+    let mut config = config(cli, is_interactive && stepper.is_none(), log)?;
+    let kept: Vec<Address> = inherited.iter().map(|listener| listener.address().clone()).collect();
+    config.listeners = inherited;
+    let mut server = HttpServer::from_config(config)?;
     let started = conversations::start(&mut server, &conversations, timeouts)?;
     server.handle_signals().map_err(|e| errors::no_signals(&e))?;
     log.attach(server.event_loop()).map_err(|e| Failure::system("cannot poll the log", &e))?;
@@ -85,7 +93,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     conversations::warn_if_public(&started, server.addresses());
     mail::warn_if_served(&conversations.mail, &dir);
     if let Some(sandbox) = sandbox {
-        sandbox::enter(sandbox, &addresses);
+        sandbox::enter(sandbox, addresses.iter().filter(|address| !kept.contains(address)));
     }
     announce(&urls(&server, has_localhost), &started);
     if is_interactive {

@@ -29,8 +29,8 @@ pub fn sandbox(cli: &Cli) -> Option<Sandbox> {
     Some(sandbox)
 }
 
-/// Confines the process, which listens on `addresses`.
-pub fn enter(mut sandbox: Sandbox, addresses: &[Address]) {
+/// Confines the process, which has opened sockets at `addresses`.
+pub fn enter<'a>(mut sandbox: Sandbox, addresses: impl Iterator<Item = &'a Address>) {
     for address in addresses {
         // The file of a Unix socket is removed at the end.
         if let Address::Unix(Some(path)) = address {

@@ -80,12 +80,17 @@ impl Sources {
     }
 
     /// Removes and returns a source. Dropping the source closes its descriptor, which also removes
-    /// the descriptor from the poller (epoll(7)).
+    /// the descriptor from the poller, unless it has a duplicate (epoll(7)).
     pub fn remove(&mut self, key: usize) -> Option<Source> {
         let mut source = self.slab.try_remove(key)?;
-        // The descriptor of an input is a duplicate. The poller would go on reporting the original,
-        // which stays open.
-        if matches!(&source.kind, SourceKind::Input(input) if input.is_polled()) {
+        // The poller goes on reporting a socket or file of which a duplicate stays open: another
+        // process may have the same listener or UDP socket, and an input is a duplicate itself.
+        let may_be_shared = match &source.kind {
+            SourceKind::Input(input) => input.is_polled(),
+            SourceKind::Listener(_) | SourceKind::Udp(_) => true,
+            _ => false,
+        };
+        if may_be_shared {
             source.deregister(self.poll.registry());
         }
         self.open -= usize::from(matches!(source.kind, SourceKind::Connection(_)));

@@ -5,6 +5,7 @@ use std::{fs::File, path::PathBuf, time::Duration};
 use crate::{
     event_loop::Limits,
     http::{Cors, HeaderRule, MAX_HEAD},
+    server::StreamListener,
     services::{AccessLogFormat, Timeouts},
 };
 
@@ -22,6 +23,9 @@ pub struct Config {
     pub port: u16,
     /// Whether other processes may listen on the same port (`SO_REUSEPORT`, socket(7)).
     pub reuse_port: bool,
+    /// Listening sockets that are open already, for example because a service manager keeps them
+    /// while the server restarts. They serve HTTP as well.
+    pub listeners: Vec<StreamListener>,
     /// The directory to serve.
     pub dir: PathBuf,
     /// The name of the index file in a directory.
@@ -96,6 +100,7 @@ impl Config {
             unix_sockets: Vec::new(),
             port: 8000,
             reuse_port: false,
+            listeners: Vec::new(),
             dir: dir.into(),
             index: "index.html".into(),
             hidden: false,

@@ -98,7 +98,7 @@ impl HttpServer {
         if let Some(log) = &log {
             http = http.with_log(Rc::clone(log));
         }
-        let listeners = listeners(&config)?;
+        let listeners = listeners(&mut config)?;
         // Browsers cannot reach a Unix socket, and a proxy in front of it passes on the public host
         // name and the requests that pages of other sites make.
         let on_unix_sockets = Rc::new(http.clone());
@@ -288,9 +288,10 @@ fn open_site(config: &Config) -> Result<Rc<Site<Representation>>, StartError> {
         .map_err(|source| StartError::Directory { dir: config.dir.clone(), source })
 }
 
-/// Creates the listening sockets for HTTP.
-fn listeners(config: &Config) -> Result<Vec<StreamListener>, StartError> {
-    let mut listeners = bind_hosts(&config.hosts, config.port, config.reuse_port)?;
+/// Returns the listening sockets for HTTP: takes the open ones in `config`, and creates the others.
+fn listeners(config: &mut Config) -> Result<Vec<StreamListener>, StartError> {
+    let mut listeners = std::mem::take(&mut config.listeners);
+    listeners.extend(bind_hosts(&config.hosts, config.port, config.reuse_port)?);
     for (path, mode) in &config.unix_sockets {
         let address = || Address::Unix(Some(path.clone()));
         let listener = StreamListener::unix(path, *mode);

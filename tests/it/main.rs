@@ -40,6 +40,7 @@ mod recording;
 mod refusals;
 mod requests;
 mod responses;
+mod restart;
 mod sandbox;
 mod smuggling;
 mod spa;

@@ -91,11 +91,16 @@ impl Server {
 
     /// Runs `command` and waits until it has printed a line for HTTP and for each other
     /// conversation.
-    pub fn spawn(mut command: Command) -> Server {
+    pub fn spawn(command: Command) -> Server {
+        Server::spawn_with(command, Stdio::null())
+    }
+
+    /// Runs `command` like [`Server::spawn`], with `stdin` as its standard input.
+    pub fn spawn_with(mut command: Command, stdin: Stdio) -> Server {
         let is_enabled = |flag: &str| command.get_args().any(|arg| arg == flag);
         let enabled = CONVERSATIONS.iter().filter(|(flag, _)| is_enabled(flag));
         let schemes: Vec<&str> = enabled.map(|(_, scheme)| *scheme).collect();
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("start oneloop");
+        let mut child = command.stdin(stdin).stdout(Stdio::piped()).spawn().expect("start oneloop");
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
         let mut server = Server { child, lines: Vec::new(), stdout };
         server.read_line();

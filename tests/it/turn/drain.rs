@@ -1,6 +1,10 @@
 //! Shutting down.
 
-use std::{io::Write, net::TcpStream, time::Duration};
+use std::{
+    io::Write,
+    net::{TcpListener, TcpStream},
+    time::Duration,
+};
 
 use super::*;
 use crate::common::*;
@@ -25,6 +29,28 @@ fn drain_turn_answers_what_has_come_and_closes_the_rest() {
     rig.advance(Duration::from_secs(1));
     rig.turn_until_seen(c(1), &closed(CloseReason::Shutdown));
     assert!(rig.event_loop().is_drained());
+}
+
+/// A duplicate of the listening socket stays open, as in another process. The poller must not
+/// report the connections that arrive there.
+#[test]
+fn drain_turn_leaves_a_shared_listener_to_others() {
+    let site = Site::new();
+    let shared = TcpListener::bind("127.0.0.1:0").expect("listen");
+    let mut config = Rig::config(&site);
+    config.hosts.clear();
+    config.listeners = vec![shared.try_clone().expect("duplicate it").into()];
+    let mut rig = Rig::recorded(config);
+    let _idle = rig.accepted();
+    rig.event_loop().drain();
+    // This source gets the key of the listener, which has been closed.
+    let (reader, _writer) = std::io::pipe().expect("a pipe");
+    rig.event_loop().wake_on("other", reader.into()).expect("poll it");
+    let _waiting = rig.connect();
+    for (_, step) in rig.turn() {
+        assert!(!matches!(&step, Step::Woke { ready, .. } if !ready.is_empty()), "{step:?}");
+    }
+    shared.accept().expect("the connection waits in the backlog");
 }
 
 #[test]
