@@ -1,10 +1,12 @@
-//! Whether a connection is idle, so that it can be closed to make room for another one.
+//! Whether a connection is idle, so that it can be closed to make room for another one or at a
+//! shutdown.
 
 use std::time::Instant;
 
 use rustix::net::{RecvFlags, recv};
 
-use super::{Connection, Pending, Phase};
+use super::{Connection, MESSAGE_GRACE, Pending, Phase};
+use crate::clock::Clock;
 
 /// How long a connection has been idle, and whether it has been of use.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +27,15 @@ impl Connection {
             && self.outbox.is_empty()
             && self.protocol.is_idle();
         is_idle.then(|| Idle { since: self.active_at, is_kept: self.outbox.sent() > 0 })
+    }
+
+    /// Returns whether a message is probably on its way: the first one, because the client has just
+    /// connected, or the next one, because it has just received a response.
+    pub(super) fn expects_message(&self, clock: &Clock) -> bool {
+        // A protocol that speaks first has something to say at a shutdown as well, and must not
+        // wait.
+        let is_new = self.is_fresh && self.outbox.sent() == 0;
+        is_new || self.idle().is_some_and(|idle| clock.now() < idle.since + MESSAGE_GRACE)
     }
 
     /// Returns whether the socket has input that has not been read.

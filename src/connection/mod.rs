@@ -43,9 +43,9 @@ const WRITE_BUDGET: usize = 512 * 1024;
 /// How long the peer may take to close its side after we have shut down our side.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How long a connection that has not sent a request yet may stay open after a shutdown has begun.
-/// Its client opened it for a request that is probably on its way.
-const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
+/// How long a connection that [expects a message](Connection::expects_message) may stay open after
+/// a shutdown has begun.
+const MESSAGE_GRACE: Duration = Duration::from_secs(1);
 
 /// The phase of a connection, from open to closed.
 ///
@@ -181,12 +181,6 @@ impl Connection {
         matches!(self.pending, Pending::Wake(_))
     }
 
-    /// Returns whether the connection has been accepted and neither side has said anything yet. A
-    /// protocol that speaks first has something to say at a shutdown as well, and must not wait.
-    fn awaits_first_message(&self) -> bool {
-        self.is_fresh && self.outbox.sent() == 0
-    }
-
     /// Returns the number of input bytes that have not been parsed.
     pub fn unread(&self) -> usize {
         self.inbox.bytes().len()
@@ -317,9 +311,9 @@ impl Connection {
             (Phase::Connecting, _) => return,
             (Phase::Lingering { reason }, _) => Timeout { limit: Some(LINGER), reason },
             (Phase::Open, Want::Readable)
-                if cx.draining && self.awaits_first_message() && !self.has_begun() =>
+                if cx.draining && self.expects_message(cx.clock) && !self.has_begun() =>
             {
-                Timeout { limit: Some(FIRST_REQUEST_GRACE), reason: CloseReason::Shutdown }
+                Timeout { limit: Some(MESSAGE_GRACE), reason: CloseReason::Shutdown }
             }
             (Phase::Open, Want::Readable) => self.protocol.timeout(self.has_begun()),
             // The protocol itself has set the time.

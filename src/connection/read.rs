@@ -48,7 +48,7 @@ impl Connection {
             // The rest of a message is worth waiting for only if it must come in time. Otherwise, a
             // member of a chat room with half a line would hold up the shutdown.
             let may_finish = || self.has_begun() && self.protocol.timeout(true).limit.is_some();
-            if !cx.draining || self.awaits_first_message() || may_finish() {
+            if !cx.draining || self.expects_message(cx.clock) || may_finish() {
                 return Break(Want::Readable);
             }
             let has_last_response = self.put_last_response(CloseReason::Shutdown, cx);

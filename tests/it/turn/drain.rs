@@ -31,6 +31,36 @@ fn drain_turn_answers_what_has_come_and_closes_the_rest() {
     assert!(rig.event_loop().is_drained());
 }
 
+#[test]
+fn drain_turn_waits_for_the_next_request_of_a_busy_client() {
+    let site = Site::new();
+    let mut rig = Rig::recorded(Rig::config(&site));
+    let mut idle = rig.accepted();
+    rig.ask(&mut idle, get("/hello.txt"));
+    rig.advance(Duration::from_secs(2));
+    let mut busy = rig.accepted();
+    rig.ask(&mut busy, get("/hello.txt"));
+    rig.event_loop().drain();
+    rig.turn_until_seen(c(1), &closed(CloseReason::Shutdown));
+    let response = rig.ask(&mut busy, get("/hello.txt"));
+    assert!(response.status == 200 && response.closes(), "{response:?}");
+    assert_eq!(received(&mut idle), b"");
+}
+
+#[test]
+fn drain_turn_closes_a_busy_client_that_sends_no_more() {
+    let site = Site::new();
+    let mut rig = Rig::recorded(Rig::config(&site));
+    let mut busy = rig.accepted();
+    rig.ask(&mut busy, get("/hello.txt"));
+    rig.event_loop().drain();
+    rig.turn();
+    assert!(!rig.event_loop().is_drained());
+    rig.advance(Duration::from_secs(1));
+    rig.turn_until_seen(c(1), &closed(CloseReason::Shutdown));
+    assert!(rig.event_loop().is_drained());
+}
+
 /// A duplicate of the listening socket stays open, as in another process. The poller must not
 /// report the connections that arrive there.
 #[test]
