@@ -23,12 +23,13 @@ const FOREIGN_MODULES: &[&str] = &["error", "io", "oneloop", "std", "usize"];
 /// Identifiers of the kernel, of C, of Python and of nginx that the pages explain and no source
 /// names.
 const FOREIGN_NAMES: &str = "ConnectionResetError EINTR EPOLL_CTL_ADD IPV6_V6ONLY KernelStack SEQUENTIAL TCP_DEFER_ACCEPT \
-     VmPTE WILLNEED inotify_add_watch open_file_cache set_wakeup_fd";
+     VmPTE WILLNEED inotify_add_watch open_file_cache set_wakeup_fd tcp_migrate_req";
 /// Flags of cargo, curl, the scripts in `benches` and `examples`, and `tests/faults`.
 const FOREIGN_FLAGS: &str = "--crlf --draw --example --first --head --limit-rate --lines --only --path --path-as-is \
      --process --release --rounds --seed --seeds --silent --test --times --unix-socket --work";
 /// Folders of the repository. What begins with one of them is a path.
-const FOLDERS: &[&str] = &[".ci/", "benches/", "docs/", "examples/", "src/", "static/", "tests/"];
+const FOLDERS: &[&str] =
+    &[".ci/", "benches/", "docs/", "examples/", "packaging/", "src/", "static/", "tests/"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
