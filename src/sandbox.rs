@@ -12,8 +12,8 @@ use std::{
 };
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope, make_bitflags,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, PathFdError,
+    Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope, make_bitflags,
 };
 
 /// The newest set of restrictions that is used (Linux 6.12). An older kernel has some of them.
@@ -82,7 +82,8 @@ impl Sandbox {
     ///
     /// # Errors
     /// Fails if a directory of a rule cannot be opened, or if the kernel refuses the rules. The
-    /// process is not confined then.
+    /// process is not confined then. A directory that the process has no permission to reach needs
+    /// no rule, and is not an error.
     pub fn enter(self) -> io::Result<Confinement> {
         let refused = |e: landlock::RulesetError| io::Error::other(e);
         let mut ruleset = Ruleset::default()
@@ -102,7 +103,11 @@ impl Sandbox {
         }
         let mut created = ruleset.create().map_err(refused)?;
         for (dir, access) in self.rules {
-            let dir = PathFd::new(dir).map_err(io::Error::other)?;
+            let dir = match PathFd::new(dir) {
+                Ok(dir) => dir,
+                Err(e) if is_denied(&e) => continue,
+                Err(e) => return Err(io::Error::other(e)),
+            };
             created = created.add_rule(PathBeneath::new(dir, access)).map_err(refused)?;
         }
         match created.restrict_self().map_err(refused)?.ruleset {
@@ -111,4 +116,10 @@ impl Sandbox {
             RulesetStatus::NotEnforced => Ok(Confinement::Absent),
         }
     }
+}
+
+/// Returns whether a directory could not be opened for want of permission.
+fn is_denied(error: &PathFdError) -> bool {
+    let PathFdError::OpenCall { source, .. } = error else { return false };
+    source.kind() == io::ErrorKind::PermissionDenied
 }

@@ -78,6 +78,10 @@ pub struct ListenArgs {
     #[arg(long, value_name = "NAME", value_delimiter = ',', env = "ONELOOP_ALLOW_HOST", hide_env = true)]
     pub allow_host: Vec<String>,
 
+    /// Become this user when the sockets and logs are open, and give up root
+    #[arg(long, value_name = "NAME", env = "ONELOOP_USER", hide_env = true)]
+    pub user: Option<String>,
+
     /// An option or variable that says where to listen, if one does.
     #[arg(skip)]
     pub chosen: Option<&'static str>,

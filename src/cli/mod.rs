@@ -1,6 +1,7 @@
 //! The command line. It owns everything that only the `oneloop` program needs: flags, help, error
 //! messages and the log. No other module may know about flags.
 
+mod account;
 mod address;
 pub mod args;
 mod config;
@@ -77,6 +78,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     let has_localhost = cli.listen.bind.iter().any(|host| host.eq_ignore_ascii_case("localhost"));
     let (trace, conversations) = (cli.trace.clone(), cli.conversations.clone());
     let timeouts = config::timeouts(&cli.limits);
+    let account = account::account(&cli)?;
     let sandbox = sandbox::sandbox(&cli);
     let stepper = observers::stepper(&trace)?;
     // Access log lines would mix with the stepper's output.
@@ -92,6 +94,9 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     observers::attach(server.event_loop(), &addresses, trace, stepper, log)?;
     conversations::warn_if_public(&started, server.addresses());
     mail::warn_if_served(&conversations.mail, &dir);
+    if let Some(account) = account {
+        account.assume()?;
+    }
     if let Some(sandbox) = sandbox {
         sandbox::enter(sandbox, addresses.iter().filter(|address| !kept.contains(address)));
     }

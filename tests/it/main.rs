@@ -58,5 +58,6 @@ mod udp;
 mod udp_timers;
 mod unix_sockets;
 mod urls;
+mod user;
 mod variants;
 mod waiting;

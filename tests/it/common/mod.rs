@@ -31,6 +31,7 @@ pub use self::{
     site::{Site, pattern},
     skip::skip,
     talk::Talk,
+    unprivileged::Unprivileged,
 };
 
 /// How long a test waits for an expected event before it fails.

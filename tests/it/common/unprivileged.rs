@@ -14,13 +14,20 @@ use super::{Server, Site, skip::skip};
 /// The user ID and group ID of `nobody`.
 const NOBODY: u32 = 65_534;
 
-impl Server {
-    /// Starts a server like [`Server::with`] as a user to whom file modes apply; root drops its
-    /// privileges. Returns `None` and reports that the test is skipped if root cannot become
-    /// another user or that user cannot reach the site.
-    pub fn unprivileged(site: &Site, args: &[&str]) -> Option<Server> {
+/// The program, started by a user without the rights of root.
+pub struct Unprivileged {
+    pub command: Command,
+    /// The directory of the program, if it is a copy. A process keeps running when it is removed.
+    _copy: Option<Site>,
+}
+
+impl Unprivileged {
+    /// Returns the program; root drops its privileges. Returns `None` and reports that the test is
+    /// skipped if root cannot become another user or that user cannot reach the site.
+    pub fn program(site: &Site) -> Option<Unprivileged> {
         if !geteuid().is_root() {
-            return Some(Server::with(site, args));
+            let command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+            return Some(Unprivileged { command, _copy: None });
         }
         // The other user may have no access to the directory that contains the binary.
         let bin = Site::empty();
@@ -32,11 +39,12 @@ impl Server {
         for dir in [bin.path(), site.path()] {
             fs::set_permissions(dir, Permissions::from_mode(0o755)).expect("open the directory");
         }
-        let as_nobody = |command: &mut Command| {
+        let as_nobody = || {
+            let mut command = Command::new(&binary);
             command.uid(NOBODY).gid(NOBODY);
+            command
         };
-        let mut probe = Command::new(&binary);
-        as_nobody(&mut probe);
+        let mut probe = as_nobody();
         let reaches_site = probe.args(["completions", "bash"]).current_dir(site.path()).stdout(Stdio::null());
         match reaches_site.status() {
             Ok(status) => assert!(status.success(), "{status}"),
@@ -46,9 +54,16 @@ impl Server {
             }
             Err(e) => panic!("cannot run the copy: {e}"),
         }
-        let mut command = Command::new(&binary);
-        as_nobody(&mut command);
+        Some(Unprivileged { command: as_nobody(), _copy: Some(bin) })
+    }
+}
+
+impl Server {
+    /// Starts a server like [`Server::with`] as a user without the rights of root, if that is
+    /// possible ([`Unprivileged::program`]).
+    pub fn unprivileged(site: &Site, args: &[&str]) -> Option<Server> {
+        let Unprivileged { mut command, _copy } = Unprivileged::program(site)?;
         command.args(["--port", "0", "--allow-host", "*"]).args(args).arg(site.path()).stderr(Stdio::piped());
-        Some(Server::spawn(command)) // the process keeps running when the copy is removed
+        Some(Server::spawn(command))
     }
 }

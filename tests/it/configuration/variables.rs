@@ -10,6 +10,7 @@ const INVALID_VALUES: &[(&str, &str)] = &[
     ("--port", "65536"),
     ("--bind", "no address"),
     ("--allow-host", "http://a.example"),
+    ("--user", "no-such-user"),
     ("--tcp-echo", "7000"),
     ("--udp-echo", "9000"),
     ("--chat", "7001"),
