@@ -40,7 +40,7 @@ impl fmt::Display for Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Failure {
         match error {
-            StartError::Directory { dir, source } => {
+            StartError::Directory { dir, source } if !is_out_of_descriptors(&source) => {
                 let (dir, why) = (dir.display(), io_message(&source));
                 Failure::Usage(format!("cannot serve '{dir}': {why}; use a directory that can be read"))
             }
@@ -63,6 +63,9 @@ impl From<StartError> for Failure {
                 Failure::Usage(format!("'{host}' is not an address of this machine; try 127.0.0.1"))
             }
             StartError::Listen { address, source } => cannot_listen(&address, &source),
+            StartError::Directory { dir, source } => {
+                Failure::system(&format!("cannot serve '{}'", dir.display()), &source)
+            }
             StartError::Poller(source) => Failure::system("cannot create a poller", &source),
             error => Failure::System(error.to_string()),
         }
@@ -103,9 +106,17 @@ pub fn cannot_print(e: &io::Error) -> Failure {
     Failure::system("cannot write to standard output", e)
 }
 
+/// Returns whether `e` means that the process has as many descriptors as it may have.
+fn is_out_of_descriptors(e: &io::Error) -> bool {
+    Errno::from_io_error(e) == Some(Errno::MFILE)
+}
+
 /// Returns the system's error message, starting with a lowercase letter and without the error
-/// number.
+/// number. If the open-file limit is the cause, the message says what to do.
 pub fn io_message(e: &io::Error) -> String {
+    if is_out_of_descriptors(e) {
+        return "too many open files; raise the open-file limit (ulimit -n)".into();
+    }
     let text = e.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut chars = text.chars();

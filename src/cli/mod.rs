@@ -23,7 +23,7 @@ mod values;
 
 use std::{
     io::{self, IsTerminal},
-    os::fd::AsFd,
+    os::fd::{AsFd, AsRawFd},
     process::ExitCode,
 };
 
@@ -37,6 +37,9 @@ use self::{
     errors::{Failure, cannot_print},
     logger::LogPipe,
 };
+
+/// The number of descriptors that must be free when the server starts to serve.
+const SPARE_DESCRIPTORS: u64 = 8;
 
 /// Runs the program and returns its exit code: 0 for success, 2 for an invalid argument, 1 for a
 /// failed system call.
@@ -72,7 +75,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     if !inherited.is_empty() {
         cli.listen.bind.clear();
     }
-    raise_open_file_limit();
+    let open_file_limit = raise_open_file_limit();
     let dir = cli.dir.clone();
     let is_interactive = io::stdout().is_terminal() && cli.output.quiet == 0;
     let has_localhost = cli.listen.bind.iter().any(|host| host.eq_ignore_ascii_case("localhost"));
@@ -94,6 +97,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     observers::attach(server.event_loop(), &addresses, trace, stepper, log)?;
     conversations::warn_if_public(&started, server.addresses());
     mail::warn_if_served(&conversations.mail, &dir);
+    check_open_files(open_file_limit)?;
     if let Some(account) = account {
         account.assume()?;
     }
@@ -105,6 +109,21 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
         log.write_line(&format!("serving '{}'; Ctrl-C stops it", dir.display()));
     }
     server.serve_forever().map_err(|e| Failure::system("the poller failed", &e))
+}
+
+/// Checks that the limit leaves descriptors for the sandbox, and for a few connections and their
+/// files.
+fn check_open_files(limit: u64) -> Result<(), Failure> {
+    // The kernel gives a new descriptor the lowest free number (open(2)).
+    let lowest = io::stderr().as_fd().try_clone_to_owned();
+    let lowest = lowest.map_err(|e| Failure::system("cannot start", &e))?.as_raw_fd();
+    let needed = u64::from(lowest.unsigned_abs()) + SPARE_DESCRIPTORS;
+    if limit < needed {
+        return Err(Failure::System(format!(
+            "the open-file limit of {limit} is too small; allow at least {needed} (ulimit -n {needed})"
+        )));
+    }
+    Ok(())
 }
 
 /// Returns the server's URLs, one for each listening socket. `localhost` has one URL, the first of

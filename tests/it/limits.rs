@@ -44,6 +44,41 @@ fn assert_served(client: &mut Client) {
     assert_eq!(client.response().text(), "hello\n");
 }
 
+/// Runs the server under `ulimit -n NOFILE`, for a second at most, and returns its exit code and
+/// its messages.
+fn start_with(site: &Site, nofile: u32) -> (Option<i32>, String) {
+    let script = format!("ulimit -n {nofile} && exec timeout -s TERM 1 \"$0\" \"$@\"");
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_oneloop"), "--port", "0"]).arg(site.path());
+    let output = command.output().expect("run oneloop");
+    (output.status.code(), lossy(&output.stderr))
+}
+
+#[test]
+fn open_file_limit_that_is_too_small_is_reported_with_one_that_is_enough() {
+    let site = Site::new();
+    let (code, message) = start_with(&site, 16);
+    assert_eq!(code, Some(1), "{message}");
+    let needed = message.strip_suffix(")\n").and_then(|text| text.rsplit_once("(ulimit -n "));
+    let needed: u32 = needed.and_then(|(_, number)| number.parse().ok()).expect(&message);
+    assert!(message.starts_with("oneloop: the open-file limit of 16 is too small"), "{message}");
+    for nofile in 5..needed {
+        let (code, message) = start_with(&site, nofile);
+        assert_eq!((code, message.lines().count()), (Some(1), 1), "{nofile}: {message}");
+        assert!(message.contains("ulimit -n") && !message.contains("os error"), "{nofile}: {message}");
+    }
+    let mut server = Server::with_nofile(&site, needed, &[]);
+    let mut clients: Vec<Client> = (0..3).map(|_| busy(server.addr())).collect();
+    clients[0].send(REST);
+    assert_served(&mut clients[0]);
+    let mut stderr = server.stderr();
+    server.signal(Signal::TERM);
+    assert!(server.exit().success());
+    let mut messages = String::new();
+    stderr.read_to_string(&mut messages).expect("UTF-8");
+    assert_eq!(messages, "", "it has a sandbox");
+}
+
 #[test]
 fn limit_makes_peers_wait_until_others_leave() {
     let site = Site::new();
