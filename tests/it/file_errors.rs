@@ -53,8 +53,7 @@ fn site() -> Site {
     site
 }
 
-/// Old kernels lack these calls, and containers and sandboxes refuse them, each with an errno of its
-/// own.
+/// Old kernels lack these calls. Containers and sandboxes refuse them, each with its own errno.
 #[test]
 fn server_does_without_calls_that_a_kernel_may_refuse() {
     if !Command::new("strace").args(["-o", "/dev/null", "true"]).status().is_ok_and(|s| s.success()) {

@@ -192,7 +192,11 @@ fn stdout_full_from_the_start_does_not_block() {
     command.args(["--port", &port.to_string()]).arg(site.path());
     command.stdin(Stdio::null()).stdout(full).stderr(Stdio::null());
     let mut child = command.spawn().expect("start oneloop");
-    eventually("it serves", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    eventually("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    // It handles signals once it serves.
+    let mut client = Client::connect(([127, 0, 0, 1], port).into());
+    client.send(get("/hello.txt"));
+    assert_eq!(client.response().status, 200);
     rustix::process::kill_process(Pid::from_child(&child), Signal::TERM).expect("signal it");
     eventually("it ends", || child.try_wait().expect("poll the process").is_some());
     assert_eq!(child.wait().expect("wait for it").code(), Some(0));
