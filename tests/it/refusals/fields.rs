@@ -150,7 +150,7 @@ fn head_limit_can_be_set() {
         let frame = with_fields("X: ").len();
         with_fields(format!("X: {}", "a".repeat(len - frame)))
     };
-    for (size, limit) in [("2K", 2048), ("200K", 204_800), ("1M", 1_048_576)] {
+    for (size, limit) in [("2K", 2048), ("200K", 204_800)] {
         let server = Server::with(&site, &["--max-head", size]);
         assert_eq!(server.ask(of_length(limit)).text(), "hello\n", "{size}");
         assert_refused(&server, &of_length(limit + 1), 431, Closes);
