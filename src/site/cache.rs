@@ -244,7 +244,7 @@ mod tests {
     ) -> (tempfile::TempDir, RootDir, Cache<()>, Clock) {
         let fd = openat(CWD, dir.path(), OFlags::PATH, Mode::empty()).expect("open it");
         let clock = Clock::frozen(SystemTime::now() + Duration::from_secs(60));
-        let root = RootDir::new(fd);
+        let root = RootDir::new(fd, Default::default());
         let mut cache = Cache::new(None, Rc::default());
         for i in 0..count {
             let name = i.to_string();

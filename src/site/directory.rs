@@ -168,7 +168,7 @@ impl DirectoryReader {
     fn status<D>(&self, name: &[u8], site: &Site<D>) -> Result<Stat, Errno> {
         let stat = statat(self.dir.fd()?, name, AtFlags::SYMLINK_NOFOLLOW)?;
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Symlink => site.status(&[self.path.bytes(), name].concat()),
+            FileType::Symlink => site.status_of_entry(&[self.path.bytes(), name].concat()),
             _ => Ok(stat),
         }
     }

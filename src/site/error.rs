@@ -28,7 +28,7 @@ pub enum Error {
     /// File descriptors, memory or listing rows have run out, or each try was interrupted. A retry
     /// may soon succeed.
     Busy,
-    /// The directory has more entries than a listing can hold.
+    /// The directory has more entries than a listing can hold, or than are searched for a name.
     TooLarge,
     /// The file system returned another error.
     Io(Errno),
@@ -51,6 +51,8 @@ impl From<Errno> for Error {
             | Errno::ILSEQ => Error::NotFound,
             Errno::ACCESS | Errno::PERM => Error::Forbidden,
             Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS | Errno::BUSY => Error::Busy,
+            // The name could not be checked.
+            Errno::TOOBIG => Error::TooLarge,
             errno if is_transient(errno) => Error::Busy,
             errno => Error::Io(errno),
         }
@@ -117,7 +119,7 @@ impl fmt::Display for Error {
             Error::NotFound => f.write_str("not found"),
             Error::Forbidden => f.write_str("access denied"),
             Error::Busy => f.write_str("out of descriptors, memory or rows"),
-            Error::TooLarge => f.write_str("too many entries to list"),
+            Error::TooLarge => f.write_str("too many entries in the directory"),
             Error::Io(errno) => errno.fmt(f),
         }
     }

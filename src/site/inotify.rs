@@ -228,9 +228,10 @@ mod tests {
     #[test]
     fn inotify_trusts_no_absence_behind_a_mount() {
         let device = |path: &str| stat(path).map(|stat| stat.st_dev).ok();
-        let Ok(root) = openat(CWD, Path::new("/dev"), OFlags::PATH, Mode::empty()).map(RootDir::new) else {
+        let Ok(fd) = openat(CWD, Path::new("/dev"), OFlags::PATH, Mode::empty()) else {
             return crate::testing::skip("no /dev");
         };
+        let root = RootDir::new(fd, Default::default());
         let mut inotify = Inotify::new().expect("inotify");
         if device("/dev/shm").is_none_or(|shm| Some(shm) == device("/dev"))
             || !inotify.watch_absent(b"oneloop-absent", &root)

@@ -11,6 +11,7 @@
 //! file through [`Describe`]. The site is also a source in the event loop: it handles the file
 //! changes that inotify reports.
 
+mod alias;
 mod cache;
 mod directory;
 mod disk;
@@ -201,7 +202,8 @@ impl<D: Describe> Site<D> {
     /// # Errors
     /// Returns the reason why the path cannot be looked up.
     pub fn is_directory(&self, path: &SitePath<'_>, clock: &Clock) -> Result<bool, Error> {
-        match self.status(path.bytes()) {
+        let status = retry(|| fstat(self.state.borrow().root.open(path.bytes(), OFlags::PATH)?));
+        match status {
             Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory),
             Err(errno) => match self.error(errno, path.bytes(), clock) {
                 Error::NotFound => Ok(false),
@@ -212,9 +214,10 @@ impl<D: Describe> Site<D> {
 }
 
 impl<D> Site<D> {
-    /// Returns the status of the file or directory at `path`. Follows links.
-    fn status(&self, path: &[u8]) -> Result<Stat, Errno> {
-        retry(|| fstat(self.state.borrow().root.open(path, OFlags::PATH)?))
+    /// Returns the status of the file or directory at `path`, which was read from its directory.
+    /// Follows links.
+    fn status_of_entry(&self, path: &[u8]) -> Result<Stat, Errno> {
+        fstat(self.state.borrow().root.open_known(path, OFlags::PATH)?)
     }
 
     /// Converts the error of a system call on `path`, and logs it if the operator should know.

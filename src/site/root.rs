@@ -1,7 +1,8 @@
-//! Opens files beneath a root directory. No link or `..` may ever lead out of the root.
+//! Opens files beneath a root directory. No link or `..` may ever lead out of the root, and no name
+//! may lead to a hidden file that has [another name](super::alias).
 //!
-//! The kernel enforces this where it can (openat2(2), `RESOLVE_BENEATH`). Elsewhere this module
-//! walks the path, component by component, with the same results.
+//! The kernel enforces the former where it can (openat2(2), `RESOLVE_BENEATH`). Elsewhere this
+//! module walks the path, component by component, with the same results.
 
 use std::{collections::VecDeque, os::fd::OwnedFd};
 
@@ -10,7 +11,11 @@ use rustix::{
     io::Errno,
 };
 
-use super::error::retry;
+use super::{
+    alias::{NameMatching, is_alias_of_hidden},
+    error::retry,
+};
+use crate::site_path::DotfilePolicy;
 
 /// The flags for opening a file after its type has been checked. `NONBLOCK` is set because a FIFO
 /// may have replaced the file since the check.
@@ -20,8 +25,20 @@ pub const FOR_READING: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFl
 /// [`RootDir::following_links`].
 pub struct RootDir {
     fd: OwnedFd,
-    resolve: fn(&OwnedFd, &[u8], OFlags) -> Result<OwnedFd, Errno>,
+    resolve: Resolve,
+    /// The flags with which openat2(2) resolves a path like `resolve`, but refuses to leave the
+    /// root's mount. `None` where it is not available.
+    on_mount: Option<ResolveFlags>,
+    /// How the root's own file system matches names.
+    matching: NameMatching,
+    dotfiles: DotfilePolicy,
 }
+
+/// Opens a path relative to a root.
+type Resolve = fn(&OwnedFd, &[u8], OFlags) -> Result<OwnedFd, Errno>;
+
+/// What openat2(2) refuses: to leave the root, also by way of a magic link (symlink(7)).
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
 
 /// The maximum number of symbolic links followed in one path, as in the kernel
 /// (path_resolution(7)).
@@ -30,19 +47,24 @@ const MAX_LINKS: usize = 40;
 impl RootDir {
     /// Creates a root that follows links wherever they lead, even out of `root`. (The paths
     /// themselves contain no `..`.)
-    pub fn following_links(root: OwnedFd) -> RootDir {
-        RootDir { fd: root, resolve: open_following }
+    pub fn following_links(root: OwnedFd, dotfiles: DotfilePolicy) -> RootDir {
+        let has_openat2 = probe(&root).is_ok();
+        let on_mount = has_openat2.then_some(ResolveFlags::NO_XDEV);
+        let matching = NameMatching::of(&root);
+        RootDir { fd: root, resolve: open_following, on_mount, matching, dotfiles }
     }
 
     /// Creates a root that no path leads out of.
-    pub fn new(root: OwnedFd) -> RootDir {
-        // Kernels before 5.6 have no `openat2`, and some sandboxes refuse it, each with an errno of
-        // its own. A walk is as safe.
-        let probe = retry(|| open_beneath(&root, b".", OFlags::PATH));
-        if let Err(errno) = &probe {
-            log::info!("openat2 is not available: {errno}; resolving paths component by component");
-        }
-        RootDir { fd: root, resolve: if probe.is_ok() { open_beneath } else { walk_beneath } }
+    pub fn new(root: OwnedFd, dotfiles: DotfilePolicy) -> RootDir {
+        let (resolve, on_mount): (Resolve, _) = match probe(&root) {
+            Ok(_) => (open_beneath, Some(BENEATH | ResolveFlags::NO_XDEV)),
+            Err(errno) => {
+                log::info!("openat2 is not available: {errno}; resolving paths component by component");
+                (walk_beneath, None)
+            }
+        };
+        let matching = NameMatching::of(&root);
+        RootDir { fd: root, resolve, on_mount, matching, dotfiles }
     }
 
     /// Returns the descriptor of the root directory, opened with `O_PATH`.
@@ -63,13 +85,60 @@ impl RootDir {
     /// Opens `path`, relative to the root. The empty path is the root itself.
     ///
     /// # Errors
-    /// May fail for a transient reason ([`retry`]), for example with `EAGAIN`
-    /// because of a concurrent rename.
-    /// Returns `EXDEV` if the path leads out of the root, and `ELOOP` for a magic link
-    /// (`/proc/*/fd`, symlink(7)) or too many links.
+    /// May fail for a transient reason ([`retry`]), for example with `EAGAIN` because of a
+    /// concurrent rename.
+    /// Returns `EXDEV` if the path leads out of the root, `ELOOP` for a magic link
+    /// (`/proc/*/fd`, symlink(7)) or too many links, and `ENOENT` if a name in it may be another
+    /// name of a hidden file.
     pub fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+        if self.dotfiles == DotfilePolicy::All {
+            return self.open_known(path, flags);
+        }
+        // The usual case costs one call: on the root's own mount, no such name can be an alias.
+        let may_have_alias = || names(path).any(|(_, name)| self.matching.may_be_alias(name));
+        if let Some(resolve) = self.on_mount
+            && !may_have_alias()
+        {
+            match openat2(&self.fd, or_root(path), flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+                Err(Errno::XDEV) => {} // on another mount, or out of the root
+                result => return result,
+            }
+        }
+        self.check_names(path)?;
+        self.open_known(path, flags)
+    }
+
+    /// Opens `path` like [`RootDir::open`], but without a check of its names: the path has just
+    /// been opened, or its last name was read from a directory that has just been opened.
+    ///
+    /// # Errors
+    /// See [`RootDir::open`].
+    pub fn open_known(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         (self.resolve)(&self.fd, or_root(path), flags | OFlags::CLOEXEC)
     }
+
+    /// Checks each name of `path` in its own directory, which may be on any file system. Comes
+    /// before opening the path, whose errors could reveal that a hidden file exists.
+    fn check_names(&self, path: &[u8]) -> Result<(), Errno> {
+        for (depth, (at, name)) in names(path).enumerate() {
+            let dir = self.open_known(&path[..at], OFlags::PATH | OFlags::DIRECTORY)?;
+            if is_alias_of_hidden(&dir, name, depth, self.dotfiles)? {
+                return Err(Errno::NOENT);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the names in `path`, each with its position.
+fn names(path: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut next = 0;
+    let names = path.split(|b| *b == b'/').map(move |name| {
+        let at = next;
+        next += name.len() + 1;
+        (at, name)
+    });
+    names.filter(|(_, name)| !name.is_empty())
 }
 
 /// Replaces the empty path with `.`, because the system calls need a name.
@@ -82,10 +151,15 @@ fn open_following(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd,
     openat(root, path, flags, Mode::empty())
 }
 
+/// Opens `root` itself with openat2(2). Kernels before 5.6 do not have it, and some sandboxes
+/// refuse it, each with an errno of its own. A walk is as safe.
+fn probe(root: &OwnedFd) -> Result<OwnedFd, Errno> {
+    retry(|| open_beneath(root, b".", OFlags::PATH))
+}
+
 /// Opens `path` beneath `root` with openat2(2).
 fn open_beneath(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    openat2(root, path, flags, Mode::empty(), resolve)
+    openat2(root, path, flags, Mode::empty(), BENEATH)
 }
 
 /// Opens `path` beneath `root` by walking its components.

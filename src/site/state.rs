@@ -42,7 +42,7 @@ impl<D: Describe> SiteState<D> {
     /// # Errors
     /// Fails if `dir` is not a directory or cannot be opened.
     pub fn open(dir: &Path, options: &SiteOptions) -> io::Result<SiteState<D>> {
-        let (root, root_id) = open_root(dir, options.follow_links)?;
+        let (root, root_id) = open_root(dir, options)?;
         let inotify = options.inotify.then(Inotify::new).and_then(|inotify| {
             inotify.inspect_err(|e| log::info!("inotify is not available: {e}; checking files by stat")).ok()
         });
@@ -71,7 +71,7 @@ impl<D: Describe> SiteState<D> {
         if retry(|| stat(dir)).is_ok_and(is_same) {
             return false;
         }
-        let Ok((root, root_id)) = retry(|| open_root(dir, options.follow_links)) else { return false };
+        let Ok((root, root_id)) = retry(|| open_root(dir, options)) else { return false };
         self.cache.clear();
         (self.root, self.root_id) = (root, root_id);
         true
@@ -148,17 +148,18 @@ impl<D: Describe> SiteState<D> {
             FileType::Directory => return Ok(None),
             _ => return Err(Errno::NXIO),
         }
-        let fd = self.root.open(path, FOR_READING)?;
+        let fd = self.root.open_known(path, FOR_READING)?;
         // Without a reading, something else has replaced the file since its type was checked.
         Reading::read(fd, self.cache.disk(), clock)?.map(Some).ok_or(Errno::NXIO)
     }
 }
 
 /// Opens the root directory. Returns it with its device and inode numbers.
-fn open_root(dir: &Path, follow_links: bool) -> Result<(RootDir, (u64, u64)), Errno> {
+fn open_root(dir: &Path, options: &SiteOptions) -> Result<(RootDir, (u64, u64)), Errno> {
     let fd = openat(CWD, dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let stat = fstat(&fd)?;
-    let root = if follow_links { RootDir::following_links(fd) } else { RootDir::new(fd) };
+    let create = if options.follow_links { RootDir::following_links } else { RootDir::new };
+    let root = create(fd, options.dotfiles);
     Ok((root, (stat.st_dev, stat.st_ino)))
 }
 

@@ -21,6 +21,7 @@ mod freshness;
 mod fuzz_seeds;
 mod fuzzing;
 mod generated;
+mod hidden_names;
 mod hosts;
 mod lessons;
 mod library;

@@ -65,7 +65,7 @@ impl From<Error> for Refusal {
             Error::Forbidden => Refusal::FORBIDDEN,
             Error::Busy => Refusal::BUSY,
             Error::TooLarge => {
-                Refusal::new(Status::InternalServerError, "This directory has too many files to list.")
+                Refusal::new(Status::InternalServerError, "This directory has too many files.")
             }
             Error::Io(_) => Refusal::BROKEN,
         }

@@ -5,6 +5,7 @@
 //! No test depends on a sleep to pass. Reads block with a generous timeout, and [`eventually`]
 //! polls a condition.
 
+mod alias_fs;
 mod assert;
 mod client;
 mod measure;
@@ -21,6 +22,7 @@ mod unprivileged;
 use std::time::Duration;
 
 pub use self::{
+    alias_fs::{AliasFs, Node},
     assert::{Raw, allow_many_descriptors, each, eventually, lossy, masked_fact},
     client::{Client, get, uninterrupted},
     measure::assert_idle,
