@@ -217,9 +217,13 @@ fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> + '_ {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::symlink};
+    use std::{
+        fs,
+        os::unix::fs::symlink,
+        sync::atomic::{AtomicBool, Ordering},
+    };
 
-    use rustix::fs::fstat;
+    use rustix::fs::{CWD, RenameFlags, fstat, renameat_with};
 
     use super::*;
 
@@ -298,7 +302,7 @@ mod tests {
         for (target, link) in LINKS {
             symlink(target, dir.join(link)).expect("a link");
         }
-        let root = openat(rustix::fs::CWD, &dir, OFlags::PATH, Mode::empty()).expect("the root");
+        let root = openat(CWD, &dir, OFlags::PATH, Mode::empty()).expect("the root");
         if open_beneath(&root, b".", OFlags::PATH).is_err() {
             return crate::testing::skip("no openat2 to compare with");
         }
@@ -308,5 +312,44 @@ mod tests {
             let walk = stamp(walk_beneath(&root, path.as_bytes(), OFlags::PATH));
             assert_eq!(walk, kernel, "{path}");
         }
+    }
+
+    #[test]
+    fn root_walk_is_not_led_out_by_a_link_that_replaces_a_directory_meanwhile() {
+        let outside = tempfile::tempdir().expect("a directory");
+        let dir = outside.path().join("root");
+        fs::create_dir_all(dir.join("a")).expect("folders");
+        fs::write(dir.join("a/file"), "inside").expect("a file");
+        fs::write(outside.path().join("file"), "secret").expect("a file");
+        symlink("..", dir.join("b")).expect("a link");
+        let root = openat(CWD, &dir, OFlags::PATH, Mode::empty()).expect("the root");
+        let secret =
+            fstat(fs::File::open(outside.path().join("file")).expect("open")).expect("status").st_ino;
+        let swap = || renameat_with(&root, "a", &root, "b", RenameFlags::EXCHANGE);
+        if swap().is_err() {
+            return crate::testing::skip("no exchange of names");
+        }
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    swap().expect("swap");
+                }
+            });
+            // A plain open shows that the names are exchanged while paths are opened.
+            let (mut found, mut led_out) = (0, 0);
+            while found < 1000 || led_out < 1000 {
+                let inode =
+                    |open: Resolve| open(&root, b"a/file", OFlags::PATH).and_then(fstat).map(|s| s.st_ino);
+                led_out += usize::from(inode(open_following) == Ok(secret));
+                let walked = inode(walk_beneath);
+                found += usize::from(walked.is_ok());
+                if walked == Ok(secret) {
+                    is_over.store(true, Ordering::Relaxed);
+                    panic!("led out");
+                }
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
     }
 }

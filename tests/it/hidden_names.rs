@@ -77,13 +77,10 @@ fn hidden_file_is_served_under_each_of_its_names_if_the_operator_allows_it() {
     }
 }
 
-/// A file system in a file, mounted below a site and unmounted when the test ends.
-struct LoopMount(std::path::PathBuf);
-
-impl LoopMount {
+impl Mount {
     /// Makes a file system with the command `mkfs`, and mounts it at `path`. Returns `None` and
     /// reports that the test is skipped if this machine cannot do that.
-    fn new(mkfs: &[&str], options: &str, image: &Path, path: &Path) -> Option<LoopMount> {
+    fn image(mkfs: &[&str], options: &str, image: &Path, path: &Path) -> Option<Mount> {
         std::fs::create_dir_all(path).expect("a directory");
         std::fs::File::create(image).and_then(|file| file.set_len(40 << 20)).expect("an image");
         let mut make = Command::new(mkfs[0]);
@@ -104,13 +101,7 @@ impl LoopMount {
                 }
             }
         }
-        Some(LoopMount(path.to_owned()))
-    }
-}
-
-impl Drop for LoopMount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        Some(Mount::at(path))
     }
 }
 
@@ -133,7 +124,7 @@ fn assert_hidden_in_mount(site: &Site, paths: &[&str]) {
 fn hidden_file_of_vfat_is_not_served_under_its_short_name() {
     let (site, images) = (Site::empty(), Site::empty());
     let mkfs = ["mkfs.vfat"];
-    let mounted = LoopMount::new(&mkfs, "loop,utf8", &images.at("vfat"), &site.at("mount"));
+    let mounted = Mount::image(&mkfs, "loop,utf8", &images.at("vfat"), &site.at("mount"));
     let Some(_mounted) = mounted else { return };
     assert_hidden_in_mount(&site, &["/GIT~1/config", "/git~1/config", "/ENV~1", "/.GIT/config"]);
 }
@@ -142,7 +133,7 @@ fn hidden_file_of_vfat_is_not_served_under_its_short_name() {
 fn hidden_file_of_a_casefolded_directory_is_not_served_under_an_equal_name() {
     let (site, images) = (Site::empty(), Site::empty());
     let mkfs = ["mkfs.ext4", "-q", "-O", "casefold", "-E", "encoding=utf8"];
-    let mounted = LoopMount::new(&mkfs, "loop", &images.at("ext4"), &site.at("mount"));
+    let mounted = Mount::image(&mkfs, "loop", &images.at("ext4"), &site.at("mount"));
     let Some(_mounted) = mounted else { return };
     std::fs::remove_dir(site.at("mount/lost+found")).expect("remove it");
     let folded = Command::new("chattr").arg("+F").arg(site.at("mount")).status();

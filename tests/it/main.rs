@@ -10,6 +10,7 @@ mod chat;
 mod conditional;
 mod configuration;
 mod connecting;
+mod containment;
 mod directories;
 mod discovery;
 mod docs;

@@ -6,18 +6,16 @@ use std::{
     io::{Read, Write},
     os::fd::AsRawFd,
     path::Path,
-    sync::Arc,
-    thread::JoinHandle,
 };
 
 use rustix::{
     io::Errno,
-    mount::{MountFlags, UnmountFlags, mount, unmount},
+    mount::{MountFlags, mount},
     process::geteuid,
 };
 use tempfile::TempDir;
 
-use super::skip;
+use super::{Mount, skip};
 
 /// The length of the header of a request, and the largest request that the kernel sends here.
 const HEADER: usize = 40;
@@ -37,8 +35,8 @@ pub struct Node {
 
 /// A mounted file system, unmounted when the test ends.
 pub struct AliasFs {
+    _mount: Mount,
     dir: TempDir,
-    server: Option<JoinHandle<()>>,
 }
 
 impl AliasFs {
@@ -57,21 +55,14 @@ impl AliasFs {
             skip(&format!("cannot mount: {errno}"));
             return None;
         }
-        let server = Some(std::thread::spawn(move || serve(&Arc::new(device), nodes)));
-        Some(AliasFs { dir, server })
+        // The thread ends when no process uses the file system any more.
+        std::thread::spawn(move || serve(&device, nodes));
+        Some(AliasFs { _mount: Mount::at(dir.path()), dir })
     }
 
     /// Returns the directory at which the file system is mounted.
     pub fn path(&self) -> &Path {
         self.dir.path()
-    }
-}
-
-impl Drop for AliasFs {
-    fn drop(&mut self) {
-        unmount(self.dir.path(), UnmountFlags::DETACH).expect("unmount");
-        // A process that still has a file open keeps the file system, and so the thread.
-        drop(self.server.take());
     }
 }
 

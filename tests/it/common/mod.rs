@@ -9,6 +9,7 @@ mod alias_fs;
 mod assert;
 mod client;
 mod measure;
+mod mount;
 mod refusal;
 mod response;
 mod rig;
@@ -26,6 +27,7 @@ pub use self::{
     assert::{Raw, allow_many_descriptors, each, eventually, lossy, masked_fact},
     client::{Client, get, uninterrupted},
     measure::assert_idle,
+    mount::Mount,
     refusal::{After, assert_our_page, assert_refused},
     response::Response,
     rig::{Rig, received},
