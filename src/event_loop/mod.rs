@@ -151,6 +151,7 @@ impl EventLoop {
             }
         }
         self.run_timers();
+        self.state.work.refill(&mut self.state.requests);
         // A stop takes effect before the caller asks whether the loop is drained.
         self.act_on_requests();
         Ok(())
@@ -174,7 +175,6 @@ impl EventLoop {
         // An observer may have held the loop (`--step`). That time must not expire deadlines.
         self.timers.clock.pause_for(self.observers.paused());
         self.timers.clock.tick();
-        self.state.work.refill();
         self.sources.note_events();
         self.trace_wake(carried);
         Ok(())
@@ -291,6 +291,7 @@ impl EventLoop {
         self.timers.remove(key);
         self.idle.remove(key);
         self.addresses.remove(key);
+        self.state.work.remove(WakeKey { key, id: source.id });
         self.observers.trace(source.id, || Step::Closed { reason, unread: source.unread() });
         if let SourceKind::Connection(connection) = source.kind {
             log::debug!("{}: closed, {reason}", source.id);

@@ -168,7 +168,7 @@ impl BrokenLoop {
     fn handle(&mut self, key: usize) -> io::Result<()> {
         let Some(connection) = self.open.get_mut(key) else { return Ok(()) };
         let id = connection.id;
-        self.work.refill();
+        self.work.refill(&mut self.requests);
         let mut cx = Context {
             clock: &self.clock,
             draining: false,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::WorkBudget;
 use crate::{
     clock::Clock,
     trace::{Observers, SourceId, Step},
@@ -27,7 +28,7 @@ pub struct Context<'a> {
     pub(crate) least_sent: u64,
     /// The observers, which see each step.
     pub observers: &'a mut Observers,
-    /// The budget for long work in this turn.
+    /// The budget for long work, see [`Context::take_work`].
     pub work: &'a mut WorkBudget,
     /// What sources ask the loop to do at the end of its turn.
     pub requests: &'a mut LoopRequests,
@@ -80,36 +81,25 @@ impl<'a> Context<'a> {
         self.requests.wakes.push(target);
     }
 
+    /// Takes one piece of the turn's budget for long work and returns `true`. If none is left, puts
+    /// this source into the queue for the next turns and returns `false`. The protocol should then
+    /// return [`Progress::WaitUntil(None)`](super::Progress::WaitUntil) and take a piece when it is
+    /// resumed.
+    #[must_use]
+    pub fn take_work(&mut self) -> bool {
+        self.work.take(self.wake_key())
+    }
+
+    /// Takes all long work of a turn, as [`Context::take_work`] takes one piece.
+    #[must_use]
+    pub fn take_all_work(&mut self) -> bool {
+        self.work.take_all(self.wake_key())
+    }
+
     /// Makes the loop shut down in an orderly way, as after SIGTERM. A client calls this when its
     /// conversation is over.
     pub fn stop(&mut self) {
         self.requests.stop = true;
-    }
-}
-
-/// The budget for long work in one turn, shared by all sources. It counts pieces of work that take
-/// a fraction of a millisecond each.
-#[derive(Debug, Default)]
-pub struct WorkBudget {
-    left: usize,
-}
-
-impl WorkBudget {
-    /// The number of pieces in one turn. Together they take a few milliseconds at most.
-    const PIECES: usize = 4;
-
-    /// Restores the full budget at the start of a turn.
-    pub fn refill(&mut self) {
-        self.left = WorkBudget::PIECES;
-    }
-
-    /// Takes one piece from the budget and returns `true`. Returns `false` if none is left; the
-    /// caller should then yield and try again in the next turn.
-    #[must_use]
-    pub fn take(&mut self) -> bool {
-        let has_one = self.left > 0;
-        self.left -= usize::from(has_one);
-        has_one
     }
 }
 

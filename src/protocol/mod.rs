@@ -8,12 +8,14 @@
 mod context;
 mod datagram;
 mod outbox;
+mod work;
 
 use std::time::{Duration, Instant};
 
-pub use context::{Context, LoopRequests, WakeKey, WorkBudget};
+pub use context::{Context, LoopRequests, WakeKey};
 pub use datagram::{DatagramOutbox, DatagramProtocol};
 pub use outbox::{Body, FileBody, NextWrite, Outbox, Sendable};
+pub use work::WorkBudget;
 
 pub use crate::close_reason::CloseReason;
 use crate::{address::Address, clock::Clock};

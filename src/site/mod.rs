@@ -185,16 +185,16 @@ impl<D: Describe> Site<D> {
     ///
     /// # Errors
     /// Returns the reason why the directory cannot be read.
-    pub fn read_directory(
-        &self,
-        path: &SitePath<'_>,
-        clock: &Clock,
-    ) -> Result<(DirectoryReader, RowQuota), Error> {
+    pub fn read_directory(&self, path: &SitePath<'_>, clock: &Clock) -> Result<DirectoryReader, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let fd = retry(|| self.state.borrow().root.open(path.bytes(), flags));
         let fd = fd.map_err(|errno| self.error(errno, path.bytes(), clock))?;
-        let directory = DirectoryReader::new(fd, path, self.options.dotfiles)?;
-        Ok((directory, RowQuota::new(Rc::clone(&self.rows))))
+        DirectoryReader::new(fd, path, self.options.dotfiles)
+    }
+
+    /// Returns an empty quota for the rows of one listing.
+    pub fn row_quota(&self) -> RowQuota {
+        RowQuota::new(Rc::clone(&self.rows))
     }
 
     /// Returns whether `path` is a directory.

@@ -268,9 +268,9 @@ impl Model {
         if self.empty_wakes > 1 {
             self.spin = Some((SourceId::Loop, self.empty_wakes));
         }
-        // Carried-over work may wait for other carried-over work. A listing, for example, waits for
-        // its share of the turn's work budget. So carried-over work is idle only if no carried-over
-        // source made progress.
+        // Carried-over work may wait for other carried-over work. A line of a chat room, for
+        // example, waits because the room has accepted enough lines in this turn. So carried-over
+        // work is idle only if no carried-over source made progress.
         let has_worked = self.carried.iter().any(|source| self.moved.contains(source));
         let carried = self.carried.iter().filter(|_| !has_worked).map(|source| (*source, true));
         let ready = self.ready.iter().map(|(source, flags)| (*source, flags.writable));

@@ -59,7 +59,7 @@ impl Rig {
         for piece in pieces {
             input.extend_from_slice(piece);
             loop {
-                work.refill();
+                work.refill(&mut requests);
                 let mut cx = Context::without_loop(&clock, &mut observers, &mut work, &mut requests);
                 let Received { consumed, progress } = if has_yielded {
                     Received { consumed: 0, progress: protocol.resume(&mut out, &mut cx) }
@@ -68,14 +68,14 @@ impl Rig {
                 };
                 input.drain(..consumed);
                 take(&mut out, &mut got);
-                has_yielded = progress == Progress::Yield;
+                has_yielded = matches!(progress, Progress::Yield | Progress::WaitUntil(None));
                 match progress {
                     Progress::Close(_) => return (got, true),
                     Progress::NeedInput | Progress::Partial => break,
                     Progress::Again if input.is_empty() => break,
                     Progress::Again => {}
-                    Progress::Yield => clock.tick(),
-                    Progress::WaitUntil(_) | Progress::HalfClose => unreachable!("HTTP does neither"),
+                    Progress::Yield | Progress::WaitUntil(None) => clock.tick(),
+                    Progress::WaitUntil(Some(_)) | Progress::HalfClose => unreachable!("HTTP does neither"),
                 }
             }
         }

@@ -9,9 +9,9 @@
 //! | `Streaming` | a body is made in pieces | - | puts the next piece into the outbox | - |
 //!
 //! In every state, a response that ends the connection returns [`Progress::Close`]. `Gathering` and
-//! `Streaming` yield after each piece, so the loop does not call `receive` until that state ends.
-//! The `connection` module enforces the send timeout. This module must never do I/O, and does not
-//! parse requests itself.
+//! `Streaming` yield after each piece, or wait until a turn has time for the next one, so the loop
+//! does not call `receive` until that state ends. The `connection` module enforces the send
+//! timeout. This module must never do I/O, and does not parse requests itself.
 
 use std::{mem, rc::Rc};
 
@@ -114,8 +114,8 @@ impl HttpConnection {
         let (state, progress) = match outcome {
             Outcome::Complete(None) => (State::Idle, Progress::Again),
             Outcome::Complete(Some(reason)) => (State::Idle, Progress::Close(reason)),
-            Outcome::Gathering(listing) => (State::Gathering(listing), Progress::Yield),
-            Outcome::Streaming(response) => (State::Streaming(response), Progress::Yield),
+            Outcome::Gathering(listing) => (State::Gathering(listing), Progress::WaitUntil(None)),
+            Outcome::Streaming(response, next) => (State::Streaming(response), next),
         };
         self.state = state;
         progress

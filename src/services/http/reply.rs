@@ -15,7 +15,7 @@ use crate::{
         ResponseBody, Status, Vary,
     },
     listing::{Listing, Order},
-    protocol::{CloseReason, Context, Outbox},
+    protocol::{CloseReason, Context, Outbox, Progress},
     services::access_log::PendingEntries,
     site_path::SitePath,
 };
@@ -26,10 +26,10 @@ pub enum Outcome {
     /// The whole response is in the outbox. If there is a close reason, the connection closes after
     /// the response.
     Complete(Option<CloseReason>),
-    /// The directory has not been read completely.
+    /// The directory has not been read completely, and waits for a turn that has time for it.
     Gathering(Box<PendingListing>),
-    /// The body is not yet completely in the outbox.
-    Streaming(Box<StreamingResponse>),
+    /// The body is not yet completely in the outbox. The progress says when its next piece follows.
+    Streaming(Box<StreamingResponse>, Progress),
 }
 
 /// What a validated request asks for: a resource, or the allowed methods.
@@ -124,11 +124,7 @@ impl<'c> Reply<'c, '_> {
             (ResponseBody::File(range), Some(file)) => put_content(file, range, self.out),
             (ResponseBody::FileRanges(ranges), Some(file)) => {
                 let body = StreamBody::Ranges { file: Rc::clone(file), ranges, next: 0 };
-                return Box::new(StreamingResponse { body, close_reason }).put(
-                    self.entries,
-                    self.out,
-                    self.cx,
-                );
+                return Box::new(StreamingResponse { body, close_reason }).put_piece(self.entries, self.out);
             }
             _ => {}
         }
@@ -140,17 +136,20 @@ impl<'c> Reply<'c, '_> {
         if let Some(plan) = Plan::instead_of_listing(request) {
             return self.send(plan, None);
         }
-        let resolver = &self.http.resolver;
-        let (directory, quota) = match resolver.site.read_directory(&path, self.cx.clock) {
-            Ok(started) => started,
-            Err(error) => return self.refuse(error.into()),
-        };
         let listing = Listing {
             path: path.into_owned(),
             order: Order::parse(request.query()),
             is_json: request.fields.accept.prefers_json(),
         };
-        let builder = Box::new(ListingBuilder::new(listing, directory, quota));
+        let site = &self.http.resolver.site;
+        let mut builder = Box::new(ListingBuilder::new(listing, site.row_quota()));
+        // The response to HEAD has no body, so it needs no rows.
+        if self.request.method == Method::Head {
+            return match builder.open(site, self.cx.clock) {
+                Ok(()) => self.send_listing(builder),
+                Err(error) => self.refuse(error.into()),
+            };
+        }
         let pending = PendingListing { builder, request: self.request.to_owned(), since: self.since };
         Box::new(pending).resume(self.http, self.entries, self.out, self.cx)
     }
@@ -163,7 +162,9 @@ impl<'c> Reply<'c, '_> {
             return finish(self.entries, close_reason, self.out);
         };
         let body = StreamBody::Listing { builder, is_chunked };
-        Box::new(StreamingResponse { body, close_reason }).put(self.entries, self.out, self.cx)
+        // The work that read the last entries includes the first piece of the body. So a small
+        // listing waits once, and does not hold its rows meanwhile.
+        Box::new(StreamingResponse { body, close_reason }).put_piece(self.entries, self.out)
     }
 
     /// Puts the head into the outbox, and the body if it is a built-in error page. If the
@@ -206,8 +207,8 @@ fn finish(entries: Option<&mut PendingEntries>, close_reason: Option<CloseReason
     Outcome::Complete(close_reason)
 }
 
-/// A listing whose directory has not been read completely. It owns a copy of the request, because
-/// the request's bytes are no longer in the input.
+/// A listing whose directory has not been read completely. It owns a copy of a few parts of the
+/// request, because the request's bytes are no longer in the input.
 pub struct PendingListing {
     builder: Box<ListingBuilder>,
     request: OwnedRequestInfo,
@@ -215,7 +216,7 @@ pub struct PendingListing {
 }
 
 impl PendingListing {
-    /// Reads directory entries while the turn has work budget left. Starts sending the listing when
+    /// Reads directory entries while the turn has time for it. Starts sending the listing when
     /// all entries have been read.
     pub fn resume(
         mut self: Box<Self>,
@@ -226,9 +227,8 @@ impl PendingListing {
     ) -> Outcome {
         let info = self.request.as_info();
         let request = &info;
-        // The response to HEAD has no body, so it needs no rows.
-        while request.method != Method::Head && !self.builder.is_complete() {
-            if !cx.work.take() {
+        while !self.builder.is_complete() {
+            if !cx.take_work() {
                 return Outcome::Gathering(self);
             }
             match self.builder.gather(&http.resolver.site, cx.clock) {
@@ -249,16 +249,22 @@ pub struct StreamingResponse {
 }
 
 impl StreamingResponse {
-    /// Puts the next piece into the outbox, if the turn has work budget left.
+    /// Puts the next piece into the outbox, if the turn has time for it.
     pub fn put(
-        mut self: Box<Self>,
+        self: Box<Self>,
         entries: Option<&mut PendingEntries>,
         out: &mut Outbox,
         cx: &mut Context<'_>,
     ) -> Outcome {
-        let must_wait = self.body.is_work() && !cx.work.take();
-        if must_wait || self.body.put(out) {
-            return Outcome::Streaming(self);
+        if self.body.is_work() && !cx.take_work() {
+            return Outcome::Streaming(self, Progress::WaitUntil(None));
+        }
+        self.put_piece(entries, out)
+    }
+
+    fn put_piece(mut self: Box<Self>, entries: Option<&mut PendingEntries>, out: &mut Outbox) -> Outcome {
+        if self.body.put(out) {
+            return Outcome::Streaming(self, Progress::Yield);
         }
         finish(entries, self.close_reason, out)
     }

@@ -92,24 +92,30 @@ fn put_chunk(piece: &str, is_last: bool, out: &mut Vec<u8>) {
 /// first one is written.
 pub struct ListingBuilder {
     listing: Listing,
-    /// `None` once the directory has been read completely.
-    directory: Option<DirectoryReader>,
+    read_state: ReadState,
     rows: Rows,
     quota: RowQuota,
     has_started: bool,
     has_row: bool,
 }
 
+/// How far a directory has been read. A listing that waits for its first turn holds no descriptor.
+enum ReadState {
+    Unopened,
+    Reading(DirectoryReader),
+    Complete,
+}
+
 impl ListingBuilder {
-    /// Creates a builder that reads `directory`, within `quota`.
-    pub fn new(listing: Listing, directory: DirectoryReader, quota: RowQuota) -> ListingBuilder {
-        let (rows, directory) = (Rows::new(listing.order), Some(directory));
-        ListingBuilder { listing, directory, rows, quota, has_started: false, has_row: false }
+    /// Creates a builder that holds rows within `quota`.
+    pub fn new(listing: Listing, quota: RowQuota) -> ListingBuilder {
+        let (rows, read_state) = (Rows::new(listing.order), ReadState::Unopened);
+        ListingBuilder { listing, read_state, rows, quota, has_started: false, has_row: false }
     }
 
     /// Returns whether the directory has been read completely.
     pub fn is_complete(&self) -> bool {
-        self.directory.is_none()
+        matches!(self.read_state, ReadState::Complete)
     }
 
     /// Returns the value of the response's `Content-Type` field.
@@ -117,13 +123,25 @@ impl ListingBuilder {
         self.listing.media_type()
     }
 
+    /// Opens the directory, unless it has been opened.
+    ///
+    /// # Errors
+    /// Fails if the directory cannot be read.
+    pub fn open(&mut self, site: &Site<Representation>, clock: &Clock) -> Result<(), Error> {
+        if matches!(self.read_state, ReadState::Unopened) {
+            self.read_state = ReadState::Reading(site.read_directory(&self.listing.path, clock)?);
+        }
+        Ok(())
+    }
+
     /// Reads up to [`ENTRIES`] entries. Returns the number of rows so far.
     ///
     /// # Errors
     /// Fails if the directory cannot be read, or if no quota is left for its rows.
     pub fn gather(&mut self, site: &Site<Representation>, clock: &Clock) -> Result<usize, Error> {
-        let ListingBuilder { directory, rows, quota, .. } = self;
-        if let Some(reader) = directory {
+        self.open(site, clock)?;
+        let ListingBuilder { read_state, rows, quota, .. } = self;
+        if let ReadState::Reading(reader) = read_state {
             let has_more = reader.read(ENTRIES, site, clock, |entry| {
                 quota.take_one()?;
                 let (name, is_directory) = (entry.name, entry.is_directory);
@@ -131,7 +149,7 @@ impl ListingBuilder {
                 Ok(())
             })?;
             if !has_more {
-                *directory = None;
+                *read_state = ReadState::Complete;
             }
         }
         Ok(self.quota.taken())

@@ -147,9 +147,9 @@ impl Pop3Connection {
         Ok(Progress::Again)
     }
 
-    /// Removes the next messages that are marked as deleted. Yields if more are left.
+    /// Removes the next messages that are marked as deleted. Waits for its turn if more are left.
     fn update(&mut self, mut has_failed: bool, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
-        while cx.work.take() {
+        while cx.take_work() {
             for _ in 0..REMOVALS {
                 match self.maildrop.as_mut().and_then(Maildrop::remove_next) {
                     Some(Ok(message)) => cx.trace(|| steps::removed(&message.id)),
@@ -171,7 +171,7 @@ impl Pop3Connection {
             }
         }
         self.state = Pop3State::Update { has_failed };
-        Progress::Yield
+        Progress::WaitUntil(None)
     }
 }
 

@@ -8,9 +8,9 @@
 //! | `Data` | DATA | a piece of the message | the line with only a dot arrives |
 //! | `Storing` | that line has arrived | - | the message is stored |
 //!
-//! An error in a command leaves the state as it was. `Storing` yields until the turn's budget for
-//! long work allows the message to be written. The input is consumed as it arrives, so a connection
-//! holds at most one command line besides the message.
+//! An error in a command leaves the state as it was. `Storing` waits until a turn has its
+//! whole budget for long work left. The input is consumed as it arrives, so a connection holds at
+//! most one command line besides the message.
 
 use std::{mem, time::Duration};
 
@@ -277,16 +277,13 @@ impl SmtpConnection {
         Received { consumed, progress }
     }
 
-    /// Stores a message that is complete, or yields if the turn's budget is used up.
+    /// Stores a message that is complete, or waits until a turn has its whole budget left.
     fn finish(&mut self, incoming: Box<Incoming>, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
-        if incoming.draft.is_ok() && self.mailbox.is_on_disk() {
-            if !cx.work.take() {
-                self.state = SmtpState::Storing(incoming);
-                return Progress::Yield;
-            }
-            // Storing waits for two syncs, which take longer than all other work of a turn. So at
-            // most one message is stored per turn, and other connections are served in between.
-            while cx.work.take() {}
+        // Storing waits for two syncs, which take longer than all other work of a turn. So at most
+        // one message is stored per turn, and other connections are served in between.
+        if incoming.draft.is_ok() && self.mailbox.is_on_disk() && !cx.take_all_work() {
+            self.state = SmtpState::Storing(incoming);
+            return Progress::WaitUntil(None);
         }
         let (recipients, has_bare_lf) = (incoming.recipients, incoming.decoder.has_bare_lf());
         let reply = match incoming.draft.and_then(|draft| draft.store(cx.clock.wall())) {

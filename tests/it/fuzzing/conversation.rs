@@ -142,7 +142,7 @@ impl Loop {
 
     /// Calls the protocol, and takes all output as a socket would.
     fn call<T>(&mut self, act: impl FnOnce(&mut dyn Protocol, &mut Outbox, &mut Context<'_>) -> T) -> T {
-        self.work.refill();
+        self.work.refill(&mut self.requests);
         let (clock, observers) = (&self.clock, &mut self.observers);
         let mut cx = Context::without_loop(clock, observers, &mut self.work, &mut self.requests);
         let result = act(&mut *self.protocol, &mut self.out, &mut cx);

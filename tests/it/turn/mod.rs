@@ -5,6 +5,7 @@ mod drain;
 mod requests;
 mod timers;
 mod transfers;
+mod work;
 
 use std::{io::Write, net::TcpStream, time::Duration};
 
