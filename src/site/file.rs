@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::{
     disk::{DiskFile, DiskState},
     stamp::{COARSE_CLOCK, FileStamp, consistent_mtime, is_older, is_past},
+    unmeasured::UnmeasuredFile,
 };
 use crate::clock::Clock;
 
@@ -62,12 +63,14 @@ pub enum Content {
     Memory(Rc<[u8]>),
     /// A large file, which is kept open.
     Disk(DiskFile),
+    /// A large file whose status says that it is small.
+    Unmeasured(UnmeasuredFile),
 }
 
 /// The length, modification time and version of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
-    /// The length in bytes.
+    /// The length in bytes. Not meaningful for [`Content::Unmeasured`].
     pub len: u64,
     /// The modification time in whole seconds, if it is [consistent](consistent_mtime).
     pub modified: Option<SystemTime>,
@@ -107,26 +110,27 @@ impl Reading {
     /// Fails if the file cannot be read. A transient failure ([`retry`](super::error::retry)) may be
     /// one of this open file alone, so that the path must be opened again.
     pub fn read(fd: OwnedFd, disk: &Rc<DiskState>, clock: &Clock) -> Result<Option<Reading>, Errno> {
-        let file = Rc::new(File::from(fd));
-        let mut before = fstat(&*file)?;
+        let file = File::from(fd);
+        let mut before = fstat(&file)?;
         if FileType::from_raw_mode(before.st_mode) != FileType::RegularFile {
             return Ok(None);
         }
         let mut tries = 3;
         loop {
-            let content = read(&file, &before, disk)?;
+            let bytes = read(&file, &before)?;
             // A file that is written to during the read has a different stamp afterwards. Try
             // again, and after the last try return a racy result, which is not cached.
-            let after = fstat(&*file)?;
+            let after = fstat(&file)?;
             let is_unchanged = FileStamp::of(&before) == FileStamp::of(&after);
-            // More was read than the status says, as of a large file in /proc. No length can be
-            // announced, and an empty response would say that the file is empty.
-            let is_large = after.st_size as u64 > SMALL;
-            if is_unchanged && !is_large && matches!(content, Content::Disk(_)) {
-                return Err(Errno::FBIG);
-            }
             if is_unchanged || tries == 0 {
                 let is_settled = is_unchanged && disk.is_settled(&FileStamp::of(&after), clock);
+                let content = match bytes {
+                    Some(bytes) => Content::Memory(bytes),
+                    None if after.st_size as u64 > SMALL => {
+                        Content::Disk(DiskFile::new(Rc::new(file), after.st_dev, Rc::clone(disk)))
+                    }
+                    None => Content::Unmeasured(UnmeasuredFile::new(file)),
+                };
                 return Ok(Some(Reading::new(content, &after, is_settled, clock.wall())));
             }
             before = after;
@@ -140,7 +144,9 @@ impl Reading {
         let is_mtime_settled = is_past(stamp.modified, COARSE_CLOCK, now);
         let (len, version) = match &content {
             Content::Memory(bytes) => (bytes.len() as u64, FileVersion::Hash(xxh3_128(bytes))),
-            Content::Disk(_) => (stat.st_size as u64, version_by_status(&stamp, is_racy, now)),
+            Content::Disk(_) | Content::Unmeasured(_) => {
+                (stat.st_size as u64, version_by_status(&stamp, is_racy, now))
+            }
         };
         let metadata = Metadata {
             len,
@@ -201,23 +207,21 @@ fn version_by_status(stamp: &FileStamp, is_racy: bool, now: SystemTime) -> FileV
     FileVersion::Status { changed, modified, inode: stamp.inode, read: is_racy.then(read) }
 }
 
-/// Reads a file of about the length that `stat` states if it is small; otherwise returns the open
-/// file.
-fn read(file: &Rc<File>, stat: &Stat, disk: &Rc<DiskState>) -> Result<Content, Errno> {
+/// Reads a file of about the length that `stat` states. Returns `None` if it is not small.
+fn read(file: &File, stat: &Stat) -> Result<Option<Rc<[u8]>>, Errno> {
     let len = stat.st_size as u64;
-    let on_disk = || Ok(Content::Disk(DiskFile::new(Rc::clone(file), stat.st_dev, Rc::clone(disk))));
     if len > SMALL {
-        return on_disk();
+        return Ok(None);
     }
     // One byte more than expected, so that a file of the expected length needs no larger buffer to
     // find its end.
     let mut bytes = vec![0; len as usize + 1];
     let mut at = 0;
     while at as u64 <= SMALL {
-        match pread(&**file, &mut bytes[at..], at as u64) {
+        match pread(file, &mut bytes[at..], at as u64) {
             Ok(0) => {
                 bytes.truncate(at);
-                return Ok(Content::Memory(bytes.into()));
+                return Ok(Some(bytes.into()));
             }
             Ok(got) => at += got,
             // For a path, EINVAL means that no file can have this name. This file exists.
@@ -230,7 +234,7 @@ fn read(file: &Rc<File>, stat: &Stat, disk: &Rc<DiskState>) -> Result<Content, E
             bytes.resize((at * 2).clamp(4096, SMALL as usize + 1), 0);
         }
     }
-    on_disk()
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -286,14 +290,9 @@ mod tests {
             match reading.content {
                 Content::Memory(content) => assert!(small && *content == *bytes, "{len}"),
                 Content::Disk(_) => assert!(!small, "{len}"),
+                Content::Unmeasured(_) => panic!("its status says {len}"),
             }
         }
-    }
-
-    #[test]
-    fn file_of_the_kernel_reports_no_length_and_is_read_whole() {
-        let reading = reading(Path::new("/proc/self/status"), SystemTime::now());
-        assert!(matches!(&reading.content, Content::Memory(content) if content.starts_with(b"Name:")));
     }
 
     #[test]

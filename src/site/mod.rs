@@ -26,6 +26,7 @@ mod root;
 mod stamp;
 mod state;
 mod steps;
+mod unmeasured;
 
 use std::{
     cell::{Cell, RefCell},
@@ -51,6 +52,7 @@ pub use self::{
     error::Error,
     file::{Content, Describe, FileOrigin, FileVersion, Metadata, StaticFile},
     steps::STEP_DOCS,
+    unmeasured::UnmeasuredFile,
 };
 use crate::{
     clock::Clock,
@@ -195,6 +197,21 @@ impl<D: Describe> Site<D> {
     /// Returns an empty quota for the rows of one listing.
     pub fn row_quota(&self) -> RowQuota {
         RowQuota::new(Rc::clone(&self.rows))
+    }
+
+    /// Reads the bytes of `file` at `offset` into `buffer`. Returns their number, which is 0 at the
+    /// end of the file.
+    ///
+    /// # Errors
+    /// Returns the reason why the file cannot be read.
+    pub fn read_unmeasured(
+        &self,
+        file: &UnmeasuredFile,
+        offset: u64,
+        buffer: &mut [u8],
+        clock: &Clock,
+    ) -> Result<usize, Error> {
+        file.read(offset, buffer).map_err(|errno| self.error(errno, b"a file of unknown length", clock))
     }
 
     /// Returns whether `path` is a directory.

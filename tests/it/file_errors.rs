@@ -3,6 +3,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -99,6 +100,31 @@ fn failing_disk_is_an_error_and_never_a_404_or_a_redirect_or_the_spa_page() {
             assert_eq!(server.ask(request).status, status, "{error} {path}");
         }
     }
+}
+
+/// Its status is sent before it is read.
+#[test]
+fn file_of_unknown_length_that_cannot_be_read_ends_without_a_last_chunk() {
+    if std::fs::read("/proc/kallsyms").unwrap_or_default().len() < 1 << 20 {
+        return skip("no large file in /proc");
+    }
+    let folder = Site::empty();
+    let log = folder.at("log");
+    let log_flag = format!("--access-log={}", log.display());
+    let mut server = Server::on(Path::new("/proc"), &[&log_flag]);
+    let Some(_injection) = Injection::new(&server, "pread64:error=EIO:when=100+") else { return };
+    let mut client = server.connect();
+    client.send(get("/kallsyms"));
+    assert_eq!(client.head().status, 200);
+    let body = client.rest();
+    assert!(body.len() > 10_000 && !body.ends_with(b"0\r\n\r\n"), "{} bytes", body.len());
+    let mut stderr = BufReader::new(server.stderr());
+    let mut line = String::new();
+    stderr.read_line(&mut line).expect("read");
+    assert!(line.contains("cannot read 'a file of unknown length': Input/output error"), "{line}");
+    eventually("the access log has it", || {
+        std::fs::read_to_string(&log).is_ok_and(|log| log.contains("GET /kallsyms"))
+    });
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::common::*;
+use crate::{common::*, listings::chunks};
 
 /// Requests `path` on `client` and asserts that its content is `expected` now; `None` means 404.
 /// Returns the ETag.
@@ -313,14 +313,33 @@ fn file_of_a_rebuilt_site_is_seen() {
     eventually("the link leads to the other release", || switched.get("/").text() == "two");
 }
 
-/// The status of such a file says 0 bytes.
+/// The status of such a file says 0 bytes, and only reading it shows its end.
 #[test]
-fn large_file_of_the_kernel_is_never_an_empty_success() {
-    let whole = std::fs::read("/proc/kallsyms").unwrap_or_default();
+fn large_file_of_the_kernel_is_served_whole_without_a_length() {
+    let whole = fs::read("/proc/kallsyms").unwrap_or_default();
     if whole.len() <= 120 * 1024 {
         return skip("no large file in /proc");
     }
     let server = Server::on(Path::new("/proc"), &[]);
-    assert_eq!(server.get("/kallsyms").status, 500);
+    let mut client = server.connect();
+    for field in ["Accept: */*", "Range: bytes=0-9", "If-None-Match: \"x\"", "Accept-Encoding: gzip"] {
+        client.send(format!("GET /kallsyms HTTP/1.1\r\nHost: x\r\n{field}\r\n\r\n"));
+        let head = client.head();
+        assert_eq!((head.status, head.header("transfer-encoding")), (200, Some("chunked")), "{field}");
+        for name in ["content-length", "etag", "last-modified", "accept-ranges"] {
+            assert_eq!(head.header(name), None, "{name} for {field}");
+        }
+        assert!(chunks(&mut client) == whole, "{field}");
+    }
+    client.send("HEAD /kallsyms HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(client.head().header("transfer-encoding"), Some("chunked"));
+    client.send("GET /kallsyms HTTP/1.1\r\nHost: x\r\nIf-Match: \"x\"\r\n\r\n");
+    assert_eq!(client.response().status, 412, "and the connection goes on");
+
+    let mut client = server.connect();
+    client.send("GET /kallsyms HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    let head = client.head();
+    assert_eq!((head.header("transfer-encoding"), head.closes()), (None, true));
+    assert!(client.rest() == whole, "the end of the connection is the end of the file");
     assert_eq!(server.get("/self/status").status, 200);
 }

@@ -13,7 +13,7 @@ use crate::http::{
 /// The kinds of responses.
 #[derive(Debug)]
 pub enum Answer<'a> {
-    /// 200 with the file.
+    /// 200 with the file, whose length may be unknown.
     File(&'a Representation),
     /// 206 with one range of the file.
     FileRange(&'a Representation, ByteRange),
@@ -55,6 +55,9 @@ impl<'a> Plan<'a> {
     /// Creates the plan for the response `answer` to `request`.
     pub(super) fn new(request: &RequestInfo<'_>, answer: Answer<'a>) -> Plan<'a> {
         let mut plan = match answer {
+            Answer::File(file) if !file.has_length => {
+                generated(request.version, "").file_fields(file.fields(), CONTENT)
+            }
             Answer::File(file) => Plan::with_body(Status::Ok, ResponseBody::File(0..file.len), file.len)
                 .file_fields(file.fields(), CONTENT),
             Answer::FileRange(file, range) => file_range(file, range, file.partial_fields()),
@@ -156,10 +159,17 @@ fn error_page(refusal: Refusal, fields: &str) -> Plan<'static> {
 
 /// Returns the plan for a listing, whose length is not known in advance.
 fn listing(media_type: &str, version: Version) -> Plan<'static> {
+    let plan = generated(version, &format!("Content-Type: {media_type}\r\n{LISTING_CSP}"));
+    Plan { scope: HeaderScope { csp: false, ..OTHER }, ..plan }
+}
+
+/// Returns the plan for a 200 response whose length is not known in advance. `fields` are
+/// additional field lines.
+fn generated<'a>(version: Version, fields: &str) -> Plan<'a> {
     // HTTP/1.0 has no chunked coding (RFC 9112 section 6.3).
     let is_chunked = version == Version::Http11;
     let chunked = if is_chunked { "Transfer-Encoding: chunked\r\n" } else { "" };
-    let plan = Plan::with_body(Status::Ok, ResponseBody::Generated { is_chunked }, 0)
-        .fields(format!("Content-Type: {media_type}\r\n{LISTING_CSP}{chunked}"));
-    Plan { len: None, scope: HeaderScope { csp: false, ..OTHER }, ..plan }
+    let body = ResponseBody::Generated { is_chunked };
+    let plan = Plan::with_body(Status::Ok, body, 0).fields(format!("{fields}{chunked}"));
+    Plan { len: None, ..plan }
 }

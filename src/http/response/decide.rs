@@ -58,8 +58,9 @@ impl<'a> Plan<'a> {
             PreconditionResult::Failed => return Plan::refuse(info, CHANGED, None),
         }
         // `Range` is defined only for GET (RFC 9110 section 14.2).
+        let has_ranges = info.method == Method::Get && file.has_length;
         let ranges = match &preconditions.range {
-            Some(value) if info.method == Method::Get && preconditions.allows_range(&file.validators) => {
+            Some(value) if has_ranges && preconditions.allows_range(&file.validators) => {
                 Ranges::of(value, file.len)
             }
             _ => Ranges::Ignored,
@@ -149,7 +150,7 @@ impl<'a> Plan<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{RenderContext, ResponseBody, Validators, locate, parse};
+    use crate::http::{Coding, RenderContext, ResponseBody, Validators, locate, parse};
 
     const DATE: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
 
@@ -188,6 +189,27 @@ mod tests {
         let head = Plan::file(&request("HEAD / HTTP/1.1", ""), &file, &HeaderPolicy::default());
         assert_eq!(rendered(&head), expected, "HEAD has the head of GET");
         assert_eq!(head.body, ResponseBody::Empty);
+    }
+
+    #[test]
+    fn plan_of_a_file_of_unknown_length() {
+        let file = Representation::of_unknown_length("text/plain".into(), Some(Coding::Gzip));
+        let fields = "Range: bytes=0-\r\nIf-None-Match: \"\"\r\n";
+        let plan = |line: &str| Plan::file(&request(line, fields), &file, &HeaderPolicy::default());
+        let chunked = plan("GET / HTTP/1.1");
+        let text = rendered(&chunked);
+        let expected =
+            "Transfer-Encoding: chunked\r\nContent-Type: text/plain\r\nContent-Encoding: gzip\r\nCache-C";
+        assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.contains(expected), "{text}");
+        assert!(!text.contains("Content-Length") && !text.contains("Accept-Ranges"), "{text}");
+        assert_eq!(chunked.body, ResponseBody::Generated { is_chunked: true });
+        assert!(chunked.persists() && chunked.body_len().is_none());
+        let head = plan("HEAD / HTTP/1.1");
+        assert_eq!((rendered(&head), &head.body), (text, &ResponseBody::Empty));
+
+        let old = plan("GET / HTTP/1.0\r\nConnection: keep-alive");
+        assert!(!rendered(&old).contains("Transfer-Encoding") && !old.persists());
+        assert_eq!(old.body, ResponseBody::Generated { is_chunked: false });
     }
 
     #[test]

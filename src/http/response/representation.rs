@@ -8,8 +8,10 @@ use crate::http::{Coding, Validators};
 /// The metadata of a served file (RFC 9110 section 8).
 #[derive(Debug)]
 pub struct Representation {
-    /// The length in bytes.
+    /// The length in bytes, or 0 if it is not known.
     pub len: u64,
+    /// Whether the length is known before the file is sent.
+    pub has_length: bool,
     /// The value of `Content-Type`. A compressed variant has the media type of its original.
     pub media_type: String,
     /// The content coding of a compressed variant.
@@ -34,10 +36,7 @@ impl Representation {
     ) -> Representation {
         let mut fields = format!("Content-Length: {len}\r\n");
         let type_at = fields.len();
-        let _ = write!(fields, "Content-Type: {media_type}\r\n");
-        if let Some(coding) = coding {
-            let _ = write!(fields, "Content-Encoding: {}\r\n", coding.name());
-        }
+        push_type(&mut fields, &media_type, coding);
         let validators_at = fields.len();
         if let Some(modified) = validators.modified {
             let date = httpdate::HttpDate::from(modified);
@@ -46,7 +45,36 @@ impl Representation {
         let tag_at = fields.len();
         let _ = write!(fields, "ETag: {}\r\nAccept-Ranges: bytes\r\n", validators.tag);
         let fields = fields.into_bytes().into();
-        Representation { len, media_type, coding, validators, fields, type_at, validators_at, tag_at }
+        Representation {
+            len,
+            has_length: true,
+            media_type,
+            coding,
+            validators,
+            fields,
+            type_at,
+            validators_at,
+            tag_at,
+        }
+    }
+
+    /// Creates the representation of a file whose length is not known before it is sent. It has no
+    /// validators, and so no ranges.
+    pub fn of_unknown_length(media_type: String, coding: Option<Coding>) -> Representation {
+        let mut fields = String::new();
+        push_type(&mut fields, &media_type, coding);
+        let end = fields.len();
+        Representation {
+            len: 0,
+            has_length: false,
+            media_type,
+            coding,
+            validators: Validators::default(),
+            fields: fields.into_bytes().into(),
+            type_at: 0,
+            validators_at: end,
+            tag_at: end,
+        }
     }
 
     /// Returns the field lines for a 200 response: length, type and validators.
@@ -68,6 +96,14 @@ impl Representation {
     /// Returns the field lines for a 304 response: only the validators.
     pub fn not_modified_fields(&self) -> &[u8] {
         &self.fields[self.validators_at..]
+    }
+}
+
+/// Appends the field lines that say how to read the file.
+fn push_type(fields: &mut String, media_type: &str, coding: Option<Coding>) {
+    let _ = write!(fields, "Content-Type: {media_type}\r\n");
+    if let Some(coding) = coding {
+        let _ = write!(fields, "Content-Encoding: {}\r\n", coding.name());
     }
 }
 

@@ -169,7 +169,7 @@ impl Protocol for HttpConnection {
                 self.enter(outcome)
             }
             State::Streaming(response) => {
-                let outcome = response.put(self.entries.as_deref_mut(), out, cx);
+                let outcome = response.put(&self.http, self.entries.as_deref_mut(), out, cx);
                 self.enter(outcome)
             }
             state @ State::Discarding(_) => {

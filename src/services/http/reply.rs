@@ -124,7 +124,11 @@ impl<'c> Reply<'c, '_> {
             (ResponseBody::File(range), Some(file)) => put_content(file, range, self.out),
             (ResponseBody::FileRanges(ranges), Some(file)) => {
                 let body = StreamBody::Ranges { file: Rc::clone(file), ranges, next: 0 };
-                return Box::new(StreamingResponse { body, close_reason }).put_piece(self.entries, self.out);
+                return self.stream(body, close_reason);
+            }
+            (ResponseBody::Generated { is_chunked }, Some(file)) => {
+                let body = StreamBody::Unmeasured { file: Rc::clone(file), offset: 0, is_chunked };
+                return self.stream(body, close_reason);
             }
             _ => {}
         }
@@ -161,10 +165,15 @@ impl<'c> Reply<'c, '_> {
         let ResponseBody::Generated { is_chunked } = plan.body else {
             return finish(self.entries, close_reason, self.out);
         };
-        let body = StreamBody::Listing { builder, is_chunked };
         // The work that read the last entries includes the first piece of the body. So a small
         // listing waits once, and does not hold its rows meanwhile.
-        Box::new(StreamingResponse { body, close_reason }).put_piece(self.entries, self.out)
+        self.stream(StreamBody::Listing { builder, is_chunked }, close_reason)
+    }
+
+    /// Puts the first piece of `body` into the outbox.
+    fn stream(self, body: StreamBody, close_reason: Option<CloseReason>) -> Outcome {
+        let response = Box::new(StreamingResponse { body, close_reason });
+        response.put_piece(self.http, self.entries, self.out, self.cx)
     }
 
     /// Puts the head into the outbox, and the body if it is a built-in error page. If the
@@ -252,6 +261,7 @@ impl StreamingResponse {
     /// Puts the next piece into the outbox, if the turn has time for it.
     pub fn put(
         self: Box<Self>,
+        http: &HttpService,
         entries: Option<&mut PendingEntries>,
         out: &mut Outbox,
         cx: &mut Context<'_>,
@@ -259,13 +269,21 @@ impl StreamingResponse {
         if self.body.is_work() && !cx.take_work() {
             return Outcome::Streaming(self, Progress::WaitUntil(None));
         }
-        self.put_piece(entries, out)
+        self.put_piece(http, entries, out, cx)
     }
 
-    fn put_piece(mut self: Box<Self>, entries: Option<&mut PendingEntries>, out: &mut Outbox) -> Outcome {
-        if self.body.put(out) {
-            return Outcome::Streaming(self, Progress::Yield);
+    fn put_piece(
+        mut self: Box<Self>,
+        http: &HttpService,
+        entries: Option<&mut PendingEntries>,
+        out: &mut Outbox,
+        cx: &Context<'_>,
+    ) -> Outcome {
+        match self.body.put(&http.resolver.site, out, cx.clock) {
+            Ok(true) => Outcome::Streaming(self, Progress::Yield),
+            Ok(false) => finish(entries, self.close_reason, out),
+            // The log reports the response as incomplete.
+            Err(reason) => Outcome::Complete(Some(reason)),
         }
-        finish(entries, self.close_reason, out)
     }
 }

@@ -22,11 +22,14 @@ impl Describe for Representation {
             FileOrigin::Path(path) => {
                 let bytes = match content {
                     Content::Memory(bytes) => Some(&**bytes),
-                    Content::Disk(_) => None,
+                    Content::Disk(_) | Content::Unmeasured(_) => None,
                 };
                 (media_type(path, bytes), content_coding(path))
             }
         };
+        if matches!(content, Content::Unmeasured(_)) {
+            return Representation::of_unknown_length(media_type, coding);
+        }
         let date_strength = match (metadata.is_mtime_settled, metadata.is_mtime_genuine) {
             (_, true) => DateStrength::Strong,
             (true, false) => DateStrength::Weak,

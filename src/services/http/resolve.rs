@@ -163,7 +163,8 @@ impl Resolver {
     /// Returns the site's own 404 page, if it has one that can be read. The built-in page is as
     /// true as this one.
     pub fn not_found_page(&self, clock: &Clock) -> Option<Rc<StaticFile>> {
-        self.file_at(self.not_found_page.as_ref()?, clock).ok().flatten()
+        let page = self.file_at(self.not_found_page.as_ref()?, clock).ok().flatten();
+        page.filter(|page| page.description.has_length)
     }
 
     /// Returns the clean URL of the page at `path`, if it differs from `path` and leads to this

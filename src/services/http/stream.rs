@@ -1,8 +1,9 @@
-//! Response bodies: one range of a file, several ranges of a file, and a directory listing.
+//! Response bodies: one range of a file, several ranges of a file, a file of unknown length, and a
+//! directory listing.
 //!
-//! The last two are made in pieces. A piece is small enough not to delay other connections, and the
-//! next one is made only when the outbox has room. So the memory that such a response uses is
-//! limited to a list of ranges or the rows of a directory.
+//! The last three are made in pieces. A piece is small enough not to delay other connections, and
+//! the next one is made only when the outbox has room. So the memory that such a response uses is
+//! limited to one piece, and a list of ranges or the rows of a directory.
 
 use std::{ops::Range, rc::Rc};
 
@@ -11,7 +12,7 @@ use crate::{
     clock::Clock,
     http::{ByteRange, ByteRanges, Representation},
     listing::{Listing, Row, Rows},
-    protocol::{Body, Outbox},
+    protocol::{Body, CloseReason, Outbox},
     site::{Content, DirectoryReader, Error, RowQuota, Site},
 };
 
@@ -21,8 +22,11 @@ const COPIED: usize = 8 * 1024;
 /// The number of directory entries read in one piece of work, which takes a few tenths of a
 /// millisecond.
 const ENTRIES: usize = 128;
-/// The approximate length in bytes of one piece of a listing.
+/// The approximate length in bytes of one piece of a listing, and the maximum length of one of a
+/// file of unknown length.
 const PIECE: usize = 16 * 1024;
+/// The maximum number of reads for one piece. Most files in `/proc` return a page with each.
+const READS: usize = 8;
 
 /// Puts the given `range` of `file` into `out`, after the bytes already there.
 pub fn put_content(file: &StaticFile, range: Range<u64>, out: &mut Outbox) {
@@ -37,54 +41,101 @@ pub fn put_content(file: &StaticFile, range: Range<u64>, out: &mut Outbox) {
             }
         }
         Content::Disk(file) => out.put(Body::File(file.body(range))),
+        Content::Unmeasured(_) => {} // it has no ranges; see `StreamBody::Unmeasured`
     }
 }
 
 /// The rest of a body that is made in pieces.
 pub enum StreamBody {
     Ranges { file: Rc<StaticFile>, ranges: Vec<ByteRange>, next: usize },
+    Unmeasured { file: Rc<StaticFile>, offset: u64, is_chunked: bool },
     Listing { builder: Box<ListingBuilder>, is_chunked: bool },
 }
 
 impl StreamBody {
     /// Returns whether making a piece counts against the work budget.
     pub fn is_work(&self) -> bool {
-        matches!(self, StreamBody::Listing { .. })
+        !matches!(self, StreamBody::Ranges { .. })
     }
 
     /// Puts the next piece into `out`, which must have room. Returns whether another piece follows.
-    pub fn put(&mut self, out: &mut Outbox) -> bool {
+    ///
+    /// # Errors
+    /// Returns the close reason if the rest of the body cannot be read.
+    pub fn put(
+        &mut self,
+        site: &Site<Representation>,
+        out: &mut Outbox,
+        clock: &Clock,
+    ) -> Result<bool, CloseReason> {
         match self {
             StreamBody::Ranges { file, ranges, next } => {
                 let body = ByteRanges { file: &file.description, ranges };
                 while out.has_room() {
                     out.bytes().extend_from_slice(body.delimiter(*next).as_bytes());
-                    let Some(range) = ranges.get(*next) else { return false };
+                    let Some(range) = ranges.get(*next) else { return Ok(false) };
                     put_content(file, range.first..range.last + 1, out);
                     *next += 1;
                 }
-                true
+                Ok(true)
+            }
+            StreamBody::Unmeasured { file, offset, is_chunked } => {
+                let (piece, is_last) = read_piece(file, *offset, site, clock)?;
+                *offset += piece.len() as u64;
+                put_piece(&piece, is_last, *is_chunked, out.bytes());
+                Ok(!is_last)
             }
             StreamBody::Listing { builder, is_chunked } => {
                 let (piece, is_last) = builder.piece();
-                if *is_chunked {
-                    put_chunk(&piece, is_last, out.bytes());
-                } else {
-                    out.bytes().extend_from_slice(piece.as_bytes());
-                }
-                !is_last
+                put_piece(piece.as_bytes(), is_last, *is_chunked, out.bytes());
+                Ok(!is_last)
             }
         }
     }
 }
 
-/// Appends `piece` as one chunk. After the last piece, also appends the final, empty chunk (RFC
-/// 9112 section 7.1).
-fn put_chunk(piece: &str, is_last: bool, out: &mut Vec<u8>) {
-    let size = format!("{:x}\r\n", piece.len());
-    let end = if is_last { "\r\n0\r\n\r\n" } else { "\r\n" };
-    for bytes in [&size, piece, end] {
-        out.extend_from_slice(bytes.as_bytes());
+/// Reads the piece of `file` at `offset`, and returns whether it is the last one.
+///
+/// # Errors
+/// Returns the close reason if the file cannot be read.
+fn read_piece(
+    file: &StaticFile,
+    offset: u64,
+    site: &Site<Representation>,
+    clock: &Clock,
+) -> Result<(Vec<u8>, bool), CloseReason> {
+    let Content::Unmeasured(file) = &file.content else { return Ok((Vec::new(), true)) };
+    let (mut piece, mut len) = (vec![0; PIECE], 0);
+    let mut is_last = false;
+    for _ in 0..READS {
+        let got = site.read_unmeasured(file, offset + len as u64, &mut piece[len..], clock);
+        // The status has been sent. An early end of the connection is the only way to report this.
+        let got = got.map_err(|_| CloseReason::FileChanged)?;
+        is_last = got == 0;
+        len += got;
+        if is_last || len == PIECE {
+            break;
+        }
+    }
+    piece.truncate(len);
+    Ok((piece, is_last))
+}
+
+/// Appends `piece`. In the chunked coding it is one chunk, and the final, empty chunk follows the
+/// last piece (RFC 9112 section 7.1).
+fn put_piece(piece: &[u8], is_last: bool, is_chunked: bool, out: &mut Vec<u8>) {
+    if !is_chunked {
+        out.extend_from_slice(piece);
+        return;
+    }
+    // An empty chunk would end the body.
+    if !piece.is_empty() {
+        out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+        out.extend_from_slice(piece);
+        out.extend_from_slice(b"\r\n");
+    }
+    if is_last {
+        out.extend_from_slice(b"0\r\n\r\n");
     }
 }
 
