@@ -14,7 +14,7 @@ use std::{
 use lru::LruCache;
 
 use super::{
-    readahead::{ReadAhead, SMALL_SLICE, Slice, probe_all, probe_ends, request},
+    readahead::{ReadAhead, SMALL_SLICE, Slice, has_ends, probe_all, request},
     stamp::{COARSE_CLOCK, FileStamp},
 };
 use crate::{
@@ -160,6 +160,7 @@ impl FileBody for DiskBody {
 
     fn advance(&mut self, n: u64) {
         self.offset += n;
+        self.read_ahead.note_accepted(n as usize, self.offset);
     }
 
     fn has_sendfile(&self) -> bool {
@@ -179,26 +180,38 @@ impl FileBody for DiskBody {
             self.read_ahead.waiting_since = None;
             return Sendable::Bytes(slice.len.min(SMALL_SLICE));
         }
+        // The socket may have accepted less than a probe in this turn found.
+        let in_memory = self.read_ahead.in_memory(slice, clock.turn());
+        if in_memory > 0 {
+            return Sendable::Bytes(in_memory);
+        }
+        let slice = self.read_ahead.to_probe(slice);
         let begun = clock.precise_now();
         // A probe would block now. Wait, without asking the disk for more.
         if self.queue.is_full(begun) {
             self.read_ahead.waiting_since.get_or_insert(begun);
             return Sendable::Retry(RETRY);
         }
-        let file = &self.file;
-        let probe = |is_cold| {
-            if is_cold { probe_all(file, slice, buffer) } else { probe_ends(file, slice) }
+        // Probe a warm file only at both ends of the slice: two short calls per half megabyte. If
+        // any byte has been missing, probe every byte, because memory may have been reclaimed
+        // anywhere.
+        let (file, mut in_memory) = (&self.file, 0);
+        let find = |is_cold: bool| {
+            let is_whole = !is_cold && has_ends(file, slice);
+            in_memory = if is_whole { slice.len } else { probe_all(file, slice, buffer) };
+            in_memory
         };
-        let found = self.read_ahead.plan(slice, begun, probe, |range| request(file, range));
+        let len = self.read_ahead.plan(slice, begun, find, |range| request(file, range));
+        self.read_ahead.note_in_memory(slice.offset + in_memory as u64, clock.turn());
         let now = clock.precise_now();
         self.queue.note(now.saturating_duration_since(begun), now);
-        if found == 0 { Sendable::Retry(RETRY) } else { Sendable::Bytes(found) }
+        if len == 0 { Sendable::Retry(RETRY) } else { Sendable::Bytes(len) }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::fs::FileExt, thread::sleep};
+    use std::{os::unix::fs::FileExt, thread::sleep, time::SystemTime};
 
     use rustix::fs::{Advice, fadvise};
 
@@ -258,6 +271,22 @@ mod tests {
             }
         }
         assert_eq!(body.offset(), LEN);
+    }
+
+    /// A full queue shows whether the body probes.
+    #[test]
+    fn probe_is_not_repeated_in_the_turn_if_the_peer_accepts_less_than_it_found() {
+        let file = tempfile::tempfile().expect("a file");
+        file.write_all_at(&[b'x'; LEN], 0).expect("write");
+        let (mut clock, queue) = (Clock::frozen(SystemTime::now()), Rc::default());
+        let mut body = body(file, &queue, LEN as u64, clock.now());
+        assert_eq!(body.sendable(LEN, true, &mut [0; 10_000], &clock), Sendable::Bytes(LEN));
+        queue.note(Duration::from_secs(60), clock.now());
+        body.advance(1000);
+        assert_eq!(body.sendable(LEN, true, &mut [], &clock), Sendable::Bytes(LEN - 1000));
+        assert_eq!(body.sendable(SMALL_SLICE + 1, true, &mut [], &clock), Sendable::Bytes(SMALL_SLICE + 1));
+        clock.tick();
+        assert_eq!(body.sendable(LEN, true, &mut [], &clock), Sendable::Retry(RETRY));
     }
 
     #[test]

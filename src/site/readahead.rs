@@ -2,8 +2,13 @@
 //!
 //! epoll rejects regular files (epoll_ctl(2), `EPERM`), so no event reports when sendfile(2) would
 //! block on a file outside the page cache. Before each large slice, this module probes whether the
-//! slice is in memory, with preadv2(2) and `RWF_NOWAIT`. If not, it asks the kernel to read ahead,
-//! and the connection tries again in a millisecond.
+//! slice is in memory, with preadv2(2) and `RWF_NOWAIT`. If not, the connection tries again in a
+//! millisecond.
+//!
+//! A probe that finds nothing, and sendfile(2) on its way through the file, make the kernel read
+//! ahead by itself. It does that in large folios, which take a fraction of the time per byte that
+//! pages requested with posix_fadvise(2) take. So this module requests as little as possible: the
+//! first bytes of a cold file, and more only while the disk falls behind.
 //!
 //! [`ReadAhead`] is the policy and does no I/O. The functions below it make the system calls.
 
@@ -23,10 +28,14 @@ use rustix::{
 /// The largest slice in bytes that is sent without a probe. Reading it takes no longer than opening
 /// a file. Kernels split larger reads into pieces of about this size.
 pub const SMALL_SLICE: usize = 128 * 1024;
-/// The size of the first read-ahead in bytes. Later read-aheads are twice as large.
-const FIRST_REQUEST: u64 = 512 * 1024;
-/// The maximum number of bytes that read-ahead may be ahead of the bytes sent.
-const MAX_AHEAD: u64 = 4 * 1024 * 1024;
+/// The length of a request to read ahead, in bytes.
+const REQUEST: u64 = 512 * 1024;
+/// A file stays cold up to this many bytes after the last missing or requested one.
+const COLD_DISTANCE: u64 = 1024 * 1024;
+/// The minimum number of bytes of a cold file to probe at once.
+const MIN_PROBE: usize = 64 * 1024;
+/// How long the kernel's own read-ahead may take before the disk counts as behind.
+const BEHIND: Duration = Duration::from_millis(4);
 /// How long to wait for the disk before a slice is sent regardless. Only a blocking read reports
 /// disk errors.
 const GIVE_UP: Duration = Duration::from_secs(5);
@@ -42,17 +51,48 @@ pub struct Slice {
 /// The read-ahead policy of one body.
 #[derive(Debug, Default)]
 pub struct ReadAhead {
-    /// The offset up to which the disk has been asked to read. If this offset is ahead of the bytes
-    /// sent, part of the file was not in memory.
+    /// The offset up to which the disk has been asked to read.
     requested: u64,
+    /// The offset up to which the file counts as cold.
+    cold_until: u64,
+    /// The number of bytes that the socket accepted in the last write.
+    accepted: usize,
+    /// Whether the socket accepted less than was in memory.
+    is_peer_slow: bool,
+    /// The offset up to which the last probe found the file in memory, and the turn of that probe.
+    in_memory: (u64, u64),
     /// The time when a probe first found nothing in memory, or `None` while bytes flow.
     pub waiting_since: Option<Instant>,
 }
 
 impl ReadAhead {
-    /// Returns whether the file is cold, that is, part of it was not yet in memory.
+    /// Returns whether the file is cold, that is, part of it was not in memory a short way back.
     pub fn is_cold(&self, slice: Slice) -> bool {
-        self.requested > slice.offset
+        self.cold_until > slice.offset
+    }
+
+    /// Records that the socket accepted `count` bytes, up to the offset `end`.
+    pub fn note_accepted(&mut self, count: usize, end: u64) {
+        self.accepted = count;
+        self.is_peer_slow = end < self.in_memory.0;
+    }
+
+    /// Records that a probe in this `turn` found the file in memory up to the offset `end`.
+    pub fn note_in_memory(&mut self, end: u64, turn: u64) {
+        self.in_memory = (end, turn);
+    }
+
+    /// Returns the number of bytes of `slice` that a probe in this `turn` found in memory.
+    pub fn in_memory(&self, slice: Slice, turn: u64) -> usize {
+        let (end, probed_in) = self.in_memory;
+        if probed_in == turn { slice.len.min(end.saturating_sub(slice.offset) as usize) } else { 0 }
+    }
+
+    /// Returns the part of `slice` to probe. A probe copies what it finds of a cold file, which
+    /// costs more than to send it. So it does not go far beyond what a slow peer accepts at once.
+    pub fn to_probe(&self, slice: Slice) -> Slice {
+        let len = if self.is_cold(slice) { MIN_PROBE.max(2 * self.accepted) } else { slice.len };
+        Slice { len: slice.len.min(len), ..slice }
     }
 
     /// Returns the number of bytes of `slice` to send now, or 0 to try again later. `probe` is told
@@ -67,44 +107,37 @@ impl ReadAhead {
     ) -> usize {
         let Slice { offset, end, len } = slice;
         let is_cold = self.is_cold(slice);
-        // Probe a warm file only at both ends of the slice: two short calls per half megabyte. Once
-        // any byte has been missing, probe every byte, because memory may have been reclaimed
-        // anywhere.
         let found = probe(is_cold);
-        if found == len && !is_cold {
-            self.waiting_since = None;
-            return len;
+        if found < len {
+            self.cold_until = self.requested.max(offset) + COLD_DISTANCE;
         }
-        let from = self.requested.max(offset);
-        let more = match (found, is_cold) {
-            // The first miss: start reading ahead.
-            (0, false) => FIRST_REQUEST,
-            // Nothing has arrived yet, so do not ask a busy disk for more. If the kernel has
-            // dropped pages again, the probe itself has requested them.
-            (0, true) => 0,
-            // Data is arriving: extend the window before it runs out.
-            _ => 2 * FIRST_REQUEST,
-        };
-        let to = (from + more).min(offset + MAX_AHEAD).min(end);
-        if from < to {
-            request(from..to);
-            self.requested = to;
+        if found > 0 {
+            self.waiting_since = None;
+            return found;
+        }
+        // A slow peer still has enough in its send buffer.
+        let patience = if self.is_peer_slow { 10 * BEHIND } else { BEHIND };
+        let is_behind = || self.waiting_since.is_some_and(|since| now >= since + patience);
+        // Ask a busy disk only once for the same bytes.
+        if self.requested <= offset && (!is_cold || is_behind()) {
+            self.requested = (offset + REQUEST).min(end);
+            self.cold_until = self.requested + COLD_DISTANCE;
+            request(offset..self.requested);
         }
         // Wait for the disk, but not indefinitely. After `GIVE_UP`, a blocking send reports the
         // error.
-        if found == 0 && now < *self.waiting_since.get_or_insert(now) + GIVE_UP {
+        if now < *self.waiting_since.get_or_insert(now) + GIVE_UP {
             return 0;
         }
         self.waiting_since = None;
-        if found == 0 { len } else { found }
+        len
     }
 }
 
-/// Returns the length of `slice` if its first and last bytes are in memory, otherwise 0.
-pub fn probe_ends(file: &File, slice: Slice) -> usize {
+/// Returns whether the first and last bytes of `slice` are in memory.
+pub fn has_ends(file: &File, slice: Slice) -> bool {
     let is_cached = |at| read_cached(file, at, &mut [0]) != Err(Errno::AGAIN);
-    let last = slice.offset + slice.len as u64 - 1;
-    if is_cached(slice.offset) && is_cached(last) { slice.len } else { 0 }
+    is_cached(slice.offset) && is_cached(slice.offset + slice.len as u64 - 1)
 }
 
 /// Returns the number of bytes at the start of `slice` that are in memory. The kernel starts to
@@ -166,28 +199,57 @@ mod tests {
     }
 
     #[test]
-    fn read_ahead_stays_in_front_of_what_is_sent_and_no_further() {
-        let (mut policy, requested, mut offset) = (ReadAhead::default(), Cell::new(0), 0);
-        let mut furthest = 0;
-        while offset < END {
-            // The disk is 300 KiB behind the requests, except at the end, and late with the first
-            // one.
-            let read =
-                if requested.get() < END { u64::saturating_sub(requested.get(), 300 << 10) } else { END };
-            let probe = |is_cold| {
-                assert_eq!(is_cold, offset < requested.get(), "at {offset}");
-                slice(offset).len.min(u64::saturating_sub(read, offset) as usize)
-            };
-            let request = |range: Range<u64>| {
-                assert_eq!(range.start, requested.get().max(offset), "nothing twice, and without a gap");
-                requested.set(range.end);
-            };
-            let len = policy.plan(slice(offset), Instant::now(), probe, request);
-            assert_eq!(policy.waiting_since.is_some(), len == 0);
-            furthest = furthest.max(requested.get() - offset);
-            offset += len as u64;
+    fn read_ahead_of_what_arrives_in_time_is_left_to_the_kernel() {
+        let (mut policy, now, requests) = (ReadAhead::default(), Instant::now(), Cell::new(0));
+        for offset in (0..END).step_by(LEN / 2) {
+            for found in [0, LEN / 2] {
+                let request = |range: Range<u64>| {
+                    assert_eq!(range, 0..REQUEST);
+                    requests.set(requests.get() + 1);
+                };
+                let probe = |is_cold| {
+                    assert_eq!(is_cold, offset > 0 || found > 0, "at {offset}");
+                    found
+                };
+                assert_eq!(policy.plan(slice(offset), now, probe, request), found);
+                assert_eq!(policy.waiting_since.is_some(), found == 0);
+            }
         }
-        assert_eq!(furthest, MAX_AHEAD);
+        assert_eq!(requests.get(), 1);
+    }
+
+    #[test]
+    fn read_ahead_is_requested_when_the_kernel_is_late_and_later_for_a_slow_peer() {
+        for (is_peer_slow, late) in [(false, 4), (true, 40)] {
+            let (mut policy, start) = (ReadAhead { is_peer_slow, ..ReadAhead::default() }, Instant::now());
+            for offset in [0, REQUEST, 2 * REQUEST] {
+                let requested = Cell::new(0..0);
+                let table = [(0, 0), (0, late - 1), (0, late), (0, 99), (1, 100)];
+                for (found, ms) in table {
+                    let now = start + Duration::from_millis(ms);
+                    let request = |range| {
+                        assert_eq!(requested.replace(range), 0..0, "once");
+                        assert_eq!(ms, if offset == 0 { 0 } else { late }, "not before the kernel had time");
+                    };
+                    assert_eq!(policy.plan(slice(offset), now, |_| found, request), found);
+                }
+                assert_eq!(requested.take(), offset..offset + REQUEST);
+            }
+        }
+    }
+
+    #[test]
+    fn probe_of_a_cold_file_goes_little_further_than_what_the_peer_accepts() {
+        let mut policy = ReadAhead::default();
+        assert_eq!(policy.to_probe(slice(0)).len, LEN, "two bytes of a warm file");
+        assert_eq!(policy.plan(slice(0), Instant::now(), |_| 0, |_| ()), 0);
+        let probed = [0, 10_000, 100_000, LEN].map(|accepted| {
+            policy.note_accepted(accepted, 0);
+            policy.to_probe(slice(0)).len
+        });
+        assert_eq!(probed, [MIN_PROBE, MIN_PROBE, 200_000, LEN]);
+        let later = slice(REQUEST + COLD_DISTANCE);
+        assert_eq!(policy.to_probe(later).len, LEN, "nothing was missing for so long");
     }
 
     #[test]
@@ -225,9 +287,7 @@ mod tests {
         };
         let slice = Slice { offset: 0, end: LEN as u64, len: LEN };
         let is_cached = |is_cold, file: &File| {
-            let found =
-                if is_cold { probe_all(file, slice, &mut [0; 10_000]) } else { probe_ends(file, slice) };
-            found == LEN
+            if is_cold { probe_all(file, slice, &mut [0; 10_000]) == LEN } else { has_ends(file, slice) }
         };
         for is_cold in [true, false] {
             assert!(drop_from_memory(&file), "as it could be before");
