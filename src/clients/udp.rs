@@ -196,7 +196,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        protocol::{LoopRequests, WorkBudget},
+        protocol::{InputBudget, LoopRequests, WorkBudget},
         testing::{DatagramHarness, SharedOutput},
         trace::Observers,
     };
@@ -238,8 +238,10 @@ mod tests {
 
         fn with_input(&mut self, act: impl FnOnce(&mut LineReader, &mut Context<'_>)) -> Vec<Vec<u8>> {
             let (mut observers, mut work) = (Observers::default(), WorkBudget::default());
+            let input = InputBudget::default();
             let mut requests = LoopRequests::default();
-            let mut cx = Context::without_loop(&self.socket.clock, &mut observers, &mut work, &mut requests);
+            let mut cx =
+                Context::without_loop(&self.socket.clock, &mut observers, &mut work, &input, &mut requests);
             act(&mut self.input, &mut cx);
             let mut sent = self.socket.call(LineSender::resume);
             sent.extend(self.socket.resume());

@@ -161,7 +161,7 @@ impl Connection {
     /// before any input arrives.
     pub fn start(&mut self, cx: &mut Context<'_>) -> bool {
         let progress = self.protocol.on_connected(&mut self.outbox, cx);
-        self.settle(progress, &[]);
+        self.settle(progress, &[], cx);
         progress != Progress::NeedInput || !self.outbox.is_empty()
     }
 

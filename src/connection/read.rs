@@ -43,7 +43,7 @@ impl Connection {
             return Break(Want::WaitUntil(time));
         }
         let is_due = ready.woken || self.pending != Pending::Input;
-        let must_read = !self.inbox.has_work && !is_due;
+        let must_read = !self.inbox.has_work() && !is_due;
         if must_read && !ready.readable {
             // The rest of a message is worth waiting for only if it must come in time. Otherwise, a
             // member of a chat room with half a line would hold up the shutdown.
@@ -85,7 +85,8 @@ impl Connection {
         }
         let got = self.read(ready, &mut buffer[len..], len, cx)?;
         if got.is_none() {
-            self.inbox.store(&buffer[..len], false);
+            // It was stored a moment ago, so it fits.
+            let _ = self.inbox.store(&buffer[..len], false, cx.input);
         }
         Continue(got.map(|got| len + got))
     }
@@ -102,12 +103,12 @@ impl Connection {
         // A resumed protocol may add output, so it must wait until the output has been sent.
         while self.phase == Phase::Open
             && self.pending == Pending::Input
-            && (self.inbox.has_work || ready.readable)
+            && (self.inbox.has_work() || ready.readable)
         {
             if budget.messages == 0 {
                 return Break(Want::Turn);
             }
-            match self.load_input(!self.inbox.has_work, ready, buffer, cx) {
+            match self.load_input(!self.inbox.has_work(), ready, buffer, cx) {
                 Continue(Some(len)) => self.process_input(&buffer[..len], budget, cx)?,
                 Continue(None) => {}
                 // The peer has ended its own output, and may still read ours.
@@ -176,7 +177,7 @@ impl Connection {
         if progress == Progress::Yield {
             budget.messages = 0; // end this turn: the next piece is made in the next turn
         }
-        self.settle(progress, &input[at..]);
+        self.settle(progress, &input[at..], cx);
         Continue(())
     }
 
@@ -186,10 +187,12 @@ impl Connection {
     }
 
     /// Stores the input that the protocol left, `rest`, and records what it waits for.
-    pub(super) fn settle(&mut self, progress: Progress, rest: &[u8]) {
+    pub(super) fn settle(&mut self, progress: Progress, rest: &[u8], cx: &mut Context<'_>) {
         self.is_partial = progress == Progress::Partial;
         let waits = matches!(progress, Progress::NeedInput | Progress::Partial);
-        self.inbox.store(rest, !waits && !rest.is_empty());
+        if !self.inbox.store(rest, !waits, cx.input) && !matches!(progress, Progress::Close(_)) {
+            return self.refuse_input(rest, waits, cx);
+        }
         match progress {
             Progress::NeedInput | Progress::Partial | Progress::Again => {}
             Progress::Yield => {
@@ -204,6 +207,17 @@ impl Connection {
                 self.phase = Phase::Finishing { reason, linger };
             }
         }
+    }
+
+    /// Starts to finish the connection, because the budget for input has no room for `rest`. If the
+    /// protocol waits for more of a message, lets it put a last response into the outbox.
+    fn refuse_input(&mut self, rest: &[u8], waits: bool, cx: &mut Context<'_>) {
+        let reason = CloseReason::Limit;
+        if waits && self.outbox.has_room() {
+            self.protocol.last_response(reason, rest, &mut self.outbox, cx);
+        }
+        self.phase = Phase::Finishing { reason, linger: true };
+        self.progress = true;
     }
 
     /// Resumes the protocol if it waits for no input; otherwise passes `input` to it.

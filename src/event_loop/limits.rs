@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::AddressLimit;
-use crate::source::Buffers;
+use crate::{protocol::InputBudget, source::Buffers};
 
 /// The limits on connections. `None` disables a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub struct Limits {
     pub connect_timeout: Option<Duration>,
     /// The maximum length in bytes of a message that a protocol must have as a whole.
     pub max_message: usize,
+    /// How many bytes of incomplete messages all connections together may keep, but at least one
+    /// message of the maximum length. The first 4 KiB of each message do not count. A further
+    /// message that does not arrive at once is refused.
+    pub max_input: usize,
 }
 
 impl Default for Limits {
@@ -44,6 +48,7 @@ impl Default for Limits {
             drain_timeout: Some(Duration::from_secs(8)),
             connect_timeout: Some(Duration::from_secs(10)),
             max_message: Buffers::INPUT,
+            max_input: InputBudget::DEFAULT,
         }
     }
 }

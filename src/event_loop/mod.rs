@@ -45,7 +45,7 @@ use self::{
 };
 use crate::{
     clock::Clock,
-    protocol::{CloseReason, Context, LoopRequests, WakeKey, WorkBudget},
+    protocol::{CloseReason, Context, InputBudget, LoopRequests, WakeKey, WorkBudget},
     source::{Buffers, Want},
     trace::{Observers, SourceId, Step},
 };
@@ -70,6 +70,7 @@ struct LoopState {
     /// How many bytes a blocked peer must accept within the send timeout.
     least_sent: u64,
     work: WorkBudget,
+    input: InputBudget,
     requests: LoopRequests,
     /// When to start the shutdown that a signal has asked for.
     drain_at: Option<Instant>,
@@ -96,6 +97,7 @@ impl LoopState {
             least_sent: self.least_sent,
             observers,
             work: &mut self.work,
+            input: &self.input,
             requests: &mut self.requests,
         }
     }
@@ -118,6 +120,7 @@ impl EventLoop {
                 limits,
                 least_sent: limits.least_sent(),
                 work: WorkBudget::default(),
+                input: InputBudget::new(limits.max_input.max(limits.max_message)),
                 requests: LoopRequests::default(),
                 drain_at: None,
                 shutdown: None,

@@ -26,7 +26,10 @@ use crate::{
     clock::Clock,
     connection::{WriteResult, write_once},
     event_loop::flags,
-    protocol::{CloseReason, Context, LoopRequests, Outbox, Progress, Protocol, ProtocolFactory, WorkBudget},
+    protocol::{
+        CloseReason, Context, InputBudget, LoopRequests, Outbox, Progress, Protocol, ProtocolFactory,
+        WorkBudget,
+    },
     trace::{Observer, Observers, SourceId, Step},
 };
 
@@ -94,6 +97,7 @@ pub struct BrokenLoop {
     clock: Clock,
     observers: Observers,
     work: WorkBudget,
+    input: InputBudget,
     /// What the protocol asks for. The lessons' protocols ask for nothing.
     requests: LoopRequests,
     transcript: Rc<RefCell<Transcript>>,
@@ -130,6 +134,7 @@ impl BrokenLoop {
             clock,
             observers,
             work: WorkBudget::default(),
+            input: InputBudget::default(),
             requests: LoopRequests::default(),
             transcript,
         })
@@ -179,6 +184,7 @@ impl BrokenLoop {
             least_sent: 0,
             observers: &mut self.observers,
             work: &mut self.work,
+            input: &self.input,
             requests: &mut self.requests,
         };
         let reason = match connection.handle(self.bug, &mut cx, &self.transcript) {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::WorkBudget;
+use super::{InputBudget, WorkBudget};
 use crate::{
     clock::Clock,
     trace::{Observers, SourceId, Step},
@@ -30,6 +30,9 @@ pub struct Context<'a> {
     pub observers: &'a mut Observers,
     /// The budget for long work, see [`Context::take_work`].
     pub work: &'a mut WorkBudget,
+    /// The memory that all sources together may use for input that they keep. A protocol that
+    /// copies input that it has consumed takes a share.
+    pub input: &'a InputBudget,
     /// What sources ask the loop to do at the end of its turn.
     pub requests: &'a mut LoopRequests,
 }
@@ -41,6 +44,7 @@ impl<'a> Context<'a> {
         clock: &'a Clock,
         observers: &'a mut Observers,
         work: &'a mut WorkBudget,
+        input: &'a InputBudget,
         requests: &'a mut LoopRequests,
     ) -> Context<'a> {
         let (source, key) = (SourceId::Connection(1), usize::MAX);
@@ -54,6 +58,7 @@ impl<'a> Context<'a> {
             least_sent: 0,
             observers,
             work,
+            input,
             requests,
         }
     }

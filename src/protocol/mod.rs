@@ -7,6 +7,7 @@
 
 mod context;
 mod datagram;
+mod input_budget;
 mod outbox;
 mod work;
 
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 pub use context::{Context, LoopRequests, WakeKey};
 pub use datagram::{DatagramOutbox, DatagramProtocol};
+pub use input_budget::{InputBudget, InputShare};
 pub use outbox::{Body, FileBody, NextWrite, Outbox, Sendable};
 pub use work::WorkBudget;
 

@@ -15,7 +15,7 @@ use oneloop::{
     Address, Timeouts,
     clock::Clock,
     internals::{DotfilePolicy, HttpService, Site as OpenSite, SiteOptions, UrlOptions, locate, parse},
-    protocol::{Context, LoopRequests, Outbox, Progress, ProtocolFactory, Received, WorkBudget},
+    protocol::{Context, InputBudget, LoopRequests, Outbox, Progress, ProtocolFactory, Received, WorkBudget},
     trace::Observers,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -52,7 +52,7 @@ impl Rig {
     fn answer<'a>(&self, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, bool) {
         let mut protocol = Rc::clone(&self.http).create(&Address::Unix(None));
         let (mut observers, mut work) = (Observers::default(), WorkBudget::default());
-        let mut requests = LoopRequests::default();
+        let (mut requests, input_budget) = (LoopRequests::default(), InputBudget::default());
         let (mut out, mut got) = (Outbox::default(), Vec::new());
         let mut clock = Clock::frozen(self.now);
         let (mut input, mut has_yielded) = (Vec::new(), false);
@@ -60,7 +60,8 @@ impl Rig {
             input.extend_from_slice(piece);
             loop {
                 work.refill(&mut requests);
-                let mut cx = Context::without_loop(&clock, &mut observers, &mut work, &mut requests);
+                let mut cx =
+                    Context::without_loop(&clock, &mut observers, &mut work, &input_budget, &mut requests);
                 let Received { consumed, progress } = if has_yielded {
                     Received { consumed: 0, progress: protocol.resume(&mut out, &mut cx) }
                 } else {

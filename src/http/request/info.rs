@@ -57,6 +57,12 @@ impl<'a> RequestInfo<'a> {
         self.persistence != Persistence::Close && self.is_complete
     }
 
+    /// Returns the length in bytes of the borrowed parts.
+    pub fn text_len(&self) -> usize {
+        let parts = [Some(self.line), self.path, self.origin, self.referer, self.user_agent];
+        parts.into_iter().flatten().map(<[u8]>::len).sum()
+    }
+
     /// Copies the borrowed parts, for a response that is created later.
     pub fn to_owned(&self) -> OwnedRequestInfo {
         OwnedRequestInfo {

@@ -40,6 +40,8 @@ impl Refusal {
         Refusal::new(Status::NotAcceptable, "The file has no content coding that the request accepts.");
     pub const BUSY: Refusal =
         Refusal::new(Status::ServiceUnavailable, "The server is busy; please try again in a moment.");
+    /// As [`Refusal::BUSY`], for a request that has not arrived completely.
+    pub const FULL: Refusal = Refusal::closing(Refusal::BUSY.status, Refusal::BUSY.why);
     pub const BROKEN: Refusal =
         Refusal::new(Status::InternalServerError, "The server could not read this file.");
     /// A 408 refusal: the request did not arrive completely before the timeout.

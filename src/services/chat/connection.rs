@@ -273,7 +273,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::Clock,
-        protocol::{LoopRequests, WorkBudget},
+        protocol::{InputBudget, LoopRequests, WorkBudget},
         trace::Observers,
     };
 
@@ -282,7 +282,8 @@ mod tests {
         let clock = Clock::frozen(SystemTime::UNIX_EPOCH);
         let (mut observers, mut work, mut requests) =
             (Observers::default(), WorkBudget::default(), LoopRequests::default());
-        act(&mut Context::without_loop(&clock, &mut observers, &mut work, &mut requests))
+        let input = InputBudget::default();
+        act(&mut Context::without_loop(&clock, &mut observers, &mut work, &input, &mut requests))
     }
 
     /// Empties the outbox, as a socket does. Returns the number of bytes that it held.

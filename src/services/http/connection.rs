@@ -22,7 +22,7 @@ use super::{
 use crate::{
     clock::Clock,
     http::{PartialRequest, Refusal, RequestInfo, missing_part, parse_within},
-    protocol::{CloseReason, Context, Outbox, Progress, Protocol, Received, Timeout},
+    protocol::{CloseReason, Context, InputShare, Outbox, Progress, Protocol, Received, Timeout},
     services::access_log::PendingEntries,
     trace::Step,
 };
@@ -38,9 +38,15 @@ pub struct HttpConnection {
 enum State {
     New,
     Idle,
-    Discarding(Box<PartialRequest>),
+    Discarding(Box<DiscardingRequest>),
     Gathering(Box<PendingListing>),
     Streaming(Box<StreamingResponse>),
+}
+
+/// A request whose body is being dropped, and the memory that its head takes.
+struct DiscardingRequest {
+    partial: PartialRequest,
+    _share: InputShare,
 }
 
 impl HttpConnection {
@@ -51,12 +57,12 @@ impl HttpConnection {
     }
 
     /// Returns the request whose body is being dropped, and leaves that state.
-    fn take_partial(&mut self) -> Option<Box<PartialRequest>> {
+    fn take_partial(&mut self) -> Option<Box<DiscardingRequest>> {
         if !matches!(self.state, State::Discarding(_)) {
             return None;
         }
         match mem::replace(&mut self.state, State::Idle) {
-            State::Discarding(partial) => Some(partial),
+            State::Discarding(request) => Some(request),
             _ => None,
         }
     }
@@ -65,11 +71,12 @@ impl HttpConnection {
     /// is known.
     fn discard(
         &mut self,
-        mut partial: Box<PartialRequest>,
+        mut discarding: Box<DiscardingRequest>,
         input: &[u8],
         out: &mut Outbox,
         cx: &mut Context<'_>,
     ) -> Received {
+        let partial = &mut discarding.partial;
         let read = partial.read(input).and_then(|(consumed, body)| {
             let request = body.map(|body| partial.request(body)).transpose()?.flatten();
             Ok((consumed, request))
@@ -83,7 +90,7 @@ impl HttpConnection {
             }
             Ok((consumed, None)) => {
                 cx.trace(|| Step::Incomplete { have: input.len(), need: "body" });
-                self.state = State::Discarding(partial);
+                self.state = State::Discarding(discarding);
                 Received { consumed, progress: Progress::Partial }
             }
             Err(refusal) => {
@@ -136,7 +143,12 @@ impl Protocol for HttpConnection {
                 let Some((partial, consumed)) = begun else {
                     return Received { consumed: 0, progress: Progress::NeedInput };
                 };
-                self.state = State::Discarding(Box::new(partial));
+                let Some(_share) = cx.input.take(partial.head().len()) else {
+                    let request = RequestInfo::unparsed(input);
+                    let progress = self.reply(&request, out, cx, |reply| reply.refuse(Refusal::FULL));
+                    return Received { consumed: input.len(), progress };
+                };
+                self.state = State::Discarding(Box::new(DiscardingRequest { partial, _share }));
                 Received { consumed, progress: Progress::Partial }
             }
             Ok(Some((request, len))) => {
@@ -194,20 +206,15 @@ impl Protocol for HttpConnection {
         matches!(self.state, State::New | State::Idle)
     }
 
-    fn last_response(
-        &mut self,
-        _reason: CloseReason,
-        partial: &[u8],
-        out: &mut Outbox,
-        cx: &mut Context<'_>,
-    ) {
+    fn last_response(&mut self, reason: CloseReason, partial: &[u8], out: &mut Outbox, cx: &mut Context<'_>) {
         // Without the beginning of a request, there is nothing to respond to. An empty line does
         // not start a request. Some old clients send one after a body (RFC 9112 section 2.2).
         let request = self.take_partial();
-        let partial = request.as_deref().map_or(partial, PartialRequest::head);
+        let partial = request.as_deref().map_or(partial, |request| request.partial.head());
         if !partial.is_empty() && partial != b"\r\n" {
             // The loop closes the connection after this call, so the progress does not matter.
-            let _ = self.reply(&RequestInfo::unparsed(partial), out, cx, |reply| reply.refuse(Refusal::LATE));
+            let refusal = if reason == CloseReason::Limit { Refusal::FULL } else { Refusal::LATE };
+            let _ = self.reply(&RequestInfo::unparsed(partial), out, cx, |reply| reply.refuse(refusal));
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{
         ResponseBody, Status, Vary,
     },
     listing::{Listing, Order},
-    protocol::{CloseReason, Context, Outbox, Progress},
+    protocol::{CloseReason, Context, InputShare, Outbox, Progress},
     services::access_log::PendingEntries,
     site_path::SitePath,
 };
@@ -154,7 +154,10 @@ impl<'c> Reply<'c, '_> {
                 Err(error) => self.refuse(error.into()),
             };
         }
-        let pending = PendingListing { builder, request: self.request.to_owned(), since: self.since };
+        let Some(_share) = self.cx.input.take(self.request.text_len()) else {
+            return self.refuse(Refusal::BUSY);
+        };
+        let pending = PendingListing { builder, request: self.request.to_owned(), since: self.since, _share };
         Box::new(pending).resume(self.http, self.entries, self.out, self.cx)
     }
 
@@ -222,6 +225,7 @@ pub struct PendingListing {
     builder: Box<ListingBuilder>,
     request: OwnedRequestInfo,
     since: Instant,
+    _share: InputShare,
 }
 
 impl PendingListing {

@@ -349,7 +349,11 @@ impl Protocol for SmtpConnection {
         out: &mut Outbox,
         _cx: &mut Context<'_>,
     ) {
-        let reply = if reason == CloseReason::Shutdown { reply::SHUTDOWN } else { reply::IDLE };
+        let reply = match reason {
+            CloseReason::Shutdown => reply::SHUTDOWN,
+            CloseReason::Limit => reply::NO_MEMORY,
+            _ => reply::IDLE,
+        };
         reply.put(out.bytes());
     }
 }

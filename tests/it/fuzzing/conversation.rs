@@ -9,7 +9,8 @@ use std::{
 use oneloop::{
     clock::Clock,
     protocol::{
-        CloseReason, Context, LoopRequests, NextWrite, Outbox, Progress, Protocol, Received, WorkBudget,
+        CloseReason, Context, InputBudget, LoopRequests, NextWrite, Outbox, Progress, Protocol, Received,
+        WorkBudget,
     },
     trace::Observers,
 };
@@ -39,6 +40,7 @@ pub struct Loop {
     clock: Clock,
     observers: Observers,
     work: WorkBudget,
+    budget: InputBudget,
     requests: LoopRequests,
     out: Outbox,
     input: Vec<u8>,
@@ -56,6 +58,7 @@ impl Loop {
             clock: Clock::frozen(now),
             observers: Observers::default(),
             work: WorkBudget::default(),
+            budget: InputBudget::default(),
             requests: LoopRequests::default(),
             out: Outbox::default(),
             input: Vec::new(),
@@ -144,7 +147,8 @@ impl Loop {
     fn call<T>(&mut self, act: impl FnOnce(&mut dyn Protocol, &mut Outbox, &mut Context<'_>) -> T) -> T {
         self.work.refill(&mut self.requests);
         let (clock, observers) = (&self.clock, &mut self.observers);
-        let mut cx = Context::without_loop(clock, observers, &mut self.work, &mut self.requests);
+        let mut cx =
+            Context::without_loop(clock, observers, &mut self.work, &self.budget, &mut self.requests);
         let result = act(&mut *self.protocol, &mut self.out, &mut cx);
         let before = self.out.sent();
         take(&mut self.out, &mut self.seen.output);

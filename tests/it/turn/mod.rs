@@ -2,6 +2,7 @@
 
 mod accept;
 mod drain;
+mod memory;
 mod requests;
 mod timers;
 mod transfers;
