@@ -17,6 +17,7 @@ use rustix::{
 
 use super::{Budget, Connection};
 use crate::{
+    clock::Clock,
     protocol::{CloseReason, Context, FileBody, NextWrite, Outbox, Sendable},
     source::{Readiness, Want},
     trace::{SendCall, Step},
@@ -70,7 +71,7 @@ impl Connection {
                     }
                 }
             }
-            match write_once(&mut self.outbox, &self.socket, at_most, buffer) {
+            match write_once(&mut self.outbox, &self.socket, at_most, buffer, cx.clock) {
                 Ok(WriteResult::Nothing) => {}
                 Ok(WriteResult::Sent { by, offered, got }) => {
                     budget.bytes = budget.bytes.saturating_sub(got);
@@ -104,6 +105,7 @@ pub fn write_once(
     socket: &OwnedFd,
     at_most: usize,
     buffer: &mut [u8],
+    clock: &Clock,
 ) -> Result<WriteResult, CloseReason> {
     let (by, offered, result) = match out.next_write() {
         NextWrite::Nothing => return Ok(WriteResult::Nothing),
@@ -120,7 +122,12 @@ pub fn write_once(
         }
         NextWrite::File(file) => {
             let count = file.left().min(at_most.clamp(1, FILE_SLICE) as u64) as usize;
-            write_file(file, socket, count, buffer)?
+            write_file(file, socket, count, buffer).map_err(|error| {
+                if let Some(errno) = error {
+                    file.on_error(errno.raw_os_error(), clock);
+                }
+                CloseReason::FileChanged
+            })?
         }
     };
     match result {
@@ -142,30 +149,31 @@ type Call = (SendCall, usize, Result<usize, Errno>);
 /// sendfile(2), reads into `buffer` and sends from there.
 ///
 /// # Errors
-/// Returns the close reason if the file cannot be sent completely.
+/// Fails if the file cannot be sent completely: with the error, or with `None` if the file is
+/// shorter than it was.
 fn write_file(
     file: &dyn FileBody,
     socket: &OwnedFd,
     count: usize,
     buffer: &mut [u8],
-) -> Result<Call, CloseReason> {
+) -> Result<Call, Option<Errno>> {
     if file.has_sendfile() {
         match send_file(socket, file.fd(), file.offset(), count) {
             // The file was truncated after its length was announced. Closing the connection early
             // is the only way to report it.
-            Ok(0) => return Err(CloseReason::FileChanged),
+            Ok(0) => return Err(None),
             Err(Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP) => file.refuse_sendfile(),
-            Err(errno) if !is_of_socket(errno) => return Err(unreadable(errno)),
+            Err(errno) if !is_of_socket(errno) => return Err(Some(errno)),
             result => return Ok((SendCall::Sendfile, count, result)),
         }
     }
     let count = count.min(buffer.len());
     match pread(file.fd(), &mut buffer[..count], file.offset()) {
-        Ok(0) => Err(CloseReason::FileChanged),
+        Ok(0) => Err(None),
         // The bytes that the socket does not take are read again by the next call.
         Ok(got) => Ok((SendCall::ReadSend, got, send(socket, &buffer[..got], SendFlags::NOSIGNAL))),
         Err(Errno::INTR) => Ok((SendCall::ReadSend, count, Err(Errno::INTR))),
-        Err(errno) => Err(unreadable(errno)),
+        Err(errno) => Err(Some(errno)),
     }
 }
 
@@ -175,12 +183,6 @@ fn is_of_socket(errno: Errno) -> bool {
         errno,
         Errno::AGAIN | Errno::INTR | Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN | Errno::TIMEDOUT
     )
-}
-
-/// Reports a file that cannot be sent completely.
-fn unreadable(errno: Errno) -> CloseReason {
-    log::warn!("cannot send a file: {errno}");
-    CloseReason::FileChanged
 }
 
 /// Sends file content from the page cache to the socket without copying it through this process
@@ -202,11 +204,12 @@ mod tests {
         io::Read,
         net::{TcpListener, TcpStream as Peer},
         os::{fd::AsFd, unix::fs::FileExt},
-        time::Duration,
+        rc::Rc,
+        time::{Duration, SystemTime},
     };
 
     use super::*;
-    use crate::{clock::Clock, protocol::Body};
+    use crate::protocol::Body;
 
     /// A file body that never waits for a disk.
     struct Cached {
@@ -214,6 +217,7 @@ mod tests {
         offset: u64,
         left: u64,
         has_sendfile: Cell<bool>,
+        errors: Rc<Cell<usize>>,
     }
 
     impl FileBody for Cached {
@@ -241,6 +245,10 @@ mod tests {
             self.has_sendfile.set(false);
         }
 
+        fn on_error(&self, _: i32, _: &Clock) {
+            self.errors.set(self.errors.get() + 1);
+        }
+
         fn sendable(&mut self, _: usize, _: bool, _: &mut [u8], _: &Clock) -> Sendable {
             Sendable::Retry(Duration::ZERO) // `write_once` never calls this
         }
@@ -255,10 +263,20 @@ mod tests {
         (ours.into(), peer)
     }
 
+    fn clock() -> Clock {
+        Clock::frozen(SystemTime::UNIX_EPOCH)
+    }
+
     fn sending(file: File, offset: u64, left: u64) -> Outbox {
         let mut out = Outbox::default();
         out.bytes().extend(b"head ");
-        out.put(Body::File(Box::new(Cached { file, offset, left, has_sendfile: Cell::new(true) })));
+        out.put(Body::File(Box::new(Cached {
+            file,
+            offset,
+            left,
+            has_sendfile: Cell::new(true),
+            errors: Rc::default(),
+        })));
         out
     }
 
@@ -269,8 +287,9 @@ mod tests {
         file.write_all_at(b"far away", offset).expect("write");
         let (ours, mut peer) = pair();
         let mut out = sending(file, offset, 8);
-        while write_once(&mut out, &ours, 1 << 20, &mut [0; 100]).expect("no error") != WriteResult::Nothing {
-        }
+        while write_once(&mut out, &ours, 1 << 20, &mut [0; 100], &clock()).expect("no error")
+            != WriteResult::Nothing
+        {}
         let mut got = [0; 13];
         peer.read_exact(&mut got).expect("read");
         assert_eq!(&got, b"head far away");
@@ -281,11 +300,12 @@ mod tests {
         let file = tempfile::tempfile().expect("a file");
         file.write_all_at(b"in many pieces", 0).expect("write");
         let (ours, mut peer) = pair();
-        let refused = Cached { file, offset: 3, left: 11, has_sendfile: Cell::new(false) };
+        let refused =
+            Cached { file, offset: 3, left: 11, has_sendfile: Cell::new(false), errors: Rc::default() };
         let mut out = Outbox::default();
         out.bytes().extend(b"head ");
         out.put(Body::File(Box::new(refused)));
-        let mut write = || write_once(&mut out, &ours, 1 << 20, &mut [0; 4]);
+        let mut write = || write_once(&mut out, &ours, 1 << 20, &mut [0; 4], &clock());
         assert_eq!(write(), Ok(WriteResult::Sent { by: SendCall::Send, offered: 5, got: 5 }));
         for got in [4, 4, 3] {
             assert_eq!(write(), Ok(WriteResult::Sent { by: SendCall::ReadSend, offered: got, got }));
@@ -302,10 +322,26 @@ mod tests {
         file.write_all_at(b"short", 0).expect("write");
         let (ours, _peer) = pair();
         let mut out = sending(file, 0, 100);
-        let mut write = || write_once(&mut out, &ours, 1 << 20, &mut [0; 100]);
+        let mut write = || write_once(&mut out, &ours, 1 << 20, &mut [0; 100], &clock());
         assert_eq!(write(), Ok(WriteResult::Sent { by: SendCall::Send, offered: 5, got: 5 }));
         assert_eq!(write(), Ok(WriteResult::Sent { by: SendCall::Sendfile, offered: 100, got: 5 }));
         assert_eq!(write(), Err(CloseReason::FileChanged));
+    }
+
+    #[test]
+    fn write_reports_the_error_of_a_file_that_cannot_be_read_and_not_that_it_is_short() {
+        let (ours, _peer) = pair();
+        let directory = tempfile::tempdir().expect("a directory");
+        // Sendfile refuses a directory, and pread(2) fails with EISDIR.
+        let unreadable = File::open(directory.path()).expect("open it");
+        for (file, count) in [(unreadable, 1), (tempfile::tempfile().expect("a file"), 0)] {
+            let (errors, has_sendfile) = (Rc::default(), Cell::new(true));
+            let body = Cached { file, offset: 0, left: 100, has_sendfile, errors: Rc::clone(&errors) };
+            let mut out = Outbox::default();
+            out.put(Body::File(Box::new(body)));
+            let result = write_once(&mut out, &ours, 1 << 20, &mut [0; 100], &clock());
+            assert_eq!((result, errors.get()), (Err(CloseReason::FileChanged), count));
+        }
     }
 
     #[test]
@@ -314,14 +350,15 @@ mod tests {
         let mut out = Outbox::default();
         let fill = |out: &mut Outbox| out.bytes().resize(64 * 1024, b'x');
         fill(&mut out);
-        while !matches!(write_once(&mut out, &ours, 0, &mut []), Ok(WriteResult::WouldBlock { .. })) {
+        while !matches!(write_once(&mut out, &ours, 0, &mut [], &clock()), Ok(WriteResult::WouldBlock { .. }))
+        {
             if out.is_empty() {
                 fill(&mut out);
             }
         }
         drop(peer);
         assert!(matches!(
-            write_once(&mut out, &ours, 0, &mut []),
+            write_once(&mut out, &ours, 0, &mut [], &clock()),
             Err(CloseReason::Reset | CloseReason::BrokenPipe)
         ));
     }

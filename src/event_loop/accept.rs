@@ -31,8 +31,8 @@ use crate::{
 const ACCEPT_BUDGET: usize = 64;
 /// How long a listener pauses after an error that a second call would meet again.
 const RETRY_ACCEPT: Duration = Duration::from_millis(200);
-/// The minimum time between two warnings that connections cannot be accepted.
-const WARN_INTERVAL: Duration = Duration::from_secs(60);
+/// The minimum time between two warnings that connections cannot be accepted or polled.
+pub(super) const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 impl EventLoop {
     /// Accepts connections until the backlog is empty, the connection limit is reached or the

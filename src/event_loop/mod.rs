@@ -29,12 +29,8 @@ use std::{
 
 #[cfg(feature = "lessons")]
 pub(crate) use self::tracing::flags;
-pub use self::{
-    addresses::AddressLimit,
-    limits::Limits,
-    shutdown::{Handle, StopOnDrop},
-};
 use self::{
+    accept::WARN_INTERVAL,
     addresses::Addresses,
     idle::IdleConnections,
     shutdown::Shutdown,
@@ -42,6 +38,11 @@ use self::{
     source::{Source, SourceKind},
     sources::Sources,
     timers::Timers,
+};
+pub use self::{
+    addresses::AddressLimit,
+    limits::Limits,
+    shutdown::{Handle, StopOnDrop},
 };
 use crate::{
     clock::Clock,
@@ -272,7 +273,9 @@ impl EventLoop {
             Ok(false) => {}
             Ok(true) => self.observers.trace(id, || if writable { Step::Armed } else { Step::Disarmed }),
             Err(e) => {
-                log::warn!("{id}: cannot change the poller's interest: {e}; closing it");
+                if self.timers.is_warning_due(WARN_INTERVAL) {
+                    log::warn!("{id}: cannot change the poller's interest: {e}; closing it");
+                }
                 self.close(key, CloseReason::Limit);
             }
         }

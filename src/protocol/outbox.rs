@@ -56,6 +56,11 @@ pub trait FileBody {
     /// Records that sendfile refused the file, and perhaps every file like it.
     fn refuse_sendfile(&self);
 
+    /// Records that the file cannot be sent completely because of the error number `errno`
+    /// (errno(3)). Any client can cause the same error again and again, so not each one may be
+    /// logged.
+    fn on_error(&self, errno: i32, clock: &Clock);
+
     /// Returns how many of the next `at_most` bytes can be sent without waiting for a disk. May use
     /// `buffer` as scratch space. If `probe` is false, returns a number of bytes without checking,
     /// because the caller must find out whether the peer accepts any data.

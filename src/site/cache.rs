@@ -30,7 +30,8 @@ pub struct Cache<D> {
     look: Look,
     /// Whether a look within a turn found a change that has not been reported.
     has_changed: bool,
-    disk: Rc<DiskState>,
+    /// The state of the disk that all files share.
+    pub disk: Rc<DiskState>,
     jitter: u32,
 }
 
@@ -171,11 +172,6 @@ impl<D: Describe> Cache<D> {
     /// Returns the inotify descriptor, if inotify is used.
     pub fn changes(&self) -> Option<Rc<OwnedFd>> {
         self.inotify.as_ref().map(|inotify| Rc::clone(inotify.fd()))
-    }
-
-    /// Returns the state of the disk that all large files share.
-    pub fn disk(&self) -> &Rc<DiskState> {
-        &self.disk
     }
 
     /// Inserts or replaces the entry for `key`.

@@ -12,8 +12,10 @@ use std::{
 };
 
 use lru::LruCache;
+use rustix::io::Errno;
 
 use super::{
+    error::ErrorLog,
     readahead::{ReadAhead, SMALL_SLICE, Slice, has_ends, probe_all, request},
     stamp::{COARSE_CLOCK, FileStamp},
 };
@@ -69,6 +71,8 @@ pub struct DiskState {
     full_until: Cell<Option<Instant>>,
     /// The devices of the file systems that refused sendfile(2), the latest last.
     without_sendfile: RefCell<Vec<u64>>,
+    /// The log of failed system calls.
+    pub errors: ErrorLog,
     /// The stamps of files whose times prove nothing, by device and inode, and when each stamp was
     /// first seen.
     unsettled: RefCell<LruCache<(u64, u64), (FileStamp, Instant)>>,
@@ -79,6 +83,7 @@ impl Default for DiskState {
         DiskState {
             full_until: Cell::default(),
             without_sendfile: RefCell::default(),
+            errors: ErrorLog::default(),
             unsettled: RefCell::new(LruCache::new(MAX_UNSETTLED)),
         }
     }
@@ -118,10 +123,11 @@ impl DiskState {
         if devices.contains(&device) {
             return;
         }
-        log::info!("sendfile is not available for all files; sending them with pread and send");
-        // A forgotten device costs one refused call the next time.
+        // A forgotten device costs one refused call the next time, and is not logged again.
         if devices.len() >= MAX_DEVICES {
             devices.remove(0);
+        } else {
+            log::info!("sendfile is not available for all files; sending them with pread and send");
         }
         devices.push(device);
     }
@@ -169,6 +175,10 @@ impl FileBody for DiskBody {
 
     fn refuse_sendfile(&self) {
         self.queue.refuse_sendfile(self.device);
+    }
+
+    fn on_error(&self, errno: i32, clock: &Clock) {
+        self.queue.errors.warn(format_args!("send a file"), Errno::from_raw_os_error(errno), clock);
     }
 
     fn sendable(&mut self, at_most: usize, probe: bool, buffer: &mut [u8], clock: &Clock) -> Sendable {
@@ -287,6 +297,15 @@ mod tests {
         assert_eq!(body.sendable(SMALL_SLICE + 1, true, &mut [], &clock), Sendable::Bytes(SMALL_SLICE + 1));
         clock.tick();
         assert_eq!(body.sendable(LEN, true, &mut [], &clock), Sendable::Retry(RETRY));
+    }
+
+    #[test]
+    fn file_that_cannot_be_sent_is_logged_once_a_minute_and_cause() {
+        let (clock, queue) = (Clock::frozen(SystemTime::now()), Rc::default());
+        let body = body(tempfile::tempfile().expect("a file"), &queue, 1, clock.now());
+        body.on_error(Errno::IO.raw_os_error(), &clock);
+        assert!(!queue.errors.is_due(Errno::IO, &clock), "it was logged");
+        assert!(queue.errors.is_due(Errno::STALE, &clock), "another cause");
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl ErrorLog {
     }
 
     /// Returns whether a line about `errno` may be logged now, and counts it as logged.
-    fn is_due(&self, errno: Errno, clock: &Clock) -> bool {
+    pub fn is_due(&self, errno: Errno, clock: &Clock) -> bool {
         let mut warnings = self.warnings.borrow_mut();
         warnings.entry(errno.raw_os_error()).or_default().try_take(WARNINGS, clock.now())
     }

@@ -239,7 +239,7 @@ impl<D> Site<D> {
 
     /// Converts the error of a system call on `path`, and logs it if the operator should know.
     fn error(&self, errno: Errno, path: &[u8], clock: &Clock) -> Error {
-        self.state.borrow().errors.convert(errno, path, clock)
+        self.state.borrow().cache.disk.errors.convert(errno, path, clock)
     }
 }
 

@@ -11,7 +11,7 @@ use rustix::{
 use super::{
     Resolved, SiteOptions,
     cache::{Cache, Cached},
-    error::{Error, ErrorLog, retry},
+    error::{Error, retry},
     file::{Describe, FileOrigin, Reading, StaticFile},
     inotify::Inotify,
     root::{FOR_READING, RootDir},
@@ -30,8 +30,6 @@ pub struct SiteState<D> {
     checked_in: u64,
     /// The files and absent files that were looked up.
     pub cache: Cache<D>,
-    /// The log of failed system calls.
-    pub errors: ErrorLog,
     /// A reusable buffer for the cache keys of variants.
     key: Vec<u8>,
 }
@@ -47,15 +45,7 @@ impl<D: Describe> SiteState<D> {
             inotify.inspect_err(|e| log::info!("inotify is not available: {e}; checking files by stat")).ok()
         });
         let cache = Cache::new(inotify, Rc::default());
-        Ok(SiteState {
-            root,
-            root_id,
-            checked_at: None,
-            checked_in: 0,
-            cache,
-            errors: ErrorLog::default(),
-            key: Vec::new(),
-        })
+        Ok(SiteState { root, root_id, checked_at: None, checked_in: 0, cache, key: Vec::new() })
     }
 
     /// Reopens the root directory if another directory has replaced it at the site's path. Returns
@@ -134,7 +124,7 @@ impl<D: Describe> SiteState<D> {
         // If a file is replaced on its server, every call on the open file fails. So a retry begins
         // with the path.
         let reading = retry(|| self.open_and_read(path, clock));
-        let reading = reading.map_err(|errno| self.errors.convert(errno, path, clock))?;
+        let reading = reading.map_err(|errno| self.cache.disk.errors.convert(errno, path, clock))?;
         Ok(reading.map(|reading| Rc::new(reading.into_file(origin))))
     }
 
@@ -150,7 +140,7 @@ impl<D: Describe> SiteState<D> {
         }
         let fd = self.root.open_known(path, FOR_READING)?;
         // Without a reading, something else has replaced the file since its type was checked.
-        Reading::read(fd, self.cache.disk(), clock)?.map(Some).ok_or(Errno::NXIO)
+        Reading::read(fd, &self.cache.disk, clock)?.map(Some).ok_or(Errno::NXIO)
     }
 }
 
