@@ -1,8 +1,9 @@
 //! A message that is still arriving.
 
-use std::{rc::Rc, time::SystemTime};
+use std::rc::Rc;
 
 use super::{MailError, Mailbox, Message};
+use crate::clock::Clock;
 
 /// A message that is still arriving. It counts against the limits of its mailbox until it is stored
 /// or dropped.
@@ -49,15 +50,15 @@ impl Draft {
         self.content.len() - self.prefix
     }
 
-    /// Stores the message, which was complete at `now`. After this call, the message is as safe as
+    /// Stores the message, which is complete. After this call, the message is as safe as
     /// the mailbox's store can make it.
     ///
     /// # Errors
     /// Fails if the store fails. The message is then not in the mailbox.
-    pub fn store(mut self, now: SystemTime) -> Result<Rc<Message>, MailError> {
+    pub fn store(mut self, clock: &Clock) -> Result<Rc<Message>, MailError> {
         let content = std::mem::take(&mut self.content);
         let len = content.len();
-        let result = self.mailbox.contents().insert(content, now);
+        let result = self.mailbox.contents().insert(content, clock);
         if result.is_err() {
             self.mailbox.contents().bytes -= len;
         }

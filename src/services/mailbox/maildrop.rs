@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::{MailError, Mailbox, Message};
+use crate::clock::Clock;
 
 /// A locked mailbox, as one reader sees it: the messages that it held when it was locked, numbered
 /// from 1. Messages that arrive later are not visible. Messages that are marked as deleted stay in
@@ -55,11 +56,11 @@ impl Maildrop {
     ///
     /// # Errors
     /// Fails if the store fails. The message then stays in the mailbox, without its mark.
-    pub fn remove_next(&mut self) -> Option<Result<Rc<Message>, MailError>> {
+    pub fn remove_next(&mut self, clock: &Clock) -> Option<Result<Rc<Message>, MailError>> {
         // From the end, so that the indexes of the other messages stay valid.
         while let Some(is_deleted) = self.is_deleted.pop() {
             if is_deleted {
-                return Some(self.mailbox.contents().remove(self.is_deleted.len()));
+                return Some(self.mailbox.contents().remove(self.is_deleted.len(), clock));
             }
         }
         None

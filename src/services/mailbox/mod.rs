@@ -14,7 +14,7 @@ use std::{
     cell::{RefCell, RefMut},
     fmt, io,
     rc::Rc,
-    time::SystemTime,
+    time::Duration,
 };
 
 pub use self::{draft::Draft, maildrop::Maildrop};
@@ -22,7 +22,14 @@ use self::{
     draft::with_crlf,
     store::{MemoryStore, MessageStore},
 };
-use crate::maildir::Maildir;
+use crate::{
+    clock::Clock,
+    maildir::Maildir,
+    token_bucket::{Rate, TokenBucket},
+};
+
+/// How often a failure of the store is logged.
+const WARNINGS: Rate = Rate { burst: 1, interval: Duration::from_secs(60) };
 
 /// The limits of a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,9 +98,8 @@ struct Contents {
     store: Box<dyn MessageStore>,
     /// Whether a [`Maildrop`] is open.
     is_locked: bool,
-    /// Whether the last call of the store has failed. Only the first failure in a row is logged,
-    /// because every sender tries again.
-    has_failed: bool,
+    /// Bounds the failures of the store that are logged, because any client can try again.
+    warnings: TokenBucket,
 }
 
 impl Mailbox {
@@ -130,8 +136,8 @@ impl Mailbox {
     }
 
     fn new(limits: MailLimits, store: Box<dyn MessageStore>) -> Mailbox {
-        let (messages, is_locked, has_failed) = (Vec::new(), false, false);
-        let contents = Contents { messages, arriving: 0, bytes: 0, limits, store, is_locked, has_failed };
+        let (messages, is_locked, warnings) = (Vec::new(), false, TokenBucket::default());
+        let contents = Contents { messages, arriving: 0, bytes: 0, limits, store, is_locked, warnings };
         Mailbox { shared: Rc::new(RefCell::new(contents)) }
     }
 
@@ -175,30 +181,29 @@ impl Mailbox {
 }
 
 impl Contents {
-    /// Stores a message that arrived at `now`. Its length is already counted in `bytes`.
-    fn insert(&mut self, content: Vec<u8>, now: SystemTime) -> Result<Rc<Message>, MailError> {
-        let stored = self.store.insert(&content, now);
-        let name = self.log_first(stored, "store")?;
+    /// Stores a message that has just arrived. Its length is already counted in `bytes`.
+    fn insert(&mut self, content: Vec<u8>, clock: &Clock) -> Result<Rc<Message>, MailError> {
+        let stored = self.store.insert(&content, clock.wall());
+        let name = self.log(stored, "store", clock)?;
         let message = Rc::new(Message::new(name, content));
         self.messages.push(Rc::clone(&message));
         Ok(message)
     }
 
-    /// Logs the first of several failures to `act` on a message.
-    fn log_first<T>(&mut self, result: io::Result<T>, act: &str) -> Result<T, MailError> {
-        if let Err(e) = &result
-            && !self.has_failed
-        {
-            log::warn!("cannot {act} a message: {e}; the client can try again");
-        }
-        self.has_failed = result.is_err();
-        result.map_err(|_| MailError::Store)
+    /// Logs that the store failed to `act` on a message, at most once a minute.
+    fn log<T>(&mut self, result: io::Result<T>, act: &str, clock: &Clock) -> Result<T, MailError> {
+        result.map_err(|e| {
+            if self.warnings.try_take(WARNINGS, clock.now()) {
+                log::warn!("cannot {act} a message: {e}; the client can try again");
+            }
+            MailError::Store
+        })
     }
 
     /// Removes the message at `index`.
-    fn remove(&mut self, index: usize) -> Result<Rc<Message>, MailError> {
+    fn remove(&mut self, index: usize, clock: &Clock) -> Result<Rc<Message>, MailError> {
         let removed = self.store.remove(&self.messages[index].name);
-        self.log_first(removed, "remove")?;
+        self.log(removed, "remove", clock)?;
         let message = self.messages.remove(index);
         self.bytes -= message.content.len();
         Ok(message)
@@ -230,7 +235,7 @@ pub fn message(content: &[u8]) -> Rc<Message> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, time::SystemTime};
 
     use super::*;
 
@@ -241,7 +246,7 @@ mod tests {
     fn put(mailbox: &Mailbox, content: &[u8]) -> Result<Rc<Message>, MailError> {
         let mut draft = Draft::new(mailbox, Vec::new())?;
         content.chunks(7).try_for_each(|part| draft.extend(part))?;
-        draft.store(NOW)
+        draft.store(&Clock::frozen(NOW))
     }
 
     #[test]
@@ -268,7 +273,7 @@ mod tests {
         let third = Draft::new(&mailbox, vec![b'x'; 50]).expect("room again");
         let fourth = Draft::new(&mailbox, Vec::new()).expect("room for three");
         assert_eq!(Draft::new(&mailbox, Vec::new()).err(), Some(MailError::Full));
-        second.store(NOW).expect("store");
+        second.store(&Clock::frozen(NOW)).expect("store");
         drop((third, fourth));
         assert_eq!((mailbox.totals(), mailbox.contents().bytes), ((1, 10), 10));
     }
@@ -291,7 +296,7 @@ mod tests {
         let mut maildrop = Maildrop::open(&mailbox).expect("unlocked");
         assert!(maildrop.delete(1) && maildrop.delete(3));
         assert_eq!(put(&mailbox, b"four").err(), Some(MailError::Full));
-        let removed = std::iter::from_fn(|| maildrop.remove_next());
+        let removed = std::iter::from_fn(|| maildrop.remove_next(&Clock::frozen(NOW)));
         let removed: Vec<_> = removed.map(|message| message.expect("removed").content.to_vec()).collect();
         assert_eq!(removed, [&b"three"[..], b"one"]);
         assert_eq!((mailbox.totals(), mailbox.contents().bytes), ((1, 3), 3));
@@ -307,7 +312,11 @@ mod tests {
         assert_eq!(put(&mailbox, b"lost").err(), Some(MailError::Store));
         assert_eq!((mailbox.totals(), mailbox.contents().bytes), ((1, 4), 4));
         fs::rename(dir.path().join("gone"), dir.path().join("new")).expect("rename");
+        put(&mailbox, b"more").expect("room");
+        let is_due = mailbox.contents().warnings.try_take(WARNINGS, Clock::frozen(NOW).now());
+        assert!(!is_due, "a success allows no other line within the minute");
         let again = Mailbox::in_maildir(open(), SMALL).expect("the same messages");
+        assert_eq!(again.totals().0, 2);
         let message = Maildrop::open(&again).and_then(|maildrop| maildrop.message(1)).expect("one");
         assert_eq!((&message.id, &*message.content), (&id, &b"kept\r\n"[..]));
     }

@@ -151,7 +151,7 @@ impl Pop3Connection {
     fn update(&mut self, mut has_failed: bool, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
         while cx.take_work() {
             for _ in 0..REMOVALS {
-                match self.maildrop.as_mut().and_then(Maildrop::remove_next) {
+                match self.maildrop.as_mut().and_then(|maildrop| maildrop.remove_next(cx.clock)) {
                     Some(Ok(message)) => cx.trace(|| steps::removed(&message.id)),
                     Some(Err(_)) => has_failed = true,
                     None => {

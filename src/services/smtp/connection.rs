@@ -286,7 +286,7 @@ impl SmtpConnection {
             return Progress::WaitUntil(None);
         }
         let (recipients, has_bare_lf) = (incoming.recipients, incoming.decoder.has_bare_lf());
-        let reply = match incoming.draft.and_then(|draft| draft.store(cx.clock.wall())) {
+        let reply = match incoming.draft.and_then(|draft| draft.store(cx.clock)) {
             Ok(message) => {
                 cx.trace(|| steps::stored(&message.id, message.content.len(), recipients));
                 let hint = if has_bare_lf { "; its lines should end with CRLF, not LF" } else { "" };
