@@ -5,14 +5,21 @@
 //! module looks for the requested name in the directory itself. It must never let a name pass that
 //! may be another name of a hidden file.
 
-use std::os::fd::OwnedFd;
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{BuildHasher, RandomState},
+    os::fd::OwnedFd,
+    time::Instant,
+};
 
+use lru::LruCache;
 use rustix::{
-    fs::{AtFlags, Dir, FsWord, Mode, OFlags, fstatfs, ioctl_getflags, openat, statat},
+    fs::{AtFlags, Dir, FsWord, Mode, OFlags, fstat, fstatfs, ioctl_getflags, openat, statat},
     io::Errno,
 };
 
-use crate::site_path::DotfilePolicy;
+use super::{RECHECK_AFTER, stamp::FileStamp};
+use crate::{clock::Clock, site_path::DotfilePolicy};
 
 /// The magic numbers (statfs(2)) of file systems that find a file by its own name alone, or also by
 /// the same name in another case: XFS, Btrfs, ramfs, SquashFS, EROFS, proc, sysfs.
@@ -27,8 +34,8 @@ const ZFS: FsWord = 0x2FC1_2FC1;
 /// The inode flag of a directory that compares names by Unicode rules (`FS_CASEFOLD_FL`,
 /// ioctl_iflags(2)).
 const CASEFOLD: u32 = 0x4000_0000;
-/// The maximum number of entries in which a name is looked for, so that no request stops the others
-/// for long.
+/// The maximum number of entries of a directory in which a name is looked for, so that no request
+/// stops the others for long. Also the number of entries to remember, which take about 4 MB.
 const MAX_ENTRIES: usize = 100_000;
 
 /// The names by which a file system may find a file.
@@ -64,26 +71,142 @@ impl NameMatching {
     }
 }
 
-/// Returns whether `name` is another name of an entry of `dir` that `dotfiles` does not allow, or
-/// may be one. `depth` is the number of names before it in its path.
-///
-/// # Errors
-/// Fails if the directory cannot be read, and with `E2BIG` if it has too many entries.
-pub fn is_alias_of_hidden(
-    dir: &OwnedFd,
-    name: &[u8],
-    depth: usize,
+/// The check of names, and what it read from directories a moment ago.
+pub struct AliasCheck {
     dotfiles: DotfilePolicy,
-) -> Result<bool, Errno> {
-    if !NameMatching::of(dir).may_be_alias(name) {
-        return Ok(false);
+    /// The directories, by device, inode and whether they are the root. (`.well-known` is visible
+    /// there alone.)
+    directories: LruCache<(u64, u64, bool), DirectoryNames>,
+    /// The number of entries of all these directories.
+    entries: usize,
+    hasher: RandomState,
+}
+
+impl AliasCheck {
+    /// Creates a check that hides what `dotfiles` does not allow.
+    pub fn new(dotfiles: DotfilePolicy) -> AliasCheck {
+        AliasCheck { dotfiles, directories: LruCache::unbounded(), entries: 0, hasher: RandomState::new() }
     }
-    let inode = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?.st_ino;
-    let readable = openat(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    if compares_bytes(&readable) {
-        return Ok(false);
+
+    /// Returns whether `name` is another name of a hidden entry of `dir`, or may be one. `depth` is
+    /// the number of names before it in its path.
+    ///
+    /// # Errors
+    /// Fails if the directory cannot be read, and with `E2BIG` if it has too many entries.
+    pub fn is_hidden(
+        &mut self,
+        dir: &OwnedFd,
+        name: &[u8],
+        depth: usize,
+        clock: &Clock,
+    ) -> Result<bool, Errno> {
+        if !NameMatching::of(dir).may_be_alias(name) {
+            return Ok(false);
+        }
+        let inode = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?.st_ino;
+        let stamp = FileStamp::of(&fstat(dir)?);
+        let key = (stamp.device, stamp.inode, depth == 0);
+        let hash = self.hasher.hash_one(name);
+        if let Some(known) = self.directories.get(&key)
+            && known.is_current(&stamp, clock)
+        {
+            return known.is_hidden(hash, inode);
+        }
+        let readable = openat(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        if compares_bytes(&readable) {
+            return Ok(false);
+        }
+        let is_allowed = |name: &[u8]| self.dotfiles.allow(name, depth);
+        let names = DirectoryNames::read(readable, stamp, is_allowed, &self.hasher, clock)?;
+        let is_hidden = names.is_hidden(hash, inode);
+        self.entries += names.len();
+        if let Some(old) = self.directories.put(key, names) {
+            self.entries -= old.len();
+        }
+        while self.entries > MAX_ENTRIES
+            && let Some((_, oldest)) = self.directories.pop_lru()
+        {
+            self.entries -= oldest.len();
+        }
+        is_hidden
     }
-    is_hidden_entry(readable, name, inode, |entry| dotfiles.allow(entry, depth))
+}
+
+/// The entries of one directory.
+struct DirectoryNames {
+    stamp: FileStamp,
+    read: Instant,
+    /// Whether any later change to the directory changes its stamp.
+    is_settled: bool,
+    /// The hashes of all names.
+    names: HashSet<u64>,
+    /// Whether an inode number has a name that is not allowed. A file with several hard links is
+    /// hidden if one of their names is.
+    hidden: HashMap<u64, bool>,
+    is_too_large: bool,
+}
+
+impl DirectoryNames {
+    /// Reads the directory `dir`, whose stamp was `stamp`.
+    ///
+    /// # Errors
+    /// Fails if the directory cannot be read.
+    fn read(
+        dir: OwnedFd,
+        stamp: FileStamp,
+        is_allowed: impl Fn(&[u8]) -> bool,
+        hasher: &RandomState,
+        clock: &Clock,
+    ) -> Result<DirectoryNames, Errno> {
+        let mut read = DirectoryNames {
+            stamp,
+            read: clock.now(),
+            is_settled: stamp.has_settled(clock.wall()),
+            names: HashSet::new(),
+            hidden: HashMap::new(),
+            is_too_large: false,
+        };
+        let mut dir = Dir::new(dir)?;
+        while let Some(entry) = dir.read() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            if read.names.len() >= MAX_ENTRIES {
+                (read.names, read.hidden, read.is_too_large) = (HashSet::new(), HashMap::new(), true);
+                break;
+            }
+            read.names.insert(hasher.hash_one(name));
+            *read.hidden.entry(entry.ino()).or_default() |= !is_allowed(name);
+        }
+        Ok(read)
+    }
+
+    /// Returns the number of entries, and 1 for the directory itself.
+    fn len(&self) -> usize {
+        1 + self.names.len()
+    }
+
+    /// Returns whether the directory, which has this stamp now, still has these entries. Some file
+    /// systems keep no time for a directory.
+    fn is_current(&self, stamp: &FileStamp, clock: &Clock) -> bool {
+        self.is_settled && self.stamp == *stamp && clock.now() < self.read + RECHECK_AFTER
+    }
+
+    /// Returns whether the name with this hash, which leads to `inode`, is not allowed, or may be
+    /// another name of one that is not. An entry with this very name is the one: the client may
+    /// know its name. Any other one is known by its inode number, which not all file systems
+    /// report.
+    ///
+    /// # Errors
+    /// Fails with `E2BIG` if the directory has too many entries.
+    fn is_hidden(&self, hash: u64, inode: u64) -> Result<bool, Errno> {
+        match self.is_too_large {
+            true => Err(Errno::TOOBIG),
+            false => Ok(!self.names.contains(&hash) && self.hidden.get(&inode) != Some(&false)),
+        }
+    }
 }
 
 /// Returns whether a directory of a [`FOLDING`] file system compares names byte by byte.
@@ -92,37 +215,23 @@ fn compares_bytes(dir: &OwnedFd) -> bool {
     fstatfs(dir).is_ok_and(|stat| FOLDING.contains(&stat.f_type) && stat.f_type != ZFS) && has_no_flag()
 }
 
-/// Looks for the entry that `name`, with the number `inode`, refers to. Returns whether it is, or
-/// may be, one that is not allowed. An entry with this very name is the one: the client may know
-/// its name. Any other one is known by its inode number, which not all file systems report.
-fn is_hidden_entry(
-    dir: OwnedFd,
-    name: &[u8],
-    inode: u64,
-    is_allowed: impl Fn(&[u8]) -> bool,
-) -> Result<bool, Errno> {
-    let (mut dir, mut is_visible, mut is_hidden) = (Dir::new(dir)?, false, false);
-    for _ in 0..MAX_ENTRIES {
-        let Some(entry) = dir.read() else { return Ok(is_hidden || !is_visible) };
-        let entry = entry?;
-        match entry.file_name().to_bytes() {
-            b"." | b".." => {}
-            found if found == name => return Ok(false),
-            // A file with several hard links is hidden if one of their names is.
-            found if entry.ino() == inode => {
-                *(if is_allowed(found) { &mut is_visible } else { &mut is_hidden }) = true;
-            }
-            _ => {}
-        }
-    }
-    Err(Errno::TOOBIG)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::MetadataExt};
+    use std::{
+        fs,
+        os::unix::fs::MetadataExt,
+        path::Path,
+        time::{Duration, SystemTime},
+    };
 
     use super::*;
+
+    fn names_of(dir: &Path, clock: &Clock) -> (DirectoryNames, RandomState) {
+        let (open, hasher) = (OwnedFd::from(fs::File::open(dir).expect("open")), RandomState::new());
+        let stamp = FileStamp::of(&fstat(&open).expect("its status"));
+        let is_allowed = |name: &[u8]| DotfilePolicy::Visible.allow(name, 0);
+        (DirectoryNames::read(open, stamp, is_allowed, &hasher, clock).expect("read"), hasher)
+    }
 
     #[test]
     fn names_that_may_be_other_names_of_dotfiles() {
@@ -145,11 +254,10 @@ mod tests {
             fs::write(dir.path().join(name), "").expect("write");
         }
         fs::hard_link(dir.path().join(".linked"), dir.path().join("linked")).expect("link");
+        let names = names_of(dir.path(), &Clock::frozen(SystemTime::now()));
         let is_hidden = |name: &str, file: &str| {
             let inode = fs::metadata(dir.path().join(file)).map_or(u64::MAX, |file| file.ino());
-            let open = fs::File::open(dir.path()).expect("open");
-            let is_allowed = |name: &[u8]| DotfilePolicy::Visible.allow(name, 0);
-            is_hidden_entry(open.into(), name.as_bytes(), inode, is_allowed).expect("read")
+            names.0.is_hidden(names.1.hash_one(name.as_bytes()), inode).expect("not too large")
         };
         let table = [
             ("GIT~1", ".git", true),
@@ -165,5 +273,21 @@ mod tests {
         for (name, file, expected) in table {
             assert_eq!(is_hidden(name, file), expected, "{name} of {file}");
         }
+    }
+
+    #[test]
+    fn names_of_a_directory_are_trusted_for_a_second_while_its_stamp_proves_them() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let stamp = || FileStamp::of(&fstat(fs::File::open(dir.path()).expect("open")).expect("its status"));
+        let now = Clock::frozen(SystemTime::now());
+        assert!(!names_of(dir.path(), &now).0.is_current(&stamp(), &now), "it changed a moment ago");
+        let mut later = Clock::frozen(SystemTime::now() + Duration::from_secs(60));
+        let names = names_of(dir.path(), &later).0;
+        assert!(names.is_current(&stamp(), &later));
+        let before = stamp();
+        fs::write(dir.path().join("new"), "").expect("write");
+        assert!(stamp() == before || !names.is_current(&stamp(), &later));
+        later.advance(RECHECK_AFTER);
+        assert!(!names.is_current(&before, &later));
     }
 }

@@ -246,7 +246,7 @@ mod tests {
             let name = i.to_string();
             let key = name.as_bytes();
             std::fs::write(dir.path().join(&name), vec![b'x'; len]).expect("write");
-            let fd = root.open(key, OFlags::RDONLY).expect("open");
+            let fd = root.open(key, OFlags::RDONLY, &clock).expect("open");
             let reading = Reading::read(fd, &Rc::default(), &clock).expect("read").expect("a file");
             cache.insert(key, key, &Rc::new(reading.into_file(FileOrigin::Path(b""))), &clock);
         }

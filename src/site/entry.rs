@@ -79,7 +79,8 @@ impl<D: Describe> Entry<D> {
         if !self.matches_stat(root) {
             return false;
         }
-        let (Some(file), Ok(fd)) = (&self.found, root.open(&self.path, FOR_READING)) else { return false };
+        let fd = root.open(&self.path, FOR_READING, clock);
+        let (Some(file), Ok(fd)) = (&self.found, fd) else { return false };
         match Reading::read(fd, disk, clock) {
             Ok(Some(later)) => file.matches(&later),
             Ok(None) | Err(_) => false,

@@ -189,7 +189,7 @@ impl<D: Describe> Site<D> {
     /// Returns the reason why the directory cannot be read.
     pub fn read_directory(&self, path: &SitePath<'_>, clock: &Clock) -> Result<DirectoryReader, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let fd = retry(|| self.state.borrow().root.open(path.bytes(), flags));
+        let fd = retry(|| self.state.borrow().root.open(path.bytes(), flags, clock));
         let fd = fd.map_err(|errno| self.error(errno, path.bytes(), clock))?;
         DirectoryReader::new(fd, path, self.options.dotfiles)
     }
@@ -219,7 +219,7 @@ impl<D: Describe> Site<D> {
     /// # Errors
     /// Returns the reason why the path cannot be looked up.
     pub fn is_directory(&self, path: &SitePath<'_>, clock: &Clock) -> Result<bool, Error> {
-        let status = retry(|| fstat(self.state.borrow().root.open(path.bytes(), OFlags::PATH)?));
+        let status = retry(|| fstat(self.state.borrow().root.open(path.bytes(), OFlags::PATH, clock)?));
         match status {
             Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory),
             Err(errno) => match self.error(errno, path.bytes(), clock) {

@@ -4,7 +4,7 @@
 //! The kernel enforces the former where it can (openat2(2), `RESOLVE_BENEATH`). Elsewhere this
 //! module walks the path, component by component, with the same results.
 
-use std::{collections::VecDeque, os::fd::OwnedFd};
+use std::{cell::RefCell, collections::VecDeque, os::fd::OwnedFd};
 
 use rustix::{
     fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat, statat},
@@ -12,10 +12,10 @@ use rustix::{
 };
 
 use super::{
-    alias::{NameMatching, is_alias_of_hidden},
+    alias::{AliasCheck, NameMatching},
     error::retry,
 };
-use crate::site_path::DotfilePolicy;
+use crate::{clock::Clock, site_path::DotfilePolicy};
 
 /// The flags for opening a file after its type has been checked. `NONBLOCK` is set because a FIFO
 /// may have replaced the file since the check.
@@ -32,6 +32,7 @@ pub struct RootDir {
     /// How the root's own file system matches names.
     matching: NameMatching,
     dotfiles: DotfilePolicy,
+    aliases: RefCell<AliasCheck>,
 }
 
 /// Opens a path relative to a root.
@@ -50,8 +51,8 @@ impl RootDir {
     pub fn following_links(root: OwnedFd, dotfiles: DotfilePolicy) -> RootDir {
         let has_openat2 = probe(&root).is_ok();
         let on_mount = has_openat2.then_some(ResolveFlags::NO_XDEV);
-        let matching = NameMatching::of(&root);
-        RootDir { fd: root, resolve: open_following, on_mount, matching, dotfiles }
+        let (matching, aliases) = (NameMatching::of(&root), RefCell::new(AliasCheck::new(dotfiles)));
+        RootDir { fd: root, resolve: open_following, on_mount, matching, dotfiles, aliases }
     }
 
     /// Creates a root that no path leads out of.
@@ -63,8 +64,8 @@ impl RootDir {
                 (walk_beneath, None)
             }
         };
-        let matching = NameMatching::of(&root);
-        RootDir { fd: root, resolve, on_mount, matching, dotfiles }
+        let (matching, aliases) = (NameMatching::of(&root), RefCell::new(AliasCheck::new(dotfiles)));
+        RootDir { fd: root, resolve, on_mount, matching, dotfiles, aliases }
     }
 
     /// Returns the descriptor of the root directory, opened with `O_PATH`.
@@ -90,7 +91,7 @@ impl RootDir {
     /// Returns `EXDEV` if the path leads out of the root, `ELOOP` for a magic link
     /// (`/proc/*/fd`, symlink(7)) or too many links, and `ENOENT` if a name in it may be another
     /// name of a hidden file.
-    pub fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    pub fn open(&self, path: &[u8], flags: OFlags, clock: &Clock) -> Result<OwnedFd, Errno> {
         if self.dotfiles == DotfilePolicy::All {
             return self.open_known(path, flags);
         }
@@ -104,7 +105,7 @@ impl RootDir {
                 result => return result,
             }
         }
-        self.check_names(path)?;
+        self.check_names(path, clock)?;
         self.open_known(path, flags)
     }
 
@@ -119,10 +120,10 @@ impl RootDir {
 
     /// Checks each name of `path` in its own directory, which may be on any file system. Comes
     /// before opening the path, whose errors could reveal that a hidden file exists.
-    fn check_names(&self, path: &[u8]) -> Result<(), Errno> {
+    fn check_names(&self, path: &[u8], clock: &Clock) -> Result<(), Errno> {
         for (depth, (at, name)) in names(path).enumerate() {
             let dir = self.open_known(&path[..at], OFlags::PATH | OFlags::DIRECTORY)?;
-            if is_alias_of_hidden(&dir, name, depth, self.dotfiles)? {
+            if self.aliases.borrow_mut().is_hidden(&dir, name, depth, clock)? {
                 return Err(Errno::NOENT);
             }
         }

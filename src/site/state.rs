@@ -132,7 +132,7 @@ impl<D: Describe> SiteState<D> {
     fn open_and_read(&self, path: &[u8], clock: &Clock) -> Result<Option<Reading>, Errno> {
         // Opening a FIFO or a device has side effects, so check the type first. Opening with
         // `O_PATH` has none.
-        let fd = self.root.open(path, OFlags::PATH)?;
+        let fd = self.root.open(path, OFlags::PATH, clock)?;
         match FileType::from_raw_mode(fstat(fd)?.st_mode) {
             FileType::RegularFile => {}
             FileType::Directory => return Ok(None),
