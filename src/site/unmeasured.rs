@@ -50,7 +50,7 @@ mod tests {
 
         let whole = fs::read("/proc/kallsyms").unwrap_or_default();
         if whole.len() <= SMALL as usize {
-            return crate::testing::skip("no large file in /proc");
+            return crate::testing::skip_for_kernel("no large file in /proc");
         }
         let large = open("/proc/kallsyms");
         let Content::Unmeasured(file) = &large.content else { panic!("{:?}", large.content) };

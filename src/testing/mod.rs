@@ -8,7 +8,11 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-pub use self::{datagrams::DatagramHarness, shared_output::SharedOutput, skip::skip};
+pub use self::{
+    datagrams::DatagramHarness,
+    shared_output::SharedOutput,
+    skip::{skip, skip_for_kernel},
+};
 
 /// Returns a temporary directory on each file system that tests can use here, the default one
 /// first. Some file systems have no reliable inotify events (overlayfs), and others keep every file

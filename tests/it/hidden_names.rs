@@ -92,7 +92,7 @@ impl Mount {
                 Ok(output) if output.status.success() => {}
                 Ok(output) => {
                     let why = String::from_utf8_lossy(&output.stderr).into_owned();
-                    skip(&format!("{command:?}: {}", why.lines().next().unwrap_or_default()));
+                    skip_for_kernel(&format!("{command:?}: {}", why.lines().next().unwrap_or_default()));
                     return None;
                 }
                 Err(e) => {

@@ -215,6 +215,7 @@ fn output_of_another_user_does_not_block() {
             client.send(get("/hello.txt"));
             assert_eq!(client.response().text(), "hello\n");
         }
+        drop(client); // the server would expect another request
         assert_ends(&mut server);
     });
 }

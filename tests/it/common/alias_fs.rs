@@ -15,7 +15,7 @@ use rustix::{
 };
 use tempfile::TempDir;
 
-use super::{Mount, skip};
+use super::{Mount, skip_for_kernel};
 
 /// The length of the header of a request, and the largest request that the kernel sends here.
 const HEADER: usize = 40;
@@ -45,14 +45,14 @@ impl AliasFs {
     pub fn mount(nodes: &'static [Node]) -> Option<AliasFs> {
         let device = File::options().read(true).write(true).open("/dev/fuse");
         let (true, Ok(device)) = (geteuid().is_root(), device) else {
-            skip("no root, or no /dev/fuse");
+            skip_for_kernel("no root, or no /dev/fuse");
             return None;
         };
         let dir = tempfile::tempdir().expect("a directory");
         let data = format!("fd={},rootmode=40000,user_id=0,group_id=0\0", device.as_raw_fd());
         let data = std::ffi::CString::from_vec_with_nul(data.into()).expect("one NUL");
         if let Err(errno) = mount("oneloop-test", dir.path(), "fuse", MountFlags::empty(), data.as_c_str()) {
-            skip(&format!("cannot mount: {errno}"));
+            skip_for_kernel(&format!("cannot mount: {errno}"));
             return None;
         }
         // The thread ends when no process uses the file system any more.

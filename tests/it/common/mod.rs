@@ -33,7 +33,7 @@ pub use self::{
     rig::{Rig, received},
     server::Server,
     site::{Site, pattern},
-    skip::skip,
+    skip::{skip, skip_for_kernel},
     talk::Talk,
     unprivileged::Unprivileged,
 };

@@ -7,7 +7,7 @@ use std::{
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 
-use super::skip;
+use super::skip_for_kernel;
 
 /// A mounted file system, unmounted when the test ends.
 pub struct Mount(PathBuf);
@@ -26,7 +26,7 @@ impl Mount {
             None => mount("oneloop-test", path, "tmpfs", MountFlags::empty(), c"size=8m"),
         };
         if let Err(errno) = mounted {
-            skip(&format!("cannot mount: {}", io::Error::from(errno)));
+            skip_for_kernel(&format!("cannot mount: {}", io::Error::from(errno)));
             return None;
         }
         Some(Mount::at(path))
