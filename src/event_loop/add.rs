@@ -100,7 +100,8 @@ impl EventLoop {
         fd: Rc<OwnedFd>,
         source: Box<dyn PrioritySource>,
     ) -> io::Result<()> {
-        self.sources.insert(SourceKind::Priority(Priority { fd, source }), SourceId::Named(name)).map(drop)
+        let priority = Box::new(Priority { fd, source });
+        self.sources.insert(SourceKind::Priority(priority), SourceId::Named(name)).map(drop)
     }
 
     /// Wakes the loop when `fd` becomes readable. The caller must read `fd` elsewhere, for example

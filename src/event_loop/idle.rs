@@ -18,7 +18,6 @@ const MIN_IDLE: Duration = Duration::from_secs(1);
 /// The idle connections. An entry may be *earlier* than the time since which its connection has
 /// been idle, and the connection may be busy again, because a request does not move its entry. The
 /// search for a connection to close brings the first entries up to date.
-#[derive(Default)]
 pub struct IdleConnections {
     /// The connections that have received a response.
     kept: KeyQueue,
@@ -27,6 +26,11 @@ pub struct IdleConnections {
 }
 
 impl IdleConnections {
+    /// Creates an empty order of connections that have not been idle before `start`.
+    pub fn new(start: Instant) -> IdleConnections {
+        IdleConnections { kept: KeyQueue::new(start), silent: KeyQueue::new(start) }
+    }
+
     /// Removes the connection with this key.
     pub fn remove(&mut self, key: usize) {
         self.kept.remove(key);
@@ -44,7 +48,7 @@ impl IdleConnections {
             true => (&mut self.kept, &mut self.silent),
             false => (&mut self.silent, &mut self.kept),
         };
-        if queue.time(key) == Some(idle.since) {
+        if queue.is_at(key, idle.since) {
             return false;
         }
         other.remove(key);
@@ -68,7 +72,7 @@ impl EventLoop {
     /// because no connection was idle.
     pub(super) fn note_idle(&mut self, key: usize) {
         // A busy connection ends each of its turns here.
-        if self.idle.kept.time(key).is_some() {
+        if self.idle.kept.contains(key) {
             return;
         }
         let Some(SourceKind::Connection(connection)) = self.sources.kind(key) else { return };

@@ -110,10 +110,11 @@ impl EventLoop {
     /// # Errors
     /// Fails if the poller cannot be created (epoll_create1(2)).
     pub fn new(limits: Limits, clock: Clock) -> io::Result<EventLoop> {
+        let start = clock.now();
         Ok(EventLoop {
             sources: Sources::new()?,
             timers: Timers::new(clock),
-            idle: IdleConnections::default(),
+            idle: IdleConnections::new(start),
             addresses: Addresses::new(limits.max_per_address, limits.max_connections),
             observers: Observers::default(),
             buffers: Buffers::new(limits.max_message),

@@ -39,7 +39,7 @@ pub struct Source {
     pub retry_at: Option<Instant>,
 }
 
-/// The kind of a source. Large variants are boxed, because every slab entry is as large as the
+/// The kind of a source. Every variant is boxed, because every slab entry is as large as the
 /// largest variant.
 pub enum SourceKind {
     Listener(Box<Listener>),
@@ -47,7 +47,7 @@ pub enum SourceKind {
     Udp(Box<UdpSource>),
     Input(Box<Input>),
     Signals(Box<Signals>),
-    Priority(Priority),
+    Priority(Box<Priority>),
     /// The waker that every [`Handle`](super::Handle) uses. mio registers the waker itself.
     Waker,
 }
@@ -142,5 +142,17 @@ impl Source {
             SourceKind::Priority(priority) => act(&mut SourceFd(&priority.fd.as_raw_fd())),
             SourceKind::Waker => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server may hold 100,000 silent connections, and each has one of both.
+    #[test]
+    fn source_and_connection_are_small() {
+        let sizes = (size_of::<Source>(), size_of::<Connection>());
+        assert!(sizes.0 <= 64 && sizes.1 <= 176, "{sizes:?}");
     }
 }

@@ -22,7 +22,7 @@ pub struct Timers {
 
 impl Timers {
     pub fn new(clock: Clock) -> Timers {
-        Timers { clock, queue: KeyQueue::default(), warnings: TokenBucket::default() }
+        Timers { queue: KeyQueue::new(clock.now()), clock, warnings: TokenBucket::default() }
     }
 
     /// Makes [`Timers::pop_due`] return `key` by `time` at the latest. A later time, or `None`,
@@ -32,7 +32,7 @@ impl Timers {
         let Some(time) = time else { return };
         // A busy connection extends its deadline with every request. Moving its entry each time
         // would cost two tree operations; an early entry costs one spurious call per timeout.
-        if self.queue.time(key).is_none_or(|entry| time < entry) {
+        if !self.queue.is_due_by(key, time) {
             self.queue.put(key, time);
         }
     }
