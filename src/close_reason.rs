@@ -16,7 +16,7 @@ pub enum CloseReason {
     IdleTimeout,
     /// The peer accepted no data in time.
     SendTimeout,
-    /// The peer accepted data, but less than the minimum rate.
+    /// The peer accepted or sent data, but less than the minimum rate.
     TooSlow,
     /// The peer reset the connection.
     Reset,

@@ -175,8 +175,8 @@ pub struct LimitArgs {
     #[arg(env = "ONELOOP_SEND_TIMEOUT", hide_env = true)]
     pub send_timeout: TimeLimit,
 
-    /// Close a connection that accepts fewer bytes per second, on average over --send-timeout; 0
-    /// disables
+    /// Close a connection that accepts fewer bytes per second, on average over --send-timeout, or
+    /// sends a mail message more slowly; 0 disables
     #[arg(long, value_name = "BYTES", default_value_t = 256, value_parser = limit::<u32>)]
     #[arg(env = "ONELOOP_MIN_RATE", hide_env = true)]
     pub min_rate: u32,

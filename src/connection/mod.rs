@@ -381,7 +381,8 @@ impl Connection {
     /// Notifies the protocol and closes the socket.
     pub fn close(mut self, reason: CloseReason, cx: &mut Context<'_>) {
         self.protocol.on_closed(reason, self.outbox.sent(), cx);
-        if matches!(reason, CloseReason::SendTimeout | CloseReason::TooSlow) {
+        let is_blocked = !self.outbox.is_empty();
+        if is_blocked && matches!(reason, CloseReason::SendTimeout | CloseReason::TooSlow) {
             // SO_LINGER with a time of 0 makes the close send a reset, so that the kernel does not
             // keep unsent data for the peer.
             let _ = sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO));

@@ -16,8 +16,9 @@ pub struct Limits {
     pub max_per_address: AddressLimit,
     /// How long a peer may go without accepting data before its connection is closed.
     pub send_timeout: Option<Duration>,
-    /// How many bytes per second a peer must accept, on average over the send timeout. 0 disables
-    /// this limit, and so does the send timeout if it is disabled.
+    /// How many bytes per second a peer must accept, on average over the send timeout. A service
+    /// whose messages may be long demands the same of the peers that send them. 0 disables both
+    /// limits. If the send timeout is disabled, peers may accept data at any rate.
     pub min_rate: u32,
     /// How long to go on accepting connections after a signal has asked for a shutdown. A load
     /// balancer needs this time to stop sending requests here.

@@ -96,6 +96,7 @@ impl LoopState {
             key,
             send_timeout: self.limits.send_timeout,
             least_sent: self.least_sent,
+            min_rate: self.limits.min_rate,
             observers,
             work: &mut self.work,
             input: &self.input,

@@ -182,6 +182,7 @@ impl BrokenLoop {
             key,
             send_timeout: None,
             least_sent: 0,
+            min_rate: 0,
             observers: &mut self.observers,
             work: &mut self.work,
             input: &self.input,

@@ -26,6 +26,8 @@ pub struct Context<'a> {
     pub(crate) send_timeout: Option<Duration>,
     /// How many bytes a blocked peer must accept within the send timeout to get that time again.
     pub(crate) least_sent: u64,
+    /// How many bytes per second a peer must send or accept, or 0.
+    pub(crate) min_rate: u32,
     /// The observers, which see each step.
     pub observers: &'a mut Observers,
     /// The budget for long work, see [`Context::take_work`].
@@ -56,6 +58,7 @@ impl<'a> Context<'a> {
             key,
             send_timeout: None,
             least_sent: 0,
+            min_rate: 0,
             observers,
             work,
             input,

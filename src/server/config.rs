@@ -75,8 +75,8 @@ pub struct Config {
     pub max_head: usize,
     /// How long a peer may go without accepting data before its connection is closed.
     pub send_timeout: Option<Duration>,
-    /// How many bytes per second a peer must accept, on average over the send timeout. 0 disables
-    /// this limit.
+    /// How many bytes per second a peer must accept, on average over the send timeout. An SMTP
+    /// service demands the same of the clients that send messages. 0 disables both limits.
     pub min_rate: u32,
     /// How long to go on accepting connections after a signal has asked for a shutdown.
     pub shutdown_delay: Duration,

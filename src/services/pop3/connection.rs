@@ -241,7 +241,7 @@ impl Protocol for Pop3Connection {
     fn receive(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Received {
         let (consumed, next) = self.lines.read(input, false, cx);
         let progress = match next {
-            NextLine::Incomplete => Progress::NeedInput,
+            NextLine::Incomplete => Progress::Partial,
             NextLine::Line(line) => self.on_line(line, out, cx),
             NextLine::TooLong => self.fail("line too long", out),
         };

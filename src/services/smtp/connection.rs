@@ -77,6 +77,22 @@ struct Incoming {
     /// The message, or why it is refused. The rest of a refused message is dropped as it arrives.
     draft: Result<Draft, MailError>,
     recipients: usize,
+    /// The number of bytes that have arrived since the time for the message was last extended.
+    arrived: u64,
+}
+
+impl Incoming {
+    /// Counts the next `len` bytes. Returns whether they extend the time for the message: enough
+    /// bytes have arrived since it was extended before. So a client that sends a byte now and then
+    /// does not hold its connection.
+    fn extends_time(&mut self, len: usize, min_rate: u32) -> bool {
+        self.arrived += len as u64;
+        let is_enough = self.arrived >= IDLE_LIMIT.as_secs() * u64::from(min_rate);
+        if is_enough {
+            self.arrived = 0;
+        }
+        is_enough
+    }
 }
 
 impl SmtpConnection {
@@ -222,7 +238,7 @@ impl SmtpConnection {
         let prefix = envelope.trace_fields(&origin);
         let recipients = envelope.recipients.len();
         let draft = Draft::new(&self.mailbox, prefix).map_err(|error| self.refuse(error, cx))?;
-        let incoming = Incoming { decoder: DataDecoder::new(), draft: Ok(draft), recipients };
+        let incoming = Incoming { decoder: DataDecoder::new(), draft: Ok(draft), recipients, arrived: 0 };
         self.enter(SmtpState::Data(Box::new(incoming)), cx);
         Ok(reply::START_DATA)
     }
@@ -261,8 +277,9 @@ impl SmtpConnection {
         cx.trace(|| steps::part(consumed, len));
         let progress = match status {
             DataStatus::Partial => {
+                let extends_time = incoming.extends_time(consumed, cx.min_rate);
                 self.state = SmtpState::Data(incoming);
-                Progress::NeedInput
+                if extends_time { Progress::NeedInput } else { Progress::Partial }
             }
             DataStatus::Complete => self.finish(incoming, out, cx),
             DataStatus::AmbiguousEnd => {
@@ -315,7 +332,7 @@ impl Protocol for SmtpConnection {
         let is_login = matches!(self.state, SmtpState::Login(_));
         let (consumed, next) = self.lines.read(input, is_login, cx);
         let progress = match next {
-            NextLine::Incomplete => Progress::NeedInput,
+            NextLine::Incomplete => Progress::Partial,
             NextLine::Line(line) => self.on_line(line, out, cx),
             NextLine::TooLong => {
                 if is_login {
@@ -338,7 +355,11 @@ impl Protocol for SmtpConnection {
     }
 
     fn timeout(&self, partial: bool) -> Timeout {
-        let reason = if partial { CloseReason::HeadTimeout } else { CloseReason::IdleTimeout };
+        let reason = match &self.state {
+            SmtpState::Data(incoming) if incoming.arrived > 0 => CloseReason::TooSlow,
+            _ if partial => CloseReason::HeadTimeout,
+            _ => CloseReason::IdleTimeout,
+        };
         Timeout { limit: Some(IDLE_LIMIT), reason }
     }
 
@@ -352,6 +373,7 @@ impl Protocol for SmtpConnection {
         let reply = match reason {
             CloseReason::Shutdown => reply::SHUTDOWN,
             CloseReason::Limit => reply::NO_MEMORY,
+            CloseReason::TooSlow => reply::TOO_SLOW,
             _ => reply::IDLE,
         };
         reply.put(out.bytes());

@@ -27,6 +27,7 @@ pub const CANNOT_VERIFY: SmtpReply = reply(252, "Every recipient is accepted");
 pub const START_DATA: SmtpReply = reply(354, "Send the message; end it with a line with only a dot");
 pub const IDLE: SmtpReply = reply(421, "localhost closes the connection: no command within 5 minutes");
 pub const NOT_HTTP: SmtpReply = reply(421, "This is SMTP, not HTTP");
+pub const TOO_SLOW: SmtpReply = reply(421, "localhost closes the connection: the message arrives too slowly");
 pub const NO_MEMORY: SmtpReply = reply(421, "localhost closes the connection: too many long lines at once");
 pub const SHUTDOWN: SmtpReply = reply(421, "localhost is shutting down");
 pub const TOO_MANY_ERRORS: SmtpReply =

@@ -65,7 +65,8 @@ fn mail_client_that_is_idle_for_five_minutes_gets_421() {
     for (input, expected, reason) in [
         (String::new(), "220 ", CloseReason::IdleTimeout),
         ("EHLO a\r\nNOO".into(), "AUTH LOGIN PLAIN\r\n", CloseReason::HeadTimeout),
-        (whole("Subject: half a"), "354 ", CloseReason::IdleTimeout),
+        (whole(""), "354 ", CloseReason::IdleTimeout),
+        (whole("Subject: half a"), "354 ", CloseReason::TooSlow),
     ] {
         let (_site, mut rig, smtp, _) = rig();
         let mut peer = talk(&mut rig, smtp, &input, expected);
@@ -80,27 +81,56 @@ fn mail_client_that_is_idle_for_five_minutes_gets_421() {
     }
 }
 
+/// A line that is too long is dropped as it arrives, and must end in time as well.
 #[test]
 fn mail_command_byte_by_byte_does_not_extend_its_time() {
-    let (_site, mut rig, smtp, _) = rig();
-    let mut peer = talk(&mut rig, smtp, "EHLO a\r\n", "AUTH LOGIN PLAIN\r\n");
-    for _ in 0..30 {
-        let _ = peer.write_all(b"x");
-        rig.advance(Duration::from_secs(11));
-        rig.turn();
+    for begun in [0, 20_000] {
+        let (_site, mut rig, smtp, _) = rig();
+        let mut peer = talk(&mut rig, smtp, "EHLO a\r\n", "AUTH LOGIN PLAIN\r\n");
+        peer.write_all(&vec![b'x'; begun]).expect("send");
+        for _ in 0..30 {
+            let _ = peer.write_all(b"x");
+            rig.advance(Duration::from_secs(11));
+            rig.turn();
+        }
+        await_text(&mut rig, &mut peer, "421 ");
     }
-    await_text(&mut rig, &mut peer, "421 ");
 }
 
 #[test]
-fn mail_message_in_pieces_has_time_for_each_piece() {
+fn mail_message_below_the_minimum_rate_does_not_extend_its_time() {
+    let (_site, mut rig, smtp, _) = rig();
+    let transaction = "EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
+    let mut peer = talk(&mut rig, smtp, transaction, "354 ");
+    for _ in 0..30 {
+        let _ = peer.write_all(b"a line\r\n");
+        rig.advance(Duration::from_secs(11));
+        rig.turn();
+    }
+    await_text(&mut rig, &mut peer, "421 localhost closes the connection: the message arrives too slowly");
+    drop(peer);
+    let steps = rig.turn_until("closed", |steps| closed(steps).is_some());
+    assert_eq!(closed(&steps), Some(CloseReason::TooSlow));
+}
+
+/// A person who types a message has five minutes, and a slow client any time.
+#[test]
+fn mail_message_at_the_minimum_rate_has_time_for_each_piece() {
     let (_site, mut rig, smtp, _) = rig();
     let transaction = "EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
     let mut peer = talk(&mut rig, smtp, transaction, "354 ");
     for _ in 0..5 {
-        peer.write_all(b"a line, without").expect("send");
-        rig.turn_until("a part", |steps| {
-            steps.iter().any(|(_, step)| matches!(step, Step::Understood { .. }))
+        let (piece, mut taken) = (b"a line, without".repeat(256 * 300 / 15), 0);
+        peer.write_all(&piece).expect("send");
+        rig.turn_until("the piece", |steps| {
+            taken = steps
+                .iter()
+                .map(|(_, step)| match step {
+                    Step::Understood { len, .. } => *len,
+                    _ => 0,
+                })
+                .sum();
+            taken >= piece.len()
         });
         rig.advance(Duration::from_secs(290));
         rig.turn();
