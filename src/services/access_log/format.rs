@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The maximum length in bytes of one client-supplied string in a line, including escapes.
-const MAX_TEXT: usize = 2048;
+pub const MAX_TEXT: usize = 2048;
 
 /// The format of the access log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,9 +51,10 @@ pub struct LogEntry {
 }
 
 impl LogEntry {
-    /// Creates the log entry for a response to `request`, none of which has been sent yet.
-    pub fn new(request: &RequestInfo<'_>, status: Status, clock: &Clock) -> LogEntry {
-        let cut = |text: &[u8]| Box::from(&text[..text.len().min(MAX_TEXT)]);
+    /// Creates the log entry for a response to `request`, none of which has been sent yet. Keeps at
+    /// most `max_text` bytes of each text.
+    pub fn new(request: &RequestInfo<'_>, status: Status, max_text: usize, clock: &Clock) -> LogEntry {
+        let cut = |text: &[u8]| Box::from(&text[..text.len().min(max_text)]);
         let mut line = cut(request.line);
         // A request whose URL has a password is refused before it has a path.
         if request.path.is_none() {
@@ -70,6 +71,12 @@ impl LogEntry {
             seconds: 0.0,
             is_aborted: false,
         }
+    }
+
+    /// Returns the number of bytes of text that the entry holds.
+    pub fn text_len(&self) -> usize {
+        let len = |text: &Option<Box<[u8]>>| text.as_deref().map_or(0, <[u8]>::len);
+        self.line.len() + len(&self.referer) + len(&self.user_agent)
     }
 }
 
@@ -212,7 +219,8 @@ mod tests {
         (sent, seconds, is_aborted): (u64, f64, bool),
     ) -> String {
         let clock = Clock::frozen(SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_250));
-        let entry = LogEntry { sent, seconds, is_aborted, ..LogEntry::new(request, Status::Ok, &clock) };
+        let entry =
+            LogEntry { sent, seconds, is_aborted, ..LogEntry::new(request, Status::Ok, MAX_TEXT, &clock) };
         let mut text = Vec::new();
         format.append(LoggedPeer(Some(Ipv6Addr::LOCALHOST.into())), &entry, &mut text);
         String::from_utf8(text).expect("ASCII")

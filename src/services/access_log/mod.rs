@@ -10,7 +10,7 @@ mod format;
 use std::{cell::RefCell, collections::VecDeque, mem, rc::Rc, time::Instant};
 
 pub use self::format::AccessLogFormat;
-use self::format::{LogEntry, LoggedPeer};
+use self::format::{LogEntry, LoggedPeer, MAX_TEXT};
 use crate::{
     address::Address,
     clock::Clock,
@@ -20,6 +20,12 @@ use crate::{
 
 /// The number of buffered bytes above which lines are written before the turn ends.
 const FLUSH_AT: usize = 256 * 1024;
+
+/// The number of bytes of text that the pending entries of one connection may hold before the texts
+/// of further entries are cut short. A client that reads no responses makes them wait.
+const MAX_PENDING_TEXT: usize = 64 * 1024;
+/// The length in bytes to which they are cut.
+const SHORT_TEXT: usize = 64;
 
 /// The access log: collects the lines of a turn and writes them.
 pub struct AccessLog {
@@ -87,6 +93,8 @@ pub struct PendingEntries {
     log: Rc<RefCell<AccessLog>>,
     peer: LoggedPeer,
     pending: VecDeque<PendingEntry>,
+    /// The number of bytes of text that `pending` holds.
+    text_len: usize,
 }
 
 /// A log entry, and the positions in the outbox where its response's body begins and ends.
@@ -101,7 +109,7 @@ struct PendingEntry {
 impl PendingEntries {
     pub fn new(log: Rc<RefCell<AccessLog>>, peer: &Address) -> PendingEntries {
         // Log an IPv4 client with its IPv4 address, even if it connects through an IPv6 socket.
-        PendingEntries { log, peer: LoggedPeer::new(peer), pending: VecDeque::new() }
+        PendingEntries { log, peer: LoggedPeer::new(peer), pending: VecDeque::new(), text_len: 0 }
     }
 
     /// Starts the log entry for a response to `request`, which was received at `since`. `body` is
@@ -114,7 +122,9 @@ impl PendingEntries {
         body: u64,
         clock: &Clock,
     ) {
-        let entry = LogEntry::new(request, status, clock);
+        let max_text = if self.text_len < MAX_PENDING_TEXT { MAX_TEXT } else { SHORT_TEXT };
+        let entry = LogEntry::new(request, status, max_text, clock);
+        self.text_len += entry.text_len();
         self.pending.push_back(PendingEntry { entry, since, body, end: None });
     }
 
@@ -152,9 +162,10 @@ impl PendingEntries {
     }
 
     /// Completes an entry and adds its line to the log.
-    fn complete(&self, pending: PendingEntry, sent: u64, is_complete: bool, clock: &Clock) {
+    fn complete(&mut self, pending: PendingEntry, sent: u64, is_complete: bool, clock: &Clock) {
         let seconds = clock.precise_now().saturating_duration_since(pending.since).as_secs_f64();
         let mut entry = pending.entry;
+        self.text_len -= entry.text_len();
         (entry.sent, entry.seconds, entry.is_aborted) = (sent, seconds, !is_complete);
         self.log.borrow_mut().add(self.peer, &entry);
     }
@@ -169,6 +180,32 @@ mod tests {
     };
 
     use super::*;
+
+    #[test]
+    fn log_entries_that_wait_hold_little_text() {
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
+        let log =
+            Rc::new(RefCell::new(AccessLog::new(LossyWriter::new(ours.into()), AccessLogFormat::Common)));
+        let clock = Clock::frozen(SystemTime::UNIX_EPOCH);
+        let mut entries = PendingEntries::new(Rc::clone(&log), &Address::Unix(None));
+        let line = [&b"GET /"[..], &[b'x'; 1000]].concat();
+        let request = RequestInfo { line: &line, ..RequestInfo::unparsed(b"") };
+        for at in 1..=300 {
+            entries.begin(&request, clock.now(), Status::Ok, at, &clock);
+            entries.end(at);
+        }
+        let held: usize = entries.pending.iter().map(|pending| pending.entry.text_len()).sum();
+        assert!(held == entries.text_len && held < 2 * MAX_PENDING_TEXT, "{held} bytes");
+        entries.on_sent(300, &clock);
+        assert_eq!(entries.text_len, 0);
+        entries.begin(&request, clock.now(), Status::Ok, 301, &clock);
+        entries.on_closed(301, &clock);
+        drop((entries, log));
+        let mut got = String::new();
+        theirs.read_to_string(&mut got).expect("read");
+        let lens: Vec<usize> = got.lines().map(str::len).collect();
+        assert!(lens.len() == 301 && lens[0] > 1000 && lens[299] < 200 && lens[300] > 1000, "{lens:?}");
+    }
 
     #[test]
     fn log_entry_waits_until_its_response_is_sent() {
