@@ -146,12 +146,12 @@ impl<D: Describe> Cache<D> {
         let Some(inotify) = &mut self.inotify else { return };
         let changes = inotify.read();
         self.has_changed |= changes.overflowed || changes.created || !changes.keys.is_empty();
+        if changes.overflowed {
+            return self.clear();
+        }
         changes.keys.iter().for_each(|key| self.remove(key));
         if changes.created {
             self.remove_absent();
-        }
-        if changes.overflowed {
-            self.clear();
         }
     }
 

@@ -29,8 +29,13 @@ use super::{file::StaticFile, root::RootDir};
 const MAX_FILES: usize = 10_000;
 /// The maximum number of directories to watch.
 const MAX_DIRECTORIES: usize = 10_000;
-/// The maximum number of events read in one turn. More events count as an overflow.
+/// The maximum number of events read at once. More events count as an overflow.
 const EVENT_BUDGET: usize = 16_384;
+/// The maximum number of changed keys reported at once. To drop them one by one takes about a
+/// millisecond; more of them count as an overflow, because to drop everything takes no longer.
+const MAX_CHANGES: usize = 512;
+/// The number of abandoned watches removed at once.
+const REMOVALS: usize = 64;
 
 /// The magic numbers (statfs(2)) of file systems on which every change is made through this kernel:
 /// ext4, XFS, Btrfs, tmpfs, F2FS. overlayfs is not one of them, because a write there can replace
@@ -69,6 +74,8 @@ enum Watched {
 pub struct Inotify {
     fd: Rc<OwnedFd>,
     by_wd: HashMap<i32, Watched>,
+    /// The watches to remove. To remove all at once would hold up the loop.
+    abandoned: HashMap<i32, Watched>,
     /// The watch descriptors of the directories, by path.
     directories: HashMap<Box<[u8]>, i32>,
     /// Whether the root is on one of the [`LOCAL`] file systems, or `None` until the first check.
@@ -82,7 +89,8 @@ impl Inotify {
     /// Fails if no instance is available (inotify_init1(2)).
     pub fn new() -> Result<Inotify, Errno> {
         let fd = Rc::new(inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?);
-        Ok(Inotify { fd, by_wd: HashMap::new(), directories: HashMap::new(), is_local: None })
+        let (by_wd, abandoned) = (HashMap::new(), HashMap::new());
+        Ok(Inotify { fd, by_wd, abandoned, directories: HashMap::new(), is_local: None })
     }
 
     /// Returns the descriptor, which becomes readable when something changes.
@@ -156,11 +164,14 @@ impl Inotify {
 
     /// Adds a watch for `path` beneath the directory `fd`. The empty path means the directory
     /// itself.
-    fn add_watch(&self, fd: &OwnedFd, path: &[u8], events: WatchFlags) -> Option<i32> {
+    fn add_watch(&mut self, fd: &OwnedFd, path: &[u8], events: WatchFlags) -> Option<i32> {
         // inotify_add_watch(2) takes no directory descriptor, so go through `/proc`.
         let mut name = format!("/proc/self/fd/{}/", fd.as_raw_fd()).into_bytes();
         name.extend_from_slice(path);
-        inotify::add_watch(&*self.fd, name, events | WatchFlags::DONT_FOLLOW).ok()
+        let wd = inotify::add_watch(&*self.fd, name, events | WatchFlags::DONT_FOLLOW).ok()?;
+        // An inode has one watch descriptor, so this may be an abandoned watch.
+        self.abandoned.remove(&wd);
+        Some(wd)
     }
 
     /// Removes `key`, which is no longer cached, from the watch `wd`. Removes the watch with its
@@ -175,17 +186,36 @@ impl Inotify {
         }
     }
 
-    /// Removes all watches. Later watches may belong to a different root directory.
+    /// Abandons all watches. Later watches may belong to a different root directory.
     pub fn clear(&mut self) {
         self.is_local = None;
         self.directories.clear();
-        for (wd, _) in self.by_wd.drain() {
+        let watches = std::mem::take(&mut self.by_wd);
+        if self.abandoned.is_empty() {
+            self.abandoned = watches
+        } else {
+            self.abandoned.extend(watches)
+        }
+        self.remove_abandoned();
+    }
+
+    /// Removes some of the abandoned watches. Each removal causes an event, so that the descriptor
+    /// becomes readable and [`Inotify::read`] removes the next ones.
+    fn remove_abandoned(&mut self) {
+        let some: Vec<i32> = self.abandoned.keys().take(REMOVALS).copied().collect();
+        for wd in some {
+            self.abandoned.remove(&wd);
             let _ = inotify::remove_watch(&*self.fd, wd);
         }
     }
 
     /// Reads the events since the last call.
     pub fn read(&mut self) -> Changes {
+        self.remove_abandoned();
+        self.read_events()
+    }
+
+    fn read_events(&mut self) -> Changes {
         let mut changes = Changes::default();
         let mut buffer = [const { MaybeUninit::uninit() }; 4096];
         let mut reader = Reader::new(&*self.fd, &mut buffer);
@@ -201,14 +231,21 @@ impl Inotify {
                 break;
             }
             match self.by_wd.get(&event.wd()) {
-                Some(Watched::File(keys)) => changes.keys.extend(keys.iter().cloned()),
+                Some(Watched::File(keys)) if !changes.overflowed => {
+                    changes.keys.extend(keys.iter().cloned());
+                    changes.overflowed = changes.keys.len() > MAX_CHANGES;
+                }
+                Some(Watched::File(_)) => {}
                 // An event for a name in the directory.
                 Some(Watched::Directory) if event.file_name().is_some() => {
                     changes.created |= flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
                 }
                 // The directory itself was moved or deleted, or its permissions changed.
                 Some(Watched::Directory) => changes.overflowed = true,
-                // The last event of a watch that was removed.
+                // The last event of a watch that was removed, here or with its file.
+                None if flags.contains(ReadFlags::IGNORED) => {
+                    self.abandoned.remove(&event.wd());
+                }
                 None => {}
             }
         }
@@ -218,11 +255,15 @@ impl Inotify {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{path::Path, time::SystemTime};
 
     use rustix::fs::{CWD, Mode, OFlags, openat, stat};
 
     use super::*;
+    use crate::{
+        clock::Clock,
+        site::file::{FileOrigin, Reading},
+    };
 
     /// On most machines, `/dev` and `/dev/shm` are both tmpfs, but two mounts.
     #[test]
@@ -240,5 +281,60 @@ mod tests {
         }
         assert!(!inotify.watch_absent(b"shm/oneloop-absent", &root));
         assert!(!inotify.directories.contains_key(&b"shm"[..]), "nor is the directory watched");
+    }
+
+    /// Returns a site of many files on a file system where inotify can be trusted, and a watch for
+    /// each of them.
+    fn watched_site() -> Option<(tempfile::TempDir, RootDir, Inotify)> {
+        crate::testing::dirs().find_map(|dir| {
+            let fd = openat(CWD, dir.path(), OFlags::PATH, Mode::empty()).expect("open it");
+            let (root, mut inotify) = (RootDir::new(fd, Default::default()), Inotify::new().ok()?);
+            let is_watched = (0..=MAX_CHANGES).all(|i| watch(&mut inotify, &dir, &root, i).is_some());
+            is_watched.then_some((dir, root, inotify))
+        })
+    }
+
+    /// Writes and watches file `i`.
+    fn watch(inotify: &mut Inotify, dir: &tempfile::TempDir, root: &RootDir, i: usize) -> Option<i32> {
+        let name = i.to_string();
+        std::fs::write(dir.path().join(&name), "content").expect("write");
+        let clock = Clock::frozen(SystemTime::now());
+        let fd = root.open(name.as_bytes(), OFlags::RDONLY, &clock).expect("open");
+        let reading = Reading::read(fd, &Rc::default(), &clock).expect("read").expect("a file");
+        let file: StaticFile<()> = reading.into_file(FileOrigin::Path(b""));
+        inotify.add(name.as_bytes(), name.as_bytes(), &file, root)
+    }
+
+    #[test]
+    fn inotify_removes_abandoned_watches_a_few_at_a_time_and_spares_those_added_again() {
+        let Some((dir, root, mut inotify)) = watched_site() else {
+            return crate::testing::skip("no inotify on any file system here");
+        };
+        let all = inotify.by_wd.len();
+        inotify.clear();
+        assert_eq!((inotify.by_wd.len(), inotify.abandoned.len()), (0, all - REMOVALS));
+        watch(&mut inotify, &dir, &root, 0).expect("watch it again");
+        for _ in 0..all.div_ceil(REMOVALS) {
+            assert!(!inotify.read().overflowed);
+        }
+        assert!(inotify.abandoned.is_empty());
+        std::fs::write(dir.path().join("0"), "another").expect("write");
+        std::fs::write(dir.path().join("1"), "another").expect("write");
+        assert!(inotify.read().keys.iter().all(|key| **key == *b"0"), "the other one has no watch");
+        assert_eq!(inotify.by_wd.len(), 2, "the file and its directory");
+    }
+
+    #[test]
+    fn inotify_reports_many_changes_as_an_overflow() {
+        let Some((dir, _root, mut inotify)) = watched_site() else {
+            return crate::testing::skip("no inotify on any file system here");
+        };
+        let change = |i: usize| std::fs::write(dir.path().join(i.to_string()), "x").expect("write");
+        (0..10).for_each(change);
+        let changes = inotify.read();
+        assert!(!changes.overflowed && changes.keys.len() >= 10);
+        (0..=MAX_CHANGES).for_each(change);
+        let changes = inotify.read();
+        assert!(changes.overflowed && changes.keys.len() <= MAX_CHANGES + 1);
     }
 }
