@@ -8,7 +8,8 @@
 //! A probe that finds nothing, and sendfile(2) on its way through the file, make the kernel read
 //! ahead by itself. It does that in large folios, which take a fraction of the time per byte that
 //! pages requested with posix_fadvise(2) take. So this module requests as little as possible: the
-//! first bytes of a cold file, and more only while the disk falls behind.
+//! first bytes of a cold file, and more only while the kernel falls behind. (By default it reads
+//! 128 KiB ahead, which is not enough for a fast peer.)
 //!
 //! [`ReadAhead`] is the policy and does no I/O. The functions below it make the system calls.
 
@@ -30,12 +31,16 @@ use rustix::{
 pub const SMALL_SLICE: usize = 128 * 1024;
 /// The length of a request to read ahead, in bytes.
 const REQUEST: u64 = 512 * 1024;
+/// The maximum number of bytes that requests may be ahead of what a fast peer has accepted.
+const MAX_AHEAD: u64 = 4 * 1024 * 1024;
+/// A peer that has accepted this many bytes in full is fast. A send buffer holds less.
+const FAST: u64 = 4 * 1024 * 1024;
 /// A file stays cold up to this many bytes after the last missing or requested one.
 const COLD_DISTANCE: u64 = 1024 * 1024;
 /// The minimum number of bytes of a cold file to probe at once.
 const MIN_PROBE: usize = 64 * 1024;
-/// How long the kernel's own read-ahead may take before the disk counts as behind.
-const BEHIND: Duration = Duration::from_millis(4);
+/// How long the kernel's own read-ahead may take for a slow peer, whose send buffer is still full.
+const PATIENCE: Duration = Duration::from_millis(40);
 /// How long to wait for the disk before a slice is sent regardless. Only a blocking read reports
 /// disk errors.
 const GIVE_UP: Duration = Duration::from_secs(5);
@@ -57,8 +62,10 @@ pub struct ReadAhead {
     cold_until: u64,
     /// The number of bytes that the socket accepted in the last write.
     accepted: usize,
-    /// Whether the socket accepted less than was in memory.
-    is_peer_slow: bool,
+    /// The number of bytes accepted since the socket last accepted less than was in memory.
+    in_full: u64,
+    /// Whether the kernel's own read-ahead was too slow for a fast peer.
+    is_kernel_late: bool,
     /// The offset up to which the last probe found the file in memory, and the turn of that probe.
     in_memory: (u64, u64),
     /// The time when a probe first found nothing in memory, or `None` while bytes flow.
@@ -74,7 +81,11 @@ impl ReadAhead {
     /// Records that the socket accepted `count` bytes, up to the offset `end`.
     pub fn note_accepted(&mut self, count: usize, end: u64) {
         self.accepted = count;
-        self.is_peer_slow = end < self.in_memory.0;
+        if end < self.in_memory.0 {
+            (self.in_full, self.is_kernel_late) = (0, false);
+        } else {
+            self.in_full += count as u64;
+        }
     }
 
     /// Records that a probe in this `turn` found the file in memory up to the offset `end`.
@@ -111,18 +122,26 @@ impl ReadAhead {
         if found < len {
             self.cold_until = self.requested.max(offset) + COLD_DISTANCE;
         }
+        // Ask a busy disk only once for the same bytes.
+        let is_exhausted = self.requested <= offset;
+        self.is_kernel_late |= found == 0 && is_cold && is_exhausted && self.in_full > FAST;
+        let has_waited = || self.waiting_since.is_some_and(|since| now >= since + PATIENCE);
+        let more = match found {
+            0 if is_exhausted && (!is_cold || self.is_kernel_late || has_waited()) => REQUEST,
+            // Data is arriving: extend the window before it runs out.
+            1.. if self.is_kernel_late => 2 * REQUEST,
+            _ => 0,
+        };
+        let from = self.requested.max(offset);
+        let to = (from + more).min(offset + MAX_AHEAD).min(end);
+        if from < to {
+            self.requested = to;
+            self.cold_until = to + COLD_DISTANCE;
+            request(from..to);
+        }
         if found > 0 {
             self.waiting_since = None;
             return found;
-        }
-        // A slow peer still has enough in its send buffer.
-        let patience = if self.is_peer_slow { 10 * BEHIND } else { BEHIND };
-        let is_behind = || self.waiting_since.is_some_and(|since| now >= since + patience);
-        // Ask a busy disk only once for the same bytes.
-        if self.requested <= offset && (!is_cold || is_behind()) {
-            self.requested = (offset + REQUEST).min(end);
-            self.cold_until = self.requested + COLD_DISTANCE;
-            request(offset..self.requested);
         }
         // Wait for the disk, but not indefinitely. After `GIVE_UP`, a blocking send reports the
         // error.
@@ -219,23 +238,55 @@ mod tests {
     }
 
     #[test]
-    fn read_ahead_is_requested_when_the_kernel_is_late_and_later_for_a_slow_peer() {
-        for (is_peer_slow, late) in [(false, 4), (true, 40)] {
-            let (mut policy, start) = (ReadAhead { is_peer_slow, ..ReadAhead::default() }, Instant::now());
-            for offset in [0, REQUEST, 2 * REQUEST] {
-                let requested = Cell::new(0..0);
-                let table = [(0, 0), (0, late - 1), (0, late), (0, 99), (1, 100)];
-                for (found, ms) in table {
-                    let now = start + Duration::from_millis(ms);
-                    let request = |range| {
-                        assert_eq!(requested.replace(range), 0..0, "once");
-                        assert_eq!(ms, if offset == 0 { 0 } else { late }, "not before the kernel had time");
-                    };
-                    assert_eq!(policy.plan(slice(offset), now, |_| found, request), found);
-                }
-                assert_eq!(requested.take(), offset..offset + REQUEST);
+    fn read_ahead_of_a_slow_peer_is_requested_when_the_kernel_is_very_late() {
+        let (mut policy, start) = (ReadAhead::default(), Instant::now());
+        for offset in [0, REQUEST, 2 * REQUEST] {
+            let (requested, late) = (Cell::new(0..0), PATIENCE.as_millis() as u64);
+            let table = [(0, 0), (0, late - 1), (0, late), (0, 99), (1, 100)];
+            for (found, ms) in table {
+                let now = start + Duration::from_millis(ms);
+                let request = |range| {
+                    assert_eq!(requested.replace(range), 0..0, "once");
+                    assert_eq!(ms, if offset == 0 { 0 } else { late }, "not before the kernel had time");
+                };
+                assert_eq!(policy.plan(slice(offset), now, |_| found, request), found);
             }
+            assert_eq!(requested.take(), offset..offset + REQUEST);
         }
+    }
+
+    #[test]
+    fn read_ahead_stays_in_front_of_a_fast_peer_once_the_kernel_is_late_and_no_further() {
+        let (mut policy, now, requested) = (ReadAhead::default(), Instant::now(), Cell::new(0));
+        let end = 10 * END;
+        let slice = |offset| Slice { offset, end, len: LEN };
+        let plan = |policy: &mut ReadAhead, offset, found| {
+            let request = |range: Range<u64>| {
+                assert_eq!(range.start, requested.get().max(offset), "nothing twice, and without a gap");
+                requested.set(range.end);
+            };
+            assert_eq!(policy.plan(slice(offset), now, |_| found, request), found);
+        };
+        policy.note_accepted(FAST as usize + 1, FAST + 1);
+        plan(&mut policy, 0, 0);
+        let mut offset = REQUEST;
+        plan(&mut policy, offset, LEN);
+        assert_eq!(requested.get(), REQUEST, "the kernel keeps up");
+        plan(&mut policy, offset, 0);
+        assert_eq!(requested.get(), offset + REQUEST, "it is late");
+        for _ in 0..10 {
+            plan(&mut policy, offset, LEN);
+            offset += LEN as u64;
+            policy.note_accepted(LEN, offset);
+            assert!(requested.get() > offset && requested.get() <= offset + MAX_AHEAD);
+        }
+        assert!(requested.get() > offset + MAX_AHEAD / 2);
+        policy.note_in_memory(offset + 2, 1);
+        policy.note_accepted(1, offset + 1);
+        let before = requested.get();
+        plan(&mut policy, offset + 1, LEN);
+        plan(&mut policy, before, 0);
+        assert_eq!(requested.get(), before, "a slow peer has time");
     }
 
     #[test]
