@@ -43,6 +43,8 @@ const BIG: u64 = 24 << 20;
 fn record_four_connections(path: &Path) {
     let site = Site::new();
     site.sparse("big.bin", BIG);
+    // Only a file in memory makes the socket the reason to wait.
+    std::fs::copy(site.at("big.bin"), "/dev/null").expect("read it");
     let server = recording_to(&site, path, &["--udp-echo", "127.0.0.1:0"]);
     let mut first = server.connect();
     first.send("GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nCookie: secret\r\n\r\n");
