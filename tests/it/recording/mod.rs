@@ -43,8 +43,6 @@ const BIG: u64 = 24 << 20;
 fn record_four_connections(path: &Path) {
     let site = Site::new();
     site.sparse("big.bin", BIG);
-    // Only a file in memory makes the socket the reason to wait.
-    std::fs::copy(site.at("big.bin"), "/dev/null").expect("read it");
     let server = recording_to(&site, path, &["--udp-echo", "127.0.0.1:0"]);
     let mut first = server.connect();
     first.send("GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nCookie: secret\r\n\r\n");
@@ -61,8 +59,9 @@ fn record_four_connections(path: &Path) {
     udp.set_read_timeout(Some(SOON)).expect("set a timeout");
     udp.send_to(b"one", server.udp_addr()).expect("send");
     udp.recv(&mut [0; 9]).expect("an answer");
-    // The turn that blocks has ended when the next request is answered.
     assert_eq!(server.get("/hello.txt").status, 200);
+    // The server has first waited for the disk, and then fills the send buffer.
+    server.wait_until_quiet();
     slow.skip(BIG);
     pair.finish();
     pair.expect_close();
