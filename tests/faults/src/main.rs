@@ -191,7 +191,11 @@ fn converse(
             server.event_loop().clock().advance(step);
             waited += step;
         } else {
-            std::thread::sleep(Duration::from_millis(1));
+            // The file may have left the memory of a busy machine. Then the server waits for the
+            // disk, by its own clock.
+            let step = Duration::from_millis(1);
+            std::thread::sleep(step);
+            server.event_loop().clock().advance(step);
         }
     }
     clients.iter_mut().for_each(Client::finish);
