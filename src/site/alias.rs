@@ -143,6 +143,8 @@ struct DirectoryNames {
     /// Whether an inode number has a name that is not allowed. A file with several hard links is
     /// hidden if one of their names is.
     hidden: HashMap<u64, bool>,
+    /// Whether any name is not allowed.
+    has_hidden: bool,
     is_too_large: bool,
 }
 
@@ -164,6 +166,7 @@ impl DirectoryNames {
             is_settled: stamp.has_settled(clock.wall()),
             names: HashSet::new(),
             hidden: HashMap::new(),
+            has_hidden: false,
             is_too_large: false,
         };
         let mut dir = Dir::new(dir)?;
@@ -178,7 +181,9 @@ impl DirectoryNames {
                 break;
             }
             read.names.insert(hasher.hash_one(name));
-            *read.hidden.entry(entry.ino()).or_default() |= !is_allowed(name);
+            let is_hidden = !is_allowed(name);
+            *read.hidden.entry(entry.ino()).or_default() |= is_hidden;
+            read.has_hidden |= is_hidden;
         }
         Ok(read)
     }
@@ -197,14 +202,18 @@ impl DirectoryNames {
     /// Returns whether the name with this hash, which leads to `inode`, is not allowed, or may be
     /// another name of one that is not. An entry with this very name is the one: the client may
     /// know its name. Any other one is known by its inode number, which not all file systems
-    /// report.
+    /// report. Without a hidden entry, no name can lead to one. (Some directories do not list all
+    /// that can be opened in them.)
     ///
     /// # Errors
     /// Fails with `E2BIG` if the directory has too many entries.
     fn is_hidden(&self, hash: u64, inode: u64) -> Result<bool, Errno> {
         match self.is_too_large {
             true => Err(Errno::TOOBIG),
-            false => Ok(!self.names.contains(&hash) && self.hidden.get(&inode) != Some(&false)),
+            false => {
+                let is_visible = self.names.contains(&hash) || self.hidden.get(&inode) == Some(&false);
+                Ok(self.has_hidden && !is_visible)
+            }
         }
     }
 }
@@ -273,6 +282,10 @@ mod tests {
         for (name, file, expected) in table {
             assert_eq!(is_hidden(name, file), expected, "{name} of {file}");
         }
+        let empty = tempfile::tempdir().expect("a directory");
+        let (names, hasher) = names_of(empty.path(), &Clock::frozen(SystemTime::now()));
+        let unlisted = hasher.hash_one(&b"unlisted"[..]);
+        assert!(!names.is_hidden(unlisted, 7).expect("not too large"), "there is nothing to hide");
     }
 
     #[test]
