@@ -1,7 +1,7 @@
 //! The cache of the site: small files, and paths where nothing exists, kept in memory and never
 //! served stale.
 //!
-//! The cache must never return an entry that it cannot prove to be current. After each [`Look`], an
+//! The cache must never return an entry that it cannot prove to be current. After each refresh, an
 //! entry has a [`Freshness`]: inotify reports its changes, one `stat` checks it, or it is due to be
 //! opened and read again. Every entry is due within a second. The cache owns the inotify instance.
 
@@ -13,7 +13,7 @@ use super::{
     entry::{Entry, Freshness, Watch, due},
     file::{Describe, StaticFile},
     inotify::Inotify,
-    look::Look,
+    refresh::Refreshes,
     root::RootDir,
 };
 use crate::clock::Clock;
@@ -27,8 +27,8 @@ pub struct Cache<D> {
     /// The keys of the entries for absent files, which are removed together.
     absent: Vec<Box<[u8]>>,
     inotify: Option<Inotify>,
-    look: Look,
-    /// Whether a look within a turn found a change that has not been reported.
+    refreshes: Refreshes,
+    /// Whether a refresh within a turn found a change that has not been reported.
     has_changed: bool,
     /// The state of the disk that all files share.
     pub disk: Rc<DiskState>,
@@ -53,7 +53,7 @@ impl<D: Describe> Cache<D> {
             entries: Entries::new(),
             absent: Vec::new(),
             inotify,
-            look: Look::default(),
+            refreshes: Refreshes::default(),
             has_changed: false,
             disk,
             jitter: 0,
@@ -62,14 +62,14 @@ impl<D: Describe> Cache<D> {
 
     /// Returns the entry for `key`, if the entry is current.
     pub fn get(&mut self, key: &[u8], root: &RootDir, clock: &Clock) -> Cached<D> {
-        if self.look.count(clock) {
+        if self.refreshes.count_answer(clock) {
             self.read_changes();
         }
-        let look = self.look.number(clock);
+        let refresh = self.refreshes.number(clock);
         let Some(entry) = self.entries.get_mut(key) else { return Cached::Unknown };
-        // In order of cost: an entry that was checked in this look or is watched needs no system
+        // In order of cost: an entry that was checked since the last refresh or is watched needs no system
         // call, an entry to check needs one `stat`, and a due entry is opened and read.
-        let freshness = entry.freshness(look, clock);
+        let freshness = entry.freshness(refresh, clock);
         let is_current = match (freshness, &entry.found) {
             (Freshness::Checked | Freshness::Watched, _) => true,
             // An absent file has no status to compare. Keep the entry: `insert_absent` refreshes it
@@ -102,7 +102,7 @@ impl<D: Describe> Cache<D> {
             self.remove(key);
             return Cached::Unknown;
         }
-        entry.checked = look;
+        entry.checked = refresh;
         entry.found.as_ref().map_or(Cached::Absent, |file| Cached::File(Rc::clone(file)))
     }
 
@@ -119,11 +119,11 @@ impl<D: Describe> Cache<D> {
     pub fn insert_absent(&mut self, key: &[u8], path: &[u8], root: &RootDir, clock: &Clock) {
         let is_watched = self.inotify.as_mut().is_some_and(|inotify| inotify.watch_absent(path, root));
         let watch = if is_watched { Watch::Active(None) } else { Watch::Unavailable };
-        let look = self.look.number(clock);
+        let refresh = self.refreshes.number(clock);
         if let Some(entry) = self.entries.get_mut(key)
             && entry.found.is_none()
         {
-            (entry.checked, entry.due, entry.watch) = (look, due(clock.now(), self.jitter), watch);
+            (entry.checked, entry.due, entry.watch) = (refresh, due(clock.now(), self.jitter), watch);
             return;
         }
         // Random paths, such as a scanner's, could fill the cache. Dropping all absent entries at
@@ -164,9 +164,9 @@ impl<D: Describe> Cache<D> {
         }
     }
 
-    /// Returns the number of the current look, see [`Look`].
-    pub fn look(&mut self, clock: &Clock) -> u64 {
-        self.look.number(clock)
+    /// Returns the number of the last [refresh](super::refresh).
+    pub fn refresh(&mut self, clock: &Clock) -> u64 {
+        self.refreshes.number(clock)
     }
 
     /// Returns the inotify descriptor, if inotify is used.
@@ -186,7 +186,7 @@ impl<D: Describe> Cache<D> {
         self.remove(key);
         self.jitter = self.jitter.wrapping_add(1);
         let due = due(clock.now(), self.jitter);
-        let checked = self.look.number(clock);
+        let checked = self.refreshes.number(clock);
         let entry = Entry { found, path: path.into(), checked, due, watch };
         self.entries.insert(key, entry);
     }

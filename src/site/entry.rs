@@ -20,7 +20,7 @@ pub struct Entry<D> {
     pub found: Option<Rc<StaticFile<D>>>,
     /// The path of the file. For an index file, it differs from the requested path.
     pub path: Box<[u8]>,
-    /// The [look](super::look) in which the entry was last read or checked.
+    /// The [refresh](super::refresh) after which the entry was last read or checked.
     pub checked: u64,
     /// The time at which the path must be opened again. Checks do not postpone this time.
     pub due: Instant,
@@ -42,20 +42,20 @@ pub enum Watch {
 /// What an entry needs before it can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// Nothing: it was read or checked in this look.
+    /// Nothing: it was read or checked since the last refresh.
     Checked,
     /// Nothing: inotify would have reported a change.
     Watched,
-    /// One `stat` in this look.
+    /// One `stat`.
     Check,
     /// The path must be opened and the file read again.
     Due,
 }
 
 impl<D: Describe> Entry<D> {
-    /// Returns what the entry needs before it can be used in this `look`.
-    pub fn freshness(&self, look: u64, clock: &Clock) -> Freshness {
-        if self.checked == look {
+    /// Returns what the entry needs before it can be used after this `refresh`.
+    pub fn freshness(&self, refresh: u64, clock: &Clock) -> Freshness {
+        if self.checked == refresh {
             Freshness::Checked
         } else if clock.now() >= self.due {
             Freshness::Due

@@ -26,8 +26,8 @@ pub struct SiteState<D> {
     root_id: (u64, u64),
     /// When the site's path was last checked.
     pub checked_at: Option<Instant>,
-    /// The [look](super::look) in which the site's path was last checked.
-    checked_in: u64,
+    /// The [refresh](super::refresh) after which the site's path was last checked.
+    checked_after: u64,
     /// The files and absent files that were looked up.
     pub cache: Cache<D>,
     /// A reusable buffer for the cache keys of variants.
@@ -45,18 +45,18 @@ impl<D: Describe> SiteState<D> {
             inotify.inspect_err(|e| log::info!("inotify is not available: {e}; checking files by stat")).ok()
         });
         let cache = Cache::new(inotify, Rc::default());
-        Ok(SiteState { root, root_id, checked_at: None, checked_in: 0, cache, key: Vec::new() })
+        Ok(SiteState { root, root_id, checked_at: None, checked_after: 0, cache, key: Vec::new() })
     }
 
     /// Reopens the root directory if another directory has replaced it at the site's path. Returns
-    /// whether it was replaced. Checks at most once per look. If there is no directory at the path,
+    /// whether it was replaced. Checks at most once per refresh. If there is no directory at the path,
     /// keeps the old root.
     pub fn reopen_if_replaced(&mut self, dir: &Path, options: &SiteOptions, clock: &Clock) -> bool {
-        let look = self.cache.look(clock);
-        if self.checked_in == look {
+        let refresh = self.cache.refresh(clock);
+        if self.checked_after == refresh {
             return false;
         }
-        (self.checked_at, self.checked_in) = (Some(clock.now()), look);
+        (self.checked_at, self.checked_after) = (Some(clock.now()), refresh);
         let is_same = |stat: Stat| (stat.st_dev, stat.st_ino) == self.root_id;
         if retry(|| stat(dir)).is_ok_and(is_same) {
             return false;

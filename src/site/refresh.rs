@@ -1,0 +1,43 @@
+//! How old the site's knowledge of its files may be within a turn.
+//!
+//! The loop reads inotify once, when its poll returns. In a long turn, a request may arrive after
+//! that and still be answered in the same turn. So the site refreshes its knowledge after every few
+//! answers: it reads inotify again, and what was checked before counts as unchecked.
+
+use crate::clock::Clock;
+
+/// The maximum number of answers from the cache between two refreshes. Together they take a
+/// fraction of a millisecond.
+const MAX_ANSWERS: u32 = 16;
+
+/// Counts the refreshes, and the answers since the last one.
+#[derive(Debug, Default)]
+pub struct Refreshes {
+    number: u64,
+    turn: u64,
+    answers: u32,
+}
+
+impl Refreshes {
+    /// Returns the number of the last refresh. Each turn begins with one, because the loop has just
+    /// read inotify.
+    pub fn number(&mut self, clock: &Clock) -> u64 {
+        if self.turn != clock.turn() {
+            *self = Refreshes { number: self.number + 1, turn: clock.turn(), answers: 0 };
+        }
+        self.number
+    }
+
+    /// Counts an answer. Returns `true` if it needs another refresh, which is counted then. The
+    /// caller must read inotify.
+    #[must_use]
+    pub fn count_answer(&mut self, clock: &Clock) -> bool {
+        self.number(clock);
+        let is_needed = self.answers == MAX_ANSWERS;
+        if is_needed {
+            (self.number, self.answers) = (self.number + 1, 0);
+        }
+        self.answers += 1;
+        is_needed
+    }
+}
