@@ -25,11 +25,10 @@ use crate::{clock::Clock, site_path::DotfilePolicy};
 /// the same name in another case: XFS, Btrfs, ramfs, SquashFS, EROFS, proc, sysfs.
 const EXACT: [FsWord; 7] =
     [0x5846_5342, 0x9123_683E, 0x8584_58F6, 0x7371_7368, 0xE0F5_E1E2, 0x9FA0, 0x6265_6572];
-/// The magic numbers of file systems that may compare names by Unicode rules: ext4, tmpfs, F2FS,
-/// overlayfs, bcachefs and ZFS. No rule turns an ASCII character into a dot, so only a name that
-/// begins with another character can be another name of a dotfile.
-const FOLDING: [FsWord; 6] = [0xEF53, 0x0102_1994, 0xF2F5_2010, 0x794C_7630, 0xCA45_1A4E, 0x2FC1_2FC1];
-/// The magic number of ZFS, which compares names by rules that no inode flag shows.
+/// The magic numbers of file systems that compare names by Unicode rules in directories with the
+/// flag [`CASEFOLD`]: ext4, tmpfs, F2FS, overlayfs and bcachefs.
+const FLAGGED: [FsWord; 5] = [0xEF53, 0x0102_1994, 0xF2F5_2010, 0x794C_7630, 0xCA45_1A4E];
+/// The magic number of ZFS, which may compare names by Unicode rules that no flag shows.
 const ZFS: FsWord = 0x2FC1_2FC1;
 /// The inode flag of a directory that compares names by Unicode rules (`FS_CASEFOLD_FL`,
 /// ioctl_iflags(2)).
@@ -43,7 +42,10 @@ const MAX_ENTRIES: usize = 100_000;
 pub enum NameMatching {
     /// No dotfile has a name that begins with another character.
     Exact,
-    /// A name that begins with a non-ASCII character may be another name of a dotfile.
+    /// As `Folding`, in directories with the flag [`CASEFOLD`] alone.
+    FoldingIfFlagged,
+    /// A name that begins with a non-ASCII character may be another name of a dotfile. (No Unicode
+    /// rule turns an ASCII character into a dot.)
     Folding,
     /// Any name may be another name of a dotfile.
     Any,
@@ -54,7 +56,8 @@ impl NameMatching {
     pub fn of(fd: &OwnedFd) -> NameMatching {
         match fstatfs(fd).map(|stat| stat.f_type) {
             Ok(magic) if EXACT.contains(&magic) => NameMatching::Exact,
-            Ok(magic) if FOLDING.contains(&magic) => NameMatching::Folding,
+            Ok(magic) if FLAGGED.contains(&magic) => NameMatching::FoldingIfFlagged,
+            Ok(ZFS) => NameMatching::Folding,
             // vfat, exFAT, NTFS, CIFS, 9P, FUSE, NFS, HFS+ and any other, also one that does not
             // say what it is.
             _ => NameMatching::Any,
@@ -65,7 +68,9 @@ impl NameMatching {
     pub fn may_be_alias(self, name: &[u8]) -> bool {
         match self {
             NameMatching::Exact => false,
-            NameMatching::Folding => name.first().is_some_and(|byte| !byte.is_ascii()),
+            NameMatching::Folding | NameMatching::FoldingIfFlagged => {
+                name.first().is_some_and(|byte| !byte.is_ascii())
+            }
             NameMatching::Any => true,
         }
     }
@@ -100,7 +105,8 @@ impl AliasCheck {
         depth: usize,
         clock: &Clock,
     ) -> Result<bool, Errno> {
-        if !NameMatching::of(dir).may_be_alias(name) {
+        let matching = NameMatching::of(dir);
+        if !matching.may_be_alias(name) {
             return Ok(false);
         }
         let inode = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?.st_ino;
@@ -113,7 +119,7 @@ impl AliasCheck {
             return known.is_hidden(hash, inode);
         }
         let readable = openat(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        if compares_bytes(&readable) {
+        if matching == NameMatching::FoldingIfFlagged && !is_flagged(&readable) {
             return Ok(false);
         }
         let is_allowed = |name: &[u8]| self.dotfiles.allow(name, depth);
@@ -218,10 +224,9 @@ impl DirectoryNames {
     }
 }
 
-/// Returns whether a directory of a [`FOLDING`] file system compares names byte by byte.
-fn compares_bytes(dir: &OwnedFd) -> bool {
-    let has_no_flag = || ioctl_getflags(dir).is_ok_and(|flags| flags.bits() & CASEFOLD == 0);
-    fstatfs(dir).is_ok_and(|stat| FOLDING.contains(&stat.f_type) && stat.f_type != ZFS) && has_no_flag()
+/// Returns whether a directory has the flag [`CASEFOLD`], or may have it.
+fn is_flagged(dir: &OwnedFd) -> bool {
+    ioctl_getflags(dir).map_or(true, |flags| flags.bits() & CASEFOLD != 0)
 }
 
 #[cfg(test)]
@@ -246,6 +251,7 @@ mod tests {
     fn names_that_may_be_other_names_of_dotfiles() {
         let table = [
             (NameMatching::Exact, [false, false, false]),
+            (NameMatching::FoldingIfFlagged, [false, true, false]),
             (NameMatching::Folding, [false, true, false]),
             (NameMatching::Any, [true, true, true]),
         ];
