@@ -67,8 +67,8 @@ impl<D: Describe> Cache<D> {
         }
         let refresh = self.refreshes.number(clock);
         let Some(entry) = self.entries.get_mut(key) else { return Cached::Unknown };
-        // In order of cost: an entry that was checked since the last refresh or is watched needs no system
-        // call, an entry to check needs one `stat`, and a due entry is opened and read.
+        // In order of cost: an entry that was checked since the last refresh or is watched needs no
+        // system call, an entry to check needs one `stat`, and a due entry is opened and read.
         let freshness = entry.freshness(refresh, clock);
         let is_current = match (freshness, &entry.found) {
             (Freshness::Checked | Freshness::Watched, _) => true,

@@ -31,7 +31,7 @@ use rustix::{
 pub const SMALL_SLICE: usize = 128 * 1024;
 /// The length of a request to read ahead, in bytes.
 const REQUEST: u64 = 512 * 1024;
-/// The maximum number of bytes that requests may be ahead of what a fast peer has accepted.
+/// How far requests may run ahead of a fast peer, in bytes.
 const MAX_AHEAD: u64 = 4 * 1024 * 1024;
 /// A peer that has accepted this many bytes in full is fast. A send buffer holds less.
 const FAST: u64 = 4 * 1024 * 1024;

@@ -49,8 +49,8 @@ impl<D: Describe> SiteState<D> {
     }
 
     /// Reopens the root directory if another directory has replaced it at the site's path. Returns
-    /// whether it was replaced. Checks at most once per refresh. If there is no directory at the path,
-    /// keeps the old root.
+    /// whether it was replaced. Checks at most once per refresh. If there is no directory at the
+    /// path, keeps the old root.
     pub fn reopen_if_replaced(&mut self, dir: &Path, options: &SiteOptions, clock: &Clock) -> bool {
         let refresh = self.cache.refresh(clock);
         if self.checked_after == refresh {

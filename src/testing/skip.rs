@@ -14,7 +14,7 @@ pub fn skip(why: &str) {
 }
 
 /// Reports that the current test cannot run because of the kernel, or because it needs root. No
-/// setup can change that, so it is no failure in CI.
+/// setup can change that, so it does not fail in CI.
 pub fn skip_for_kernel(why: &str) {
     report(why);
 }

@@ -131,7 +131,7 @@ fn mount_inside_the_site_is_served_and_its_changes_are_seen_at_once() {
     });
 }
 
-/// No event tells of a mount, so a path is opened again after a second at the latest, also while it
+/// No event reports a mount, so a path is opened again after a second at the latest, also while it
 /// is requested all the time.
 #[test]
 fn mount_over_known_files_and_absences_is_noticed() {

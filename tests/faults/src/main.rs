@@ -49,8 +49,8 @@ const SEEDS: u64 = 10_000;
 const TURNS: u32 = 300;
 /// How long, by the server's clock, the last response may take after the last fault.
 const SOON: Duration = Duration::from_secs(4);
-/// How many rounds of a millisecond the kernel may take to deliver what was sent. The time is
-/// counted in rounds because this process may itself wait for a busy machine.
+/// The maximum number of rounds, of a millisecond each, to wait for the kernel to deliver what was
+/// sent. Rounds are counted because this process may itself wait for a busy machine.
 const DELIVERY: u32 = 20_000;
 
 /// The seed that is running.

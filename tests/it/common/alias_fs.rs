@@ -148,7 +148,7 @@ fn attributes(node: u64, nodes: &[Node]) -> Vec<u8> {
         .collect()
 }
 
-/// Returns the entries of a directory, each a `fuse_dirent`. An entry's offset is that of the next
+/// Returns the entries of a directory, each a `fuse_dirent`. Its offset is that of the next
 /// one, so that reading can go on at any entry.
 fn entries(node: u64, nodes: &[Node]) -> Vec<u8> {
     let mut entries = Vec::new();
