@@ -31,8 +31,6 @@ use crate::{
 const ACCEPT_BUDGET: usize = 64;
 /// How long a listener pauses after an error that a second call would meet again.
 const RETRY_ACCEPT: Duration = Duration::from_millis(200);
-/// The minimum time between two warnings that connections cannot be accepted or polled.
-pub(super) const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 impl EventLoop {
     /// Accepts connections until the backlog is empty, the connection limit is reached or the
@@ -168,10 +166,10 @@ impl EventLoop {
         self.timers.wake_by(key, until);
     }
 
-    /// Pauses a listener because connections cannot be accepted now, and logs why, at most once per
-    /// [`WARN_INTERVAL`].
+    /// Pauses a listener because connections cannot be accepted now, and logs why, at most once a
+    /// minute.
     fn pause_after_error(&mut self, key: usize, id: SourceId, error: &io::Error) {
-        if self.timers.is_warning_due(WARN_INTERVAL) {
+        if self.timers.is_warning_due() {
             log::warn!("cannot accept connections: {error}; retrying soon, they wait in the backlog");
         }
         let until = self.timers.clock.now() + RETRY_ACCEPT;

@@ -29,8 +29,12 @@ use std::{
 
 #[cfg(feature = "lessons")]
 pub(crate) use self::tracing::flags;
+pub use self::{
+    addresses::AddressLimit,
+    limits::Limits,
+    shutdown::{Handle, StopOnDrop},
+};
 use self::{
-    accept::WARN_INTERVAL,
     addresses::Addresses,
     idle::IdleConnections,
     shutdown::Shutdown,
@@ -38,11 +42,6 @@ use self::{
     source::{Source, SourceKind},
     sources::Sources,
     timers::Timers,
-};
-pub use self::{
-    addresses::AddressLimit,
-    limits::Limits,
-    shutdown::{Handle, StopOnDrop},
 };
 use crate::{
     clock::Clock,
@@ -275,7 +274,7 @@ impl EventLoop {
             Ok(false) => {}
             Ok(true) => self.observers.trace(id, || if writable { Step::Armed } else { Step::Disarmed }),
             Err(e) => {
-                if self.timers.is_warning_due(WARN_INTERVAL) {
+                if self.timers.is_warning_due() {
                     log::warn!("{id}: cannot change the poller's interest: {e}; closing it");
                 }
                 self.close(key, CloseReason::Limit);

@@ -12,6 +12,9 @@ use crate::{
     token_bucket::{Rate, TokenBucket},
 };
 
+/// How often a warning about connections is logged.
+const WARNINGS: Rate = Rate { burst: 1, interval: Duration::from_secs(60) };
+
 /// The timers of all sources. Every operation costs at most O(log n).
 pub struct Timers {
     /// The time of the current turn.
@@ -59,10 +62,10 @@ impl Timers {
         Some(key)
     }
 
-    /// Returns whether a warning may be logged now, at most once per `interval`. If it may, counts
-    /// the warning as logged.
-    pub fn is_warning_due(&mut self, interval: Duration) -> bool {
-        self.warnings.try_take(Rate { burst: 1, interval }, self.clock.now())
+    /// Returns whether a warning about connections may be logged now, at most once a minute. If it
+    /// may, counts the warning as logged.
+    pub fn is_warning_due(&mut self) -> bool {
+        self.warnings.try_take(WARNINGS, self.clock.now())
     }
 }
 
@@ -113,8 +116,8 @@ mod tests {
     fn warnings_are_rate_limited() {
         let (mut timers, _) = timers();
         let minute = Duration::from_secs(60);
-        assert!(timers.is_warning_due(minute) && !timers.is_warning_due(minute));
+        assert!(timers.is_warning_due() && !timers.is_warning_due());
         timers.clock.advance(minute);
-        assert!(timers.is_warning_due(minute));
+        assert!(timers.is_warning_due());
     }
 }
