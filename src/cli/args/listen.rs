@@ -1,0 +1,32 @@
+//! Where to listen.
+
+use clap::{Args, builder::BoolishValueParser};
+
+#[derive(Debug, Args)]
+pub struct ListenArgs {
+    /// Listen on this port; 0 picks a free one
+    #[arg(short, long, default_value_t = 8000, env = "ONELOOP_PORT", hide_env = true)]
+    pub port: u16,
+
+    /// Listen on this address or host name, or on unix:PATH[,mode=660]; repeatable (0.0.0.0 and ::
+    /// accept connections from anywhere, localhost is 127.0.0.1 and ::1)
+    #[arg(short, long, value_name = "ADDR", default_value = "localhost")]
+    #[arg(value_delimiter = ',', env = "ONELOOP_BIND", hide_env = true)]
+    pub bind: Vec<String>,
+
+    /// Set SO_REUSEPORT, so that one process per core can share the port
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_REUSE_PORT", hide_env = true)]
+    pub reuse_port: bool,
+
+    /// When listening only on loopback, also accept this Host header (* for any); repeatable
+    #[arg(long, value_name = "NAME", value_delimiter = ',', env = "ONELOOP_ALLOW_HOST", hide_env = true)]
+    pub allow_host: Vec<String>,
+
+    /// Become this user when the sockets and logs are open, and give up root
+    #[arg(long, value_name = "NAME", env = "ONELOOP_USER", hide_env = true)]
+    pub user: Option<String>,
+
+    /// An option or variable that says where to listen, if one does.
+    #[arg(skip)]
+    pub chosen: Option<&'static str>,
+}

@@ -1,0 +1,134 @@
+//! The definitions of the command line, and nothing else. Help, completions and the man page are
+//! made from them.
+
+mod limits;
+mod listen;
+mod output;
+mod responses;
+mod site;
+mod trace;
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint, parser::ValueSource};
+use clap_complete::Shell;
+
+pub use self::{
+    limits::LimitArgs,
+    listen::ListenArgs,
+    output::{LogFormatArg, OutputArgs},
+    responses::ResponseArgs,
+    site::SiteArgs,
+    trace::{TraceArgs, TraceLevelArg},
+};
+use super::{conversations::ConversationArgs, help, talk::TalkArgs};
+
+/// Serve a directory over HTTP from one thread and one poller
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
+#[command(after_help = help::after_help(), after_long_help = help::after_long_help())]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<CliCommand>,
+
+    /// Directory to serve
+    #[arg(default_value = "static", value_hint = ValueHint::DirPath, env = "ONELOOP_DIR", hide_env = true)]
+    pub dir: PathBuf,
+
+    #[command(flatten, next_help_heading = "Listening")]
+    pub listen: ListenArgs,
+
+    #[command(flatten, next_help_heading = "Site")]
+    pub site: SiteArgs,
+
+    #[command(flatten, next_help_heading = "Responses")]
+    pub responses: ResponseArgs,
+
+    #[command(flatten, next_help_heading = "Conversations")]
+    pub conversations: ConversationArgs,
+
+    #[command(flatten, next_help_heading = "Limits")]
+    pub limits: LimitArgs,
+
+    #[command(flatten, next_help_heading = "Output")]
+    pub output: OutputArgs,
+
+    #[command(flatten, next_help_heading = "Tracing")]
+    pub trace: TraceArgs,
+}
+
+/// The options that say where to listen: their IDs, names and variables.
+const LISTEN_OPTIONS: [[&str; 3]; 3] = [
+    ["port", "--port", "ONELOOP_PORT"],
+    ["bind", "--bind", "ONELOOP_BIND"],
+    ["reuse_port", "--reuse-port", "ONELOOP_REUSE_PORT"],
+];
+
+impl Cli {
+    /// Parses the command line and the environment. A mistake in them ends the process.
+    pub fn read() -> Cli {
+        // An empty variable counts as not set. Subcommands, which serve nothing, ignore all
+        // variables.
+        let is_command = std::env::args_os()
+            .nth(1)
+            .is_some_and(|first| ["lesson", "talk", "completions", "man"].iter().any(|name| first == *name));
+        let definitions = Cli::command().mut_args(|arg| {
+            let value = arg.get_env().and_then(std::env::var_os);
+            // Kubernetes sets ONELOOP_PORT=tcp://IP:PORT in each pod beside a Service `oneloop`.
+            let is_foreign = arg.get_id() == "port"
+                && value.as_ref().is_some_and(|value| value.as_encoded_bytes().starts_with(b"tcp://"));
+            let is_unset = is_foreign || value.is_some_and(|value| value.is_empty());
+            if is_unset || is_command { arg.env(None::<&str>) } else { arg }
+        });
+        // The options of `talk` may stand before or after the name of the client.
+        let definitions = definitions.mut_subcommand("talk", |talk| {
+            talk.mut_args(|arg| if arg.is_positional() { arg } else { arg.env(None::<&str>).global(true) })
+        });
+        let matches = definitions.get_matches();
+        let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let sources = LISTEN_OPTIONS.map(|[id, option, variable]| match matches.value_source(id) {
+            Some(ValueSource::CommandLine) => Some(option),
+            Some(ValueSource::EnvVariable) => Some(variable),
+            _ => None,
+        });
+        cli.listen.chosen = sources.into_iter().flatten().next();
+        cli
+    }
+}
+
+/// Commands other than serving a directory.
+#[derive(Debug, Subcommand)]
+pub enum CliCommand {
+    /// Run one of eight lessons about the loop, or list them
+    Lesson {
+        /// Number of the lesson; without it, list the lessons
+        number: Option<u8>,
+        /// Inject a classic bug and show both runs side by side
+        #[arg(long = "break", value_name = "NAME", requires = "number")]
+        broken: Option<String>,
+    },
+    /// Talk to a server: TCP, UDP, chat, mail or HTTP
+    Talk(Box<TalkArgs>),
+    /// Print completions for a shell
+    Completions {
+        /// Name of the shell
+        shell: Shell,
+    },
+    /// Print the man page (oneloop man | man -l -)
+    Man,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn step_docs_are_complete() {
+        Cli::command().debug_assert();
+    }
+}

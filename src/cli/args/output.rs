@@ -1,0 +1,37 @@
+//! What the server prints and logs.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueEnum};
+
+#[derive(Debug, Args)]
+pub struct OutputArgs {
+    /// Write an access log to FILE, or to standard output (the default on a terminal)
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
+    #[arg(env = "ONELOOP_ACCESS_LOG", hide_env = true)]
+    pub access_log: Option<PathBuf>,
+
+    /// Write the access log in this format
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormatArg::Common)]
+    #[arg(env = "ONELOOP_ACCESS_LOG_FORMAT", hide_env = true)]
+    pub access_log_format: LogFormatArg,
+
+    /// Log more to standard error; repeatable
+    #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+
+    /// Log errors only; given twice, log nothing
+    #[arg(short, long, action = ArgAction::Count)]
+    pub quiet: u8,
+}
+
+/// The format of an access-log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormatArg {
+    /// Common Log Format plus the response time in seconds
+    Common,
+    /// The same with referer and user agent (Combined Log Format)
+    Combined,
+    /// One JSON object per line
+    Json,
+}

@@ -1,0 +1,25 @@
+//! What responses say beside the file.
+
+use clap::Args;
+
+use crate::cli::values::{HeaderLines, header_lines};
+
+#[derive(Debug, Args)]
+pub struct ResponseArgs {
+    /// Send this Cache-Control with files; no-cache makes clients revalidate every time
+    #[arg(long, value_name = "VALUE", default_value = "no-cache")]
+    #[arg(env = "ONELOOP_CACHE_CONTROL", hide_env = true)]
+    pub cache_control: String,
+
+    /// Add 'NAME: VALUE' to every response, or '/assets/* NAME: VALUE' to responses for matching
+    /// paths; repeatable
+    #[arg(long, value_name = "LINE", value_parser = header_lines)]
+    #[arg(env = "ONELOOP_HEADER", hide_env = true)]
+    pub header: Vec<HeaderLines>,
+
+    /// Let pages from ORIGIN, or from any origin if none is given, read responses (CORS);
+    /// repeatable
+    #[arg(long, value_name = "ORIGIN", num_args = 0..=1, require_equals = true, default_missing_value = "*")]
+    #[arg(value_delimiter = ',', env = "ONELOOP_CORS", hide_env = true)]
+    pub cors: Vec<String>,
+}
