@@ -31,7 +31,7 @@ pub use request::{
     body::PartialRequest,
     fields::content_length,
     info::{OwnedRequestInfo, RequestInfo},
-    missing_part, parse, parse_within,
+    is_worth_parsing, missing_part, parse, parse_within,
     target::locate,
 };
 pub use response::{

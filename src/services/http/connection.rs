@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    http::{PartialRequest, Refusal, RequestInfo, missing_part, parse_within},
+    http::{PartialRequest, Refusal, RequestInfo, is_worth_parsing, missing_part, parse_within},
     protocol::{CloseReason, Context, InputShare, Outbox, Progress, Protocol, Received, Timeout},
     services::access_log::PendingEntries,
     trace::Step,
@@ -32,6 +32,8 @@ pub struct HttpConnection {
     http: Rc<HttpService>,
     entries: Option<Box<PendingEntries>>,
     state: State,
+    /// The length of an incomplete request when it was parsed last, or 0.
+    seen: u32,
 }
 
 /// The state of a connection (see the table at the top of this file).
@@ -53,7 +55,7 @@ impl HttpConnection {
     /// Creates the protocol of a new connection. `entries` collects the connection's access-log
     /// entries, if there is an access log.
     pub fn new(http: Rc<HttpService>, entries: Option<PendingEntries>) -> HttpConnection {
-        HttpConnection { http, entries: entries.map(Box::new), state: State::New }
+        HttpConnection { http, entries: entries.map(Box::new), state: State::New, seen: 0 }
     }
 
     /// Returns the request whose body is being dropped, and leaves that state.
@@ -134,13 +136,19 @@ impl Protocol for HttpConnection {
         if let Some(partial) = self.take_partial() {
             return self.discard(partial, input, out, cx);
         }
-        match &parse_within(input, self.http.max_head) {
+        let max_head = self.http.max_head;
+        if self.seen > 0 && !is_worth_parsing(input, self.seen as usize, max_head) {
+            cx.trace(|| Step::Incomplete { have: input.len(), need: "CRLFCRLF" });
+            return Received { consumed: 0, progress: Progress::NeedInput };
+        }
+        self.seen = 0;
+        match &parse_within(input, max_head) {
             Ok(None) => {
                 let need = missing_part(input);
                 cx.trace(|| Step::Incomplete { have: input.len(), need });
-                let begun =
-                    if need == "body" { PartialRequest::begin(input, self.http.max_head) } else { None };
+                let begun = if need == "body" { PartialRequest::begin(input, max_head) } else { None };
                 let Some((partial, consumed)) = begun else {
+                    self.seen = u32::try_from(input.len()).unwrap_or(0);
                     return Received { consumed: 0, progress: Progress::NeedInput };
                 };
                 let Some(_share) = cx.input.take(partial.head().len()) else {

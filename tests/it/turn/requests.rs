@@ -34,6 +34,34 @@ fn turn_answers_a_warm_request_with_one_read_and_one_write() {
 }
 
 #[test]
+fn long_head_is_answered_with_its_last_byte_and_refused_when_wrong() {
+    let site = Site::new();
+    let right = format!("GET /hello.txt HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "a".repeat(20_000));
+    let wrong = right.replace("\r\nHost: a", "\r\nHost : a");
+    for (head, status) in [(right, 200), (wrong, 400)] {
+        let mut rig = Rig::recorded(Rig::config(&site));
+        let mut peer = rig.accepted();
+        let body = head.len() - 10;
+        let pieces = head.as_bytes()[..body].chunks(700).chain(head.as_bytes()[body..].chunks(1));
+        let mut steps = Vec::new();
+        for piece in pieces {
+            if steps.iter().any(|(_, step)| is_plan(step)) {
+                assert_eq!(status, 400, "answered before its last byte");
+                break;
+            }
+            peer.write_all(piece).expect("send");
+            steps = rig.turn_until("a read", |steps| steps.iter().any(|(_, step)| is_read(step)));
+        }
+        let answer = received(&mut peer);
+        assert!(
+            answer.starts_with(format!("HTTP/1.1 {status} ").as_bytes()),
+            "{status}: {}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+}
+
+#[test]
 fn turn_sends_pipelined_responses_together() {
     let site = Site::new();
     let mut rig = Rig::recorded(Rig::config(&site));
