@@ -30,8 +30,9 @@ pub use request::{
     authority::Authority,
     body::PartialRequest,
     fields::content_length,
+    incomplete::{is_worth_parsing, missing_part},
     info::{OwnedRequestInfo, RequestInfo},
-    is_worth_parsing, missing_part, parse, parse_within,
+    parse, parse_within,
     target::locate,
 };
 pub use response::{
