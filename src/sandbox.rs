@@ -44,10 +44,12 @@ impl Sandbox {
         Sandbox::default()
     }
 
-    /// Allows to read the files and list the directories in `dir`, and in what is mounted there.
+    /// Allows to read the files and list the directories in the directory `path`, and in what is
+    /// mounted there, or to read the file `path`.
     #[must_use]
-    pub fn read(self, dir: &Path) -> Sandbox {
-        self.allow(dir, make_bitflags!(AccessFs::{ReadFile | ReadDir}))
+    pub fn read(self, path: &Path) -> Sandbox {
+        let directory = make_bitflags!(AccessFs::{ReadFile | ReadDir});
+        self.allow(path, if path.is_file() { AccessFs::ReadFile.into() } else { directory })
     }
 
     /// Allows to create regular files in `dir` and to write to those that exist.
@@ -81,7 +83,7 @@ impl Sandbox {
     /// much of the sandbox this kernel enforces.
     ///
     /// # Errors
-    /// Fails if a directory of a rule cannot be opened, or if the kernel refuses the rules. The
+    /// Fails if the path of a rule cannot be opened, or if the kernel refuses the rules. The
     /// process is not confined then. A directory that the process has no permission to reach needs
     /// no rule, and is not an error.
     pub fn enter(self) -> io::Result<Confinement> {

@@ -43,7 +43,7 @@ pub fn account(cli: &Cli) -> Result<Option<Account>, Failure> {
     let is_file = |path: &PathBuf| !output::is_inherited(path);
     Ok(Some(Account {
         user,
-        site: cli.dir.clone(),
+        site: cli.root.clone(),
         mail_dir: cli.conversations.mail.mail_dir.clone(),
         log: cli.output.access_log.clone().filter(is_file),
     }))
@@ -74,7 +74,12 @@ impl Account {
     fn check_files(&self) -> Result<(), Failure> {
         let name = &self.user.name;
         let search = Access::READ_OK | Access::EXEC_OK;
-        self.check(&self.site, search, "read", "let it read the directory and all above it")?;
+        let (how, advice) = if self.site.is_dir() {
+            (search, "let it read the directory and all above it")
+        } else {
+            (Access::READ_OK, "let it read the file and search all directories above it")
+        };
+        self.check(&self.site, how, "read", advice)?;
         if let Some(mail_dir) = &self.mail_dir {
             for dir in MAILDIR {
                 let advice = format!("run chown -R {name} {}", mail_dir.display());

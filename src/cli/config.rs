@@ -33,8 +33,8 @@ pub fn timeouts(limits: &LimitArgs) -> Timeouts {
 /// # Errors
 /// Fails if the access log cannot be opened or an origin is not valid.
 pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, Failure> {
-    let Cli { dir, listen, site, responses, limits, output, .. } = cli;
-    let mut config = Config::new(dir);
+    let Cli { root, listen, site, responses, limits, output, .. } = cli;
+    let mut config = Config::new(root);
     (config.hosts, config.unix_sockets) = addresses(listen.bind)?;
     config.port = listen.port;
     config.reuse_port = listen.reuse_port;

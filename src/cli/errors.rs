@@ -42,7 +42,9 @@ impl From<StartError> for Failure {
         match error {
             StartError::Directory { dir, source } if !is_out_of_descriptors(&source) => {
                 let (dir, why) = (dir.display(), io_message(&source));
-                Failure::Usage(format!("cannot serve '{dir}': {why}; use a directory that can be read"))
+                Failure::Usage(format!(
+                    "cannot serve '{dir}': {why}; use a directory or a file that can be read"
+                ))
             }
             StartError::BasePath(path) => {
                 Failure::Usage(format!("'{path}' is not a valid --base-path; use a path such as /app"))

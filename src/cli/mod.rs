@@ -7,6 +7,7 @@ pub mod args;
 mod config;
 mod conversations;
 mod datagrams;
+mod directory;
 mod errors;
 mod generate;
 mod help;
@@ -76,7 +77,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
         cli.listen.bind.clear();
     }
     let open_file_limit = raise_open_file_limit();
-    let dir = cli.dir.clone();
+    let dir = cli.root.clone();
     let is_interactive = io::stdout().is_terminal() && cli.output.quiet == 0;
     let has_localhost = cli.listen.bind.iter().any(|host| host.eq_ignore_ascii_case("localhost"));
     let (trace, conversations) = (cli.trace.clone(), cli.conversations.clone());

@@ -18,7 +18,14 @@ pub fn sandbox(cli: &Cli) -> Option<Sandbox> {
         return None;
     }
     // Links may lead anywhere.
-    let readable = if cli.site.follow_links { "/".into() } else { readable(&cli.dir) };
+    let readable = if cli.site.follow_links { "/".into() } else { readable(&cli.root) };
+    if readable.is_file() {
+        let file = cli.root.display();
+        log::warn!(
+            "the sandbox allows only the file '{file}', because its directory holds too much; if an \
+             editor replaces the file, start again, or use --no-sandbox"
+        );
+    }
     let mut sandbox = Sandbox::new().read(&readable);
     if let Some(dir) = cli.output.access_log.as_deref().and_then(log_directory) {
         sandbox = sandbox.write(dir);
@@ -45,18 +52,20 @@ pub fn enter<'a>(mut sandbox: Sandbox, addresses: impl Iterator<Item = &'a Addre
     }
 }
 
-/// Returns the directory whose files may be read, so that `dir` can be served.
+/// Returns the directory whose files may be read, so that `root`, a directory or a file, can be
+/// served.
 ///
-/// Build tools delete their output directory and create it again. The kernel takes that for another
-/// directory, so the parent is allowed, but never the root of the file system or the user's home.
-/// Nothing can be created again under the name `.`.
-fn readable(dir: &Path) -> PathBuf {
-    let Ok(real) = dir.canonicalize() else { return dir.to_owned() };
+/// Build tools delete their output directory and create it again, and editors do so with a file.
+/// The kernel takes that for another directory or file, so the parent is allowed, but never the
+/// root of the file system or the user's home. Then `root` itself is returned. Nothing can be
+/// created again under the name `.`.
+fn readable(root: &Path) -> PathBuf {
+    let Ok(real) = root.canonicalize() else { return root.to_owned() };
     let is_too_much = |parent: &&Path| {
         parent.parent().is_none() || env::home_dir().is_some_and(|home| home.starts_with(parent))
     };
     match real.parent().filter(|parent| !is_too_much(parent)) {
-        Some(parent) if dir.file_name().is_some() => parent.to_owned(),
+        Some(parent) if root.file_name().is_some() => parent.to_owned(),
         _ => real,
     }
 }
@@ -107,5 +116,10 @@ mod tests {
         assert_eq!(readable(Path::new("/usr")), Path::new("/usr"), "not the whole file system");
         let home = env::home_dir().expect("a home");
         assert_eq!(readable(&home), home.canonicalize().expect("its path"));
+        std::fs::write(site.join("page.html"), "page").expect("write");
+        std::os::unix::fs::symlink("site/page.html", real.join("file")).expect("link");
+        assert_eq!(readable(&site.join("page.html")), site, "an editor replaces the file");
+        assert_eq!(readable(&real.join("file")), site, "the target of the link");
+        assert!(readable(Path::new("/no-such-file")).is_absolute(), "the error comes later");
     }
 }

@@ -26,7 +26,8 @@ pub struct Config {
     /// Listening sockets that are open already, for example because a service manager keeps them
     /// while the server restarts. They serve HTTP as well.
     pub listeners: Vec<StreamListener>,
-    /// The directory to serve.
+    /// The directory to serve, or a single file. A file is the response for the site's root and for
+    /// its own name, and nothing else in its directory can be requested.
     pub dir: PathBuf,
     /// The name of the index file in a directory.
     pub index: String,

@@ -8,7 +8,7 @@ use crate::{address::Address, http::RuleError};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The directory cannot be opened.
+    /// The directory, or the file to serve in its place, cannot be opened.
     Directory {
         /// The configured directory.
         dir: PathBuf,

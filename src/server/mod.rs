@@ -69,8 +69,8 @@ impl HttpServer {
     /// port.
     ///
     /// # Errors
-    /// Fails if `dir` is not a directory, `host` is not an address of this machine, or the port is
-    /// in use.
+    /// Fails if `dir` is neither a directory nor a file, `host` is not an address of this machine,
+    /// or the port is in use.
     pub fn new(host: &str, port: u16, dir: impl AsRef<Path>) -> Result<HttpServer, StartError> {
         let config = Config { hosts: vec![host.to_owned()], port, ..Config::new(dir.as_ref()) };
         HttpServer::from_config(config)
@@ -275,13 +275,14 @@ fn open_log(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).custom_flags(flags).open(path)
 }
 
-/// Opens the directory of `config` as a site.
+/// Opens the directory or the file of `config` as a site.
 fn open_site(config: &Config) -> Result<Rc<Site<Representation>>, StartError> {
     let options = SiteOptions {
         index: config.index.clone(),
         dotfiles: if config.hidden { DotfilePolicy::All } else { DotfilePolicy::Visible },
         follow_links: config.follow_links,
         inotify: config.inotify,
+        file: None,
     };
     Site::open(&config.dir, options)
         .map(Rc::new)

@@ -30,8 +30,9 @@ mod unmeasured;
 
 use std::{
     cell::{Cell, RefCell},
+    ffi::OsStr,
     io,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
     rc::Rc,
     time::Duration,
@@ -42,11 +43,7 @@ use rustix::{
     io::Errno,
 };
 
-use self::{
-    cache::Cached,
-    error::retry,
-    state::{SiteState, file_at},
-};
+use self::{cache::Cached, error::retry, state::SiteState};
 pub use self::{
     directory::{DirectoryReader, RowQuota},
     error::Error,
@@ -86,6 +83,9 @@ pub struct SiteOptions {
     pub follow_links: bool,
     /// Whether to use inotify, where available, instead of a `stat` per file and turn.
     pub inotify: bool,
+    /// The name of the only file of the site. The root then leads to this file, and nothing else in
+    /// the directory can be opened.
+    pub file: Option<Vec<u8>>,
 }
 
 impl Default for SiteOptions {
@@ -95,6 +95,25 @@ impl Default for SiteOptions {
             dotfiles: DotfilePolicy::Visible,
             follow_links: false,
             inotify: true,
+            file: None,
+        }
+    }
+}
+
+impl SiteOptions {
+    /// Returns the options of a site that consists of the file `name`. The operator has chosen this
+    /// file, so it may be hidden, or a link that leads elsewhere.
+    fn for_file(self, name: &OsStr) -> SiteOptions {
+        let file = Some(name.as_bytes().to_vec());
+        SiteOptions { file, dotfiles: DotfilePolicy::All, follow_links: true, ..self }
+    }
+
+    /// Returns the path of the file that `path` maps to. For a directory, this is the index file.
+    fn file_at(&self, path: &SitePath<'_>) -> Vec<u8> {
+        match &self.file {
+            Some(file) if path.bytes().is_empty() => file.clone(),
+            _ if path.is_directory() => [path.bytes(), self.index.as_bytes()].concat(),
+            _ => path.bytes().to_vec(),
         }
     }
 }
@@ -108,12 +127,17 @@ pub enum Resolved<D> {
 }
 
 impl<D: Describe> Site<D> {
-    /// Opens the directory `dir` as a site.
+    /// Opens the directory at `path` as a site. If `path` is a regular file, the site has no other
+    /// file.
     ///
     /// # Errors
-    /// Fails if `dir` is not a directory or cannot be opened.
-    pub fn open(dir: &Path, options: SiteOptions) -> io::Result<Site<D>> {
-        let dir = std::path::absolute(dir)?;
+    /// Fails if `path` is neither a directory nor a file, or cannot be opened.
+    pub fn open(path: &Path, mut options: SiteOptions) -> io::Result<Site<D>> {
+        let mut dir = std::path::absolute(path)?;
+        if let Some(name) = dir.file_name().filter(|_| dir.is_file()) {
+            options = options.for_file(name);
+            dir.pop();
+        }
         let state = SiteState::open(&dir, &options)?;
         let changes = state.cache.changes();
         Ok(Site { dir, options, state: RefCell::new(state), changes, rows: Rc::default() })
@@ -152,7 +176,7 @@ impl<D: Describe> Site<D> {
             }
             Cached::Absent | Cached::Unknown => {}
         }
-        let file = file_at(path, &self.options.index);
+        let file = self.options.file_at(path);
         let found = match state.look_up(path, &file, clock) {
             Err(Error::NotFound) if state.reopen_if_replaced(&self.dir, &self.options, clock) => {
                 state.look_up(path, &file, clock)
@@ -179,7 +203,7 @@ impl<D: Describe> Site<D> {
         clock: &Clock,
     ) -> Result<Option<Rc<StaticFile<D>>>, Error> {
         let state = &mut *self.state.borrow_mut();
-        let variant = state.variant(path, &self.options.index, &original.description, extension, clock)?;
+        let variant = state.variant(path, &self.options, &original.description, extension, clock)?;
         Ok(variant.filter(|variant| variant.is_variant_of(original)))
     }
 

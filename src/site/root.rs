@@ -32,6 +32,8 @@ pub struct RootDir {
     /// How the root's own file system matches names.
     matching: NameMatching,
     dotfiles: DotfilePolicy,
+    /// The only file that can be opened, if there is one.
+    only: Option<Vec<u8>>,
     aliases: RefCell<AliasCheck>,
 }
 
@@ -52,7 +54,7 @@ impl RootDir {
         let has_openat2 = probe(&root).is_ok();
         let on_mount = has_openat2.then_some(ResolveFlags::NO_XDEV);
         let (matching, aliases) = (NameMatching::of(&root), RefCell::new(AliasCheck::new(dotfiles)));
-        RootDir { fd: root, resolve: open_following, on_mount, matching, dotfiles, aliases }
+        RootDir { fd: root, resolve: open_following, on_mount, matching, dotfiles, only: None, aliases }
     }
 
     /// Creates a root that no path leads out of.
@@ -65,7 +67,12 @@ impl RootDir {
             }
         };
         let (matching, aliases) = (NameMatching::of(&root), RefCell::new(AliasCheck::new(dotfiles)));
-        RootDir { fd: root, resolve, on_mount, matching, dotfiles, aliases }
+        RootDir { fd: root, resolve, on_mount, matching, dotfiles, only: None, aliases }
+    }
+
+    /// Sets the name of the only file that can be opened. `None` allows all files.
+    pub fn with_only(self, only: Option<Vec<u8>>) -> RootDir {
+        RootDir { only, ..self }
     }
 
     /// Returns the descriptor of the root directory, opened with `O_PATH`.
@@ -90,8 +97,11 @@ impl RootDir {
     /// concurrent rename.
     /// Returns `EXDEV` if the path leads out of the root, `ELOOP` for a magic link
     /// (`/proc/*/fd`, symlink(7)) or too many links, and `ENOENT` if a name in it may be another
-    /// name of a hidden file.
+    /// name of a hidden file, or if it is not the only file that can be opened.
     pub fn open(&self, path: &[u8], flags: OFlags, clock: &Clock) -> Result<OwnedFd, Errno> {
+        if self.only.as_deref().is_some_and(|only| only != path) {
+            return Err(Errno::NOENT);
+        }
         if self.dotfiles == DotfilePolicy::All {
             return self.open_known(path, flags);
         }

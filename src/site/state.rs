@@ -85,7 +85,7 @@ impl<D: Describe> SiteState<D> {
     pub fn variant(
         &mut self,
         path: &SitePath<'_>,
-        index: &str,
+        options: &SiteOptions,
         original: &D,
         extension: &'static str,
         clock: &Clock,
@@ -101,7 +101,7 @@ impl<D: Describe> SiteState<D> {
             Cached::Absent => return Ok(None),
             Cached::Unknown => {}
         }
-        let file = [&file_at(path, index), extension.as_bytes()].concat();
+        let file = [&options.file_at(path), extension.as_bytes()].concat();
         let variant = match self.read(&file, FileOrigin::Variant { original, extension }, clock) {
             Err(Error::NotFound) => None,
             found => found?,
@@ -149,11 +149,6 @@ fn open_root(dir: &Path, options: &SiteOptions) -> Result<(RootDir, (u64, u64)),
     let fd = openat(CWD, dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let stat = fstat(&fd)?;
     let create = if options.follow_links { RootDir::following_links } else { RootDir::new };
-    let root = create(fd, options.dotfiles);
+    let root = create(fd, options.dotfiles).with_only(options.file.clone());
     Ok((root, (stat.st_dev, stat.st_ino)))
-}
-
-/// Returns the path of the file that `path` maps to. For a directory, this is the index file.
-pub fn file_at(path: &SitePath<'_>, index: &str) -> Vec<u8> {
-    if path.is_directory() { [path.bytes(), index.as_bytes()].concat() } else { path.bytes().to_vec() }
 }

@@ -18,6 +18,7 @@ mod drain;
 mod fairness;
 mod file_errors;
 mod files;
+mod first_minute;
 mod freshness;
 mod fuzz_seeds;
 mod fuzzing;

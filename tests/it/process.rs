@@ -206,13 +206,9 @@ fn process_help_names_options_on_stdout() {
 #[test]
 fn process_reports_a_usage_error_in_one_sentence() {
     let site = Site::new();
-    let file = site.at("hello.txt");
-    let file = file.to_str().expect("UTF-8");
-    let mistakes: [(&[&str], &[&str]); 21] = [
+    let mistakes: [(&[&str], &[&str]); 19] = [
         (&["--prot", "80", "."], &["--prot"]),
         (&["no-such-dir"], &["no-such-dir"]),
-        (&[file], &[file]),
-        (&[], &["static"]), // the default, which does not exist here
         (&[".", "docs"], &["docs"]),
         (&["--port", "99999", "."], &["99999"]),
         (&["--port", "-1", "."], &["-1"]),
@@ -253,19 +249,6 @@ fn process_reports_a_system_error_with_code_1() {
         (&["--port", "0", "--bind", "192.0.2.1", "."], "192.0.2.1"),
     ];
     each(failures, |(args, named)| assert_refusal(&run(site.path(), args), 1, &[named]));
-}
-
-#[test]
-fn process_serves_static_by_default() {
-    let site = Site::empty();
-    site.write("static/index.html", "the default\n");
-    let mut child = Killed(oneloop(site.path(), &["--port", "0"]).spawn().expect("start oneloop"));
-    let mut line = String::new();
-    BufReader::new(child.0.stdout.as_mut().expect("piped")).read_line(&mut line).expect("its first line");
-    let addr = line.trim_end().strip_prefix("http://").and_then(|l| l.strip_suffix('/')).expect("a URL");
-    let mut client = Client::connect(addr.parse().expect("an address"));
-    client.send(get("/"));
-    assert_eq!(client.response().text(), "the default\n");
 }
 
 #[test]

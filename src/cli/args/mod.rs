@@ -21,7 +21,7 @@ pub use self::{
     site::SiteArgs,
     trace::{TraceArgs, TraceLevelArg},
 };
-use super::{conversations::ConversationArgs, help, talk::TalkArgs};
+use super::{conversations::ConversationArgs, directory::default_directory, help, talk::TalkArgs};
 
 /// Serve a directory over HTTP from one thread and one poller
 #[derive(Debug, Parser)]
@@ -36,9 +36,14 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Option<CliCommand>,
 
-    /// Directory to serve
-    #[arg(default_value = "static", value_hint = ValueHint::DirPath, env = "ONELOOP_DIR", hide_env = true)]
-    pub dir: PathBuf,
+    /// Directory to serve, or a single file [default: the first of static, public, dist and build
+    /// that has an index file, else the current directory]
+    #[arg(value_hint = ValueHint::AnyPath, env = "ONELOOP_DIR", hide_env = true)]
+    pub dir: Option<PathBuf>,
+
+    /// The directory or file that is served: DIR or the default.
+    #[arg(skip)]
+    pub root: PathBuf,
 
     #[command(flatten, next_help_heading = "Listening")]
     pub listen: ListenArgs,
@@ -97,6 +102,7 @@ impl Cli {
             _ => None,
         });
         cli.listen.chosen = sources.into_iter().flatten().next();
+        cli.root = cli.dir.take().unwrap_or_else(|| default_directory(&cli.site.index));
         cli
     }
 }
