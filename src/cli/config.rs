@@ -1,11 +1,14 @@
 //! Converts the arguments to the server's configuration.
 
-use std::path::PathBuf;
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+};
 
 use oneloop::{AccessLogFormat, Config, Cors, Timeouts};
 
 use super::{
-    args::{Cli, LimitArgs, LogFormatArg},
+    args::{Cli, LimitArgs, ListDirectories, LogFormatArg},
     conversations::unix_socket,
     errors::Failure,
     logger::LogPipe,
@@ -21,6 +24,10 @@ const HOST_REFUSAL: &str = "This server does not answer requests for that host. 
 
 /// The message in a 403 response to a request that a page of another site makes.
 const CROSS_SITE_REFUSAL: &str = "This server does not answer requests that pages of other sites make. Use the same host name in both URLs, such as localhost, or start it with --cors.";
+
+/// The message in the 404 response for a directory that has no index file.
+const UNLISTED: &str =
+    "This directory has no index file. Start the server with --listing to list directories.";
 
 /// Returns how long a client may take, for HTTP and for the other conversations.
 pub fn timeouts(limits: &LimitArgs) -> Timeouts {
@@ -44,7 +51,11 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     config.index = site.index;
     config.hidden = site.hidden;
     config.follow_links = site.follow_links;
-    config.listing = site.listing;
+    config.listing = site.list == ListDirectories::Always;
+    // In a single-page application, such a directory may be one of its pages.
+    config.local_listing =
+        site.list == ListDirectories::OnTerminal && site.spa.is_none() && io::stdout().is_terminal();
+    config.unlisted_message = (site.list == ListDirectories::OnTerminal).then_some(UNLISTED);
     config.spa = site.spa;
     config.clean_urls = site.clean_urls;
     config.base_path = site.base_path;

@@ -37,6 +37,14 @@ pub struct Config {
     pub follow_links: bool,
     /// Whether to list directories that have no index file.
     pub listing: bool,
+    /// Whether to list them at least while the server listens on loopback only. That does not apply
+    /// if pages of any site may read responses, because [`cors`](Config::cors) or
+    /// [`allow_hosts`](Config::allow_hosts) say so.
+    pub local_listing: bool,
+    /// The message in the 404 response for a directory that has no index file and is not listed,
+    /// while the server listens on loopback only. The message is inserted into HTML without
+    /// escaping.
+    pub unlisted_message: Option<&'static str>,
     /// Whether to serve `about.html` at `/about`, and redirect `/about.html` to it.
     pub clean_urls: bool,
     /// The URL path of the site's root.
@@ -107,6 +115,8 @@ impl Config {
             hidden: false,
             follow_links: false,
             listing: false,
+            local_listing: false,
+            unlisted_message: None,
             clean_urls: false,
             base_path: "/".into(),
             cache_control: "no-cache".into(),

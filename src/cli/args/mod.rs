@@ -18,7 +18,7 @@ pub use self::{
     listen::ListenArgs,
     output::{LogFormatArg, OutputArgs},
     responses::ResponseArgs,
-    site::SiteArgs,
+    site::{ListDirectories, SiteArgs},
     trace::{TraceArgs, TraceLevelArg},
 };
 use super::{conversations::ConversationArgs, directory::default_directory, help, talk::TalkArgs};
@@ -102,6 +102,7 @@ impl Cli {
             _ => None,
         });
         cli.listen.chosen = sources.into_iter().flatten().next();
+        cli.site.list = ListDirectories::from_matches(&matches);
         cli.root = cli.dir.take().unwrap_or_else(|| default_directory(&cli.site.index));
         cli
     }

@@ -1,6 +1,6 @@
 //! Which files answer which URLs.
 
-use clap::{Args, builder::BoolishValueParser};
+use clap::{ArgMatches, Args, builder::BoolishValueParser, parser::ValueSource};
 
 use crate::cli::values::file_name;
 
@@ -12,8 +12,17 @@ pub struct SiteArgs {
     pub index: String,
 
     /// List directories that have no index file, as HTML or (if the client prefers it) JSON
+    /// [default: only on a terminal and when listening only on loopback]
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_LISTING", hide_env = true)]
     pub listing: bool,
+
+    /// Do not list directories
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_NO_LISTING", hide_env = true)]
+    pub no_listing: bool,
+
+    /// What the two options above and their variables say together.
+    #[arg(skip)]
+    pub list: ListDirectories,
 
     /// Answer navigation to missing paths with FILE [index.html], for a single-page application;
     /// missing assets still get a 404
@@ -36,4 +45,33 @@ pub struct SiteArgs {
     /// Follow symbolic links that lead out of the directory
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_FOLLOW_LINKS", hide_env = true)]
     pub follow_links: bool,
+}
+
+/// When directories that have no index file are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ListDirectories {
+    /// If standard output is a terminal and the server listens on loopback only.
+    #[default]
+    OnTerminal,
+    Always,
+    Never,
+}
+
+impl ListDirectories {
+    /// Returns what the options say or, without them, their variables.
+    pub fn from_matches(matches: &ArgMatches) -> ListDirectories {
+        let is_from = |id, source| matches.value_source(id) == Some(source);
+        let place = |id| matches.index_of(id).filter(|_| is_from(id, ValueSource::CommandLine));
+        let variable = |id| is_from(id, ValueSource::EnvVariable).then(|| matches.get_flag(id));
+        let (listing, no_listing) = (place("listing"), place("no_listing"));
+        if listing.is_some() || no_listing.is_some() {
+            // The later one wins.
+            return if listing > no_listing { ListDirectories::Always } else { ListDirectories::Never };
+        }
+        match (variable("listing"), variable("no_listing")) {
+            (_, Some(true)) | (Some(false), _) => ListDirectories::Never,
+            (Some(true), _) => ListDirectories::Always,
+            (None, _) => ListDirectories::OnTerminal,
+        }
+    }
 }

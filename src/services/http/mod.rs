@@ -89,6 +89,19 @@ impl HttpService {
         HttpService { resolver: Resolver::new(self.resolver.site, options), ..self }
     }
 
+    /// Lists directories that have no index file.
+    pub fn with_listing(mut self) -> HttpService {
+        self.resolver.options.listing = true;
+        self
+    }
+
+    /// Sets the message in the 404 response for a directory that has no index file and is not
+    /// listed. The message is inserted into HTML without escaping.
+    pub fn with_unlisted_message(mut self, why: &'static str) -> HttpService {
+        self.resolver.options.unlisted = Some(Refusal::new(Status::NotFound, why));
+        self
+    }
+
     /// Sets which header fields are added to responses.
     pub fn with_policy(self, policy: HeaderPolicy) -> HttpService {
         HttpService { policy, ..self }

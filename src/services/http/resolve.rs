@@ -33,11 +33,13 @@ pub struct UrlOptions {
     pub clean_urls: bool,
     /// Whether to list directories that have no index file.
     pub listing: bool,
+    /// The refusal for such a directory if it is not listed. `None` is the one for a missing file.
+    pub unlisted: Option<Refusal>,
 }
 
 impl Default for UrlOptions {
     fn default() -> UrlOptions {
-        UrlOptions { base: SitePath::ROOT, spa: None, clean_urls: false, listing: false }
+        UrlOptions { base: SitePath::ROOT, spa: None, clean_urls: false, listing: false, unlisted: None }
     }
 }
 
@@ -140,10 +142,15 @@ impl Resolver {
         if let Some((page, file)) = self.html_page(&path, clock)? {
             return self.negotiate(&page, file, request, clock).map(Destination::File);
         }
-        if self.options.listing && path.is_directory() && self.site.is_directory(&path, clock)? {
+        let UrlOptions { listing, unlisted, .. } = self.options;
+        let is_directory = || Ok::<_, Refusal>(path.is_directory() && self.site.is_directory(&path, clock)?);
+        if listing && is_directory()? {
             return Ok(Destination::Directory(path));
         }
-        self.spa_fallback(request, clock)
+        match (self.spa_fallback(request, clock), unlisted) {
+            (Err(Refusal::NOT_FOUND), Some(refusal)) if is_directory()? => Err(refusal),
+            (destination, _) => destination,
+        }
     }
 
     /// Returns the page of the single-page application for a navigation request.

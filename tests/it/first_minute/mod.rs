@@ -1,11 +1,13 @@
 //! What somebody meets who types `oneloop` for the first time: what is served without arguments,
 //! and what the arguments of other servers do.
 
+mod listing;
 mod root;
 
 use std::{
     fs::File,
     io::Read,
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -29,6 +31,11 @@ struct Terminal {
 impl Terminal {
     /// Starts `oneloop ARGS...` in `dir`.
     fn start(dir: &Path, args: &[&str]) -> Terminal {
+        Terminal::with_variables(dir, args, &[])
+    }
+
+    /// Starts `oneloop ARGS...` in `dir` with environment variables.
+    fn with_variables(dir: &Path, args: &[&str], vars: &[(&str, &str)]) -> Terminal {
         let screen =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
         grantpt(&screen).and_then(|()| unlockpt(&screen)).expect("open the other side");
@@ -36,12 +43,25 @@ impl Terminal {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let side = || Stdio::from(rustix::fs::open(&name, flags, Mode::empty()).expect("open it"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
-        command.current_dir(dir).args(args).stdin(Stdio::null()).stdout(side()).stderr(side());
+        command
+            .current_dir(dir)
+            .args(args)
+            .envs(vars.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(side())
+            .stderr(side());
         Terminal {
             child: command.spawn().expect("start oneloop"),
             screen: File::from(screen),
             unread: String::new(),
         }
+    }
+
+    /// Returns the address in the next URL on the screen, for a client on this machine.
+    fn addr(&mut self) -> SocketAddr {
+        self.until("http://");
+        let port = self.until("/").trim_end_matches('/').rsplit(':').next().map(str::parse);
+        (Ipv4Addr::LOCALHOST, port.expect("a port").expect("a number")).into()
     }
 
     /// Reads the screen until `text` appears, and returns the output up to its end.

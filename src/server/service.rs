@@ -1,0 +1,82 @@
+//! Creates the HTTP service that a configuration describes.
+
+use std::rc::Rc;
+
+use super::{Config, StartError, max_head};
+use crate::{
+    clock::Clock,
+    http::{Cors, HeaderPolicy, HostAllowlist, Representation},
+    services::{HttpService, UrlOptions, directory_path, file_path},
+    site::{Error, Resolved, Site},
+};
+
+/// The message in the response to a request that a page of another site makes.
+const CROSS_SITE: &str = "This server does not answer requests that pages of other sites make.";
+
+/// Creates the HTTP service from the site, the URL options and the header policy.
+pub fn http_service(
+    config: &Config,
+    site: &Rc<Site<Representation>>,
+    clock: &Clock,
+) -> Result<HttpService, StartError> {
+    let base = Some(&config.base_path)
+        .filter(|path| !path.contains(['?', '#', ':']))
+        .and_then(|path| directory_path(path))
+        .ok_or_else(|| StartError::BasePath(config.base_path.clone()))?;
+    let spa = config.spa.as_ref().map(|name| {
+        let path = file_path(name)
+            .filter(|path| site.options().dotfiles.allow_all(path))
+            .ok_or_else(|| StartError::SpaFallback(name.clone()))?;
+        match site.resolve(&path, clock) {
+            Ok(Resolved::File(_)) => {}
+            Ok(Resolved::Directory) | Err(Error::NotFound) => {
+                log::warn!("the SPA fallback '{name}' does not exist; missing paths get a 404 until it does");
+            }
+            Err(e) => log::warn!("cannot read the SPA fallback '{name}': {e}; missing paths get an error"),
+        }
+        Ok(path)
+    });
+    let options = UrlOptions {
+        base,
+        spa: spa.transpose()?,
+        clean_urls: config.clean_urls,
+        listing: config.listing,
+        unlisted: None,
+    };
+    let policy = HeaderPolicy::new(&config.cache_control, config.cors.clone(), config.headers.clone())
+        .map_err(|source| StartError::CacheControl { value: config.cache_control.clone(), source })?;
+    let http = HttpService::new(Rc::clone(site), config.timeouts).with_max_head(max_head(config));
+    Ok(http.with_url_options(options).with_policy(policy))
+}
+
+/// Returns the service for a server that listens on loopback only. It refuses requests for hosts
+/// that are not allowed, and, without CORS, requests that pages of other sites make. Its clients
+/// are programs of the operator, so it may list directories, or say how to do that.
+pub fn for_this_machine(http: HttpService, config: &Config) -> Result<HttpService, StartError> {
+    let mut http = http.with_hosts(host_allowlist(config)?);
+    let is_for_any_host = config.allow_hosts.iter().any(|name| name == "*");
+    let is_for_any_page = is_for_any_host || config.cors == Some(Cors::AnyOrigin);
+    if config.local_listing && !is_for_any_page {
+        http = http.with_listing();
+    }
+    if let Some(message) = config.unlisted_message {
+        http = http.with_unlisted_message(message);
+    }
+    if config.cors.is_some() || is_for_any_host {
+        return Ok(http);
+    }
+    Ok(http.for_same_site(config.cross_site_refusal.unwrap_or(CROSS_SITE)))
+}
+
+/// Returns the hosts that requests may name when the server listens on loopback only: this
+/// machine's own names and the configured hosts.
+fn host_allowlist(config: &Config) -> Result<HostAllowlist, StartError> {
+    let allowed = HostAllowlist::loopback_and(config.allow_hosts.iter().map(String::as_str))
+        .map_err(|name| StartError::AllowedHost(name.to_owned()))?;
+    // Requests may also name the hosts that the server listens on.
+    let hosts = config.hosts.iter().fold(allowed, |hosts, name| hosts.with(name));
+    Ok(match config.host_refusal {
+        Some(refusal) => hosts.with_refusal(refusal),
+        None => hosts,
+    })
+}
