@@ -4,6 +4,7 @@
 mod account;
 mod address;
 pub mod args;
+mod bind;
 mod config;
 mod conversations;
 mod datagrams;
@@ -72,6 +73,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
         }
         None => {}
     }
+    bind::take_ports(&mut cli.listen)?;
     let inherited = inherited::listeners(&cli.listen)?;
     if !inherited.is_empty() {
         cli.listen.bind.clear();

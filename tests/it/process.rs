@@ -206,14 +206,17 @@ fn process_help_names_options_on_stdout() {
 #[test]
 fn process_reports_a_usage_error_in_one_sentence() {
     let site = Site::new();
-    let mistakes: [(&[&str], &[&str]); 19] = [
+    let mistakes: [(&[&str], &[&str]); 22] = [
         (&["--prot", "80", "."], &["--prot"]),
         (&["no-such-dir"], &["no-such-dir"]),
         (&[".", "docs"], &["docs"]),
         (&["--port", "99999", "."], &["99999"]),
         (&["--port", "-1", "."], &["-1"]),
         (&["--port", "http", "."], &["http"]),
-        (&["--bind", "localhost:80", "."], &["localhost:80"]),
+        (&["--bind", "localhost:http", "."], &["localhost:http", "from 0 to 65535"]),
+        (&["--host", ":3000", "."], &[":3000", "0.0.0.0:3000"]),
+        (&["-b", "127.0.0.1:1", "--port", "2", "."], &["127.0.0.1:1", "--port 2"]),
+        (&["-b", "127.0.0.1:1", "-b", "[::1]:2", "."], &["127.0.0.1:1", "[::1]:2", "same port"]),
         (&["--bind", "300.0.0.1", "."], &["300.0.0.1"]),
         (&["--udp-echo", "nonsense", "."], &["nonsense"]),
         (&["--udp-echo", "127.0.0.1", "."], &["127.0.0.1"]),

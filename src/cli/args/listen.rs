@@ -1,6 +1,6 @@
 //! Where to listen.
 
-use clap::{Args, builder::BoolishValueParser};
+use clap::{Args, builder::BoolishValueParser, parser::ValueSource};
 
 #[derive(Debug, Args)]
 pub struct ListenArgs {
@@ -8,9 +8,11 @@ pub struct ListenArgs {
     #[arg(short, long, default_value_t = 8000, env = "ONELOOP_PORT", hide_env = true)]
     pub port: u16,
 
-    /// Listen on this address or host name, or on unix:PATH[,mode=660]; repeatable (0.0.0.0 and ::
-    /// accept connections from anywhere, localhost is 127.0.0.1 and ::1)
-    #[arg(short, long, value_name = "ADDR", default_value = "localhost")]
+    /// Listen on this address or host name, also with a port as in 127.0.0.1:3000 or [::1]:3000, or
+    /// on unix:PATH[,mode=660]; repeatable (0.0.0.0 and :: accept connections from anywhere,
+    /// localhost is 127.0.0.1 and ::1)
+    #[arg(short, long, visible_aliases = ["host", "address"], value_name = "ADDR")]
+    #[arg(default_value = "localhost")]
     #[arg(value_delimiter = ',', env = "ONELOOP_BIND", hide_env = true)]
     pub bind: Vec<String>,
 
@@ -29,4 +31,12 @@ pub struct ListenArgs {
     /// An option or variable that says where to listen, if one does.
     #[arg(skip)]
     pub chosen: Option<&'static str>,
+
+    /// Where the port is from, if the arguments or variables give one.
+    #[arg(skip)]
+    pub port_source: Option<ValueSource>,
+
+    /// Where the hosts are from, if the arguments or variables give some.
+    #[arg(skip)]
+    pub bind_source: Option<ValueSource>,
 }

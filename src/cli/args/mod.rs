@@ -101,6 +101,8 @@ impl Cli {
             Some(ValueSource::EnvVariable) => Some(variable),
             _ => None,
         });
+        let given = |id| matches.value_source(id).filter(|source| *source != ValueSource::DefaultValue);
+        (cli.listen.port_source, cli.listen.bind_source) = (given("port"), given("bind"));
         cli.listen.chosen = sources.into_iter().flatten().next();
         cli.site.list = ListDirectories::from_matches(&matches);
         cli.root = cli.dir.take().unwrap_or_else(|| default_directory(&cli.site.index));

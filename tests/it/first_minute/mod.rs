@@ -1,6 +1,7 @@
 //! What somebody meets who types `oneloop` for the first time: what is served without arguments,
 //! and what the arguments of other servers do.
 
+mod bind;
 mod listing;
 mod root;
 
