@@ -5,6 +5,7 @@ mod account;
 mod address;
 pub mod args;
 mod bind;
+mod command_line;
 mod config;
 mod conversations;
 mod datagrams;
@@ -80,6 +81,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     }
     let open_file_limit = raise_open_file_limit();
     let dir = cli.root.clone();
+    let bare_port = cli.listen.has_bare_port.then_some(cli.listen.port);
     let is_interactive = io::stdout().is_terminal() && cli.output.quiet == 0;
     let has_localhost = cli.listen.bind.iter().any(|host| host.eq_ignore_ascii_case("localhost"));
     let (trace, conversations) = (cli.trace.clone(), cli.conversations.clone());
@@ -109,7 +111,9 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     }
     announce(&urls(&server, has_localhost), &started);
     if is_interactive {
-        log.write_line(&format!("serving '{}'; Ctrl-C stops it", dir.display()));
+        let port = bare_port.map(|port| format!("; {port} is the port, ./{port} would be a directory"));
+        let port = port.unwrap_or_default();
+        log.write_line(&format!("serving '{}'{port}; Ctrl-C stops it", dir.display()));
     }
     server.serve_forever().map_err(|e| Failure::system("the poller failed", &e))
 }

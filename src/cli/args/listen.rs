@@ -36,6 +36,10 @@ pub struct ListenArgs {
     #[arg(skip)]
     pub port_source: Option<ValueSource>,
 
+    /// Whether the port is a word without an option.
+    #[arg(skip)]
+    pub has_bare_port: bool,
+
     /// Where the hosts are from, if the arguments or variables give some.
     #[arg(skip)]
     pub bind_source: Option<ValueSource>,

@@ -10,7 +10,9 @@ mod trace;
 
 use std::path::PathBuf;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint, parser::ValueSource};
+use clap::{
+    CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint, error::ErrorKind, parser::ValueSource,
+};
 use clap_complete::Shell;
 
 pub use self::{
@@ -21,7 +23,13 @@ pub use self::{
     site::{ListDirectories, SiteArgs},
     trace::{TraceArgs, TraceLevelArg},
 };
-use super::{conversations::ConversationArgs, directory::default_directory, help, talk::TalkArgs};
+use super::{
+    command_line::{path_kind, rewrite},
+    conversations::ConversationArgs,
+    directory::default_directory,
+    help,
+    talk::TalkArgs,
+};
 
 /// Serve a directory over HTTP from one thread and one poller
 #[derive(Debug, Parser)]
@@ -36,10 +44,14 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Option<CliCommand>,
 
-    /// Directory to serve, or a single file [default: the first of static, public, dist and build
-    /// that has an index file, else the current directory]
+    /// Directory to serve, or a single file; also --directory DIR or --root DIR [default: the first
+    /// of static, public, dist and build that has an index file, else the current directory]
     #[arg(value_hint = ValueHint::AnyPath, env = "ONELOOP_DIR", hide_env = true)]
     pub dir: Option<PathBuf>,
+
+    /// Directory to serve, or a single file
+    #[arg(long, visible_alias = "root", hide = true, value_name = "DIR", value_hint = ValueHint::AnyPath)]
+    pub directory: Option<PathBuf>,
 
     /// The directory or file that is served: DIR or the default.
     #[arg(skip)]
@@ -77,12 +89,14 @@ const LISTEN_OPTIONS: [[&str; 3]; 3] = [
 impl Cli {
     /// Parses the command line and the environment. A mistake in them ends the process.
     pub fn read() -> Cli {
+        let definitions = Cli::command();
+        let line = rewrite(std::env::args_os().collect(), &definitions, path_kind)
+            .unwrap_or_else(|text| Cli::command().error(ErrorKind::ArgumentConflict, text).exit());
         // An empty variable counts as not set. Subcommands, which serve nothing, ignore all
         // variables.
-        let is_command = std::env::args_os()
-            .nth(1)
-            .is_some_and(|first| ["lesson", "talk", "completions", "man"].iter().any(|name| first == *name));
-        let definitions = Cli::command().mut_args(|arg| {
+        let first = line.args.get(1).and_then(|first| first.to_str()).unwrap_or_default();
+        let is_command = definitions.find_subcommand(first).is_some();
+        let definitions = definitions.mut_args(|arg| {
             let value = arg.get_env().and_then(std::env::var_os);
             // Kubernetes sets ONELOOP_PORT=tcp://IP:PORT in each pod beside a Service `oneloop`.
             let is_foreign = arg.get_id() == "port"
@@ -94,7 +108,7 @@ impl Cli {
         let definitions = definitions.mut_subcommand("talk", |talk| {
             talk.mut_args(|arg| if arg.is_positional() { arg } else { arg.env(None::<&str>).global(true) })
         });
-        let matches = definitions.get_matches();
+        let matches = definitions.get_matches_from(line.args);
         let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         let sources = LISTEN_OPTIONS.map(|[id, option, variable]| match matches.value_source(id) {
             Some(ValueSource::CommandLine) => Some(option),
@@ -105,7 +119,9 @@ impl Cli {
         (cli.listen.port_source, cli.listen.bind_source) = (given("port"), given("bind"));
         cli.listen.chosen = sources.into_iter().flatten().next();
         cli.site.list = ListDirectories::from_matches(&matches);
-        cli.root = cli.dir.take().unwrap_or_else(|| default_directory(&cli.site.index));
+        cli.listen.has_bare_port = line.has_bare_port;
+        cli.root =
+            cli.directory.take().or(cli.dir.take()).unwrap_or_else(|| default_directory(&cli.site.index));
         cli
     }
 }

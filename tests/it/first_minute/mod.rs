@@ -4,6 +4,7 @@
 mod bind;
 mod listing;
 mod root;
+mod words;
 
 use std::{
     fs::File,

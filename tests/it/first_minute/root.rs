@@ -48,8 +48,12 @@ fn file_as_root_is_all_that_is_served() {
         site.write(name, name);
     }
     let page = site.at("page.html");
-    let options: [&[&str]; 4] =
-        [&[], &["--no-watch", "--no-sandbox"], &["--listing", "--hidden"], &["--follow-links", "--spa"]];
+    let options: [&[&str]; 4] = [
+        &[],
+        &["--no-watch", "--no-sandbox"],
+        &["--listing", "--hidden"],
+        &["--follow-links", "--spa=404.html"],
+    ];
     each(options, |args| {
         let server = Server::on(&page, args);
         for path in ["/", "/page.html", "/?query", "/./page.html"] {
