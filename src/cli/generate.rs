@@ -33,34 +33,69 @@ command line replaces the value of its variable. An empty variable counts as not
 take a comma-separated list; ONELOOP_HEADER takes one header per line. The variable of an option without \
 a value is 1, true, yes or on, or 0, false, no or off. The commands ignore the variables. The variables are";
 
-/// The bash code that finds the word before the one to complete.
+/// The bash code that finds the word before the one to complete. OPTIONS are those whose value, if
+/// they have one, follows an "=".
 const BASH_PREVIOUS: &str = "    prev=\"$3\"
-    [[ \"${prev}\" == \"=\" ]] && prev=\"${COMP_WORDS[COMP_CWORD-2]}\"\n";
+    if [[ \"${prev}\" == \"=\" ]]; then
+        prev=\"${COMP_WORDS[COMP_CWORD-2]}\"
+    elif [[ \" OPTIONS \" == *\" ${prev} \"* ]]; then
+        prev=\"\"
+    fi\n";
 
-/// The zsh code that completes the first argument: a directory or a command.
+/// The zsh code that completes the first argument: a directory, a file or a command.
 const ZSH_FIRST: &str = "\
 '::directory or command:{_alternative \"commands:command:_oneloop_commands\" \
-\"directories:directory:_files -/\"}'";
+\"directories:directory or file:_files\"}'";
 
 /// Returns the completions for `shell`.
 pub fn completions(shell: Shell) -> String {
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut with_lessons(Cli::command()), "oneloop", &mut text);
+    let definitions = Cli::command();
+    clap_complete::generate(shell, &mut with_lessons(definitions.clone()), "oneloop", &mut text);
     let text = String::from_utf8_lossy(&text);
+    // A space after such an option ends it, so the shell must not offer its values there.
+    let optional = definitions.get_arguments().filter(|arg| arg.is_require_equals_set());
+    let optional: Vec<&str> = optional.filter_map(Arg::get_long).collect();
     match shell {
         // Bash treats "=" as a separate word.
-        Shell::Bash => text.replace("    prev=\"$3\"\n", BASH_PREVIOUS),
+        Shell::Bash => {
+            let options: Vec<String> = optional.iter().map(|name| format!("--{name}")).collect();
+            let previous = BASH_PREVIOUS.replace("OPTIONS", &options.join(" "));
+            text.replace("    prev=\"$3\"\n", &previous)
+        }
         // While the value of an option is missing, fish cannot parse the line and would offer files
         // instead.
-        Shell::Fish => text.replace("2>/dev/null\n    or return\n", "2>/dev/null\n    or return 0\n"),
+        Shell::Fish => {
+            let text = text.replace("2>/dev/null\n    or return\n", "2>/dev/null\n    or return 0\n");
+            let lines = text.split_inclusive('\n').map(|line| fish_optional(line, &optional));
+            lines.collect()
+        }
         // The first argument is DIR or a command, but clap_complete offers only DIR.
         Shell::Zsh => {
             let is_dir = |line: &&str| line.starts_with("'::dir --");
             let lines: String = text.split_inclusive('\n').filter(|line| !is_dir(line)).collect();
-            lines.replace("$line[2]", "$line[1]").replace("\":: :_oneloop_commands\"", ZSH_FIRST)
+            let lines = lines.replace("$line[2]", "$line[1]").replace("\":: :_oneloop_commands\"", ZSH_FIRST);
+            optional
+                .iter()
+                .fold(lines, |lines, name| lines.replace(&format!("--{name}=["), &format!("--{name}=-[")))
         }
         _ => text.into_owned(),
     }
+}
+
+/// Makes the value of the options `names` optional in a line of the fish completions.
+fn fish_optional(line: &str, names: &[&str]) -> String {
+    // The options as argparse(1) knows them.
+    if line.trim_start().starts_with("string join") {
+        let words = line.split(' ').map(|word| match word.trim_end().strip_suffix('=') {
+            // The question mark would be a wildcard.
+            Some(name) if names.contains(&name) => word.replace('=', "'=?'"),
+            _ => word.to_owned(),
+        });
+        return words.collect::<Vec<_>>().join(" ");
+    }
+    let is_optional = names.iter().any(|name| line.contains(&format!(" -l {name} ")));
+    if is_optional { line.replacen(" -r", "", 1) } else { line.to_owned() }
 }
 
 /// Adds the lesson numbers and the names of the bugs, so that a shell can complete them.

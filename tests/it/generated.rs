@@ -90,6 +90,9 @@ fn completions_load_in_bash_and_offer_options() {
     let table = [
         (&["--access-log-format", ""][..], "common combined json\n"),
         (&["--trace", "=", "w"], "wakes\n"),
+        // The shell then offers files.
+        (&["--trace", "w"], "\n"),
+        (&["--access-log", "/us"], "\n"),
         (&["--trace-o"], "--trace-only\n"),
         (&["lesson", "3"], "3\n"),
         (&["lesson", "3", "--break", "write"], "write-all\n"),
@@ -113,6 +116,10 @@ fn completions_load_in_zsh_and_offer_options() {
         ("oneloop --por", "oneloop --port=>"),
         ("oneloop --access-log-format=j", "oneloop --access-log-format=json"),
         ("oneloop --access-log-format=l", "oneloop --access-log-format=l>"),
+        ("oneloop --trace=b", "oneloop --trace=bytes"),
+        ("oneloop --trace by", "oneloop --trace by>"),
+        ("oneloop --trace /us", "oneloop --trace /usr/>"),
+        ("oneloop --cors /us", "oneloop --cors /usr/>"),
         ("oneloop lesso", "oneloop lesson"),
         ("oneloop /us", "oneloop /usr/>"),
         ("oneloop lesson 3 --break=write", "oneloop lesson 3 --break=write-all"),
@@ -135,6 +142,11 @@ fn completions_load_in_fish_and_offer_options() {
     assert!(port.starts_with("--port\t") && port.lines().count() == 1, "{port}");
     let table = [
         ("oneloop --access-log-format ", &["combined", "common", "json"][..]),
+        ("oneloop --trace=by", &["--trace=bytes"]),
+        ("oneloop --trace byt", &[]),
+        ("oneloop --trace /us", &["/usr/"]),
+        ("oneloop --spa /us", &["/usr/"]),
+        ("oneloop --trace --por", &["--port"]),
         ("oneloop lesson --break write", &["write-all"]),
     ];
     for (line, expected) in table {
