@@ -43,7 +43,7 @@ impl From<StartError> for Failure {
             StartError::Directory { dir, source } if !is_out_of_descriptors(&source) => {
                 let (dir, why) = (dir.display(), io_message(&source));
                 Failure::Usage(format!(
-                    "cannot serve '{dir}': {why}; use a directory or a file that can be read"
+                    "cannot serve '{dir}': {why}; DIR must be a directory or a file that can be read"
                 ))
             }
             StartError::BasePath(path) => {
@@ -61,9 +61,9 @@ impl From<StartError> for Failure {
                 let advice = "use a host without scheme or port, such as dev.example, or *";
                 Failure::Usage(format!("'{name}' is not a valid host for --allow-host; {advice}"))
             }
-            StartError::Host { host, .. } => {
-                Failure::Usage(format!("'{host}' is not an address of this machine; try 127.0.0.1"))
-            }
+            StartError::Host { host, .. } => Failure::Usage(format!(
+                "'{host}' for --bind is not an address of this machine; try 127.0.0.1"
+            )),
             StartError::Listen { address, source } => cannot_listen(&address, &source),
             StartError::Directory { dir, source } => {
                 Failure::system(&format!("cannot serve '{}'", dir.display()), &source)

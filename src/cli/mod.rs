@@ -23,6 +23,7 @@ mod sandbox;
 mod talk;
 mod udp_echo;
 mod values;
+mod variables;
 
 use std::{
     io::{self, IsTerminal},
@@ -48,13 +49,15 @@ const SPARE_DESCRIPTORS: u64 = 8;
 /// failed system call.
 pub fn main() -> ExitCode {
     let cli = Cli::read();
+    let from_variables = cli.from_variables.clone();
     let mut log = LogPipe::install(cli.output.verbose, cli.output.quiet);
     let result = run(cli, &log);
     log.drain(); // print the last log lines before the error
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            log.write_line(&format!("oneloop: {failure}"));
+            let text = variables::rename(&failure.to_string(), &from_variables);
+            log.write_line(&format!("oneloop: {text}"));
             failure.exit_code()
         }
     }

@@ -44,7 +44,9 @@ pub fn access_log(path: &Path, log: &LogPipe) -> Result<File, Failure> {
     }
     open(OpenOptions::new().append(true), path).map_err(|e| {
         let (path, why) = (path.display(), io_message(&e));
-        Failure::Usage(format!("cannot log to '{path}': {why}; use a file that can be written"))
+        Failure::Usage(format!(
+            "cannot log to '{path}': {why}; use --access-log with a file that can be written"
+        ))
     })
 }
 

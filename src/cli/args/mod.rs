@@ -29,6 +29,7 @@ use super::{
     directory::default_directory,
     help,
     talk::TalkArgs,
+    variables::{self, FromVariable},
 };
 
 /// Serve a directory over HTTP from one thread and one poller
@@ -52,6 +53,10 @@ pub struct Cli {
     /// Directory to serve, or a single file
     #[arg(long, visible_alias = "root", hide = true, value_name = "DIR", value_hint = ValueHint::AnyPath)]
     pub directory: Option<PathBuf>,
+
+    /// The arguments whose values come from variables.
+    #[arg(skip)]
+    pub from_variables: Vec<FromVariable>,
 
     /// The directory or file that is served: DIR or the default.
     #[arg(skip)]
@@ -79,6 +84,14 @@ pub struct Cli {
     pub trace: TraceArgs,
 }
 
+/// The options with an optional value, by their IDs, and what they mean without one.
+pub const DEFAULTS: [(&str, &str); 4] = [
+    ("spa", site::DEFAULT_PAGE),
+    ("cors", responses::ANY_ORIGIN),
+    ("access_log", output::STANDARD_OUTPUT),
+    ("trace", trace::DEFAULT_LEVEL),
+];
+
 /// The options that say where to listen: their IDs, names and variables.
 const LISTEN_OPTIONS: [[&str; 3]; 3] = [
     ["port", "--port", "ONELOOP_PORT"],
@@ -96,19 +109,13 @@ impl Cli {
         // variables.
         let first = line.args.get(1).and_then(|first| first.to_str()).unwrap_or_default();
         let is_command = definitions.find_subcommand(first).is_some();
-        let definitions = definitions.mut_args(|arg| {
-            let value = arg.get_env().and_then(std::env::var_os);
-            // Kubernetes sets ONELOOP_PORT=tcp://IP:PORT in each pod beside a Service `oneloop`.
-            let is_foreign = arg.get_id() == "port"
-                && value.as_ref().is_some_and(|value| value.as_encoded_bytes().starts_with(b"tcp://"));
-            let is_unset = is_foreign || value.is_some_and(|value| value.is_empty());
-            if is_unset || is_command { arg.env(None::<&str>) } else { arg }
-        });
+        let definitions = definitions
+            .mut_args(|arg| if is_command { arg.env(None::<&str>) } else { variables::apply(arg) });
         // The options of `talk` may stand before or after the name of the client.
         let definitions = definitions.mut_subcommand("talk", |talk| {
             talk.mut_args(|arg| if arg.is_positional() { arg } else { arg.env(None::<&str>).global(true) })
         });
-        let matches = definitions.get_matches_from(line.args);
+        let matches = variables::parse(definitions.clone(), &line.args).unwrap_or_else(|error| error.exit());
         let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         let sources = LISTEN_OPTIONS.map(|[id, option, variable]| match matches.value_source(id) {
             Some(ValueSource::CommandLine) => Some(option),
@@ -119,6 +126,7 @@ impl Cli {
         (cli.listen.port_source, cli.listen.bind_source) = (given("port"), given("bind"));
         cli.listen.chosen = sources.into_iter().flatten().next();
         cli.site.list = ListDirectories::from_matches(&matches);
+        cli.from_variables = variables::used(&definitions, &matches);
         cli.listen.has_bare_port = line.has_bare_port;
         cli.root =
             cli.directory.take().or(cli.dir.take()).unwrap_or_else(|| default_directory(&cli.site.index));
@@ -155,5 +163,13 @@ mod tests {
     #[test]
     fn step_docs_are_complete() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn option_with_an_optional_value_has_a_default() {
+        let definitions = Cli::command();
+        let optional = definitions.get_arguments().filter(|arg| arg.is_require_equals_set());
+        let ids: Vec<_> = optional.map(|arg| arg.get_id().as_str()).collect();
+        assert_eq!(ids, DEFAULTS.map(|(id, _)| id));
     }
 }

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 
+/// The access log, if no file is given.
+pub const STANDARD_OUTPUT: &str = "-";
+
 #[derive(Debug, Args)]
 pub struct OutputArgs {
     /// Write an access log to FILE, or to standard output (the default on a terminal)
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = STANDARD_OUTPUT)]
     #[arg(env = "ONELOOP_ACCESS_LOG", hide_env = true)]
     pub access_log: Option<PathBuf>,
 

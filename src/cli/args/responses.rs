@@ -4,6 +4,9 @@ use clap::Args;
 
 use crate::cli::values::{HeaderLines, header_lines};
 
+/// The origin of `--cors`, if none is given.
+pub const ANY_ORIGIN: &str = "*";
+
 #[derive(Debug, Args)]
 pub struct ResponseArgs {
     /// Send this Cache-Control with files; no-cache makes clients revalidate every time
@@ -19,7 +22,7 @@ pub struct ResponseArgs {
 
     /// Let pages from ORIGIN, or from any origin if none is given, read responses (CORS);
     /// repeatable
-    #[arg(long, value_name = "ORIGIN", num_args = 0..=1, require_equals = true, default_missing_value = "*")]
+    #[arg(long, value_name = "ORIGIN", num_args = 0..=1, require_equals = true, default_missing_value = ANY_ORIGIN)]
     #[arg(value_delimiter = ',', env = "ONELOOP_CORS", hide_env = true)]
     pub cors: Vec<String>,
 }

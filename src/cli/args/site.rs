@@ -4,6 +4,9 @@ use clap::{ArgMatches, Args, builder::BoolishValueParser, parser::ValueSource};
 
 use crate::cli::values::file_name;
 
+/// The page of a single-page application, if none is given.
+pub const DEFAULT_PAGE: &str = "index.html";
+
 #[derive(Debug, Args)]
 pub struct SiteArgs {
     /// Serve this file when a URL names a directory
@@ -26,7 +29,7 @@ pub struct SiteArgs {
 
     /// Answer navigation to missing paths with FILE [index.html], for a single-page application;
     /// missing assets still get a 404
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "index.html")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = DEFAULT_PAGE)]
     #[arg(env = "ONELOOP_SPA", hide_env = true)]
     pub spa: Option<String>,
 

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use oneloop::trace::SourceId;
 
+/// The level of the trace, if none is given.
+pub const DEFAULT_LEVEL: &str = "io";
+
 #[derive(Debug, Clone, Args)]
 pub struct TraceArgs {
     /// Trace the loop to standard error, one line per step [default level: io]; SIGUSR1 turns it on
     /// or off
-    #[arg(long, value_name = "LEVEL", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "io")]
+    #[arg(long, value_name = "LEVEL", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = DEFAULT_LEVEL)]
     #[arg(env = "ONELOOP_TRACE", hide_env = true)]
     pub trace: Option<TraceLevelArg>,
 

@@ -53,11 +53,70 @@ fn variable_error_is_one_message_as_for_options() {
         }
         let (_, bad) =
             INVALID_VALUES.iter().find(|(of, _)| of == name).expect("an invalid value for each option");
-        let named = if name == "--bind" || name == "--access-log" { bad } else { name.as_str() };
-        assert_usage_error(&refused(&format!("{name}={bad}")), &[named]);
-        assert_usage_error(&run(site.path(), &[port, &["."]].concat(), &[(&variable(name), bad)]), &[named]);
+        assert_usage_error(&refused(&format!("{name}={bad}")), &[name]);
+        let variable = variable(name);
+        let output = run(site.path(), &[port, &["."]].concat(), &[(&variable, bad)]);
+        assert_usage_error(&output, &[&variable]);
+        assert!(!names_option(&lossy(&output.stderr), name), "{name}: {}", lossy(&output.stderr));
         assert!(heading != "Options", "{name}");
     });
+}
+
+/// Returns whether `text` has the whole name of an option.
+fn names_option(text: &str, name: &str) -> bool {
+    let is_part = |c: char| c == '-' || c.is_ascii_alphanumeric();
+    text.split(|c| !is_part(c)).any(|word| word == name)
+}
+
+#[test]
+fn variable_error_names_the_variable_only_if_it_counts() {
+    let site = Site::new();
+    let stderr = |args: &[&str], vars: &[(&str, &str)]| {
+        let output = run(site.path(), args, vars);
+        assert_eq!(output.status.code(), Some(2), "{args:?} {vars:?}");
+        lossy(&output.stderr)
+    };
+    let both = stderr(&["--port=nonsense", "."], &[("ONELOOP_PORT", "abc")]);
+    assert!(both.contains("'nonsense' for '--port") && !both.contains("ONELOOP"), "{both}");
+    let other = stderr(&["--min-rate=slow", "."], &[("ONELOOP_PORT", "abc")]);
+    assert!(other.contains("--min-rate") != other.contains("ONELOOP_PORT"), "one mistake: {other}");
+    let listing = stderr(&["-p", "0", "."], &[("ONELOOP_LISTING", "maybe")]);
+    assert!(listing.contains("'maybe' for 'ONELOOP_LISTING'"), "{listing}");
+    let dir = stderr(&["-p", "0"], &[("ONELOOP_DIR", "no-such-dir")]);
+    assert!(dir.contains("'no-such-dir'") && dir.contains("ONELOOP_DIR must be"), "{dir}");
+    let dir = stderr(&["-p", "0", "no-dir"], &[("ONELOOP_DIR", ".")]);
+    assert!(dir.contains("'no-dir'") && dir.contains("; DIR must be"), "{dir}");
+}
+
+#[test]
+fn variable_of_an_optional_value_may_be_a_boolean() {
+    let site = Site::new();
+    let asks =
+        "GET /users/7 HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\nOrigin: http://a.example\r\n\r\n";
+    for (words, is_on) in [(["true", "1", "YES", "on"], true), (["false", "0", "No", "off"], false)] {
+        for word in words {
+            let vars = ["ONELOOP_SPA", "ONELOOP_CORS", "ONELOOP_ACCESS_LOG", "ONELOOP_TRACE"]
+                .map(|name| (name, word));
+            let mut server = Started::with(site.path(), &["."], &vars);
+            let response = server.ask(asks);
+            let origin = response.header("access-control-allow-origin");
+            let expected = if is_on { (200, Some("*")) } else { (404, None) };
+            assert_eq!((response.status, origin), expected, "{word}");
+            if is_on {
+                assert!(server.line().contains("GET /users/7"), "the log is on standard output");
+            }
+            server.child.kill().expect("kill it");
+            let mut stderr = String::new();
+            let mut pipe = server.child.stderr.take().expect("piped");
+            std::io::Read::read_to_string(&mut pipe, &mut stderr).expect("UTF-8");
+            assert_eq!(stderr.contains("loop"), is_on, "the trace: {stderr}");
+        }
+    }
+    assert!(!site.at("true").exists() && !site.at("0").exists(), "a boolean is no file");
+    let vars = [("ONELOOP_SPA", "true")];
+    site.write("app.html", "app\n");
+    assert_eq!(Started::with(site.path(), &["--spa=app.html", "."], &vars).ask(asks).text(), "app\n");
+    assert_eq!(printed(&["--help"], &vars), printed(&["--help"], &[]));
 }
 
 #[test]
@@ -88,10 +147,11 @@ fn variable_accepts_common_booleans() {
             let mut server = Started::with(site.path(), &["."], &[(&variable(name), value)]);
             assert_eq!(server.ask(&get("/hello.txt")).status, 200);
         }
-        assert_usage_error(&run(site.path(), &["-p", "0", "."], &[(&variable(name), "maybe")]), &[name]);
+        let variable = variable(name);
+        assert_usage_error(&run(site.path(), &["-p", "0", "."], &[(&variable, "maybe")]), &[&variable]);
     });
     // Standard input is not a terminal.
-    assert_usage_error(&run(site.path(), &["-p", "0", "."], &[("ONELOOP_STEP", "yes")]), &["--step"]);
+    assert_usage_error(&run(site.path(), &["-p", "0", "."], &[("ONELOOP_STEP", "yes")]), &["ONELOOP_STEP"]);
     let mut server = Started::with(site.path(), &["."], &[("ONELOOP_STEP", "no")]);
     assert_eq!(server.ask(&get("/hello.txt")).status, 200);
     each(switches, |(name, path)| {
@@ -107,7 +167,7 @@ fn variable_accepts_common_booleans() {
             assert_eq!(status(&[name], no), 200, "the option is stronger than {no:?}");
         }
         for garbage in ["maybe", "2", "yes please", "-1", " "] {
-            assert_usage_error(&run(site.path(), &["-p", "0", "."], &[(&variable, garbage)]), &[name]);
+            assert_usage_error(&run(site.path(), &["-p", "0", "."], &[(&variable, garbage)]), &[&variable]);
         }
     });
 }

@@ -119,7 +119,7 @@ fn file_as_root_may_have_any_name_and_change() {
 fn root_that_is_neither_a_directory_nor_a_file_is_refused() {
     let site = Site::new();
     for path in ["missing", "hello.txt/", "/dev/null"] {
-        let named = [path, "use a directory or a file that can be read"];
+        let named = [path, "DIR must be a directory or a file that can be read"];
         assert_usage_error(&run(site.path(), &["--port", "0", path], &[]), &named);
     }
 }
