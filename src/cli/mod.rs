@@ -6,6 +6,7 @@ mod address;
 pub mod args;
 mod bind;
 mod command_line;
+mod color;
 mod config;
 mod conversations;
 mod datagrams;
@@ -19,9 +20,11 @@ mod logger;
 mod mail;
 mod observers;
 mod output;
+mod qr;
 mod sandbox;
 mod talk;
 mod udp_echo;
+mod urls;
 mod values;
 mod variables;
 
@@ -34,12 +37,12 @@ use std::{
 use oneloop::{Address, HttpServer, LossyWriter, raise_open_file_limit};
 
 use self::{
-    address::is_second_loopback,
     args::{Cli, CliCommand},
     config::config,
     conversations::Started,
     errors::{Failure, cannot_print},
     logger::LogPipe,
+    urls::Urls,
 };
 
 /// The number of descriptors that must be free when the server starts to serve.
@@ -89,6 +92,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     let has_localhost = cli.listen.bind.iter().any(|host| host.eq_ignore_ascii_case("localhost"));
     let (trace, conversations) = (cli.trace.clone(), cli.conversations.clone());
     let timeouts = config::timeouts(&cli.limits);
+    let has_qr = cli.output.qr;
     let account = account::account(&cli)?;
     let sandbox = sandbox::sandbox(&cli);
     let stepper = observers::stepper(&trace)?;
@@ -106,13 +110,15 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     conversations::warn_if_public(&started, server.addresses());
     mail::warn_if_served(&conversations.mail, &dir);
     check_open_files(open_file_limit)?;
+    let urls = Urls::of(&server, has_localhost);
+    let code = if has_qr { qr::code_of(&urls, log)? } else { String::new() };
     if let Some(account) = account {
         account.assume()?;
     }
     if let Some(sandbox) = sandbox {
         sandbox::enter(sandbox, addresses.iter().filter(|address| !kept.contains(address)));
     }
-    announce(&urls(&server, has_localhost), &started);
+    announce(urls.lines(), &started, &code);
     if is_interactive {
         let port = bare_port.map(|port| format!("; {port} is the port, ./{port} would be a directory"));
         let port = port.unwrap_or_default();
@@ -136,29 +142,16 @@ fn check_open_files(limit: u64) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns the server's URLs, one for each listening socket. `localhost` has one URL, the first of
-/// its addresses. The other address is for programs that look up the name, and is only logged.
-fn urls(server: &HttpServer, has_localhost: bool) -> Vec<String> {
-    let url = |address: &Address| match address {
-        Address::Ip(ip) if has_localhost && is_second_loopback(*ip, server.addresses()) => {
-            log::info!("also listening on {address}, so that localhost works by both of its addresses");
-            None
-        }
-        Address::Ip(address) => Some(format!("http://{address}{}", server.base_path())),
-        Address::Unix(_) => Some(address.to_string()),
-    };
-    server.addresses().iter().filter_map(url).collect()
-}
-
-/// Prints the URLs and the addresses of the other conversations to standard output, one per line.
-/// Never waits for a reader, and ignores errors, because standard output may be closed.
-fn announce(urls: &[String], started: &[Started]) {
+/// Prints the URLs and the addresses of the other conversations to standard output, one per line,
+/// and then `code`. Never waits for a reader, and ignores errors, because standard output may be
+/// closed.
+fn announce(urls: &[String], started: &[Started], code: &str) {
     let urls = urls.iter().map(|url| format!("{url}\n"));
     let others = started.iter().map(|Started { scheme, address, .. }| match address {
         Address::Ip(address) => format!("{scheme}://{address}\n"),
         Address::Unix(_) => format!("{scheme}+{address}\n"),
     });
-    let lines: String = urls.chain(others).collect();
+    let lines: String = urls.chain(others).chain([code.to_owned()]).collect();
     if let Ok(stdout) = io::stdout().as_fd().try_clone_to_owned() {
         LossyWriter::new(stdout).write(lines.as_bytes());
     }

@@ -118,7 +118,7 @@ const TWO_MACHINES: &str = r#"
 
 /// Returns the beginning of a command that runs a program in a new network namespace, with the
 /// right to change it.
-fn network_namespace() -> Option<&'static [&'static str]> {
+pub fn network_namespace() -> Option<&'static [&'static str]> {
     let ways: [&[&str]; 2] = [&["unshare", "-rn"], &["sudo", "-n", "unshare", "-n"]];
     ways.into_iter().find(|way| {
         let program = Command::new(way[0]).args(&way[1..]).args(["ip", "link", "set", "lo", "up"]).output();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum, builder::BoolishValueParser};
 
 /// The access log, if no file is given.
 pub const STANDARD_OUTPUT: &str = "-";
@@ -18,6 +18,11 @@ pub struct OutputArgs {
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormatArg::Common)]
     #[arg(env = "ONELOOP_ACCESS_LOG_FORMAT", hide_env = true)]
     pub access_log_format: LogFormatArg,
+
+    /// Also print the URL for other devices as a QR code, which needs --bind 0.0.0.0 or another
+    /// address that they can reach
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_QR", hide_env = true)]
+    pub qr: bool,
 
     /// Log more to standard error; repeatable
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]

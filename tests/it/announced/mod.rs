@@ -1,0 +1,58 @@
+//! What the server says when it starts: its URLs, as lines and as a QR code.
+
+mod qr;
+mod urls;
+
+use std::{
+    fs::File,
+    io::Read,
+    process::{Command, Stdio},
+};
+
+use rustix::{
+    fs::{Mode, OFlags},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+};
+
+use crate::common::*;
+
+/// A server whose standard output and error are a terminal, which the test reads.
+struct OnTerminal {
+    server: std::process::Child,
+    screen: File,
+}
+
+impl OnTerminal {
+    /// Starts `oneloop --port 0 ARGS... SITE` with only the variables `vars`.
+    fn with(site: &Site, args: &[&str], vars: &[(&str, &str)]) -> OnTerminal {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let screen = openpt(flags).expect("a terminal");
+        grantpt(&screen).and_then(|()| unlockpt(&screen)).expect("open the other side");
+        let name = ptsname(&screen, Vec::new()).expect("read its name");
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let side = || Stdio::from(rustix::fs::open(&name, flags, Mode::empty()).expect("open it"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+        command.env_clear().env("TERM", "xterm-256color").envs(vars.iter().copied());
+        command.args(["--port", "0"]).args(args).arg(site.path());
+        let server = command.stdin(Stdio::null()).stdout(side()).stderr(side()).spawn();
+        OnTerminal { server: server.expect("start oneloop"), screen: screen.into() }
+    }
+
+    /// Reads what the server prints until `end` appears.
+    fn until(&mut self, end: &str) -> String {
+        let mut shown = Vec::new();
+        let mut buffer = [0; 4096];
+        while !String::from_utf8_lossy(&shown).contains(end) {
+            let got = self.screen.read(&mut buffer).expect("read the screen");
+            shown.extend_from_slice(&buffer[..got]);
+        }
+        String::from_utf8(shown).expect("UTF-8").replace("\r\n", "\n")
+    }
+}
+
+impl Drop for OnTerminal {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
