@@ -6,6 +6,7 @@ mod address;
 pub mod args;
 mod bind;
 mod command_line;
+mod browser;
 mod color;
 mod config;
 mod conversations;
@@ -92,7 +93,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     let has_localhost = cli.listen.bind.iter().any(|host| host.eq_ignore_ascii_case("localhost"));
     let (trace, conversations) = (cli.trace.clone(), cli.conversations.clone());
     let timeouts = config::timeouts(&cli.limits);
-    let has_qr = cli.output.qr;
+    let (has_qr, page) = (cli.output.qr, cli.output.open.clone());
     let account = account::account(&cli)?;
     let sandbox = sandbox::sandbox(&cli);
     let stepper = observers::stepper(&trace)?;
@@ -114,6 +115,9 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     let code = if has_qr { qr::code_of(&urls, log)? } else { String::new() };
     if let Some(account) = account {
         account.assume()?;
+    }
+    if let Some(page) = page {
+        browser::open(&urls, &page)?;
     }
     if let Some(sandbox) = sandbox {
         sandbox::enter(sandbox, addresses.iter().filter(|address| !kept.contains(address)));

@@ -1,4 +1,5 @@
-//! The URLs of the site: those to print, and the one for another device.
+//! The URLs of the site: those to print, the one for a browser on this machine, and the one for
+//! another device.
 //!
 //! A server that listens on all addresses (`0.0.0.0` or `::`) has the URLs of the addresses that
 //! this machine has, because nobody can type the address that it listens on.
@@ -17,6 +18,7 @@ const ELSEWHERE: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
 /// The URLs of the site, and the Unix sockets that serve it.
 pub struct Urls {
     lines: Vec<String>,
+    for_browser: Option<String>,
     for_device: Option<String>,
     has_wide: bool,
 }
@@ -30,7 +32,7 @@ impl Urls {
         let network = if has_wide { network_addresses() } else { Vec::new() };
         let addresses: Vec<Address> =
             server.addresses().iter().flat_map(|address| reachable(address, &network)).collect();
-        let mut urls = Urls { lines: Vec::new(), for_device: None, has_wide };
+        let mut urls = Urls { lines: Vec::new(), for_browser: None, for_device: None, has_wide };
         for address in &addresses {
             match address {
                 Address::Ip(ip) if (has_localhost || has_wide) && is_second_loopback(*ip, &addresses) => {
@@ -46,9 +48,9 @@ impl Urls {
     }
 
     fn add(&mut self, address: SocketAddr, url: String) {
-        if !Address::Ip(address).is_local() {
-            self.for_device.get_or_insert_with(|| url.clone());
-        }
+        let chosen =
+            if Address::Ip(address).is_local() { &mut self.for_browser } else { &mut self.for_device };
+        chosen.get_or_insert_with(|| url.clone());
         self.lines.push(url);
     }
 
@@ -60,6 +62,11 @@ impl Urls {
     /// Returns whether the server listens on all addresses of this machine.
     pub fn has_wide(&self) -> bool {
         self.has_wide
+    }
+
+    /// Returns the URL for a browser on this machine, or `None` if the site has Unix sockets only.
+    pub fn for_browser(&self) -> Option<&str> {
+        self.for_browser.as_deref().or_else(|| self.for_device())
     }
 
     /// Returns the URL for another device, or `None` if only this machine can connect.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum, builder::BoolishValueParser};
 
+use crate::cli::browser::page;
+
 /// The access log, if no file is given.
 pub const STANDARD_OUTPUT: &str = "-";
 
@@ -23,6 +25,12 @@ pub struct OutputArgs {
     /// address that they can reach
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_QR", hide_env = true)]
     pub qr: bool,
+
+    /// Open PATH [/] of the site in the browser: the program in the variable BROWSER, or the
+    /// browser of the desktop
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = "/")]
+    #[arg(value_parser = page, env = "ONELOOP_OPEN", hide_env = true)]
+    pub open: Option<String>,
 
     /// Log more to standard error; repeatable
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]

@@ -1,5 +1,6 @@
-//! What the server says when it starts: its URLs, as lines and as a QR code.
+//! What the server says when it starts: its URLs, as lines, as a QR code and in a browser.
 
+mod open;
 mod qr;
 mod urls;
 

@@ -35,6 +35,7 @@ const INVALID_VALUES: &[(&str, &str)] = &[
     ("--drain-timeout", "10 seconds ago"),
     ("--access-log", "/no-such-dir/log"),
     ("--access-log-format", "apache"),
+    ("--open", "http://a.example/"),
     ("--trace", "everything"),
     ("--trace-only", "nobody"),
     ("--trace-file", "/no-such-dir/run.json"),
