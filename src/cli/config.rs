@@ -1,6 +1,7 @@
 //! Converts the arguments to the server's configuration.
 
 use std::{
+    fs::File,
     io::{self, IsTerminal},
     path::PathBuf,
 };
@@ -9,6 +10,7 @@ use oneloop::{AccessLogFormat, Config, Cors, Timeouts};
 
 use super::{
     args::{Cli, LimitArgs, ListDirectories, LogFormatArg},
+    color,
     conversations::unix_socket,
     errors::Failure,
     logger::LogPipe,
@@ -80,12 +82,20 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     // A relative path must still lead to the file if the process changes its directory.
     let path = output.access_log.filter(is_file).and_then(|path| std::path::absolute(path).ok());
     config.access_log_path = path;
-    config.access_log_format = match output.access_log_format {
+    let is_terminal = config.access_log.as_ref().is_some_and(File::is_terminal);
+    config.access_log_format = log_format(output.access_log_format, is_terminal);
+    Ok(config)
+}
+
+/// Returns the format of the access log, which goes to a terminal or not.
+fn log_format(chosen: Option<LogFormatArg>, is_terminal: bool) -> AccessLogFormat {
+    let default = if is_terminal { LogFormatArg::Brief } else { LogFormatArg::Common };
+    match chosen.unwrap_or(default) {
         LogFormatArg::Common => AccessLogFormat::Common,
         LogFormatArg::Combined => AccessLogFormat::Combined,
         LogFormatArg::Json => AccessLogFormat::Json,
-    };
-    Ok(config)
+        LogFormatArg::Brief => AccessLogFormat::Brief { is_colored: color::is_wanted(is_terminal) },
+    }
 }
 
 /// Separates the values of `--bind` into hosts and Unix sockets. The values are split at commas, so

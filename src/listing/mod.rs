@@ -7,8 +7,12 @@
 mod html;
 mod json;
 mod rows;
+mod size;
 
-pub use self::rows::{Order, Row, Rows};
+pub use self::{
+    rows::{Order, Row, Rows},
+    size::Size,
+};
 use crate::site_path::SitePath;
 
 /// A listing of one directory.

@@ -16,10 +16,10 @@ pub struct OutputArgs {
     #[arg(env = "ONELOOP_ACCESS_LOG", hide_env = true)]
     pub access_log: Option<PathBuf>,
 
-    /// Write the access log in this format
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormatArg::Common)]
+    /// Write the access log in this format [default: brief on a terminal, otherwise common]
+    #[arg(long, value_name = "FORMAT", value_enum)]
     #[arg(env = "ONELOOP_ACCESS_LOG_FORMAT", hide_env = true)]
-    pub access_log_format: LogFormatArg,
+    pub access_log_format: Option<LogFormatArg>,
 
     /// Also print the URL for other devices as a QR code, which needs --bind 0.0.0.0 or another
     /// address that they can reach
@@ -50,4 +50,6 @@ pub enum LogFormatArg {
     Combined,
     /// One JSON object per line
     Json,
+    /// Status, size, time and request, with colours on a terminal (NO_COLOR, CLICOLOR)
+    Brief,
 }

@@ -9,6 +9,7 @@ use std::{fmt, io::Write, net::IpAddr, time::SystemTime};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::brief;
 use crate::{
     address::Address,
     clock::Clock,
@@ -29,6 +30,11 @@ pub enum AccessLogFormat {
     Combined,
     /// One JSON object per line.
     Json,
+    /// Status, size, time and request in columns, for a person at a terminal.
+    Brief {
+        /// Whether the lines have colours, which only a terminal shows.
+        is_colored: bool,
+    },
 }
 
 /// The log entry for one response. Text is stored as the client sent it.
@@ -73,6 +79,16 @@ impl LogEntry {
         }
     }
 
+    /// Returns the request line, as the client sent it.
+    pub fn line(&self) -> &[u8] {
+        &self.line
+    }
+
+    /// Returns the status code of the response.
+    pub fn status_code(&self) -> u16 {
+        self.status.code()
+    }
+
     /// Returns the number of bytes of text that the entry holds.
     pub fn text_len(&self) -> usize {
         let len = |text: &Option<Box<[u8]>>| text.as_deref().map_or(0, <[u8]>::len);
@@ -89,6 +105,11 @@ impl LoggedPeer {
     /// Returns what the log shows for the peer at `address`.
     pub fn new(address: &Address) -> LoggedPeer {
         LoggedPeer(address.ip().map(|address| address.ip().to_canonical()))
+    }
+
+    /// Returns whether the peer is on this machine.
+    pub fn is_local(self) -> bool {
+        self.0.is_none_or(|ip| ip.is_loopback())
     }
 }
 
@@ -127,8 +148,10 @@ struct JsonLine<'a> {
 impl AccessLogFormat {
     /// Appends the log line for `entry`, a response to `peer`, to `out`.
     pub fn append(self, peer: LoggedPeer, entry: &LogEntry, out: &mut Vec<u8>) {
-        if self == AccessLogFormat::Json {
-            return append_json(peer, entry, out);
+        match self {
+            AccessLogFormat::Json => return append_json(peer, entry, out),
+            AccessLogFormat::Brief { is_colored } => return brief::append(peer, entry, is_colored, out),
+            AccessLogFormat::Common | AccessLogFormat::Combined => {}
         }
         let _ = write!(out, "{peer} - - [");
         append_time(out, &entry.date);
@@ -187,7 +210,7 @@ fn append_time(out: &mut Vec<u8>, date: &[u8; 29]) {
 
 /// Appends a client's text escaped, so that it cannot end the line or send control characters to a
 /// terminal. Puts a backslash before the bytes in `quoted`.
-fn append_escaped(out: &mut Vec<u8>, bytes: &[u8], quoted: &[u8]) {
+pub fn append_escaped(out: &mut Vec<u8>, bytes: &[u8], quoted: &[u8]) {
     let end = out.len() + MAX_TEXT;
     for byte in bytes {
         if out.len() >= end {

@@ -5,6 +5,7 @@
 //! and how long that took. A slow log reader must never delay a response, so the [`LossyWriter`]
 //! drops lines instead.
 
+mod brief;
 mod format;
 
 use std::{cell::RefCell, collections::VecDeque, mem, rc::Rc, time::Instant};

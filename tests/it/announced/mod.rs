@@ -7,6 +7,7 @@ mod urls;
 use std::{
     fs::File,
     io::Read,
+    net::SocketAddr,
     process::{Command, Stdio},
 };
 
@@ -18,14 +19,14 @@ use rustix::{
 use crate::common::*;
 
 /// A server whose standard output and error are a terminal, which the test reads.
-struct OnTerminal {
+pub struct OnTerminal {
     server: std::process::Child,
     screen: File,
 }
 
 impl OnTerminal {
     /// Starts `oneloop --port 0 ARGS... SITE` with only the variables `vars`.
-    fn with(site: &Site, args: &[&str], vars: &[(&str, &str)]) -> OnTerminal {
+    pub fn with(site: &Site, args: &[&str], vars: &[(&str, &str)]) -> OnTerminal {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let screen = openpt(flags).expect("a terminal");
         grantpt(&screen).and_then(|()| unlockpt(&screen)).expect("open the other side");
@@ -40,14 +41,23 @@ impl OnTerminal {
     }
 
     /// Reads what the server prints until `end` appears.
-    fn until(&mut self, end: &str) -> String {
+    pub fn until(&mut self, end: &str) -> String {
         let mut shown = Vec::new();
         let mut buffer = [0; 4096];
-        while !String::from_utf8_lossy(&shown).contains(end) {
+        loop {
+            let text = String::from_utf8_lossy(&shown).replace("\r\n", "\n");
+            if text.contains(end) {
+                return text;
+            }
             let got = self.screen.read(&mut buffer).expect("read the screen");
             shown.extend_from_slice(&buffer[..got]);
         }
-        String::from_utf8(shown).expect("UTF-8").replace("\r\n", "\n")
+    }
+
+    /// Returns the address in the URL with which `text` begins.
+    pub fn address(text: &str) -> SocketAddr {
+        let url = text.strip_prefix("http://").and_then(|url| url.split('/').next());
+        url.and_then(|address| address.parse().ok()).expect("a URL")
     }
 }
 

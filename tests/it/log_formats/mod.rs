@@ -2,6 +2,7 @@
 //! sent. `access_log.rs` tests what all formats have in common.
 
 mod aborted;
+mod brief;
 mod fields;
 mod lines;
 
