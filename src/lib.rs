@@ -40,8 +40,8 @@
 //! No arrow points up. Below all layers are [`Address`], [`clock`], `close_reason`, `site_path` (a
 //! checked path, which HTTP parses and the site opens), [`framing`] (where a message ends in a
 //! stream), `discovery` (the question and the answer of a beacon), `printable` (text that cannot
-//! act on a terminal), `lossy_writer`, `sandbox` (what the process may do), `token_bucket` (a rate
-//! limit), and the steps of [`trace`].
+//! act on a terminal), `lossy_writer`, `sandbox` (what the process may do), `size` (a length for
+//! people), `token_bucket` (a rate limit), and the steps of [`trace`].
 //! The rest of `trace` consists of observers, which know only the steps. `lessons` runs the loop
 //! with scripted clients. [`clients`] are the protocols of outgoing connections, which the `talk`
 //! command runs on a loop of its own.
@@ -99,6 +99,7 @@ mod server;
 mod services;
 mod site;
 mod site_path;
+mod size;
 mod source;
 #[cfg(test)]
 mod testing;

@@ -6,6 +6,7 @@
 //! output is unsent, unless its protocol reads while it sends. This backpressure limits its memory
 //! use.
 
+mod answer;
 mod idle;
 mod inbox;
 mod read;

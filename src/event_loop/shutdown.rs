@@ -4,7 +4,7 @@
 use std::{io, sync::Arc, time::Instant};
 
 use super::{EventLoop, source::SourceKind};
-use crate::protocol::CloseReason;
+use crate::{protocol::CloseReason, size::Size};
 use mio::Waker;
 
 /// A shutdown in progress.
@@ -85,6 +85,7 @@ impl EventLoop {
             return;
         }
         log::info!("shutting down; {} connections are open", self.sources.open_connections());
+        self.report_answers();
         let deadline = self.timers.clock.after(self.state.limits.drain_timeout);
         self.state.shutdown = Some(Shutdown { deadline });
         for key in self.sources.keys(|kind| matches!(kind, SourceKind::Listener(_) | SourceKind::Udp(_))) {
@@ -102,6 +103,33 @@ impl EventLoop {
                 source.ready.woken |= matches!(&source.kind, SourceKind::Connection(c) if c.is_postponed());
                 self.sources.push_ready(key);
             }
+        }
+    }
+
+    /// Logs what the shutdown waits for, and for how long. After Ctrl-C, a person waits as well, so
+    /// this is a warning and says how to end now.
+    fn report_answers(&mut self) {
+        let is_answering = |kind: &SourceKind| matches!(kind, SourceKind::Connection(c) if c.is_answering());
+        let keys = self.sources.keys(is_answering);
+        let answers = keys.iter().filter_map(|key| match &self.sources.get(*key)?.kind {
+            SourceKind::Connection(connection) => Some(&**connection),
+            _ => None,
+        });
+        let Some(longest) = answers.clone().max_by_key(|connection| connection.unsent()) else { return };
+        let left = Size(answers.map(|connection| connection.unsent()).sum());
+        let what = match keys.len() {
+            1 => format!("1 response ({}, {left} left)", longest.describe_answer()),
+            n => {
+                let longest_left = Size(longest.unsent());
+                format!("{n} responses ({left} left, {longest_left} of {})", longest.describe_answer())
+            }
+        };
+        let limit = self.state.limits.drain_timeout;
+        let limit = limit.map(|limit| format!(" for at most {limit:?}")).unwrap_or_default();
+        if self.state.signals.is_interrupted {
+            log::warn!("waiting{limit} for {what}; press Ctrl-C again to end now");
+        } else {
+            log::info!("waiting{limit} for {what}");
         }
     }
 

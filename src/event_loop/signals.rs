@@ -36,6 +36,8 @@ pub struct StopSignals {
     exits: Arc<AtomicBool>,
     /// When to set the flag.
     exits_from: Option<Instant>,
+    /// Whether a person pressed Ctrl-C (SIGINT).
+    pub is_interrupted: bool,
     /// Whether SIGHUP has arrived.
     hung_up: bool,
 }
@@ -84,6 +86,7 @@ impl EventLoop {
                 SIGUSR1 => self.toggle_observer(),
                 SIGHUP => self.state.signals.hung_up = true,
                 _ => {
+                    self.state.signals.is_interrupted |= number == SIGINT;
                     let from = self.timers.clock.now() + SAME_WISH;
                     self.state.signals.exits_from.get_or_insert(from);
                     self.drain_after_delay();

@@ -8,10 +8,10 @@ use std::fmt::{self, Write};
 use percent_encoding::percent_encode;
 
 use super::{
-    Listing, Row, Size,
+    Listing, Row,
     rows::{Order, SortKey},
 };
-use crate::site_path::PATH;
+use crate::{site_path::PATH, size::Size};
 
 /// The template of the page, up to its rows. `{{name}}` marks a placeholder.
 const PAGE: &str = include_str!("page.html");

@@ -7,12 +7,8 @@
 mod html;
 mod json;
 mod rows;
-mod size;
 
-pub use self::{
-    rows::{Order, Row, Rows},
-    size::Size,
-};
+pub use self::rows::{Order, Row, Rows};
 use crate::site_path::SitePath;
 
 /// A listing of one directory.

@@ -67,6 +67,13 @@ pub trait Protocol {
         false
     }
 
+    /// Returns the message that the protocol is answering, such as a request line, as printable
+    /// text for the operator. `None` if no answer is in progress, or if the protocol has not kept
+    /// the message.
+    fn answered_message(&self) -> Option<String> {
+        None
+    }
+
     /// Puts a last response into `out`, if the protocol has one. The loop calls this method before
     /// it closes a connection that waits for input, because the time for the input has passed or
     /// because the loop is shutting down. `partial` is the beginning of a message that has not

@@ -146,6 +146,11 @@ impl Outbox {
         self.total_sent + self.unsent().len() as u64 + self.body.as_ref().map_or(0, Body::left)
     }
 
+    /// Returns the number of bytes that the socket has not taken yet.
+    pub fn left(&self) -> u64 {
+        self.position() - self.total_sent
+    }
+
     /// Returns the body if it is a file and no bytes are left to send before it.
     pub fn next_file(&mut self) -> Option<&mut dyn FileBody> {
         match &mut self.body {
@@ -243,10 +248,10 @@ mod tests {
             let mut out = Outbox::default();
             out.bytes().extend(b"head ");
             out.put(Body::Memory { content: Rc::from(*b"the body!"), range: 4..8 });
-            assert_eq!((out.sent(), out.position()), (0, 9));
+            assert_eq!((out.sent(), out.position(), out.left()), (0, 9, 9));
             assert!(!out.has_room());
             assert_eq!(drain(&mut out, step), b"head body");
-            assert_eq!((out.sent(), out.position()), (9, 9));
+            assert_eq!((out.sent(), out.position(), out.left()), (9, 9, 0));
             assert!(out.is_empty() && out.has_room());
         }
     }

@@ -1,7 +1,7 @@
 //! Shutdown: on SIGTERM or SIGINT the server finishes the responses in progress, within the drain
 //! timeout, and exits with 0. A second signal ends it at once.
 use std::{
-    io::ErrorKind,
+    io::{ErrorKind, Read},
     net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
@@ -250,4 +250,48 @@ fn drain_begins_after_the_shutdown_delay() {
     eventually("responses close their connections", || server.get("/hello.txt").closes());
     assert_exits_cleanly(&mut server);
     assert!(begun.elapsed() >= Duration::from_secs(1), "it ended after {:?}", begun.elapsed());
+}
+
+/// Reads the server's messages until its end.
+fn messages(stderr: &mut impl Read) -> String {
+    let mut text = String::new();
+    stderr.read_to_string(&mut text).expect("read its log");
+    text
+}
+
+#[test]
+fn drain_says_what_it_waits_for_and_how_to_end_it() {
+    let site = site_with_big();
+    let end = |signal, args: &[&str], downloads: usize| {
+        let mut server = Server::spawn(Server::command(site.path(), args));
+        let mut stderr = server.stderr();
+        let clients: Vec<Client> = (0..downloads).map(|_| downloading(&server)).collect();
+        server.signal(signal);
+        eventually("it has stopped listening", || is_refused(server.addr()));
+        drop(clients);
+        server.exit();
+        messages(&mut stderr)
+    };
+    let text = end(Signal::INT, &["--drain-timeout=5m"], 1);
+    let [before, after] = [
+        "waiting for at most 300s for 1 response (to 127.0.0.1:",
+        " MiB left); press Ctrl-C again to end now\n",
+    ];
+    assert!(text.contains(before) && text.contains(after), "{text}");
+    assert_eq!(text.matches("waiting").count(), 1, "once: {text}");
+
+    let log = site.at("log");
+    let logged = format!("--access-log={}", log.display());
+    let text = end(Signal::INT, &["--drain-timeout=0", &logged], 3);
+    assert!(
+        text.contains("waiting for 3 responses (1") && text.contains("MiB of GET /big to 127.0.0.1:"),
+        "{text}"
+    );
+
+    // SIGTERM comes from a supervisor, which waits by itself.
+    assert_eq!(end(Signal::TERM, &["--drain-timeout=5m"], 1), "");
+    let text = end(Signal::TERM, &["--drain-timeout=5m", "-v"], 1);
+    assert!(text.contains("waiting for at most 300s for 1 response") && !text.contains("Ctrl-C"), "{text}");
+    assert_eq!(end(Signal::INT, &["-q"], 1), "");
+    assert_eq!(end(Signal::INT, &[], 0), "", "nothing to wait for");
 }

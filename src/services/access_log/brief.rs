@@ -2,8 +2,11 @@
 
 use std::io::Write;
 
-use super::format::{LogEntry, LoggedPeer, append_escaped};
-use crate::listing::Size;
+use super::{
+    SHORT_TEXT,
+    format::{LogEntry, LoggedPeer, append_escaped},
+};
+use crate::size::Size;
 
 const DIM: &str = "\x1b[2m";
 const RESET: &str = "\x1b[0m";
@@ -31,6 +34,14 @@ pub fn append(peer: LoggedPeer, entry: &LogEntry, is_colored: bool, out: &mut Ve
         let _ = write!(out, "  {}aborted{reset}", if is_colored { "\x1b[33m" } else { "" });
     }
     out.push(b'\n');
+}
+
+/// Returns the method and the target, escaped and cut to [`SHORT_TEXT`] bytes.
+pub fn request_text(line: &[u8]) -> String {
+    let request = request(line);
+    let mut text = Vec::new();
+    append_escaped(&mut text, &request[..request.len().min(SHORT_TEXT)], b"\\");
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// Returns the method and the target, which is all of a malformed line.

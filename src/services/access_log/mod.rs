@@ -129,6 +129,11 @@ impl PendingEntries {
         self.pending.push_back(PendingEntry { entry, since, body, end: None });
     }
 
+    /// Returns the request whose response is being sent, escaped and perhaps cut short.
+    pub fn first_request(&self) -> Option<String> {
+        self.pending.front().map(|pending| brief::request_text(pending.entry.line()))
+    }
+
     /// Records that the last response ends at position `end`.
     pub fn end(&mut self, end: u64) {
         if let Some(last) = self.pending.back_mut() {

@@ -214,6 +214,10 @@ impl Protocol for HttpConnection {
         matches!(self.state, State::New | State::Idle)
     }
 
+    fn answered_message(&self) -> Option<String> {
+        self.entries.as_deref().and_then(PendingEntries::first_request)
+    }
+
     fn last_response(&mut self, reason: CloseReason, partial: &[u8], out: &mut Outbox, cx: &mut Context<'_>) {
         // Without the beginning of a request, there is nothing to respond to. An empty line does
         // not start a request. Some old clients send one after a body (RFC 9112 section 2.2).
