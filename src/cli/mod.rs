@@ -5,9 +5,9 @@ mod account;
 mod address;
 pub mod args;
 mod bind;
-mod command_line;
 mod browser;
 mod color;
+mod command_line;
 mod config;
 mod conversations;
 mod datagrams;
@@ -69,17 +69,8 @@ pub fn main() -> ExitCode {
 
 /// Runs a subcommand, or the server until it is stopped.
 fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
-    match cli.command.take() {
-        Some(CliCommand::Lesson { number, broken }) => return lesson::run_lesson(number, broken.as_deref()),
-        Some(CliCommand::Talk(args)) => return talk::run(*args, log),
-        Some(CliCommand::Completions { shell }) => {
-            return output::print(&generate::completions(shell)).map_err(|e| cannot_print(&e));
-        }
-        Some(CliCommand::Man) => {
-            let page = generate::man_page().and_then(|page| output::print(&page));
-            return page.map_err(|e| cannot_print(&e));
-        }
-        None => {}
+    if let Some(command) = cli.command.take() {
+        return run_command(command, log);
     }
     bind::take_ports(&mut cli.listen)?;
     let inherited = inherited::listeners(&cli.listen)?;
@@ -129,6 +120,21 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
         log.write_line(&format!("serving '{}'{port}; Ctrl-C stops it", dir.display()));
     }
     server.serve_forever().map_err(|e| Failure::system("the poller failed", &e))
+}
+
+/// Runs a subcommand.
+fn run_command(command: CliCommand, log: &LogPipe) -> Result<(), Failure> {
+    match command {
+        CliCommand::Lesson { number, broken } => lesson::run_lesson(number, broken.as_deref()),
+        CliCommand::Talk(args) => talk::run(*args, log),
+        CliCommand::Completions { shell } => {
+            output::print(&generate::completions(shell)).map_err(|e| cannot_print(&e))
+        }
+        CliCommand::Man => {
+            let page = generate::man_page().and_then(|page| output::print(&page));
+            page.map_err(|e| cannot_print(&e))
+        }
+    }
 }
 
 /// Checks that the limit leaves descriptors for the sandbox, and for a few connections and their
