@@ -16,8 +16,8 @@ use oneloop::{
     clock::Clock,
     event_loop::{EventLoop, Limits},
     internals::{
-        HeaderPolicy, HttpService, Plan, RenderContext, Representation, Site, SiteOptions, Validators,
-        locate, parse,
+        HeaderPolicy, HttpService, MediaTypes, Plan, RenderContext, Representation, Site, SiteOptions,
+        Validators, locate, parse,
     },
 };
 
@@ -64,7 +64,7 @@ fn pure(c: &mut Criterion) {
 fn site(dir: &tempfile::TempDir, inotify: bool) -> (Site<Representation>, Clock) {
     std::fs::write(dir.path().join("1k.html"), [b'x'; 1024]).expect("write a file");
     let options = SiteOptions { inotify, ..SiteOptions::default() };
-    let site = Site::open(dir.path(), options).expect("open the site");
+    let site = Site::open(dir.path(), options, MediaTypes::default()).expect("open the site");
     (site, Clock::frozen(SystemTime::now() + Duration::from_secs(60)))
 }
 

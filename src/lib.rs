@@ -108,7 +108,7 @@ pub mod trace;
 
 pub use self::{
     address::Address,
-    http::{Cors, HeaderRule, RuleError},
+    http::{Cors, HeaderRule, MediaTypeError, MediaTypeRule, RuleError},
     lossy_writer::LossyWriter,
     maildir::Maildir,
     server::{Config, HttpServer, StartError, StreamListener, bind_broadcast, raise_open_file_limit},
@@ -124,8 +124,8 @@ pub use self::{
 pub mod internals {
     pub use crate::{
         http::{
-            HeaderPolicy, Plan, RenderContext, Representation, Request, RequestInfo, Validators, locate,
-            parse,
+            HeaderPolicy, MediaTypes, Plan, RenderContext, Representation, Request, RequestInfo, Validators,
+            locate, parse,
         },
         services::{HttpService, UrlOptions, http_steps, step_docs},
         site::{Resolved, Site, SiteOptions},

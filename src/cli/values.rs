@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use oneloop::{HeaderRule, RuleError};
+use oneloop::{HeaderRule, MediaTypeError, MediaTypeRule, RuleError};
 
 /// The header rules of one --header: usually one line. A variable can hold several, and end with an
 /// empty one.
@@ -15,6 +15,15 @@ pub fn header_lines(text: &str) -> Result<HeaderLines, String> {
     lines.map(HeaderRule::parse).collect::<Result<_, _>>().map(HeaderLines).map_err(|e| match e {
         RuleError::MissingColon => "use a name, a colon and a value".into(),
         e => e.to_string(),
+    })
+}
+
+/// Parses the value of --type.
+pub fn media_type(text: &str) -> Result<MediaTypeRule, String> {
+    MediaTypeRule::parse(text).map_err(|e| match e {
+        MediaTypeError::MissingEquals => "use an extension and a media type, such as .ts=text/plain".into(),
+        MediaTypeError::InvalidExtension => "begin with a dot and an extension, as in .ts=text/plain".into(),
+        MediaTypeError::InvalidType => "use a media type such as text/plain after the equals sign".into(),
     })
 }
 

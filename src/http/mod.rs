@@ -24,6 +24,7 @@ pub use policy::{
     cors::Cors,
     header_rules::{HeaderRule, RuleError, parse_field_line},
     host_allowlist::HostAllowlist,
+    media_type_rules::{MediaTypeError, MediaTypeRule, MediaTypes},
 };
 pub use request::{
     Method, Request, RequestKind,
@@ -37,7 +38,7 @@ pub use request::{
 };
 pub use response::{
     byte_ranges::ByteRanges,
-    media_type::{content_coding, media_type},
+    media_type::content_coding,
     plan::{Plan, ResponseBody},
     refusal::Refusal,
     render::RenderContext,

@@ -93,7 +93,7 @@ fn clock() -> Clock {
 fn http(dir: &Path) -> io::Result<Rc<HttpService>> {
     // Do not use inotify, so that only the script wakes the loop.
     let options = SiteOptions { inotify: false, ..SiteOptions::default() };
-    Ok(Rc::new(HttpService::new(Rc::new(Site::open(dir, options)?), Timeouts::default())))
+    Ok(Rc::new(HttpService::new(Rc::new(Site::open(dir, options, Default::default())?), Timeouts::default())))
 }
 
 fn with_loop(

@@ -4,7 +4,7 @@ use std::{fs::File, path::PathBuf, time::Duration};
 
 use crate::{
     event_loop::Limits,
-    http::{Cors, HeaderRule, MAX_HEAD},
+    http::{Cors, HeaderRule, MAX_HEAD, MediaTypeRule},
     server::StreamListener,
     services::{AccessLogFormat, Timeouts},
 };
@@ -55,6 +55,8 @@ pub struct Config {
     pub cors: Option<Cors>,
     /// The header fields to add to responses.
     pub headers: Vec<HeaderRule>,
+    /// Media types by file name extension, which come before the known ones.
+    pub media_types: Vec<MediaTypeRule>,
     /// Whether to use inotify, where available. Without inotify, each cached file in use is checked
     /// with one `stat` per turn.
     pub inotify: bool,
@@ -122,6 +124,7 @@ impl Config {
             cache_control: "no-cache".into(),
             cors: None,
             headers: Vec::new(),
+            media_types: Vec::new(),
             inotify: true,
             allow_hosts: Vec::new(),
             host_refusal: None,

@@ -39,7 +39,7 @@ use crate::{
     address::Address,
     clock::Clock,
     event_loop::{AddressLimit, EventLoop, Handle, Limits},
-    http::Representation,
+    http::{MediaTypes, Representation},
     lossy_writer::LossyWriter,
     protocol::{DatagramProtocol, PrioritySource, ProtocolFactory, WakeKey},
     services::AccessLog,
@@ -283,7 +283,7 @@ fn open_site(config: &Config) -> Result<Rc<Site<Representation>>, StartError> {
         inotify: config.inotify,
         file: None,
     };
-    Site::open(&config.dir, options)
+    Site::open(&config.dir, options, MediaTypes::new(config.media_types.clone()))
         .map(Rc::new)
         .map_err(|source| StartError::Directory { dir: config.dir.clone(), source })
 }

@@ -248,7 +248,7 @@ mod tests {
             std::fs::write(dir.path().join(&name), vec![b'x'; len]).expect("write");
             let fd = root.open(key, OFlags::RDONLY, &clock).expect("open");
             let reading = Reading::read(fd, &Rc::default(), &clock).expect("read").expect("a file");
-            cache.insert(key, key, &Rc::new(reading.into_file(FileOrigin::Path(b""))), &clock);
+            cache.insert(key, key, &Rc::new(reading.into_file(&(), FileOrigin::Path(b""))), &clock);
         }
         (dir, root, cache, clock)
     }
@@ -331,7 +331,7 @@ mod tests {
         std::os::unix::fs::symlink(outside.path().join("0"), dir.path().join("0")).expect("a link to it");
         let open = std::fs::File::open(dir.path().join("0")).expect("open");
         let reading = Reading::read(open.into(), &Rc::default(), &clock).expect("read").expect("a file");
-        cache.insert(b"0", b"0", &Rc::new(reading.into_file(FileOrigin::Path(b""))), &clock);
+        cache.insert(b"0", b"0", &Rc::new(reading.into_file(&(), FileOrigin::Path(b""))), &clock);
         clock.tick();
         assert!(file(cache.get(b"0", &root, &clock)).is_some(), "its status is the same");
         clock.tick();
@@ -344,7 +344,7 @@ mod tests {
         let (dir, root, mut cache, mut clock) = cache_of(1, 10);
         let open = std::fs::File::open(dir.path().join("0")).expect("open");
         let reading = Reading::that_held(b"stored yet", &open, clock.wall());
-        cache.insert(b"0", b"0", &Rc::new(reading.into_file(FileOrigin::Path(b""))), &clock);
+        cache.insert(b"0", b"0", &Rc::new(reading.into_file(&(), FileOrigin::Path(b""))), &clock);
         clock.tick();
         assert!(file(cache.get(b"0", &root, &clock)).is_some());
         clock.tick();

@@ -12,7 +12,7 @@ use rustix::{
 };
 
 use super::{
-    Site,
+    Describe, Site,
     error::{Error, retry},
     stamp::plausible_mtime,
 };
@@ -112,7 +112,7 @@ impl DirectoryReader {
     ///
     /// # Errors
     /// Returns an error if the directory cannot be read, or the error that `put` returns.
-    pub fn read<D>(
+    pub fn read<D: Describe>(
         &mut self,
         count: usize,
         site: &Site<D>,
@@ -138,7 +138,7 @@ impl DirectoryReader {
     /// # Errors
     /// Fails if the status cannot be read although the entry may be visible. A listing without it
     /// would say that it does not exist.
-    fn entry<'a, D>(
+    fn entry<'a, D: Describe>(
         &self,
         name: &'a [u8],
         site: &Site<D>,
@@ -165,7 +165,7 @@ impl DirectoryReader {
 
     /// Returns the status of the file or directory `name`. Resolves a link in the same way as a
     /// request for it.
-    fn status<D>(&self, name: &[u8], site: &Site<D>) -> Result<Stat, Errno> {
+    fn status<D: Describe>(&self, name: &[u8], site: &Site<D>) -> Result<Stat, Errno> {
         let stat = statat(self.dir.fd()?, name, AtFlags::SYMLINK_NOFOLLOW)?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Symlink => site.status_of_entry(&[self.path.bytes(), name].concat()),

@@ -25,8 +25,11 @@ pub const SMALL: u64 = 120 * 1024;
 /// A description that a service derives from a file when the file is read, such as its header
 /// fields. The description is stored with the file.
 pub trait Describe: Sized {
-    /// Returns the description of a file with this `metadata` and `content`.
-    fn describe(origin: FileOrigin<'_, Self>, metadata: &Metadata, content: &Content) -> Self;
+    /// What a description depends on besides the file.
+    type Rules;
+
+    /// Returns the description of a file with this origin, `metadata` and `content`, by the rules.
+    fn describe(by: &Self::Rules, of: FileOrigin<'_, Self>, metadata: &Metadata, content: &Content) -> Self;
 
     /// Returns the number of bytes of memory that the description uses.
     fn size(&self) -> usize;
@@ -89,9 +92,8 @@ pub enum FileVersion {
     /// The hash of the content (xxh3-128), for a file in memory.
     Hash(u128),
     /// The status of a large file. Every change sets the change time, or at least the modification
-    /// time where a file system keeps no change time. `read` is the time at which the file was
-    /// read. It is set only if the file was changed so recently that another change could leave the
-    /// same times. All times are in nanoseconds since the epoch.
+    /// time where a file system keeps no change time. `read` is when the file was read, if it was
+    /// changed so recently that another change could leave the same times. All are in nanoseconds.
     Status { changed: i128, modified: i128, inode: u64, read: Option<u128> },
 }
 
@@ -160,10 +162,10 @@ impl Reading {
         Reading { content, metadata, stamp, is_racy }
     }
 
-    /// Describes the file and returns it.
-    pub fn into_file<D: Describe>(self, origin: FileOrigin<'_, D>) -> StaticFile<D> {
+    /// Describes the file by the rules.
+    pub fn into_file<D: Describe>(self, rules: &D::Rules, origin: FileOrigin<'_, D>) -> StaticFile<D> {
         let Reading { content, metadata, stamp, is_racy } = self;
-        let description = D::describe(origin, &metadata, &content);
+        let description = D::describe(rules, origin, &metadata, &content);
         StaticFile { description, content, metadata, stamp, is_racy }
     }
 }
@@ -262,20 +264,20 @@ mod tests {
     struct Name(Vec<u8>, Option<&'static str>);
 
     impl Describe for Name {
-        fn describe(origin: FileOrigin<'_, Name>, _: &Metadata, _: &Content) -> Name {
+        type Rules = ();
+        fn describe(_: &(), origin: FileOrigin<'_, Name>, _: &Metadata, _: &Content) -> Name {
             match origin {
                 FileOrigin::Path(path) => Name(path.to_vec(), None),
                 FileOrigin::Variant { original, extension } => Name(original.0.clone(), Some(extension)),
             }
         }
-
         fn size(&self) -> usize {
             self.0.len()
         }
     }
 
     fn file(reading: Reading) -> StaticFile<Name> {
-        reading.into_file(FileOrigin::Path(b"name"))
+        reading.into_file(&(), FileOrigin::Path(b"name"))
     }
 
     #[test]
@@ -302,7 +304,7 @@ mod tests {
         std::fs::write(&path, "content").expect("write");
         let original = Name(b"a.js".to_vec(), None);
         let variant = FileOrigin::Variant { original: &original, extension: ".gz" };
-        let file: StaticFile<Name> = reading(&path, SystemTime::now()).into_file(variant);
+        let file: StaticFile<Name> = reading(&path, SystemTime::now()).into_file(&(), variant);
         assert_eq!((&file.description.0[..], file.description.1), (&b"a.js"[..], Some(".gz")));
     }
 

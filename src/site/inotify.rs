@@ -301,7 +301,7 @@ mod tests {
         let clock = Clock::frozen(SystemTime::now());
         let fd = root.open(name.as_bytes(), OFlags::RDONLY, &clock).expect("open");
         let reading = Reading::read(fd, &Rc::default(), &clock).expect("read").expect("a file");
-        let file: StaticFile<()> = reading.into_file(FileOrigin::Path(b""));
+        let file: StaticFile<()> = reading.into_file(&(), FileOrigin::Path(b""));
         inotify.add(name.as_bytes(), name.as_bytes(), &file, root)
     }
 

@@ -61,7 +61,7 @@ use crate::{
 const RECHECK_AFTER: Duration = Duration::from_secs(1);
 
 /// A directory that is served. `D` is the description that the service derives from each file.
-pub struct Site<D> {
+pub struct Site<D: Describe> {
     /// The absolute path of the directory. Another directory may later replace it at this path.
     dir: PathBuf,
     options: SiteOptions,
@@ -127,18 +127,18 @@ pub enum Resolved<D> {
 }
 
 impl<D: Describe> Site<D> {
-    /// Opens the directory at `path` as a site. If `path` is a regular file, the site has no other
-    /// file.
+    /// Opens the directory at `path` as a site, whose files are described according to `rules`. If
+    /// `path` is a regular file, the site has no other file.
     ///
     /// # Errors
     /// Fails if `path` is neither a directory nor a file, or cannot be opened.
-    pub fn open(path: &Path, mut options: SiteOptions) -> io::Result<Site<D>> {
+    pub fn open(path: &Path, mut options: SiteOptions, rules: D::Rules) -> io::Result<Site<D>> {
         let mut dir = std::path::absolute(path)?;
         if let Some(name) = dir.file_name().filter(|_| dir.is_file()) {
             options = options.for_file(name);
             dir.pop();
         }
-        let state = SiteState::open(&dir, &options)?;
+        let state = SiteState::open(&dir, &options, rules)?;
         let changes = state.cache.changes();
         Ok(Site { dir, options, state: RefCell::new(state), changes, rows: Rc::default() })
     }
@@ -254,7 +254,7 @@ impl<D: Describe> Site<D> {
     }
 }
 
-impl<D> Site<D> {
+impl<D: Describe> Site<D> {
     /// Returns the status of the file or directory at `path`, which was read from its directory.
     /// Follows links.
     fn status_of_entry(&self, path: &[u8]) -> Result<Stat, Errno> {
@@ -283,7 +283,9 @@ mod tests {
     use super::*;
 
     impl Describe for () {
-        fn describe(_: FileOrigin<'_, ()>, _: &Metadata, _: &Content) {}
+        type Rules = ();
+
+        fn describe(_: &(), _: FileOrigin<'_, ()>, _: &Metadata, _: &Content) {}
 
         fn size(&self) -> usize {
             0
@@ -294,7 +296,7 @@ mod tests {
     fn site_asks_for_a_missing_file_once_a_turn_and_again_in_the_next() {
         let dir = tempfile::tempdir().expect("a directory");
         let options = SiteOptions { inotify: false, ..SiteOptions::default() };
-        let site: Site<()> = Site::open(dir.path(), options).expect("open it");
+        let site: Site<()> = Site::open(dir.path(), options, ()).expect("open it");
         let mut clock = Clock::frozen(SystemTime::now());
         let path = SitePath::parse(Cow::Borrowed(b"/late.txt")).expect("a path");
         let is_there = |clock: &Clock| site.resolve(&path, clock).is_ok();

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{clock::Clock, site_path::SitePath};
 /// The root directory as of the last check, and the cache of its files.
-pub struct SiteState<D> {
+pub struct SiteState<D: Describe> {
     /// The root directory.
     pub root: RootDir,
     /// The device and inode numbers of the root. The root is open, so no other directory can have
@@ -32,20 +32,23 @@ pub struct SiteState<D> {
     pub cache: Cache<D>,
     /// A reusable buffer for the cache keys of variants.
     key: Vec<u8>,
+    /// How the files are described.
+    rules: D::Rules,
 }
 
 impl<D: Describe> SiteState<D> {
-    /// Opens the root directory `dir`, with an empty cache.
+    /// Opens the root directory `dir`, with an empty cache. The files are described according to
+    /// `rules`.
     ///
     /// # Errors
     /// Fails if `dir` is not a directory or cannot be opened.
-    pub fn open(dir: &Path, options: &SiteOptions) -> io::Result<SiteState<D>> {
+    pub fn open(dir: &Path, options: &SiteOptions, rules: D::Rules) -> io::Result<SiteState<D>> {
         let (root, root_id) = open_root(dir, options)?;
         let inotify = options.inotify.then(Inotify::new).and_then(|inotify| {
             inotify.inspect_err(|e| log::info!("inotify is not available: {e}; checking files by stat")).ok()
         });
         let cache = Cache::new(inotify, Rc::default());
-        Ok(SiteState { root, root_id, checked_at: None, checked_after: 0, cache, key: Vec::new() })
+        Ok(SiteState { root, root_id, checked_at: None, checked_after: 0, cache, key: Vec::new(), rules })
     }
 
     /// Reopens the root directory if another directory has replaced it at the site's path. Returns
@@ -125,7 +128,7 @@ impl<D: Describe> SiteState<D> {
         // with the path.
         let reading = retry(|| self.open_and_read(path, clock));
         let reading = reading.map_err(|errno| self.cache.disk.errors.convert(errno, path, clock))?;
-        Ok(reading.map(|reading| Rc::new(reading.into_file(origin))))
+        Ok(reading.map(|reading| Rc::new(reading.into_file(&self.rules, origin))))
     }
 
     /// Opens and reads the regular file at `path`. Returns `None` for a directory.

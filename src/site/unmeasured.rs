@@ -42,7 +42,7 @@ mod tests {
         let open = |path: &str| -> StaticFile<()> {
             let clock = Clock::frozen(SystemTime::now());
             let reading = Reading::read(File::open(path).expect("open").into(), &Rc::default(), &clock);
-            reading.expect("read").expect("a regular file").into_file(FileOrigin::Path(b""))
+            reading.expect("read").expect("a regular file").into_file(&(), FileOrigin::Path(b""))
         };
         let small = open("/proc/self/status");
         assert!(matches!(&small.content, Content::Memory(content) if content.starts_with(b"Name:")));

@@ -84,7 +84,7 @@ fn svgz_states_its_content_coding() {
 fn types_that_browsers_and_package_tools_need() {
     let site = Site::empty();
     let rows = [
-        ("a.ts", "video/mp2t"),
+        ("app.ts", "text/plain; charset=utf-8"),
         ("a.m4a", "audio/mp4"),
         ("a.stl", "model/stl"),
         ("a.rpm", "application/x-rpm"),
@@ -97,9 +97,60 @@ fn types_that_browsers_and_package_tools_need() {
     for (name, _) in rows {
         site.write(name, "x");
     }
+    site.write("segment.ts", b"G@\x00\x10\x00\x00\xb0\x0d\xff\xff");
+    site.write("film.ts", "text so far, but not read".repeat(6000));
     let server = Server::start(&site);
     each(rows, |(name, expected)| {
         let path = format!("/{}", name.replace('?', "%3F"));
         assert_eq!(media_type(&server, &path).as_deref(), Some(*expected));
     });
+    for path in ["/segment.ts", "/film.ts"] {
+        assert_eq!(media_type(&server, path).as_deref(), Some("video/mp2t"));
+    }
+}
+
+#[test]
+fn file_that_wget_named_after_a_url_is_not_served_for_that_url() {
+    let site = Site::empty();
+    site.write("style.css?ver=5.8", "the copy");
+    site.write("page.html?id=1", "page");
+    site.write("page.html", "another page");
+    let server = Server::start(&site);
+    // The query is not part of the path (RFC 9110 section 4.2.3).
+    assert_eq!(server.ask(get("/style.css?ver=5.8")).status, 404);
+    assert_eq!(server.ask(get("/page.html?id=1")).text(), "another page");
+    assert_eq!(server.ask(get("/page.html%3Fid=1")).text(), "page");
+}
+
+#[test]
+fn type_of_the_operator_comes_first() {
+    let site = Site::empty();
+    for name in ["a.ts", "b.d.ts", "c.TAR.GZ", "d.unknown", "e.svgz", "f.css?v=1", "g.css"] {
+        site.write(name, "text");
+    }
+    site.write("a.ts.gz", "compressed");
+    let types = [
+        "--type=.ts=text/x-first",
+        "--type=.ts=application/typescript",
+        "--type=.d.ts=text/plain; charset=iso-8859-1",
+        "--type=.tar.gz=application/x-tgz,.unknown=text/x-known",
+        "--type=.svgz=image/x-svg",
+        "--type=.css=text/x-css",
+        "--header=/g.css Content-Type: text/css",
+    ];
+    let server = Server::with(&site, &types);
+    let rows = [
+        ("/a.ts", "application/typescript"),
+        ("/b.d.ts", "text/plain; charset=iso-8859-1"),
+        ("/c.TAR.GZ", "application/x-tgz"),
+        ("/d.unknown", "text/x-known; charset=utf-8"),
+        ("/e.svgz", "image/x-svg"),
+        ("/f.css%3Fv=1", "text/x-css; charset=utf-8"),
+        ("/g.css", "text/css"),
+    ];
+    each(rows, |(path, expected)| assert_eq!(media_type(&server, path).as_deref(), Some(*expected)));
+    assert_eq!(server.ask(get("/e.svgz")).header("content-encoding"), Some("gzip"));
+    let variant = server.ask("GET /a.ts HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
+    assert_eq!(variant.header("content-encoding"), Some("gzip"));
+    assert_eq!(variant.header("content-type"), Some("application/typescript"));
 }

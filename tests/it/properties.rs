@@ -14,7 +14,9 @@ use crate::{
 use oneloop::{
     Address, Timeouts,
     clock::Clock,
-    internals::{DotfilePolicy, HttpService, Site as OpenSite, SiteOptions, UrlOptions, locate, parse},
+    internals::{
+        DotfilePolicy, HttpService, MediaTypes, Site as OpenSite, SiteOptions, UrlOptions, locate, parse,
+    },
     protocol::{Context, InputBudget, LoopRequests, Outbox, Progress, ProtocolFactory, Received, WorkBudget},
     trace::Observers,
 };
@@ -37,7 +39,8 @@ impl Rig {
         }
         site.write("list/a<b.txt", "a");
         site.write("hello.txt.gz", "not really gzip");
-        let opened = OpenSite::open(site.path(), SiteOptions::default()).expect("open it");
+        let opened =
+            OpenSite::open(site.path(), SiteOptions::default(), MediaTypes::default()).expect("open it");
         let timeouts = Timeouts { head: None, idle: None };
         let options = UrlOptions { listing: true, clean_urls: true, ..UrlOptions::default() };
         // The clock is a minute ahead, so that files written just now count as settled and keep

@@ -1,8 +1,9 @@
 //! What responses say beside the file.
 
 use clap::Args;
+use oneloop::MediaTypeRule;
 
-use crate::cli::values::{HeaderLines, header_lines};
+use crate::cli::values::{HeaderLines, header_lines, media_type};
 
 /// The origin of `--cors`, if none is given.
 pub const ANY_ORIGIN: &str = "*";
@@ -19,6 +20,11 @@ pub struct ResponseArgs {
     #[arg(long, value_name = "LINE", value_parser = header_lines)]
     #[arg(env = "ONELOOP_HEADER", hide_env = true)]
     pub header: Vec<HeaderLines>,
+
+    /// Send files whose names end with .EXT as TYPE, such as '.ts=text/plain'; repeatable
+    #[arg(long = "type", value_name = ".EXT=TYPE", value_parser = media_type)]
+    #[arg(value_delimiter = ',', env = "ONELOOP_TYPE", hide_env = true)]
+    pub media_type: Vec<MediaTypeRule>,
 
     /// Let pages from ORIGIN, or from any origin if none is given, read responses (CORS);
     /// repeatable

@@ -4,6 +4,7 @@
 pub mod cors;
 pub mod header_rules;
 pub mod host_allowlist;
+pub mod media_type_rules;
 
 use percent_encoding::percent_decode;
 

@@ -10,16 +10,28 @@ use crate::http::Coding;
 /// The media type of a file about which nothing is known.
 const UNKNOWN: &str = "application/octet-stream";
 
+/// The media type of an MPEG transport stream. TypeScript files have the same extensions.
+const MPEG_TS: &str = "video/mp2t";
+
 /// Media types that mime_guess lacks, or for which it has an outdated one (IANA; RFC 3555, 4337,
 /// 8081, 9239).
-const TYPES: [(&str, &str); 31] = [
+const TYPES: [(&str, &str); 46] = [
     ("3mf", "model/3mf"),
+    ("adoc", "text/plain"),
+    ("bash", "text/plain"),
     ("cjs", "text/javascript"),
+    ("cts", "text/plain"),
     ("deb", "application/vnd.debian.binary-package"),
     ("diff", "text/plain"),
+    ("go", "text/plain"),
+    ("har", "application/json"),
     ("ipynb", "application/x-ipynb+json"),
+    ("jsonc", "application/json"),
     ("jsonl", "application/jsonl"),
+    ("kt", "text/plain"),
     ("ktx2", "image/ktx2"),
+    ("lock", "text/plain"),
+    ("m2ts", MPEG_TS),
     ("m3u8", "application/vnd.apple.mpegurl"),
     ("m4a", "audio/mp4"),
     ("m4s", "video/iso.segment"),
@@ -27,20 +39,26 @@ const TYPES: [(&str, &str); 31] = [
     ("md5", "text/plain"),
     ("mjs", "text/javascript"),
     ("mtl", "model/mtl"),
-    ("mts", "video/mp2t"),
+    ("mts", MPEG_TS),
     ("ndjson", "application/x-ndjson"),
     ("obj", "model/obj"),
     ("otf", "font/otf"),
     ("patch", "text/plain"),
+    ("rb", "text/plain"),
     ("rpm", "application/x-rpm"),
+    ("rst", "text/plain"),
     ("sha1", "text/plain"),
     ("sha256", "text/plain"),
     ("sha512", "text/plain"),
     ("stl", "model/stl"),
+    ("svelte", "text/plain"),
+    ("swift", "text/plain"),
     ("tgz", "application/gzip"),
-    ("ts", "video/mp2t"),
+    ("ts", MPEG_TS),
+    ("tsx", "text/plain"),
     ("usdz", "model/vnd.usdz+zip"),
     ("vcf", "text/vcard"),
+    ("vue", "text/plain"),
     ("wgsl", "text/wgsl"),
     ("woff", "font/woff"),
     ("zst", "application/zstd"),
@@ -50,16 +68,24 @@ const TYPES: [(&str, &str); 31] = [
 /// nothing about the content.
 const PROGRAMS: [&str; 7] = ["asp", "aspx", "cgi", "jsp", "php", "pl", "py"];
 
-/// Returns the value of `Content-Type` for the file at `path`. `content` is its content, or `None`
-/// if the content has not been read. Text is declared as UTF-8 only if it is known to be UTF-8.
-pub fn media_type(path: &[u8], content: Option<&[u8]>) -> String {
-    let essence = essence(path);
+/// Returns the value of `Content-Type` for a file with the media type `essence`. Text is declared
+/// as UTF-8 only if it is known to be UTF-8, and the type has no parameters.
+pub fn with_charset(essence: &str, content: Option<&[u8]>) -> String {
     // XML declares its own encoding, which a charset here would override (RFC 7303 section 3).
-    let may_have_charset = essence.starts_with("text/") && essence != "text/xml";
+    let may_have_charset = essence.starts_with("text/") && essence != "text/xml" && !essence.contains(';');
     if may_have_charset && content.is_some_and(is_utf8_text) {
         format!("{essence}; charset=utf-8")
     } else {
         essence.to_owned()
+    }
+}
+
+/// Returns the media type of the file at `path`, as far as it is known.
+pub fn known(path: &[u8], content: Option<&[u8]>) -> &'static str {
+    match essence(path) {
+        // No packet of a transport stream is UTF-8. Browsers show TypeScript only as plain text.
+        MPEG_TS if content.is_some_and(|content| std::str::from_utf8(content).is_ok()) => "text/plain",
+        essence => essence,
     }
 }
 
@@ -77,12 +103,20 @@ fn essence(path: &[u8]) -> &'static str {
 
 /// Returns the extensions that may tell the type of the file at `path`, the most telling first.
 fn extensions(path: &[u8]) -> impl Iterator<Item = &str> {
+    names(path).filter_map(extension)
+}
+
+/// Returns the names whose end may tell the type of the file at `path`, the most telling first: the
+/// file name up to a `?`, and the whole file name.
+pub fn names(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
     // wget names the files of a copied site after their URLs, including the query.
     let before_query = memchr::memchr(b'?', name).map(|at| &name[..at]);
-    let is_program = |extension: &&str| PROGRAMS.iter().any(|known| extension.eq_ignore_ascii_case(known));
-    let before_query = before_query.and_then(extension).filter(|extension| !is_program(extension));
-    [before_query, extension(name)].into_iter().flatten()
+    let is_program = |name: &&[u8]| {
+        extension(name)
+            .is_some_and(|extension| PROGRAMS.iter().any(|known| extension.eq_ignore_ascii_case(known)))
+    };
+    [before_query.filter(|name| !is_program(name)), Some(name)].into_iter().flatten()
 }
 
 /// Returns the extension of a file name or path, without its dot.
@@ -115,6 +149,24 @@ fn is_utf8_text(content: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    fn media_type(path: &[u8], content: Option<&[u8]>) -> String {
+        with_charset(known(path, content), content)
+    }
+
+    #[test]
+    fn ts_is_a_transport_stream_unless_it_is_text() {
+        for name in ["a.ts", "a.MTS", "a.m2ts"] {
+            for (content, expected) in [
+                (Some(&b"export {};\n"[..]), "text/plain; charset=utf-8"),
+                (Some(b"<?xml version=\"1.0\"?><TS/>"), "text/plain"),
+                (Some(b"G@\0\x10\0\0\xb0\r\0\x01\xc1"), "video/mp2t"),
+                (None, "video/mp2t"),
+            ] {
+                assert_eq!(media_type(name.as_bytes(), content), expected, "{name} {content:?}");
+            }
+        }
+    }
+
     #[test]
     fn types() {
         let table = [
@@ -136,7 +188,7 @@ mod tests {
             ("page.xsl", "text/xml"),
             ("photo.png", "image/png"),
             ("film.mp4", "video/mp4"),
-            ("segment.ts", "video/mp2t"),
+            ("app.tsx", "text/plain; charset=utf-8"),
             ("song.m4a", "audio/mp4"),
             ("font.woff", "font/woff"),
             ("font.woff2", "font/woff2"),

@@ -2,7 +2,7 @@
 //! becomes a refusal.
 
 use crate::{
-    http::{Coding, DateStrength, Refusal, Representation, Status, Validators, content_coding, media_type},
+    http::{Coding, DateStrength, MediaTypes, Refusal, Representation, Status, Validators, content_coding},
     site::{Content, Describe, Error, FileOrigin, FileVersion, Metadata},
 };
 
@@ -10,7 +10,10 @@ use crate::{
 pub type StaticFile = crate::site::StaticFile<Representation>;
 
 impl Describe for Representation {
+    type Rules = MediaTypes;
+
     fn describe(
+        types: &MediaTypes,
         origin: FileOrigin<'_, Representation>,
         metadata: &Metadata,
         content: &Content,
@@ -24,7 +27,7 @@ impl Describe for Representation {
                     Content::Memory(bytes) => Some(&**bytes),
                     Content::Disk(_) | Content::Unmeasured(_) => None,
                 };
-                (media_type(path, bytes), content_coding(path))
+                (types.of(path, bytes), content_coding(path))
             }
         };
         if matches!(content, Content::Unmeasured(_)) {

@@ -24,6 +24,7 @@ const INVALID_VALUES: &[(&str, &str)] = &[
     ("--cache-control", "a\nb"),
     ("--header", "X-A"),
     ("--cors", "a.example"),
+    ("--type", "ts=text/plain"),
     ("--max-connections", "0"),
     ("--max-per-address", "some"),
     ("--head-timeout", "soon"),
@@ -226,6 +227,12 @@ fn variable_with_commas_is_a_list() {
     let option = ["--allow-host=c.example"];
     assert_eq!(["a.example", "b.example", "c.example"].map(|host| asked(host, &[])), [200, 200, 421]);
     assert_eq!(["a.example", "b.example", "c.example"].map(|host| asked(host, &option)), [421, 421, 200]);
+
+    let types = [("ONELOOP_TYPE", ".txt=text/x-a,.html=text/x-b")];
+    for (path, expected) in [("/hello.txt", "text/x-a; charset=utf-8"), ("/", "text/x-b; charset=utf-8")] {
+        let response = Started::with(site.path(), &["."], &types).ask(&get(path));
+        assert_eq!(response.header("content-type"), Some(expected));
+    }
 
     let allowed = |origin: &str, vars: &[(&str, &str)]| {
         let request = format!("GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n\r\n");

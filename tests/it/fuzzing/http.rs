@@ -10,7 +10,7 @@ use std::{
 
 use oneloop::{
     Address, Timeouts,
-    internals::{HttpService, Site, SiteOptions, UrlOptions, locate, parse},
+    internals::{HttpService, MediaTypes, Site, SiteOptions, UrlOptions, locate, parse},
     protocol::ProtocolFactory,
 };
 use tempfile::TempDir;
@@ -50,7 +50,8 @@ impl Served {
         write("list/c d.txt", b"a");
         write(".env", b"secret");
         let service = |options| {
-            let site = Site::open(dir.path(), SiteOptions::default()).expect("open it");
+            let site =
+                Site::open(dir.path(), SiteOptions::default(), MediaTypes::default()).expect("open it");
             let timeouts = Timeouts { head: None, idle: None };
             Rc::new(HttpService::new(Rc::new(site), timeouts).with_url_options(options))
         };
