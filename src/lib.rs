@@ -43,7 +43,8 @@
 //! act on a terminal), `lossy_writer`, `sandbox` (what the process may do), `size` (a length for
 //! people), `token_bucket` (a rate limit), and the steps of [`trace`].
 //! The rest of `trace` consists of observers, which know only the steps. `lessons` runs the loop
-//! with scripted clients. [`clients`] are the protocols of outgoing connections, which the `talk`
+//! with scripted clients. `compress` writes compressed variants of the files that the site would
+//! send, for the command of that name. [`clients`] are the protocols of outgoing connections, which the `talk`
 //! command runs on a loop of its own.
 //!
 //! # What always holds
@@ -81,6 +82,8 @@ mod address;
 pub mod clients;
 pub mod clock;
 mod close_reason;
+#[cfg(feature = "compress")]
+pub mod compress;
 mod connection;
 mod discovery;
 pub mod event_loop;

@@ -103,6 +103,13 @@ pub fn no_signals(e: &io::Error) -> Failure {
     Failure::system("cannot wait for signals", e)
 }
 
+/// Returns the error for `what`, which this program was built without.
+#[cfg(not(feature = "compress"))]
+pub fn not_built(what: &str, feature: &str) -> Failure {
+    let advice = format!("install it with: cargo install oneloop --features {feature}");
+    Failure::Usage(format!("this oneloop was built without {what}; {advice}"))
+}
+
 /// Returns the failure of a write to standard output.
 pub fn cannot_print(e: &io::Error) -> Failure {
     Failure::system("cannot write to standard output", e)

@@ -8,6 +8,8 @@ mod bind;
 mod browser;
 mod color;
 mod command_line;
+#[cfg(feature = "compress")]
+mod compress;
 mod config;
 mod conversations;
 mod datagrams;
@@ -127,6 +129,10 @@ fn run_command(command: CliCommand, log: &LogPipe) -> Result<(), Failure> {
     match command {
         CliCommand::Lesson { number, broken } => lesson::run_lesson(number, broken.as_deref()),
         CliCommand::Talk(args) => talk::run(*args, log),
+        #[cfg(feature = "compress")]
+        CliCommand::Compress(args) => compress::run(args, log),
+        #[cfg(not(feature = "compress"))]
+        CliCommand::Compress(args) => Err(args.is_not_built()),
         CliCommand::Completions { shell } => {
             output::print(&generate::completions(shell)).map_err(|e| cannot_print(&e))
         }

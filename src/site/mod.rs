@@ -255,9 +255,22 @@ impl<D: Describe> Site<D> {
 }
 
 impl<D: Describe> Site<D> {
+    /// Opens the file or directory at `path`, which was read from its directory, as if it had been
+    /// requested. Does not check the type of the file, which is up to the caller.
+    ///
+    /// # Errors
+    /// See [`RootDir::open`](root::RootDir::open).
+    #[cfg(feature = "compress")]
+    pub fn open_entry(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+        retry(|| self.state.borrow().root.open_known(path, flags))
+    }
+
     /// Returns the status of the file or directory at `path`, which was read from its directory.
     /// Follows links.
-    fn status_of_entry(&self, path: &[u8]) -> Result<Stat, Errno> {
+    ///
+    /// # Errors
+    /// See [`RootDir::open`](root::RootDir::open).
+    pub fn status_of_entry(&self, path: &[u8]) -> Result<Stat, Errno> {
         fstat(self.state.borrow().root.open_known(path, OFlags::PATH)?)
     }
 

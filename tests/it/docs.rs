@@ -25,7 +25,7 @@ const FOREIGN_MODULES: &[&str] = &["error", "io", "oneloop", "std", "usize"];
 const FOREIGN_NAMES: &str = "ConnectionResetError EINTR EPOLL_CTL_ADD IPV6_V6ONLY KernelStack SEQUENTIAL TCP_DEFER_ACCEPT \
      VmPTE WILLNEED inotify_add_watch open_file_cache set_wakeup_fd tcp_migrate_req";
 /// Flags of cargo, curl, the scripts in `benches` and `examples`, and `tests/faults`.
-const FOREIGN_FLAGS: &str = "--crlf --draw --example --first --head --limit-rate --lines --only --path --path-as-is \
+const FOREIGN_FLAGS: &str = "--crlf --draw --example --features --first --head --limit-rate --lines --only --path --path-as-is \
      --process --release --rounds --seed --seeds --silent --test --times --unix-socket --work";
 /// Folders of the repository. What begins with one of them is a path.
 const FOLDERS: &[&str] =
@@ -220,7 +220,8 @@ fn docs_name_flags_that_exist() {
     };
     let clients =
         ["tcp", "udp", "discover", "chat", "smtp", "pop3", "http"].map(|name| help(&["talk", name]));
-    let help: Vec<String> = [help(&[]), help(&["lesson"])].into_iter().chain(clients).collect();
+    let help: Vec<String> =
+        [help(&[]), help(&["lesson"]), help(&["compress"])].into_iter().chain(clients).collect();
     let known: HashSet<&str> =
         help.iter().flat_map(|help| flags(help)).chain(FOREIGN_FLAGS.split(' ')).collect();
     assert!(known.contains("--trace-only") && known.contains("--break"), "{help:?}");

@@ -1,6 +1,7 @@
 //! The definitions of the command line, and nothing else. Help, completions and the man page are
 //! made from them.
 
+pub mod compress;
 mod limits;
 mod listen;
 mod output;
@@ -16,6 +17,7 @@ use clap::{
 use clap_complete::Shell;
 
 pub use self::{
+    compress::CompressArgs,
     limits::LimitArgs,
     listen::ListenArgs,
     output::{LogFormatArg, OutputArgs},
@@ -147,6 +149,8 @@ pub enum CliCommand {
     },
     /// Talk to a server: TCP, UDP, chat, mail or HTTP
     Talk(Box<TalkArgs>),
+    /// Write compressed variants (.br, .zst, .gz) beside the files that shrink
+    Compress(CompressArgs),
     /// Print completions for a shell
     Completions {
         /// Name of the shell
