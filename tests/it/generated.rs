@@ -88,7 +88,7 @@ fn completions_load_in_bash_and_offer_options() {
     };
     assert_eq!(port, "--port\n");
     let table = [
-        (&["--access-log-format", ""][..], "common combined json\n"),
+        (&["--access-log-format", ""][..], "common combined json brief\n"),
         (&["--trace", "=", "w"], "wakes\n"),
         // The shell then offers files.
         (&["--trace", "w"], "\n"),
@@ -141,7 +141,7 @@ fn completions_load_in_fish_and_offer_options() {
     };
     assert!(port.starts_with("--port\t") && port.lines().count() == 1, "{port}");
     let table = [
-        ("oneloop --access-log-format ", &["combined", "common", "json"][..]),
+        ("oneloop --access-log-format ", &["brief", "combined", "common", "json"][..]),
         ("oneloop --trace=by", &["--trace=bytes"]),
         ("oneloop --trace byt", &[]),
         ("oneloop --trace /us", &["/usr/"]),

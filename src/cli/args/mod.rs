@@ -87,10 +87,11 @@ pub struct Cli {
 }
 
 /// The options with an optional value, by their IDs, and what they mean without one.
-pub const DEFAULTS: [(&str, &str); 4] = [
+pub const DEFAULTS: [(&str, &str); 5] = [
     ("spa", site::DEFAULT_PAGE),
     ("cors", responses::ANY_ORIGIN),
     ("access_log", output::STANDARD_OUTPUT),
+    ("open", output::FIRST_PAGE),
     ("trace", trace::DEFAULT_LEVEL),
 ];
 

@@ -8,6 +8,8 @@ use crate::cli::browser::page;
 
 /// The access log, if no file is given.
 pub const STANDARD_OUTPUT: &str = "-";
+/// The page to open, if none is given.
+pub const FIRST_PAGE: &str = "/";
 
 #[derive(Debug, Args)]
 pub struct OutputArgs {
@@ -28,7 +30,7 @@ pub struct OutputArgs {
 
     /// Open PATH [/] of the site in the browser: the program in the variable BROWSER, or the
     /// browser of the desktop
-    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = "/")]
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = FIRST_PAGE)]
     #[arg(value_parser = page, env = "ONELOOP_OPEN", hide_env = true)]
     pub open: Option<String>,
 

@@ -98,7 +98,8 @@ fn qr_code_needs_an_address_that_others_can_reach() {
     let site = Site::new();
     let refused = |args: &[&str], vars: &[(&str, &str)]| {
         let output = run(site.path(), &[args, &["-p", "0", "."]].concat(), vars);
-        assert_usage_error(&output, &["--qr", "--bind 0.0.0.0"]);
+        let name = vars.first().map_or("--qr", |(name, _)| name);
+        assert_usage_error(&output, &[name, "--bind 0.0.0.0"]);
         assert!(output.stdout.is_empty(), "it says so before it prints a URL");
     };
     refused(&["--qr"], &[]);
