@@ -34,11 +34,12 @@ impl Draft {
     /// Fails if the message becomes too large or the mailbox has no room for the part.
     pub fn extend(&mut self, part: &[u8]) -> Result<(), MailError> {
         let mut contents = self.mailbox.contents();
-        if self.len() + part.len() > contents.limits.message_bytes {
-            return Err(MailError::TooLarge);
-        }
-        if part.len() > contents.limits.bytes - contents.bytes {
-            return Err(MailError::Full);
+        // If the part exceeds both limits, the error is the one that single bytes would meet first,
+        // so that it does not depend on how the message was split into reads.
+        let for_message = contents.limits.message_bytes - self.len();
+        let for_mailbox = contents.limits.bytes - contents.bytes;
+        if part.len() > for_message.min(for_mailbox) {
+            return Err(if for_message <= for_mailbox { MailError::TooLarge } else { MailError::Full });
         }
         contents.bytes += part.len();
         self.content.extend_from_slice(part);

@@ -263,6 +263,22 @@ mod tests {
     }
 
     #[test]
+    fn limit_that_is_met_first_does_not_depend_on_the_parts() {
+        for (filled, expected) in
+            [(49, MailError::TooLarge), (50, MailError::TooLarge), (51, MailError::Full)]
+        {
+            for part in [1, 7, 60] {
+                let mailbox = Mailbox::in_memory(SMALL);
+                let mut other = Draft::new(&mailbox, vec![b'x'; 40]).expect("room");
+                other.extend(&vec![b'x'; filled - 40]).expect("room");
+                let mut draft = Draft::new(&mailbox, Vec::new()).expect("room");
+                let error = [b'a'; 60].chunks(part).find_map(|part| draft.extend(part).err());
+                assert_eq!(error, Some(expected.clone()), "{filled} bytes, parts of {part}");
+            }
+        }
+    }
+
+    #[test]
     fn arriving_messages_count_until_they_are_dropped() {
         let mailbox = Mailbox::in_memory(SMALL);
         let mut first = Draft::new(&mailbox, vec![b'x'; 40]).expect("room");
