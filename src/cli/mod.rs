@@ -132,7 +132,7 @@ fn run_command(command: CliCommand, log: &LogPipe) -> Result<(), Failure> {
         #[cfg(feature = "compress")]
         CliCommand::Compress(args) => compress::run(args, log),
         #[cfg(not(feature = "compress"))]
-        CliCommand::Compress(args) => Err(args.is_not_built()),
+        CliCommand::Compress(args) => Err(args.into_failure()),
         CliCommand::Completions { shell } => {
             output::print(&generate::completions(shell)).map_err(|e| cannot_print(&e))
         }

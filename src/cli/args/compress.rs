@@ -29,7 +29,7 @@ pub struct CompressArgs {
 #[cfg(not(feature = "compress"))]
 impl CompressArgs {
     /// Returns the error for a program that has no `compress`.
-    pub fn is_not_built(self) -> Failure {
+    pub fn into_failure(self) -> Failure {
         let CompressArgs { dir: _dir, format: _format, hidden: _hidden, follow_links: _follow_links } = self;
         not_built("compress", "compress")
     }
