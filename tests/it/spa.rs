@@ -17,6 +17,10 @@ fn spa_answers_navigation_and_not_assets() {
         ("/users/7?tab=1", "Accept: text/html\r\n", 200, Some("home\n")),
         ("/deep/er/", NAVIGATES, 200, Some("home\n")),
         ("/missing.js", LOADS, 404, None),
+        ("/users/7", "", 200, Some("home\n")),
+        ("/users/7/", "", 200, Some("home\n")),
+        ("/users/7.5", "", 404, None),
+        ("/users/7", "Sec-Fetch-Mode: cors\r\n", 404, None),
         ("/missing.js", "", 404, None),
         ("/api/users", "Accept: application/json\r\n", 404, None),
         // Tools that wait for a server, such as wait-on, and curl.

@@ -144,6 +144,8 @@ impl AcceptEncoding {
 /// ranges that they are in (RFC 9110 section 12.5.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Accept {
+    /// Whether there is such a field. Without one, the client accepts any type.
+    is_sent: bool,
     html: Option<QValue>,
     json: Option<QValue>,
     any_text: Option<QValue>,
@@ -154,6 +156,7 @@ pub struct Accept {
 impl Accept {
     /// Applies one `Accept` line.
     pub fn apply(&mut self, value: &[u8]) {
+        self.is_sent = true;
         for (media_type, weight) in members(value) {
             let is = |name: &str| media_type.eq_ignore_ascii_case(name.as_bytes());
             match weight {
@@ -173,9 +176,10 @@ impl Accept {
         self.html.is_some_and(|weight| weight > 0)
     }
 
-    /// Returns whether `Accept` includes HTML, by name or as part of a range such as `*/*`.
+    /// Returns whether `Accept` includes HTML, by name or as part of a range such as `*/*`, or is
+    /// missing.
     pub fn includes_html(self) -> bool {
-        self.html.or(self.any_text).or(self.any).is_some_and(|weight| weight > 0)
+        !self.is_sent || self.html.or(self.any_text).or(self.any).is_some_and(|weight| weight > 0)
     }
 
     /// Returns whether the client prefers JSON to HTML. Of the members that match a type, the most

@@ -32,9 +32,9 @@ impl FetchMetadata {
     }
 
     /// Returns whether the request is a navigation rather than a subresource request, according to
-    /// `Sec-Fetch-Mode`. Without this field, it is a navigation if `accept` names HTML. It is also
-    /// one if `accept` includes HTML in `*/*`, as test tools send it, and the last name in `path`
-    /// has no dot, which the names of scripts and images have.
+    /// `Sec-Fetch-Mode`. Without this field, it is a navigation if `accept` names HTML. If `accept`
+    /// only includes HTML in `*/*`, as curl sends it, or is missing, the last name in `path` must
+    /// have no dot, which the names of scripts and images have.
     pub fn is_navigation(&self, accept: Accept, path: &[u8]) -> bool {
         let has_dot = || path.iter().rev().take_while(|b| **b != b'/').any(|b| *b == b'.');
         self.is_navigation.unwrap_or_else(|| accept.has_html() || (accept.includes_html() && !has_dot()))
@@ -77,7 +77,10 @@ mod tests {
     #[test]
     fn navigation_is_recognized() {
         let table = [
-            ("/a", "", None, false),
+            ("/a", "", None, true),
+            ("/a.js", "", None, false),
+            ("/a", "", Some("no-cors"), false),
+            ("/a", ",", None, false), // a field without a type
             ("/a", "*/*", None, true),
             ("/a.b/", "*/*", None, true),
             ("/a.js", "*/*", None, false),
@@ -96,7 +99,9 @@ mod tests {
         ];
         for (path, value, mode, expected) in table {
             let (mut accept, mut metadata) = (Accept::default(), FetchMetadata::default());
-            accept.apply(value.as_bytes());
+            if !value.is_empty() {
+                accept.apply(value.as_bytes());
+            }
             mode.into_iter().for_each(|mode| metadata.apply("Sec-Fetch-Mode", mode.as_bytes()));
             let is_navigation = metadata.is_navigation(accept, path.as_bytes());
             assert_eq!(is_navigation, expected, "{path} {value:?} {mode:?}");

@@ -170,7 +170,13 @@ fn variant_of_the_spa_fallback_varies() {
         let response = server.ask(ask_with("/users/7", ALL, fields));
         (response.status, response.header("vary").unwrap_or_default().to_ascii_lowercase())
     };
-    each([("Accept: text/html\r\nSec-Fetch-Mode: navigate\r\n", 200), ("", 404)], |&(fields, expected)| {
+    let rows = [
+        ("Accept: text/html\r\nSec-Fetch-Mode: navigate\r\n", 200),
+        ("", 200),
+        ("Accept: application/json\r\n", 404),
+        ("Sec-Fetch-Mode: no-cors\r\n", 404),
+    ];
+    each(rows, |&(fields, expected)| {
         let (status, vary) = vary(fields);
         assert_eq!(status, expected);
         for name in ["accept", "sec-fetch-mode"] {
