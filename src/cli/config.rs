@@ -20,6 +20,9 @@ use super::{
 /// The path of a Unix socket and the mode of its file.
 type UnixSocket = (PathBuf, Option<u32>);
 
+/// How many ports to try on a terminal, if no port is given.
+const PORT_TRIES: u16 = 10;
+
 /// The message in a 421 response. It gives advice to the operator, who is usually also the client
 /// when the server listens on loopback only.
 const HOST_REFUSAL: &str = "This server does not answer requests for that host. Start it with --allow-host and the host's name to allow it.";
@@ -46,6 +49,10 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     let mut config = Config::new(root);
     (config.hosts, config.unix_sockets) = addresses(listen.bind)?;
     config.port = listen.port;
+    // A script must not find the server at another port than it expects.
+    if listen.port_source.is_none() && io::stdout().is_terminal() && output.quiet == 0 {
+        config.port_tries = PORT_TRIES;
+    }
     config.reuse_port = listen.reuse_port;
     config.allow_hosts = listen.allow_host;
     config.host_refusal = Some(HOST_REFUSAL);

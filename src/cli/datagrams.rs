@@ -12,7 +12,7 @@ use oneloop::{Address, Beacon, HttpServer, UdpEcho, bind_broadcast};
 use super::{
     address::is_second_loopback,
     conversations::{Started, ip_address},
-    errors::{Failure, cannot_listen},
+    errors::{Failure, cannot_bind, cannot_listen},
     udp_echo::UdpEchoArg,
 };
 
@@ -85,5 +85,5 @@ fn bind(
 ) -> Result<(UdpSocket, SocketAddr), Failure> {
     let address = ip_address(flag, text, "use HOST:PORT, such as 127.0.0.1:9000")?;
     let bound = create(address).and_then(|socket| socket.local_addr().map(|bound| (socket, bound)));
-    bound.map_err(|e| cannot_listen(&address.into(), &e))
+    bound.map_err(|e| cannot_bind(address, &e))
 }

@@ -1,9 +1,11 @@
 //! The program's error messages and their exit codes.
 
-use std::{fmt, io, process::ExitCode};
+use std::{fmt, io, net::SocketAddr, process::ExitCode};
 
 use oneloop::{Address, StartError};
 use rustix::io::Errno;
+
+use super::port_holder::in_use;
 
 /// The reason why the program exits with an error: one sentence, with advice where possible.
 #[derive(Debug)]
@@ -74,10 +76,24 @@ impl From<StartError> for Failure {
     }
 }
 
-/// Returns the error for a failed bind or listen on `address`, with advice.
+/// Returns the error for a failed bind or listen of a stream socket on `address`, with advice.
 pub fn cannot_listen(address: &Address, e: &io::Error) -> Failure {
+    match address.ip() {
+        Some(ip) if Errno::from_io_error(e) == Some(Errno::ADDRINUSE) => {
+            let advice = "choose another port, or 0 for any free one";
+            Failure::System(format!(
+                "cannot listen on {address}: {}; {advice}",
+                in_use(&[ip.ip()], ip.port())
+            ))
+        }
+        Some(ip) => cannot_bind(ip, e),
+        None => cannot_listen_on_path(address, e),
+    }
+}
+
+/// Returns the error for a failed bind on `address`, with advice.
+pub fn cannot_bind(address: SocketAddr, e: &io::Error) -> Failure {
     let advice = match Errno::from_io_error(e) {
-        _ if address.ip().is_none() => return cannot_listen_on_path(address, e),
         Some(Errno::ADDRINUSE) => "; choose another port, or 0 for any free one",
         Some(Errno::ACCESS) => "; ports below 1024 need privileges; choose a higher port",
         Some(Errno::ADDRNOTAVAIL) => "; choose an address of this machine",

@@ -23,6 +23,7 @@ mod logger;
 mod mail;
 mod observers;
 mod output;
+mod port_holder;
 mod qr;
 mod sandbox;
 mod talk;
@@ -81,7 +82,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     }
     let open_file_limit = raise_open_file_limit();
     let dir = cli.root.clone();
-    let bare_port = cli.listen.has_bare_port.then_some(cli.listen.port);
+    let (port, has_bare_port) = (cli.listen.port, cli.listen.has_bare_port);
     let is_interactive = io::stdout().is_terminal() && cli.output.quiet == 0;
     let has_localhost = cli.listen.bind.iter().any(|host| host.eq_ignore_ascii_case("localhost"));
     let (trace, conversations) = (cli.trace.clone(), cli.conversations.clone());
@@ -95,6 +96,8 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     let kept: Vec<Address> = inherited.iter().map(|listener| listener.address().clone()).collect();
     config.listeners = inherited;
     let mut server = HttpServer::from_config(config)?;
+    let own = server.addresses().iter().filter(|address| !kept.contains(address));
+    let port_note = port_holder::note(port, has_bare_port, own.filter_map(Address::ip).collect());
     let started = conversations::start(&mut server, &conversations, timeouts)?;
     server.handle_signals().map_err(|e| errors::no_signals(&e))?;
     log.attach(server.event_loop()).map_err(|e| Failure::system("cannot poll the log", &e))?;
@@ -117,9 +120,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     }
     announce(urls.lines(), &started, &code);
     if is_interactive {
-        let port = bare_port.map(|port| format!("; {port} is the port, ./{port} would be a directory"));
-        let port = port.unwrap_or_default();
-        log.write_line(&format!("serving '{}'{port}; Ctrl-C stops it", dir.display()));
+        log.write_line(&format!("serving '{}'{port_note}; Ctrl-C stops it", dir.display()));
     }
     server.serve_forever().map_err(|e| Failure::system("the poller failed", &e))
 }

@@ -21,6 +21,8 @@ pub struct Config {
     pub unix_sockets: Vec<(PathBuf, Option<u32>)>,
     /// The port to listen on. 0 means any free port.
     pub port: u16,
+    /// How many ports to try, from [`port`](Config::port) upwards, as long as they are in use.
+    pub port_tries: u16,
     /// Whether other processes may listen on the same port (`SO_REUSEPORT`, socket(7)).
     pub reuse_port: bool,
     /// Listening sockets that are open already, for example because a service manager keeps them
@@ -110,6 +112,7 @@ impl Config {
             hosts: vec!["127.0.0.1".into()],
             unix_sockets: Vec::new(),
             port: 8000,
+            port_tries: 1,
             reuse_port: false,
             listeners: Vec::new(),
             dir: dir.into(),

@@ -291,7 +291,7 @@ fn open_site(config: &Config) -> Result<Rc<Site<Representation>>, StartError> {
 /// Returns the listening sockets for HTTP: takes the open ones in `config`, and creates the others.
 fn listeners(config: &mut Config) -> Result<Vec<StreamListener>, StartError> {
     let mut listeners = std::mem::take(&mut config.listeners);
-    listeners.extend(bind_hosts(&config.hosts, config.port, config.reuse_port)?);
+    listeners.extend(bind_hosts(&config.hosts, (config.port, config.port_tries), config.reuse_port)?);
     for (path, mode) in &config.unix_sockets {
         let address = || Address::Unix(Some(path.clone()));
         let listener = StreamListener::unix(path, *mode);

@@ -20,28 +20,38 @@ pub const BACKLOG: i32 = 4096;
 const RESERVED_DESCRIPTORS: u64 = 64;
 
 /// How often to pick another free port if the one of the first address is taken on another address.
-const PORT_ATTEMPTS: usize = 16;
+const PORT_ATTEMPTS: u16 = 16;
 
-/// Creates a listening socket on every address of `hosts`, once for each address. Port 0 means any
-/// port that is free on all of them.
+/// Creates a listening socket on every address of `hosts`, once for each address. Tries `tries`
+/// ports from `port` upwards, until one is free on all of them. Port 0 means any such port.
 ///
 /// # Errors
 /// Fails if a host has no address, or if the server cannot listen on one of its addresses. An
 /// address that this machine lacks is skipped if the host has another one. An IPv6 address that
-/// this machine lacks is skipped with a warning if any other address is left.
-pub fn bind_hosts(hosts: &[String], port: u16, reuse_port: bool) -> Result<Vec<StreamListener>, StartError> {
-    let hosts: Vec<Vec<SocketAddr>> =
+/// this machine lacks is skipped with a warning if any other address is left. If all ports are in
+/// use, the error is for the first one.
+pub fn bind_hosts(
+    hosts: &[String],
+    (port, tries): (u16, u16),
+    reuse_port: bool,
+) -> Result<Vec<StreamListener>, StartError> {
+    let mut hosts: Vec<Vec<SocketAddr>> =
         hosts.iter().map(|host| resolve(host, port)).collect::<Result<_, _>>()?;
-    let attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
-    let mut result = bind_all(&hosts, reuse_port);
-    for _ in 1..attempts {
-        let is_taken = |error: &StartError| matches!(error, StartError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse);
-        if !result.as_ref().is_err_and(is_taken) {
-            break;
-        }
-        result = bind_all(&hosts, reuse_port);
+    let first = bind_all(&hosts, reuse_port);
+    let (tries, step) = if port == 0 { (PORT_ATTEMPTS, 0) } else { (tries, 1) };
+    let is_taken = |error: &StartError| matches!(error, StartError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse);
+    if !first.as_ref().is_err_and(is_taken) {
+        return first;
     }
-    result
+    for attempt in 1..tries {
+        let Some(port) = port.checked_add(attempt * step) else { break };
+        hosts.iter_mut().flatten().for_each(|address| address.set_port(port));
+        match bind_all(&hosts, reuse_port) {
+            Err(error) if is_taken(&error) => {}
+            result => return result,
+        }
+    }
+    first
 }
 
 /// Returns the addresses of `host`. `localhost` means both loopback addresses (RFC 6761 section
@@ -177,7 +187,7 @@ mod tests {
 
     fn bound(hosts: &[&str]) -> Vec<SocketAddr> {
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
-        let listeners = bind_hosts(&hosts, 0, false).expect("listen");
+        let listeners = bind_hosts(&hosts, (0, 1), false).expect("listen");
         listeners.iter().filter_map(|listener| listener.address().ip()).collect()
     }
 
@@ -209,7 +219,7 @@ mod tests {
         assert_eq!(bound(&["127.0.0.1", "2001:db8::1"]).len(), 1);
         let hosts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         for names in [&["127.0.0.1", "192.0.2.1"][..], &["2001:db8::1"], &["192.0.2.1"]] {
-            assert!(bind_hosts(&hosts(names), 0, false).is_err(), "{names:?}");
+            assert!(bind_hosts(&hosts(names), (0, 1), false).is_err(), "{names:?}");
         }
     }
 }

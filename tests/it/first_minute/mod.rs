@@ -3,6 +3,7 @@
 
 mod bind;
 mod listing;
+mod port;
 mod root;
 mod words;
 
