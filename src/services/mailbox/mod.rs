@@ -273,7 +273,7 @@ mod tests {
                 other.extend(&vec![b'x'; filled - 40]).expect("room");
                 let mut draft = Draft::new(&mailbox, Vec::new()).expect("room");
                 let error = [b'a'; 60].chunks(part).find_map(|part| draft.extend(part).err());
-                assert_eq!(error, Some(expected.clone()), "{filled} bytes, parts of {part}");
+                assert_eq!(error, Some(expected), "{filled} bytes, parts of {part}");
             }
         }
     }
