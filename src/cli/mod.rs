@@ -25,6 +25,7 @@ mod observers;
 mod output;
 mod port_holder;
 mod qr;
+mod report;
 mod sandbox;
 mod talk;
 mod udp_echo;
@@ -81,6 +82,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
         cli.listen.bind.clear();
     }
     let open_file_limit = raise_open_file_limit();
+    report::program(&cli);
     let dir = cli.root.clone();
     let (port, has_bare_port) = (cli.listen.port, cli.listen.has_bare_port);
     let is_interactive = io::stdout().is_terminal() && cli.output.quiet == 0;
@@ -96,6 +98,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     let kept: Vec<Address> = inherited.iter().map(|listener| listener.address().clone()).collect();
     config.listeners = inherited;
     let mut server = HttpServer::from_config(config)?;
+    report::limits(server.event_loop().limits(), open_file_limit);
     let own = server.addresses().iter().filter(|address| !kept.contains(address));
     let port_note = port_holder::note(port, has_bare_port, own.filter_map(Address::ip).collect());
     let started = conversations::start(&mut server, &conversations, timeouts)?;
@@ -115,9 +118,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     if let Some(page) = page {
         browser::open(&urls, &page)?;
     }
-    if let Some(sandbox) = sandbox {
-        sandbox::enter(sandbox, addresses.iter().filter(|address| !kept.contains(address)));
-    }
+    sandbox::enter(sandbox, addresses.iter().filter(|address| !kept.contains(address)));
     announce(urls.lines(), &started, &code);
     if is_interactive {
         log.write_line(&format!("serving '{}'{port_note}; Ctrl-C stops it", dir.display()));

@@ -36,8 +36,9 @@ pub fn sandbox(cli: &Cli) -> Option<Sandbox> {
     Some(sandbox)
 }
 
-/// Confines the process, which has opened sockets at `addresses`.
-pub fn enter<'a>(mut sandbox: Sandbox, addresses: impl Iterator<Item = &'a Address>) {
+/// Confines the process, which has opened sockets at `addresses`, if there is a sandbox.
+pub fn enter<'a>(sandbox: Option<Sandbox>, addresses: impl Iterator<Item = &'a Address>) {
+    let Some(mut sandbox) = sandbox else { return log::info!("sandbox: none (--no-sandbox)") };
     for address in addresses {
         // The file of a Unix socket is removed at the end.
         if let Address::Unix(Some(path)) = address {

@@ -354,6 +354,11 @@ impl EventLoop {
         &mut self.timers.clock
     }
 
+    /// Returns the loop's limits.
+    pub fn limits(&self) -> &Limits {
+        &self.state.limits
+    }
+
     /// Returns the number of open connections.
     pub fn open_connections(&self) -> usize {
         self.sources.open_connections()

@@ -44,9 +44,13 @@ impl<D: Describe> SiteState<D> {
     /// Fails if `dir` is not a directory or cannot be opened.
     pub fn open(dir: &Path, options: &SiteOptions, rules: D::Rules) -> io::Result<SiteState<D>> {
         let (root, root_id) = open_root(dir, options)?;
-        let inotify = options.inotify.then(Inotify::new).and_then(|inotify| {
-            inotify.inspect_err(|e| log::info!("inotify is not available: {e}; checking files by stat")).ok()
-        });
+        let inotify = options.inotify.then(Inotify::new);
+        match &inotify {
+            Some(Ok(_)) => log::info!("file changes: inotify"),
+            Some(Err(e)) => log::info!("file changes: stat, because inotify is not available: {e}"),
+            None => log::info!("file changes: stat"),
+        }
+        let inotify = inotify.and_then(Result::ok);
         let cache = Cache::new(inotify, Rc::default());
         Ok(SiteState { root, root_id, checked_at: None, checked_after: 0, cache, key: Vec::new(), rules })
     }

@@ -160,6 +160,56 @@ fn stderr_gets_the_last_lines_before_the_end() {
 }
 
 #[test]
+fn stderr_begins_with_what_runs_if_verbose() {
+    let site = Site::new();
+    let root = site.path().canonicalize().expect("its path");
+    for (args, expected) in [
+        (
+            &["-v", "--max-connections=9", "--idle-timeout=2m"][..],
+            [
+                "timeouts: request 10s, idle 2m, send 1m, shutdown 8s",
+                "file changes: inotify",
+                "limits: 9 connections, 8 from one address, any number from loopback; ",
+                "sandbox: ",
+            ],
+        ),
+        (
+            &[
+                "-v",
+                "--max-connections=9",
+                "--max-per-address=0",
+                "--no-watch",
+                "--no-sandbox",
+                "--idle-timeout=0",
+            ],
+            [
+                "timeouts: request 10s, idle none, send 1m, shutdown 8s",
+                "file changes: stat",
+                "limits: 9 connections, any number from one address; ",
+                "sandbox: none (--no-sandbox)",
+            ],
+        ),
+    ] {
+        let mut server = Server::spawn(Server::command(site.path(), args));
+        let mut stderr = server.stderr();
+        assert_ends(&mut server);
+        let mut text = String::new();
+        stderr.read_to_string(&mut text).expect("UTF-8");
+        let version = format!("oneloop {}, process {}", env!("CARGO_PKG_VERSION"), server.pid());
+        let root = format!("root: {}", root.display());
+        let mut lines = text.lines();
+        for part in [&*version, &*root].into_iter().chain(expected) {
+            assert!(lines.any(|line| line.contains(part)), "{part:?} does not follow in {text}");
+        }
+        let mut quiet = Server::spawn(Server::command(site.path(), &[]));
+        let mut stderr = quiet.stderr();
+        assert_ends(&mut quiet);
+        stderr.read_to_string(&mut text).expect("UTF-8");
+        assert_eq!(text.matches("root: ").count(), 1, "not without -v: {text}");
+    }
+}
+
+#[test]
 fn stderr_gets_the_log_and_then_the_start_error() {
     let site = Site::new();
     let taken = TcpListener::bind("127.0.0.1:0").expect("listen");
