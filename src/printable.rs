@@ -1,7 +1,7 @@
 //! Makes text from a peer safe to print, and leaves it readable in any language. Such text must
-//! never act on the terminal that shows it, and never show a password of a URL.
+//! never act on the terminal or page that shows it, and never show a password of a URL.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 /// Returns `text` with a space for each tab. Invalid UTF-8, and each other character that acts on a
 /// terminal, becomes U+FFFD.
@@ -52,6 +52,27 @@ pub fn escape_unprintable(text: &[u8], out: &mut String) -> usize {
 /// characters that change the direction of the text around them (Unicode Standard Annex 9).
 fn acts_on_terminal(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Text to show on a page. Formatting escapes it for HTML, and replaces invalid UTF-8 and each
+/// character that acts on a terminal with U+FFFD, because such a character could disguise a name.
+pub struct Html<'a>(pub &'a [u8]);
+
+impl fmt::Display for Html<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for char in String::from_utf8_lossy(self.0).chars() {
+            match char {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                _ if acts_on_terminal(char) => f.write_char(char::REPLACEMENT_CHARACTER)?,
+                _ => f.write_char(char)?,
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Replaces the user name and the password of each URL in `line`, and of the target of CONNECT, by

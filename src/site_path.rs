@@ -140,6 +140,13 @@ impl<'a> SitePath<'a> {
         matches!(parent.last(), None | Some(b'/')).then(|| SitePath::owned(parent.to_vec()))
     }
 
+    /// Returns the directory that the file or directory is in, or `None` for the root.
+    pub fn parent(&self) -> Option<SitePath<'static>> {
+        let path = self.path.strip_suffix(b"/").unwrap_or(&self.path);
+        let start = memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1);
+        (!path.is_empty()).then(|| SitePath::owned(path[..start].to_vec()))
+    }
+
     /// Returns the path relative to the directory `base`, or `None` if it is not below `base`.
     pub fn strip_base(&self, base: &SitePath<'_>) -> Option<SitePath<'a>> {
         let rest_at = self.path.strip_prefix(base.bytes()).map(|rest| self.path.len() - rest.len())?;
@@ -198,6 +205,10 @@ mod tests {
         assert_eq!(at("/a").into_directory(), at("/a/"));
         assert_eq!(at("/").into_directory(), SitePath::ROOT);
         assert_eq!(at("/a/b").with_extension(".html"), at("/a/b.html"));
+        for (path, parent) in [("/a/b", "/a/"), ("/a/b/", "/a/"), ("/a", "/"), ("/a/", "/")] {
+            assert_eq!(at(path).parent(), Some(at(parent)), "{path}");
+        }
+        assert_eq!(SitePath::ROOT.parent(), None);
         for (path, stem) in
             [("/a.html", Some("/a")), ("/a/b.html", Some("/a/b")), ("/a", None), ("/a/", None)]
         {

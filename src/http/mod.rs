@@ -39,6 +39,7 @@ pub use request::{
 pub use response::{
     byte_ranges::ByteRanges,
     media_type::content_coding,
+    not_found::NotFoundPage,
     plan::{Plan, ResponseBody},
     refusal::Refusal,
     render::RenderContext,

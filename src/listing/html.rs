@@ -3,7 +3,7 @@
 //! The page needs no script: each sort order is a link. A file name must never be able to inject
 //! markup.
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
 use percent_encoding::percent_encode;
 
@@ -11,7 +11,7 @@ use super::{
     Listing, Row,
     rows::{Order, SortKey},
 };
-use crate::{site_path::PATH, size::Size};
+use crate::{printable::Html, site_path::PATH, size::Size};
 
 /// The template of the page, up to its rows. `{{name}}` marks a placeholder.
 const PAGE: &str = include_str!("page.html");
@@ -30,7 +30,7 @@ pub fn begin(listing: &Listing) -> String {
     ];
     let is_root = listing.path.bytes().is_empty();
     fill(PAGE, |place| match place {
-        "title" => Shown(listing.path.bytes()).to_string(),
+        "title" => Html(listing.path.bytes()).to_string(),
         "style" => STYLE.to_owned(),
         "crumbs" => crumbs(listing),
         "headings" => headings.concat(),
@@ -43,7 +43,7 @@ pub fn begin(listing: &Listing) -> String {
 pub fn row(row: &Row<'_>) -> String {
     let slash = if row.is_directory { "/" } else { "" };
     let href = percent_encode(row.name, PATH);
-    let name = Shown(row.name);
+    let name = Html(row.name);
     let size = if row.is_directory { String::new() } else { Size(row.len).to_string() };
     let modified = row.modified.map(|time| {
         let time = humantime::format_rfc3339_seconds(time).to_string();
@@ -82,7 +82,7 @@ fn crumbs(listing: &Listing) -> String {
     for (depth, name) in listing.path.names().enumerate() {
         if depth >= skipped {
             // Writing to a string cannot fail.
-            let _ = write!(crumbs, "<a href=\"{}\">{}/</a>", up(count - 1 - depth), Shown(name));
+            let _ = write!(crumbs, "<a href=\"{}\">{}/</a>", up(count - 1 - depth), Html(name));
         }
     }
     crumbs
@@ -101,33 +101,6 @@ fn heading(order: Order, by: SortKey, key: &str, text: &str) -> String {
     let next_is_descending = if is_sorted { !order.is_descending } else { by != SortKey::Name };
     let order = if next_is_descending { "desc" } else { "asc" };
     format!("<th{sorted}><a href=\"?sort={key}&amp;order={order}\">{text}{mark}</a>")
-}
-
-/// A name to show in HTML. Formatting escapes the name, and replaces invalid UTF-8 and control
-/// characters with U+FFFD.
-struct Shown<'a>(&'a [u8]);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for char in String::from_utf8_lossy(self.0).chars() {
-            match char {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                // Control characters, and characters that change the text direction and so could
-                // disguise a name.
-                _ if char.is_control()
-                    || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
-                {
-                    f.write_char(char::REPLACEMENT_CHARACTER)?
-                }
-                _ => f.write_char(char)?,
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

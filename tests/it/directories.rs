@@ -149,7 +149,7 @@ fn directory_redirect_never_leads_to_another_host() {
 }
 
 #[test]
-fn not_found_page_reflects_nothing() {
+fn not_found_page_reflects_no_markup() {
     let site = Site::new();
     let server = Server::start(&site);
     each(["/missing", "/docs/missing", "/hello.txt/", "/hello.txt/x", "/404.html"], |path| {
@@ -164,9 +164,71 @@ fn not_found_page_reflects_nothing() {
         "/%22%3E%3Cscript%3E",
     ];
     each(hostile, |path| {
-        let page = server.get(path).text();
+        let page = browse(&server, path).text();
         assert!(!page.contains("<script"), "{page}");
+        // Other clients get text, which no browser takes for markup.
+        let text = server.get(path);
+        if text.status == 404 {
+            assert_eq!(text.header("content-type"), Some("text/plain; charset=utf-8"));
+            assert_eq!(text.header("x-content-type-options"), Some("nosniff"));
+        }
     });
+}
+
+/// Sends `GET path` as a browser does.
+fn browse(server: &Server, path: &str) -> Response {
+    server.ask(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html,*/*;q=0.8\r\n\r\n"))
+}
+
+#[test]
+fn not_found_page_names_the_path_and_links_up() {
+    let site = Site::new();
+    site.write("empty/inner/file", "");
+    let server = Server::start(&site);
+    let listed = Server::with(&site, &["--listing", "--base-path", "/app"]);
+    for (server, path, shown, link) in [
+        (&server, "/none", "/none", Some("\"./\">the start page</a>")),
+        (&server, "/docs/none.html?q=1", "/docs/none.html", Some("\"./\">/docs/</a>")),
+        (&server, "/docs/a/b/none", "/docs/a/b/none", Some("\"../../\">/docs/</a>")),
+        (&server, "/empty/inner/", "/empty/inner/", Some("\"../../\">the start page</a>")),
+        (&server, "/.git/a%3Cb%3E", "/.git/a&lt;b&gt;", Some("\"../\">the start page</a>")),
+        (&server, "/a%2Fb%00", "/a/b\u{fffd}", Some("\"/\">the start page</a>")),
+        (&listed, "/app/empty/inner/none", "/app/empty/inner/none", Some("\"./\">/app/empty/inner/</a>")),
+        (&listed, "/elsewhere/none", "/elsewhere/none", Some("\"/app/\">/app/</a>")),
+    ] {
+        let response = browse(server, path);
+        assert_eq!(response.status, 404, "{path}");
+        assert_our_page(&response, false);
+        let page = response.text();
+        assert!(page.contains(&format!("nothing at <code>{shown}</code>")), "{path}: {page}");
+        let found = page.split_once("<a href=").map(|(_, link)| link.split_once(".</p>").expect("its end").0);
+        assert_eq!(found, link, "{path}");
+        assert_eq!(response.header("vary"), Some("Accept"));
+        // Other clients get a line.
+        let text = server.get(path);
+        assert!(text.text().starts_with("404 Not Found: there is nothing at /"), "{text:?}");
+        assert_eq!(text.header("content-type"), Some("text/plain; charset=utf-8"));
+        let head = server.ask(get(path).replacen("GET", "HEAD", 1));
+        assert_eq!((head.status, head.header("content-length")), (404, text.header("content-length")));
+    }
+    std::fs::remove_file(site.at("index.html")).expect("remove");
+    let page = browse(&server, "/").text();
+    assert!(page.contains("nothing at <code>/</code>") && !page.contains("<a "), "no link to itself: {page}");
+}
+
+#[test]
+fn not_found_page_is_bounded() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    for path in [
+        format!("/{}", "%22".repeat(2600)),
+        format!("/{}", "d/".repeat(3900)),
+        format!("/{}", "%F0%9F%98%80".repeat(600)),
+    ] {
+        assert_our_page(&browse(&server, &path), false);
+        let text = server.get(&path);
+        assert!(text.status == 404 && text.body.len() < 300, "{} bytes", text.body.len());
+    }
 }
 
 #[test]

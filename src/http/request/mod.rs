@@ -202,6 +202,11 @@ impl<'a> Request<'a> {
         self.fields.fetch_metadata.is_navigation(self.fields.accept, self.path())
     }
 
+    /// Returns whether the client asks for HTML by name, as browsers do for pages.
+    pub fn asks_for_html(&self) -> bool {
+        self.fields.accept.has_html()
+    }
+
     /// Returns the path as sent by the client, or an empty slice if the target has no path.
     pub fn path(&self) -> &'a [u8] {
         self.target.path()

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::plan::{Plan, ResponseBody};
 use crate::http::{
-    ByteRange, ByteRanges, Method, Refusal, Representation, RequestInfo, Status, Vary,
+    ByteRange, ByteRanges, Method, NotFoundPage, Refusal, Representation, RequestInfo, Status, Vary,
     policy::header_rules::HeaderScope,
     request::fields::{Persistence, Version},
 };
@@ -29,6 +29,8 @@ pub enum Answer<'a> {
     ErrorPage(Refusal),
     /// A refusal with the site's own error page.
     CustomErrorPage(Refusal, &'a Representation),
+    /// 404 with the built-in page, as HTML or as text.
+    NotFound(NotFoundPage<'a>, bool),
     /// 200 with a listing of this media type.
     Listing(&'static str),
     /// 204 with the allowed methods.
@@ -80,6 +82,7 @@ impl<'a> Plan<'a> {
                 Plan::with_body(refusal.status, ResponseBody::File(0..*len), *len)
                     .fields(format!("Content-Type: {media_type}\r\nContent-Length: {len}\r\n"))
             }
+            Answer::NotFound(page, is_html) => not_found(&page, is_html),
             Answer::Listing(media_type) => listing(media_type, request.version),
             Answer::Allow => Plan::empty(Status::NoContent).fields(ALLOW),
             Answer::Redirect(location) => Plan::empty(Status::MovedPermanently)
@@ -155,6 +158,14 @@ fn error_page(refusal: Refusal, fields: &str) -> Plan<'static> {
     let len = refusal.page_len();
     Plan::with_body(refusal.status, ResponseBody::ErrorPage(refusal), len)
         .fields(format!("{fields}Content-Type: text/html; charset=utf-8\r\nContent-Length: {len}\r\n"))
+}
+
+/// Returns the plan for a 404 response with the built-in page.
+fn not_found<'a>(page: &NotFoundPage<'_>, is_html: bool) -> Plan<'a> {
+    let (page, kind) = if is_html { (page.html(), "html") } else { (page.text(), "plain") };
+    let len = page.len() as u64;
+    Plan::with_body(Status::NotFound, ResponseBody::Page(page), len)
+        .fields(format!("Content-Type: text/{kind}; charset=utf-8\r\nContent-Length: {len}\r\n"))
 }
 
 /// Returns the plan for a listing, whose length is not known in advance.

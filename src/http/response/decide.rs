@@ -7,8 +7,8 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use super::{answer::Answer, plan::Plan};
 use crate::{
     http::{
-        HeaderPolicy, Method, PreconditionResult, Preconditions, Refusal, Representation, Request,
-        RequestInfo, Status, Validators, Vary, locate, negotiation::range::Ranges,
+        HeaderPolicy, Method, NotFoundPage, PreconditionResult, Preconditions, Refusal, Representation,
+        Request, RequestInfo, Status, Validators, Vary, locate, negotiation::range::Ranges,
         request::fields::Persistence,
     },
     site_path::SitePath,
@@ -128,6 +128,14 @@ impl<'a> Plan<'a> {
     /// Plans the response to an OPTIONS request (RFC 9110 section 9.3.7).
     pub fn options(request: &RequestInfo<'_>) -> Plan<'a> {
         Plan::new(request, Answer::Allow)
+    }
+
+    /// Plans the 404 response to a request for a path at which there is nothing. `above` is the
+    /// nearest directory above that has a page. The built-in page is HTML if the client asks for
+    /// HTML by name, as browsers do, and otherwise a line of text.
+    pub fn not_found(request: &Request<'a>, above: Option<SitePath<'a>>) -> Plan<'a> {
+        let page = NotFoundPage { path: request.path(), above };
+        Plan::new(&request.info, Answer::NotFound(page, request.asks_for_html())).varying(Vary::ACCEPT)
     }
 
     /// Plans the response for a refusal. `page` is the site's own error page, if there is one.

@@ -41,6 +41,8 @@ pub enum ResponseBody {
     FileRanges(Vec<ByteRange>),
     /// The built-in error page for this refusal.
     ErrorPage(Refusal),
+    /// A page that is made for this response.
+    Page(Vec<u8>),
     /// A body that is generated while it is sent.
     Generated { is_chunked: bool },
 }

@@ -47,9 +47,14 @@ impl Refusal {
     /// A 408 refusal: the request did not arrive completely before the timeout.
     pub const LATE: Refusal = Refusal::closing(Status::RequestTimeout, "The request did not arrive in time.");
 
-    /// Returns the pieces of the error page. The page contains nothing that the client sent.
+    /// Returns the pieces of the error page. It contains nothing that the client sent.
     pub fn page(&self) -> impl Iterator<Item = &'static str> + use<> {
-        let (status, why) = (self.status.line(), self.why);
+        self.page_with(self.why)
+    }
+
+    /// Returns the pieces of the error page with another reason, which is HTML.
+    pub fn page_with<'a>(&self, why: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let status = self.status.line();
         PAGE.iter().map(move |piece| match *piece {
             PagePart::Text(text) => text,
             PagePart::Status => status,

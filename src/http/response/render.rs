@@ -16,7 +16,7 @@ pub struct RenderContext<'a> {
 }
 
 impl Plan<'_> {
-    /// Appends the response head to `out`, and also the body if it is a built-in error page.
+    /// Appends the response head to `out`, and also the body if it is a built-in page.
     /// Returns the length of the head in bytes.
     pub fn render(&self, cx: &RenderContext<'_>, out: &mut Vec<u8>) -> usize {
         let head = out.len();
@@ -35,8 +35,12 @@ impl Plan<'_> {
         cx.policy.append(self.scope, self.vary, cx.request, head, out);
         out.extend_from_slice(b"\r\n");
         let len = out.len() - head;
-        if let ResponseBody::ErrorPage(refusal) = &self.body {
-            refusal.page().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
+        match &self.body {
+            ResponseBody::ErrorPage(refusal) => {
+                refusal.page().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
+            }
+            ResponseBody::Page(page) => out.extend_from_slice(page),
+            _ => {}
         }
         len
     }

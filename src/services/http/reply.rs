@@ -12,7 +12,7 @@ use super::{
 use crate::{
     http::{
         Method, OwnedRequestInfo, Plan, Refusal, RenderContext, Request, RequestInfo, RequestKind,
-        ResponseBody, Status, Vary,
+        ResponseBody, Status, Vary, locate,
     },
     listing::{Listing, Order},
     protocol::{CloseReason, Context, InputShare, Outbox, Progress},
@@ -70,6 +70,7 @@ impl<'c> Reply<'c, '_> {
                 let plan = Plan::options(self.request);
                 self.send(plan, None)
             }
+            Err(refusal) if refusal.status == Status::NotFound => self.not_found(request),
             Err(refusal) => self.refuse(refusal),
         }
     }
@@ -100,6 +101,24 @@ impl<'c> Reply<'c, '_> {
             Err(refusal) => return Err(refusal),
         };
         Ok(Requested::Resource(destination))
+    }
+
+    /// Responds to a request for a path at which there is nothing: with the site's own 404 page, or
+    /// with the built-in page, which names the path. Only a browser follows the link on it.
+    fn not_found(self, request: &Request<'_>) -> Outcome {
+        let (resolver, clock) = (&self.http.resolver, self.cx.clock);
+        let page = resolver.not_found_page(clock);
+        let plan = match &page {
+            Some(page) => Plan::refuse(self.request, Refusal::NOT_FOUND, Some(&page.description)),
+            None if request.asks_for_html() => {
+                let path = locate(request.path()).ok();
+                let above = resolver.page_above(path.as_ref(), clock);
+                Plan::not_found(request, Some(above).filter(|above| path.as_ref() != Some(above)))
+            }
+            None => Plan::not_found(request, None),
+        };
+        let has_spa = resolver.options.spa.is_some();
+        self.send(if has_spa { plan.varying(Vary::NAVIGATION) } else { plan }, page.as_ref())
     }
 
     /// Refuses the request. For a 404, sends the site's own 404 page if there is one.

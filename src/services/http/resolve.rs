@@ -19,6 +19,8 @@ use crate::{
 const NOT_FOUND_PAGE: &str = "404.html";
 /// The extension that clean URLs omit.
 const HTML_EXTENSION: &str = ".html";
+/// How many of the directories above a missing file are tried for a link.
+const PARENTS_TRIED: usize = 8;
 /// The bytes to percent-encode in a file name, so that decoding returns the name unchanged.
 const LITERAL: &AsciiSet = &CONTROLS.add(b'%');
 
@@ -172,6 +174,21 @@ impl Resolver {
     pub fn not_found_page(&self, clock: &Clock) -> Option<Rc<StaticFile>> {
         let page = self.file_at(self.not_found_page.as_ref()?, clock).ok().flatten();
         page.filter(|page| page.description.has_length)
+    }
+
+    /// Returns the nearest directory above the requested `path` that has a page, with the base path
+    /// in front. If none of the nearest ones has, or if no file can have the path, returns the root
+    /// of the site.
+    pub fn page_above(&self, path: Option<&SitePath<'_>>, clock: &Clock) -> SitePath<'static> {
+        let base = &self.options.base;
+        let first = path.and_then(|path| path.strip_base(base)?.parent());
+        let above = std::iter::successors(first, SitePath::parent).take(PARENTS_TRIED);
+        let found = above.filter(|directory| !directory.bytes().is_empty()).find(|directory| {
+            let is_listed = || self.options.listing && self.site.is_directory(directory, clock) == Ok(true);
+            self.site.options().dotfiles.allow_all(directory)
+                && (matches!(self.site.resolve(directory, clock), Ok(Resolved::File(_))) || is_listed())
+        });
+        found.map_or_else(|| base.clone(), |directory| directory.with_base(base))
     }
 
     /// Returns the clean URL of the page at `path`, if it differs from `path` and leads to this

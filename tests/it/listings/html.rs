@@ -126,7 +126,8 @@ fn listing_shows_names_as_they_are() {
     // Bytes that are not text, or that would not be shown as they are, become a replacement
     // character.
     let is_plain = |name: &[u8]| {
-        std::str::from_utf8(name).is_ok_and(|n| !n.contains(char::is_control) && !n.contains('\u{202e}'))
+        std::str::from_utf8(name)
+            .is_ok_and(|n| !n.contains(char::is_control) && !n.contains(['\u{2028}', '\u{202e}']))
     };
     let page = list(&server, "/", "").text();
     each(links(&page), |(href, shown)| {
