@@ -21,7 +21,7 @@
 //!           │
 //!         server           configuration → sockets → run
 //!         │    │
-//!         │  services      http: parse → resolve → plan → send  echo  chat  smtp  pop3  access_log
+//!         │  services      http: parse → resolve → plan → send  live  echo  chat  mail  access_log
 //!         │  │ │  │ │ │
 //!         │  │ │  │ │ maildir   mail on disk: one file per message
 //!         │  │ │  │ listing   PURE: a directory as HTML or JSON

@@ -73,6 +73,7 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     config.headers = responses.header.into_iter().flat_map(|lines| lines.0).collect();
     config.media_types = responses.media_type;
     config.inotify = !limits.no_watch;
+    config.live = site.live;
     config.max_connections = limits.max_connections;
     config.max_per_address = limits.max_per_address;
     config.timeouts = timeouts(&limits);

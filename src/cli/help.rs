@@ -30,6 +30,7 @@ pub const EXIT_STATUS: &[(&str, &str)] = &[
 pub const EXAMPLES: &[(&str, &str)] = &[
     ("oneloop", "serve ./static, ./public, ./dist, ./build or . on http://127.0.0.1:8000/"),
     ("oneloop dist --spa --port 3000", "serve a single-page application"),
+    ("oneloop site --live", "reload pages in the browser when a file changes"),
     ("oneloop . --listing -b 0.0.0.0", "share the current directory on the network"),
     ("oneloop site --access-log=log", "log every response to a file"),
     ("oneloop --trace", "show what the loop does, step by step"),

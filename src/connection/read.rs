@@ -38,6 +38,9 @@ impl Connection {
             if ready.failed {
                 return Break(Want::Close(CloseReason::Reset));
             }
+            if ready.read_closed && self.protocol.ends_with_peer() {
+                return Break(Want::Close(CloseReason::Eof));
+            }
             let within = cx.clock.until(time);
             cx.trace(|| Step::Postponed { within });
             return Break(Want::WaitUntil(time));

@@ -74,6 +74,12 @@ pub trait Protocol {
         None
     }
 
+    /// Returns whether the connection is of no use once the peer has ended its output. The loop
+    /// then closes it, although it waits for a time or for another source.
+    fn ends_with_peer(&self) -> bool {
+        false
+    }
+
     /// Puts a last response into `out`, if the protocol has one. The loop calls this method before
     /// it closes a connection that waits for input, because the time for the input has passed or
     /// because the loop is shutting down. `partial` is the beginning of a message that has not
@@ -126,8 +132,8 @@ pub enum Progress {
     Yield,
     /// Call [`Protocol::resume`] at this time or when another source wakes this one, whichever is
     /// earlier. `None` means only when woken. Until then, the loop reads no input, so the peer
-    /// waits. The end of the peer's output is noticed only afterwards, but a reset closes the
-    /// connection. When the loop starts to shut down, it wakes the connection once, so that the
+    /// waits. The end of the peer's output is noticed only afterwards, unless the protocol
+    /// [ends with it](Protocol::ends_with_peer), but a reset closes the connection. When the loop starts to shut down, it wakes the connection once, so that the
     /// protocol can finish early.
     WaitUntil(Option<Instant>),
     /// Send the outbox, then shut down the sending side and continue to read (shutdown(2)). The

@@ -62,6 +62,8 @@ pub struct Config {
     /// Whether to use inotify, where available. Without inotify, each cached file in use is checked
     /// with one `stat` per turn.
     pub inotify: bool,
+    /// Whether pages reload when a file changes.
+    pub live: bool,
     /// The hosts that requests may name, in addition to this machine's own names, when the server
     /// listens on loopback only. `*` allows any host.
     pub allow_hosts: Vec<String>,
@@ -129,6 +131,7 @@ impl Config {
             headers: Vec::new(),
             media_types: Vec::new(),
             inotify: true,
+            live: false,
             allow_hosts: Vec::new(),
             host_refusal: None,
             cross_site_refusal: None,

@@ -42,7 +42,7 @@ use crate::{
     http::{MediaTypes, Representation},
     lossy_writer::LossyWriter,
     protocol::{DatagramProtocol, PrioritySource, ProtocolFactory, WakeKey},
-    services::AccessLog,
+    services::{AccessLog, LiveFiles},
     site::{Site, SiteOptions},
     site_path::DotfilePolicy,
     trace::Observer,
@@ -97,6 +97,11 @@ impl HttpServer {
         if let Some(log) = &log {
             http = http.with_log(Rc::clone(log));
         }
+        let limits = limits(&config);
+        let live = config.live.then(|| Rc::new(http.live(limits.max_connections, &clock)));
+        if let Some(live) = &live {
+            http = http.with_live(Rc::clone(live));
+        }
         let listeners = listeners(&mut config)?;
         // Browsers cannot reach a Unix socket, and a proxy in front of it passes on the public host
         // name and the requests that pages of other sites make.
@@ -108,7 +113,7 @@ impl HttpServer {
         }
         let base_path = http.base();
         let http = Rc::new(http);
-        let event_loop = EventLoop::new(limits(&config), clock).map_err(StartError::Poller)?;
+        let event_loop = EventLoop::new(limits, clock).map_err(StartError::Poller)?;
         let (addresses, socket_files) = (Vec::new(), Vec::new());
         let mut server = HttpServer {
             event_loop,
@@ -127,7 +132,10 @@ impl HttpServer {
                 .map_err(|source| StartError::Listen { address, source })?;
         }
         if let Some(changes) = site.changes() {
-            let files = Box::new(site);
+            let files: Box<dyn PrioritySource> = match live {
+                Some(live) => Box::new(LiveFiles { site, live }),
+                None => Box::new(site),
+            };
             server.event_loop.add_priority_source("files", changes, files).map_err(StartError::Poller)?;
         }
         Ok(server)
@@ -282,6 +290,7 @@ fn open_site(config: &Config) -> Result<Rc<Site<Representation>>, StartError> {
         follow_links: config.follow_links,
         inotify: config.inotify,
         file: None,
+        logs_changes: config.live,
     };
     Site::open(&config.dir, options, MediaTypes::new(config.media_types.clone()))
         .map(Rc::new)

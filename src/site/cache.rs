@@ -26,7 +26,8 @@ pub struct Cache<D> {
     entries: Entries<D>,
     /// The keys of the entries for absent files, which are removed together.
     absent: Vec<Box<[u8]>>,
-    inotify: Option<Inotify>,
+    /// The inotify instance, if inotify is used.
+    pub inotify: Option<Inotify>,
     refreshes: Refreshes,
     /// Whether a refresh within a turn found a change that has not been reported.
     has_changed: bool,

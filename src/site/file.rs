@@ -54,9 +54,9 @@ pub struct StaticFile<D> {
     pub content: Content,
     /// The metadata.
     pub metadata: Metadata,
-    stamp: FileStamp,
+    pub(super) stamp: FileStamp,
     /// Whether a later change may leave the stamp unchanged.
-    is_racy: bool,
+    pub(super) is_racy: bool,
 }
 
 /// The content of a file.

@@ -23,7 +23,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{file::StaticFile, root::RootDir};
+use super::{file::StaticFile, root::RootDir, tree_events::TreeEvents};
 
 /// The maximum number of files to watch. Each watch keeps an inode in kernel memory.
 const MAX_FILES: usize = 10_000;
@@ -50,6 +50,11 @@ const DIRECTORY_EVENTS: WatchFlags = WatchFlags::ATTRIB
     .union(WatchFlags::CREATE)
     .union(WatchFlags::MOVED_TO)
     .union(WatchFlags::ONLYDIR);
+/// The events of a directory whose entries are all observed. `CLOSE_WRITE` reports a file that is
+/// complete. `MODIFY` would also report each line of a log, and a page that causes one would be
+/// reloaded forever.
+const TREE_EVENTS: WatchFlags =
+    DIRECTORY_EVENTS.union(WatchFlags::CLOSE_WRITE).union(WatchFlags::DELETE).union(WatchFlags::MOVED_FROM);
 
 /// The changes since the last call to [`Inotify::read`].
 #[derive(Debug, Default)]
@@ -66,8 +71,8 @@ pub struct Changes {
 enum Watched {
     /// A file that is cached under these keys.
     File(Vec<Box<[u8]>>),
-    /// A directory on the path to a cached file.
-    Directory,
+    /// The directory at this path, which leads to a cached file or is in a tree.
+    Directory(Box<[u8]>),
 }
 
 /// An inotify instance and its watches.
@@ -80,6 +85,10 @@ pub struct Inotify {
     directories: HashMap<Box<[u8]>, i32>,
     /// Whether the root is on one of the [`LOCAL`] file systems, or `None` until the first check.
     is_local: Option<bool>,
+    /// The events of the entries of all directories, if a tree is observed.
+    tree: Option<Box<TreeEvents>>,
+    /// Whether a watch could not be added because there are too many.
+    has_run_out: bool,
 }
 
 impl Inotify {
@@ -90,7 +99,28 @@ impl Inotify {
     pub fn new() -> Result<Inotify, Errno> {
         let fd = Rc::new(inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?);
         let (by_wd, abandoned) = (HashMap::new(), HashMap::new());
-        Ok(Inotify { fd, by_wd, abandoned, directories: HashMap::new(), is_local: None })
+        let directories = HashMap::new();
+        Ok(Inotify { fd, by_wd, abandoned, directories, is_local: None, tree: None, has_run_out: false })
+    }
+
+    /// Collects the events of all entries of watched directories from now on.
+    pub fn observe_tree(&mut self) {
+        self.tree = Some(Box::default());
+    }
+
+    /// Returns the events of entries since the last call, if there are any.
+    pub fn take_tree_events(&mut self) -> Option<TreeEvents> {
+        self.tree.as_deref_mut().filter(|events| !events.is_empty()).map(std::mem::take)
+    }
+
+    /// Watches the directory at `path` and the directories that lead to it.
+    ///
+    /// # Errors
+    /// Fails if the directory cannot be watched, with whether there are too many watches.
+    pub fn watch_tree_directory(&mut self, path: &[u8], root: &RootDir) -> Result<(), bool> {
+        self.has_run_out = false;
+        let path = if path.is_empty() { Vec::new() } else { [path, b"/"].concat() };
+        self.watch_ancestors(&path, root).ok_or(self.has_run_out)
     }
 
     /// Returns the descriptor, which becomes readable when something changes.
@@ -112,7 +142,7 @@ impl Inotify {
         // watch.
         match self.by_wd.entry(wd).or_insert_with(|| Watched::File(Vec::new())) {
             Watched::File(keys) => keys.push(key.into()),
-            Watched::Directory => return None,
+            Watched::Directory(_) => return None,
         }
         // The file may have changed between the read and the watch, or a mount on the path may hide
         // the directories that are watched. This check finds both; inotify reports every later
@@ -152,12 +182,14 @@ impl Inotify {
     fn watch_directory(&mut self, path: &[u8], root: &RootDir) -> Option<()> {
         if !self.directories.contains_key(path) {
             if self.directories.len() >= MAX_DIRECTORIES {
+                self.has_run_out = true;
                 return None;
             }
             let directory = root.open_direct(path).ok()?;
-            let wd = self.add_watch(&directory, b"", DIRECTORY_EVENTS)?;
+            let events = if self.tree.is_some() { TREE_EVENTS } else { DIRECTORY_EVENTS };
+            let wd = self.add_watch(&directory, b"", events)?;
             self.directories.insert(path.into(), wd);
-            self.by_wd.insert(wd, Watched::Directory);
+            self.by_wd.insert(wd, Watched::Directory(path.into()));
         }
         Some(())
     }
@@ -168,7 +200,8 @@ impl Inotify {
         // inotify_add_watch(2) takes no directory descriptor, so go through `/proc`.
         let mut name = format!("/proc/self/fd/{}/", fd.as_raw_fd()).into_bytes();
         name.extend_from_slice(path);
-        let wd = inotify::add_watch(&*self.fd, name, events | WatchFlags::DONT_FOLLOW).ok()?;
+        let added = inotify::add_watch(&*self.fd, name, events | WatchFlags::DONT_FOLLOW);
+        let wd = added.inspect_err(|errno| self.has_run_out |= *errno == Errno::NOSPC).ok()?;
         // An inode has one watch descriptor, so this may be an abandoned watch.
         self.abandoned.remove(&wd);
         Some(wd)
@@ -189,6 +222,9 @@ impl Inotify {
     /// Abandons all watches. Later watches may belong to a different root directory.
     pub fn clear(&mut self) {
         self.is_local = None;
+        if let Some(events) = &mut self.tree {
+            **events = TreeEvents { paths: Vec::new(), overflowed: true };
+        }
         self.directories.clear();
         let watches = std::mem::take(&mut self.by_wd);
         if self.abandoned.is_empty() {
@@ -237,11 +273,14 @@ impl Inotify {
                 }
                 Some(Watched::File(_)) => {}
                 // An event for a name in the directory.
-                Some(Watched::Directory) if event.file_name().is_some() => {
+                Some(Watched::Directory(path)) if event.file_name().is_some() => {
                     changes.created |= flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
+                    if let (Some(events), Some(name)) = (&mut self.tree, event.file_name()) {
+                        events.push(path, name.to_bytes(), flags);
+                    }
                 }
                 // The directory itself was moved or deleted, or its permissions changed.
-                Some(Watched::Directory) => changes.overflowed = true,
+                Some(Watched::Directory(_)) => changes.overflowed = true,
                 // The last event of a watch that was removed, here or with its file.
                 None if flags.contains(ReadFlags::IGNORED) => {
                     self.abandoned.remove(&event.wd());

@@ -13,12 +13,14 @@
 
 mod alias;
 mod cache;
+mod change_log;
 mod directory;
 mod disk;
 mod entries;
 mod entry;
 mod error;
 mod file;
+mod generated;
 mod inotify;
 mod readahead;
 mod refresh;
@@ -26,6 +28,8 @@ mod root;
 mod stamp;
 mod state;
 mod steps;
+mod tree;
+mod tree_events;
 mod unmeasured;
 
 use std::{
@@ -35,7 +39,7 @@ use std::{
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
     rc::Rc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -45,6 +49,7 @@ use rustix::{
 
 use self::{cache::Cached, error::retry, state::SiteState};
 pub use self::{
+    change_log::TreeChange,
     directory::{DirectoryReader, RowQuota},
     error::Error,
     file::{Content, Describe, FileOrigin, FileVersion, Metadata, StaticFile},
@@ -86,6 +91,8 @@ pub struct SiteOptions {
     /// The name of the only file of the site. The root then leads to this file, and nothing else in
     /// the directory can be opened.
     pub file: Option<Vec<u8>>,
+    /// Whether to log the changes of all files, see [`Site::explore`].
+    pub logs_changes: bool,
 }
 
 impl Default for SiteOptions {
@@ -96,6 +103,7 @@ impl Default for SiteOptions {
             follow_links: false,
             inotify: true,
             file: None,
+            logs_changes: false,
         }
     }
 }
@@ -238,6 +246,22 @@ impl<D: Describe> Site<D> {
         file.read(offset, buffer).map_err(|errno| self.error(errno, b"a file of unknown length", clock))
     }
 
+    /// Does a piece of the work that finds the changes of all files, if one is due: a fraction of a
+    /// millisecond. Returns when to call this method again, which may be now.
+    pub fn explore(&self, clock: &Clock) -> Instant {
+        let state = &mut *self.state.borrow_mut();
+        state.explore(&self.dir, &self.options, clock);
+        state.tree.as_ref().map_or(clock.now() + RECHECK_AFTER, |tree| tree.due(clock.now()))
+    }
+
+    /// Returns whether a change has been noticed after which [`Site::explore`] must be called
+    /// earlier than it said. The next call returns false.
+    pub fn take_tree_news(&self, clock: &Clock) -> bool {
+        let state = &mut *self.state.borrow_mut();
+        state.note_tree_events(clock);
+        state.tree.as_mut().is_some_and(|tree| tree.take_news())
+    }
+
     /// Returns whether `path` is a directory.
     ///
     /// # Errors
@@ -263,6 +287,23 @@ impl<D: Describe> Site<D> {
     #[cfg(feature = "compress")]
     pub fn open_entry(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         retry(|| self.state.borrow().root.open_known(path, flags))
+    }
+
+    /// Returns the number of the last burst of changes in the log, or `None` until the whole tree
+    /// has been explored. Until then, changes may go unnoticed.
+    pub fn change_number(&self) -> Option<u64> {
+        let state = self.state.borrow();
+        state.tree.as_ref().filter(|tree| tree.is_explored()).map(|tree| tree.log.number())
+    }
+
+    /// Returns what has changed after the burst `number`.
+    pub fn changes_since(&self, number: u64) -> TreeChange {
+        self.state.borrow().tree.as_ref().map_or(TreeChange::NOTHING, |tree| tree.log.since(number))
+    }
+
+    /// Returns what has changed at `time` or later.
+    pub fn changes_since_time(&self, time: Instant) -> TreeChange {
+        self.state.borrow().tree.as_ref().map_or(TreeChange::NOTHING, |tree| tree.log.since_time(time))
     }
 
     /// Returns the status of the file or directory at `path`, which was read from its directory.

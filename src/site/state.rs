@@ -15,6 +15,7 @@ use super::{
     file::{Describe, FileOrigin, Reading, StaticFile},
     inotify::Inotify,
     root::{FOR_READING, RootDir},
+    tree::{Tree, TreeOptions},
 };
 use crate::{clock::Clock, site_path::SitePath};
 /// The root directory as of the last check, and the cache of its files.
@@ -30,6 +31,8 @@ pub struct SiteState<D: Describe> {
     checked_after: u64,
     /// The files and absent files that were looked up.
     pub cache: Cache<D>,
+    /// The whole tree of directories, if its changes are logged.
+    pub tree: Option<Box<Tree>>,
     /// A reusable buffer for the cache keys of variants.
     key: Vec<u8>,
     /// How the files are described.
@@ -50,9 +53,14 @@ impl<D: Describe> SiteState<D> {
             Some(Err(e)) => log::info!("file changes: stat, because inotify is not available: {e}"),
             None => log::info!("file changes: stat"),
         }
-        let inotify = inotify.and_then(Result::ok);
-        let cache = Cache::new(inotify, Rc::default());
-        Ok(SiteState { root, root_id, checked_at: None, checked_after: 0, cache, key: Vec::new(), rules })
+        let mut inotify = inotify.and_then(Result::ok);
+        let SiteOptions { dotfiles, follow_links, .. } = *options;
+        let tree = options.logs_changes.then(|| Box::new(Tree::new(TreeOptions { dotfiles, follow_links })));
+        if let (Some(_), Some(inotify)) = (&tree, &mut inotify) {
+            inotify.observe_tree();
+        }
+        let (cache, key) = (Cache::new(inotify, Rc::default()), Vec::new());
+        Ok(SiteState { root, root_id, checked_at: None, checked_after: 0, cache, tree, key, rules })
     }
 
     /// Reopens the root directory if another directory has replaced it at the site's path. Returns
@@ -71,7 +79,34 @@ impl<D: Describe> SiteState<D> {
         let Ok((root, root_id)) = retry(|| open_root(dir, options)) else { return false };
         self.cache.clear();
         (self.root, self.root_id) = (root, root_id);
+        if let Some(tree) = &mut self.tree {
+            tree.restart(clock.now());
+        }
         true
+    }
+
+    /// Passes the events that inotify has reported to the tree.
+    pub fn note_tree_events(&mut self, clock: &Clock) {
+        if let (Some(tree), Some(inotify)) = (&mut self.tree, &mut self.cache.inotify)
+            && let Some(events) = inotify.take_tree_events()
+        {
+            tree.note(events, clock.now());
+        }
+    }
+
+    /// Does one piece of the work of the tree, if one is due.
+    pub fn explore(&mut self, dir: &Path, options: &SiteOptions, clock: &Clock) {
+        self.note_tree_events(clock);
+        let now = clock.now();
+        let Some(tree) = &mut self.tree else { return };
+        if tree.should_check_root(now) {
+            tree.set_root(retry(|| stat(dir)).is_ok(), now);
+            self.reopen_if_replaced(dir, options, clock);
+            self.note_tree_events(clock);
+        }
+        if let Some(tree) = &mut self.tree {
+            tree.explore(&self.root, self.cache.inotify.as_mut(), clock);
+        }
     }
 
     /// Opens and reads `file`, the file that the requested `path` maps to. Adds it to the cache if

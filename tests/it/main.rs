@@ -30,6 +30,7 @@ mod lessons;
 mod library;
 mod limits;
 mod listings;
+mod live;
 mod log_formats;
 mod mail;
 mod media_types;

@@ -48,6 +48,11 @@ pub struct SiteArgs {
     /// Follow symbolic links that lead out of the directory
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_FOLLOW_LINKS", hide_env = true)]
     pub follow_links: bool,
+
+    /// Reload pages in the browser when a file changes, and replace changed stylesheets and images
+    /// without a reload
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_LIVE", hide_env = true)]
+    pub live: bool,
 }
 
 /// When directories that have no index file are listed.

@@ -56,11 +56,15 @@ impl Vary {
     /// The fields that distinguish a navigation from a subresource request.
     pub const NAVIGATION: Vary = Vary(4 | 8);
 
-    const NAMES: [(Vary, &str); 4] = [
+    /// The fields that say whether the response will be a page in a window or a frame.
+    pub const PAGE_LOAD: Vary = Vary(4 | 8 | 16);
+
+    const NAMES: [(Vary, &str); 5] = [
         (Vary::ACCEPT_ENCODING, "Accept-Encoding"),
         (Vary::ORIGIN, "Origin"),
         (Vary::ACCEPT, "Accept"),
         (Vary(8), "Sec-Fetch-Mode"),
+        (Vary(16), "Sec-Fetch-Dest"),
     ];
 
     /// Returns the union of both sets of fields.

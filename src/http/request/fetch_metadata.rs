@@ -5,11 +5,14 @@
 
 use crate::http::Accept;
 
-/// The values of `Sec-Fetch-Mode` and `Sec-Fetch-Site` (W3C Fetch Metadata Request Headers).
+/// The values of `Sec-Fetch-Mode`, `Sec-Fetch-Dest` and `Sec-Fetch-Site` (W3C Fetch Metadata
+/// Request Headers).
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct FetchMetadata {
     /// Whether `Sec-Fetch-Mode` is `navigate`, or `None` if the field is missing.
     is_navigation: Option<bool>,
+    /// Whether `Sec-Fetch-Dest` is a window or a frame, or `None` if the field is missing.
+    is_document: Option<bool>,
     /// Whether `Sec-Fetch-Site` is `cross-site`.
     is_cross_site: bool,
 }
@@ -26,6 +29,8 @@ impl FetchMetadata {
     pub fn apply(&mut self, name: &str, value: &[u8]) {
         if name.eq_ignore_ascii_case("sec-fetch-mode") {
             self.is_navigation = Some(value == b"navigate");
+        } else if name.eq_ignore_ascii_case("sec-fetch-dest") {
+            self.is_document = Some(matches!(value, b"document" | b"iframe" | b"frame"));
         } else if name.eq_ignore_ascii_case("sec-fetch-site") {
             self.is_cross_site |= value == b"cross-site";
         }
@@ -38,6 +43,13 @@ impl FetchMetadata {
     pub fn is_navigation(&self, accept: Accept, path: &[u8]) -> bool {
         let has_dot = || path.iter().rev().take_while(|b| **b != b'/').any(|b| *b == b'.');
         self.is_navigation.unwrap_or_else(|| accept.has_html() || (accept.includes_html() && !has_dot()))
+    }
+
+    /// Returns whether the response will be a page in a window or a frame, according to
+    /// `Sec-Fetch-Dest`, or else to `Sec-Fetch-Mode`. Without these fields, it will be one if
+    /// `accept` names HTML, as browsers do for navigation and scripts do not by default.
+    pub fn is_page_load(&self, accept: Accept) -> bool {
+        self.is_document.or(self.is_navigation).unwrap_or_else(|| accept.has_html())
     }
 
     /// Returns whether a page of another site makes the request without navigating to its URL, for
@@ -71,6 +83,29 @@ mod tests {
                 metadata.apply(name, value.as_bytes());
             }
             assert_eq!(metadata.is_cross_site_subresource(), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn page_load_is_recognized() {
+        type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], bool);
+        let html = "text/html,application/xhtml+xml,*/*;q=0.8";
+        let table: [Row<'_>; 9] = [
+            ("*/*", &[], false),
+            ("", &[], false),
+            (html, &[], true),
+            (html, &[("Sec-Fetch-Mode", "cors")], false),
+            ("*/*", &[("Sec-Fetch-Mode", "navigate")], true),
+            ("*/*", &[("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "navigate")], true),
+            ("*/*", &[("Sec-Fetch-Dest", "iframe")], true),
+            (html, &[("Sec-Fetch-Dest", "empty"), ("Sec-Fetch-Mode", "cors")], false),
+            (html, &[("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "object")], false),
+        ];
+        for (value, lines, expected) in table {
+            let (mut accept, mut metadata) = (Accept::default(), FetchMetadata::default());
+            accept.apply(value.as_bytes());
+            lines.iter().for_each(|(name, value)| metadata.apply(name, value.as_bytes()));
+            assert_eq!(metadata.is_page_load(accept), expected, "{value} {lines:?}");
         }
     }
 

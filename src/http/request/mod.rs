@@ -207,6 +207,11 @@ impl<'a> Request<'a> {
         self.fields.accept.has_html()
     }
 
+    /// Returns whether the response will be a page in a window or a frame.
+    pub fn is_page_load(&self) -> bool {
+        self.fields.fetch_metadata.is_page_load(self.fields.accept)
+    }
+
     /// Returns the path as sent by the client, or an empty slice if the target has no path.
     pub fn path(&self) -> &'a [u8] {
         self.target.path()

@@ -33,6 +33,8 @@ pub enum Answer<'a> {
     NotFound(NotFoundPage<'a>, bool),
     /// 200 with a listing of this media type.
     Listing(&'static str),
+    /// 200 with events that are sent when they happen.
+    EventStream,
     /// 204 with the allowed methods.
     Allow,
     /// 301 to this URL.
@@ -43,6 +45,9 @@ const RANGE_NOT_SATISFIABLE: Refusal =
     Refusal::new(Status::RangeNotSatisfiable, "The file does not have the requested range.");
 /// The field line that lists the methods of a file server.
 const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
+/// The field lines of an event stream (HTML standard, "Server-sent events"). nginx buffers a
+/// response unless the second one tells it not to.
+const EVENT_STREAM: &str = "Content-Type: text/event-stream\r\nX-Accel-Buffering: no\r\n";
 /// The Content-Security-Policy for listings, so that no file name can run as a script.
 const LISTING_CSP: &str = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n";
 
@@ -84,6 +89,7 @@ impl<'a> Plan<'a> {
             }
             Answer::NotFound(page, is_html) => not_found(&page, is_html),
             Answer::Listing(media_type) => listing(media_type, request.version),
+            Answer::EventStream => generated(request.version, EVENT_STREAM),
             Answer::Allow => Plan::empty(Status::NoContent).fields(ALLOW),
             Answer::Redirect(location) => Plan::empty(Status::MovedPermanently)
                 .fields(format!("Location: {location}\r\nContent-Length: 0\r\n")),

@@ -71,6 +71,7 @@ impl<'a> Plan<'a> {
             Ranges::Multiple(_) if file.coding.is_some() => Answer::File(file),
             // Content fields set by header rules would belong in each part of the multipart body.
             Ranges::Multiple(_) if policy.describes_content(info) => Answer::File(file),
+            Ranges::Multiple(_) if file.has_suffix => Answer::File(file),
             Ranges::Ignored => Answer::File(file),
             // A client that sends `If-Range` has the fields of the file (RFC 9110 section 15.3.7).
             // The content coding stays beside the bytes that it applies to.
@@ -123,6 +124,11 @@ impl<'a> Plan<'a> {
     /// sent.
     pub fn listing(request: &RequestInfo<'_>, media_type: &'static str) -> Plan<'a> {
         Plan::new(request, Answer::Listing(media_type)).varying(Vary::ACCEPT)
+    }
+
+    /// Plans a response with a stream of events, which has no end.
+    pub fn event_stream(request: &RequestInfo<'_>) -> Plan<'a> {
+        Plan::new(request, Answer::EventStream)
     }
 
     /// Plans the response to an OPTIONS request (RFC 9110 section 9.3.7).

@@ -12,6 +12,8 @@ pub struct Representation {
     pub len: u64,
     /// Whether the length is known before the file is sent.
     pub has_length: bool,
+    /// Whether the bytes of the file are followed by bytes from elsewhere.
+    pub has_suffix: bool,
     /// The value of `Content-Type`. A compressed variant has the media type of its original.
     pub media_type: String,
     /// The content coding of a compressed variant.
@@ -48,6 +50,7 @@ impl Representation {
         Representation {
             len,
             has_length: true,
+            has_suffix: false,
             media_type,
             coding,
             validators,
@@ -67,6 +70,7 @@ impl Representation {
         Representation {
             len: 0,
             has_length: false,
+            has_suffix: false,
             media_type,
             coding,
             validators: Validators::default(),

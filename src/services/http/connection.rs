@@ -7,16 +7,19 @@
 //! | `Discarding` | the head of a request with a body arrives | drops the body, then replies | - | head |
 //! | `Gathering` | a listing is requested | - | reads directory entries, then replies | - |
 //! | `Streaming` | a body is made in pieces | - | puts the next piece into the outbox | - |
+//! | `Live` | a page observes the files | - | puts the changes into the outbox | - |
 //!
 //! In every state, a response that ends the connection returns [`Progress::Close`]. `Gathering` and
-//! `Streaming` yield after each piece, or wait until a turn has time for the next one, so the loop
-//! does not call `receive` until that state ends. The `connection` module enforces the send
-//! timeout. This module must never do I/O, and does not parse requests itself.
+//! `Streaming` yield after each piece, or wait until a turn has time for the next one, and `Live`
+//! waits for changes. So the loop does not call `receive` until that state ends. The `connection`
+//! module enforces the send timeout. This module must never do I/O, and does not parse requests
+//! itself.
 
 use std::{mem, rc::Rc};
 
 use super::{
     HttpService,
+    live::LiveResponse,
     reply::{Outcome, PendingListing, Reply, StreamingResponse},
 };
 use crate::{
@@ -43,6 +46,7 @@ enum State {
     Discarding(Box<DiscardingRequest>),
     Gathering(Box<PendingListing>),
     Streaming(Box<StreamingResponse>),
+    Live(Box<LiveResponse>),
 }
 
 /// A request whose body is being dropped, and the memory that its head takes.
@@ -114,7 +118,7 @@ impl HttpConnection {
     ) -> Progress {
         let since = cx.clock.now();
         let (http, entries) = (&*self.http, self.entries.as_deref_mut());
-        let outcome = act(Reply { http, entries, request, since, out, cx });
+        let outcome = act(Reply { http, entries, request, since, live: None, out, cx });
         self.enter(outcome)
     }
 
@@ -125,6 +129,7 @@ impl HttpConnection {
             Outcome::Complete(Some(reason)) => (State::Idle, Progress::Close(reason)),
             Outcome::Gathering(listing) => (State::Gathering(listing), Progress::WaitUntil(None)),
             Outcome::Streaming(response, next) => (State::Streaming(response), next),
+            Outcome::Live(response, next) => (State::Live(response), next),
         };
         self.state = state;
         progress
@@ -192,6 +197,10 @@ impl Protocol for HttpConnection {
                 let outcome = response.put(&self.http, self.entries.as_deref_mut(), out, cx);
                 self.enter(outcome)
             }
+            State::Live(response) => {
+                let outcome = response.resume(self.entries.as_deref_mut(), out, cx);
+                self.enter(outcome)
+            }
             state @ State::Discarding(_) => {
                 self.state = state;
                 Progress::Again
@@ -218,6 +227,11 @@ impl Protocol for HttpConnection {
         self.entries.as_deref().and_then(PendingEntries::first_request)
     }
 
+    fn ends_with_peer(&self) -> bool {
+        // The page has been closed.
+        matches!(self.state, State::Live(_))
+    }
+
     fn last_response(&mut self, reason: CloseReason, partial: &[u8], out: &mut Outbox, cx: &mut Context<'_>) {
         // Without the beginning of a request, there is nothing to respond to. An empty line does
         // not start a request. Some old clients send one after a body (RFC 9112 section 2.2).
@@ -237,6 +251,9 @@ impl Protocol for HttpConnection {
     }
 
     fn on_closed(&mut self, _reason: CloseReason, sent: u64, cx: &mut Context<'_>) {
+        if let State::Live(response) = &self.state {
+            response.live.leave(cx.wake_key());
+        }
         if let Some(entries) = &mut self.entries {
             entries.on_closed(sent, cx.clock);
         }

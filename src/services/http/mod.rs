@@ -5,6 +5,7 @@
 //! response to the pure code.
 
 mod connection;
+mod live;
 mod reply;
 mod representation;
 mod resolve;
@@ -13,15 +14,26 @@ mod stream;
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
-pub use self::resolve::{UrlOptions, directory_path, file_path};
 use self::{connection::HttpConnection, resolve::Resolver};
-use super::access_log::{AccessLog, PendingEntries};
+pub use self::{
+    representation::StaticFile,
+    resolve::{UrlOptions, directory_path, file_path},
+    stream::put_piece,
+};
+use super::{
+    access_log::{AccessLog, PendingEntries},
+    live::Live,
+};
 use crate::{
     address::Address,
+    clock::Clock,
     http::{HeaderPolicy, HostAllowlist, MAX_HEAD, Refusal, Representation, Request, Status},
     protocol::{Protocol, ProtocolFactory},
     site::Site,
 };
+
+/// The maximum number of streams of live reload.
+const MAX_STREAMS: usize = 1000;
 
 /// How long a client may take to send requests. `None` disables a timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +78,7 @@ pub struct HttpService {
     cross_site: Option<Refusal>,
     policy: HeaderPolicy,
     log: Option<Rc<RefCell<AccessLog>>>,
+    live: Option<Rc<Live>>,
 }
 
 impl HttpService {
@@ -81,6 +94,7 @@ impl HttpService {
             cross_site: None,
             policy: HeaderPolicy::default(),
             log: None,
+            live: None,
         }
     }
 
@@ -115,6 +129,18 @@ impl HttpService {
     /// Sets the access log.
     pub fn with_log(self, log: Rc<RefCell<AccessLog>>) -> HttpService {
         HttpService { log: Some(log), ..self }
+    }
+
+    /// Creates live reload for the site, with streams for at most a quarter of `max_connections`.
+    pub fn live(&self, max_connections: usize, clock: &Clock) -> Live {
+        let Resolver { site, options, .. } = &self.resolver;
+        Live::new(Rc::clone(site), &options.base, (max_connections / 4).clamp(1, MAX_STREAMS), clock)
+    }
+
+    /// Makes pages reload when files change.
+    pub fn with_live(mut self, live: Rc<Live>) -> HttpService {
+        self.resolver.is_live = true;
+        HttpService { live: Some(live), ..self }
     }
 
     /// Sets the hosts that requests may name. Requests for other hosts get a 421 response.

@@ -4,6 +4,7 @@ use std::{rc::Rc, time::Instant};
 
 use super::{
     HttpService,
+    live::LiveResponse,
     representation::StaticFile,
     resolve::Destination,
     steps,
@@ -16,7 +17,10 @@ use crate::{
     },
     listing::{Listing, Order},
     protocol::{CloseReason, Context, InputShare, Outbox, Progress},
-    services::access_log::PendingEntries,
+    services::{
+        access_log::PendingEntries,
+        live::{Live, LiveResource},
+    },
     site_path::SitePath,
 };
 
@@ -30,11 +34,14 @@ pub enum Outcome {
     Gathering(Box<PendingListing>),
     /// The body is not yet completely in the outbox. The progress says when its next piece follows.
     Streaming(Box<StreamingResponse>, Progress),
+    /// The body consists of events that are sent when they happen.
+    Live(Box<LiveResponse>, Progress),
 }
 
 /// What a validated request asks for: a resource, or the allowed methods.
 enum Requested<'a> {
     Resource(Destination<'a>),
+    Live(LiveResource),
     Options,
 }
 
@@ -45,6 +52,8 @@ pub struct Reply<'c, 'x> {
     pub request: &'c RequestInfo<'c>,
     /// When the request was received.
     pub since: Instant,
+    /// What is added to the response if it is an HTML page.
+    pub live: Option<&'c Rc<Live>>,
     pub out: &'c mut Outbox,
     pub cx: &'c mut Context<'x>,
 }
@@ -52,16 +61,22 @@ pub struct Reply<'c, 'x> {
 impl<'c> Reply<'c, '_> {
     /// Responds to a parsed request.
     pub fn respond(mut self, request: &Request<'_>) -> Outcome {
+        if self.http.live.is_some() {
+            self.begin_live(request);
+        }
         let policy = &self.http.policy;
         match self.look_up(request) {
+            Ok(Requested::Resource(Destination::File(file))) if self.http.live.is_some() => {
+                self.send_page(&file, |page| Plan::file(request, page, policy))
+            }
             Ok(Requested::Resource(Destination::File(file))) => {
                 let plan = Plan::file(request, &file.description, policy);
                 self.send(plan, Some(&file))
             }
-            Ok(Requested::Resource(Destination::SpaFallback(file))) => {
-                let plan = Plan::file(request, &file.description, policy);
-                self.send(plan.as_fallback().varying(Vary::NAVIGATION), Some(&file))
-            }
+            Ok(Requested::Resource(Destination::SpaFallback(file))) => self.send_page(&file, |page| {
+                Plan::file(request, page, policy).as_fallback().varying(Vary::NAVIGATION)
+            }),
+            Ok(Requested::Live(resource)) => self.send_live(resource, request),
             Ok(Requested::Resource(Destination::Redirect(path))) => {
                 self.send(Plan::redirect(request, &path), None)
             }
@@ -92,7 +107,15 @@ impl<'c> Reply<'c, '_> {
         http.check(request)?;
         let destination = match request.validate() {
             Ok(RequestKind::Options) => return Ok(Requested::Options),
-            Ok(RequestKind::Path(path)) => http.resolver.resolve(path, request, clock)?,
+            Ok(RequestKind::Path(path)) => {
+                if http.live.is_some()
+                    && let Some(resource) =
+                        path.strip_base(&http.resolver.options.base).as_ref().and_then(Live::resource)
+                {
+                    return Ok(Requested::Live(resource));
+                }
+                http.resolver.resolve(path, request, clock)?
+            }
             // No file can have this path, but a single-page application may have a URL such as
             // /item/a%2Fb.
             Err(Refusal::NOT_FOUND) if request.path().starts_with(http.base().as_bytes()) => {
@@ -107,18 +130,24 @@ impl<'c> Reply<'c, '_> {
     /// with the built-in page, which names the path. Only a browser follows the link on it.
     fn not_found(self, request: &Request<'_>) -> Outcome {
         let (resolver, clock) = (&self.http.resolver, self.cx.clock);
-        let page = resolver.not_found_page(clock);
-        let plan = match &page {
-            Some(page) => Plan::refuse(self.request, Refusal::NOT_FOUND, Some(&page.description)),
-            None if request.asks_for_html() => {
-                let path = locate(request.path()).ok();
-                let above = resolver.page_above(path.as_ref(), clock);
-                Plan::not_found(request, Some(above).filter(|above| path.as_ref() != Some(above)))
+        let vary = if resolver.options.spa.is_some() { Vary::NAVIGATION } else { Vary::NOTHING };
+        let mut above = None;
+        let page = resolver.not_found_page(clock).or_else(|| {
+            if !request.asks_for_html() {
+                return None;
             }
-            None => Plan::not_found(request, None),
-        };
-        let has_spa = resolver.options.spa.is_some();
-        self.send(if has_spa { plan.varying(Vary::NAVIGATION) } else { plan }, page.as_ref())
+            let path = locate(request.path()).ok();
+            above =
+                Some(resolver.page_above(path.as_ref(), clock)).filter(|above| path.as_ref() != Some(above));
+            self.live_not_found_page(request, above.clone())
+        });
+        let info = self.request;
+        match page {
+            Some(page) => {
+                self.send_page(&page, |page| Plan::refuse(info, Refusal::NOT_FOUND, Some(page)).varying(vary))
+            }
+            None => self.send(Plan::not_found(request, above).varying(vary), None),
+        }
     }
 
     /// Refuses the request. For a 404, sends the site's own 404 page if there is one.
@@ -126,18 +155,23 @@ impl<'c> Reply<'c, '_> {
         let resolver = &self.http.resolver;
         let is_missing = refusal.status == Status::NotFound;
         let page = if is_missing { resolver.not_found_page(self.cx.clock) } else { None };
-        let mut plan = Plan::refuse(self.request, refusal, page.as_deref().map(|page| &page.description));
         // A navigation request for the same URL would get the SPA page, so caches must keep the two
         // responses apart.
-        if is_missing && resolver.options.spa.is_some() {
-            plan = plan.varying(Vary::NAVIGATION);
+        let vary =
+            if is_missing && resolver.options.spa.is_some() { Vary::NAVIGATION } else { Vary::NOTHING };
+        let page = page.or_else(|| self.live_error_page(&refusal));
+        let request = self.request;
+        match page {
+            Some(page) => {
+                self.send_page(&page, |page| Plan::refuse(request, refusal, Some(page)).varying(vary))
+            }
+            None => self.send(Plan::refuse(request, refusal, None).varying(vary), None),
         }
-        self.send(plan, page.as_ref())
     }
 
     /// Puts the head and the body into the outbox. A body of several ranges is added piece by
     /// piece.
-    fn send(mut self, mut plan: Plan<'_>, file: Option<&Rc<StaticFile>>) -> Outcome {
+    pub(super) fn send(mut self, mut plan: Plan<'_>, file: Option<&Rc<StaticFile>>) -> Outcome {
         let close_reason = self.write_head(&mut plan);
         match (plan.body, file) {
             (ResponseBody::File(range), Some(file)) => put_content(file, range, self.out),
@@ -193,14 +227,14 @@ impl<'c> Reply<'c, '_> {
     }
 
     /// Puts the first piece of `body` into the outbox.
-    fn stream(self, body: StreamBody, close_reason: Option<CloseReason>) -> Outcome {
+    pub(super) fn stream(self, body: StreamBody, close_reason: Option<CloseReason>) -> Outcome {
         let response = Box::new(StreamingResponse { body, close_reason });
         response.put_piece(self.http, self.entries, self.out, self.cx)
     }
 
     /// Puts the head into the outbox, and the body if it is a built-in error page. If the
     /// connection closes after this response, makes the head say so and returns the close reason.
-    fn write_head(&mut self, plan: &mut Plan<'_>) -> Option<CloseReason> {
+    pub(super) fn write_head(&mut self, plan: &mut Plan<'_>) -> Option<CloseReason> {
         let close_reason = match plan.persists() {
             true if self.cx.stopping => Some(CloseReason::Shutdown),
             true => None,
@@ -231,7 +265,11 @@ impl<'c> Reply<'c, '_> {
 }
 
 /// Records that the whole response is in the outbox.
-fn finish(entries: Option<&mut PendingEntries>, close_reason: Option<CloseReason>, out: &Outbox) -> Outcome {
+pub(super) fn finish(
+    entries: Option<&mut PendingEntries>,
+    close_reason: Option<CloseReason>,
+    out: &Outbox,
+) -> Outcome {
     if let Some(entries) = entries {
         entries.end(out.position());
     }
@@ -266,11 +304,13 @@ impl PendingListing {
             match self.builder.gather(&http.resolver.site, cx.clock) {
                 Ok(names) => cx.trace(|| steps::entries_read(names)),
                 Err(error) => {
-                    return Reply { http, entries, request, since: self.since, out, cx }.refuse(error.into());
+                    let since = self.since;
+                    return Reply { http, entries, request, since, live: None, out, cx }.refuse(error.into());
                 }
             }
         }
-        Reply { http, entries, request, since: self.since, out, cx }.send_listing(self.builder)
+        let since = self.since;
+        Reply { http, entries, request, since, live: None, out, cx }.send_listing(self.builder)
     }
 }
 

@@ -11,6 +11,7 @@ use super::representation::StaticFile;
 use crate::{
     clock::Clock,
     http::{Coding, Refusal, Representation, Request, locate},
+    services::live::is_html,
     site::{self, Resolved, Site},
     site_path::SitePath,
 };
@@ -62,6 +63,8 @@ pub enum Destination<'a> {
 pub struct Resolver {
     pub site: Rc<Site<Representation>>,
     pub options: UrlOptions,
+    /// Whether pages get a script at their end, which no compressed variant has.
+    pub is_live: bool,
     not_found_page: Option<SitePath<'static>>,
 }
 
@@ -89,7 +92,7 @@ fn path(name: &str) -> Option<SitePath<'static>> {
 impl Resolver {
     /// Creates a resolver.
     pub fn new(site: Rc<Site<Representation>>, options: UrlOptions) -> Resolver {
-        Resolver { not_found_page: file_path(NOT_FOUND_PAGE), site, options }
+        Resolver { not_found_page: file_path(NOT_FOUND_PAGE), site, options, is_live: false }
     }
 
     /// Returns the destination of the requested `path`.
@@ -258,6 +261,11 @@ impl Resolver {
     ) -> Result<Rc<StaticFile>, Refusal> {
         // A file that is itself compressed, such as an .svgz, has only one content coding.
         if !request.fields.accept_encoding.accepts_variants() || file.description.coding.is_some() {
+            return Ok(file);
+        }
+        let mut choices = request.fields.accept_encoding.choices();
+        let gets_script = self.is_live && is_html(&file.description) && request.is_page_load();
+        if gets_script && choices.any(|choice| choice.is_none()) {
             return Ok(file);
         }
         // A cached variant has the media type that its original had when the variant was read. The

@@ -47,15 +47,32 @@ pub fn put_content(file: &StaticFile, range: Range<u64>, out: &mut Outbox) {
 
 /// The rest of a body that is made in pieces.
 pub enum StreamBody {
-    Ranges { file: Rc<StaticFile>, ranges: Vec<ByteRange>, next: usize },
-    Unmeasured { file: Rc<StaticFile>, offset: u64, is_chunked: bool },
-    Listing { builder: Box<ListingBuilder>, is_chunked: bool },
+    Ranges {
+        file: Rc<StaticFile>,
+        ranges: Vec<ByteRange>,
+        next: usize,
+    },
+    Unmeasured {
+        file: Rc<StaticFile>,
+        offset: u64,
+        is_chunked: bool,
+    },
+    /// A range of a file that is followed by a suffix.
+    Suffixed {
+        file: Rc<StaticFile>,
+        range: Range<u64>,
+        suffix: Rc<[u8]>,
+    },
+    Listing {
+        builder: Box<ListingBuilder>,
+        is_chunked: bool,
+    },
 }
 
 impl StreamBody {
     /// Returns whether making a piece counts against the work budget.
     pub fn is_work(&self) -> bool {
-        !matches!(self, StreamBody::Ranges { .. })
+        !matches!(self, StreamBody::Ranges { .. } | StreamBody::Suffixed { .. })
     }
 
     /// Puts the next piece into `out`, which must have room. Returns whether another piece follows.
@@ -78,6 +95,21 @@ impl StreamBody {
                     *next += 1;
                 }
                 Ok(true)
+            }
+            StreamBody::Suffixed { file, range, suffix } => {
+                let len = file.description.len;
+                if range.start < len {
+                    let end = range.end.min(len);
+                    put_content(file, range.start..end, out);
+                    range.start = end;
+                }
+                if range.is_empty() || !out.has_room() {
+                    return Ok(!range.is_empty());
+                }
+                // The suffix is in memory, so its range fits a `usize`.
+                let range = (range.start - len) as usize..(range.end - len) as usize;
+                out.bytes().extend_from_slice(&suffix[range]);
+                Ok(false)
             }
             StreamBody::Unmeasured { file, offset, is_chunked } => {
                 let (piece, is_last) = read_piece(file, *offset, site, clock)?;
@@ -123,7 +155,7 @@ fn read_piece(
 
 /// Appends `piece`. In the chunked coding it is one chunk, and the final, empty chunk follows the
 /// last piece (RFC 9112 section 7.1).
-fn put_piece(piece: &[u8], is_last: bool, is_chunked: bool, out: &mut Vec<u8>) {
+pub fn put_piece(piece: &[u8], is_last: bool, is_chunked: bool, out: &mut Vec<u8>) {
     if !is_chunked {
         out.extend_from_slice(piece);
         return;

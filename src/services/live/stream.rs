@@ -1,0 +1,143 @@
+//! One stream of events (HTML standard, "Server-sent events"): the changes of the site, as a page
+//! or its worker reads them.
+
+use std::time::{Duration, Instant};
+
+use super::Live;
+use crate::{
+    clock::Clock,
+    http::Refusal,
+    protocol::{Context, Outbox, Progress},
+    services::http::put_piece,
+    site::TreeChange,
+};
+
+/// The longest time without a message. A proxy may close a stream that is silent for a minute, and
+/// only a write shows that a peer has gone without a word.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// A message that clients ignore.
+const NO_MESSAGE: &[u8] = b":\n\n";
+/// The longest time that a page may have been loading when it opens its stream.
+const MAX_AGE: Duration = Duration::from_secs(3600);
+
+/// A stream in progress.
+pub struct LiveStream {
+    known: Known,
+    beat_at: Instant,
+    is_chunked: bool,
+}
+
+/// What the client knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// The changes up to the burst with this number, of which it has received a message or not.
+    Burst { number: u64, is_greeted: bool },
+    /// The changes before this time.
+    Until(Instant),
+    /// Nothing: its last message came from another run of the server.
+    Nothing,
+}
+
+impl LiveStream {
+    /// Starts a stream for the request with this `query`.
+    ///
+    /// # Errors
+    /// Fails if there are too many streams.
+    pub fn new(
+        live: &Live,
+        query: Option<&[u8]>,
+        is_chunked: bool,
+        cx: &Context<'_>,
+    ) -> Result<LiveStream, Refusal> {
+        live.join(cx.wake_key())?;
+        let known = known(query.unwrap_or_default(), &live.run, cx.clock);
+        Ok(LiveStream { known, beat_at: cx.clock.now() + HEARTBEAT, is_chunked })
+    }
+
+    /// Puts the messages that are due into `out`. Returns what the connection does next, or `None`
+    /// if the stream is over, because the server shuts down.
+    pub fn resume(&mut self, live: &Live, out: &mut Outbox, cx: &mut Context<'_>) -> Option<Progress> {
+        if cx.draining {
+            put_piece(b"", true, self.is_chunked, out.bytes());
+            return None;
+        }
+        let now = cx.clock.now();
+        if live.due.get() <= now {
+            if !cx.take_work() {
+                return Some(Progress::WaitUntil(None));
+            }
+            live.explore(cx);
+        }
+        if let Some(message) = self.message(live) {
+            self.put(message.as_bytes(), now, out);
+        } else if self.beat_at <= now {
+            self.put(NO_MESSAGE, now, out);
+        }
+        Some(match live.due.get() {
+            due if due <= now => Progress::Yield,
+            due => Progress::WaitUntil(Some(due.min(self.beat_at))),
+        })
+    }
+
+    fn put(&mut self, message: &[u8], now: Instant, out: &mut Outbox) {
+        put_piece(message, false, self.is_chunked, out.bytes());
+        self.beat_at = now + HEARTBEAT;
+    }
+
+    /// Returns the next message, if the client does not know something yet. The first message tells
+    /// the client from where the server observes the files.
+    fn message(&mut self, live: &Live) -> Option<String> {
+        let latest = live.site.change_number()?;
+        let change = match self.known {
+            Known::Burst { number, is_greeted: true } if number == latest => return None,
+            Known::Burst { number, .. } => live.site.changes_since(number),
+            Known::Until(time) => live.site.changes_since_time(time),
+            Known::Nothing => TreeChange::Everything,
+        };
+        self.known = Known::Burst { number: latest, is_greeted: true };
+        Some(live.message(latest, &change))
+    }
+}
+
+/// Returns what the client knows according to its query: `since=ID` with the identifier in the last
+/// message, or `age=MS`, the milliseconds since it requested its page.
+fn known(query: &[u8], run: &str, clock: &Clock) -> Known {
+    let value = |name: &str| std::str::from_utf8(query).ok()?.strip_prefix(name)?.strip_prefix('=');
+    if let Some(id) = value("since") {
+        let number = id.strip_prefix(run).and_then(|rest| rest.strip_prefix('-')?.parse().ok());
+        return number.map_or(Known::Nothing, |number| Known::Burst { number, is_greeted: false });
+    }
+    let age = value("age").and_then(|ms| ms.parse().ok()).map_or(Duration::ZERO, Duration::from_millis);
+    let now = clock.now();
+    Known::Until(now.checked_sub(age.min(MAX_AGE)).unwrap_or(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn query_says_what_the_client_knows() {
+        let clock = Clock::frozen(SystemTime::UNIX_EPOCH);
+        let ago = |ms| Known::Until(clock.now().checked_sub(Duration::from_millis(ms)).expect("a time"));
+        let burst = |number| Known::Burst { number, is_greeted: false };
+        let table: [(&[u8], Known); 11] = [
+            (b"", ago(0)),
+            (b"age=1500", ago(1500)),
+            (b"age=-1", ago(0)),
+            (b"age=99999999999999", ago(3_600_000)),
+            (b"age=\xff", ago(0)),
+            (b"since=a1f-7", burst(7)),
+            (b"since=a1f-18446744073709551615", burst(u64::MAX)),
+            (b"since=a1f-18446744073709551616", Known::Nothing),
+            (b"since=b2-7", Known::Nothing),
+            (b"since=a1f7", Known::Nothing),
+            (b"since=", Known::Nothing),
+        ];
+        for (query, expected) in table {
+            assert_eq!(known(query, "a1f", &clock), expected, "{}", String::from_utf8_lossy(query));
+        }
+    }
+}
