@@ -68,8 +68,13 @@ fn vary_names_the_navigation_fields() {
     let server = Server::with(&site, &["--spa"]);
     // Otherwise a cache would serve the page to a script that requests the same URL, and the 404 to
     // navigation.
-    for (fields, status) in [("Sec-Fetch-Mode: navigate\r\n", 200), ("Accept: text/html\r\n", 200), ("", 404)]
-    {
+    for (fields, status) in [
+        ("Sec-Fetch-Mode: navigate\r\n", 200),
+        ("Sec-Fetch-Mode: no-cors\r\n", 404),
+        ("Accept: text/html\r\n", 200),
+        ("Accept: text/css\r\n", 404),
+        ("", 200),
+    ] {
         let response = ask(&server, "GET /users/7", fields);
         assert_eq!(response.status, status);
         assert!(vary(&response).is_superset(&set(&["accept", "sec-fetch-mode"])), "{response:?}");

@@ -173,6 +173,8 @@ fn url_options_never_serve_a_parent() {
             "--spa=hello.txt",
         ],
     ];
+    // Without this field, these would be navigation, which the page of the application answers.
+    let get = |path: &str| get(path).replace("\r\n\r\n", "\r\nSec-Fetch-Mode: no-cors\r\n\r\n");
     for mode in modes {
         let server = Server::with(&site, mode);
         let base = server.base_path().trim_end_matches('/');
