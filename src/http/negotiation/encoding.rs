@@ -74,8 +74,11 @@ impl Vary {
 
     /// Appends the `Vary` field line, unless the set is empty.
     pub fn append(self, out: &mut Vec<u8>) {
-        if self == Vary::ACCEPT_ENCODING {
-            return out.extend_from_slice(b"Vary: Accept-Encoding\r\n"); // the common case for files
+        // The common cases: files, and built-in 404 pages.
+        match self {
+            Vary::ACCEPT_ENCODING => return out.extend_from_slice(b"Vary: Accept-Encoding\r\n"),
+            Vary::ACCEPT => return out.extend_from_slice(b"Vary: Accept\r\n"),
+            _ => {}
         }
         let mut before = "Vary: ";
         for (vary, name) in Vary::NAMES {

@@ -168,10 +168,12 @@ fn error_page(refusal: Refusal, fields: &str) -> Plan<'static> {
 
 /// Returns the plan for a 404 response with the built-in page.
 fn not_found<'a>(page: &NotFoundPage<'_>, is_html: bool) -> Plan<'a> {
-    let (page, kind) = if is_html { (page.html(), "html") } else { (page.text(), "plain") };
+    let (page, fields) = match is_html {
+        true => (page.html(), "Content-Type: text/html; charset=utf-8\r\nContent-Length: "),
+        false => (page.text(), "Content-Type: text/plain; charset=utf-8\r\nContent-Length: "),
+    };
     let len = page.len() as u64;
-    Plan::with_body(Status::NotFound, ResponseBody::Page(page), len)
-        .fields(format!("Content-Type: text/{kind}; charset=utf-8\r\nContent-Length: {len}\r\n"))
+    Plan::with_body(Status::NotFound, ResponseBody::Page(page), len).fields(format!("{fields}{len}\r\n"))
 }
 
 /// Returns the plan for a listing, whose length is not known in advance.

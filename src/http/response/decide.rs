@@ -136,11 +136,11 @@ impl<'a> Plan<'a> {
         Plan::new(request, Answer::Allow)
     }
 
-    /// Plans the 404 response to a request for a path at which there is nothing. `above` is the
-    /// nearest directory above that has a page. The built-in page is HTML if the client asks for
-    /// HTML by name, as browsers do, and otherwise a line of text.
-    pub fn not_found(request: &Request<'a>, above: Option<SitePath<'a>>) -> Plan<'a> {
-        let page = NotFoundPage { path: request.path(), above };
+    /// Plans the 404 response to a request for a path at which there is nothing, because of `why`.
+    /// `above` is the nearest directory above that has a page. The built-in page is HTML if the
+    /// client asks for HTML by name, as browsers do, and otherwise a line of text.
+    pub fn not_found(request: &Request<'a>, why: &'static str, above: Option<SitePath<'a>>) -> Plan<'a> {
+        let page = NotFoundPage { path: request.path(), above, why };
         Plan::new(&request.info, Answer::NotFound(page, request.asks_for_html())).varying(Vary::ACCEPT)
     }
 

@@ -26,20 +26,42 @@ pub struct NotFoundPage<'a> {
     pub path: &'a [u8],
     /// The nearest directory above that has a page, if there is one.
     pub above: Option<SitePath<'a>>,
+    /// Why there is nothing. A sentence that says more than [`Refusal::NOT_FOUND`] is shown as
+    /// well.
+    pub why: &'static str,
 }
 
 impl NotFoundPage<'_> {
     /// Returns one line of text, for a client that does not ask for HTML by name.
     pub fn text(&self) -> Vec<u8> {
-        let path = shown(self.path);
-        let is_plain = path.iter().all(|b| (b' '..=b'~').contains(b));
-        let path = if is_plain { path } else { replace_unprintable(&path).into_bytes().into() };
-        [b"404 Not Found: there is nothing at ", &*path, b"\n"].concat()
+        const START: &[u8] = b"404 Not Found: there is nothing at ";
+        let mut text = Vec::with_capacity(START.len() + self.path.len().min(MAX_SHOWN) + 1);
+        text.extend_from_slice(START);
+        // The usual case comes first, because scanners and broken pages send many such requests.
+        let is_plain = |b: &u8| matches!(b, b' '..=b'~') && *b != b'%';
+        if self.path.len() <= MAX_SHOWN && self.path.iter().all(is_plain) {
+            text.extend_from_slice(self.path);
+        } else {
+            text.extend_from_slice(replace_unprintable(&shown(self.path)).as_bytes());
+        }
+        text.push(b'\n');
+        if let Some(advice) = self.advice() {
+            text.extend_from_slice(advice.as_bytes());
+            text.push(b'\n');
+        }
+        text
+    }
+
+    fn advice(&self) -> Option<&'static str> {
+        (self.why != Refusal::NOT_FOUND.why).then_some(self.why)
     }
 
     /// Returns the page as HTML.
     pub fn html(&self) -> Vec<u8> {
         let mut why = format!("There is nothing at <code>{}</code>.", Html(&shown(self.path)));
+        if let Some(advice) = self.advice() {
+            why += &format!(" {advice}"); // as on other error pages, without escaping
+        }
         if let Some(above) = &self.above {
             let path = [b"/", above.bytes()].concat();
             let name: &[u8] = if path == b"/" { b"the start page" } else { &shown_raw(&path) };
@@ -88,12 +110,14 @@ mod tests {
     use super::*;
 
     fn text(path: &[u8]) -> String {
-        String::from_utf8(NotFoundPage { path, above: None }.text()).expect("UTF-8")
+        let page = NotFoundPage { path, above: None, why: Refusal::NOT_FOUND.why };
+        String::from_utf8(page.text()).expect("UTF-8")
     }
 
     fn html(path: &str, above: Option<&str>) -> String {
         let above = above.map(|above| locate(above.as_bytes()).expect("a path"));
-        String::from_utf8(NotFoundPage { path: path.as_bytes(), above }.html()).expect("UTF-8")
+        let page = NotFoundPage { path: path.as_bytes(), above, why: Refusal::NOT_FOUND.why };
+        String::from_utf8(page.html()).expect("UTF-8")
     }
 
     #[test]
@@ -120,6 +144,15 @@ mod tests {
             assert!(page.contains(&format!("<p>There is nothing at <code>{in_html}</code>.</p>")), "{page}");
             assert!(page.contains("<title>404 Not Found</title>") && !page.contains("{{"), "{page}");
         }
+    }
+
+    #[test]
+    fn not_found_page_has_the_advice_of_its_refusal() {
+        let page = || NotFoundPage { path: b"/a/", above: Some(SitePath::ROOT), why: "Do this." };
+        let text = String::from_utf8(page().text()).expect("UTF-8");
+        assert_eq!(text, "404 Not Found: there is nothing at /a/\nDo this.\n");
+        let html = String::from_utf8(page().html()).expect("UTF-8");
+        assert!(html.contains("<p>There is nothing at <code>/a/</code>. Do this. Go to <a "), "{html}");
     }
 
     #[test]

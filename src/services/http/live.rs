@@ -69,9 +69,10 @@ impl<'c> Reply<'c, '_> {
     pub(super) fn live_not_found_page(
         &self,
         request: &Request<'_>,
+        why: &'static str,
         above: Option<SitePath<'_>>,
     ) -> Option<Rc<StaticFile>> {
-        Some(self.live?.error_page(NotFoundPage { path: request.path(), above }.html()))
+        Some(self.live?.error_page(NotFoundPage { path: request.path(), why, above }.html()))
     }
 
     /// Sends the script, or starts a stream of events.

@@ -85,7 +85,7 @@ impl<'c> Reply<'c, '_> {
                 let plan = Plan::options(self.request);
                 self.send(plan, None)
             }
-            Err(refusal) if refusal.status == Status::NotFound => self.not_found(request),
+            Err(refusal) if refusal.status == Status::NotFound => self.not_found(request, refusal),
             Err(refusal) => self.refuse(refusal),
         }
     }
@@ -128,7 +128,7 @@ impl<'c> Reply<'c, '_> {
 
     /// Responds to a request for a path at which there is nothing: with the site's own 404 page, or
     /// with the built-in page, which names the path. Only a browser follows the link on it.
-    fn not_found(self, request: &Request<'_>) -> Outcome {
+    fn not_found(self, request: &Request<'_>, refusal: Refusal) -> Outcome {
         let (resolver, clock) = (&self.http.resolver, self.cx.clock);
         let vary = if resolver.options.spa.is_some() { Vary::NAVIGATION } else { Vary::NOTHING };
         let mut above = None;
@@ -139,14 +139,12 @@ impl<'c> Reply<'c, '_> {
             let path = locate(request.path()).ok();
             above =
                 Some(resolver.page_above(path.as_ref(), clock)).filter(|above| path.as_ref() != Some(above));
-            self.live_not_found_page(request, above.clone())
+            self.live_not_found_page(request, refusal.why, above.clone())
         });
         let info = self.request;
         match page {
-            Some(page) => {
-                self.send_page(&page, |page| Plan::refuse(info, Refusal::NOT_FOUND, Some(page)).varying(vary))
-            }
-            None => self.send(Plan::not_found(request, above).varying(vary), None),
+            Some(page) => self.send_page(&page, |page| Plan::refuse(info, refusal, Some(page)).varying(vary)),
+            None => self.send(Plan::not_found(request, refusal.why, above).varying(vary), None),
         }
     }
 

@@ -26,7 +26,7 @@ fn seen(addr: SocketAddr) -> Seen {
     match response.status {
         200 if body.contains("name.txt") => Listing,
         404 if body.contains("--listing") => Advice,
-        404 if body.contains("There is nothing at this URL.") => Missing,
+        404 if body.ends_with("there is nothing at /folder/\n") => Missing,
         status => panic!("{status}: {body}"),
     }
 }
