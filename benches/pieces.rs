@@ -53,8 +53,14 @@ fn pure(c: &mut Criterion) {
     c.bench_function("plan and render", |b| {
         b.iter(|| {
             out.clear();
-            let cx = RenderContext { date, policy: &policy, keep_alive: b"", request: &request.info };
-            Plan::file(black_box(&request), &file, &policy).render(&cx, &mut out)
+            let cx = RenderContext {
+                date,
+                policy: &policy,
+                site_headers: None,
+                keep_alive: b"",
+                request: &request.info,
+            };
+            Plan::file(black_box(&request), &file, &policy, None).render(&cx, &mut out)
         })
     });
 }

@@ -111,7 +111,7 @@ pub mod trace;
 
 pub use self::{
     address::Address,
-    http::{Cors, HeaderRule, MediaTypeError, MediaTypeRule, RuleError},
+    http::{Cors, HeaderRule, MediaTypeError, MediaTypeRule, PatternError, RuleError},
     lossy_writer::LossyWriter,
     maildir::Maildir,
     server::{Config, HttpServer, StartError, StreamListener, bind_broadcast, raise_open_file_limit},
@@ -127,8 +127,8 @@ pub use self::{
 pub mod internals {
     pub use crate::{
         http::{
-            HeaderPolicy, MediaTypes, Plan, RenderContext, Representation, Request, RequestInfo, Validators,
-            locate, parse,
+            HeaderPolicy, HeaderScope, MediaTypes, Plan, RenderContext, Representation, Request, RequestInfo,
+            SiteHeaders, Validators, locate, parse,
         },
         services::{HttpService, UrlOptions, http_steps, step_docs},
         site::{Resolved, Site, SiteOptions},

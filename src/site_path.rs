@@ -13,6 +13,9 @@ const NAME_MAX: usize = 255;
 /// The one dotfile that is public by convention (RFC 8615).
 const WELL_KNOWN: &[u8] = b".well-known";
 
+/// The files at the top of a site that say how to serve it. They are never served themselves.
+pub const RULE_FILES: [&str; 2] = ["_headers", "_redirects"];
+
 /// The bytes to percent-encode in a URL path: all except unreserved characters (RFC 3986 section
 /// 2.3) and the slashes between names.
 pub const PATH: &AsciiSet =
@@ -112,6 +115,11 @@ impl<'a> SitePath<'a> {
     /// Returns whether the path refers to a directory: whether it is the root or ends in a slash.
     pub fn is_directory(&self) -> bool {
         matches!(self.path.last(), None | Some(b'/'))
+    }
+
+    /// Returns whether the path is that of a [rule file](RULE_FILES).
+    pub fn is_rule_file(&self) -> bool {
+        RULE_FILES.iter().any(|name| self.bytes() == name.as_bytes())
     }
 
     /// Returns the path with a trailing slash.

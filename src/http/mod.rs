@@ -22,9 +22,12 @@ pub use negotiation::{
 pub use policy::{
     HeaderPolicy,
     cors::Cors,
-    header_rules::{HeaderRule, RuleError, parse_field_line},
+    header_rules::{HeaderRule, HeaderScope, RuleError, parse_field_line},
     host_allowlist::HostAllowlist,
     media_type_rules::{MediaTypeError, MediaTypeRule, MediaTypes},
+    path_pattern::PatternError,
+    rule_file::{LineError, MAX_RULE_FILE},
+    site_headers::SiteHeaders,
 };
 pub use request::{
     Method, Request, RequestKind,

@@ -46,7 +46,9 @@ pub fn http_service(
     let policy = HeaderPolicy::new(&config.cache_control, config.cors.clone(), config.headers.clone())
         .map_err(|source| StartError::CacheControl { value: config.cache_control.clone(), source })?;
     let http = HttpService::new(Rc::clone(site), config.timeouts).with_max_head(max_head(config));
-    Ok(http.with_url_options(options).with_policy(policy))
+    let http = http.with_url_options(options).with_policy(policy);
+    http.load_rule_files(clock);
+    Ok(http)
 }
 
 /// Returns the service for a server that listens on loopback only. It refuses requests for hosts

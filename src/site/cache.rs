@@ -5,8 +5,11 @@
 //! entry has a [`Freshness`]: inotify reports its changes, one `stat` checks it, or it is due to be
 //! opened and read again. Every entry is due within a second. The cache owns the inotify instance.
 
+mod answered;
+
 use std::{os::fd::OwnedFd, rc::Rc};
 
+pub use self::answered::Answered;
 use super::{
     disk::DiskState,
     entries::Entries,
@@ -29,8 +32,6 @@ pub struct Cache<D> {
     /// The inotify instance, if inotify is used.
     pub inotify: Option<Inotify>,
     refreshes: Refreshes,
-    /// Whether a refresh within a turn found a change that has not been reported.
-    has_changed: bool,
     /// The state of the disk that all files share.
     pub disk: Rc<DiskState>,
     jitter: u32,
@@ -55,7 +56,6 @@ impl<D: Describe> Cache<D> {
             absent: Vec::new(),
             inotify,
             refreshes: Refreshes::default(),
-            has_changed: false,
             disk,
             jitter: 0,
         }
@@ -113,6 +113,7 @@ impl<D: Describe> Cache<D> {
         self.put(key, path, Some(Rc::clone(file)), Watch::Pending, clock);
         while let Some((key, entry)) = self.entries.remove_excess() {
             self.unwatch(&key, &entry);
+            self.refreshes.count_change(); // a later change of this file is not reported
         }
     }
 
@@ -140,15 +141,17 @@ impl<D: Describe> Cache<D> {
     /// changed since the last call.
     pub fn apply_changes(&mut self) -> bool {
         self.read_changes();
-        std::mem::take(&mut self.has_changed)
+        self.refreshes.take_changes()
     }
 
     fn read_changes(&mut self) {
         let Some(inotify) = &mut self.inotify else { return };
         let changes = inotify.read();
-        self.has_changed |= changes.overflowed || changes.created || !changes.keys.is_empty();
         if changes.overflowed {
             return self.clear();
+        }
+        if changes.created || !changes.keys.is_empty() {
+            self.refreshes.count_change();
         }
         changes.keys.iter().for_each(|key| self.remove(key));
         if changes.created {
@@ -158,6 +161,7 @@ impl<D: Describe> Cache<D> {
 
     /// Removes all entries and watches.
     pub fn clear(&mut self) {
+        self.refreshes.count_change();
         self.entries.clear();
         self.absent.clear();
         if let Some(inotify) = &mut self.inotify {
@@ -228,8 +232,7 @@ mod tests {
         file::{FileOrigin, Reading},
     };
 
-    /// Returns a directory with `count` files of `len` bytes, and a cache that contains all of
-    /// them.
+    /// Returns a directory with `count` files of `len` bytes, and a cache of all of them.
     fn cache_of(count: usize, len: usize) -> (tempfile::TempDir, RootDir, Cache<()>, Clock) {
         cache_in(tempfile::tempdir().expect("a directory"), count, len)
     }

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
     disk::{DiskFile, DiskState},
-    stamp::{COARSE_CLOCK, FileStamp, consistent_mtime, is_older, is_past},
+    stamp::{COARSE_CLOCK, FileStamp, FileVersion, consistent_mtime, is_older, is_past, version_by_status},
     unmeasured::UnmeasuredFile,
 };
 use crate::clock::Clock;
@@ -84,17 +84,6 @@ pub struct Metadata {
     pub is_mtime_genuine: bool,
     /// The version of the file's content.
     pub version: FileVersion,
-}
-
-/// The version of a file. Files with different content have different versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileVersion {
-    /// The hash of the content (xxh3-128), for a file in memory.
-    Hash(u128),
-    /// The status of a large file. Every change sets the change time, or at least the modification
-    /// time where a file system keeps no change time. `read` is when the file was read, if it was
-    /// changed so recently that another change could leave the same times. All are in nanoseconds.
-    Status { changed: i128, modified: i128, inode: u64, read: Option<u128> },
 }
 
 /// The result of reading a file, before it is described.
@@ -182,6 +171,11 @@ impl<D> StaticFile<D> {
         !is_older(self.stamp.modified, original.stamp.modified)
     }
 
+    /// Returns whether `other` was read from the same file, perhaps under another name.
+    pub fn is_same_file(&self, other: &StaticFile<D>) -> bool {
+        (self.stamp.device, self.stamp.inode) == (other.stamp.device, other.stamp.inode)
+    }
+
     /// Calls `stat` on `path` beneath `root`. Returns whether the file still has the same stamp.
     pub fn matches_stat(&self, path: &[u8], root: &OwnedFd) -> bool {
         statat(root, path, AtFlags::empty()).is_ok_and(|stat| self.has_status(&stat))
@@ -199,14 +193,6 @@ impl<D> StaticFile<D> {
         let is_same = self.stamp == later.stamp && self.metadata == later.metadata;
         is_same && self.is_cacheable() && !later.is_racy
     }
-}
-
-/// Returns the version of a large file, whose content is not hashed.
-fn version_by_status(stamp: &FileStamp, is_racy: bool, now: SystemTime) -> FileVersion {
-    let nanoseconds = |(s, ns): (i64, i64)| i128::from(s) * 1_000_000_000 + i128::from(ns);
-    let (changed, modified) = (nanoseconds(stamp.changed), nanoseconds(stamp.modified));
-    let read = || now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-    FileVersion::Status { changed, modified, inode: stamp.inode, read: is_racy.then(read) }
 }
 
 /// Reads a file of about the length that `stat` states. Returns `None` if it is not small.
@@ -365,17 +351,6 @@ mod tests {
             let file = File::options().append(true).open(&path).expect("open");
             std::io::Write::write_all(&mut &file, b"x").expect("write");
         }
-    }
-
-    /// Some FUSE file systems keep no change time.
-    #[test]
-    fn version_of_a_large_file_depends_on_each_of_its_times() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
-        let stamp = |modified, changed| FileStamp { device: 1, inode: 2, len: 3, modified, changed };
-        let version = |modified, changed| version_by_status(&stamp(modified, changed), false, now);
-        let first = version((1, 0), (0, 0));
-        assert!(first != version((1, 1), (0, 0)) && first != version((1, 0), (0, 1)));
-        assert!(stamp((1, 0), (0, 0)).has_settled(now) && !stamp((8, 0), (0, 0)).has_settled(now));
     }
 
     #[test]

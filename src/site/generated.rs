@@ -3,8 +3,9 @@
 use std::rc::Rc;
 
 use super::{
-    file::{Content, FileVersion, Metadata, StaticFile},
+    file::{Content, Metadata, StaticFile},
     stamp::FileStamp,
+    stamp::FileVersion,
 };
 
 impl<D> StaticFile<D> {

@@ -47,15 +47,17 @@ use rustix::{
     io::Errno,
 };
 
-use self::{cache::Cached, error::retry, state::SiteState};
 pub use self::{
+    cache::Answered,
     change_log::TreeChange,
     directory::{DirectoryReader, RowQuota},
     error::Error,
-    file::{Content, Describe, FileOrigin, FileVersion, Metadata, StaticFile},
+    file::{Content, Describe, FileOrigin, Metadata, StaticFile},
+    stamp::FileVersion,
     steps::STEP_DOCS,
     unmeasured::UnmeasuredFile,
 };
+use self::{cache::Cached, error::retry, state::SiteState};
 use crate::{
     clock::Clock,
     protocol::{Context, PrioritySource},
@@ -195,6 +197,16 @@ impl<D: Describe> Site<D> {
             state.cache.insert_absent(path.bytes(), &file, &state.root, clock);
         }
         found
+    }
+
+    /// Returns how long the answer that [`Site::resolve`] has just given for `path` holds.
+    pub fn answered(&self, path: &SitePath<'_>, clock: &Clock) -> Answered {
+        self.state.borrow_mut().cache.answered(path.bytes(), clock)
+    }
+
+    /// Returns whether an answer of [`Site::resolve`] still holds, without a system call.
+    pub fn holds(&self, answered: &Answered, clock: &Clock) -> bool {
+        self.state.borrow_mut().cache.holds(answered, clock)
     }
 
     /// Returns the compressed variant of the file `original` at `path`: the file whose name has

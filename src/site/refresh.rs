@@ -16,6 +16,10 @@ pub struct Refreshes {
     number: u64,
     turn: u64,
     answers: u32,
+    /// How many changes have been found.
+    changes: u64,
+    /// How many of them have been reported.
+    reported: u64,
 }
 
 impl Refreshes {
@@ -23,9 +27,24 @@ impl Refreshes {
     /// read inotify.
     pub fn number(&mut self, clock: &Clock) -> u64 {
         if self.turn != clock.turn() {
-            *self = Refreshes { number: self.number + 1, turn: clock.turn(), answers: 0 };
+            (self.number, self.turn, self.answers) = (self.number + 1, clock.turn(), 0);
         }
         self.number
+    }
+
+    /// Counts a change, which may make any earlier answer wrong.
+    pub fn count_change(&mut self) {
+        self.changes += 1;
+    }
+
+    /// Returns the number of changes so far.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Returns whether there were changes since the last call.
+    pub fn take_changes(&mut self) -> bool {
+        std::mem::replace(&mut self.reported, self.changes) != self.changes
     }
 
     /// Counts an answer. Returns `true` if it needs another refresh, which is counted then. The

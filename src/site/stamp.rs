@@ -85,6 +85,25 @@ pub fn is_past(time: (i64, i64), ago: Duration, now: SystemTime) -> bool {
     SystemTime::UNIX_EPOCH.checked_add(time + ago).is_some_and(|past| past < now)
 }
 
+/// The version of a file. Files with different content have different versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileVersion {
+    /// The hash of the content (xxh3-128), for a file in memory.
+    Hash(u128),
+    /// The status of a large file. Every change sets the change time, or at least the modification
+    /// time where a file system keeps no change time. `read` is when the file was read, if it was
+    /// changed so recently that another change could leave the same times. All are in nanoseconds.
+    Status { changed: i128, modified: i128, inode: u64, read: Option<u128> },
+}
+
+/// Returns the version of a large file, whose content is not hashed.
+pub fn version_by_status(stamp: &FileStamp, is_racy: bool, now: SystemTime) -> FileVersion {
+    let nanoseconds = |(s, ns): (i64, i64)| i128::from(s) * 1_000_000_000 + i128::from(ns);
+    let (changed, modified) = (nanoseconds(stamp.changed), nanoseconds(stamp.modified));
+    let read = || now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+    FileVersion::Status { changed, modified, inode: stamp.inode, read: is_racy.then(read) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,5 +170,16 @@ mod tests {
         for (time, now, expected) in table {
             assert_eq!(has_settled(time, now), expected, "{time:?} {now:?}");
         }
+    }
+
+    /// Some FUSE file systems keep no change time.
+    #[test]
+    fn version_of_a_large_file_depends_on_each_of_its_times() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
+        let stamp = |modified, changed| FileStamp { device: 1, inode: 2, len: 3, modified, changed };
+        let version = |modified, changed| version_by_status(&stamp(modified, changed), false, now);
+        let first = version((1, 0), (0, 0));
+        assert!(first != version((1, 1), (0, 0)) && first != version((1, 0), (0, 1)));
+        assert!(stamp((1, 0), (0, 0)).has_settled(now) && !stamp((8, 0), (0, 0)).has_settled(now));
     }
 }

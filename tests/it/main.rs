@@ -46,6 +46,7 @@ mod refusals;
 mod requests;
 mod responses;
 mod restart;
+mod rule_files;
 mod sandbox;
 mod smuggling;
 mod spa;

@@ -1,10 +1,9 @@
 //! Header rules: field lines that the operator adds to responses, either for all paths or for paths
 //! that match a pattern.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
-use percent_encoding::percent_decode_str;
-
+use super::path_pattern::{Captures, PathPattern, PatternError, Template};
 use crate::http::request::charset;
 
 /// Selects the kinds of header rules that apply to a response. All other rules always apply.
@@ -24,11 +23,16 @@ pub struct HeaderScope {
 /// pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderRule {
-    /// The path pattern, in which `*` matches any bytes, including slashes. `None` matches every
-    /// path.
-    pattern: Option<Vec<u8>>,
+    /// The path pattern. `None` matches every path.
+    pattern: Option<PathPattern>,
+    field: FieldLine,
+}
+
+/// A field line that the operator adds. Its value may repeat what a pattern has matched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldLine {
     name: String,
-    value: String,
+    value: Template,
 }
 
 /// The fields that only the server may set: framing, connection, validators, refusals and
@@ -65,47 +69,118 @@ impl HeaderRule {
     /// percent-encoded as in a URL, so a space is written as `%20`.
     ///
     /// # Errors
-    /// Returns a [`RuleError`] if the colon is missing, the name or value is not valid, or the
-    /// field is reserved.
+    /// Returns a [`RuleError`] if the colon is missing, the pattern, name or value is not valid, or
+    /// the field is reserved.
     pub fn parse(text: &str) -> Result<HeaderRule, RuleError> {
         let (pattern, line) = match text.split_once(' ') {
             Some((pattern, line)) if pattern.starts_with(['/', '*']) => {
-                (Some(percent_decode_str(pattern).collect()), line)
+                (Some(PathPattern::parse(pattern).map_err(RuleError::Pattern)?), line)
             }
             _ => (None, text),
         };
-        let (name, value) = parse_field_line(line)?;
-        if is_in(&RESERVED, name) {
-            return Err(RuleError::Reserved);
-        }
-        Ok(HeaderRule { pattern, name: name.to_owned(), value: value.to_owned() })
+        let field = FieldLine::parse(line, pattern.as_ref())?;
+        Ok(HeaderRule { pattern, field })
     }
 
-    /// Returns whether the rule applies to a response with this `scope` to a request for `path`.
-    pub fn applies(&self, scope: HeaderScope, path: &[u8]) -> bool {
-        let is_about = |names| is_in(names, &self.name);
-        let is_in_scope = (scope.content || !is_about(&CONTENT_FIELDS))
-            && (scope.freshness || !is_about(&FRESHNESS_FIELDS))
-            && (scope.csp || !is_about(&CSP_FIELDS));
-        is_in_scope && self.pattern.as_ref().is_none_or(|pattern| matches(pattern, path))
+    /// Returns the captures of the pattern if the rule applies to a response with this `scope` to a
+    /// request for `path`.
+    pub fn applies<'m>(&'m self, scope: HeaderScope, path: &'m [u8]) -> Option<Captures<'m>> {
+        if !scope.includes(&self.field.name) {
+            return None;
+        }
+        self.pattern.as_ref().map_or_else(|| Some(Captures::new()), |pattern| pattern.matches(path))
     }
 
     /// Returns whether the rule sets a field about the content of the file at `path`.
     pub fn describes_content(&self, path: &[u8]) -> bool {
+        self.field.describes_content()
+            && self.applies(HeaderScope { content: true, ..HeaderScope::default() }, path).is_some()
+    }
+
+    /// Returns the field line of the rule.
+    pub fn field(&self) -> &FieldLine {
+        &self.field
+    }
+}
+
+impl HeaderScope {
+    /// Returns whether rules about the field `name` apply.
+    pub fn includes(self, name: &str) -> bool {
+        (self.content || !is_in(&CONTENT_FIELDS, name))
+            && (self.freshness || !is_in(&FRESHNESS_FIELDS, name))
+            && (self.csp || !is_in(&CSP_FIELDS, name))
+    }
+}
+
+impl FieldLine {
+    /// Parses `Name: value`. The value may repeat what `pattern` has matched.
+    ///
+    /// # Errors
+    /// Returns a [`RuleError`] if the colon is missing, the name or value is not valid, or the
+    /// field is reserved.
+    pub fn parse(line: &str, pattern: Option<&PathPattern>) -> Result<FieldLine, RuleError> {
+        let (name, value) = parse_field_line(line)?;
+        if is_in(&RESERVED, name) {
+            return Err(RuleError::Reserved);
+        }
+        Ok(FieldLine { name: name.to_owned(), value: Template::parse(value, pattern, &[]) })
+    }
+
+    /// Returns the name of the field.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns whether the field is about the content of a file.
+    pub fn describes_content(&self) -> bool {
         is_in(&CONTENT_FIELDS, &self.name)
-            && self.applies(HeaderScope { content: true, ..HeaderScope::default() }, path)
     }
 
     /// Appends the field line to the head that starts at offset `head` in `out`. Removes earlier
-    /// lines with the same name, unless the field may occur more than once.
-    pub fn set(&self, head: usize, out: &mut Vec<u8>) {
-        if !is_in(&APPENDABLE, &self.name) {
-            remove_field(&self.name, head, out);
+    /// lines with the same name, unless the field may occur more than once. Changes nothing if the
+    /// captures make the value too long.
+    pub fn set(&self, captures: &Captures<'_>, head: usize, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(self.name.as_bytes());
+        out.extend_from_slice(b": ");
+        if !self.value.expand(captures, out) {
+            out.truncate(start);
+            return;
         }
-        for piece in [&self.name, ": ", &self.value, "\r\n"] {
-            out.extend_from_slice(piece.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        if !is_in(&APPENDABLE, &self.name) {
+            remove_field(&self.name, head..start, out);
         }
     }
+
+    /// Adds the value to that of the last field line with this name, after a comma (RFC 9110
+    /// section 5.3). Sets the field if there is no such line, or if each value needs its own.
+    pub fn add(&self, captures: &Captures<'_>, head: usize, out: &mut Vec<u8>) {
+        let end = find_field(&self.name, &out[head..])
+            .map(|line| head + line.end)
+            .filter(|_| !is_in(&APPENDABLE, &self.name));
+        let Some(end) = end else { return self.set(captures, head, out) };
+        let mut more = b", ".to_vec();
+        if self.value.expand(captures, &mut more) {
+            let at = end - b"\r\n".len();
+            out.splice(at..at, more);
+        }
+    }
+}
+
+/// Checks that the field `name` can be removed from responses.
+///
+/// # Errors
+/// Returns a [`RuleError`] if the name is not valid, or the server needs the field.
+pub fn check_removable(name: &str) -> Result<(), RuleError> {
+    if name.is_empty() || !charset::are_all(name.as_bytes(), charset::TOKEN) {
+        return Err(RuleError::InvalidName);
+    }
+    // Without `Vary`, a cache would mix up the responses to different clients.
+    if is_in(&RESERVED, name) || name.eq_ignore_ascii_case("vary") {
+        return Err(RuleError::Reserved);
+    }
+    Ok(())
 }
 
 /// The reason why a header rule or a field value is not valid.
@@ -115,15 +190,18 @@ pub enum RuleError {
     MissingColon,
     /// The name is not a token (RFC 9110 section 5.1).
     InvalidName,
-    /// Only the server may set this field.
+    /// Only the server may set or remove this field.
     Reserved,
     /// The value contains a control character.
     InvalidValue,
+    /// The path pattern is not valid.
+    Pattern(PatternError),
 }
 
 impl fmt::Display for RuleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            RuleError::Pattern(error) => return error.fmt(f),
             RuleError::MissingColon => "not a header name, a colon and a value",
             RuleError::InvalidName => "invalid header name",
             RuleError::Reserved => "the server sets this header itself",
@@ -164,33 +242,27 @@ pub fn check_value(value: &str) -> Result<(), RuleError> {
     }
 }
 
-/// Removes all field lines with this `name` from the head that starts at offset `head` in `out`.
-fn remove_field(name: &str, head: usize, out: &mut Vec<u8>) {
-    let mut at = head;
-    while let Some(len) = memchr::memmem::find(&out[at..], b"\r\n").map(|end| end + 2) {
-        let line = &out[at..at + len];
-        let is_it =
-            line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name.as_bytes());
-        if is_it {
-            out.drain(at..at + len);
-        } else {
-            at += len;
-        }
+/// Removes all field lines with this `name` from the part `head` of `out`.
+pub fn remove_field(name: &str, mut head: Range<usize>, out: &mut Vec<u8>) {
+    while let Some(line) = find_field(name, &out[head.clone()]) {
+        out.drain(head.start + line.start..head.start + line.end);
+        head = head.start + line.start..head.end - line.len();
     }
 }
 
-/// Returns whether `path` matches `pattern`. Each `*` except the last one matches as few bytes as
-/// possible.
-fn matches(pattern: &[u8], path: &[u8]) -> bool {
-    let mut pieces = pattern.split(|b| *b == b'*');
-    let first = pieces.next().unwrap_or_default();
-    let Some(mut rest) = path.strip_prefix(first) else { return false };
-    let Some(last) = pieces.next_back() else { return rest.is_empty() };
-    for piece in pieces {
-        let Some(at) = memchr::memmem::find(rest, piece) else { return false };
-        rest = &rest[at + piece.len()..];
+/// Returns where the first field line with this `name` is in `head`.
+fn find_field(name: &str, head: &[u8]) -> Option<Range<usize>> {
+    let mut at = 0;
+    while let Some(len) = memchr::memmem::find(&head[at..], b"\r\n").map(|end| end + 2) {
+        let line = &head[at..at + len];
+        let is_it =
+            line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name.as_bytes());
+        if is_it {
+            return Some(at..at + len);
+        }
+        at += len;
     }
-    rest.ends_with(last)
+    None
 }
 
 #[cfg(test)]
@@ -198,41 +270,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns() {
-        let table = [
-            ("/", "/", true),
-            ("/", "/a", false),
-            ("/a", "/a/", false),
-            ("*", "", true),
-            ("*", "/a/b", true),
-            ("/assets/*", "/assets/a/b.js", true),
-            ("/assets/*", "/assets/", true),
-            ("/assets/*", "/asset", false),
-            ("*.js", "/a.js", true),
-            ("*.js", "/a.js/b", false),
-            ("*.js", ".js", true),
-            ("/a*b*c", "/a-b-b-c", true),
-            ("/a*b*c", "/a-c-b", false),
-            ("/a*a", "/a", false),
-            ("/a**", "/a", true),
-            ("*ab*ab", "ab", false),
-        ];
-        for (pattern, path, expected) in table {
-            assert_eq!(matches(pattern.as_bytes(), path.as_bytes()), expected, "{pattern} {path}");
-        }
-    }
-
-    #[test]
     fn header_rules_of_the_operator() {
         let rule = |pattern: Option<&str>, name: &str, value: &str| {
-            Ok(HeaderRule { pattern: pattern.map(Vec::from), name: name.into(), value: value.into() })
+            let pattern = pattern.map(|text| PathPattern::parse(text).expect(text));
+            let value = Template::parse(value, pattern.as_ref(), &[]);
+            Ok(HeaderRule { pattern, field: FieldLine { name: name.into(), value } })
         };
         let table = [
             ("X-A: b", rule(None, "X-A", "b")),
             ("X-A:b: c ", rule(None, "X-A", "b: c")),
             ("X-Empty:", rule(None, "X-Empty", "")),
             ("/a/* X-A: b", rule(Some("/a/*"), "X-A", "b")),
-            ("/a%20b X-A: b", rule(Some("/a b"), "X-A", "b")),
+            ("/a%20b X-A: b", rule(Some("/a%20b"), "X-A", "b")),
             ("*.js X-A: \u{e9}", rule(Some("*.js"), "X-A", "\u{e9}")),
             ("X-A", Err(RuleError::MissingColon)),
             ("", Err(RuleError::MissingColon)),
@@ -245,6 +294,8 @@ mod tests {
             ("Transfer-Encoding: chunked", Err(RuleError::Reserved)),
             ("*.js ETag: \"a\"", Err(RuleError::Reserved)),
             ("Location: /x", Err(RuleError::Reserved)),
+            ("/:a/* X-A: :splat of :a", rule(Some("/:a/*"), "X-A", ":splat of :a")),
+            ("/*/:a X-A: b", Err(RuleError::Pattern(PatternError::SplatBeforeEnd))),
         ];
         for (text, expected) in table {
             assert_eq!(HeaderRule::parse(text), expected, "{text:?}");

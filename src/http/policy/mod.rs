@@ -5,12 +5,16 @@ pub mod cors;
 pub mod header_rules;
 pub mod host_allowlist;
 pub mod media_type_rules;
+pub mod path_pattern;
+pub mod rule_file;
+pub mod site_headers;
 
 use percent_encoding::percent_decode;
 
 use self::{
     cors::Cors,
     header_rules::{HeaderRule, HeaderScope, check_value},
+    site_headers::SiteHeaders,
 };
 use super::{RequestInfo, Vary, locate};
 
@@ -74,18 +78,22 @@ impl HeaderPolicy {
         self
     }
 
-    /// Returns whether a header rule sets a content field for the file that `request` asks for.
-    pub fn describes_content(&self, request: &RequestInfo<'_>) -> bool {
-        !self.rules.is_empty() && {
+    /// Returns whether a header rule, or one of the `site`, sets a content field for the file that
+    /// `request` asks for.
+    pub fn describes_content(&self, site: Option<&SiteHeaders>, request: &RequestInfo<'_>) -> bool {
+        (!self.rules.is_empty() || site.is_some()) && {
             let path = path_of(request.path.unwrap_or_default());
             self.rules.iter().any(|rule| rule.describes_content(&path))
+                || site.is_some_and(|site| site.describes_content(&path))
         }
     }
 
     /// Appends the operator's field lines to the head that starts at offset `head` in `out`.
     /// `scope` selects the rules, and `vary` names the request fields that influenced the response.
+    /// Rules of the operator come after those of the `site`, and so replace them.
     pub fn append(
         &self,
+        site: Option<&SiteHeaders>,
         scope: HeaderScope,
         mut vary: Vary,
         request: &RequestInfo<'_>,
@@ -97,10 +105,15 @@ impl HeaderPolicy {
             vary = vary.and(cors.append(request, out));
         }
         vary.append(out);
-        if let (false, Some(path)) = (self.rules.is_empty(), request.path) {
+        if let (true, Some(path)) = (!self.rules.is_empty() || site.is_some(), request.path) {
             let path = path_of(path);
-            for rule in self.rules.iter().filter(|rule| rule.applies(scope, &path)) {
-                rule.set(head, out);
+            if let Some(site) = site {
+                site.apply(scope, &path, head, out);
+            }
+            for rule in &self.rules {
+                if let Some(captures) = rule.applies(scope, &path) {
+                    rule.field().set(&captures, head, out);
+                }
             }
         }
     }
@@ -131,7 +144,7 @@ mod tests {
 
     fn lines(policy: &HeaderPolicy, scope: HeaderScope, vary: Vary, request: &Request<'_>) -> Vec<String> {
         let mut out = b"before\r\n\r\nHTTP/1.1 200 OK\r\nServer: oneloop\r\nContent-Type: a\r\n".to_vec();
-        policy.append(scope, vary, &request.info, 10, &mut out);
+        policy.append(None, scope, vary, &request.info, 10, &mut out);
         let text = String::from_utf8(out).expect("text");
         text.strip_prefix("before\r\n\r\nHTTP/1.1 200 OK\r\n")
             .expect("the rest is untouched")

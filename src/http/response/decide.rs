@@ -8,7 +8,7 @@ use super::{answer::Answer, plan::Plan};
 use crate::{
     http::{
         HeaderPolicy, Method, NotFoundPage, PreconditionResult, Preconditions, Refusal, Representation,
-        Request, RequestInfo, Status, Validators, Vary, locate, negotiation::range::Ranges,
+        Request, RequestInfo, SiteHeaders, Status, Validators, Vary, locate, negotiation::range::Ranges,
         request::fields::Persistence,
     },
     site_path::SitePath,
@@ -34,11 +34,17 @@ const CHANGED: Refusal =
 
 impl<'a> Plan<'a> {
     /// Plans the response to a request for a file: the whole file, ranges of the file, or a 304 or
-    /// 412 response. `file` is the variant that the client prefers.
-    pub fn file(request: &Request<'_>, file: &'a Representation, policy: &HeaderPolicy) -> Plan<'a> {
+    /// 412 response. `file` is the variant that the client prefers. The rules of `policy` and
+    /// `site` may set fields about its content.
+    pub fn file(
+        request: &Request<'_>,
+        file: &'a Representation,
+        policy: &HeaderPolicy,
+        site: Option<&SiteHeaders>,
+    ) -> Plan<'a> {
         let mut plan = match &request.fields.preconditions {
             None => Plan::new(&request.info, Answer::File(file)),
-            Some(preconditions) => Plan::conditional_file(request, preconditions, file, policy),
+            Some(preconditions) => Plan::conditional_file(request, preconditions, file, policy, site),
         };
         plan.vary = plan.vary.and(Vary::ACCEPT_ENCODING);
         plan
@@ -50,6 +56,7 @@ impl<'a> Plan<'a> {
         preconditions: &Preconditions<'_>,
         file: &'a Representation,
         policy: &HeaderPolicy,
+        site: Option<&SiteHeaders>,
     ) -> Plan<'a> {
         let info = &request.info;
         match preconditions.evaluate(&file.validators) {
@@ -70,7 +77,7 @@ impl<'a> Plan<'a> {
             // multipart body.
             Ranges::Multiple(_) if file.coding.is_some() => Answer::File(file),
             // Content fields set by header rules would belong in each part of the multipart body.
-            Ranges::Multiple(_) if policy.describes_content(info) => Answer::File(file),
+            Ranges::Multiple(_) if policy.describes_content(site, info) => Answer::File(file),
             Ranges::Multiple(_) if file.has_suffix => Answer::File(file),
             Ranges::Ignored => Answer::File(file),
             // A client that sends `If-Range` has the fields of the file (RFC 9110 section 15.3.7).
@@ -178,6 +185,7 @@ mod tests {
         let cx = RenderContext {
             date: DATE,
             policy: &HeaderPolicy::default(),
+            site_headers: None,
             keep_alive: b"Keep-Alive: timeout=5\r\n",
             request: &RequestInfo::unparsed(b""),
         };
@@ -193,14 +201,14 @@ mod tests {
     #[test]
     fn plan_of_a_file() {
         let file = representation();
-        let plan = Plan::file(&request("GET / HTTP/1.1", ""), &file, &HeaderPolicy::default());
+        let plan = Plan::file(&request("GET / HTTP/1.1", ""), &file, &HeaderPolicy::default(), None);
         let expected = "HTTP/1.1 200 OK\r\nServer: oneloop\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
              Keep-Alive: timeout=5\r\nContent-Length: 5\r\nContent-Type: text/plain\r\nETag: \"tag\"\r\nAccept-Ranges: bytes\r\n\
              Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\nVary: Accept-Encoding\r\n\r\n";
         assert_eq!(rendered(&plan), expected);
         assert!(plan.persists());
         assert_eq!(plan.body, ResponseBody::File(0..5));
-        let head = Plan::file(&request("HEAD / HTTP/1.1", ""), &file, &HeaderPolicy::default());
+        let head = Plan::file(&request("HEAD / HTTP/1.1", ""), &file, &HeaderPolicy::default(), None);
         assert_eq!(rendered(&head), expected, "HEAD has the head of GET");
         assert_eq!(head.body, ResponseBody::Empty);
     }
@@ -209,7 +217,7 @@ mod tests {
     fn plan_of_a_file_of_unknown_length() {
         let file = Representation::of_unknown_length("text/plain".into(), Some(Coding::Gzip));
         let fields = "Range: bytes=0-\r\nIf-None-Match: \"\"\r\n";
-        let plan = |line: &str| Plan::file(&request(line, fields), &file, &HeaderPolicy::default());
+        let plan = |line: &str| Plan::file(&request(line, fields), &file, &HeaderPolicy::default(), None);
         let chunked = plan("GET / HTTP/1.1");
         let text = rendered(&chunked);
         let expected =
@@ -237,7 +245,7 @@ mod tests {
         ];
         let file = representation();
         for (line, fields, expected) in table {
-            let plan = Plan::file(&request(line, fields), &file, &HeaderPolicy::default());
+            let plan = Plan::file(&request(line, fields), &file, &HeaderPolicy::default(), None);
             let text = rendered(&plan);
             let said = text.split("\r\n").find_map(|line| line.strip_prefix("Connection: "));
             assert_eq!(said, expected, "{line} {fields:?}");
@@ -349,7 +357,7 @@ mod tests {
         let file = representation();
         let render = |line: &str, fields: &str| {
             let request = request(line, fields);
-            let plan = Plan::file(&request, &file, &HeaderPolicy::default());
+            let plan = Plan::file(&request, &file, &HeaderPolicy::default(), None);
             (rendered(&plan), plan.body)
         };
         let (part, content) = render("GET / HTTP/1.1", "Range: bytes=1-3\r\n");

@@ -1,6 +1,6 @@
 //! Renders response heads and the built-in error pages as bytes. No other module does this.
 
-use crate::http::{HeaderPolicy, Plan, RequestInfo, ResponseBody, request::fields::Persistence};
+use crate::http::{HeaderPolicy, Plan, RequestInfo, ResponseBody, SiteHeaders, request::fields::Persistence};
 
 /// The data that rendering needs in addition to the plan.
 #[derive(Debug, Clone, Copy)]
@@ -9,6 +9,8 @@ pub struct RenderContext<'a> {
     pub date: &'a [u8],
     /// The header fields that the operator adds to responses.
     pub policy: &'a HeaderPolicy,
+    /// The header fields that the site's own file adds.
+    pub site_headers: Option<&'a SiteHeaders>,
     /// The field line `Keep-Alive`, which says how long the connection may be idle, or nothing.
     pub keep_alive: &'a [u8],
     /// The request to respond to.
@@ -32,7 +34,7 @@ impl Plan<'_> {
         }
         out.extend_from_slice(self.fields.as_bytes());
         out.extend_from_slice(self.file_fields);
-        cx.policy.append(self.scope, self.vary, cx.request, head, out);
+        cx.policy.append(cx.site_headers, self.scope, self.vary, cx.request, head, out);
         out.extend_from_slice(b"\r\n");
         let len = out.len() - head;
         match &self.body {

@@ -81,7 +81,7 @@ impl<'c> Reply<'c, '_> {
         let Some(live) = &http.live else { return self.refuse(Refusal::NOT_FOUND) };
         if resource == LiveResource::Script {
             let script = live.script();
-            return self.send(Plan::file(request, &script.description, &http.policy), Some(script));
+            return self.send(Plan::file(request, &script.description, &http.policy, None), Some(script));
         }
         let mut plan = Plan::event_stream(self.request);
         let ResponseBody::Generated { is_chunked } = plan.body else { return self.send(plan, None) };

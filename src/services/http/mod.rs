@@ -9,6 +9,7 @@ mod live;
 mod reply;
 mod representation;
 mod resolve;
+mod rule_files;
 pub mod steps;
 mod stream;
 
@@ -154,6 +155,12 @@ impl HttpService {
     pub fn for_same_site(self, why: &'static str) -> HttpService {
         let cross_site = Some(Refusal::new(Status::Forbidden, why));
         HttpService { cross_site, policy: self.policy.for_same_site(), ..self }
+    }
+
+    /// Reads the rule files of the site, so that errors in them are reported before the first
+    /// request.
+    pub fn load_rule_files(&self, clock: &Clock) {
+        let _ = self.resolver.site_headers(clock);
     }
 
     /// Checks the host and the site that a request comes from.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     http::{
         Method, OwnedRequestInfo, Plan, Refusal, RenderContext, Request, RequestInfo, RequestKind,
-        ResponseBody, Status, Vary, locate,
+        ResponseBody, SiteHeaders, Status, Vary, locate,
     },
     listing::{Listing, Order},
     protocol::{CloseReason, Context, InputShare, Outbox, Progress},
@@ -65,16 +65,17 @@ impl<'c> Reply<'c, '_> {
             self.begin_live(request);
         }
         let policy = &self.http.policy;
+        let site = self.site_headers();
         match self.look_up(request) {
             Ok(Requested::Resource(Destination::File(file))) if self.http.live.is_some() => {
-                self.send_page(&file, |page| Plan::file(request, page, policy))
+                self.send_page(&file, |page| Plan::file(request, page, policy, site.as_deref()))
             }
             Ok(Requested::Resource(Destination::File(file))) => {
-                let plan = Plan::file(request, &file.description, policy);
+                let plan = Plan::file(request, &file.description, policy, site.as_deref());
                 self.send(plan, Some(&file))
             }
             Ok(Requested::Resource(Destination::SpaFallback(file))) => self.send_page(&file, |page| {
-                Plan::file(request, page, policy).as_fallback().varying(Vary::NAVIGATION)
+                Plan::file(request, page, policy, site.as_deref()).as_fallback().varying(Vary::NAVIGATION)
             }),
             Ok(Requested::Live(resource)) => self.send_live(resource, request),
             Ok(Requested::Resource(Destination::Redirect(path))) => {
@@ -88,6 +89,11 @@ impl<'c> Reply<'c, '_> {
             Err(refusal) if refusal.status == Status::NotFound => self.not_found(request, refusal),
             Err(refusal) => self.refuse(refusal),
         }
+    }
+
+    /// Returns the rules of the site's own `_headers` file.
+    fn site_headers(&self) -> Option<Rc<SiteHeaders>> {
+        self.http.resolver.site_headers(self.cx.clock)
     }
 
     /// Resolves the request, and reports to observers how long the file system took.
@@ -244,9 +250,11 @@ impl<'c> Reply<'c, '_> {
             plan.close();
         }
         let (position, at) = (self.out.position(), self.out.bytes().len());
+        let site_headers = self.site_headers();
         let cx = RenderContext {
             date: self.cx.clock.date(),
             policy: &self.http.policy,
+            site_headers: site_headers.as_deref(),
             keep_alive: &self.http.keep_alive,
             request: self.request,
         };

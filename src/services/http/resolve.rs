@@ -7,10 +7,10 @@ use std::rc::Rc;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::representation::StaticFile;
+use super::{representation::StaticFile, rule_files::RuleFiles};
 use crate::{
     clock::Clock,
-    http::{Coding, Refusal, Representation, Request, locate},
+    http::{Coding, Refusal, Representation, Request, SiteHeaders, locate},
     services::live::is_html,
     site::{self, Resolved, Site},
     site_path::SitePath,
@@ -66,6 +66,7 @@ pub struct Resolver {
     /// Whether pages get a script at their end, which no compressed variant has.
     pub is_live: bool,
     not_found_page: Option<SitePath<'static>>,
+    rule_files: Rc<RuleFiles>,
 }
 
 /// Returns the path of the file `name`, which is relative to the root, or `None` if no file can
@@ -92,7 +93,13 @@ fn path(name: &str) -> Option<SitePath<'static>> {
 impl Resolver {
     /// Creates a resolver.
     pub fn new(site: Rc<Site<Representation>>, options: UrlOptions) -> Resolver {
-        Resolver { not_found_page: file_path(NOT_FOUND_PAGE), site, options, is_live: false }
+        let rule_files = Rc::new(RuleFiles::new(&options.base));
+        Resolver { not_found_page: file_path(NOT_FOUND_PAGE), site, options, is_live: false, rule_files }
+    }
+
+    /// Returns the rules of the site's `_headers` file, if there are any.
+    pub fn site_headers(&self, clock: &Clock) -> Option<Rc<SiteHeaders>> {
+        self.rule_files.headers(&self.site, clock)
     }
 
     /// Returns the destination of the requested `path`.
@@ -117,10 +124,11 @@ impl Resolver {
             };
         };
         // Treat a hidden file like a missing one, so that a client cannot find out that it exists.
-        if !self.site.options().dotfiles.allow_all(&path) {
+        if !self.site.options().dotfiles.allow_all(&path) || path.is_rule_file() {
             return self.spa_fallback(request, clock);
         }
         match self.site.resolve(&path, clock) {
+            Ok(Resolved::File(file)) if self.rule_files.contain(&file) => self.spa_fallback(request, clock),
             Ok(Resolved::File(file)) => match self.canonical_url(&path, clock) {
                 Some(clean) => Ok(Destination::Redirect(clean.with_base(base))),
                 None => self.negotiate(&path, file, request, clock).map(Destination::File),

@@ -46,7 +46,12 @@ impl Serving {
 
     /// Requests `path` on the connection.
     pub fn ask(&mut self, path: &str) -> Answer {
-        answer(&self.rig.ask(&mut self.peer, get(path)))
+        answer(&self.response(path))
+    }
+
+    /// Requests `path` on the connection, and returns the whole response.
+    pub fn response(&mut self, path: &str) -> Response {
+        self.rig.ask(&mut self.peer, get(path))
     }
 
     /// Advances the clock until all files written so far count as settled. Files written afterwards

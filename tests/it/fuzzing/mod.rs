@@ -11,19 +11,21 @@ mod http;
 mod lines;
 mod requests;
 mod response;
+mod rules;
 mod stepper;
 
 /// A function that checks an input.
 type Check = fn(&[u8]);
 
 /// The targets: their names, and the functions that check an input.
-pub const TARGETS: [(&str, Check); 13] = [
+pub const TARGETS: [(&str, Check); 14] = [
     ("authority", fields::authority),
     ("chat", lines::chat),
     ("chunked", requests::chunked),
     ("encoding", fields::encoding),
     ("framing", framing::framing),
     ("head", requests::head),
+    ("headers_file", rules::headers_file),
     ("http", http::conversation),
     ("pop3", lines::pop3),
     ("preconditions", fields::preconditions),

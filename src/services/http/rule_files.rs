@@ -1,0 +1,115 @@
+//! The rule files of a site: `_headers`, read again when it changes.
+//!
+//! The site finds the file as it finds any other, and says how long its answer holds. While nothing
+//! changes, a request asks the file system nothing.
+
+use std::{cell::RefCell, rc::Rc};
+
+use super::{representation::StaticFile, resolve::file_path};
+use crate::{
+    clock::Clock,
+    http::{LineError, MAX_RULE_FILE, Representation, SiteHeaders},
+    site::{Answered, Content, Error, Resolved, Site},
+    site_path::{RULE_FILES, SitePath},
+};
+
+/// The rule files of a site, as they were last read.
+pub struct RuleFiles {
+    base: SitePath<'static>,
+    headers: RefCell<RuleFile<SiteHeaders>>,
+}
+
+impl RuleFiles {
+    /// Creates the rule files of a site whose root has the URL path `base`. They are read when they
+    /// are needed.
+    pub fn new(base: &SitePath<'static>) -> RuleFiles {
+        let [headers, _] = RULE_FILES;
+        RuleFiles { base: base.clone(), headers: RefCell::new(RuleFile::new(headers)) }
+    }
+
+    /// Returns the rules of `_headers`, if there are any.
+    pub fn headers(&self, site: &Site<Representation>, clock: &Clock) -> Option<Rc<SiteHeaders>> {
+        let parse = |content: &[u8]| {
+            let (headers, errors) = SiteHeaders::parse(content, &self.base);
+            ((!headers.is_empty()).then_some(headers), errors)
+        };
+        self.headers.borrow_mut().current(site, clock, parse)
+    }
+
+    /// Returns whether `file` is one of the rule files under another name: a link, or another
+    /// spelling where names are compared by other rules.
+    pub fn contain(&self, file: &StaticFile) -> bool {
+        self.headers.borrow().is(file)
+    }
+}
+
+/// A rule file with rules of type `T`.
+struct RuleFile<T> {
+    name: &'static str,
+    path: Option<SitePath<'static>>,
+    answered: Option<Answered>,
+    file: Option<Rc<StaticFile>>,
+    rules: Option<Rc<T>>,
+}
+
+impl<T> RuleFile<T> {
+    fn new(name: &'static str) -> RuleFile<T> {
+        RuleFile { name, path: file_path(name), answered: None, file: None, rules: None }
+    }
+
+    /// Returns the rules, if there are any. Reads the file again if it may have changed.
+    fn current(
+        &mut self,
+        site: &Site<Representation>,
+        clock: &Clock,
+        parse: impl Fn(&[u8]) -> (Option<T>, Vec<LineError>),
+    ) -> Option<Rc<T>> {
+        if self.answered.as_ref().is_none_or(|answered| !site.holds(answered, clock)) {
+            self.refresh(site, clock, parse);
+        }
+        self.rules.clone()
+    }
+
+    fn refresh(
+        &mut self,
+        site: &Site<Representation>,
+        clock: &Clock,
+        parse: impl Fn(&[u8]) -> (Option<T>, Vec<LineError>),
+    ) {
+        let Some(path) = &self.path else { return };
+        let found = match site.resolve(path, clock) {
+            Ok(Resolved::File(file)) => Some(file),
+            Ok(Resolved::Directory) | Err(Error::NotFound) => None,
+            // The rules may be about safety. So they apply until others can be read.
+            Err(_) => self.file.clone(),
+        };
+        self.answered = Some(site.answered(path, clock));
+        let version = |file: &Rc<StaticFile>| file.metadata.version;
+        if found.as_ref().map(version) != self.file.as_ref().map(version) {
+            self.rules = found.as_ref().and_then(|file| self.parse(file, parse)).map(Rc::new);
+        }
+        self.file = found;
+    }
+
+    /// Parses the file, and logs the errors in it.
+    fn parse(&self, file: &StaticFile, parse: impl Fn(&[u8]) -> (Option<T>, Vec<LineError>)) -> Option<T> {
+        let name = self.name;
+        let content = match &file.content {
+            Content::Memory(bytes) if bytes.len() <= MAX_RULE_FILE => bytes,
+            _ => {
+                log::warn!("{name} is longer than {MAX_RULE_FILE} bytes; not using it");
+                return None;
+            }
+        };
+        let (rules, errors) = parse(content);
+        for LineError { line, problem } in errors {
+            log::warn!("{name}:{line}: {problem}");
+        }
+        log::info!("using {name} of {} bytes", content.len());
+        rules
+    }
+
+    fn is(&self, file: &StaticFile) -> bool {
+        self.file.as_ref().is_some_and(|known| known.is_same_file(file))
+    }
+}

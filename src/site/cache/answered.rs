@@ -1,0 +1,37 @@
+//! How long an answer of the cache holds, for a caller that keeps what it made of the answer.
+
+use std::time::Instant;
+
+use super::Cache;
+use crate::{
+    clock::Clock,
+    site::{RECHECK_AFTER, entry::Watch, file::Describe},
+};
+
+/// When an answer of the cache was given. It holds until something changes, at most for a second,
+/// and only until the next [refresh](crate::site::refresh) if no change would be reported.
+#[derive(Debug, Clone, Copy)]
+pub struct Answered {
+    changes: u64,
+    refresh: Option<u64>,
+    until: Instant,
+}
+
+impl<D: Describe> Cache<D> {
+    /// Returns how long the answer that was just given for `key` holds.
+    pub fn answered(&mut self, key: &[u8], clock: &Clock) -> Answered {
+        let entry = self.entries.peek(key);
+        let is_watched = entry.is_some_and(|entry| matches!(entry.watch, Watch::Active(_)));
+        // To look for an absent file in every turn would cost more than such a file is worth.
+        let is_absent = entry.is_some_and(|entry| entry.found.is_none());
+        let refresh = (!is_watched && !is_absent).then(|| self.refreshes.number(clock));
+        Answered { changes: self.refreshes.changes(), refresh, until: clock.now() + RECHECK_AFTER }
+    }
+
+    /// Returns whether nothing is known that may make the answer wrong.
+    pub fn holds(&mut self, answered: &Answered, clock: &Clock) -> bool {
+        answered.changes == self.refreshes.changes()
+            && clock.now() < answered.until
+            && answered.refresh.is_none_or(|refresh| refresh == self.refreshes.number(clock))
+    }
+}
