@@ -111,7 +111,9 @@ pub mod trace;
 
 pub use self::{
     address::Address,
-    http::{Cors, HeaderRule, MediaTypeError, MediaTypeRule, PatternError, RuleError},
+    http::{
+        Cors, HeaderRule, MediaTypeError, MediaTypeRule, PatternError, RedirectError, RedirectRule, RuleError,
+    },
     lossy_writer::LossyWriter,
     maildir::Maildir,
     server::{Config, HttpServer, StartError, StreamListener, bind_broadcast, raise_open_file_limit},
@@ -127,8 +129,8 @@ pub use self::{
 pub mod internals {
     pub use crate::{
         http::{
-            HeaderPolicy, HeaderScope, MediaTypes, Plan, RenderContext, Representation, Request, RequestInfo,
-            SiteHeaders, Validators, locate, parse,
+            HeaderPolicy, HeaderScope, MediaTypes, Plan, RedirectTarget, Redirects, RenderContext,
+            Representation, Request, RequestInfo, SiteHeaders, Validators, locate, parse,
         },
         services::{HttpService, UrlOptions, http_steps, step_docs},
         site::{Resolved, Site, SiteOptions},

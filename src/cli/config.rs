@@ -71,6 +71,7 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     config.cache_control = responses.cache_control;
     config.cors = cors(&responses.cors)?;
     config.headers = responses.header.into_iter().flat_map(|lines| lines.0).collect();
+    config.redirects = responses.redirect.into_iter().flat_map(|lines| lines.0).collect();
     config.media_types = responses.media_type;
     config.inotify = !limits.no_watch;
     config.live = site.live;

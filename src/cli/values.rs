@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use oneloop::{HeaderRule, MediaTypeError, MediaTypeRule, RuleError};
+use oneloop::{HeaderRule, MediaTypeError, MediaTypeRule, RedirectRule, RuleError};
 
 /// The header rules of one --header: usually one line. A variable can hold several, and end with an
 /// empty one.
@@ -16,6 +16,17 @@ pub fn header_lines(text: &str) -> Result<HeaderLines, String> {
         RuleError::MissingColon => "use a name, a colon and a value".into(),
         e => e.to_string(),
     })
+}
+
+/// The rules of one --redirect: usually one line. A variable can hold several, and end with an
+/// empty one.
+#[derive(Debug, Clone)]
+pub struct RedirectLines(pub Vec<RedirectRule>);
+
+/// Parses the value of --redirect.
+pub fn redirect_lines(text: &str) -> Result<RedirectLines, String> {
+    let lines = text.trim_end_matches('\n').split('\n');
+    lines.map(RedirectRule::parse).collect::<Result<_, _>>().map(RedirectLines).map_err(|e| e.to_string())
 }
 
 /// Parses the value of --type.

@@ -4,7 +4,7 @@ use std::{fs::File, path::PathBuf, time::Duration};
 
 use crate::{
     event_loop::Limits,
-    http::{Cors, HeaderRule, MAX_HEAD, MediaTypeRule},
+    http::{Cors, HeaderRule, MAX_HEAD, MediaTypeRule, RedirectRule},
     server::StreamListener,
     services::{AccessLogFormat, Timeouts},
 };
@@ -57,6 +57,8 @@ pub struct Config {
     pub cors: Option<Cors>,
     /// The header fields to add to responses.
     pub headers: Vec<HeaderRule>,
+    /// Redirects and rewrites, which come before those in the site's `_redirects` file.
+    pub redirects: Vec<RedirectRule>,
     /// Media types by file name extension, which come before the known ones.
     pub media_types: Vec<MediaTypeRule>,
     /// Whether to use inotify, where available. Without inotify, each cached file in use is checked
@@ -129,6 +131,7 @@ impl Config {
             cache_control: "no-cache".into(),
             cors: None,
             headers: Vec::new(),
+            redirects: Vec::new(),
             media_types: Vec::new(),
             inotify: true,
             live: false,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{Config, StartError, max_head};
 use crate::{
     clock::Clock,
-    http::{Cors, HeaderPolicy, HostAllowlist, Representation},
+    http::{Cors, HeaderPolicy, HostAllowlist, Redirects, Representation},
     services::{HttpService, UrlOptions, directory_path, file_path},
     site::{Error, Resolved, Site},
 };
@@ -42,6 +42,7 @@ pub fn http_service(
         clean_urls: config.clean_urls,
         listing: config.listing,
         unlisted: None,
+        redirects: Redirects::new(config.redirects.clone()),
     };
     let policy = HeaderPolicy::new(&config.cache_control, config.cors.clone(), config.headers.clone())
         .map_err(|source| StartError::CacheControl { value: config.cache_control.clone(), source })?;

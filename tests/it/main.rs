@@ -42,6 +42,7 @@ mod process;
 mod properties;
 mod ranges;
 mod recording;
+mod redirects;
 mod refusals;
 mod requests;
 mod responses;

@@ -3,7 +3,7 @@
 use clap::Args;
 use oneloop::MediaTypeRule;
 
-use crate::cli::values::{HeaderLines, header_lines, media_type};
+use crate::cli::values::{HeaderLines, RedirectLines, header_lines, media_type, redirect_lines};
 
 /// The origin of `--cors`, if none is given.
 pub const ANY_ORIGIN: &str = "*";
@@ -20,6 +20,12 @@ pub struct ResponseArgs {
     #[arg(long, value_name = "LINE", value_parser = header_lines)]
     #[arg(env = "ONELOOP_HEADER", hide_env = true)]
     pub header: Vec<HeaderLines>,
+
+    /// Redirect or rewrite requests, as in '/old/* /new/:splat 301' or '/app/* /app.html 200';
+    /// repeatable
+    #[arg(long, value_name = "RULE", value_parser = redirect_lines)]
+    #[arg(env = "ONELOOP_REDIRECT", hide_env = true)]
+    pub redirect: Vec<RedirectLines>,
 
     /// Send files whose names end with .EXT as TYPE, such as '.ts=text/plain'; repeatable
     #[arg(long = "type", value_name = ".EXT=TYPE", value_parser = media_type)]

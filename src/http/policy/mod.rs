@@ -6,6 +6,7 @@ pub mod header_rules;
 pub mod host_allowlist;
 pub mod media_type_rules;
 pub mod path_pattern;
+pub mod redirects;
 pub mod rule_file;
 pub mod site_headers;
 

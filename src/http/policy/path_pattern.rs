@@ -42,6 +42,8 @@ pub enum PatternError {
     SplatBeforeEnd,
     /// Two placeholders have the same name, or one is called `splat`.
     RepeatedName,
+    /// There is more than one `*` in a path that can have only one.
+    SecondStar,
 }
 
 impl fmt::Display for PatternError {
@@ -49,6 +51,7 @@ impl fmt::Display for PatternError {
         f.write_str(match self {
             PatternError::SplatBeforeEnd => "a path with placeholders can have a * only at its end",
             PatternError::RepeatedName => "two placeholders have the same name",
+            PatternError::SecondStar => "a path can have only one *",
         })
     }
 }
@@ -212,6 +215,11 @@ impl Template {
         pieces.push(Piece::Text(text[start..].to_owned()));
         pieces.retain(|piece| *piece != Piece::Text(String::new()));
         Template { pieces }
+    }
+
+    /// Returns whether the text has captures.
+    pub fn has_captures(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Capture(_)))
     }
 
     /// Appends the text to `out`, with captures percent-encoded, so that they cannot contain a line

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::header_rules::RuleError;
+use super::{header_rules::RuleError, redirects::RedirectError};
 
 /// The maximum length of a rule file in bytes.
 pub const MAX_RULE_FILE: usize = 64 * 1024;
@@ -25,10 +25,10 @@ pub struct LineError {
 pub enum LineProblem {
     /// The field or its path is not valid.
     Rule(RuleError),
+    /// The redirect is not valid.
+    Redirect(RedirectError),
     /// There is no path before the field.
     NoPath,
-    /// The path has more than one star.
-    SecondStar,
     /// The rule is for another host.
     OtherHost,
     /// The line is not UTF-8.
@@ -46,7 +46,7 @@ impl fmt::Display for LineProblem {
         match self {
             LineProblem::Rule(error) => write!(f, "{error}; skipping the line"),
             LineProblem::NoPath => f.write_str("a header needs a line with a path such as /* before it"),
-            LineProblem::SecondStar => f.write_str("a path can have only one *; skipping its headers"),
+            LineProblem::Redirect(error) => write!(f, "{error}; skipping the rule"),
             LineProblem::OtherHost => {
                 f.write_str("rules for a host have no effect here; skipping its headers")
             }

@@ -5,7 +5,7 @@
 
 use super::{
     header_rules::{FieldLine, HeaderScope, RuleError, check_removable, remove_field},
-    path_pattern::PathPattern,
+    path_pattern::{PathPattern, PatternError},
     rule_file::{LineError, LineProblem, RuleLines},
 };
 use crate::site_path::SitePath;
@@ -139,7 +139,11 @@ fn parse_path(line: &str) -> Result<PathPattern, LineProblem> {
         return Err(LineProblem::OtherHost);
     }
     let pattern = PathPattern::parse(line).map_err(|error| LineProblem::Rule(RuleError::Pattern(error)))?;
-    if pattern.stars() > 1 { Err(LineProblem::SecondStar) } else { Ok(pattern) }
+    if pattern.stars() > 1 {
+        Err(LineProblem::Rule(RuleError::Pattern(PatternError::SecondStar)))
+    } else {
+        Ok(pattern)
+    }
 }
 
 fn parse_change(line: &str, pattern: &PathPattern) -> Result<Change, LineProblem> {
@@ -153,7 +157,6 @@ fn parse_change(line: &str, pattern: &PathPattern) -> Result<Change, LineProblem
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::policy::path_pattern::PatternError;
 
     const OF_FILE: HeaderScope = HeaderScope { content: true, freshness: true, csp: true };
 
@@ -252,7 +255,7 @@ mod tests {
             (11, reserved),
             (12, LineProblem::Rule(RuleError::InvalidName)),
             (14, LineProblem::Rule(RuleError::Pattern(PatternError::RepeatedName))),
-            (16, LineProblem::SecondStar),
+            (16, LineProblem::Rule(RuleError::Pattern(PatternError::SecondStar))),
             (18, LineProblem::OtherHost),
             (20, LineProblem::NotUtf8),
             (23, LineProblem::NotUtf8),

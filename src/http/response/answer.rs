@@ -37,8 +37,8 @@ pub enum Answer<'a> {
     EventStream,
     /// 204 with the allowed methods.
     Allow,
-    /// 301 to this URL.
-    Redirect(String),
+    /// A redirect to this URL, with this status.
+    Redirect(Status, String),
 }
 
 const RANGE_NOT_SATISFIABLE: Refusal =
@@ -91,8 +91,9 @@ impl<'a> Plan<'a> {
             Answer::Listing(media_type) => listing(media_type, request.version),
             Answer::EventStream => generated(request.version, EVENT_STREAM),
             Answer::Allow => Plan::empty(Status::NoContent).fields(ALLOW),
-            Answer::Redirect(location) => Plan::empty(Status::MovedPermanently)
-                .fields(format!("Location: {location}\r\nContent-Length: 0\r\n")),
+            Answer::Redirect(status, location) => {
+                Plan::empty(status).fields(format!("Location: {location}\r\nContent-Length: 0\r\n"))
+            }
         };
         // The response to HEAD has the same fields as the response to GET, but no body (RFC 9110
         // section 9.3.2).

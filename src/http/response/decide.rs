@@ -16,7 +16,7 @@ use crate::{
 
 /// The bytes of a query that no URL may contain (RFC 3986 section 3.4). Clients send them all the
 /// same.
-const QUERY: &AsciiSet = &CONTROLS
+pub const QUERY: &AsciiSet = &CONTROLS
     .add(b'"')
     .add(b'<')
     .add(b'>')
@@ -111,7 +111,13 @@ impl<'a> Plan<'a> {
             None => Cow::Owned(to),
         };
         let query = request.query().map(|query| format!("?{}", percent_encode(query, QUERY)));
-        Plan::new(&request.info, Answer::Redirect(format!("{location}{}", query.unwrap_or_default())))
+        let location = format!("{location}{}", query.unwrap_or_default());
+        Plan::new(&request.info, Answer::Redirect(Status::MovedPermanently, location))
+    }
+
+    /// Plans a redirect of a rule, with this `status` and value of `Location`.
+    pub fn redirect_by_rule(request: &RequestInfo<'_>, status: Status, location: String) -> Plan<'a> {
+        Plan::new(request, Answer::Redirect(status, location))
     }
 
     /// Evaluates the preconditions of a request for a listing, which has no validators (RFC 9110

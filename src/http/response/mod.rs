@@ -2,7 +2,7 @@
 
 pub mod answer;
 pub mod byte_ranges;
-mod decide;
+pub mod decide;
 pub mod media_type;
 pub mod not_found;
 pub mod plan;

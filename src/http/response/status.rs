@@ -33,7 +33,11 @@ statuses! {
     NoContent = 204, "No Content";
     PartialContent = 206, "Partial Content";
     MovedPermanently = 301, "Moved Permanently";
+    Found = 302, "Found";
+    SeeOther = 303, "See Other";
     NotModified = 304, "Not Modified";
+    TemporaryRedirect = 307, "Temporary Redirect";
+    PermanentRedirect = 308, "Permanent Redirect";
     BadRequest = 400, "Bad Request";
     Forbidden = 403, "Forbidden";
     NotFound = 404, "Not Found";

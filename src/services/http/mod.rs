@@ -160,7 +160,7 @@ impl HttpService {
     /// Reads the rule files of the site, so that errors in them are reported before the first
     /// request.
     pub fn load_rule_files(&self, clock: &Clock) {
-        let _ = self.resolver.site_headers(clock);
+        self.resolver.load_rule_files(clock);
     }
 
     /// Checks the host and the site that a request comes from.

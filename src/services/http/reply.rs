@@ -78,6 +78,20 @@ impl<'c> Reply<'c, '_> {
                 Plan::file(request, page, policy, site.as_deref()).as_fallback().varying(Vary::NAVIGATION)
             }),
             Ok(Requested::Live(resource)) => self.send_live(resource, request),
+            Ok(Requested::Resource(Destination::Rewrite { file, is_forced })) => {
+                self.send_page(&file, |page| {
+                    let plan = Plan::file(request, page, policy, site.as_deref());
+                    if is_forced { plan } else { plan.as_fallback() }
+                })
+            }
+            Ok(Requested::Resource(Destination::Location(status, location))) => {
+                let plan = Plan::redirect_by_rule(self.request, status, location);
+                self.send(plan, None)
+            }
+            Ok(Requested::Resource(Destination::NotFoundPage(page))) => {
+                let info = self.request;
+                self.send_page(&page, |page| Plan::refuse(info, Refusal::NOT_FOUND, Some(page)))
+            }
             Ok(Requested::Resource(Destination::Redirect(path))) => {
                 self.send(Plan::redirect(request, &path), None)
             }

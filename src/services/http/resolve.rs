@@ -3,6 +3,8 @@
 //!
 //! The resolver accesses files only through the site, and must never write a response.
 
+mod redirects;
+
 use std::rc::Rc;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -10,7 +12,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::{representation::StaticFile, rule_files::RuleFiles};
 use crate::{
     clock::Clock,
-    http::{Coding, Refusal, Representation, Request, SiteHeaders, locate},
+    http::{Coding, RedirectMatch, Redirects, Refusal, Representation, Request, SiteHeaders, Status, locate},
     services::live::is_html,
     site::{self, Resolved, Site},
     site_path::SitePath,
@@ -38,11 +40,20 @@ pub struct UrlOptions {
     pub listing: bool,
     /// The refusal for such a directory if it is not listed. `None` is the one for a missing file.
     pub unlisted: Option<Refusal>,
+    /// The redirects and rewrites of the operator, which come before those of the site.
+    pub redirects: Redirects,
 }
 
 impl Default for UrlOptions {
     fn default() -> UrlOptions {
-        UrlOptions { base: SitePath::ROOT, spa: None, clean_urls: false, listing: false, unlisted: None }
+        UrlOptions {
+            base: SitePath::ROOT,
+            spa: None,
+            clean_urls: false,
+            listing: false,
+            unlisted: None,
+            redirects: Redirects::default(),
+        }
     }
 }
 
@@ -52,6 +63,13 @@ pub enum Destination<'a> {
     File(Rc<StaticFile>),
     /// The page of a single-page application, in place of a missing file.
     SpaFallback(Rc<StaticFile>),
+    /// A file in place of the one that was requested, because a rule says so. If the rule is not
+    /// forced, a file may appear at the requested path at any time.
+    Rewrite { file: Rc<StaticFile>, is_forced: bool },
+    /// A redirect of a rule, with this status and value of `Location`.
+    Location(Status, String),
+    /// A 404 with this page.
+    NotFoundPage(Rc<StaticFile>),
     /// A redirect to this URL path, which includes the base path.
     Redirect(SitePath<'a>),
     /// A directory to list, as a path in the site.
@@ -97,6 +115,12 @@ impl Resolver {
         Resolver { not_found_page: file_path(NOT_FOUND_PAGE), site, options, is_live: false, rule_files }
     }
 
+    /// Reads the rule files of the site, and reports errors in them.
+    pub fn load_rule_files(&self, clock: &Clock) {
+        self.rule_files.headers(&self.site, clock);
+        self.rule_files.redirects(&self.site, clock);
+    }
+
     /// Returns the rules of the site's `_headers` file, if there are any.
     pub fn site_headers(&self, clock: &Clock) -> Option<Rc<SiteHeaders>> {
         self.rule_files.headers(&self.site, clock)
@@ -123,12 +147,18 @@ impl Resolver {
                 Err(Refusal::NOT_FOUND)
             };
         };
+        let rule = self.redirect(&path, request, clock);
+        if let Some(rule) = rule.as_ref().filter(|rule| rule.is_forced) {
+            return self.follow(rule, request, clock);
+        }
         // Treat a hidden file like a missing one, so that a client cannot find out that it exists.
-        if !self.site.options().dotfiles.allow_all(&path) || path.is_rule_file() {
-            return self.spa_fallback(request, clock);
+        if !self.is_visible(&path) {
+            return self.fallback(rule.as_ref(), request, clock);
         }
         match self.site.resolve(&path, clock) {
-            Ok(Resolved::File(file)) if self.rule_files.contain(&file) => self.spa_fallback(request, clock),
+            Ok(Resolved::File(file)) if self.rule_files.contain(&file) => {
+                self.fallback(rule.as_ref(), request, clock)
+            }
             Ok(Resolved::File(file)) => match self.canonical_url(&path, clock) {
                 Some(clean) => Ok(Destination::Redirect(clean.with_base(base))),
                 None => self.negotiate(&path, file, request, clock).map(Destination::File),
@@ -139,21 +169,25 @@ impl Resolver {
                 // slash.
                 None => Ok(Destination::Redirect(path.into_directory().with_base(base))),
             },
-            Err(site::Error::NotFound) => self.not_found(path, request, clock),
+            Err(site::Error::NotFound) => self.not_found(path, rule.as_ref(), request, clock),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Returns the destination for a `path` that names no file: a clean URL's page, a listing or
-    /// the SPA page.
+    /// Returns the destination for a `path` that names no file: a clean URL's page, the target of
+    /// `rule`, a listing or the SPA page.
     fn not_found<'a>(
         &self,
         path: SitePath<'a>,
+        rule: Option<&RedirectMatch>,
         request: &Request<'_>,
         clock: &Clock,
     ) -> Result<Destination<'a>, Refusal> {
         if let Some((page, file)) = self.html_page(&path, clock)? {
             return self.negotiate(&page, file, request, clock).map(Destination::File);
+        }
+        if let Some(rule) = rule {
+            return self.follow(rule, request, clock);
         }
         let UrlOptions { listing, unlisted, .. } = self.options;
         let is_directory = || Ok::<_, Refusal>(path.is_directory() && self.site.is_directory(&path, clock)?);

@@ -1,14 +1,14 @@
-//! The rule files of a site: `_headers`, read again when it changes.
+//! The rule files of a site, `_headers` and `_redirects`, which are read again when they change.
 //!
-//! The site finds the file as it finds any other, and says how long its answer holds. While nothing
-//! changes, a request asks the file system nothing.
+//! The site finds a rule file as it finds any other, and says how long its answer holds. While
+//! nothing changes, a request asks the file system nothing.
 
 use std::{cell::RefCell, rc::Rc};
 
 use super::{representation::StaticFile, resolve::file_path};
 use crate::{
     clock::Clock,
-    http::{LineError, MAX_RULE_FILE, Representation, SiteHeaders},
+    http::{LineError, MAX_RULE_FILE, Redirects, Representation, SiteHeaders},
     site::{Answered, Content, Error, Resolved, Site},
     site_path::{RULE_FILES, SitePath},
 };
@@ -17,14 +17,19 @@ use crate::{
 pub struct RuleFiles {
     base: SitePath<'static>,
     headers: RefCell<RuleFile<SiteHeaders>>,
+    redirects: RefCell<RuleFile<Redirects>>,
 }
 
 impl RuleFiles {
     /// Creates the rule files of a site whose root has the URL path `base`. They are read when they
     /// are needed.
     pub fn new(base: &SitePath<'static>) -> RuleFiles {
-        let [headers, _] = RULE_FILES;
-        RuleFiles { base: base.clone(), headers: RefCell::new(RuleFile::new(headers)) }
+        let [headers, redirects] = RULE_FILES;
+        RuleFiles {
+            base: base.clone(),
+            headers: RefCell::new(RuleFile::new(headers)),
+            redirects: RefCell::new(RuleFile::new(redirects)),
+        }
     }
 
     /// Returns the rules of `_headers`, if there are any.
@@ -36,10 +41,19 @@ impl RuleFiles {
         self.headers.borrow_mut().current(site, clock, parse)
     }
 
+    /// Returns the rules of `_redirects`, if there are any.
+    pub fn redirects(&self, site: &Site<Representation>, clock: &Clock) -> Option<Rc<Redirects>> {
+        let parse = |content: &[u8]| {
+            let (redirects, errors) = Redirects::parse(content);
+            ((!redirects.is_empty()).then_some(redirects), errors)
+        };
+        self.redirects.borrow_mut().current(site, clock, parse)
+    }
+
     /// Returns whether `file` is one of the rule files under another name: a link, or another
     /// spelling where names are compared by other rules.
     pub fn contain(&self, file: &StaticFile) -> bool {
-        self.headers.borrow().is(file)
+        self.headers.borrow().is(file) || self.redirects.borrow().is(file)
     }
 }
 

@@ -25,6 +25,7 @@ const INVALID_VALUES: &[(&str, &str)] = &[
     ("--header", "X-A"),
     ("--cors", "a.example"),
     ("--type", "ts=text/plain"),
+    ("--redirect", "/old //new.example"),
     ("--max-connections", "0"),
     ("--max-per-address", "some"),
     ("--head-timeout", "soon"),
@@ -260,6 +261,18 @@ fn variable_header_has_one_header_per_line() {
     assert_eq!(headers(&[], "X-A: 1, 2\n/ X-B: 3"), [some("1, 2"), some("3")]);
     assert_eq!(headers(&[], "X-A: 1\r\nX-B: 2"), [some("1"), some("2")], "lines of another system");
     assert_eq!(headers(&["--header", "X-B: 3"], "X-A: 1\nX-B: 2"), [None, some("3")]);
+}
+
+#[test]
+fn variable_redirect_has_one_rule_per_line() {
+    let site = Site::new();
+    let location = |path: &str| {
+        let vars = [("ONELOOP_REDIRECT", "/a /b 302\n/c d=:e /f/:e\n")];
+        let response = Started::with(site.path(), &["."], &vars).ask(&get(path));
+        (response.status, response.header("location").unwrap_or_default().to_owned())
+    };
+    assert_eq!(location("/a"), (302, "/b".to_owned()));
+    assert_eq!(location("/c?d=1"), (301, "/f/1".to_owned()));
 }
 
 #[test]

@@ -18,7 +18,7 @@ mod stepper;
 type Check = fn(&[u8]);
 
 /// The targets: their names, and the functions that check an input.
-pub const TARGETS: [(&str, Check); 14] = [
+pub const TARGETS: [(&str, Check); 15] = [
     ("authority", fields::authority),
     ("chat", lines::chat),
     ("chunked", requests::chunked),
@@ -30,6 +30,7 @@ pub const TARGETS: [(&str, Check); 14] = [
     ("pop3", lines::pop3),
     ("preconditions", fields::preconditions),
     ("ranges", fields::ranges),
+    ("redirects_file", rules::redirects_file),
     ("smtp", lines::smtp),
     ("stepper", stepper::commands),
     ("target", requests::target),

@@ -1,6 +1,6 @@
 //! Rule files: whatever a file says, each response head stays well-formed.
 
-use oneloop::internals::{HeaderScope, SiteHeaders, SitePath};
+use oneloop::internals::{HeaderScope, RedirectTarget, Redirects, SiteHeaders, SitePath, locate};
 
 /// The head of a response before the rules of the site.
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: 5\r\nVary: Origin\r\nETag: \"a\"\r\n";
@@ -41,4 +41,37 @@ pub fn headers_file(data: &[u8]) {
     // Each use of what the path has matched is at most 2000 bytes longer than its line.
     assert!(len <= content.len() + 2000 * count, "{len} bytes from {}", content.len());
     headers.describes_content(path);
+}
+
+/// Checks that the rules of a `_redirects` file lead only to hosts that the file names, and that no
+/// URL can end the field line. The first line of the input is the target of a request.
+pub fn redirects_file(data: &[u8]) {
+    let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
+    let (target, content) = (&data[..end], data.get(end + 1..).unwrap_or_default());
+    let (redirects, errors) = Redirects::parse(content);
+    assert!(errors.len() <= 21, "{} errors", errors.len());
+    for error in &errors {
+        assert!(!error.problem.to_string().chars().any(char::is_control), "{error:?}");
+    }
+    let query_at = target.iter().position(|byte| *byte == b'?');
+    let (path, query) = target.split_at(query_at.unwrap_or(target.len()));
+    let Ok(path) = locate(path) else { return };
+    let Some(found) = redirects.find(&path, query.get(1..), &SitePath::ROOT) else { return };
+    match found.target {
+        RedirectTarget::Location(status, location) => {
+            assert!((300..=308).contains(&status.code()), "{status:?}");
+            assert!(location.bytes().all(|byte| (b'!'..=b'~').contains(&byte)), "{location:?}");
+            if let Some(rest) = location.strip_prefix('/') {
+                assert!(!rest.starts_with(['/', '\\']), "{location:?}");
+            } else {
+                let (_, rest) = location.split_once("://").expect("a scheme");
+                let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+                let is_named = content.windows(host.len()).any(|bytes| bytes == host.as_bytes());
+                assert!(is_named && !host.is_empty(), "{location:?}");
+            }
+        }
+        RedirectTarget::File(path) | RedirectTarget::NotFound(path) => {
+            assert!(path.names().all(|name| !matches!(name, b"." | b"..")), "{path}");
+        }
+    }
 }
