@@ -81,6 +81,8 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     config.max_head = limits.max_head;
     config.send_timeout = limits.send_timeout.0;
     config.min_rate = limits.min_rate;
+    config.throttle = limits.throttle;
+    config.delay = limits.delay.filter(|delay| !delay.is_zero());
     config.shutdown_delay = limits.shutdown_delay;
     config.drain_timeout = limits.drain_timeout.0;
     config.access_log = match output.access_log.as_deref() {

@@ -1,6 +1,6 @@
 //! Parses the values of options. An error says what to use instead.
 
-use std::{str::FromStr, time::Duration};
+use std::{num::NonZeroU64, str::FromStr, time::Duration};
 
 use oneloop::{HeaderRule, MediaTypeError, MediaTypeRule, RedirectRule, RuleError};
 
@@ -70,16 +70,27 @@ pub fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "use a number of at least 1".into())
 }
 
-/// Parses a size in bytes, with the unit `K` or `M` if there is one.
-pub fn head_size(text: &str) -> Result<usize, String> {
+/// Parses a number of bytes, with the unit `K` or `M` if there is one.
+fn bytes(text: &str) -> Option<u64> {
     let (digits, unit) = match text.as_bytes().last() {
         Some(b'k' | b'K') => (&text[..text.len() - 1], 1024),
         Some(b'm' | b'M') => (&text[..text.len() - 1], 1024 * 1024),
         _ => (text, 1),
     };
-    let size = digits.parse().ok().and_then(|number: usize| number.checked_mul(unit));
-    size.filter(|size| (1024..=1024 * 1024).contains(size))
+    digits.parse().ok().and_then(|number: u64| number.checked_mul(unit))
+}
+
+/// Parses the size of a request head in bytes.
+pub fn head_size(text: &str) -> Result<usize, String> {
+    let size = bytes(text).filter(|size| (1024..=1024 * 1024).contains(size));
+    size.and_then(|size| usize::try_from(size).ok())
         .ok_or_else(|| "use a number of bytes from 1K to 1M, such as 16K".into())
+}
+
+/// Parses a number of bytes per second.
+pub fn rate(text: &str) -> Result<NonZeroU64, String> {
+    let rate = bytes(text).and_then(NonZeroU64::new);
+    rate.ok_or_else(|| "use a number of bytes per second, such as 500, 100k or 2M".into())
 }
 
 /// Parses the name of a file without a path.
@@ -114,6 +125,15 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(head_size(text).ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn rates() {
+        let table =
+            [("1", Some(1)), ("100k", Some(102_400)), ("2M", Some(2 << 20)), ("0", None), ("0k", None)];
+        for (text, expected) in table.into_iter().chain([("100kB", None), ("1.5k", None), ("-1", None)]) {
+            assert_eq!(rate(text).ok().map(NonZeroU64::get), expected, "{text:?}");
         }
     }
 

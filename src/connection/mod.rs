@@ -7,14 +7,15 @@
 //! use.
 
 mod answer;
+mod connect;
 mod idle;
 mod inbox;
 mod read;
 mod slow;
+mod throttle;
 mod write;
 
 use std::{
-    io,
     ops::ControlFlow::{self, Break, Continue},
     os::fd::{AsRawFd, OwnedFd, RawFd},
     time::{Duration, Instant},
@@ -23,9 +24,9 @@ use std::{
 use rustix::net::{Shutdown, shutdown, sockopt};
 
 pub use self::idle::Idle;
-use self::inbox::Inbox;
 #[cfg(feature = "lessons")] // the lessons' broken loop uses the same code to write
 pub use self::write::{WriteResult, write_once};
+use self::{inbox::Inbox, throttle::Throttle};
 use crate::{
     clock::Clock,
     protocol::{CloseReason, Context, Outbox, Progress, Protocol, Timeout},
@@ -116,6 +117,8 @@ pub struct Connection {
     is_partial: bool,
     /// The number of bytes that the socket had taken when the deadline was set.
     sent_before: u64,
+    /// The limit on the rate at which output is sent, if there is one.
+    throttle: Option<Box<Throttle>>,
 }
 
 impl Connection {
@@ -123,6 +126,7 @@ impl Connection {
     /// counts from the start of the turn.
     pub fn new(socket: OwnedFd, protocol: Box<dyn Protocol>, clock: &Clock) -> Connection {
         let Timeout { limit, reason } = protocol.timeout(false);
+        let throttle = protocol.send_rate().map(|rate| Box::new(Throttle::new(rate, clock.now())));
         Connection {
             socket,
             protocol,
@@ -138,23 +142,7 @@ impl Connection {
             deadline: clock.after(limit),
             is_partial: false,
             sent_before: 0,
-        }
-    }
-
-    /// Creates an outgoing connection from a socket on which connect(2) has been called. The
-    /// connection must be established within `connect_timeout`.
-    pub fn connecting(
-        socket: OwnedFd,
-        protocol: Box<dyn Protocol>,
-        connect_timeout: Option<Duration>,
-        clock: &Clock,
-    ) -> Connection {
-        Connection {
-            phase: Phase::Connecting,
-            is_fresh: false,
-            waiting: CloseReason::ConnectTimeout,
-            deadline: clock.after(connect_timeout),
-            ..Connection::new(socket, protocol, clock)
+            throttle,
         }
     }
 
@@ -267,33 +255,6 @@ impl Connection {
         Continue(())
     }
 
-    /// Checks whether the outgoing connection has been established, and lets the protocol start.
-    fn finish_connecting(&mut self, ready: &mut Readiness, cx: &mut Context<'_>) -> ControlFlow<Want> {
-        if cx.draining {
-            return Break(Want::Close(CloseReason::Shutdown));
-        }
-        // The socket becomes writable when connect(2) has succeeded or failed. SO_ERROR says which
-        // (connect(2), EINPROGRESS).
-        if !ready.writable {
-            return Break(Want::Writable);
-        }
-        if let Err(error) = sockopt::socket_error(&self.socket).unwrap_or_else(Err) {
-            let error = io::Error::from(error);
-            cx.trace(|| Step::ConnectError { error: error.kind() });
-            return Break(Want::Close(CloseReason::ConnectFailed(error.kind())));
-        }
-        // An event is only a hint: a stale one must not count as an established connection.
-        if rustix::net::getpeername(&self.socket).is_err() {
-            ready.writable = false;
-            return Break(Want::Writable);
-        }
-        cx.trace(|| Step::Connected);
-        self.phase = Phase::Open;
-        self.progress = true;
-        self.start(cx);
-        Continue(())
-    }
-
     /// Shuts down our side because the protocol has ended its output. Input is still read.
     fn end_output(&mut self, cx: &mut Context<'_>) {
         self.half_closes = false;
@@ -320,6 +281,10 @@ impl Connection {
             // The protocol itself has set the time.
             (Phase::Open, Want::WaitUntil(_)) if self.outbox.is_empty() => {
                 Timeout { limit: None, reason: CloseReason::IdleTimeout }
+            }
+            // The peer cannot accept what we do not send.
+            (_, Want::WaitUntil(_)) if self.throttle.is_some() => {
+                Timeout { limit: None, reason: CloseReason::SendTimeout }
             }
             (_, _) => Timeout { limit: cx.send_timeout, reason: CloseReason::SendTimeout },
         };

@@ -59,7 +59,11 @@ impl Connection {
             if budget.bytes == 0 {
                 return Break(Want::Turn);
             }
-            let mut at_most = budget.bytes;
+            let limit = match &self.throttle {
+                None => usize::MAX,
+                Some(throttle) => throttle.limit(cx)?,
+            };
+            let mut at_most = budget.bytes.min(limit);
             if let Some(file) = self.outbox.next_file() {
                 // Only the first slice of a turn may be sent without a probe.
                 let probe = std::mem::replace(probe, true);
@@ -71,12 +75,15 @@ impl Connection {
                     }
                 }
             }
-            match write_once(&mut self.outbox, &self.socket, at_most, buffer, cx.clock) {
+            match write_once(&mut self.outbox, &self.socket, at_most, limit, buffer, cx.clock) {
                 Ok(WriteResult::Nothing) => {}
                 Ok(WriteResult::Sent { by, offered, got }) => {
                     budget.bytes = budget.bytes.saturating_sub(got);
                     if got > 0 {
                         self.progress = true;
+                        if let Some(throttle) = &mut self.throttle {
+                            throttle.count(got, cx.clock.now());
+                        }
                         self.protocol.on_sent(self.outbox.sent(), cx.clock);
                     }
                     cx.trace(|| {
@@ -95,8 +102,8 @@ impl Connection {
     }
 }
 
-/// Sends the next bytes of the outbox with one system call, at most `at_most` bytes if they come
-/// from a file. Uses `buffer` for a file that sendfile(2) refuses.
+/// Sends the next bytes of the outbox with one system call: at most `limit` bytes, and at most
+/// `at_most` if they come from a file. Uses `buffer` for a file that sendfile(2) refuses.
 ///
 /// # Errors
 /// Returns the close reason if the connection is broken or the file cannot be sent completely.
@@ -104,10 +111,11 @@ pub fn write_once(
     out: &mut Outbox,
     socket: &OwnedFd,
     at_most: usize,
+    limit: usize,
     buffer: &mut [u8],
     clock: &Clock,
 ) -> Result<WriteResult, CloseReason> {
-    let (by, offered, result) = match out.next_write() {
+    let (by, offered, result) = match out.next_write_within(limit) {
         NextWrite::Nothing => return Ok(WriteResult::Nothing),
         NextWrite::Bytes(bytes) => (SendCall::Write, bytes.len(), send(socket, bytes, SendFlags::NOSIGNAL)),
         NextWrite::BytesThenMemory(bytes, body) => {
@@ -287,7 +295,7 @@ mod tests {
         file.write_all_at(b"far away", offset).expect("write");
         let (ours, mut peer) = pair();
         let mut out = sending(file, offset, 8);
-        while write_once(&mut out, &ours, 1 << 20, &mut [0; 100], &clock()).expect("no error")
+        while write_once(&mut out, &ours, 1 << 20, usize::MAX, &mut [0; 100], &clock()).expect("no error")
             != WriteResult::Nothing
         {}
         let mut got = [0; 13];
@@ -305,7 +313,7 @@ mod tests {
         let mut out = Outbox::default();
         out.bytes().extend(b"head ");
         out.put(Body::File(Box::new(refused)));
-        let mut write = || write_once(&mut out, &ours, 1 << 20, &mut [0; 4], &clock());
+        let mut write = || write_once(&mut out, &ours, 1 << 20, usize::MAX, &mut [0; 4], &clock());
         assert_eq!(write(), Ok(WriteResult::Sent { by: SendCall::Send, offered: 5, got: 5 }));
         for got in [4, 4, 3] {
             assert_eq!(write(), Ok(WriteResult::Sent { by: SendCall::ReadSend, offered: got, got }));
@@ -322,7 +330,7 @@ mod tests {
         file.write_all_at(b"short", 0).expect("write");
         let (ours, _peer) = pair();
         let mut out = sending(file, 0, 100);
-        let mut write = || write_once(&mut out, &ours, 1 << 20, &mut [0; 100], &clock());
+        let mut write = || write_once(&mut out, &ours, 1 << 20, usize::MAX, &mut [0; 100], &clock());
         assert_eq!(write(), Ok(WriteResult::Sent { by: SendCall::Send, offered: 5, got: 5 }));
         assert_eq!(write(), Ok(WriteResult::Sent { by: SendCall::Sendfile, offered: 100, got: 5 }));
         assert_eq!(write(), Err(CloseReason::FileChanged));
@@ -339,7 +347,7 @@ mod tests {
             let body = Cached { file, offset: 0, left: 100, has_sendfile, errors: Rc::clone(&errors) };
             let mut out = Outbox::default();
             out.put(Body::File(Box::new(body)));
-            let result = write_once(&mut out, &ours, 1 << 20, &mut [0; 100], &clock());
+            let result = write_once(&mut out, &ours, 1 << 20, usize::MAX, &mut [0; 100], &clock());
             assert_eq!((result, errors.get()), (Err(CloseReason::FileChanged), count));
         }
     }
@@ -350,15 +358,17 @@ mod tests {
         let mut out = Outbox::default();
         let fill = |out: &mut Outbox| out.bytes().resize(64 * 1024, b'x');
         fill(&mut out);
-        while !matches!(write_once(&mut out, &ours, 0, &mut [], &clock()), Ok(WriteResult::WouldBlock { .. }))
-        {
+        while !matches!(
+            write_once(&mut out, &ours, 0, usize::MAX, &mut [], &clock()),
+            Ok(WriteResult::WouldBlock { .. })
+        ) {
             if out.is_empty() {
                 fill(&mut out);
             }
         }
         drop(peer);
         assert!(matches!(
-            write_once(&mut out, &ours, 0, &mut [], &clock()),
+            write_once(&mut out, &ours, 0, usize::MAX, &mut [], &clock()),
             Err(CloseReason::Reset | CloseReason::BrokenPipe)
         ));
     }

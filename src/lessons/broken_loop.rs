@@ -306,7 +306,7 @@ impl BrokenConnection {
         transcript: &RefCell<Transcript>,
     ) -> Result<(), CloseReason> {
         loop {
-            match write_once(&mut self.outbox, &self.socket, usize::MAX, &mut [], cx.clock)? {
+            match write_once(&mut self.outbox, &self.socket, usize::MAX, usize::MAX, &mut [], cx.clock)? {
                 WriteResult::Nothing => return Ok(()),
                 WriteResult::Sent { by, offered, got } => {
                     let (sent, of) = (self.outbox.sent(), self.outbox.position());

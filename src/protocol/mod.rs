@@ -11,7 +11,10 @@ mod input_budget;
 mod outbox;
 mod work;
 
-use std::time::{Duration, Instant};
+use std::{
+    num::NonZeroU64,
+    time::{Duration, Instant},
+};
 
 pub use context::{Context, LoopRequests, WakeKey};
 pub use datagram::{DatagramOutbox, DatagramProtocol};
@@ -71,6 +74,12 @@ pub trait Protocol {
     /// text for the operator. `None` if no answer is in progress, or if the protocol has not kept
     /// the message.
     fn answered_message(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns how many bytes per second the connection may send, if it imitates a slow network.
+    /// The loop asks once, before the connection sends anything.
+    fn send_rate(&self) -> Option<NonZeroU64> {
         None
     }
 

@@ -161,15 +161,31 @@ impl Outbox {
 
     /// Returns what to offer to the socket next.
     pub fn next_write(&mut self) -> NextWrite<'_> {
+        self.next_write_within(usize::MAX)
+    }
+
+    /// Returns what to offer to the socket next: at most `limit` bytes, which must not be 0, or a
+    /// file.
+    pub fn next_write_within(&mut self, limit: usize) -> NextWrite<'_> {
         let bytes = &self.bytes[self.sent..];
+        if bytes.len() > limit {
+            return NextWrite::Bytes(&bytes[..limit]);
+        }
+        let left = limit - bytes.len();
         match (&mut self.body, bytes.is_empty()) {
             (None, true) => NextWrite::Nothing,
             (None, false) => NextWrite::Bytes(bytes),
-            (Some(Body::Memory { content, range }), true) => NextWrite::Bytes(&content[range.clone()]),
-            (Some(Body::Memory { content, range }), false) => {
-                NextWrite::BytesThenMemory(bytes, &content[range.clone()])
+            (Some(Body::Memory { content, range }), is_next) => {
+                let body = &content[range.start..range.end.min(range.start.saturating_add(left))];
+                match is_next {
+                    true => NextWrite::Bytes(body),
+                    false if body.is_empty() => NextWrite::Bytes(bytes),
+                    false => NextWrite::BytesThenMemory(bytes, body),
+                }
             }
             (Some(Body::File(file)), true) => NextWrite::File(&mut **file),
+            // The file does not follow at once.
+            (Some(Body::File(_)), false) if limit < usize::MAX => NextWrite::Bytes(bytes),
             (Some(Body::File(_)), false) => NextWrite::BytesThenFile(bytes),
         }
     }
@@ -226,16 +242,18 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    /// Empties `out`, `step` bytes at a time, and returns the bytes in order.
-    fn drain(out: &mut Outbox, step: usize) -> Vec<u8> {
+    /// Empties `out`, `step` bytes at a time, and returns the bytes in order. If `is_limited`, no
+    /// more than `step` bytes are offered.
+    fn drain(out: &mut Outbox, step: usize, is_limited: bool) -> Vec<u8> {
         let mut got = Vec::new();
         loop {
-            let mut offered = match out.next_write() {
+            let mut offered = match out.next_write_within(if is_limited { step } else { usize::MAX }) {
                 NextWrite::Nothing => return got,
                 NextWrite::Bytes(bytes) => bytes.to_vec(),
                 NextWrite::BytesThenMemory(bytes, body) => [bytes, body].concat(),
                 NextWrite::BytesThenFile(_) | NextWrite::File(_) => unreachable!("no file in this test"),
             };
+            assert!(!is_limited || offered.len() <= step);
             offered.truncate(step);
             out.advance(offered.len());
             got.extend(offered);
@@ -244,13 +262,13 @@ mod tests {
 
     #[test]
     fn outbox_sends_bytes_and_body_in_order() {
-        for step in 1..=12 {
+        for (step, is_limited) in (1..=12).flat_map(|step| [(step, false), (step, true)]) {
             let mut out = Outbox::default();
             out.bytes().extend(b"head ");
             out.put(Body::Memory { content: Rc::from(*b"the body!"), range: 4..8 });
             assert_eq!((out.sent(), out.position(), out.left()), (0, 9, 9));
             assert!(!out.has_room());
-            assert_eq!(drain(&mut out, step), b"head body");
+            assert_eq!(drain(&mut out, step, is_limited), b"head body");
             assert_eq!((out.sent(), out.position(), out.left()), (9, 9, 0));
             assert!(out.is_empty() && out.has_room());
         }

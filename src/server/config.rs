@@ -1,6 +1,6 @@
 //! The configuration of a server.
 
-use std::{fs::File, path::PathBuf, time::Duration};
+use std::{fs::File, num::NonZeroU64, path::PathBuf, time::Duration};
 
 use crate::{
     event_loop::Limits,
@@ -95,6 +95,10 @@ pub struct Config {
     /// How many bytes per second a peer must accept, on average over the send timeout. An SMTP
     /// service demands the same of the clients that send messages. 0 disables both limits.
     pub min_rate: u32,
+    /// How many bytes per second each HTTP connection may send, to imitate a slow network.
+    pub throttle: Option<NonZeroU64>,
+    /// How long each HTTP response is delayed, to imitate a slow network.
+    pub delay: Option<Duration>,
     /// How long to go on accepting connections after a signal has asked for a shutdown.
     pub shutdown_delay: Duration,
     /// How long a shutdown may take before the remaining connections are closed.
@@ -145,6 +149,8 @@ impl Config {
             max_head: MAX_HEAD,
             send_timeout: limits.send_timeout,
             min_rate: 256,
+            throttle: None,
+            delay: None,
             shutdown_delay: limits.shutdown_delay,
             drain_timeout: limits.drain_timeout,
             access_log: None,

@@ -47,6 +47,7 @@ pub fn http_service(
     let policy = HeaderPolicy::new(&config.cache_control, config.cors.clone(), config.headers.clone())
         .map_err(|source| StartError::CacheControl { value: config.cache_control.clone(), source })?;
     let http = HttpService::new(Rc::clone(site), config.timeouts).with_max_head(max_head(config));
+    let http = http.with_slow_network(config.throttle, config.delay);
     let http = http.with_url_options(options).with_policy(policy);
     http.load_rule_files(clock);
     Ok(http)

@@ -172,3 +172,20 @@ fn transfer_of_an_uncached_file_arrives_whole() {
     let took = times.last().unwrap_or(&0.0) - times.first().unwrap_or(&0.0);
     assert!(times.len() as f64 <= took * 1000.0 + 20.0, "{} probes in {took} s", times.len());
 }
+
+#[test]
+fn transfer_on_a_slow_network_has_every_byte() {
+    let site = Site::new();
+    let content = pattern(1 << 20);
+    site.write("large.bin", &content);
+    let server = Server::with(&site, &["--throttle", "2M", "--delay", "50ms"]);
+    let begun = std::time::Instant::now();
+    let mut clients = [server.connect(), server.connect()];
+    clients.iter_mut().for_each(|client| client.send(get("/large.bin")));
+    for client in &mut clients {
+        assert!(client.response().body == content);
+    }
+    // Each connection has the whole rate. The last slice needs no time.
+    let took = begun.elapsed();
+    assert!(took >= std::time::Duration::from_millis(500), "{took:?}");
+}

@@ -1,10 +1,10 @@
 //! Limits of connections, and what keeps the process within them.
 
-use std::time::Duration;
+use std::{num::NonZeroU64, time::Duration};
 
 use clap::{Args, builder::BoolishValueParser};
 
-use crate::cli::values::{TimeLimit, duration, head_size, limit, positive, time_limit};
+use crate::cli::values::{TimeLimit, duration, head_size, limit, positive, rate, time_limit};
 
 #[derive(Debug, Args)]
 pub struct LimitArgs {
@@ -64,4 +64,13 @@ pub struct LimitArgs {
     /// Do not confine the process with Landlock to the files that it needs
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_NO_SANDBOX", hide_env = true)]
     pub no_sandbox: bool,
+
+    /// Imitate a slow network: send at most RATE bytes per second on each HTTP connection, such as
+    /// 100k
+    #[arg(long, value_name = "RATE", value_parser = rate, env = "ONELOOP_THROTTLE", hide_env = true)]
+    pub throttle: Option<NonZeroU64>,
+
+    /// Imitate a slow network: begin each HTTP response this much later
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "ONELOOP_DELAY", hide_env = true)]
+    pub delay: Option<Duration>,
 }

@@ -4,6 +4,7 @@
 //! |---|---|---|---|---|
 //! | `New` | the connection is accepted | parses a request and [replies](Reply) | - | head |
 //! | `Idle` | a response is in the outbox | as in `New` | - | idle; head once a request has begun |
+//! | `Delayed` | a request arrives, if responses are delayed | as in `New`, once the delay is over | - | - |
 //! | `Discarding` | the head of a request with a body arrives | drops the body, then replies | - | head |
 //! | `Gathering` | a listing is requested | - | reads directory entries, then replies | - |
 //! | `Streaming` | a body is made in pieces | - | puts the next piece into the outbox | - |
@@ -15,7 +16,12 @@
 //! module enforces the send timeout. This module must never do I/O, and does not parse requests
 //! itself.
 
-use std::{mem, rc::Rc};
+use std::{
+    mem,
+    num::NonZeroU64,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use super::{
     HttpService,
@@ -43,6 +49,8 @@ pub struct HttpConnection {
 enum State {
     New,
     Idle,
+    /// The request that is next in the input is answered at this time.
+    Delayed(Instant),
     Discarding(Box<DiscardingRequest>),
     Gathering(Box<PendingListing>),
     Streaming(Box<StreamingResponse>),
@@ -108,6 +116,18 @@ impl HttpConnection {
         }
     }
 
+    /// Returns when to answer the request that is next in the input, or `None` if it is answered
+    /// now.
+    fn delay(&mut self, delay: Duration, cx: &Context<'_>) -> Option<Instant> {
+        let at = match self.state {
+            State::Delayed(at) => at,
+            _ => cx.clock.now() + delay,
+        };
+        let is_over = at <= cx.clock.now() || cx.draining;
+        self.state = State::Delayed(at);
+        (!is_over).then_some(at)
+    }
+
     /// Calls `act` to reply to `request`, and enters the resulting state.
     fn reply(
         &mut self,
@@ -116,7 +136,11 @@ impl HttpConnection {
         cx: &mut Context<'_>,
         act: impl FnOnce(Reply<'_, '_>) -> Outcome,
     ) -> Progress {
-        let since = cx.clock.now();
+        let since = match (&self.state, self.http.delay) {
+            // It was received before the delay.
+            (State::Delayed(at), Some(delay)) => at.checked_sub(delay).unwrap_or(cx.clock.now()),
+            _ => cx.clock.now(),
+        };
         let (http, entries) = (&*self.http, self.entries.as_deref_mut());
         let outcome = act(Reply { http, entries, request, since, live: None, out, cx });
         self.enter(outcome)
@@ -147,7 +171,14 @@ impl Protocol for HttpConnection {
             return Received { consumed: 0, progress: Progress::NeedInput };
         }
         self.seen = 0;
-        match &parse_within(input, max_head) {
+        let parsed = parse_within(input, max_head);
+        if let Some(delay) = self.http.delay
+            && (!matches!(parsed, Ok(None)) || missing_part(input) == "body")
+            && let Some(at) = self.delay(delay, cx)
+        {
+            return Received { consumed: 0, progress: Progress::WaitUntil(Some(at)) };
+        }
+        match &parsed {
             Ok(None) => {
                 let need = missing_part(input);
                 cx.trace(|| Step::Incomplete { have: input.len(), need });
@@ -205,8 +236,16 @@ impl Protocol for HttpConnection {
                 self.state = state;
                 Progress::Again
             }
+            State::Delayed(at) => {
+                self.state = State::Delayed(at);
+                Progress::Again
+            }
             State::New | State::Idle => Progress::Again,
         }
+    }
+
+    fn send_rate(&self) -> Option<NonZeroU64> {
+        self.http.send_rate
     }
 
     fn timeout(&self, partial: bool) -> Timeout {

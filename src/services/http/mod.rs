@@ -13,7 +13,7 @@ mod rule_files;
 pub mod steps;
 mod stream;
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, num::NonZeroU64, rc::Rc, time::Duration};
 
 use self::{connection::HttpConnection, resolve::Resolver};
 pub use self::{
@@ -80,6 +80,10 @@ pub struct HttpService {
     policy: HeaderPolicy,
     log: Option<Rc<RefCell<AccessLog>>>,
     live: Option<Rc<Live>>,
+    /// How many bytes per second a connection may send.
+    send_rate: Option<NonZeroU64>,
+    /// How long a request waits for its response.
+    delay: Option<Duration>,
 }
 
 impl HttpService {
@@ -96,6 +100,8 @@ impl HttpService {
             policy: HeaderPolicy::default(),
             log: None,
             live: None,
+            send_rate: None,
+            delay: None,
         }
     }
 
@@ -130,6 +136,12 @@ impl HttpService {
     /// Sets the access log.
     pub fn with_log(self, log: Rc<RefCell<AccessLog>>) -> HttpService {
         HttpService { log: Some(log), ..self }
+    }
+
+    /// Imitates a slow network: a connection sends at most `send_rate` bytes per second, and each
+    /// response begins `delay` after its request has arrived, or after the response before it.
+    pub fn with_slow_network(self, send_rate: Option<NonZeroU64>, delay: Option<Duration>) -> HttpService {
+        HttpService { send_rate, delay, ..self }
     }
 
     /// Creates live reload for the site, with streams for at most a quarter of `max_connections`.

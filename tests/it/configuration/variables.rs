@@ -33,6 +33,8 @@ const INVALID_VALUES: &[(&str, &str)] = &[
     ("--idle-timeout", "10"),
     ("--send-timeout", "-1s"),
     ("--min-rate", "slow"),
+    ("--throttle", "0"),
+    ("--delay", "50"),
     ("--shutdown-delay", "soon"),
     ("--drain-timeout", "10 seconds ago"),
     ("--access-log", "/no-such-dir/log"),

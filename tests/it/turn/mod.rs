@@ -4,6 +4,7 @@ mod accept;
 mod drain;
 mod memory;
 mod requests;
+mod slow_network;
 mod timers;
 mod transfers;
 mod work;
