@@ -7,20 +7,19 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, ErrorKind, IoSlice, Write},
-    os::{
-        fd::{AsRawFd, OwnedFd},
-        unix::fs::OpenOptionsExt,
-    },
+    io::{self, ErrorKind, Write},
+    os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
 };
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{FileType, OFlags, fstat},
-    io::{Errno, ReadWriteFlags, pwritev2},
+    io::Errno,
     net::SendFlags,
     termios::tcgetsid,
 };
+
+use crate::system::{NOSIGNAL, reopen, write_without_waiting};
 
 /// The number of bytes that fit into a pipe that poll(2) reports as writable: `PIPE_BUF` (pipe(7)).
 const PIPE_ROOM: usize = 4096;
@@ -121,13 +120,15 @@ impl Output {
     /// So get another description.
     ///
     /// # Errors
-    /// Fails without `/proc`, and if the pipe or terminal belongs to another user.
+    /// Fails where the system cannot do that, and if the pipe or terminal belongs to another user.
     fn reopened(output: &OwnedFd) -> io::Result<File> {
-        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-        let open = |path: &str| OpenOptions::new().append(true).custom_flags(flags.bits() as i32).open(path);
-        open(&format!("/proc/self/fd/{}", output.as_raw_fd())).or_else(|e| {
+        reopen(output).or_else(|e| {
             // Every user may open the controlling terminal, for example after su(1).
-            if tcgetsid(output).is_ok() { open("/dev/tty") } else { Err(e) }
+            if tcgetsid(output).is_err() {
+                return Err(e);
+            }
+            let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+            OpenOptions::new().append(true).custom_flags(flags.bits() as i32).open("/dev/tty")
         })
     }
 
@@ -141,9 +142,7 @@ impl Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Output::File(file) => file.write(bytes),
-            Output::Socket(socket) => {
-                Ok(rustix::net::send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
-            }
+            Output::Socket(socket) => Ok(rustix::net::send(socket, bytes, SendFlags::DONTWAIT | NOSIGNAL)?),
             Output::Polled { output, room } => write_if_writable(output, &bytes[..bytes.len().min(*room)]),
         }
     }
@@ -156,9 +155,9 @@ fn write_if_writable(output: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
     if poll(&mut [PollFd::new(output, PollFlags::OUT)], Some(&now))? == 0 {
         return Err(ErrorKind::WouldBlock.into());
     }
-    // Another process may fill the pipe after the poll. Recent kernels then refuse a write with
-    // RWF_NOWAIT; older ones and terminals do not support this flag.
-    match pwritev2(output, &[IoSlice::new(bytes)], u64::MAX, ReadWriteFlags::NOWAIT) {
+    // Another process may fill the pipe after the poll. Recent kernels then refuse this write;
+    // older ones, other systems and terminals do not support it.
+    match write_without_waiting(output, bytes) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::SPIPE | Errno::INVAL) => {
             Ok(rustix::io::write(output, bytes)?)
         }

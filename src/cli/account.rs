@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::unistd::{Uid, User, geteuid, initgroups, setgid, setuid};
+#[cfg(not(target_vendor = "apple"))]
+use nix::unistd::initgroups;
+use nix::unistd::{Uid, User, geteuid, setgid, setuid};
 use rustix::fs::{Access, access};
 
 use super::{
@@ -13,9 +15,24 @@ use super::{
     errors::{Failure, io_message},
     output,
 };
+#[cfg(target_vendor = "apple")]
+use no_groups::initgroups;
 
 /// The directories of a Maildir.
 const MAILDIR: [&str; 3] = ["tmp", "new", "cur"];
+
+/// Nothing can set the groups of this process on macOS without `unsafe`.
+#[cfg(target_vendor = "apple")]
+mod no_groups {
+    use std::ffi::CStr;
+
+    use nix::{Result, errno::Errno, unistd::Gid};
+
+    /// Fails with `ENOSYS`.
+    pub fn initgroups(_user: &CStr, _group: Gid) -> Result<()> {
+        Err(Errno::ENOSYS)
+    }
+}
 
 /// The user to become, and the files that this user needs.
 pub struct Account {

@@ -5,8 +5,8 @@
 use std::env;
 
 use listenfd::ListenFd;
-use oneloop::StreamListener;
-use rustix::net::sockopt::{set_tcp_nodelay, socket_acceptconn};
+use oneloop::{StreamListener, is_listening};
+use rustix::net::sockopt::set_tcp_nodelay;
 
 use super::{args::ListenArgs, errors::Failure};
 
@@ -41,7 +41,7 @@ pub fn listeners(args: &ListenArgs) -> Result<Vec<StreamListener>, Failure> {
 /// Takes one of the inherited descriptors, which become close-on-exec.
 fn listener(inherited: &mut ListenFd, index: usize) -> Result<StreamListener, Failure> {
     if let Ok(Some(socket)) = inherited.take_tcp_listener(index)
-        && socket_acceptconn(&socket).is_ok_and(|listens| listens)
+        && is_listening(&socket).is_ok_and(|listens| listens)
     {
         // As for the server's own sockets: accepted ones inherit this option. An error means that
         // small responses may be slower.
@@ -49,7 +49,7 @@ fn listener(inherited: &mut ListenFd, index: usize) -> Result<StreamListener, Fa
         return Ok(socket.into());
     }
     if let Ok(Some(socket)) = inherited.take_unix_listener(index)
-        && socket_acceptconn(&socket).is_ok_and(|listens| listens)
+        && is_listening(&socket).is_ok_and(|listens| listens)
     {
         return Ok(socket.into());
     }

@@ -27,7 +27,6 @@ use oneloop::{
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{OFlags, fcntl_setfl},
-    pipe::{PipeFlags, pipe_with},
 };
 use simple_logger::SimpleLogger;
 
@@ -78,7 +77,7 @@ impl LogPipe {
     /// Replaces standard error with a pipe, and installs the logger that writes to the pipe.
     fn redirect(level: LevelFilter) -> io::Result<LogPipe> {
         let real = io::stderr().as_fd().try_clone_to_owned()?;
-        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (reader, writer) = io::pipe().map(|(reader, writer)| (OwnedFd::from(reader), writer))?;
         fcntl_setfl(&reader, OFlags::NONBLOCK)?;
         let stderr = Arc::new(File::from(real.try_clone()?));
         let panic_output = Arc::clone(&stderr);

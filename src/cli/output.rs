@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use oneloop::duplicate_descriptor;
 
 use super::{
     errors::{Failure, io_message},
@@ -36,7 +36,7 @@ pub fn access_log(path: &Path, log: &LogPipe) -> Result<File, Failure> {
         Some(1) => return standard_output(),
         // Descriptor 2 is the log's pipe.
         Some(2) => log.blocking_stderr().and_then(|stderr| stderr.try_clone().ok()),
-        Some(number) => duplicate(number).ok(),
+        Some(number) => duplicate_descriptor(number).ok().map(File::from),
         None => None,
     };
     if let Some(file) = inherited {
@@ -48,12 +48,6 @@ pub fn access_log(path: &Path, log: &LogPipe) -> Result<File, Failure> {
             "cannot log to '{path}': {why}; use --access-log with a file that can be written"
         ))
     })
-}
-
-/// Returns a duplicate of a descriptor of this process (pidfd_getfd(2)).
-fn duplicate(number: i32) -> io::Result<File> {
-    let this = pidfd_open(getpid(), PidfdFlags::empty())?;
-    Ok(pidfd_getfd(this, number, PidfdGetfdFlags::empty())?.into())
 }
 
 /// Returns a duplicate of standard output, for the access log.

@@ -48,7 +48,7 @@ pub fn enter<'a>(sandbox: Option<Sandbox>, addresses: impl Iterator<Item = &'a A
     match sandbox.enter() {
         Ok(Confinement::Full) => log::info!("sandbox: Landlock"),
         Ok(Confinement::Partial) => log::info!("sandbox: Landlock, as far as this kernel has it"),
-        Ok(Confinement::Absent) => log::info!("sandbox: none, because this kernel has no Landlock"),
+        Ok(Confinement::Absent) => log::info!("sandbox: none, because this system has no Landlock"),
         Err(e) => log::warn!("cannot enter the sandbox: {e}; serving without it"),
     }
 }

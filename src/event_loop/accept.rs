@@ -9,10 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::{
-    io::Errno,
-    net::{SocketFlags, acceptfrom_with},
-};
+use rustix::io::Errno;
 
 use super::{
     EventLoop,
@@ -24,6 +21,7 @@ use crate::{
     address::Address,
     connection::Connection,
     protocol::CloseReason,
+    system,
     trace::{SourceId, Step},
 };
 
@@ -55,7 +53,7 @@ impl EventLoop {
                 Search::Unfinished => break,
                 Search::NoneIdle(_) | Search::Found(_) => {}
             }
-            match acceptfrom_with(&listener.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            match system::accept(&listener.socket) {
                 Ok((socket, peer)) => {
                     let peer = peer.map_or(Address::Unix(None), Address::from);
                     if let Err(e) = self.admit(key, socket, peer, room) {
@@ -196,11 +194,10 @@ fn is_lost_connection(e: Errno) -> bool {
             | Errno::NETDOWN
             | Errno::NOPROTOOPT
             | Errno::HOSTDOWN
-            | Errno::NONET
             | Errno::HOSTUNREACH
             | Errno::OPNOTSUPP
             | Errno::NETUNREACH
-    )
+    ) || e == system::NO_NETWORK
 }
 
 #[cfg(test)]

@@ -12,9 +12,7 @@ use std::{
 
 use rustix::{
     io::Errno,
-    net::{
-        AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt,
-    },
+    net::{AddressFamily, SocketAddrAny, SocketAddrUnix, connect, sockopt},
 };
 
 use super::{EventLoop, source::SourceKind};
@@ -22,6 +20,7 @@ use crate::{
     address::Address,
     connection::Connection,
     protocol::{Protocol, WakeKey},
+    system,
     trace::Step,
 };
 
@@ -67,8 +66,7 @@ fn start_connect(address: &Address) -> io::Result<OwnedFd> {
             (AddressFamily::UNIX, SocketAddrUnix::new(path)?.into())
         }
     };
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+    let socket = system::stream_socket(family)?;
     if address.ip().is_some() {
         // As for accepted connections, small messages are sent at once.
         sockopt::set_tcp_nodelay(&socket, true)?;

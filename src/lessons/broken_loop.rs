@@ -305,8 +305,10 @@ impl BrokenConnection {
         cx: &mut Context<'_>,
         transcript: &RefCell<Transcript>,
     ) -> Result<(), CloseReason> {
+        // For a file that sendfile(2) refuses.
+        let mut buffer = [0; 16 * 1024];
         loop {
-            match write_once(&mut self.outbox, &self.socket, usize::MAX, usize::MAX, &mut [], cx.clock)? {
+            match write_once(&mut self.outbox, &self.socket, usize::MAX, usize::MAX, &mut buffer, cx.clock)? {
                 WriteResult::Nothing => return Ok(()),
                 WriteResult::Sent { by, offered, got } => {
                     let (sent, of) = (self.outbox.sent(), self.outbox.position());

@@ -24,12 +24,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rustix::{
-    fs::{Access, CWD, RenameFlags, renameat_with},
-    io::Errno,
-};
+use rustix::{fs::Access, io::Errno};
 
 use self::names::{UniqueNames, sort_key, without_flags};
+use crate::system;
 
 /// The age from which a file in `tmp` counts as left over from a failed delivery. (The rules of
 /// Maildir: a delivery ends within 24 hours, and a reader removes files older than 36 hours.)
@@ -215,8 +213,9 @@ fn sync(dir: &Path) -> io::Result<()> {
 
 /// Renames a file. Fails if `to` exists.
 fn move_to(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // The file system cannot do this in one call. A hard link does not replace a file either.
+    match system::rename_new(from, to) {
+        // The system or the file system cannot do this in one call. A hard link does not replace a
+        // file either.
         Err(Errno::INVAL | Errno::NOSYS) => {
             fs::hard_link(from, to)?;
             fs::remove_file(from)

@@ -12,6 +12,7 @@ use rustix::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{error::StartError, stream_listener::StreamListener};
+use crate::system::share_port;
 
 /// The maximum number of completed connections that may wait to be accepted. The kernel caps this
 /// number at `somaxconn` (listen(2)).
@@ -119,9 +120,7 @@ pub fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener
     // Let a restarted server listen while connections of the old one are in TIME_WAIT.
     socket.set_reuse_address(true)?;
     if reuse_port {
-        // The kernel distributes new connections among the processes that listen on the port
-        // (socket(7)).
-        socket.set_reuse_port(true)?;
+        share_port(&socket)?;
     }
     if address.is_ipv6() {
         // Otherwise `[::]` would also use the IPv4 port, and listening on both would fail.

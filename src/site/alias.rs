@@ -14,25 +14,22 @@ use std::{
 
 use lru::LruCache;
 use rustix::{
-    fs::{AtFlags, Dir, FsWord, Mode, OFlags, fstat, fstatfs, ioctl_getflags, openat, statat},
+    fs::{AtFlags, Dev, Dir, Mode, OFlags, fstat, openat, statat},
     io::Errno,
 };
 
 use super::{RECHECK_AFTER, stamp::FileStamp};
-use crate::{clock::Clock, site_path::DotfilePolicy};
+use crate::{clock::Clock, site_path::DotfilePolicy, system};
 
 /// The magic numbers (statfs(2)) of file systems that find a file by its own name alone, or also by
 /// the same name in another case: XFS, Btrfs, ramfs, SquashFS, EROFS, proc, sysfs.
-const EXACT: [FsWord; 7] =
+const EXACT: [u32; 7] =
     [0x5846_5342, 0x9123_683E, 0x8584_58F6, 0x7371_7368, 0xE0F5_E1E2, 0x9FA0, 0x6265_6572];
 /// The magic numbers of file systems that compare names by Unicode rules in directories with the
-/// flag [`CASEFOLD`]: ext4, tmpfs, F2FS, overlayfs and bcachefs.
-const FLAGGED: [FsWord; 5] = [0xEF53, 0x0102_1994, 0xF2F5_2010, 0x794C_7630, 0xCA45_1A4E];
+/// flag `FS_CASEFOLD_FL`: ext4, tmpfs, F2FS, overlayfs and bcachefs.
+const FLAGGED: [u32; 5] = [0xEF53, 0x0102_1994, 0xF2F5_2010, 0x794C_7630, 0xCA45_1A4E];
 /// The magic number of ZFS, which may compare names by Unicode rules that no flag shows.
-const ZFS: FsWord = 0x2FC1_2FC1;
-/// The inode flag of a directory that compares names by Unicode rules (`FS_CASEFOLD_FL`,
-/// ioctl_iflags(2)).
-const CASEFOLD: u32 = 0x4000_0000;
+const ZFS: u32 = 0x2FC1_2FC1;
 /// The maximum number of entries of a directory in which a name is looked for, so that no request
 /// stops the others for long. Also the number of entries to remember, which take about 4 MB.
 const MAX_ENTRIES: usize = 100_000;
@@ -42,7 +39,7 @@ const MAX_ENTRIES: usize = 100_000;
 pub enum NameMatching {
     /// No dotfile has a name that begins with another character.
     Exact,
-    /// As `Folding`, in directories with the flag [`CASEFOLD`] alone.
+    /// As `Folding`, in directories with the flag `FS_CASEFOLD_FL` alone.
     FoldingIfFlagged,
     /// A name that begins with a non-ASCII character may be another name of a dotfile. (No Unicode
     /// rule turns an ASCII character into a dot.)
@@ -54,10 +51,10 @@ pub enum NameMatching {
 impl NameMatching {
     /// Returns how the file system of the open file or directory `fd` matches names.
     pub fn of(fd: &OwnedFd) -> NameMatching {
-        match fstatfs(fd).map(|stat| stat.f_type) {
-            Ok(magic) if EXACT.contains(&magic) => NameMatching::Exact,
-            Ok(magic) if FLAGGED.contains(&magic) => NameMatching::FoldingIfFlagged,
-            Ok(ZFS) => NameMatching::Folding,
+        match system::file_system(fd) {
+            Some(magic) if EXACT.contains(&magic) => NameMatching::Exact,
+            Some(magic) if FLAGGED.contains(&magic) => NameMatching::FoldingIfFlagged,
+            Some(ZFS) => NameMatching::Folding,
             // vfat, exFAT, NTFS, CIFS, 9P, FUSE, NFS, HFS+ and any other, also one that does not
             // say what it is.
             _ => NameMatching::Any,
@@ -81,7 +78,7 @@ pub struct AliasCheck {
     dotfiles: DotfilePolicy,
     /// The directories, by device, inode and whether they are the root. (`.well-known` is visible
     /// there alone.)
-    directories: LruCache<(u64, u64, bool), DirectoryNames>,
+    directories: LruCache<(Dev, u64, bool), DirectoryNames>,
     /// The number of entries of all these directories.
     entries: usize,
     hasher: RandomState,
@@ -119,7 +116,7 @@ impl AliasCheck {
             return known.is_hidden(hash, inode);
         }
         let readable = openat(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        if matching == NameMatching::FoldingIfFlagged && !is_flagged(&readable) {
+        if matching == NameMatching::FoldingIfFlagged && !system::is_casefolded(&readable) {
             return Ok(false);
         }
         let is_allowed = |name: &[u8]| self.dotfiles.allow(name, depth);
@@ -222,11 +219,6 @@ impl DirectoryNames {
             }
         }
     }
-}
-
-/// Returns whether a directory has the flag [`CASEFOLD`], or may have it.
-fn is_flagged(dir: &OwnedFd) -> bool {
-    ioctl_getflags(dir).map_or(true, |flags| flags.bits() & CASEFOLD != 0)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::{
 };
 
 use lru::LruCache;
-use rustix::io::Errno;
+use rustix::{fs::Dev, io::Errno};
 
 use super::{
     error::ErrorLog,
@@ -41,13 +41,13 @@ const MAX_UNSETTLED: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 pub struct DiskFile {
     file: Rc<File>,
     /// The device of the file system.
-    device: u64,
+    device: Dev,
     queue: Rc<DiskState>,
 }
 
 impl DiskFile {
     /// Creates a handle for an open file on `device`.
-    pub fn new(file: Rc<File>, device: u64, queue: Rc<DiskState>) -> DiskFile {
+    pub fn new(file: Rc<File>, device: Dev, queue: Rc<DiskState>) -> DiskFile {
         DiskFile { file, device, queue }
     }
 
@@ -70,12 +70,12 @@ pub struct DiskState {
     /// While the disk's request queue is full, even a probe blocks.
     full_until: Cell<Option<Instant>>,
     /// The devices of the file systems that refused sendfile(2), the latest last.
-    without_sendfile: RefCell<Vec<u64>>,
+    without_sendfile: RefCell<Vec<Dev>>,
     /// The log of failed system calls.
     pub errors: ErrorLog,
     /// The stamps of files whose times prove nothing, by device and inode, and when each stamp was
     /// first seen.
-    unsettled: RefCell<LruCache<(u64, u64), (FileStamp, Instant)>>,
+    unsettled: RefCell<LruCache<(Dev, u64), (FileStamp, Instant)>>,
 }
 
 impl Default for DiskState {
@@ -113,12 +113,12 @@ impl DiskState {
     }
 
     /// Returns whether sendfile(2) can read files on `device`, as far as is known.
-    fn has_sendfile(&self, device: u64) -> bool {
+    fn has_sendfile(&self, device: Dev) -> bool {
         !self.without_sendfile.borrow().contains(&device)
     }
 
     /// Records that sendfile refused a file on `device`.
-    fn refuse_sendfile(&self, device: u64) {
+    fn refuse_sendfile(&self, device: Dev) {
         let mut devices = self.without_sendfile.borrow_mut();
         if devices.contains(&device) {
             return;
@@ -144,7 +144,7 @@ impl DiskState {
 /// A range of a file that is being sent.
 struct DiskBody {
     file: Rc<File>,
-    device: u64,
+    device: Dev,
     queue: Rc<DiskState>,
     offset: u64,
     end: u64,

@@ -103,6 +103,17 @@ pub fn due(now: Instant, jitter: u32) -> Instant {
     now + RECHECK_AFTER - RECHECK_AFTER / 4 * part / 256
 }
 
+/// The result of [`Cache::get`](super::cache::Cache::get).
+#[must_use]
+pub enum Cached<D> {
+    /// A current file.
+    File(Rc<StaticFile<D>>),
+    /// No file exists at this path.
+    Absent,
+    /// The path must be looked up.
+    Unknown,
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -17,13 +17,19 @@ use std::{
 
 use rustix::{
     fs::{
-        FsWord, fstat, fstatfs,
+        fstat,
         inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags},
     },
     io::Errno,
 };
 
-use super::{file::StaticFile, root::RootDir, tree_events::TreeEvents};
+use super::{
+    change_log::PathEvent,
+    file::StaticFile,
+    root::{RootDir, or_root},
+    tree_events::TreeEvents,
+};
+use crate::system::{self, open_direct};
 
 /// The maximum number of files to watch. Each watch keeps an inode in kernel memory.
 const MAX_FILES: usize = 10_000;
@@ -40,7 +46,7 @@ const REMOVALS: usize = 64;
 /// The magic numbers (statfs(2)) of file systems on which every change is made through this kernel:
 /// ext4, XFS, Btrfs, tmpfs, F2FS. overlayfs is not one of them, because a write there can replace
 /// the file with another one.
-const LOCAL: [FsWord; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2010];
+const LOCAL: [u32; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2010];
 
 const FILE_EVENTS: WatchFlags =
     WatchFlags::MODIFY.union(WatchFlags::ATTRIB).union(WatchFlags::MOVE_SELF).union(WatchFlags::DELETE_SELF);
@@ -147,7 +153,7 @@ impl Inotify {
         // The file may have changed between the read and the watch, or a mount on the path may hide
         // the directories that are watched. This check finds both; inotify reports every later
         // change but a mount.
-        if root.open_direct(path).and_then(fstat).is_ok_and(|stat| file.has_status(&stat)) {
+        if open_direct(root.fd(), or_root(path)).and_then(fstat).is_ok_and(|stat| file.has_status(&stat)) {
             return Some(wd);
         }
         self.remove(wd, key);
@@ -159,13 +165,14 @@ impl Inotify {
     pub fn watch_absent(&mut self, path: &[u8], root: &RootDir) -> bool {
         // Behind a dangling link or a mount, the file may appear without an event here. Neither
         // counts as absent.
-        self.watch_ancestors(path, root).is_some() && matches!(root.open_direct(path), Err(Errno::NOENT))
+        self.watch_ancestors(path, root).is_some()
+            && matches!(open_direct(root.fd(), or_root(path)), Err(Errno::NOENT))
     }
 
     /// Watches every directory on the path to `path`. Returns `None` if one of them cannot be
     /// watched.
     fn watch_ancestors(&mut self, path: &[u8], root: &RootDir) -> Option<()> {
-        let is_local = || fstatfs(root.fd()).is_ok_and(|stat| LOCAL.contains(&stat.f_type));
+        let is_local = || system::file_system(root.fd()).is_some_and(|magic| LOCAL.contains(&magic));
         if !*self.is_local.get_or_insert_with(is_local) {
             return None;
         }
@@ -185,7 +192,7 @@ impl Inotify {
                 self.has_run_out = true;
                 return None;
             }
-            let directory = root.open_direct(path).ok()?;
+            let directory = open_direct(root.fd(), or_root(path)).ok()?;
             let events = if self.tree.is_some() { TREE_EVENTS } else { DIRECTORY_EVENTS };
             let wd = self.add_watch(&directory, b"", events)?;
             self.directories.insert(path.into(), wd);
@@ -275,8 +282,10 @@ impl Inotify {
                 // An event for a name in the directory.
                 Some(Watched::Directory(path)) if event.file_name().is_some() => {
                     changes.created |= flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
-                    if let (Some(events), Some(name)) = (&mut self.tree, event.file_name()) {
-                        events.push(path, name.to_bytes(), flags);
+                    if let (Some(events), Some(name), Some(what)) =
+                        (&mut self.tree, event.file_name(), path_event(flags))
+                    {
+                        events.push(path, name.to_bytes(), what, flags.contains(ReadFlags::ISDIR));
                     }
                 }
                 // The directory itself was moved or deleted, or its permissions changed.
@@ -289,6 +298,17 @@ impl Inotify {
             }
         }
         Changes { overflowed: true, ..changes }
+    }
+}
+
+/// Returns what happened to the entry of a directory, or `None` if only its owner or mode changed.
+fn path_event(flags: ReadFlags) -> Option<PathEvent> {
+    if flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
+        Some(PathEvent::Appeared)
+    } else if flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
+        Some(PathEvent::Vanished)
+    } else {
+        flags.contains(ReadFlags::CLOSE_WRITE).then_some(PathEvent::Changed)
     }
 }
 

@@ -21,6 +21,10 @@ mod entry;
 mod error;
 mod file;
 mod generated;
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
+mod inotify;
+#[cfg(any(not(target_os = "linux"), feature = "portable"))]
+#[path = "no_inotify.rs"]
 mod inotify;
 mod readahead;
 mod refresh;
@@ -31,6 +35,7 @@ mod steps;
 mod tree;
 mod tree_events;
 mod unmeasured;
+mod walk;
 
 use std::{
     cell::{Cell, RefCell},
@@ -43,7 +48,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{FileType, OFlags, Stat, fstat},
+    fs::{FileType, OFlags, Stat},
     io::Errno,
 };
 
@@ -57,7 +62,7 @@ pub use self::{
     steps::STEP_DOCS,
     unmeasured::UnmeasuredFile,
 };
-use self::{cache::Cached, error::retry, state::SiteState};
+use self::{entry::Cached, error::retry, state::SiteState};
 use crate::{
     clock::Clock,
     protocol::{Context, PrioritySource},
@@ -279,7 +284,7 @@ impl<D: Describe> Site<D> {
     /// # Errors
     /// Returns the reason why the path cannot be looked up.
     pub fn is_directory(&self, path: &SitePath<'_>, clock: &Clock) -> Result<bool, Error> {
-        let status = retry(|| fstat(self.state.borrow().root.open(path.bytes(), OFlags::PATH, clock)?));
+        let status = retry(|| self.state.borrow().root.status(path.bytes(), clock));
         match status {
             Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory),
             Err(errno) => match self.error(errno, path.bytes(), clock) {
@@ -324,7 +329,7 @@ impl<D: Describe> Site<D> {
     /// # Errors
     /// See [`RootDir::open`](root::RootDir::open).
     pub fn status_of_entry(&self, path: &[u8]) -> Result<Stat, Errno> {
-        fstat(self.state.borrow().root.open_known(path, OFlags::PATH)?)
+        self.state.borrow().root.status_of_known(path)
     }
 
     /// Converts the error of a system call on `path`, and logs it if the operator should know.

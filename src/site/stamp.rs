@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::Stat;
+use rustix::fs::{Dev, Stat};
 
 /// The period in which two changes may get the same timestamp on most file systems, whose clocks
 /// tick every few milliseconds.
@@ -16,7 +16,7 @@ pub const COARSE_CLOCK: Duration = Duration::from_millis(2100);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileStamp {
     /// The device.
-    pub device: u64,
+    pub device: Dev,
     /// The inode number.
     pub inode: u64,
     /// The length in bytes.

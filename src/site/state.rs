@@ -4,27 +4,29 @@
 use std::{io, path::Path, rc::Rc, time::Instant};
 
 use rustix::{
-    fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat, stat},
+    fs::{CWD, Dev, FileType, Mode, Stat, fstat, openat, stat},
     io::Errno,
 };
 
 use super::{
     Resolved, SiteOptions,
-    cache::{Cache, Cached},
+    cache::Cache,
+    entry::Cached,
     error::{Error, retry},
     file::{Describe, FileOrigin, Reading, StaticFile},
     inotify::Inotify,
     root::{FOR_READING, RootDir},
     tree::{Tree, TreeOptions},
 };
-use crate::{clock::Clock, site_path::SitePath};
+use crate::{clock::Clock, site_path::SitePath, system};
+
 /// The root directory as of the last check, and the cache of its files.
 pub struct SiteState<D: Describe> {
     /// The root directory.
     pub root: RootDir,
     /// The device and inode numbers of the root. The root is open, so no other directory can have
     /// the same inode.
-    root_id: (u64, u64),
+    root_id: (Dev, u64),
     /// When the site's path was last checked.
     pub checked_at: Option<Instant>,
     /// The [refresh](super::refresh) after which the site's path was last checked.
@@ -172,10 +174,8 @@ impl<D: Describe> SiteState<D> {
 
     /// Opens and reads the regular file at `path`. Returns `None` for a directory.
     fn open_and_read(&self, path: &[u8], clock: &Clock) -> Result<Option<Reading>, Errno> {
-        // Opening a FIFO or a device has side effects, so check the type first. Opening with
-        // `O_PATH` has none.
-        let fd = self.root.open(path, OFlags::PATH, clock)?;
-        match FileType::from_raw_mode(fstat(fd)?.st_mode) {
+        // Opening a FIFO or a device has side effects, so check the type first.
+        match FileType::from_raw_mode(self.root.status(path, clock)?.st_mode) {
             FileType::RegularFile => {}
             FileType::Directory => return Ok(None),
             _ => return Err(Errno::NXIO),
@@ -187,8 +187,8 @@ impl<D: Describe> SiteState<D> {
 }
 
 /// Opens the root directory. Returns it with its device and inode numbers.
-fn open_root(dir: &Path, options: &SiteOptions) -> Result<(RootDir, (u64, u64)), Errno> {
-    let fd = openat(CWD, dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+fn open_root(dir: &Path, options: &SiteOptions) -> Result<(RootDir, (Dev, u64)), Errno> {
+    let fd = openat(CWD, dir, system::DIRECTORY, Mode::empty())?;
     let stat = fstat(&fd)?;
     let create = if options.follow_links { RootDir::following_links } else { RootDir::new };
     let root = create(fd, options.dotfiles).with_only(options.file.clone());

@@ -1,10 +1,9 @@
 //! The events of the entries of watched directories, from inotify to the tree.
 
-use rustix::fs::inotify::ReadFlags;
-
 use super::change_log::PathEvent;
 
 /// The maximum number of events that [`TreeEvents`] holds.
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 const MAX_TREE_EVENTS: usize = 1024;
 
 /// What happened to the entries of the watched directories.
@@ -16,25 +15,17 @@ pub struct TreeEvents {
     pub overflowed: bool,
 }
 
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 impl TreeEvents {
-    /// Records the event `flags` of the entry `name` in `directory`.
-    pub fn push(&mut self, directory: &[u8], name: &[u8], flags: ReadFlags) {
-        let event = if flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
-            PathEvent::Appeared
-        } else if flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
-            PathEvent::Vanished
-        } else if flags.contains(ReadFlags::CLOSE_WRITE) {
-            PathEvent::Changed
-        } else {
-            return; // another owner or mode
-        };
+    /// Records what happened to the entry `name` in `directory`.
+    pub fn push(&mut self, directory: &[u8], name: &[u8], event: PathEvent, is_dir: bool) {
         if self.overflowed || self.paths.len() >= MAX_TREE_EVENTS {
             (self.overflowed, self.paths) = (true, Vec::new());
             return;
         }
         let separator: &[u8] = if directory.is_empty() { b"" } else { b"/" };
         let path = [directory, separator, name].concat().into();
-        self.paths.push((path, event, flags.contains(ReadFlags::ISDIR)));
+        self.paths.push((path, event, is_dir));
     }
 
     /// Returns whether nothing has happened.

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 pub use self::{
     datagrams::DatagramHarness,
     shared_output::SharedOutput,
-    skip::{skip, skip_for_kernel},
+    skip::{leaves_out, skip, skip_for_kernel},
 };
 
 /// Returns a temporary directory on each file system that tests can use here, the default one

@@ -19,6 +19,16 @@ pub fn skip_for_kernel(why: &str) {
     report(why);
 }
 
+/// Returns whether the feature `portable` leaves out `what`, which the current test is about, and
+/// reports that if so.
+pub fn leaves_out(what: &str) -> bool {
+    let is_left_out = cfg!(feature = "portable");
+    if is_left_out {
+        report(&format!("the feature `portable` leaves out {what}"));
+    }
+    is_left_out
+}
+
 fn report(why: &str) -> String {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     let line = format!("SKIPPED {test}: {why}\n");

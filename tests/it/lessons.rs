@@ -54,6 +54,10 @@ fn check(lesson: &Lesson, heading: &str, transcript: &[String]) {
 fn lessons_run_as_their_pages_say() {
     allow_many_descriptors();
     for lesson in LESSONS {
+        // The page of lesson 3 shows sendfile.
+        if lesson.number == 3 && leaves_out("sendfile") {
+            continue;
+        }
         let right = play(lesson, None);
         check(lesson, "Run", &right);
         for bug in lesson.bugs {

@@ -25,7 +25,7 @@ fn confined(sandbox: Sandbox, act: impl FnOnce(Confinement) + Send + 'static) ->
         confinement != Confinement::Absent
     });
     let is_confined = confined.join().expect("the confined thread");
-    if !is_confined {
+    if !is_confined && !leaves_out("Landlock") {
         skip("the kernel has no Landlock");
     }
     is_confined
@@ -62,7 +62,7 @@ fn confined_code_writes_only_where_it_may() {
     let (site, logs) = (Site::new(), Site::empty());
     logs.write("access.log", "");
     let (dir, log) = (site.path().to_owned(), logs.at("access.log"));
-    confined(Sandbox::new().read(&dir).write(logs.path()), move |_| {
+    let is_confined = confined(Sandbox::new().read(&dir).write(logs.path()), move |_| {
         let append = || File::options().create(true).append(true).open(&log);
         append().and_then(|mut log| log.write_all(b"line\n")).expect("append");
         assert!(denied(File::open(&log)), "it is not readable");
@@ -73,6 +73,9 @@ fn confined_code_writes_only_where_it_may() {
         assert!(denied(fs::remove_file(dir.join("hello.txt"))));
         assert!(denied(fs::create_dir(dir.join("new"))) && denied(symlink("/etc", dir.join("new"))));
     });
+    if !is_confined {
+        return;
+    }
     assert_eq!(fs::read(logs.at("access.log")).expect("read"), b"line\n");
     assert_eq!(fs::read(site.at("hello.txt")).expect("read"), b"hello\n");
 }

@@ -146,7 +146,12 @@ fn client_ends_quietly_when_nobody_reads_its_output() {
     let mut client = talk(&["tcp", &address]).stdin(Stdio::piped()).spawn().expect("start the client");
     drop(client.stdout.take());
     let mut input = client.stdin.take().expect("piped");
-    input.write_all(b"hello\n").expect("send");
+    // Another test that starts a program at this moment keeps the pipe open until the program runs.
+    // So the first line may still find a reader.
+    eventually("the client has ended", || {
+        let _ = input.write_all(b"hello\n");
+        client.try_wait().expect("wait").is_some()
+    });
     let Output { status, stderr, .. } = client.wait_with_output().expect("wait");
     drop(input);
     assert_eq!((status.code(), stderr), (Some(0), Vec::new()));

@@ -33,7 +33,7 @@ pub use self::{
     rig::{Rig, received},
     server::Server,
     site::{Site, pattern},
-    skip::{skip, skip_for_kernel},
+    skip::{leaves_out, skip, skip_for_kernel},
     talk::Talk,
     unprivileged::Unprivileged,
 };

@@ -157,6 +157,7 @@ fn freshness_traces_one_change_once() {
     let steps: Vec<_> = (0..10).flat_map(|_| serving.rig.turn()).collect();
     let is_change = |step: &Step| matches!(step, Step::Service(service) if service.doc.form == "changed");
     match steps.iter().filter(|(_, step)| is_change(step)).count() {
+        0 if leaves_out("inotify") => {}
         0 => skip("inotify is not trusted on the file system of the site"),
         count => assert_eq!(count, 1, "{steps:?}"),
     }
