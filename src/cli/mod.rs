@@ -131,6 +131,7 @@ fn run_command(command: CliCommand, log: &LogPipe) -> Result<(), Failure> {
     match command {
         CliCommand::Lesson { number, broken } => lesson::run_lesson(number, broken.as_deref()),
         CliCommand::Talk(args) => talk::run(*args, log),
+        CliCommand::Healthcheck(args) => talk::check(&args, log),
         #[cfg(feature = "compress")]
         CliCommand::Compress(args) => compress::run(args, log),
         #[cfg(not(feature = "compress"))]

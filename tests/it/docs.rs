@@ -220,8 +220,10 @@ fn docs_name_flags_that_exist() {
     };
     let clients =
         ["tcp", "udp", "discover", "chat", "smtp", "pop3", "http"].map(|name| help(&["talk", name]));
-    let help: Vec<String> =
-        [help(&[]), help(&["lesson"]), help(&["compress"])].into_iter().chain(clients).collect();
+    let help: Vec<String> = [help(&[]), help(&["lesson"]), help(&["compress"]), help(&["healthcheck"])]
+        .into_iter()
+        .chain(clients)
+        .collect();
     let known: HashSet<&str> =
         help.iter().flat_map(|help| flags(help)).chain(FOREIGN_FLAGS.split(' ')).collect();
     assert!(known.contains("--trace-only") && known.contains("--break"), "{help:?}");

@@ -24,6 +24,7 @@ mod freshness;
 mod fuzz_seeds;
 mod fuzzing;
 mod generated;
+mod healthcheck;
 mod hidden_names;
 mod hosts;
 mod lessons;

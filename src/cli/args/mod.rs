@@ -30,7 +30,7 @@ use super::{
     conversations::ConversationArgs,
     directory::default_directory,
     help,
-    talk::TalkArgs,
+    talk::{HealthcheckArgs, TalkArgs},
     variables::{self, FromVariable},
 };
 
@@ -152,6 +152,8 @@ pub enum CliCommand {
     Talk(Box<TalkArgs>),
     /// Write compressed variants (.br, .zst, .gz) beside the files that shrink
     Compress(CompressArgs),
+    /// Ask a running server for a page, and exit with 0 if it is healthy or 1 if not
+    Healthcheck(HealthcheckArgs),
     /// Print completions for a shell
     Completions {
         /// Name of the shell

@@ -58,14 +58,19 @@ pub fn run(args: HttpArgs, talk: &mut Talk) -> Result<(), Failure> {
         None => url,
     };
     let request = request(&args, &url, talk)?;
-    let addresses = match &url.server {
-        HttpServerName::Unix(path) => vec![Address::Unix(Some(path.as_path().into()))],
-        HttpServerName::Host(host, port) if host.contains(':') => resolve(&format!("[{host}]:{port}"))?,
-        HttpServerName::Host(host, port) => resolve(&format!("{host}:{port}"))?,
-    };
+    let addresses = addresses(&url)?;
     talk.converse(&addresses, Dialogue::with_arrows, |session| {
         Box::new(HttpClient::new(request.clone(), session, output(args.output.as_deref())))
     })
+}
+
+/// Returns the addresses of the server that a URL names.
+pub fn addresses(url: &HttpUrl) -> Result<Vec<Address>, Failure> {
+    match &url.server {
+        HttpServerName::Unix(path) => Ok(vec![Address::Unix(Some(path.as_path().into()))]),
+        HttpServerName::Host(host, port) if host.contains(':') => resolve(&format!("[{host}]:{port}")),
+        HttpServerName::Host(host, port) => resolve(&format!("{host}:{port}")),
+    }
 }
 
 /// Returns the request that the arguments describe.
@@ -101,7 +106,7 @@ fn request(args: &HttpArgs, url: &HttpUrl, talk: &Talk) -> Result<HttpRequest, F
 }
 
 /// Returns the error for a URL that is not valid, with advice.
-fn invalid_url(url: &str, e: UrlError) -> Failure {
+pub fn invalid_url(url: &str, e: UrlError) -> Failure {
     let url = url.escape_debug();
     Failure::Usage(match e {
         UrlError::Https => format!("'{url}' needs TLS, which this client does not have; use an http URL"),

@@ -3,6 +3,7 @@
 mod chat;
 mod dialogue;
 mod discover;
+mod healthcheck;
 mod http;
 mod output;
 mod pop3;
@@ -30,6 +31,7 @@ use oneloop::{
     protocol::{CloseReason, DatagramProtocol, InputProtocol, Protocol, WakeKey},
 };
 
+pub use self::healthcheck::{HealthcheckArgs, check};
 use self::output::StandardOutput;
 use super::{
     address,
@@ -105,20 +107,26 @@ struct Talk {
 
 impl Talk {
     fn new(args: &TalkArgs, log: &LogPipe) -> Result<Talk, Failure> {
-        let timeout = args.timeout.0;
-        let limits = Limits { send_timeout: timeout, connect_timeout: timeout, ..Limits::default() };
-        let event_loop = EventLoop::new(limits, Clock::system());
-        let mut event_loop = event_loop.map_err(|e| Failure::system("cannot create a poller", &e))?;
-        log.attach(&mut event_loop).map_err(|e| Failure::system("cannot poll the log", &e))?;
+        let mut talk = Talk::untraced(args.timeout.0, log)?;
         let stepper = observers::stepper(&args.trace)?;
         if stepper.is_some() {
             // The stepper catches the signals, so that they do not end the process at a prompt. The
             // loop must then act on them.
-            event_loop.handle_signals().map_err(|e| no_signals(&e))?;
+            talk.event_loop.handle_signals().map_err(|e| no_signals(&e))?;
         }
-        observers::attach(&mut event_loop, &[], args.trace.clone(), stepper, log)?;
+        observers::attach(&mut talk.event_loop, &[], args.trace.clone(), stepper, log)?;
+        talk.is_stepped = args.trace.step;
+        Ok(talk)
+    }
+
+    /// Creates a loop that nothing observes.
+    fn untraced(timeout: Option<Duration>, log: &LogPipe) -> Result<Talk, Failure> {
+        let limits = Limits { send_timeout: timeout, connect_timeout: timeout, ..Limits::default() };
+        let event_loop = EventLoop::new(limits, Clock::system());
+        let mut event_loop = event_loop.map_err(|e| Failure::system("cannot create a poller", &e))?;
+        log.attach(&mut event_loop).map_err(|e| Failure::system("cannot poll the log", &e))?;
         let (stderr, output) = (log.blocking_stderr(), StandardOutput::default());
-        Ok(Talk { event_loop, timeout, stderr, output, is_stepped: args.trace.step })
+        Ok(Talk { event_loop, timeout, stderr, output, is_stepped: false })
     }
 
     /// Connects to the first of `addresses` that accepts the connection, and runs the loop until

@@ -5,7 +5,7 @@ mod request;
 mod response;
 mod url;
 
-use std::{io::Write, rc::Rc};
+use std::{cell::Cell, io::Write, rc::Rc};
 
 use self::{
     head::ResponseHead,
@@ -28,13 +28,20 @@ pub struct HttpClient {
     request: HttpRequest,
     response: ResponseReader,
     output: Box<dyn Write>,
+    status: Rc<Cell<Option<u16>>>,
 }
 
 impl HttpClient {
     /// Creates a client for one connection. A write to `output` may block the loop.
     pub fn new(request: HttpRequest, session: Session, output: Box<dyn Write>) -> HttpClient {
         let response = ResponseReader::new(request.is_head());
-        HttpClient { session, request, response, output }
+        HttpClient { session, request, response, output, status: Rc::default() }
+    }
+
+    /// Makes the client store the status code of the response in `status`.
+    #[must_use]
+    pub fn with_status(self, status: Rc<Cell<Option<u16>>>) -> HttpClient {
+        HttpClient { status, ..self }
     }
 
     /// Shows a head, and notes about its unexpected consequences.
@@ -52,7 +59,10 @@ impl HttpClient {
     /// Processes a piece of the response.
     fn process(&mut self, piece: &ResponsePiece<'_>) -> Result<(), ClientError> {
         match piece {
-            ResponsePiece::Head(head) => self.show_head(head),
+            ResponsePiece::Head(head) => {
+                self.show_head(head);
+                self.status.set(Some(head.status));
+            }
             ResponsePiece::Body(bytes) => {
                 let written = self.output.write_all(bytes).and_then(|()| self.output.flush());
                 written.map_err(ClientError::Output)?;
