@@ -52,8 +52,8 @@ fn boolean(word: &OsStr) -> Option<bool> {
 ///
 /// # Errors
 /// Returns the error for the user, or the help.
-pub fn parse(definitions: Command, args: &[OsString]) -> Result<ArgMatches, clap::Error> {
-    let mut error = match definitions.clone().try_get_matches_from(args) {
+pub fn parse(definitions: &mut Command, args: &[OsString]) -> Result<ArgMatches, clap::Error> {
+    let mut error = match definitions.try_get_matches_from_mut(args) {
         Ok(matches) => return Ok(matches),
         Err(error) => error,
     };
@@ -63,7 +63,7 @@ pub fn parse(definitions: Command, args: &[OsString]) -> Result<ArgMatches, clap
     // `--port <PORT>` or `--trace[=<LEVEL>]`.
     let name = culprit.trim_start_matches('-').split([' ', '[']).next();
     let mut variable = None;
-    let without = definitions.mut_args(|arg| {
+    let without = definitions.clone().mut_args(|arg| {
         if arg.get_env().and_then(std::env::var_os).is_none() || arg.get_long() != name {
             return arg;
         }

@@ -115,10 +115,10 @@ impl Cli {
         let definitions = definitions
             .mut_args(|arg| if is_command { arg.env(None::<&str>) } else { variables::apply(arg) });
         // The options of `talk` may stand before or after the name of the client.
-        let definitions = definitions.mut_subcommand("talk", |talk| {
+        let mut definitions = definitions.mut_subcommand("talk", |talk| {
             talk.mut_args(|arg| if arg.is_positional() { arg } else { arg.env(None::<&str>).global(true) })
         });
-        let matches = variables::parse(definitions.clone(), &line.args).unwrap_or_else(|error| error.exit());
+        let matches = variables::parse(&mut definitions, &line.args).unwrap_or_else(|error| error.exit());
         let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         let sources = LISTEN_OPTIONS.map(|[id, option, variable]| match matches.value_source(id) {
             Some(ValueSource::CommandLine) => Some(option),
