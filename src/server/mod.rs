@@ -42,7 +42,7 @@ use crate::{
     http::{MediaTypes, Representation},
     lossy_writer::LossyWriter,
     protocol::{DatagramProtocol, PrioritySource, ProtocolFactory, WakeKey},
-    services::{AccessLog, LiveFiles},
+    services::{AccessLog, HttpService, LiveFiles},
     site::{Site, SiteOptions},
     site_path::DotfilePolicy,
     trace::Observer,
@@ -58,6 +58,7 @@ pub struct HttpServer {
     /// The files of Unix sockets, which are removed when the server is dropped.
     socket_files: Vec<SocketFile>,
     base_path: String,
+    http: Rc<HttpService>,
     log: Option<Rc<RefCell<AccessLog>>>,
     /// Where to open the access log again after SIGHUP.
     log_path: Option<PathBuf>,
@@ -120,6 +121,7 @@ impl HttpServer {
             addresses,
             socket_files,
             base_path,
+            http: Rc::clone(&http),
             log,
             log_path: config.access_log_path,
         };
@@ -235,6 +237,8 @@ impl HttpServer {
     /// # Errors
     /// Fails if polling fails (epoll_wait(2)).
     pub fn serve_forever(&mut self) -> io::Result<()> {
+        // Report errors in them now, and not when the first request needs them.
+        self.http.load_rule_files(self.event_loop.clock());
         while !self.event_loop.is_drained() {
             self.turn()?;
         }

@@ -48,9 +48,7 @@ pub fn http_service(
         .map_err(|source| StartError::CacheControl { value: config.cache_control.clone(), source })?;
     let http = HttpService::new(Rc::clone(site), config.timeouts).with_max_head(max_head(config));
     let http = http.with_slow_network(config.throttle, config.delay);
-    let http = http.with_url_options(options).with_policy(policy);
-    http.load_rule_files(clock);
-    Ok(http)
+    Ok(http.with_url_options(options).with_policy(policy))
 }
 
 /// Returns the service for a server that listens on loopback only. It refuses requests for hosts
