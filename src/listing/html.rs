@@ -9,7 +9,7 @@ use percent_encoding::percent_encode;
 
 use super::{
     Listing, Row,
-    rows::{Order, SortKey},
+    rows::{Order, SortKey, Totals},
 };
 use crate::{printable::Html, site_path::PATH, size::Size};
 
@@ -22,17 +22,20 @@ pub const END: &str = "</table>\n";
 const MAX_CRUMBS: usize = 16;
 
 /// Returns the page up to its rows.
-pub fn begin(listing: &Listing) -> String {
+pub fn begin(listing: &Listing, totals: Totals) -> String {
     let headings = [
-        heading(listing.order, SortKey::Name, "name", "Name"),
-        heading(listing.order, SortKey::Size, "size", "Size"),
-        heading(listing.order, SortKey::Modified, "modified", "Modified (UTC)"),
+        heading(listing, SortKey::Name, "Name"),
+        heading(listing, SortKey::Size, "Size"),
+        heading(listing, SortKey::Modified, "Modified (UTC)"),
     ];
     let is_root = listing.path.bytes().is_empty();
     fill(PAGE, |place| match place {
         "title" => Html(listing.path.bytes()).to_string(),
         "style" => STYLE.to_owned(),
         "crumbs" => crumbs(listing),
+        "order" => hidden_order(listing.order),
+        "filter" => Html(listing.filter.text().as_bytes()).to_string(),
+        "counts" => counts(totals, !listing.filter.text().is_empty()),
         "headings" => headings.concat(),
         "parent" if !is_root => "<tr><td><a href=\"../\">../</a><td><td>\n".to_owned(),
         _ => String::new(),
@@ -90,7 +93,8 @@ fn crumbs(listing: &Listing) -> String {
 
 /// Returns a column heading: a link that sorts by this column, or reverses the order if the listing
 /// is already sorted by it.
-fn heading(order: Order, by: SortKey, key: &str, text: &str) -> String {
+fn heading(listing: &Listing, by: SortKey, text: &str) -> String {
+    let (order, filter) = (listing.order, listing.filter.parameter());
     let is_sorted = order.by == by;
     let (sorted, mark) = match (is_sorted, order.is_descending) {
         (false, _) => ("", ""),
@@ -99,8 +103,34 @@ fn heading(order: Order, by: SortKey, key: &str, text: &str) -> String {
     };
     // Sorting by size or time starts with the largest or newest entry.
     let next_is_descending = if is_sorted { !order.is_descending } else { by != SortKey::Name };
-    let order = if next_is_descending { "desc" } else { "asc" };
-    format!("<th{sorted}><a href=\"?sort={key}&amp;order={order}\">{text}{mark}</a>")
+    let (key, order) = (key_name(by), if next_is_descending { "desc" } else { "asc" });
+    format!("<th{sorted}><a href=\"?sort={key}&amp;order={order}{filter}\">{text}{mark}</a>")
+}
+
+/// Returns the value of the parameter `sort`.
+fn key_name(by: SortKey) -> &'static str {
+    match by {
+        SortKey::Name => "name",
+        SortKey::Size => "size",
+        SortKey::Modified => "modified",
+    }
+}
+
+/// Returns the hidden fields with which the form of the filter keeps the order.
+fn hidden_order(order: Order) -> String {
+    if order == Order::default() {
+        return String::new();
+    }
+    let (key, order) = (key_name(order.by), if order.is_descending { "desc" } else { "asc" });
+    format!("<input type=hidden name=sort value={key}><input type=hidden name=order value={order}>")
+}
+
+/// Returns a line such as `2 folders, 1 file, 1.5 KiB`.
+fn counts(totals: Totals, is_filtered: bool) -> String {
+    let number = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let Totals { directories, files, len } = totals;
+    let (folders, files) = (number(directories, "folder"), number(files, "file"));
+    format!("{folders}, {files}, {}{}", Size(len), if is_filtered { " found" } else { "" })
 }
 
 #[cfg(test)]
@@ -108,7 +138,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::site_path::SitePath;
+    use crate::{listing::Filter, site_path::SitePath};
     use std::borrow::Cow;
 
     fn entry(name: &[u8], is_directory: bool, len: u64, seconds: u64) -> Row<'_> {
@@ -118,7 +148,7 @@ mod tests {
 
     fn listing(path: &str) -> Listing {
         let at = |path: &str| SitePath::parse(Cow::Borrowed(path.as_bytes())).expect("a path").into_owned();
-        Listing { path: at(path), order: Order::default(), is_json: false }
+        Listing { path: at(path), order: Order::default(), filter: Filter::default(), is_json: false }
     }
 
     #[test]
@@ -150,15 +180,18 @@ mod tests {
 
     #[test]
     fn listing_has_breadcrumbs_and_sort_links() {
-        let page = begin(&listing("/a<b/c/"));
+        let page = begin(&listing("/a<b/c/"), Totals::default());
         assert!(page.contains("<title>Index of /a&lt;b/c/</title>"), "{page}");
         let crumbs =
             "<h1>Index of <a href=\"../../\">/</a><a href=\"../\">a&lt;b/</a><a href=\"./\">c/</a></h1>";
         assert!(page.contains(crumbs), "{page}");
         assert!(page.contains("<a href=\"../\">"), "{page}");
-        assert!(!begin(&listing("/")).contains("<a href=\"../\">"), "the root has no parent");
-        let by_size =
-            Listing { order: Order { by: SortKey::Size, is_descending: true }, ..listing("/") }.begin();
+        assert!(
+            !begin(&listing("/"), Totals::default()).contains("<a href=\"../\">"),
+            "the root has no parent"
+        );
+        let by_size = Listing { order: Order { by: SortKey::Size, is_descending: true }, ..listing("/") }
+            .begin(Totals::default());
         for heading in [
             "<th><a href=\"?sort=name&amp;order=asc\">Name</a>",
             "<th aria-sort=\"descending\"><a href=\"?sort=size&amp;order=asc\">Size \u{25be}</a>",
@@ -169,8 +202,23 @@ mod tests {
     }
 
     #[test]
+    fn listing_counts_rows_and_keeps_filter_and_order() {
+        let filter = Filter::parse(Some(b"q=%22%3E%3Cb+c"));
+        let order = Order { by: SortKey::Size, is_descending: true };
+        let page =
+            Listing { filter, order, ..listing("/") }.begin(Totals { directories: 1, files: 2, len: 1536 });
+        assert!(page.contains("<p>1 folder, 2 files, 1.5 KiB found</p>"), "{page}");
+        assert!(page.contains(" value=\"&quot;&gt;&lt;b c\" "), "{page}");
+        assert!(page.contains("<a href=\"?sort=name&amp;order=asc&amp;q=%22%3E%3Cb%20c\">"), "{page}");
+        let hidden = "<input type=hidden name=sort value=size><input type=hidden name=order value=desc>";
+        assert!(page.contains(hidden), "{page}");
+        let page = listing("/").begin(Totals { directories: 0, files: 1, len: 7 });
+        assert!(page.contains("<p>0 folders, 1 file, 7 B</p>") && !page.contains("hidden"), "{page}");
+    }
+
+    #[test]
     fn listing_breadcrumbs_are_bounded() {
-        let page = begin(&listing(&format!("/{}", "deep/".repeat(2000))));
+        let page = begin(&listing(&format!("/{}", "deep/".repeat(2000))), Totals::default());
         let top = format!("<a href=\"{}\">/</a>\u{2026}/<a ", "../".repeat(2000));
         assert!(page.contains(&top) && page.contains("<a href=\"./\">deep/</a></h1>"), "{page}");
         assert_eq!(page.matches(">deep/</a>").count(), MAX_CRUMBS);

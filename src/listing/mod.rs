@@ -4,11 +4,16 @@
 //! long listing does not delay the event loop: first the beginning, then one row at a time, then
 //! the end.
 
+mod filter;
 mod html;
 mod json;
+mod natural;
 mod rows;
 
-pub use self::rows::{Order, Row, Rows};
+pub use self::{
+    filter::Filter,
+    rows::{Order, Row, Rows, Totals},
+};
 use crate::site_path::SitePath;
 
 /// A listing of one directory.
@@ -18,6 +23,8 @@ pub struct Listing {
     pub path: SitePath<'static>,
     /// The order of the rows.
     pub order: Order,
+    /// The text that the names of the rows contain.
+    pub filter: Filter,
     /// Whether the listing is JSON instead of HTML.
     pub is_json: bool,
 }
@@ -28,9 +35,9 @@ impl Listing {
         if self.is_json { "application/json" } else { "text/html; charset=utf-8" }
     }
 
-    /// Returns the text before the rows.
-    pub fn begin(&self) -> String {
-        if self.is_json { json::BEGIN.to_owned() } else { html::begin(self) }
+    /// Returns the text before the rows, which add up to `totals`.
+    pub fn begin(&self, totals: Totals) -> String {
+        if self.is_json { json::BEGIN.to_owned() } else { html::begin(self, totals) }
     }
 
     /// Returns the text of one row.

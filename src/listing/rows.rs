@@ -10,6 +10,8 @@ use std::{
     time::SystemTime,
 };
 
+use super::natural;
+
 /// One row of a listing: a file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row<'a> {
@@ -61,24 +63,31 @@ impl Order {
             SortKey::Size => a.len.cmp(&b.len),
             SortKey::Modified => a.modified.cmp(&b.modified),
         }
-        .then_with(|| folded(a.name).cmp(folded(b.name)))
+        .then_with(|| natural::compare(a.name, b.name))
         .then_with(|| a.name.cmp(b.name));
         let ordering = if self.is_descending { ascending.reverse() } else { ascending };
         b.is_directory.cmp(&a.is_directory).then(ordering)
     }
 }
 
-fn folded(name: &[u8]) -> impl Iterator<Item = u8> {
-    name.iter().map(u8::to_ascii_lowercase)
-}
-
 /// The number of rows in a run.
 const RUN: usize = 256;
+
+/// What the rows of a listing add up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    pub directories: usize,
+    pub files: usize,
+    /// The length of all files in bytes.
+    pub len: u64,
+}
 
 /// The rows of a listing that have not been removed yet.
 #[derive(Debug, Default)]
 pub struct Rows {
     order: Order,
+    /// What all added rows add up to, those that have been removed included.
+    totals: Totals,
     /// The run that rows are added to.
     open: Run,
     /// The sorted runs. The run with the next row is on top of the heap.
@@ -88,15 +97,23 @@ pub struct Rows {
 impl Rows {
     /// Creates an empty collection that sorts rows in this order.
     pub fn new(order: Order) -> Rows {
-        Rows { order, open: Run { order, ..Run::default() }, sorted: BinaryHeap::new() }
+        Rows { order, open: Run { order, ..Run::default() }, ..Rows::default() }
     }
 
     /// Adds a row.
     pub fn put(&mut self, row: Row<'_>) {
         self.open.put(row);
+        let count = if row.is_directory { &mut self.totals.directories } else { &mut self.totals.files };
+        *count += 1;
+        self.totals.len = self.totals.len.saturating_add(row.len);
         if self.open.places.len() == RUN {
             self.seal();
         }
+    }
+
+    /// Returns what all rows that have been added add up to.
+    pub fn totals(&self) -> Totals {
+        self.totals
     }
 
     /// Removes the next row and passes it to `then`. Returns whether there was a row.
@@ -222,7 +239,9 @@ mod tests {
                 let modified = (seconds > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
                 rows.put(Row { name: name.as_bytes(), is_directory, len, modified });
             }
+            assert_eq!(rows.totals(), Totals { directories: 2, files: 4, len: 21 });
             assert_eq!(names(&mut rows).join(" "), expected, "{query:?}");
+            assert_eq!(rows.totals().files, 4, "rows that are removed count");
         }
     }
 

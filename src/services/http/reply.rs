@@ -15,7 +15,7 @@ use crate::{
         Method, OwnedRequestInfo, Plan, Refusal, RenderContext, Request, RequestInfo, RequestKind,
         ResponseBody, SiteHeaders, Status, Vary, locate,
     },
-    listing::{Listing, Order},
+    listing::{Filter, Listing, Order},
     protocol::{CloseReason, Context, InputShare, Outbox, Progress},
     services::{
         access_log::PendingEntries,
@@ -214,6 +214,7 @@ impl<'c> Reply<'c, '_> {
         let listing = Listing {
             path: path.into_owned(),
             order: Order::parse(request.query()),
+            filter: Filter::parse(request.query()),
             is_json: request.fields.accept.prefers_json(),
         };
         let site = &self.http.resolver.site;

@@ -223,9 +223,12 @@ impl ListingBuilder {
     /// Fails if the directory cannot be read, or if no quota is left for its rows.
     pub fn gather(&mut self, site: &Site<Representation>, clock: &Clock) -> Result<usize, Error> {
         self.open(site, clock)?;
-        let ListingBuilder { read_state, rows, quota, .. } = self;
+        let ListingBuilder { listing, read_state, rows, quota, .. } = self;
         if let ReadState::Reading(reader) = read_state {
             let has_more = reader.read(ENTRIES, site, clock, |entry| {
+                if !listing.filter.matches(entry.name) {
+                    return Ok(());
+                }
                 quota.take_one()?;
                 let (name, is_directory) = (entry.name, entry.is_directory);
                 rows.put(Row { name, is_directory, len: entry.len, modified: entry.modified });
@@ -240,7 +243,7 @@ impl ListingBuilder {
 
     /// Returns the next piece of the listing, never empty, and whether it is the last one.
     fn piece(&mut self) -> (String, bool) {
-        let mut text = if self.has_started { String::new() } else { self.listing.begin() };
+        let mut text = if self.has_started { String::new() } else { self.listing.begin(self.rows.totals()) };
         self.has_started = true;
         let ListingBuilder { listing, rows, quota, has_row, .. } = self;
         while text.len() < PIECE {

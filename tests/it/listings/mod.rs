@@ -3,6 +3,7 @@
 //! they could delay other clients.
 
 mod crowd;
+mod filter;
 mod html;
 mod json;
 mod order;

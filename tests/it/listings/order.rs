@@ -64,3 +64,14 @@ fn listing_headings_sort_and_reverse() {
         assert_eq!(page_at(&heading(&twice)), once, "{key}");
     }
 }
+
+#[test]
+fn listing_has_natural_order() {
+    let site = Site::empty();
+    for name in ["file10", "file2", "File1", "file 3", "v1.10.0", "v1.9.0"] {
+        site.write(name, "");
+    }
+    let server = Server::with(&site, &["--listing"]);
+    let names: Vec<_> = entries(&server, "/").iter().map(|entry| text(entry, "name").to_owned()).collect();
+    assert_eq!(names, ["file 3", "File1", "file2", "file10", "v1.9.0", "v1.10.0"]);
+}
