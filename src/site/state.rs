@@ -56,8 +56,7 @@ impl<D: Describe> SiteState<D> {
             None => log::info!("file changes: stat"),
         }
         let mut inotify = inotify.and_then(Result::ok);
-        let SiteOptions { dotfiles, follow_links, .. } = *options;
-        let tree = options.logs_changes.then(|| Box::new(Tree::new(TreeOptions { dotfiles, follow_links })));
+        let tree = options.logs_changes.then(|| Box::new(Tree::new(TreeOptions::of(options))));
         if let (Some(_), Some(inotify)) = (&tree, &mut inotify) {
             inotify.observe_tree();
         }

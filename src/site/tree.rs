@@ -16,6 +16,7 @@ use rustix::{
 };
 
 use super::{
+    SiteOptions,
     change_log::{ChangeLog, PathEvent},
     inotify::Inotify,
     root::RootDir,
@@ -42,11 +43,21 @@ const MAX_DEPTH: usize = 32;
 const NOT_EDITED: [&[u8]; 2] = [b"node_modules", b".git"];
 
 /// The options of a tree.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct TreeOptions {
-    pub dotfiles: DotfilePolicy,
+    dotfiles: DotfilePolicy,
     /// Whether to also explore the targets of links to directories.
-    pub follow_links: bool,
+    follow_links: bool,
+    /// The name of the only file, if there is one. It is then polled, because it may be a link.
+    only: Option<Vec<u8>>,
+}
+
+impl TreeOptions {
+    /// Returns the part of the options of a site that concerns its tree.
+    pub fn of(options: &SiteOptions) -> TreeOptions {
+        let SiteOptions { dotfiles, follow_links, ref file, .. } = *options;
+        TreeOptions { dotfiles, follow_links, only: file.clone() }
+    }
 }
 
 /// The directories of a site, and the log of their changes.
@@ -184,6 +195,9 @@ impl Tree {
     }
 
     fn is_name_visible(&self, name: &[u8], depth: usize) -> bool {
+        if let Some(only) = &self.options.only {
+            return depth == 0 && name == only;
+        }
         // Editors keep backups in names with a tilde at the end.
         self.options.dotfiles.allow(name, depth) && !name.ends_with(b"~") && !NOT_EDITED.contains(&name)
     }
@@ -214,6 +228,12 @@ impl Tree {
 
     /// Watches the directory at `path`, or polls it, and starts to read it.
     fn open(&mut self, path: Box<[u8]>, root: &RootDir, inotify: Option<&mut Inotify>, clock: &Clock) {
+        if let Some(only) = &self.options.only {
+            // The directory is not served, so the process may have no right to read it.
+            let stat = root.open_known(only, OFlags::PATH).and_then(fstat);
+            let stamp = stat.ok().map(|stat| (only.clone().into(), Some(FileStamp::of(&stat))));
+            return self.compare(path, stamp.into_iter().collect(), clock);
+        }
         // Watch before reading, so that no entry appears between the two.
         let is_watched = !self.polled.contains_key(&path)
             && inotify.is_some_and(|inotify| match inotify.watch_tree_directory(&path, root) {
@@ -287,9 +307,15 @@ impl Tree {
         self.reading = Some(reading);
     }
 
-    /// Compares the entries of a polled directory, which has been read, with the entries before.
+    /// Ends reading a directory.
     fn finish(&mut self, reading: TreeReading, clock: &Clock) {
-        let TreeReading { path, entries: Some(entries), .. } = reading else { return };
+        if let Some(entries) = reading.entries {
+            self.compare(reading.path, entries, clock);
+        }
+    }
+
+    /// Compares the entries of a polled directory with the entries before.
+    fn compare(&mut self, path: Box<[u8]>, entries: PolledEntries, clock: &Clock) {
         let before = self.polled.remove(&path);
         if let Some(before) = &before {
             self.entry_count -= before.len();

@@ -190,8 +190,8 @@ impl Live {
         self.streams.borrow().iter().filter(|key| **key != own).for_each(|key| cx.wake(*key));
     }
 
-    /// Returns the data of a message: the changed paths, and an identifier of what the client knows
-    /// then.
+    /// Returns a message with the changed paths, and with an identifier that the client sends when
+    /// it connects again.
     fn message(&self, number: u64, change: &TreeChange) -> String {
         let mut text = format!("data: {{\"id\":\"{}-{number}\",\"paths\":", self.run);
         match change {

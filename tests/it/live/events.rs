@@ -167,6 +167,19 @@ fn events_follow_a_root_that_is_replaced() {
 }
 
 #[test]
+fn events_of_a_single_file_concern_no_other() {
+    let site = Site::new();
+    std::os::unix::fs::symlink("docs/index.html", site.at("page.html")).expect("a link");
+    each(["index.html", "page.html"], |name| {
+        let server = Server::on(&site.at(name), &["--live"]);
+        let mut events = Events::ready(&server);
+        site.write("hello.txt", "another file");
+        site.write(if *name == "page.html" { "docs/index.html" } else { name }, "changed");
+        events.expect(&[name]);
+    });
+}
+
+#[test]
 fn events_need_live_and_the_right_host_and_no_other_site() {
     let site = Site::new();
     let plain = Server::start(&site);

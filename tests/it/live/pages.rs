@@ -117,7 +117,7 @@ fn six_tabs_share_one_stream_and_survive_a_restart() {
     for tab in &tabs {
         browser.wait(tab, &shows("one"));
     }
-    // A seventh request would wait for ever behind six streams.
+    // Behind six streams, this request would wait forever.
     browser.wait(&tabs[6], "fetch('used.json').then((response) => response.ok)");
     site.write("index.html", PAGE.replace("one", "two"));
     for tab in &tabs {

@@ -1,4 +1,4 @@
-//! Responses with the script: their length, tag and ranges are those of what is sent.
+//! Responses with the script: their length, tag and ranges include it.
 
 use crate::common::*;
 
@@ -90,7 +90,7 @@ fn script_is_part_of_preconditions_and_ranges() {
         let plain = server.get(path);
         let plain_tag = plain.header("etag").expect("a tag");
         assert_eq!(ask(&format!("If-None-Match: {plain_tag}\r\n")).status, 200);
-        // The date is that of the file, and a copy without the script has it as well.
+        // A copy without the script has the date of the file as well.
         let date = plain.header("last-modified").expect("a date");
         assert_eq!(ask(&format!("If-Modified-Since: {date}\r\n")).status, 200);
         let border = plain.body.len();
