@@ -32,6 +32,8 @@ pub enum CloseReason {
     AddressLimit,
     /// The server is shutting down.
     Shutdown,
+    /// The client does not speak TLS as it should, or not at all.
+    TlsFailed,
     /// A file was truncated while it was being sent, or could not be read.
     FileChanged,
     /// An outgoing connection could not be established.
@@ -56,6 +58,7 @@ impl fmt::Display for CloseReason {
             CloseReason::Evicted => "evicted",
             CloseReason::AddressLimit => "address-limit",
             CloseReason::Shutdown => "shutdown",
+            CloseReason::TlsFailed => "tls-failed",
             CloseReason::FileChanged => "file-changed",
             CloseReason::ConnectFailed(_) => "connect-failed",
             CloseReason::ConnectTimeout => "connect-timeout",

@@ -86,7 +86,7 @@ impl Announcement {
         let mut announcement = Announcement { urls: Vec::new(), name: String::new(), id: String::new() };
         for (field, value) in lines.filter_map(|line| line.split_once(": ")) {
             match field {
-                "url" if value.starts_with("http://") && value.bytes().all(|b| b.is_ascii_graphic()) => {
+                "url" if is_url(value) && value.bytes().all(|b| b.is_ascii_graphic()) => {
                     announcement.urls.push(value.replacen(SENDER, &url_host(sender), 1));
                 }
                 "name" => announcement.name = replace_unprintable(value.as_bytes()),
@@ -104,6 +104,11 @@ fn url_host(ip: IpAddr) -> String {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
     }
+}
+
+/// Returns whether `text` is the URL of a web server.
+fn is_url(text: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme))
 }
 
 #[cfg(test)]

@@ -107,9 +107,13 @@ mod source;
 mod system;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "tls")]
+mod tls;
 mod token_bucket;
 pub mod trace;
 
+#[cfg(feature = "tls")]
+pub use self::tls::{TlsIdentity, TlsIdentityError};
 pub use self::{
     address::Address,
     http::{

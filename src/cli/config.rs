@@ -47,6 +47,12 @@ pub fn timeouts(limits: &LimitArgs) -> Timeouts {
 pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, Failure> {
     let Cli { root, listen, site, responses, limits, output, .. } = cli;
     let mut config = Config::new(root);
+    #[cfg(feature = "tls")]
+    {
+        config.tls = super::tls::identity(&listen, log)?;
+    }
+    #[cfg(not(feature = "tls"))]
+    listen.tls.check()?;
     (config.hosts, config.unix_sockets) = addresses(listen.bind)?;
     config.port = listen.port;
     // A script must not find the server at another port than it expects.

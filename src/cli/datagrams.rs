@@ -73,7 +73,7 @@ fn beacon_of(server: &mut HttpServer) -> Beacon {
     // One URL is enough for localhost.
     let is_needed = |ip: &SocketAddr| !is_second_loopback(*ip, all);
     let addresses = all.iter().filter_map(Address::ip).filter(is_needed).collect();
-    Beacon::new(name, id, addresses, server.base_path().to_owned())
+    Beacon::new(name, id, addresses, server.base_path().to_owned()).with_scheme(server.scheme())
 }
 
 /// Creates a UDP socket with `create`, on the address given to `flag`. Returns the socket and the

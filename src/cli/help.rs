@@ -35,6 +35,7 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     ("oneloop site --access-log=log", "log every response to a file"),
     ("oneloop --trace", "show what the loop does, step by step"),
     ("oneloop --step", "stop the loop at every wake-up, as a debugger does"),
+    ("oneloop --tls -b 0.0.0.0", "serve HTTPS, for example to a phone"),
     ("oneloop compress dist", "write .br, .zst and .gz variants for the server to send"),
     ("oneloop lesson 1", "learn how an event loop works"),
     ("oneloop ./lesson", "serve the directory lesson instead of running the command"),

@@ -28,6 +28,8 @@ mod qr;
 mod report;
 mod sandbox;
 mod talk;
+#[cfg(feature = "tls")]
+mod tls;
 mod udp_echo;
 mod urls;
 mod values;

@@ -40,7 +40,7 @@ impl Urls {
                         "also listening on {address}, so that localhost works by both of its addresses"
                     );
                 }
-                Address::Ip(ip) => urls.add(*ip, format!("http://{ip}{}", server.base_path())),
+                Address::Ip(ip) => urls.add(*ip, format!("{}://{ip}{}", server.scheme(), server.base_path())),
                 Address::Unix(_) => urls.lines.push(address.to_string()),
             }
         }
@@ -91,7 +91,7 @@ fn reachable(address: &Address, network: &[IpAddr]) -> Vec<Address> {
 
 /// Returns the addresses of this machine that other machines may know. The first one is the address
 /// from which this machine reaches the Internet.
-fn network_addresses() -> Vec<IpAddr> {
+pub fn network_addresses() -> Vec<IpAddr> {
     match if_addrs::get_if_addrs() {
         Ok(interfaces) => choose(&interfaces, default_source()),
         Err(e) => {

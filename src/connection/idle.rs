@@ -40,6 +40,10 @@ impl Connection {
 
     /// Returns whether the socket has input that has not been read.
     pub fn has_input(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.as_ref().is_some_and(|tls| tls.has_input()) {
+            return true;
+        }
         recv(&self.socket, &mut [0; 1], RecvFlags::PEEK).is_ok_and(|(got, _)| got > 0)
     }
 }

@@ -13,6 +13,9 @@ mod inbox;
 mod read;
 mod slow;
 mod throttle;
+#[cfg(feature = "tls")]
+mod tls;
+mod transport;
 mod write;
 
 use std::{
@@ -95,6 +98,9 @@ enum Pending {
 pub struct Connection {
     /// A stream socket, TCP or Unix.
     socket: OwnedFd,
+    /// The TLS session on the socket, if there is one.
+    #[cfg(feature = "tls")]
+    tls: Option<Box<tls::TlsSession>>,
     protocol: Box<dyn Protocol>,
     inbox: Inbox,
     outbox: Outbox,
@@ -129,6 +135,8 @@ impl Connection {
         let throttle = protocol.send_rate().map(|rate| Box::new(Throttle::new(rate, clock.now())));
         Connection {
             socket,
+            #[cfg(feature = "tls")]
+            tls: None,
             protocol,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
@@ -245,6 +253,8 @@ impl Connection {
     /// Shuts down our side and lingers if the peer may still be sending (`linger`); otherwise
     /// closes at once. The caller has already sent all output.
     fn half_close(&mut self, reason: CloseReason, linger: bool, cx: &mut Context<'_>) -> ControlFlow<Want> {
+        #[cfg(feature = "tls")]
+        self.announce_end(reason);
         if !linger || shutdown(&self.socket, Shutdown::Write).is_err() {
             return Break(Want::Close(reason));
         }
@@ -258,6 +268,8 @@ impl Connection {
     /// Shuts down our side because the protocol has ended its output. Input is still read.
     fn end_output(&mut self, cx: &mut Context<'_>) {
         self.half_closes = false;
+        #[cfg(feature = "tls")]
+        self.announce_end(CloseReason::Done);
         // If this fails, the peer has reset the connection, which the next read reports.
         if shutdown(&self.socket, Shutdown::Write).is_ok() {
             cx.trace(|| Step::OutputEnded);
@@ -267,6 +279,10 @@ impl Connection {
     /// Sets a new deadline after progress, or when the connection starts to wait for something
     /// else.
     fn set_deadline(&mut self, want: Want, cx: &Context<'_>) {
+        // Only the handshake of TLS waits to send although the outbox is empty. It has as much time
+        // as the message that it precedes.
+        let is_handshake = want == Want::Writable && self.phase == Phase::Open && self.outbox.is_empty();
+        let want = if is_handshake { Want::Readable } else { want };
         let Timeout { limit, reason } = match (self.phase, want) {
             (_, Want::Close(_)) => return,
             // The time to connect was set when the connection was created.
@@ -335,6 +351,10 @@ impl Connection {
     /// Lets the protocol put a last response into the outbox, and starts to finish the connection
     /// if it does. Returns whether it does.
     fn put_last_response(&mut self, reason: CloseReason, cx: &mut Context<'_>) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.as_ref().is_some_and(|tls| !tls.is_established()) {
+            return false;
+        }
         self.protocol.last_response(reason, self.inbox.bytes(), &mut self.outbox, cx);
         if self.outbox.is_empty() {
             return false;
@@ -347,6 +367,8 @@ impl Connection {
     /// Notifies the protocol and closes the socket.
     pub fn close(mut self, reason: CloseReason, cx: &mut Context<'_>) {
         self.protocol.on_closed(reason, self.outbox.sent(), cx);
+        #[cfg(feature = "tls")]
+        self.announce_end(reason);
         let is_blocked = !self.outbox.is_empty();
         if is_blocked && matches!(reason, CloseReason::SendTimeout | CloseReason::TooSlow) {
             // SO_LINGER with a time of 0 makes the close send a reset, so that the kernel does not

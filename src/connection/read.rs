@@ -241,6 +241,10 @@ impl Connection {
         kept: usize,
         cx: &mut Context<'_>,
     ) -> ControlFlow<Want, Option<usize>> {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() && !matches!(self.phase, Phase::Lingering { .. }) {
+            return self.read_tls(ready, buffer, kept, cx);
+        }
         match recv(&self.socket, &mut *buffer, RecvFlags::empty()).map(|(got, _)| got) {
             Ok(0) => {
                 // Output that is unsent is sent before the connection closes, see

@@ -53,6 +53,10 @@ impl Connection {
     ) -> ControlFlow<Want> {
         // Write first, poll later: the send buffer usually has room. Only a write that would block
         // makes the loop poll for writability.
+        #[cfg(feature = "tls")]
+        if !self.flush_handshake(ready, cx)? {
+            return Continue(()); // the handshake needs input first
+        }
         while !self.outbox.is_empty() {
             if !ready.writable {
                 return Break(Want::Writable);
@@ -65,7 +69,9 @@ impl Connection {
                 Some(throttle) => throttle.limit(cx)?,
             };
             let mut at_most = budget.bytes.min(limit);
-            if let Some(file) = self.outbox.next_file() {
+            if !self.has_encrypted()
+                && let Some(file) = self.outbox.next_file()
+            {
                 // Only the first slice of a turn may be sent without a probe.
                 let probe = std::mem::replace(probe, true);
                 match file.sendable(at_most.min(FILE_SLICE), probe, buffer, cx.clock) {
@@ -76,21 +82,11 @@ impl Connection {
                     }
                 }
             }
-            match write_once(&mut self.outbox, &self.socket, at_most, limit, buffer, cx.clock) {
+            match self.send(at_most, limit, buffer, cx.clock) {
                 Ok(WriteResult::Nothing) => {}
                 Ok(WriteResult::Sent { by, offered, got }) => {
                     budget.bytes = budget.bytes.saturating_sub(got);
-                    if got > 0 {
-                        self.progress = true;
-                        if let Some(throttle) = &mut self.throttle {
-                            throttle.count(got, cx.clock.now());
-                        }
-                        self.protocol.on_sent(self.outbox.sent(), cx.clock);
-                    }
-                    cx.trace(|| {
-                        let (sent, of) = (self.outbox.sent(), self.outbox.position());
-                        Step::Wrote { by, offered, got, sent, of }
-                    });
+                    self.note_sent(by, offered, got, cx);
                 }
                 Ok(WriteResult::WouldBlock { by, offered }) => {
                     ready.writable = false;
@@ -100,6 +96,21 @@ impl Connection {
             }
         }
         Continue(())
+    }
+
+    /// Counts `got` bytes of the outbox as sent, and reports them to the protocol.
+    fn note_sent(&mut self, by: SendCall, offered: usize, got: usize, cx: &mut Context<'_>) {
+        if got > 0 {
+            self.progress = true;
+            if let Some(throttle) = &mut self.throttle {
+                throttle.count(got, cx.clock.now());
+            }
+            self.protocol.on_sent(self.outbox.sent(), cx.clock);
+        }
+        cx.trace(|| {
+            let (sent, of) = (self.outbox.sent(), self.outbox.position());
+            Step::Wrote { by, offered, got, sent, of }
+        });
     }
 }
 

@@ -96,6 +96,11 @@ impl EventLoop {
             (_, room) => {
                 let protocol = listener.factory.create(&peer);
                 let connection = Connection::new(socket, protocol, &self.timers.clock);
+                #[cfg(feature = "tls")]
+                let connection = match &listener.tls {
+                    Some(identity) => connection.with_tls(identity).map_err(io::Error::other)?,
+                    None => connection,
+                };
                 if let Search::Found(idle) = room {
                     self.evict(idle);
                 }

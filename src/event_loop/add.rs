@@ -14,7 +14,6 @@ use super::{
     udp::UdpSource,
 };
 use crate::{
-    address::Address,
     protocol::{Context, DatagramProtocol, InputProtocol, PrioritySource, ProtocolFactory, WakeKey},
     trace::{SourceId, Step},
 };
@@ -38,12 +37,30 @@ impl EventLoop {
         socket: impl Into<OwnedFd>,
         factory: Box<dyn ProtocolFactory>,
     ) -> io::Result<()> {
-        let socket = socket.into();
-        rustix::io::ioctl_fionbio(&socket, true)?;
+        self.insert_listener(Listener::new(socket.into(), factory)?)
+    }
+
+    /// Adds a listening socket like [`EventLoop::add_listener`] for connections over TLS.
+    ///
+    /// # Errors
+    /// See [`EventLoop::add_listener`].
+    #[cfg(feature = "tls")]
+    pub fn add_tls_listener(
+        &mut self,
+        socket: impl Into<OwnedFd>,
+        factory: Box<dyn ProtocolFactory>,
+        identity: crate::tls::TlsIdentity,
+    ) -> io::Result<()> {
+        let mut listener = Listener::new(socket.into(), factory)?;
+        listener.tls = Some(identity);
+        self.insert_listener(listener)
+    }
+
+    /// Adds a listener to the sources.
+    fn insert_listener(&mut self, listener: Listener) -> io::Result<()> {
         let id = self.sources.next_listener_id();
-        let (address, fd) = (Address::of_socket(&socket)?, socket.as_raw_fd());
-        let listener = Box::new(Listener { socket, address: address.clone(), factory });
-        self.sources.insert(SourceKind::Listener(listener), id)?;
+        let (address, fd) = (listener.address.clone(), listener.socket.as_raw_fd());
+        self.sources.insert(SourceKind::Listener(Box::new(listener)), id)?;
         self.observers.trace(id, || Step::Bound { address, fd });
         Ok(())
     }

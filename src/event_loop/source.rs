@@ -57,6 +57,27 @@ pub struct Listener {
     pub socket: OwnedFd,
     pub address: Address,
     pub factory: Box<dyn ProtocolFactory>,
+    /// The identity for connections over TLS.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::tls::TlsIdentity>,
+}
+
+impl Listener {
+    /// Creates a listener for plain connections, and makes its socket non-blocking.
+    ///
+    /// # Errors
+    /// Fails if the socket cannot be made non-blocking or has no address.
+    pub fn new(socket: OwnedFd, factory: Box<dyn ProtocolFactory>) -> io::Result<Listener> {
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        let address = Address::of_socket(&socket)?;
+        Ok(Listener {
+            socket,
+            address,
+            factory,
+            #[cfg(feature = "tls")]
+            tls: None,
+        })
+    }
 }
 
 /// A priority source and the descriptor that it reads.
@@ -154,6 +175,7 @@ mod tests {
     #[test]
     fn source_and_connection_are_small() {
         let sizes = (size_of::<Source>(), size_of::<Connection>());
-        assert!(sizes.0 <= 64 && sizes.1 <= 184, "{sizes:?}");
+        let session = if cfg!(feature = "tls") { 8 } else { 0 }; // a pointer
+        assert!(sizes.0 <= 64 && sizes.1 <= 184 + session, "{sizes:?}");
     }
 }

@@ -28,6 +28,10 @@ pub struct Config {
     /// Listening sockets that are open already, for example because a service manager keeps them
     /// while the server restarts. They serve HTTP as well.
     pub listeners: Vec<StreamListener>,
+    /// The identity for HTTPS, on all listening sockets except Unix sockets. `None` means plain
+    /// HTTP.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::tls::TlsIdentity>,
     /// The directory to serve, or a single file. A file is the response for the site's root and for
     /// its own name, and nothing else in its directory can be requested.
     pub dir: PathBuf,
@@ -123,6 +127,8 @@ impl Config {
             port_tries: 1,
             reuse_port: false,
             listeners: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
             dir: dir.into(),
             index: "index.html".into(),
             hidden: false,

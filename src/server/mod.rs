@@ -6,9 +6,13 @@
 
 mod config;
 mod error;
+#[cfg(not(feature = "tls"))]
+mod plain;
 mod service;
 mod sockets;
 mod stream_listener;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::{
     cell::RefCell,
@@ -30,6 +34,10 @@ pub use self::{
 };
 use rustix::fs::OFlags;
 
+#[cfg(not(feature = "tls"))]
+use self::plain::scheme;
+#[cfg(feature = "tls")]
+use self::tls::scheme;
 use self::{
     service::{for_this_machine, http_service},
     sockets::{bind_hosts, connections_by_open_files},
@@ -57,6 +65,7 @@ pub struct HttpServer {
     addresses: Vec<Address>,
     /// The files of Unix sockets, which are removed when the server is dropped.
     socket_files: Vec<SocketFile>,
+    scheme: &'static str,
     base_path: String,
     http: Rc<HttpService>,
     log: Option<Rc<RefCell<AccessLog>>>,
@@ -120,17 +129,18 @@ impl HttpServer {
             event_loop,
             addresses,
             socket_files,
+            scheme: scheme(&config),
             base_path,
             http: Rc::clone(&http),
             log,
-            log_path: config.access_log_path,
+            log_path: config.access_log_path.take(),
         };
         for listener in listeners {
             let address = listener.address().clone();
             server.addresses.push(address.clone());
             let service = if address.ip().is_some() { &http } else { &on_unix_sockets };
             server
-                .add_listener(listener, Rc::clone(service))
+                .listen(listener, Rc::clone(service), &config)
                 .map_err(|source| StartError::Listen { address, source })?;
         }
         if let Some(changes) = site.changes() {
@@ -146,6 +156,11 @@ impl HttpServer {
     /// Returns the addresses on which the server listens for HTTP.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
+    }
+
+    /// Returns the scheme of the server's URLs: `http`, or `https` with TLS.
+    pub fn scheme(&self) -> &'static str {
+        self.scheme
     }
 
     /// Returns the URL path of the site's root, with a leading and a trailing slash.

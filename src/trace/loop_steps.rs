@@ -68,6 +68,9 @@ step_docs! {
     READ Io "read" "{offered} -> {got} buf={buf:N}" ""
         "One `read`: the room offered, the bytes it returned, and how many bytes wait to be parsed \
          now."
+    HANDSHAKE Io "tls" "received={received:N} sent={sent:N}" ""
+        "Messages of TLS itself arrived or were sent: the handshake, a ticket for the next one, or an \
+         alert. They do not extend a deadline."
     READ_EMPTY Io "read" "-> {got:WouldBlock}" "drained"
         "There is nothing more to read now."
     EOF Io "eof" "" "the peer sends no more; unsent output still goes out"
@@ -124,7 +127,7 @@ step_docs! {
         "The source was closed after that time and removed from the poller. (`?`: it was accepted \
          before the trace began.) The reason is one of: done eof head-timeout idle-timeout \
          send-timeout too-slow reset broken-pipe bad-request limit evicted address-limit shutdown \
-         file-changed connect-failed connect-timeout."
+         file-changed tls-failed connect-failed connect-timeout."
 }
 
 /// Creates a list of fields, as in `fields! { got: bytes.len() }`.
@@ -150,6 +153,7 @@ impl Step {
             Step::AcceptPaused { .. } => &PARK,
             Step::Read { .. } => &READ,
             Step::Drained if matches!(source, SourceId::Udp(_)) => &RECV_EMPTY,
+            Step::Handshake { .. } => &HANDSHAKE,
             Step::Drained => &READ_EMPTY,
             Step::EndOfInput => &EOF,
             Step::Incomplete { .. } => &INCOMPLETE,
@@ -207,6 +211,7 @@ impl Step {
             Step::Read { offered, bytes, kept } => {
                 fields! { offered: *offered, got: bytes.len(), buf: kept + bytes.len() }
             }
+            Step::Handshake { received, sent } => fields! { received: *received, sent: *sent },
             Step::Incomplete { have, need } => fields! { have: *have, need: *need },
             Step::Understood { start, len, left } => {
                 fields! { message: message(start), len: *len, leftover: *left }
@@ -282,6 +287,7 @@ mod tests {
             Step::BacklogEmpty,
             Step::AcceptPaused { out_of_fds: true },
             Step::Read { offered: 1, bytes: secret.clone(), kept: 0 },
+            Step::Handshake { received: 1, sent: 1 },
             Step::Drained,
             Step::EndOfInput,
             Step::Incomplete { have: 1, need: "a \"quote\"" },

@@ -100,6 +100,13 @@ pub enum Step {
         /// The number of bytes received earlier and not yet parsed.
         kept: usize,
     },
+    /// Messages of a TLS handshake were received or sent. They carry no input and no output.
+    Handshake {
+        /// The number of bytes received.
+        received: usize,
+        /// The number of bytes sent.
+        sent: usize,
+    },
     /// `read` would block: the socket is drained.
     Drained,
     /// `read` returned 0: the peer closed its side.
@@ -264,6 +271,7 @@ impl Step {
             | Step::Woken
             | Step::Postponed { .. }
             | Step::Read { .. }
+            | Step::Handshake { .. }
             | Step::EndOfInput
             | Step::NotCached { .. }
             | Step::Deadline { .. }

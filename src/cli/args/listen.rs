@@ -1,5 +1,6 @@
 //! Where to listen.
 
+use super::TlsArgs;
 use clap::{Args, builder::BoolishValueParser, parser::ValueSource};
 
 #[derive(Debug, Args)]
@@ -27,6 +28,9 @@ pub struct ListenArgs {
     /// Become this user when the sockets and logs are open, and give up root
     #[arg(long, value_name = "NAME", env = "ONELOOP_USER", hide_env = true)]
     pub user: Option<String>,
+
+    #[command(flatten)]
+    pub tls: TlsArgs,
 
     /// An option or variable that says where to listen, if one does.
     #[arg(skip)]

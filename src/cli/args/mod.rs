@@ -7,6 +7,7 @@ mod listen;
 mod output;
 mod responses;
 mod site;
+mod tls;
 mod trace;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub use self::{
     output::{LogFormatArg, OutputArgs},
     responses::ResponseArgs,
     site::{ListDirectories, SiteArgs},
+    tls::TlsArgs,
     trace::{TraceArgs, TraceLevelArg},
 };
 use super::{

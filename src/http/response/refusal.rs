@@ -46,6 +46,8 @@ impl Refusal {
         Refusal::new(Status::InternalServerError, "The server could not read this file.");
     /// A 408 refusal: the request did not arrive completely before the timeout.
     pub const LATE: Refusal = Refusal::closing(Status::RequestTimeout, "The request did not arrive in time.");
+    /// A 400 refusal: the client speaks plain HTTP to a port for HTTPS.
+    pub const NOT_TLS: Refusal = Refusal::bad("This port speaks HTTPS. Use an https:// URL.");
 
     /// Returns the pieces of the error page. It contains nothing that the client sent.
     pub fn page(&self) -> impl Iterator<Item = &'static str> + use<> {

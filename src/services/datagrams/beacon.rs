@@ -27,6 +27,8 @@ pub struct Beacon {
     id: String,
     /// The addresses on which the server listens for HTTP.
     servers: Vec<SocketAddr>,
+    /// The scheme of its URLs.
+    scheme: &'static str,
     /// The URL path of the site's root.
     base_path: String,
     rate: PeerRateLimit<IpAddr>,
@@ -37,7 +39,12 @@ impl Beacon {
     /// and `id` distinguishes this process from others.
     pub fn new(name: String, id: String, servers: Vec<SocketAddr>, base_path: String) -> Beacon {
         let name = replace_unprintable(name.as_bytes());
-        Beacon { name, id, servers, base_path, rate: PeerRateLimit::new(RATE) }
+        Beacon { name, id, servers, scheme: "http", base_path, rate: PeerRateLimit::new(RATE) }
+    }
+
+    /// Announces URLs with this scheme, such as `https`, in place of `http`.
+    pub fn with_scheme(self, scheme: &'static str) -> Beacon {
+        Beacon { scheme, ..self }
     }
 
     /// Returns what to announce to `peer`: the URLs with which `peer` can reach the server.
@@ -50,7 +57,7 @@ impl Beacon {
                 IpAddr::V4(ip) => ip.to_string(),
                 IpAddr::V6(ip) => format!("[{ip}]"),
             };
-            Some(format!("http://{host}:{}{}", server.port(), self.base_path))
+            Some(format!("{}://{host}:{}{}", self.scheme, server.port(), self.base_path))
         });
         Announcement { urls: urls.collect(), name: self.name.clone(), id: self.id.clone() }
     }

@@ -278,7 +278,11 @@ impl Protocol for HttpConnection {
         let partial = request.as_deref().map_or(partial, |request| request.partial.head());
         if !partial.is_empty() && partial != b"\r\n" {
             // The loop closes the connection after this call, so the progress does not matter.
-            let refusal = if reason == CloseReason::Limit { Refusal::FULL } else { Refusal::LATE };
+            let refusal = match reason {
+                CloseReason::Limit => Refusal::FULL,
+                CloseReason::TlsFailed => Refusal::NOT_TLS,
+                _ => Refusal::LATE,
+            };
             let _ = self.reply(&RequestInfo::unparsed(partial), out, cx, |reply| reply.refuse(refusal));
         }
     }

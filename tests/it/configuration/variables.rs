@@ -11,6 +11,9 @@ const INVALID_VALUES: &[(&str, &str)] = &[
     ("--bind", "no address"),
     ("--allow-host", "http://a.example"),
     ("--user", "no-such-user"),
+    ("--tls-cert", "/no-such-dir/cert.pem"),
+    ("--tls-key", "/no-such-dir/key.pem"),
+    ("--tls-dir", "/dev/null/certificates"),
     ("--tcp-echo", "7000"),
     ("--udp-echo", "9000"),
     ("--chat", "7001"),
@@ -145,7 +148,7 @@ fn variable_accepts_common_booleans() {
         .filter(|(heading, _, value)| value.is_empty() && heading != "Options" && heading != "Output")
         .map(|(_, name, _)| name)
         .collect();
-    let known = switches.iter().map(|(name, _)| name).chain(&others).chain(&["--step"]);
+    let known = switches.iter().map(|(name, _)| name).chain(&others).chain(&["--step", "--tls"]);
     assert_eq!(all, known.map(|name| (*name).to_owned()).collect(), "the table has a row for each");
     each(others, |name| {
         for value in ["yes", "0"] {
