@@ -53,6 +53,10 @@ pub fn redirects_file(data: &[u8]) {
     for error in &errors {
         assert!(!error.problem.to_string().chars().any(char::is_control), "{error:?}");
     }
+    // A request with other bytes in its target is refused.
+    if !target.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
+        return;
+    }
     let query_at = target.iter().position(|byte| *byte == b'?');
     let (path, query) = target.split_at(query_at.unwrap_or(target.len()));
     let Ok(path) = locate(path) else { return };
