@@ -110,16 +110,46 @@ fn types_that_browsers_and_package_tools_need() {
 }
 
 #[test]
-fn file_that_wget_named_after_a_url_is_not_served_for_that_url() {
+fn file_that_wget_named_after_a_url_is_found_if_no_other_is() {
     let site = Site::empty();
-    site.write("style.css?ver=5.8", "the copy");
-    site.write("page.html?id=1", "page");
-    site.write("page.html", "another page");
+    for (name, content) in [
+        ("style.css?ver=5.8", "the copy"),
+        ("page.html?id=1", "page with a query"),
+        ("page.html", "page"),
+        ("blog/index.html?p=1&q=a b", "a post"),
+        ("go?to=http:%2F%2Fa", "a link"),
+        ("caf\u{e9}?x=\u{e9}", "not ASCII"),
+        (".git?a", "hidden"),
+        ("to/secret", "not in this directory"),
+    ] {
+        site.write(name, content);
+    }
     let server = Server::start(&site);
-    // The query is not part of the path (RFC 9110 section 4.2.3).
-    assert_eq!(server.ask(get("/style.css?ver=5.8")).status, 404);
-    assert_eq!(server.ask(get("/page.html?id=1")).text(), "another page");
-    assert_eq!(server.ask(get("/page.html%3Fid=1")).text(), "page");
+    let rows = [
+        ("/style.css?ver=5.8", 200, "the copy"),
+        ("/style.css%3Fver=5.8", 200, "the copy"),
+        ("/style.css?ver=5.9", 404, ""),
+        ("/style.css", 404, ""),
+        ("/page.html?id=1", 200, "page"),
+        ("/page.html?id=2", 200, "page"),
+        ("/page.html%3Fid=1", 200, "page with a query"),
+        ("/blog/?p=1&q=a%20b", 200, "a post"),
+        ("/go?to=http://a", 200, "a link"),
+        ("/go?to=http:%2f%2fa", 200, "a link"),
+        ("/caf%C3%A9?x=%C3%A9", 200, "not ASCII"),
+        ("/.git?a", 404, ""),
+        ("/x?/../to/secret", 404, ""),
+        ("/x?%2f..%2fto%2fsecret", 404, ""),
+        ("/x?%00", 404, ""),
+    ];
+    each(rows, |(target, status, content)| {
+        let response = server.ask(get(target));
+        assert_eq!(response.status, *status);
+        assert!(content.is_empty() || response.text() == *content, "{}", response.text());
+    });
+    assert_eq!(media_type(&server, "/style.css?ver=5.8").as_deref(), Some("text/css; charset=utf-8"));
+    let long = format!("/x?{}", "a".repeat(300));
+    assert_eq!(server.ask(get(&long)).status, 404);
 }
 
 #[test]

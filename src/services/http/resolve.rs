@@ -3,6 +3,7 @@
 //!
 //! The resolver accesses files only through the site, and must never write a response.
 
+mod copies;
 mod redirects;
 
 use std::rc::Rc;
@@ -185,6 +186,9 @@ impl Resolver {
     ) -> Result<Destination<'a>, Refusal> {
         if let Some((page, file)) = self.html_page(&path, clock)? {
             return self.negotiate(&page, file, request, clock).map(Destination::File);
+        }
+        if let Some((copy, file)) = self.copied_page(&path, request, clock)? {
+            return self.negotiate(&copy, file, request, clock).map(Destination::File);
         }
         if let Some(rule) = rule {
             return self.follow(rule, request, clock);
