@@ -1,6 +1,9 @@
 //! `oneloop talk http`.
 
-use std::path::PathBuf;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::{Args, ValueEnum};
 use oneloop::{
@@ -66,7 +69,14 @@ pub fn run(args: HttpArgs, talk: &mut Talk) -> Result<(), Failure> {
 
 /// Returns the addresses of the server that a URL names.
 pub fn addresses(url: &HttpUrl) -> Result<Vec<Address>, Failure> {
+    // `localhost` means both loopback addresses (RFC 6761 section 6.3), also in a container that
+    // has no /etc/hosts.
+    let loopback = |port| {
+        let addresses: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        addresses.map(|ip| Address::from(SocketAddr::new(ip, port))).into()
+    };
     match &url.server {
+        HttpServerName::Host(host, port) if host.eq_ignore_ascii_case("localhost") => Ok(loopback(*port)),
         HttpServerName::Unix(path) => Ok(vec![Address::Unix(Some(path.as_path().into()))]),
         HttpServerName::Host(host, port) if host.contains(':') => resolve(&format!("[{host}]:{port}")),
         HttpServerName::Host(host, port) => resolve(&format!("{host}:{port}")),
