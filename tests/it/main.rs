@@ -12,6 +12,7 @@ mod conditional;
 mod configuration;
 mod connecting;
 mod containment;
+mod deploy;
 mod directories;
 mod discovery;
 mod docs;
