@@ -24,10 +24,10 @@ use rustix::{
 };
 
 use super::{
-    change_log::PathEvent,
     file::StaticFile,
     root::{RootDir, or_root},
     tree_events::TreeEvents,
+    tree_record::record,
 };
 use crate::system::{self, open_direct};
 
@@ -116,7 +116,10 @@ impl Inotify {
 
     /// Returns the events of entries since the last call, if there are any.
     pub fn take_tree_events(&mut self) -> Option<TreeEvents> {
-        self.tree.as_deref_mut().filter(|events| !events.is_empty()).map(std::mem::take)
+        self.tree
+            .as_deref_mut()
+            .filter(|events| !events.paths.is_empty() || events.overflowed)
+            .map(std::mem::take)
     }
 
     /// Watches the directory at `path` and the directories that lead to it.
@@ -282,10 +285,8 @@ impl Inotify {
                 // An event for a name in the directory.
                 Some(Watched::Directory(path)) if event.file_name().is_some() => {
                     changes.created |= flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
-                    if let (Some(events), Some(name), Some(what)) =
-                        (&mut self.tree, event.file_name(), path_event(flags))
-                    {
-                        events.push(path, name.to_bytes(), what, flags.contains(ReadFlags::ISDIR));
+                    if let (Some(events), Some(name)) = (&mut self.tree, event.file_name()) {
+                        record(events, path, name.to_bytes(), flags);
                     }
                 }
                 // The directory itself was moved or deleted, or its permissions changed.
@@ -298,17 +299,6 @@ impl Inotify {
             }
         }
         Changes { overflowed: true, ..changes }
-    }
-}
-
-/// Returns what happened to the entry of a directory, or `None` if only its owner or mode changed.
-fn path_event(flags: ReadFlags) -> Option<PathEvent> {
-    if flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
-        Some(PathEvent::Appeared)
-    } else if flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
-        Some(PathEvent::Vanished)
-    } else {
-        flags.contains(ReadFlags::CLOSE_WRITE).then_some(PathEvent::Changed)
     }
 }
 

@@ -34,6 +34,8 @@ mod state;
 mod steps;
 mod tree;
 mod tree_events;
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
+mod tree_record;
 mod unmeasured;
 mod walk;
 

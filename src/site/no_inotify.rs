@@ -31,20 +31,20 @@ impl Inotify {
         Err(Errno::NOSYS)
     }
 
-    /// Collects the events of all entries of watched directories.
+    /// Collects the events of all entries of watched directories from now on.
     pub fn observe_tree(&mut self) {
         match *self {}
     }
 
-    /// Returns the events of entries since the last call.
+    /// Returns the events of entries since the last call, if there are any.
     pub fn take_tree_events(&mut self) -> Option<TreeEvents> {
         match *self {}
     }
 
-    /// Watches the directory at a path.
+    /// Watches the directory at `path` and the directories that lead to it.
     ///
     /// # Errors
-    /// Never returns.
+    /// Returns whether there are too many watches.
     pub fn watch_tree_directory(&mut self, _: &[u8], _: &RootDir) -> Result<(), bool> {
         match *self {}
     }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, Dir, FileType, OFlags, fstat, statat},
+    fs::{AtFlags, Dir, FileType, OFlags, statat},
     io::Errno,
 };
 
@@ -230,8 +230,8 @@ impl Tree {
     fn open(&mut self, path: Box<[u8]>, root: &RootDir, inotify: Option<&mut Inotify>, clock: &Clock) {
         if let Some(only) = &self.options.only {
             // The directory is not served, so the process may have no right to read it.
-            let stat = root.open_known(only, OFlags::PATH).and_then(fstat);
-            let stamp = stat.ok().map(|stat| (only.clone().into(), Some(FileStamp::of(&stat))));
+            let stamp =
+                root.status_of_known(only).ok().map(|stat| (only.clone().into(), Some(FileStamp::of(&stat))));
             return self.compare(path, stamp.into_iter().collect(), clock);
         }
         // Watch before reading, so that no entry appears between the two.
@@ -282,7 +282,7 @@ impl Tree {
             let may_be_directory = kind == FileType::Unknown || is_link && self.options.follow_links;
             if may_be_directory || reading.entries.is_some() && kind != FileType::Directory {
                 let stat = match is_link {
-                    true => root.open_known(&path, OFlags::PATH).and_then(fstat),
+                    true => root.status_of_known(&path),
                     false => reading.dir.fd().and_then(|dir| statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)),
                 };
                 let Ok(stat) = stat else { continue };

@@ -228,6 +228,9 @@ fn events_end_at_once_at_a_shutdown() {
 
 #[test]
 fn events_are_polled_where_watches_run_out() {
+    if leaves_out("inotify") {
+        return;
+    }
     let site = Site::new();
     for number in 0..8 {
         site.write(format!("{number}/file"), "one");
