@@ -120,7 +120,7 @@ pub fn no_signals(e: &io::Error) -> Failure {
 }
 
 /// Returns the error for `what`, which this program was built without.
-#[cfg(not(feature = "compress"))]
+#[cfg(not(all(feature = "compress", feature = "tls")))]
 pub fn not_built(what: &str, feature: &str) -> Failure {
     let advice = format!("install it with: cargo install oneloop --features {feature}");
     Failure::Usage(format!("this oneloop was built without {what}; {advice}"))
