@@ -117,7 +117,7 @@ impl<'a> SitePath<'a> {
         matches!(self.path.last(), None | Some(b'/'))
     }
 
-    /// Returns whether the path is that of a [rule file](RULE_FILES).
+    /// Returns whether the path is that of a rule file, `_headers` or `_redirects`.
     pub fn is_rule_file(&self) -> bool {
         RULE_FILES.iter().any(|name| self.bytes() == name.as_bytes())
     }

@@ -302,7 +302,7 @@ impl<D: Describe> Site<D> {
     /// requested. Does not check the type of the file, which is up to the caller.
     ///
     /// # Errors
-    /// See [`RootDir::open`](root::RootDir::open).
+    /// Returns the error of the system call.
     #[cfg(feature = "compress")]
     pub fn open_entry(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         retry(|| self.state.borrow().root.open_known(path, flags))
@@ -329,7 +329,7 @@ impl<D: Describe> Site<D> {
     /// Follows links.
     ///
     /// # Errors
-    /// See [`RootDir::open`](root::RootDir::open).
+    /// Returns the error of the system call.
     pub fn status_of_entry(&self, path: &[u8]) -> Result<Stat, Errno> {
         self.state.borrow().root.status_of_known(path)
     }

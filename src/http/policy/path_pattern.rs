@@ -35,7 +35,7 @@ pub enum Segment {
     Splat(Vec<u8>),
 }
 
-/// The reason why a [`PathPattern`] is not valid.
+/// The reason why the path of a rule is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PatternError {
     /// The pattern has a `*` before its end as well as placeholders.
