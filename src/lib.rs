@@ -117,7 +117,8 @@ pub use self::tls::{TlsIdentity, TlsIdentityError};
 pub use self::{
     address::Address,
     http::{
-        Cors, HeaderRule, MediaTypeError, MediaTypeRule, PatternError, RedirectError, RedirectRule, RuleError,
+        Cors, HeaderRule, MediaTypeError, MediaTypeRule, PatternError, RedirectError, RedirectRule,
+        RuleError, TrustedProxy,
     },
     lossy_writer::LossyWriter,
     maildir::Maildir,

@@ -9,7 +9,7 @@ use std::{
 use oneloop::{AccessLogFormat, Config, Cors, Timeouts};
 
 use super::{
-    args::{Cli, LimitArgs, ListDirectories, LogFormatArg},
+    args::{Cli, LimitArgs, ListDirectories, LogFormatArg, OutputArgs},
     color,
     conversations::unix_socket,
     errors::Failure,
@@ -91,6 +91,17 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     config.delay = limits.delay.filter(|delay| !delay.is_zero());
     config.shutdown_delay = limits.shutdown_delay;
     config.drain_timeout = limits.drain_timeout.0;
+    log_access(&mut config, output, log_by_default, log)?;
+    Ok(config)
+}
+
+/// Sets where the access log goes, and what it shows.
+fn log_access(
+    config: &mut Config,
+    output: OutputArgs,
+    log_by_default: bool,
+    log: &LogPipe,
+) -> Result<(), Failure> {
     config.access_log = match output.access_log.as_deref() {
         Some(path) => Some(output::access_log(path, log)?),
         None if log_by_default => Some(output::standard_output()?),
@@ -102,7 +113,8 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     config.access_log_path = path;
     let is_terminal = config.access_log.as_ref().is_some_and(File::is_terminal);
     config.access_log_format = log_format(output.access_log_format, is_terminal);
-    Ok(config)
+    config.trusted_proxies = output.trusted_proxy;
+    Ok(())
 }
 
 /// Returns the format of the access log, which goes to a terminal or not.

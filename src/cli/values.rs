@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU64, str::FromStr, time::Duration};
 
-use oneloop::{HeaderRule, MediaTypeError, MediaTypeRule, RedirectRule, RuleError};
+use oneloop::{HeaderRule, MediaTypeError, MediaTypeRule, RedirectRule, RuleError, TrustedProxy};
 
 /// The header rules of one --header: usually one line. A variable can hold several, and end with an
 /// empty one.
@@ -36,6 +36,12 @@ pub fn media_type(text: &str) -> Result<MediaTypeRule, String> {
         MediaTypeError::InvalidExtension => "begin with a dot and an extension, as in .ts=text/plain".into(),
         MediaTypeError::InvalidType => "use a media type such as text/plain after the equals sign".into(),
     })
+}
+
+/// Parses the value of --trusted-proxy.
+pub fn trusted_proxy(text: &str) -> Result<TrustedProxy, String> {
+    let advice = "use an IP address, a network such as 10.0.0.0/8, or unix";
+    TrustedProxy::parse(text).ok_or_else(|| advice.into())
 }
 
 /// A time limit; `None`: no limit.

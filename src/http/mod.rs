@@ -29,6 +29,7 @@ pub use policy::{
     redirects::{RedirectError, RedirectMatch, RedirectRule, RedirectTarget, Redirects},
     rule_file::{LineError, MAX_RULE_FILE},
     site_headers::SiteHeaders,
+    trusted_proxies::{TrustedProxies, TrustedProxy},
 };
 pub use request::{
     Method, Request, RequestKind,

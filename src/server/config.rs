@@ -4,7 +4,7 @@ use std::{fs::File, num::NonZeroU64, path::PathBuf, time::Duration};
 
 use crate::{
     event_loop::Limits,
-    http::{Cors, HeaderRule, MAX_HEAD, MediaTypeRule, RedirectRule},
+    http::{Cors, HeaderRule, MAX_HEAD, MediaTypeRule, RedirectRule, TrustedProxy},
     server::StreamListener,
     services::{AccessLogFormat, Timeouts},
 };
@@ -114,6 +114,9 @@ pub struct Config {
     pub access_log_path: Option<PathBuf>,
     /// The format of the access log.
     pub access_log_format: AccessLogFormat,
+    /// The proxies for which the access log shows the address of the client, which they name in
+    /// `X-Forwarded-For` or `Forwarded`.
+    pub trusted_proxies: Vec<TrustedProxy>,
 }
 
 impl Config {
@@ -162,6 +165,7 @@ impl Config {
             access_log: None,
             access_log_path: None,
             access_log_format: AccessLogFormat::Common,
+            trusted_proxies: Vec::new(),
         }
     }
 }

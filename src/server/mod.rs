@@ -17,7 +17,7 @@ mod tls;
 use std::{
     cell::RefCell,
     fs::{File, OpenOptions},
-    io,
+    io, mem,
     net::UdpSocket,
     os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
     path::{Path, PathBuf},
@@ -47,7 +47,7 @@ use crate::{
     address::Address,
     clock::Clock,
     event_loop::{AddressLimit, EventLoop, Handle, Limits},
-    http::{MediaTypes, Representation},
+    http::{MediaTypes, Representation, TrustedProxies},
     lossy_writer::LossyWriter,
     protocol::{DatagramProtocol, PrioritySource, ProtocolFactory, WakeKey},
     services::{AccessLog, HttpService, LiveFiles},
@@ -101,7 +101,9 @@ impl HttpServer {
         let site = open_site(&config)?;
         let log = config.access_log.take().map(|file| {
             let writer = LossyWriter::new(file.into());
-            Rc::new(RefCell::new(AccessLog::new(writer, config.access_log_format)))
+            let log = AccessLog::new(writer, config.access_log_format);
+            let proxies = TrustedProxies::new(mem::take(&mut config.trusted_proxies));
+            Rc::new(RefCell::new(log.with_proxies(proxies)))
         });
         let mut http = http_service(&config, &site, &clock)?;
         if let Some(log) = &log {

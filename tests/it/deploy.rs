@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -11,6 +11,7 @@ use std::{
 };
 
 use rustix::process::Signal;
+use socket2::{Domain, Socket, Type};
 
 use crate::common::*;
 
@@ -27,7 +28,7 @@ fn free_ports() -> [u16; 3] {
 
 /// Starts the server that the page prints for `printed`, on `port`. Its access log is `log`.
 fn server(printed: u16, port: u16, site: &Site, log: &Path) -> Server {
-    let page = file("docs/DEPLOY.md");
+    let page = file("docs/DEPLOY.md").replace("\\\n", "");
     let line = page
         .lines()
         .find(|line| line.starts_with(&format!("oneloop --port {printed} ")))
@@ -35,7 +36,7 @@ fn server(printed: u16, port: u16, site: &Site, log: &Path) -> Server {
     let args =
         line.strip_prefix("oneloop ").and_then(|line| line.strip_suffix(" /srv/www")).expect("its form");
     let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
-    command.args(args.split(' ').map(|arg| arg.replace(&printed.to_string(), &port.to_string())));
+    command.args(args.split_whitespace().map(|arg| arg.replace(&printed.to_string(), &port.to_string())));
     command.arg(format!("--access-log={}", log.display())).arg(site.path());
     Server::spawn(command)
 }
@@ -56,6 +57,20 @@ impl Drop for Proxy {
 fn ask(client: &mut Client) -> Response {
     client.send("GET /hello.txt HTTP/1.1\r\nHost: www.example.com\r\n\r\n");
     client.response()
+}
+
+/// The address of a client that is not the one of the proxies.
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 5);
+
+/// Sends a request from another address, which pretends to come from a third one.
+fn ask_as_a_client_elsewhere(address: SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from((ELSEWHERE, 0)).into()).expect("bind");
+    socket.connect(&address.into()).expect("connect");
+    let mut client = Client::over(socket.into());
+    let named = "X-Forwarded-For: 203.0.113.1\r\nForwarded: for=203.0.113.1\r\n";
+    client.send(format!("GET /hello.txt HTTP/1.1\r\nHost: www.example.com\r\n{named}\r\n"));
+    assert_eq!(client.response().status, 200);
 }
 
 /// Returns whether requests for pages have been logged since the log was created.
@@ -84,6 +99,11 @@ fn restarts_lose_no_request(configuration: &str, command: impl FnOnce(&Path) -> 
     eventually("the proxy listens", || std::net::TcpStream::connect(address).is_ok());
     eventually("the proxy knows a server", || ask(&mut Client::connect(address)).status == 200);
     let (is_over, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
+    // The logs show the client, not the proxy, and not what the client says.
+    ask_as_a_client_elsewhere(address);
+    let logs = || [log("1"), log("2")].map(|log| fs::read_to_string(log).unwrap_or_default()).concat();
+    eventually("the client is logged", || logs().contains(&format!("{ELSEWHERE} - - [")));
+    assert!(!logs().contains("203.0.113.1"));
     thread::scope(|scope| {
         let clients: Vec<_> = (0..4)
             .map(|_| {

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum, builder::BoolishValueParser};
+use oneloop::TrustedProxy;
 
-use crate::cli::browser::page;
+use crate::cli::{browser::page, values::trusted_proxy};
 
 /// The access log, if no file is given.
 pub const STANDARD_OUTPUT: &str = "-";
@@ -22,6 +23,12 @@ pub struct OutputArgs {
     #[arg(long, value_name = "FORMAT", value_enum)]
     #[arg(env = "ONELOOP_ACCESS_LOG_FORMAT", hide_env = true)]
     pub access_log_format: Option<LogFormatArg>,
+
+    /// In the access log, show the client that this proxy names in X-Forwarded-For or Forwarded: an
+    /// IP address, a network such as 10.0.0.0/8, or unix for Unix sockets; repeatable
+    #[arg(long, value_name = "ADDR", value_delimiter = ',', value_parser = trusted_proxy)]
+    #[arg(env = "ONELOOP_TRUSTED_PROXY", hide_env = true)]
+    pub trusted_proxy: Vec<TrustedProxy>,
 
     /// Also print the URL for other devices as a QR code, which needs --bind 0.0.0.0 or another
     /// address that they can reach

@@ -1,5 +1,5 @@
 //! The operator's policy: the header fields that are added to responses for caching, CORS and
-//! header rules. This module also contains the host allow-list.
+//! header rules. This module also contains the host allow-list and the trusted proxies.
 
 pub mod cors;
 pub mod header_rules;
@@ -9,6 +9,7 @@ pub mod path_pattern;
 pub mod redirects;
 pub mod rule_file;
 pub mod site_headers;
+pub mod trusted_proxies;
 
 use percent_encoding::percent_decode;
 

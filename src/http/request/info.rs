@@ -1,6 +1,8 @@
 //! The part of a request that the response head and the access log need. It can be copied for a
 //! response that is created after the input has been consumed.
 
+use std::net::IpAddr;
+
 use super::{
     Method,
     fields::{Persistence, Version},
@@ -30,6 +32,8 @@ pub struct RequestInfo<'a> {
     pub referer: Option<&'a [u8]>,
     /// The value of `User-Agent`.
     pub user_agent: Option<&'a [u8]>,
+    /// The address of the client, if the peer is a proxy that is trusted to name it.
+    pub client: Option<IpAddr>,
 }
 
 impl<'a> RequestInfo<'a> {
@@ -49,6 +53,7 @@ impl<'a> RequestInfo<'a> {
             origin: None,
             referer: None,
             user_agent: None,
+            client: None,
         }
     }
 
@@ -82,6 +87,7 @@ impl<'a> RequestInfo<'a> {
                 persistence: self.persistence,
                 is_complete: self.is_complete,
                 is_preflight: self.is_preflight,
+                client: self.client,
             },
         }
     }
@@ -120,7 +126,8 @@ mod tests {
     #[test]
     fn info_outlives_its_input() {
         let input = b"GET /a?b HTTP/1.0\r\nOrigin: o\r\nReferer: r\r\nUser-Agent: u\r\n\r\n".to_vec();
-        let info = parse(&input).expect("no refusal").expect("a whole request").0.info;
+        let mut info = parse(&input).expect("no refusal").expect("a whole request").0.info;
+        info.client = Some([192, 0, 2, 1].into());
         assert_eq!(
             (info.line, info.path, info.origin),
             (&b"GET /a?b HTTP/1.0"[..], Some(&b"/a"[..]), Some(&b"o"[..]))

@@ -144,6 +144,7 @@ fn parse_head(input: &[u8], max_head: usize) -> Result<Option<Head<'_>>, Refusal
         origin: fields.origin,
         referer: fields.referer,
         user_agent: fields.user_agent,
+        client: None,
     };
     // Only a body that could follow is withheld. One that is too long is refused as such.
     let may_follow = !matches!(framing, Framing::Length(len) if len == 0 || len > MAX_BODY as u64);

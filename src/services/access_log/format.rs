@@ -96,8 +96,8 @@ impl LogEntry {
     }
 }
 
-/// The peer as the log shows it: its IP address, or `unix:` for a peer on a Unix socket, as nginx
-/// shows it.
+/// The peer, or the client behind it, as the log shows it: its IP address, or `unix:` for a peer on
+/// a Unix socket, as nginx shows it.
 #[derive(Clone, Copy)]
 pub struct LoggedPeer(Option<IpAddr>);
 
@@ -105,6 +105,16 @@ impl LoggedPeer {
     /// Returns what the log shows for the peer at `address`.
     pub fn new(address: &Address) -> LoggedPeer {
         LoggedPeer(address.ip().map(|address| address.ip().to_canonical()))
+    }
+
+    /// Returns the peer's IP address, or `None` for a peer on a Unix socket.
+    pub fn ip(self) -> Option<IpAddr> {
+        self.0
+    }
+
+    /// Returns what the log shows for the client at `ip`, for which the peer is a proxy.
+    pub fn client(ip: IpAddr) -> LoggedPeer {
+        LoggedPeer(Some(ip))
     }
 
     /// Returns whether the peer is on this machine.

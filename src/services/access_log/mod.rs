@@ -8,14 +8,14 @@
 mod brief;
 mod format;
 
-use std::{cell::RefCell, collections::VecDeque, mem, rc::Rc, time::Instant};
+use std::{cell::RefCell, collections::VecDeque, mem, net::IpAddr, rc::Rc, time::Instant};
 
 pub use self::format::AccessLogFormat;
 use self::format::{LogEntry, LoggedPeer, MAX_TEXT};
 use crate::{
     address::Address,
     clock::Clock,
-    http::{RequestInfo, Status},
+    http::{RequestInfo, Status, TrustedProxies},
     lossy_writer::LossyWriter,
 };
 
@@ -36,6 +36,8 @@ pub struct AccessLog {
     /// The number of lines that earlier writers have dropped.
     dropped: u64,
     has_warned: bool,
+    /// The peers that may say in a request for which client it is.
+    proxies: Rc<TrustedProxies>,
 }
 
 impl Drop for AccessLog {
@@ -51,7 +53,14 @@ impl Drop for AccessLog {
 impl AccessLog {
     /// Creates an access log that writes lines in `format` to `writer`.
     pub fn new(writer: LossyWriter, format: AccessLogFormat) -> AccessLog {
-        AccessLog { format, lines: Vec::new(), writer, dropped: 0, has_warned: false }
+        let (lines, proxies) = (Vec::new(), Rc::default());
+        AccessLog { format, lines, writer, dropped: 0, has_warned: false, proxies }
+    }
+
+    /// Sets the proxies for which the log shows the address of the client instead.
+    pub fn with_proxies(mut self, proxies: TrustedProxies) -> AccessLog {
+        self.proxies = Rc::new(proxies);
+        self
     }
 
     /// Writes the lines collected in this turn. Logs a warning the first time that lines are
@@ -93,6 +102,8 @@ impl AccessLog {
 pub struct PendingEntries {
     log: Rc<RefCell<AccessLog>>,
     peer: LoggedPeer,
+    /// The trusted proxies, if the peer is one of them.
+    proxies: Option<Rc<TrustedProxies>>,
     pending: VecDeque<PendingEntry>,
     /// The number of bytes of text that `pending` holds.
     text_len: usize,
@@ -101,6 +112,8 @@ pub struct PendingEntries {
 /// A log entry, and the positions in the outbox where its response's body begins and ends.
 struct PendingEntry {
     entry: LogEntry,
+    /// The peer, or the client behind it.
+    peer: LoggedPeer,
     since: Instant,
     body: u64,
     /// The end of the body, or `None` until all of it is in the outbox.
@@ -110,7 +123,16 @@ struct PendingEntry {
 impl PendingEntries {
     pub fn new(log: Rc<RefCell<AccessLog>>, peer: &Address) -> PendingEntries {
         // Log an IPv4 client with its IPv4 address, even if it connects through an IPv6 socket.
-        PendingEntries { log, peer: LoggedPeer::new(peer), pending: VecDeque::new(), text_len: 0 }
+        let peer = LoggedPeer::new(peer);
+        let proxies = Rc::clone(&log.borrow().proxies);
+        let proxies = proxies.trust(peer.ip()).then_some(proxies);
+        PendingEntries { log, peer, proxies, pending: VecDeque::new(), text_len: 0 }
+    }
+
+    /// Returns the address of the client that the request head at the start of `input` names, if
+    /// the peer is a trusted proxy.
+    pub fn client(&self, input: &[u8]) -> Option<IpAddr> {
+        self.proxies.as_ref()?.client(input)
     }
 
     /// Starts the log entry for a response to `request`, which was received at `since`. `body` is
@@ -126,7 +148,8 @@ impl PendingEntries {
         let max_text = if self.text_len < MAX_PENDING_TEXT { MAX_TEXT } else { SHORT_TEXT };
         let entry = LogEntry::new(request, status, max_text, clock);
         self.text_len += entry.text_len();
-        self.pending.push_back(PendingEntry { entry, since, body, end: None });
+        let peer = request.client.map_or(self.peer, LoggedPeer::client);
+        self.pending.push_back(PendingEntry { entry, peer, since, body, end: None });
     }
 
     /// Returns the request whose response is being sent, escaped and perhaps cut short.
@@ -173,7 +196,7 @@ impl PendingEntries {
         let mut entry = pending.entry;
         self.text_len -= entry.text_len();
         (entry.sent, entry.seconds, entry.is_aborted) = (sent, seconds, !is_complete);
-        self.log.borrow_mut().add(self.peer, &entry);
+        self.log.borrow_mut().add(pending.peer, &entry);
     }
 }
 

@@ -18,6 +18,7 @@
 
 use std::{
     mem,
+    net::IpAddr,
     num::NonZeroU64,
     rc::Rc,
     time::{Duration, Instant},
@@ -70,6 +71,12 @@ impl HttpConnection {
         HttpConnection { http, entries: entries.map(Box::new), state: State::New, seen: 0 }
     }
 
+    /// Returns the address of the client that the valid request head at the start of `input` names,
+    /// if the peer is a trusted proxy and there is an access log to show it.
+    fn client(&self, input: &[u8]) -> Option<IpAddr> {
+        self.entries.as_ref()?.client(input)
+    }
+
     /// Returns the request whose body is being dropped, and leaves that state.
     fn take_partial(&mut self) -> Option<Box<DiscardingRequest>> {
         if !matches!(self.state, State::Discarding(_)) {
@@ -96,7 +103,8 @@ impl HttpConnection {
             Ok((consumed, request))
         });
         match read {
-            Ok((consumed, Some(request))) => {
+            Ok((consumed, Some(mut request))) => {
+                request.info.client = self.client(partial.head());
                 let (len, left) = (partial.head().len() + consumed, input.len() - consumed);
                 cx.trace(|| Step::Understood { start: request.info.line.to_vec(), len, left });
                 let progress = self.reply(&request.info, out, cx, |reply| reply.respond(&request));
@@ -171,14 +179,14 @@ impl Protocol for HttpConnection {
             return Received { consumed: 0, progress: Progress::NeedInput };
         }
         self.seen = 0;
-        let parsed = parse_within(input, max_head);
+        let mut parsed = parse_within(input, max_head);
         if let Some(delay) = self.http.delay
             && (!matches!(parsed, Ok(None)) || missing_part(input) == "body")
             && let Some(at) = self.delay(delay, cx)
         {
             return Received { consumed: 0, progress: Progress::WaitUntil(Some(at)) };
         }
-        match &parsed {
+        match &mut parsed {
             Ok(None) => {
                 let need = missing_part(input);
                 cx.trace(|| Step::Incomplete { have: input.len(), need });
@@ -196,7 +204,8 @@ impl Protocol for HttpConnection {
                 Received { consumed, progress: Progress::Partial }
             }
             Ok(Some((request, len))) => {
-                let (len, left) = (*len, input.len() - len);
+                let (len, left) = (*len, input.len() - *len);
+                request.info.client = self.client(input);
                 cx.trace(|| Step::Understood { start: request.info.line.to_vec(), len, left });
                 // Handle one request per call, although more may be in the input (pipelining, RFC
                 // 9112 section 9.3.2). The loop checks its budgets and the room in the outbox

@@ -42,6 +42,7 @@ const INVALID_VALUES: &[(&str, &str)] = &[
     ("--drain-timeout", "10 seconds ago"),
     ("--access-log", "/no-such-dir/log"),
     ("--access-log-format", "apache"),
+    ("--trusted-proxy", "proxy.example"),
     ("--open", "http://a.example/"),
     ("--trace", "everything"),
     ("--trace-only", "nobody"),

@@ -5,6 +5,7 @@ mod aborted;
 mod brief;
 mod fields;
 mod lines;
+mod proxies;
 
 use crate::common::*;
 use rustix::process::Signal;
