@@ -41,11 +41,12 @@
 //! checked path, which HTTP parses and the site opens), [`framing`] (where a message ends in a
 //! stream), `discovery` (the question and the answer of a beacon), `printable` (text that cannot
 //! act on a terminal), `lossy_writer`, `sandbox` (what the process may do), `size` (a length for
-//! people), `system` (the calls that only some systems have), `token_bucket` (a rate limit), and
-//! the steps of [`trace`]. The rest of `trace` consists of observers, which know only the steps.
-//! `lessons` runs the loop with scripted clients. `compress` writes compressed variants of the
-//! files that the site would send, for the command of that name. [`clients`] are the protocols of
-//! outgoing connections, which the `talk` command runs on a loop of its own.
+//! people), `system` (the calls that only some systems have), `tls` (a certificate and the rules of
+//! TLS sessions), `token_bucket` (a rate limit), and the steps of [`trace`]. The rest of `trace`
+//! consists of observers, which know only the steps. `lessons` runs the loop with scripted clients.
+//! `compress` writes compressed variants of the files that the site would send, for the command of
+//! that name. [`clients`] are the protocols of outgoing connections, which the `talk` command runs
+//! on a loop of its own.
 //!
 //! # What always holds
 //!
