@@ -41,8 +41,11 @@ fn server(printed: u16, port: u16, site: &Site, log: &Path) -> Server {
     Server::spawn(command)
 }
 
+/// The program of nginx.
+pub const NGINX: &str = "/usr/sbin/nginx";
+
 /// A proxy in the foreground, which is killed when the test ends.
-struct Proxy(Child);
+pub struct Proxy(pub Child);
 
 impl Drop for Proxy {
     fn drop(&mut self) {
@@ -136,7 +139,7 @@ fn restarts_lose_no_request(configuration: &str, command: impl FnOnce(&Path) -> 
 }
 
 /// Returns whether the program can be started.
-fn has(program: &str, version: &str) -> bool {
+pub fn has(program: &str, version: &str) -> bool {
     let found =
         Command::new(program).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !found {
@@ -159,10 +162,9 @@ fn deploy_behind_haproxy_restarts_without_a_failed_request() {
 
 #[test]
 fn deploy_behind_nginx_restarts_without_a_failed_request() {
-    let nginx = "/usr/sbin/nginx";
-    if has(nginx, "-v") {
+    if has(NGINX, "-v") {
         restarts_lose_no_request("packaging/proxies/nginx.conf", |path| {
-            let mut command = Command::new(nginx);
+            let mut command = Command::new(NGINX);
             command.arg("-p").arg(path.parent().expect("a directory")).arg("-c").arg(path);
             command.args(["-e", "stderr", "-g", "daemon off; pid nginx.pid;"]).stderr(Stdio::null());
             command

@@ -194,7 +194,7 @@ fn not_found_page_names_the_path_and_links_up() {
         (&server, "/.git/a%3Cb%3E", "/.git/a&lt;b&gt;", Some("\"../\">the start page</a>")),
         (&server, "/a%2Fb%00", "/a/b\u{fffd}", Some("\"/\">the start page</a>")),
         (&listed, "/app/empty/inner/none", "/app/empty/inner/none", Some("\"./\">/app/empty/inner/</a>")),
-        (&listed, "/elsewhere/none", "/elsewhere/none", Some("\"/app/\">/app/</a>")),
+        (&listed, "/elsewhere/none", "/elsewhere/none", Some("\"../app/\">/app/</a>")),
     ] {
         let response = browse(server, path);
         assert_eq!(response.status, 404, "{path}");

@@ -42,6 +42,7 @@ mod peers;
 mod pipelining;
 mod process;
 mod properties;
+mod proxies;
 mod ranges;
 mod recording;
 mod redirects;

@@ -13,7 +13,7 @@ use crate::{
 /// Returns the status of the response to a GET of `target`, and its location or content.
 fn outcome(server: &Server, target: &str) -> (u16, String) {
     let response = server.ask(get(target));
-    let location = response.header("location").map(str::to_owned);
+    let location = response.leads_to(target);
     (response.status, location.unwrap_or_else(|| response.text()))
 }
 
@@ -143,7 +143,7 @@ fn redirects_file_that_changes_has_an_effect_at_once() {
         let mut serving = Serving::new(site, inotify);
         let now = |serving: &mut Serving| {
             let response = serving.response("/a");
-            response.header("location").map(str::to_owned)
+            response.leads_to("/a")
         };
         assert_eq!(now(&mut serving).as_deref(), Some("/1"));
         serving.settle();

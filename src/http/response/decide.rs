@@ -1,14 +1,12 @@
 //! Decides which response a request gets. No other module does this.
 
-use std::borrow::Cow;
-
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
-use super::{answer::Answer, plan::Plan};
+use super::{answer::Answer, plan::Plan, relative::relative_link};
 use crate::{
     http::{
         HeaderPolicy, Method, NotFoundPage, PreconditionResult, Preconditions, Refusal, Representation,
-        Request, RequestInfo, SiteHeaders, Status, Validators, Vary, locate, negotiation::range::Ranges,
+        Request, RequestInfo, SiteHeaders, Status, Validators, Vary, negotiation::range::Ranges,
         request::fields::Persistence,
     },
     site_path::SitePath,
@@ -94,29 +92,26 @@ impl<'a> Plan<'a> {
 
     /// Plans a redirect to `path` that keeps the query of the request.
     ///
-    /// The URL is relative to that of the request, so that it also works behind a proxy that
-    /// removes a prefix. It is absolute if the request's path is not normalized. It is built from
-    /// normalized paths, so it never leads to another host, even if the path in the request starts
-    /// with `//`.
+    /// The URL is relative to that of the request ([`relative_link`]). It is built from normalized
+    /// paths, so it never leads to another host, even if the path in the request starts with `//`.
     pub fn redirect(request: &Request<'_>, path: &SitePath<'_>) -> Plan<'a> {
-        let from = locate(request.path()).map(|from| from.to_string()).unwrap_or_default();
-        let to = path.to_string();
-        // Normalization always removes slashes, because no name is empty, `.` or `..`.
-        let is_normalized = from.matches('/').count() == memchr::memchr_iter(b'/', request.path()).count();
-        // What the redirects of this server change is behind the last slash of the request.
-        let directory = &from[..from.rfind('/').map_or(0, |slash| slash + 1)];
-        let location = match to.strip_prefix(directory).filter(|_| is_normalized) {
-            Some("") => Cow::Borrowed("./"),
-            Some(name) => Cow::Borrowed(name),
-            None => Cow::Owned(to),
-        };
+        let location = relative_link(request.path(), &path.to_string());
         let query = request.query().map(|query| format!("?{}", percent_encode(query, QUERY)));
         let location = format!("{location}{}", query.unwrap_or_default());
         Plan::new(&request.info, Answer::Redirect(Status::MovedPermanently, location))
     }
 
-    /// Plans a redirect of a rule, with this `status` and value of `Location`.
+    /// Plans a redirect of a rule, with this `status`. `location` is a URL on another server, or a
+    /// normalized path in the site, perhaps with a query and a fragment. A path becomes relative to
+    /// that of the request.
     pub fn redirect_by_rule(request: &RequestInfo<'_>, status: Status, location: String) -> Plan<'a> {
+        let location = match request.path {
+            Some(requested) if location.starts_with('/') => {
+                let (path, rest) = location.split_at(location.find(['?', '#']).unwrap_or(location.len()));
+                relative_link(requested, path) + rest
+            }
+            _ => location,
+        };
         Plan::new(request, Answer::Redirect(status, location))
     }
 
@@ -298,7 +293,7 @@ mod tests {
             ("/a/../docs/about.html", "/docs/about", "/docs/about"),
             ("/", "/app/", "app/"),
             ("/app", "/app/", "app/"),
-            ("/deep/page", "/app/", "/app/"),
+            ("/deep/page", "/app/", "../app/"),
         ];
         for (from, to, expected) in table {
             let request = request(&format!("GET {from} HTTP/1.1"), "");

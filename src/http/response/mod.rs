@@ -7,6 +7,7 @@ pub mod media_type;
 pub mod not_found;
 pub mod plan;
 pub mod refusal;
+pub mod relative;
 pub mod render;
 pub mod representation;
 pub mod status;

@@ -8,17 +8,14 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-use super::refusal::Refusal;
+use super::{refusal::Refusal, relative::relative_link};
 use crate::{
-    http::locate,
     printable::{Html, replace_unprintable},
     site_path::SitePath,
 };
 
 /// The maximum length in bytes of a path on the page.
 const MAX_SHOWN: usize = 200;
-/// The number of directories that a relative link may lead up.
-const MAX_LEVELS: usize = 8;
 
 /// The page of a 404 response to a request for `path`, as the client sent it.
 #[derive(Debug)]
@@ -65,23 +62,13 @@ impl NotFoundPage<'_> {
         if let Some(above) = &self.above {
             let path = [b"/", above.bytes()].concat();
             let name: &[u8] = if path == b"/" { b"the start page" } else { &shown_raw(&path) };
-            why += &format!(" Go to <a href=\"{}\">{}</a>.", self.link_to(above), Html(name));
+            why += &format!(
+                " Go to <a href=\"{}\">{}</a>.",
+                relative_link(self.path, &above.to_string()),
+                Html(name)
+            );
         }
         Refusal::NOT_FOUND.page_with(&why).collect::<String>().into_bytes()
-    }
-
-    /// Returns the link from the requested path to `above`. It is relative, so that it also works
-    /// behind a proxy that removes a prefix, unless the path is not normalized or is deep.
-    fn link_to(&self, above: &SitePath<'_>) -> String {
-        let from = locate(self.path).map(|from| from.to_string()).unwrap_or_default();
-        let is_normalized = from.matches('/').count() == memchr::memchr_iter(b'/', self.path).count();
-        let to = above.to_string();
-        let directory = &from[..from.rfind('/').map_or(0, |slash| slash + 1)];
-        match directory.strip_prefix(&*to).map(|below| below.matches('/').count()) {
-            Some(0) if is_normalized => "./".into(),
-            Some(levels) if is_normalized && levels <= MAX_LEVELS => "../".repeat(levels),
-            _ => to,
-        }
     }
 }
 
@@ -108,6 +95,7 @@ fn shown_raw(path: &[u8]) -> Cow<'_, [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::locate;
 
     fn text(path: &[u8]) -> String {
         let page = NotFoundPage { path, above: None, why: Refusal::NOT_FOUND.why };
@@ -181,7 +169,7 @@ mod tests {
             ("/%3Cb%3E/c", "/%3Cb%3E/", "./", "/&lt;b&gt;/"),
             ("//a//b", "/", "/", "the start page"),
             ("/a/../b/c", "/b/", "/b/", "/b/"),
-            ("/1/2/3/4/5/6/7/8/9/10", "/", "/", "the start page"),
+            ("/x", "/app/", "app/", "/app/"),
         ];
         for (path, above, href, name) in table {
             let page = html(path, Some(above));

@@ -29,7 +29,7 @@ pub use self::{
     measure::assert_idle,
     mount::Mount,
     refusal::{After, assert_our_page, assert_refused},
-    response::Response,
+    response::{Response, resolve_link},
     rig::{Rig, received},
     server::Server,
     site::{Site, pattern},

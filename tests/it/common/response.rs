@@ -55,13 +55,7 @@ impl Response {
     /// form.
     pub fn leads_to(&self, requested: &str) -> Option<String> {
         let location = self.header("location")?;
-        if location.starts_with('/') {
-            return Some(location.to_owned());
-        }
-        let path = requested.split('?').next().unwrap_or_default();
-        let path = path.strip_prefix("http://").map_or(path, |rest| &rest[rest.find('/').unwrap_or(0)..]);
-        let directory = &path[..=path.rfind('/').expect("a slash")];
-        Some(format!("{directory}{}", location.strip_prefix("./").unwrap_or(location)))
+        Some(resolve_link(requested, location))
     }
 
     /// Returns the length of the head in bytes.
@@ -79,4 +73,20 @@ impl Response {
     pub fn closes(&self) -> bool {
         self.header("connection").is_some_and(|v| v.eq_ignore_ascii_case("close"))
     }
+}
+
+/// Returns the path or URL that `link` leads to from a page at `requested`.
+pub fn resolve_link(requested: &str, link: &str) -> String {
+    if link.starts_with('/') || link.contains("://") {
+        return link.to_owned();
+    }
+    let path = requested.split('?').next().unwrap_or_default();
+    let path = path.strip_prefix("http://").map_or(path, |rest| &rest[rest.find('/').unwrap_or(0)..]);
+    let mut directory = &path[..=path.rfind('/').expect("a slash")];
+    let mut rest = link.strip_prefix("./").unwrap_or(link);
+    while let Some(below) = rest.strip_prefix("../") {
+        rest = below;
+        directory = &directory[..=directory[..directory.len() - 1].rfind('/').unwrap_or(0)];
+    }
+    format!("{directory}{rest}")
 }
