@@ -47,6 +47,7 @@ pub use response::{
     not_found::NotFoundPage,
     plan::{Plan, ResponseBody},
     refusal::Refusal,
+    relative::relative_link,
     render::RenderContext,
     representation::Representation,
     status::Status,

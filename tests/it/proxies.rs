@@ -11,6 +11,7 @@ use std::{
 use crate::{
     common::*,
     deploy::{NGINX, Proxy, has},
+    live::browser::Browser,
 };
 
 /// The prefix that nginx removes.
@@ -93,4 +94,29 @@ fn removed_prefix_stays_in_redirects_and_links() {
     let (_, listing) = ask("/app/deep/");
     assert_eq!(resolve_link("/app/deep/", attribute(&listing, "<h1>", "href")), "/app/", "{listing}");
     assert!(listing.contains("href=\"down/\""), "{listing}");
+}
+
+#[test]
+fn removed_prefix_stays_in_the_script_of_live_pages() {
+    if !has(NGINX, "-v") {
+        return;
+    }
+    let (site, dir) = (Site::new(), tempfile::tempdir().expect("a directory"));
+    let page = |text: &str| format!("<link rel=stylesheet href=../style.css><p id=text>{text}</p>");
+    site.write("style.css", "p { color: rgb(1, 0, 0) }");
+    site.write("deep/page.html", page("one"));
+    let server = Server::with(&site, &["--live"]);
+    let (_proxy, address) = start_nginx(dir.path(), server.addr().port());
+    let Some(mut browser) = Browser::start() else { return };
+    let tab = browser.open(&format!("http://{address}/app/deep/page.html"));
+    let has_color = |red: u32| format!("getComputedStyle(text).color === 'rgb({red}, 0, 0)'");
+    browser.wait(&tab, "text.textContent === 'one'");
+    browser.wait(&tab, &has_color(1));
+    // Each change is noticed whenever the page begins to listen.
+    browser.value(&tab, "window.mark = true");
+    site.write("style.css", "p { color: rgb(2, 0, 0) }");
+    browser.wait(&tab, &has_color(2));
+    browser.wait(&tab, "window.mark === true");
+    site.write("deep/page.html", page("two"));
+    browser.wait(&tab, "text.textContent === 'two'");
 }

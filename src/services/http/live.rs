@@ -33,14 +33,16 @@ impl<'c> Reply<'c, '_> {
         file: &Rc<StaticFile>,
         plan: impl for<'p> FnOnce(&'p Representation) -> Plan<'p>,
     ) -> Outcome {
-        let page = self.live.and_then(|live| Some((live.page(file)?, live)));
-        let Some((page, live)) = page else {
+        let page = self.live.and_then(|live| {
+            let suffix = live.suffix(self.request.path);
+            Some((live.page(file, &suffix)?, suffix))
+        });
+        let Some((page, suffix)) = page else {
             let is_live = self.http.live.is_some() && is_html(&file.description);
             let vary = if is_live { Vary::PAGE_LOAD } else { Vary::NOTHING };
             return self.send(plan(&file.description).varying(vary), Some(file));
         };
         let plan = plan(&page).varying(Vary::PAGE_LOAD);
-        let suffix = Rc::clone(live.suffix());
         match &plan.body {
             ResponseBody::File(range) => {
                 let body = StreamBody::Suffixed { file: Rc::clone(file), range: range.clone(), suffix };

@@ -129,8 +129,7 @@ impl<'c> Reply<'c, '_> {
             Ok(RequestKind::Options) => return Ok(Requested::Options),
             Ok(RequestKind::Path(path)) => {
                 if http.live.is_some()
-                    && let Some(resource) =
-                        path.strip_base(&http.resolver.options.base).as_ref().and_then(Live::resource)
+                    && let Some(resource) = Live::resource(&path)
                 {
                     return Ok(Requested::Live(resource));
                 }

@@ -21,7 +21,7 @@ use xxhash_rust::xxh3::xxh3_64;
 pub use self::stream::LiveStream;
 use crate::{
     clock::Clock,
-    http::{Refusal, Representation, Validators},
+    http::{Refusal, Representation, Validators, relative_link},
     protocol::{Context, PrioritySource, WakeKey},
     services::http::StaticFile,
     site::{Content, Site, TreeChange},
@@ -31,7 +31,7 @@ use crate::{
 /// The script of the pages.
 const SCRIPT: &str = include_str!("live.js");
 /// The directory of our own URLs, below the base path. No site serves it, because it is hidden.
-const DIRECTORY: &[u8] = b".oneloop/";
+const DIRECTORY: &str = ".oneloop/";
 /// The bytes of a path that a URL, a JSON string and an HTML attribute may contain.
 const IN_URL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_');
 /// The number of pieces of the site's work that the server does when it starts, about 20 ms.
@@ -45,10 +45,8 @@ pub struct Live {
     /// The identifier of this run of the server. After a restart, anything may have changed.
     run: String,
     script: Rc<StaticFile>,
-    /// What follows each page: an element that loads the script.
-    suffix: Rc<[u8]>,
-    /// The hash of the suffix, for entity tags.
-    suffix_hash: u64,
+    /// The URL path of the script.
+    script_path: String,
     streams: RefCell<Vec<WakeKey>>,
     max_streams: usize,
     /// When the site has work to do.
@@ -77,9 +75,6 @@ impl Live {
         let validators = Validators { tag, ..Validators::default() };
         let (len, media_type) = (SCRIPT.len() as u64, "text/javascript; charset=utf-8");
         let script = Representation::new(len, media_type.into(), None, validators);
-        let base = percent_encode(base.bytes(), IN_URL);
-        let url = format!("/{base}{}live.js", String::from_utf8_lossy(DIRECTORY));
-        let suffix = format!("\n<script async src=\"{url}\"></script>\n").into_bytes();
         // A change before the first exploration would go unnoticed, so explore small sites at once.
         for _ in 0..START_PIECES {
             if site.change_number().is_none() {
@@ -91,8 +86,7 @@ impl Live {
             site,
             run: format!("{run:x}"),
             script: Rc::new(StaticFile::generated(SCRIPT.as_bytes().into(), script)),
-            suffix_hash: xxh3_64(&suffix),
-            suffix: suffix.into(),
+            script_path: format!("{base}{DIRECTORY}live.js"),
             streams: RefCell::default(),
             max_streams,
             due: Cell::new(clock.now()),
@@ -100,9 +94,16 @@ impl Live {
         }
     }
 
-    /// Returns the resource at `path`, which is relative to the base path, if it is one of ours.
+    /// Returns the resource at the URL path `path`, if it is one of ours.
+    ///
+    /// Our directory is below every directory, because an element `base` and scripts of a page
+    /// change where relative links lead. Our script then takes the directory above ours for the
+    /// root of the site, and reloads the page where it would only replace an image.
     pub fn resource(path: &SitePath<'_>) -> Option<LiveResource> {
-        match path.bytes().strip_prefix(DIRECTORY)? {
+        let mut names = path.bytes().rsplitn(3, |b| *b == b'/');
+        let (name, directory) = (names.next()?, names.next()?);
+        match name {
+            _ if directory != DIRECTORY.trim_end_matches('/').as_bytes() => None,
             b"live.js" => Some(LiveResource::Script),
             b"events" => Some(LiveResource::Events),
             _ => None,
@@ -114,14 +115,15 @@ impl Live {
         &self.script
     }
 
-    /// Returns what follows a page that has the script.
-    pub fn suffix(&self) -> &Rc<[u8]> {
-        &self.suffix
+    /// Returns what follows a page at the requested path: an element that loads the script.
+    pub fn suffix(&self, requested: Option<&[u8]>) -> Rc<[u8]> {
+        let url = relative_link(requested.unwrap_or_default(), &self.script_path);
+        format!("\n<script async src=\"{url}\"></script>\n").into_bytes().into()
     }
 
-    /// Returns the representation of the page `file` with the script, or `None` if the script
-    /// cannot be added: `file` is not HTML, or it is compressed or of unknown length.
-    pub fn page(&self, file: &StaticFile) -> Option<Representation> {
+    /// Returns the representation of the page `file` with `suffix`, or `None` if the script cannot
+    /// be added: `file` is not HTML, or it is compressed or of unknown length.
+    pub fn page(&self, file: &StaticFile, suffix: &[u8]) -> Option<Representation> {
         // In UTF-16, the bytes of the script would be other characters.
         let is_utf_16 = |bytes: &[u8]| bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
         let page = &file.description;
@@ -132,9 +134,9 @@ impl Live {
         // A copy without the script has the modification time of the file, and would count as
         // current.
         let tag = page.validators.tag.trim_end_matches('"');
-        let tag = format!("{tag}-{:x}\"", self.suffix_hash);
+        let tag = format!("{tag}-{:x}\"", xxh3_64(suffix));
         let validators = Validators { tag, ..Validators::default() };
-        let len = page.len + self.suffix.len() as u64;
+        let len = page.len + suffix.len() as u64;
         let mut page = Representation::new(len, page.media_type.clone(), None, validators);
         page.has_suffix = true;
         Some(page)

@@ -1,6 +1,6 @@
 //! Live reload: the script at the end of pages, the stream of events, and both in a browser.
 
-mod browser;
+pub mod browser;
 mod events;
 mod pages;
 mod responses;

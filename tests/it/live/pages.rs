@@ -150,3 +150,15 @@ fn page_without_shared_workers_has_a_stream_of_its_own() {
     site.write("index.html", PAGE.replace("one", "two"));
     browser.wait(&tab, &shows("two"));
 }
+
+#[test]
+fn page_with_another_base_reloads() {
+    let site = site();
+    site.write("base.html", "<base href=/no/such/directory/><p id=text>one</p>");
+    let server = Server::with(&site, &["--live"]);
+    let Some(mut browser) = Browser::start() else { return };
+    let tab = browser.open(&format!("http://{}/base.html", server.addr()));
+    browser.wait(&tab, &shows("one"));
+    site.write("base.html", "<p id=text>two</p>");
+    browser.wait(&tab, &shows("two"));
+}

@@ -2,7 +2,9 @@
 
 use crate::common::*;
 
-const SCRIPT: &str = "\n<script async src=\"/.oneloop/live.js\"></script>\n";
+const SCRIPT: &str = "\n<script async src=\".oneloop/live.js\"></script>\n";
+/// The element on a page below a directory.
+const DEEPER: &str = "\n<script async src=\"../.oneloop/live.js\"></script>\n";
 const NAVIGATION: &str = "Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nAccept: text/html\r\n";
 const FETCH: &str = "Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\nAccept: text/html\r\n";
 
@@ -141,22 +143,31 @@ fn script_replaces_compressed_variants_of_pages() {
 fn script_follows_error_pages_and_fallbacks() {
     let site = Site::new();
     let server = Server::with(&site, &["--live", "--base-path", "/app/\u{e9}"]);
-    let script = SCRIPT.replace("/.oneloop", "/app/%C3%A9/.oneloop");
     let get = |path: &str, fields| server.ask(request(&format!("GET /app/%C3%A9{path}"), fields));
     let missing = get("/missing", NAVIGATION);
     assert_eq!(missing.status, 404);
-    assert!(missing.text().ends_with(&format!("</p>\n{script}")), "{}", missing.text());
+    assert!(missing.text().ends_with(&format!("</p>\n{SCRIPT}")), "{}", missing.text());
     assert_our_page(&get("/missing", FETCH), false);
-    assert_eq!(get("/", NAVIGATION).text(), format!("home\n{script}"));
-    let source = get("/.oneloop/live.js", "");
-    assert_eq!((source.status, source.header("content-type")), (200, Some("text/javascript; charset=utf-8")));
+    assert_eq!(get("/", NAVIGATION).text(), format!("home\n{SCRIPT}"));
+    assert_eq!(get("/docs/", NAVIGATION).text(), format!("docs\n{DEEPER}"));
+    assert!(get("/docs/../missing", NAVIGATION).text().contains("src=\"/app/%C3%A9/.oneloop/live.js\""));
+    // An element `base` can lead to any directory.
+    for path in ["/app/%C3%A9/.oneloop/live.js", "/app/%C3%A9/a/b/.oneloop/live.js", "/.oneloop/live.js"] {
+        let source = server.get(path);
+        let found = (source.status, source.header("content-type"));
+        assert_eq!(found, (200, Some("text/javascript; charset=utf-8")), "{path}");
+    }
+    for path in ["/app/%C3%A9/.oneloop", "/app/%C3%A9/.oneloop/", "/x.oneloop/live.js", "/.oneloop/a/live.js"]
+    {
+        assert_eq!(server.get(path).status, 404, "{path}");
+    }
     site.write("404.html", "<p>nothing here");
     let missing = get("/missing", NAVIGATION);
-    assert_eq!((missing.status, missing.text()), (404, format!("<p>nothing here{script}")));
+    assert_eq!((missing.status, missing.text()), (404, format!("<p>nothing here{SCRIPT}")));
 
     let server = Server::with(&site, &["--live", "--spa", "--clean-urls"]);
     let get = |path: &str, fields| server.ask(request(&format!("GET {path}"), fields)).text();
-    assert_eq!(get("/item/7", NAVIGATION), format!("home\n{SCRIPT}"));
-    assert_eq!(get("/docs/", NAVIGATION), format!("docs\n{SCRIPT}"));
+    assert_eq!(get("/item/7", NAVIGATION), format!("home\n{DEEPER}"));
+    assert_eq!(get("/docs/", NAVIGATION), format!("docs\n{DEEPER}"));
     assert_eq!(get("/item/7", FETCH), "<p>nothing here");
 }
