@@ -37,7 +37,7 @@ mod no_groups {
 /// The user to become, and the files that this user needs.
 pub struct Account {
     user: User,
-    site: PathBuf,
+    served: Vec<PathBuf>,
     mail_dir: Option<PathBuf>,
     log: Option<PathBuf>,
 }
@@ -60,7 +60,7 @@ pub fn account(cli: &Cli) -> Result<Option<Account>, Failure> {
     let is_file = |path: &PathBuf| !output::is_inherited(path);
     Ok(Some(Account {
         user,
-        site: cli.root.clone(),
+        served: cli.served().map(Path::to_owned).collect(),
         mail_dir: cli.conversations.mail.mail_dir.clone(),
         log: cli.output.access_log.clone().filter(is_file),
     }))
@@ -91,12 +91,14 @@ impl Account {
     fn check_files(&self) -> Result<(), Failure> {
         let name = &self.user.name;
         let search = Access::READ_OK | Access::EXEC_OK;
-        let (how, advice) = if self.site.is_dir() {
-            (search, "let it read the directory and all above it")
-        } else {
-            (Access::READ_OK, "let it read the file and search all directories above it")
-        };
-        self.check(&self.site, how, "read", advice)?;
+        for path in &self.served {
+            let (how, advice) = if path.is_dir() {
+                (search, "let it read the directory and all above it")
+            } else {
+                (Access::READ_OK, "let it read the file and search all directories above it")
+            };
+            self.check(path, how, "read", advice)?;
+        }
         if let Some(mail_dir) = &self.mail_dir {
             for dir in MAILDIR {
                 let advice = format!("run chown -R {name} {}", mail_dir.display());

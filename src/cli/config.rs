@@ -63,8 +63,8 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     config.allow_hosts = listen.allow_host;
     config.host_refusal = Some(HOST_REFUSAL);
     config.cross_site_refusal = Some(CROSS_SITE_REFUSAL);
-    config.index = site.index;
-    config.hidden = site.hidden;
+    config.mounts = site.mount.into_iter().map(|mount| (mount.path, mount.dir)).collect();
+    (config.index, config.hidden) = (site.index, site.hidden);
     config.follow_links = site.follow_links;
     config.listing = site.list == ListDirectories::Always;
     // In a single-page application, such a directory may be one of its pages.

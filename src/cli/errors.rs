@@ -48,6 +48,18 @@ impl From<StartError> for Failure {
                     "cannot serve '{dir}': {why}; DIR must be a directory or a file that can be read"
                 ))
             }
+            StartError::MountDirectory { dir, source } if !is_out_of_descriptors(&source) => {
+                let (dir, why) = (dir.display(), io_message(&source));
+                Failure::Usage(format!(
+                    "cannot serve '{dir}' for --mount: {why}; name a directory or a file that can be read"
+                ))
+            }
+            StartError::MountPath(path) => Failure::Usage(format!(
+                "'{path}' is not a valid path for --mount; use one below the root, such as /docs"
+            )),
+            StartError::MountTwice(path) => Failure::Usage(format!(
+                "--mount has the path '{path}' twice; choose another path for one of the directories"
+            )),
             StartError::BasePath(path) => {
                 Failure::Usage(format!("'{path}' is not a valid --base-path; use a path such as /app"))
             }
@@ -67,7 +79,7 @@ impl From<StartError> for Failure {
                 "'{host}' for --bind is not an address of this machine; try 127.0.0.1"
             )),
             StartError::Listen { address, source } => cannot_listen(&address, &source),
-            StartError::Directory { dir, source } => {
+            StartError::Directory { dir, source } | StartError::MountDirectory { dir, source } => {
                 Failure::system(&format!("cannot serve '{}'", dir.display()), &source)
             }
             StartError::Poller(source) => Failure::system("cannot create a poller", &source),

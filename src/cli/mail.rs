@@ -1,9 +1,6 @@
 //! The mail catcher's flags: SMTP and POP3 share one mailbox.
 
-use std::{
-    ffi::OsStr,
-    path::{Path, PathBuf},
-};
+use std::{ffi::OsStr, path::PathBuf};
 
 use clap::Args;
 use oneloop::{HttpServer, MailLimits, Mailbox, Maildir, Pop3Service, SmtpService};
@@ -61,12 +58,18 @@ fn open_mailbox(server: &mut HttpServer, args: &MailArgs) -> Result<Mailbox, Fai
     )
 }
 
-/// Warns if HTTP serves the mail directory, because it is a visible part of the site in `dir`.
-pub fn warn_if_served(args: &MailArgs, dir: &Path) {
+/// Warns if HTTP serves the mail directory, because it is a visible part of a directory that is
+/// `served`.
+pub fn warn_if_served(args: &MailArgs, served: &[PathBuf]) {
     let Some(mail_dir) = &args.mail_dir else { return };
-    let (Ok(mail), Ok(site)) = (mail_dir.canonicalize(), dir.canonicalize()) else { return };
+    let Ok(mail) = mail_dir.canonicalize() else { return };
     let is_dotfile = |name: &OsStr| name.as_encoded_bytes().starts_with(b".");
-    if mail.strip_prefix(site).is_ok_and(|path| !path.iter().any(is_dotfile)) {
+    let is_visible_in = |dir: &PathBuf| {
+        let site = dir.canonicalize().ok();
+        let path = site.as_ref().and_then(|site| mail.strip_prefix(site).ok());
+        path.is_some_and(|path| !path.iter().any(is_dotfile))
+    };
+    if served.iter().any(is_visible_in) {
         let mail_dir = mail_dir.display();
         log::warn!("--mail-dir '{mail_dir}' is in the served directory, so browsers can read the mail");
     }

@@ -38,6 +38,7 @@ mod variables;
 use std::{
     io::{self, IsTerminal},
     os::fd::{AsFd, AsRawFd},
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -86,6 +87,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     let open_file_limit = raise_open_file_limit();
     report::program(&cli);
     let dir = cli.root.clone();
+    let served: Vec<PathBuf> = cli.served().map(Path::to_owned).collect();
     let (port, has_bare_port) = (cli.listen.port, cli.listen.has_bare_port);
     let is_interactive = io::stdout().is_terminal() && cli.output.quiet == 0;
     let has_localhost = cli.listen.bind.iter().any(|host| host.eq_ignore_ascii_case("localhost"));
@@ -110,7 +112,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     let addresses: Vec<Address> = server.addresses().iter().chain(others).cloned().collect();
     observers::attach(server.event_loop(), &addresses, trace, stepper, log)?;
     conversations::warn_if_public(&started, server.addresses());
-    mail::warn_if_served(&conversations.mail, &dir);
+    mail::warn_if_served(&conversations.mail, &served);
     check_open_files(open_file_limit)?;
     let urls = Urls::of(&server, has_localhost);
     let code = if has_qr { qr::code_of(&urls, log)? } else { String::new() };

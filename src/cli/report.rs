@@ -5,13 +5,17 @@ use std::time::Duration;
 
 use oneloop::event_loop::{AddressLimit, Limits};
 
-use super::args::Cli;
+use super::{args::Cli, values::MountArg};
 
-/// Logs the version, the served directory and the timeouts.
+/// Logs the version, the served directories and the timeouts.
 pub fn program(cli: &Cli) {
     let root = cli.root.canonicalize().unwrap_or_else(|_| cli.root.clone());
     log::info!("oneloop {}, process {}", env!("CARGO_PKG_VERSION"), std::process::id());
     log::info!("root: {}", root.display());
+    for MountArg { path, dir } in &cli.site.mount {
+        let dir = dir.canonicalize().unwrap_or_else(|_| dir.clone());
+        log::info!("mount: {path} is {}", dir.display());
+    }
     let limits = &cli.limits;
     let [head, idle] = [limits.head_timeout, limits.idle_timeout].map(|limit| time(limit.0));
     let [send, drain] = [limits.send_timeout, limits.drain_timeout].map(|limit| time(limit.0));

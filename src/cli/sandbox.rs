@@ -17,16 +17,19 @@ pub fn sandbox(cli: &Cli) -> Option<Sandbox> {
     if cli.limits.no_sandbox {
         return None;
     }
-    // Links may lead anywhere.
-    let readable = if cli.site.follow_links { "/".into() } else { readable(&cli.root) };
-    if readable.is_file() {
-        let file = cli.root.display();
-        log::warn!(
-            "the sandbox allows only the file '{file}', because its directory holds too much; if an \
-             editor replaces the file, start again, or use --no-sandbox"
-        );
+    let mut sandbox = Sandbox::new();
+    for served in cli.served() {
+        // Links may lead anywhere.
+        let readable = if cli.site.follow_links { "/".into() } else { readable(served) };
+        if readable.is_file() {
+            let file = served.display();
+            log::warn!(
+                "the sandbox allows only the file '{file}', because its directory holds too much; if an \
+                 editor replaces the file, start again, or use --no-sandbox"
+            );
+        }
+        sandbox = sandbox.read(&readable);
     }
-    let mut sandbox = Sandbox::new().read(&readable);
     if let Some(dir) = cli.output.access_log.as_deref().and_then(log_directory) {
         sandbox = sandbox.write(dir);
     }

@@ -1,6 +1,13 @@
 //! Parses the values of options. An error says what to use instead.
 
-use std::{num::NonZeroU64, str::FromStr, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    num::NonZeroU64,
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
 
 use oneloop::{HeaderRule, MediaTypeError, MediaTypeRule, RedirectRule, RuleError, TrustedProxy};
 
@@ -42,6 +49,25 @@ pub fn media_type(text: &str) -> Result<MediaTypeRule, String> {
 pub fn trusted_proxy(text: &str) -> Result<TrustedProxy, String> {
     let advice = "use an IP address, a network such as 10.0.0.0/8, or unix";
     TrustedProxy::parse(text).ok_or_else(|| advice.into())
+}
+
+/// The value of --mount: a URL path, and the directory or file that it leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountArg {
+    pub path: String,
+    pub dir: PathBuf,
+}
+
+/// Parses the value of --mount.
+pub fn mount(text: OsString) -> Result<MountArg, String> {
+    let bytes = text.as_bytes();
+    let at = bytes.iter().position(|b| *b == b'=');
+    let path = at.and_then(|at| std::str::from_utf8(&bytes[..at]).ok()).filter(|path| !path.is_empty());
+    let dir = at.map(|at| &bytes[at + 1..]).filter(|dir| !dir.is_empty());
+    match (path, dir) {
+        (Some(path), Some(dir)) => Ok(MountArg { path: path.to_owned(), dir: OsStr::from_bytes(dir).into() }),
+        _ => Err("use a URL path and a directory, such as /docs=../docs".into()),
+    }
 }
 
 /// A time limit; `None`: no limit.
@@ -131,6 +157,25 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(head_size(text).ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn mounts() {
+        let parsed =
+            |path: &str, dir: &[u8]| Some(MountArg { path: path.into(), dir: OsStr::from_bytes(dir).into() });
+        let table: [(&[u8], Option<MountArg>); 7] = [
+            (b"/docs=../docs", parsed("/docs", b"../docs")),
+            (b"docs=a=b", parsed("docs", b"a=b")),
+            (b"/docs=\xff", parsed("/docs", b"\xff")),
+            (b"/\xff=docs", None),
+            (b"/docs", None),
+            (b"/docs=", None),
+            (b"=docs", None),
+        ];
+        for (text, expected) in table {
+            let parsed = mount(OsStr::from_bytes(text).into()).ok();
+            assert_eq!(parsed, expected, "{}", String::from_utf8_lossy(text));
         }
     }
 

@@ -35,6 +35,9 @@ pub struct Config {
     /// The directory to serve, or a single file. A file is the response for the site's root and for
     /// its own name, and nothing else in its directory can be requested.
     pub dir: PathBuf,
+    /// Other directories or files to serve, each at the given path in the site. They hide what
+    /// [`dir`](Config::dir) has there.
+    pub mounts: Vec<(String, PathBuf)>,
     /// The name of the index file in a directory.
     pub index: String,
     /// Whether to serve and list dotfiles.
@@ -133,6 +136,7 @@ impl Config {
             #[cfg(feature = "tls")]
             tls: None,
             dir: dir.into(),
+            mounts: Vec::new(),
             index: "index.html".into(),
             hidden: false,
             follow_links: false,

@@ -15,6 +15,17 @@ pub enum StartError {
         /// The error from the system call (openat(2)).
         source: io::Error,
     },
+    /// A mount has no valid URL path below the root.
+    MountPath(String),
+    /// Two mounts have this path.
+    MountTwice(String),
+    /// A mounted directory or file cannot be opened.
+    MountDirectory {
+        /// The configured directory.
+        dir: PathBuf,
+        /// The error from the system call (openat(2)).
+        source: io::Error,
+    },
     /// The base path is not a valid URL path.
     BasePath(String),
     /// The SPA fallback is not a path in the site, or is hidden.
@@ -50,7 +61,11 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::Directory { dir, .. } => write!(f, "cannot serve '{}'", dir.display()),
+            StartError::Directory { dir, .. } | StartError::MountDirectory { dir, .. } => {
+                write!(f, "cannot serve '{}'", dir.display())
+            }
+            StartError::MountPath(path) => write!(f, "'{path}' is not a valid path of a mount"),
+            StartError::MountTwice(path) => write!(f, "two mounts have the path '{path}'"),
             StartError::BasePath(path) => write!(f, "'{path}' is not a valid base path"),
             StartError::SpaFallback(path) => write!(f, "'{path}' is not a valid file for the SPA fallback"),
             StartError::CacheControl { value, .. } => write!(f, "'{value}' is not a valid Cache-Control"),
@@ -66,11 +81,16 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             StartError::Directory { source, .. }
+            | StartError::MountDirectory { source, .. }
             | StartError::Host { source, .. }
             | StartError::Listen { source, .. }
             | StartError::Poller(source) => Some(source),
             StartError::CacheControl { source, .. } => Some(source),
-            StartError::BasePath(_) | StartError::SpaFallback(_) | StartError::AllowedHost(_) => None,
+            StartError::MountPath(_)
+            | StartError::MountTwice(_)
+            | StartError::BasePath(_)
+            | StartError::SpaFallback(_)
+            | StartError::AllowedHost(_) => None,
         }
     }
 }

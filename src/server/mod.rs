@@ -6,6 +6,7 @@
 
 mod config;
 mod error;
+mod mounts;
 #[cfg(not(feature = "tls"))]
 mod plain;
 mod service;
@@ -39,6 +40,7 @@ use self::plain::scheme;
 #[cfg(feature = "tls")]
 use self::tls::scheme;
 use self::{
+    mounts::open_mounts,
     service::{for_this_machine, http_service},
     sockets::{bind_hosts, connections_by_open_files},
     stream_listener::SocketFile,
@@ -50,7 +52,7 @@ use crate::{
     http::{MediaTypes, Representation, TrustedProxies},
     lossy_writer::LossyWriter,
     protocol::{DatagramProtocol, PrioritySource, ProtocolFactory, WakeKey},
-    services::{AccessLog, HttpService, LiveFiles},
+    services::{AccessLog, HttpService, Live, LiveFiles},
     site::{Site, SiteOptions},
     site_path::DotfilePolicy,
     trace::Observer,
@@ -98,14 +100,16 @@ impl HttpServer {
     /// # Errors
     /// Returns a [`StartError`] if the configuration is not valid or a system call fails.
     pub fn with_clock(mut config: Config, clock: Clock) -> Result<HttpServer, StartError> {
-        let site = open_site(&config)?;
+        let site = open_site(&config.dir, &config)
+            .map_err(|source| StartError::Directory { dir: config.dir.clone(), source })?;
+        let mounts = open_mounts(&config)?;
         let log = config.access_log.take().map(|file| {
             let writer = LossyWriter::new(file.into());
             let log = AccessLog::new(writer, config.access_log_format);
             let proxies = TrustedProxies::new(mem::take(&mut config.trusted_proxies));
             Rc::new(RefCell::new(log.with_proxies(proxies)))
         });
-        let mut http = http_service(&config, &site, &clock)?;
+        let mut http = http_service(&config, &site, &mounts, &clock)?;
         if let Some(log) = &log {
             http = http.with_log(Rc::clone(log));
         }
@@ -145,14 +149,20 @@ impl HttpServer {
                 .listen(listener, Rc::clone(service), &config)
                 .map_err(|source| StartError::Listen { address, source })?;
         }
-        if let Some(changes) = site.changes() {
-            let files: Box<dyn PrioritySource> = match live {
-                Some(live) => Box::new(LiveFiles { site, live }),
-                None => Box::new(site),
-            };
-            server.event_loop.add_priority_source("files", changes, files).map_err(StartError::Poller)?;
+        for site in std::iter::once(site).chain(mounts.into_iter().map(|mount| mount.site)) {
+            server.observe(site, live.as_ref()).map_err(StartError::Poller)?;
         }
         Ok(server)
+    }
+
+    /// Adds `site` to the loop as a source of file changes, if it uses inotify.
+    fn observe(&mut self, site: Rc<Site<Representation>>, live: Option<&Rc<Live>>) -> io::Result<()> {
+        let Some(changes) = site.changes() else { return Ok(()) };
+        let files: Box<dyn PrioritySource> = match live {
+            Some(live) => Box::new(LiveFiles { site, live: Rc::clone(live) }),
+            None => Box::new(site),
+        };
+        self.event_loop.add_priority_source("files", changes, files)
     }
 
     /// Returns the addresses on which the server listens for HTTP.
@@ -303,8 +313,8 @@ fn open_log(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).custom_flags(flags).open(path)
 }
 
-/// Opens the directory or the file of `config` as a site.
-fn open_site(config: &Config) -> Result<Rc<Site<Representation>>, StartError> {
+/// Opens `dir`, a directory or a file, as a site.
+fn open_site(dir: &Path, config: &Config) -> io::Result<Rc<Site<Representation>>> {
     let options = SiteOptions {
         index: config.index.clone(),
         dotfiles: if config.hidden { DotfilePolicy::All } else { DotfilePolicy::Visible },
@@ -313,9 +323,7 @@ fn open_site(config: &Config) -> Result<Rc<Site<Representation>>, StartError> {
         file: None,
         logs_changes: config.live,
     };
-    Site::open(&config.dir, options, MediaTypes::new(config.media_types.clone()))
-        .map(Rc::new)
-        .map_err(|source| StartError::Directory { dir: config.dir.clone(), source })
+    Site::open(dir, options, MediaTypes::new(config.media_types.clone())).map(Rc::new)
 }
 
 /// Returns the listening sockets for HTTP: takes the open ones in `config`, and creates the others.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Config, StartError, max_head};
+use super::{Config, StartError, max_head, mounts::Mount};
 use crate::{
     clock::Clock,
     http::{Cors, HeaderPolicy, HostAllowlist, Redirects, Representation},
@@ -13,10 +13,11 @@ use crate::{
 /// The message in the response to a request that a page of another site makes.
 const CROSS_SITE: &str = "This server does not answer requests that pages of other sites make.";
 
-/// Creates the HTTP service from the site, the URL options and the header policy.
+/// Creates the HTTP service from the site, its mounts, the URL options and the header policy.
 pub fn http_service(
     config: &Config,
     site: &Rc<Site<Representation>>,
+    mounts: &[Mount],
     clock: &Clock,
 ) -> Result<HttpService, StartError> {
     let base = Some(&config.base_path)
@@ -48,7 +49,16 @@ pub fn http_service(
         .map_err(|source| StartError::CacheControl { value: config.cache_control.clone(), source })?;
     let http = HttpService::new(Rc::clone(site), config.timeouts).with_max_head(max_head(config));
     let http = http.with_slow_network(config.throttle, config.delay);
-    Ok(http.with_url_options(options).with_policy(policy))
+    let mut http = http.with_url_options(options).with_policy(policy);
+    for Mount { path, site: mounted } in mounts {
+        if let Some(hidden) = path.without_extension("/")
+            && site.resolve(&hidden, clock).is_ok()
+        {
+            log::info!("the mount at {hidden} hides what the served directory has there");
+        }
+        http = http.with_mount(path.clone(), Rc::clone(mounted));
+    }
+    Ok(http)
 }
 
 /// Returns the service for a server that listens on loopback only. It refuses requests for hosts

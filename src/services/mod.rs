@@ -20,7 +20,7 @@ pub use chat::{ChatRoom, steps as chat_steps};
 pub use datagrams::{Beacon, Impairment, UdpEcho, steps as datagram_steps};
 pub use echo::Echo;
 pub use http::{HttpService, Timeouts, UrlOptions, directory_path, file_path, steps as http_steps};
-pub use live::LiveFiles;
+pub use live::{Live, LiveFiles};
 pub use mailbox::{MailLimits, Mailbox, steps as mail_steps};
 pub use pop3::Pop3Service;
 pub use smtp::SmtpService;

@@ -32,7 +32,7 @@ impl TreeChange {
     pub const NOTHING: TreeChange = TreeChange::Paths(BTreeSet::new());
 
     /// Adds another change to this one.
-    fn add(&mut self, other: &TreeChange) {
+    pub fn add(&mut self, other: &TreeChange) {
         match (&mut *self, other) {
             (TreeChange::Paths(paths), TreeChange::Paths(more)) => paths.extend(more.iter().cloned()),
             _ => *self = TreeChange::Everything,

@@ -36,6 +36,7 @@ mod live;
 mod log_formats;
 mod mail;
 mod media_types;
+mod mounts;
 mod observed;
 mod paths;
 mod peers;

@@ -10,7 +10,7 @@ mod site;
 mod tls;
 mod trace;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{
     CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint, error::ErrorKind, parser::ValueSource,
@@ -136,6 +136,14 @@ impl Cli {
         cli.root =
             cli.directory.take().or(cli.dir.take()).unwrap_or_else(|| default_directory(&cli.site.index));
         cli
+    }
+}
+
+impl Cli {
+    /// Returns the directories and files that are served: the root and what is mounted in it.
+    pub fn served(&self) -> impl Iterator<Item = &Path> {
+        let mounted = self.site.mount.iter().map(|mount| &*mount.dir);
+        std::iter::once(&*self.root).chain(mounted)
     }
 }
 

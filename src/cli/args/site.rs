@@ -1,8 +1,12 @@
 //! Which files answer which URLs.
 
-use clap::{ArgMatches, Args, builder::BoolishValueParser, parser::ValueSource};
+use clap::{
+    ArgMatches, Args,
+    builder::{BoolishValueParser, OsStringValueParser, TypedValueParser},
+    parser::ValueSource,
+};
 
-use crate::cli::values::file_name;
+use crate::cli::values::{MountArg, file_name, mount};
 
 /// The page of a single-page application, if none is given.
 pub const DEFAULT_PAGE: &str = "index.html";
@@ -53,6 +57,12 @@ pub struct SiteArgs {
     /// without a reload
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_LIVE", hide_env = true)]
     pub live: bool,
+
+    /// Serve another directory, or a file, at a URL path of the site, such as /docs=../docs;
+    /// repeatable
+    #[arg(long, value_name = "PATH=DIR", value_parser = OsStringValueParser::new().try_map(mount))]
+    #[arg(value_delimiter = ',', env = "ONELOOP_MOUNT", hide_env = true)]
+    pub mount: Vec<MountArg>,
 }
 
 /// When directories that have no index file are listed.

@@ -31,6 +31,7 @@ use crate::{
     http::{HeaderPolicy, HostAllowlist, MAX_HEAD, Refusal, Representation, Request, Status},
     protocol::{Protocol, ProtocolFactory},
     site::Site,
+    site_path::SitePath,
 };
 
 /// The maximum number of streams of live reload.
@@ -110,16 +111,23 @@ impl HttpService {
         HttpService { resolver: Resolver::new(self.resolver.site, options), ..self }
     }
 
+    /// Mounts `site` at the directory `path` of the main site, whose URL options have been set.
+    pub fn with_mount(mut self, path: SitePath<'static>, site: Rc<Site<Representation>>) -> HttpService {
+        self.resolver.mount(path, site);
+        self
+    }
+
     /// Lists directories that have no index file.
     pub fn with_listing(mut self) -> HttpService {
-        self.resolver.options.listing = true;
+        self.resolver.change_all(|resolver| resolver.options.listing = true);
         self
     }
 
     /// Sets the message in the 404 response for a directory that has no index file and is not
     /// listed. The message is inserted into HTML without escaping.
     pub fn with_unlisted_message(mut self, why: &'static str) -> HttpService {
-        self.resolver.options.unlisted = Some(Refusal::new(Status::NotFound, why));
+        let refusal = Refusal::new(Status::NotFound, why);
+        self.resolver.change_all(|resolver| resolver.options.unlisted = Some(refusal));
         self
     }
 
@@ -144,15 +152,16 @@ impl HttpService {
         HttpService { send_rate, delay, ..self }
     }
 
-    /// Creates live reload for the site, with streams for at most a quarter of `max_connections`.
+    /// Creates live reload for the site and its mounts, with streams for at most a quarter of
+    /// `max_connections`.
     pub fn live(&self, max_connections: usize, clock: &Clock) -> Live {
-        let Resolver { site, options, .. } = &self.resolver;
-        Live::new(Rc::clone(site), &options.base, (max_connections / 4).clamp(1, MAX_STREAMS), clock)
+        let (resolver, max_streams) = (&self.resolver, (max_connections / 4).clamp(1, MAX_STREAMS));
+        Live::new(resolver.sites(), &resolver.options.base, max_streams, clock)
     }
 
     /// Makes pages reload when files change.
     pub fn with_live(mut self, live: Rc<Live>) -> HttpService {
-        self.resolver.is_live = true;
+        self.resolver.change_all(|resolver| resolver.is_live = true);
         HttpService { live: Some(live), ..self }
     }
 

@@ -6,7 +6,7 @@ use super::{
     HttpService,
     live::LiveResponse,
     representation::StaticFile,
-    resolve::Destination,
+    resolve::{Destination, ListedDirectory},
     steps,
     stream::{ListingBuilder, StreamBody, put_content},
 };
@@ -21,7 +21,6 @@ use crate::{
         access_log::PendingEntries,
         live::{Live, LiveResource},
     },
-    site_path::SitePath,
 };
 
 /// The outcome of a [`Reply`].
@@ -95,7 +94,7 @@ impl<'c> Reply<'c, '_> {
             Ok(Requested::Resource(Destination::Redirect(path))) => {
                 self.send(Plan::redirect(request, &path), None)
             }
-            Ok(Requested::Resource(Destination::Directory(path))) => self.list(request, path),
+            Ok(Requested::Resource(Destination::Directory(directory))) => self.list(request, directory),
             Ok(Requested::Options) => {
                 let plan = Plan::options(self.request);
                 self.send(plan, None)
@@ -137,7 +136,10 @@ impl<'c> Reply<'c, '_> {
             }
             // No file can have this path, but a single-page application may have a URL such as
             // /item/a%2Fb.
-            Err(Refusal::NOT_FOUND) if request.path().starts_with(http.base().as_bytes()) => {
+            Err(Refusal::NOT_FOUND)
+                if request.path().starts_with(http.base().as_bytes())
+                    && !http.resolver.is_in_mount(request.path()) =>
+            {
                 http.resolver.spa_fallback(request, clock)?
             }
             Err(refusal) => return Err(refusal),
@@ -205,22 +207,24 @@ impl<'c> Reply<'c, '_> {
         finish(self.entries, close_reason, self.out)
     }
 
-    /// Starts a listing of the directory at `path`.
-    fn list(self, request: &Request<'_>, path: SitePath<'_>) -> Outcome {
+    /// Starts a listing of `directory`.
+    fn list(self, request: &Request<'_>, directory: ListedDirectory<'_>) -> Outcome {
         if let Some(plan) = Plan::instead_of_listing(request) {
             return self.send(plan, None);
         }
         let listing = Listing {
-            path: path.into_owned(),
+            path: directory.shown_path,
             order: Order::parse(request.query()),
             filter: Filter::parse(request.query()),
             is_json: request.fields.accept.prefers_json(),
         };
-        let site = &self.http.resolver.site;
-        let mut builder = Box::new(ListingBuilder::new(listing, site.row_quota()));
+        // All listings share the quota of the main site.
+        let quota = self.http.resolver.site.row_quota();
+        let path = directory.path.into_owned();
+        let mut builder = Box::new(ListingBuilder::new(directory.site, path, listing, quota));
         // The response to HEAD has no body, so it needs no rows.
         if self.request.method == Method::Head {
-            return match builder.open(site, self.cx.clock) {
+            return match builder.open(self.cx.clock) {
                 Ok(()) => self.send_listing(builder),
                 Err(error) => self.refuse(error.into()),
             };
@@ -321,7 +325,7 @@ impl PendingListing {
             if !cx.take_work() {
                 return Outcome::Gathering(self);
             }
-            match self.builder.gather(&http.resolver.site, cx.clock) {
+            match self.builder.gather(&http.resolver, cx.clock) {
                 Ok(names) => cx.trace(|| steps::entries_read(names)),
                 Err(error) => {
                     let since = self.since;

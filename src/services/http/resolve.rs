@@ -4,6 +4,7 @@
 //! The resolver accesses files only through the site, and must never write a response.
 
 mod copies;
+mod mounts;
 mod redirects;
 
 use std::rc::Rc;
@@ -73,11 +74,21 @@ pub enum Destination<'a> {
     NotFoundPage(Rc<StaticFile>),
     /// A redirect to this URL path, which includes the base path.
     Redirect(SitePath<'a>),
-    /// A directory to list, as a path in the site.
-    Directory(SitePath<'a>),
+    /// A directory to list.
+    Directory(ListedDirectory<'a>),
 }
 
-/// The resolver: a site and its URL options.
+/// A directory that is listed.
+pub struct ListedDirectory<'a> {
+    /// The site that has the directory.
+    pub site: Rc<Site<Representation>>,
+    /// The path in that site.
+    pub path: SitePath<'a>,
+    /// The path in the main site, which clients see.
+    pub shown_path: SitePath<'static>,
+}
+
+/// The resolver: a site, its URL options, and the sites that are mounted in it.
 #[derive(Clone)]
 pub struct Resolver {
     pub site: Rc<Site<Representation>>,
@@ -86,6 +97,10 @@ pub struct Resolver {
     pub is_live: bool,
     not_found_page: Option<SitePath<'static>>,
     rule_files: Rc<RuleFiles>,
+    /// The directory of the main site at which this one is mounted. The main site is at its root.
+    mounted_at: SitePath<'static>,
+    /// The resolvers of the mounts, the ones with the longest paths first.
+    mounts: Vec<Resolver>,
 }
 
 /// Returns the path of the file `name`, which is relative to the root, or `None` if no file can
@@ -113,13 +128,16 @@ impl Resolver {
     /// Creates a resolver.
     pub fn new(site: Rc<Site<Representation>>, options: UrlOptions) -> Resolver {
         let rule_files = Rc::new(RuleFiles::new(&options.base));
-        Resolver { not_found_page: file_path(NOT_FOUND_PAGE), site, options, is_live: false, rule_files }
+        let not_found_page = file_path(NOT_FOUND_PAGE);
+        let (mounted_at, mounts) = (SitePath::ROOT, Vec::new());
+        Resolver { site, options, is_live: false, not_found_page, rule_files, mounted_at, mounts }
     }
 
-    /// Reads the rule files of the site, and reports errors in them.
+    /// Reads the rule files of the site and its mounts, and reports errors in them.
     pub fn load_rule_files(&self, clock: &Clock) {
         self.rule_files.headers(&self.site, clock);
         self.rule_files.redirects(&self.site, clock);
+        self.mounts.iter().for_each(|mount| mount.load_rule_files(clock));
     }
 
     /// Returns the rules of the site's `_headers` file, if there are any.
@@ -152,14 +170,28 @@ impl Resolver {
         if let Some(rule) = rule.as_ref().filter(|rule| rule.is_forced) {
             return self.follow(rule, request, clock);
         }
+        match self.mount_of(&path) {
+            Some(mount) => self.resolve_mounted(mount, &path, rule.as_ref(), request, clock),
+            None => self.find(path, rule.as_ref(), request, clock),
+        }
+    }
+
+    /// Returns the destination of the `path` in this site, to which `rule` applies if there is
+    /// nothing.
+    fn find<'a>(
+        &self,
+        path: SitePath<'a>,
+        rule: Option<&RedirectMatch>,
+        request: &Request<'_>,
+        clock: &Clock,
+    ) -> Result<Destination<'a>, Refusal> {
+        let base = &self.options.base;
         // Treat a hidden file like a missing one, so that a client cannot find out that it exists.
         if !self.is_visible(&path) {
-            return self.fallback(rule.as_ref(), request, clock);
+            return self.fallback(rule, request, clock);
         }
         match self.site.resolve(&path, clock) {
-            Ok(Resolved::File(file)) if self.rule_files.contain(&file) => {
-                self.fallback(rule.as_ref(), request, clock)
-            }
+            Ok(Resolved::File(file)) if self.rule_files.contain(&file) => self.fallback(rule, request, clock),
             Ok(Resolved::File(file)) => match self.canonical_url(&path, clock) {
                 Some(clean) => Ok(Destination::Redirect(clean.with_base(base))),
                 None => self.negotiate(&path, file, request, clock).map(Destination::File),
@@ -170,7 +202,7 @@ impl Resolver {
                 // slash.
                 None => Ok(Destination::Redirect(path.into_directory().with_base(base))),
             },
-            Err(site::Error::NotFound) => self.not_found(path, rule.as_ref(), request, clock),
+            Err(site::Error::NotFound) => self.not_found(path, rule, request, clock),
             Err(error) => Err(error.into()),
         }
     }
@@ -196,7 +228,8 @@ impl Resolver {
         let UrlOptions { listing, unlisted, .. } = self.options;
         let is_directory = || Ok::<_, Refusal>(path.is_directory() && self.site.is_directory(&path, clock)?);
         if listing && is_directory()? {
-            return Ok(Destination::Directory(path));
+            let (site, shown_path) = (Rc::clone(&self.site), path.with_base(&self.mounted_at));
+            return Ok(Destination::Directory(ListedDirectory { site, path, shown_path }));
         }
         match (self.spa_fallback(request, clock), unlisted) {
             (Err(Refusal::NOT_FOUND), Some(refusal)) if is_directory()? => Err(refusal),
@@ -233,9 +266,10 @@ impl Resolver {
         let first = path.and_then(|path| path.strip_base(base)?.parent());
         let above = std::iter::successors(first, SitePath::parent).take(PARENTS_TRIED);
         let found = above.filter(|directory| !directory.bytes().is_empty()).find(|directory| {
-            let is_listed = || self.options.listing && self.site.is_directory(directory, clock) == Ok(true);
-            self.site.options().dotfiles.allow_all(directory)
-                && (matches!(self.site.resolve(directory, clock), Ok(Resolved::File(_))) || is_listed())
+            let (Resolver { site, options, .. }, path) = self.owner(directory);
+            let is_listed = || options.listing && site.is_directory(&path, clock) == Ok(true);
+            site.options().dotfiles.allow_all(&path)
+                && (matches!(site.resolve(&path, clock), Ok(Resolved::File(_))) || is_listed())
         });
         found.map_or_else(|| base.clone(), |directory| directory.with_base(base))
     }

@@ -24,11 +24,20 @@ impl RuleFiles {
     /// Creates the rule files of a site whose root has the URL path `base`. They are read when they
     /// are needed.
     pub fn new(base: &SitePath<'static>) -> RuleFiles {
+        RuleFiles::with(base, None)
+    }
+
+    /// Creates the rule files of a mount at `path`. They have no effect, and are not served.
+    pub fn of_mount(path: &SitePath<'static>) -> RuleFiles {
+        RuleFiles::with(path, Some(path))
+    }
+
+    fn with(base: &SitePath<'static>, mount: Option<&SitePath<'static>>) -> RuleFiles {
         let [headers, redirects] = RULE_FILES;
         RuleFiles {
             base: base.clone(),
-            headers: RefCell::new(RuleFile::new(headers)),
-            redirects: RefCell::new(RuleFile::new(redirects)),
+            headers: RefCell::new(RuleFile::new(headers, mount)),
+            redirects: RefCell::new(RuleFile::new(redirects, mount)),
         }
     }
 
@@ -60,6 +69,8 @@ impl RuleFiles {
 /// A rule file with rules of type `T`.
 struct RuleFile<T> {
     name: &'static str,
+    /// The mount in which the file is, and has no effect.
+    mount: Option<SitePath<'static>>,
     path: Option<SitePath<'static>>,
     answered: Option<Answered>,
     file: Option<Rc<StaticFile>>,
@@ -67,8 +78,9 @@ struct RuleFile<T> {
 }
 
 impl<T> RuleFile<T> {
-    fn new(name: &'static str) -> RuleFile<T> {
-        RuleFile { name, path: file_path(name), answered: None, file: None, rules: None }
+    fn new(name: &'static str, mount: Option<&SitePath<'static>>) -> RuleFile<T> {
+        let mount = mount.cloned();
+        RuleFile { name, mount, path: file_path(name), answered: None, file: None, rules: None }
     }
 
     /// Returns the rules, if there are any. Reads the file again if it may have changed.
@@ -108,6 +120,10 @@ impl<T> RuleFile<T> {
     /// Parses the file, and logs the errors in it.
     fn parse(&self, file: &StaticFile, parse: impl Fn(&[u8]) -> (Option<T>, Vec<LineError>)) -> Option<T> {
         let name = self.name;
+        if let Some(mount) = &self.mount {
+            log::warn!("{name} in the mount at {mount} has no effect; only that of the served directory has");
+            return None;
+        }
         let content = match &file.content {
             Content::Memory(bytes) if bytes.len() <= MAX_RULE_FILE => bytes,
             _ => {

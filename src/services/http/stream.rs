@@ -7,13 +7,14 @@
 
 use std::{ops::Range, rc::Rc};
 
-use super::representation::StaticFile;
+use super::{representation::StaticFile, resolve::Resolver};
 use crate::{
     clock::Clock,
     http::{ByteRange, ByteRanges, Representation},
     listing::{Listing, Row, Rows},
     protocol::{Body, CloseReason, Outbox},
     site::{Content, DirectoryReader, Error, RowQuota, Site},
+    site_path::SitePath,
 };
 
 /// The length in bytes of the longest body that is copied into the outbox after its head, so that
@@ -174,6 +175,9 @@ pub fn put_piece(piece: &[u8], is_last: bool, is_chunked: bool, out: &mut Vec<u8
 /// A listing in progress. A directory has no order, so all rows are read and sorted before the
 /// first one is written.
 pub struct ListingBuilder {
+    /// The site that has the directory, and the path in it.
+    site: Rc<Site<Representation>>,
+    path: SitePath<'static>,
     listing: Listing,
     read_state: ReadState,
     rows: Rows,
@@ -190,10 +194,16 @@ enum ReadState {
 }
 
 impl ListingBuilder {
-    /// Creates a builder that holds rows within `quota`.
-    pub fn new(listing: Listing, quota: RowQuota) -> ListingBuilder {
+    /// Creates a builder that lists the directory at `path` in `site`, and holds rows within
+    /// `quota`.
+    pub fn new(
+        site: Rc<Site<Representation>>,
+        path: SitePath<'static>,
+        listing: Listing,
+        quota: RowQuota,
+    ) -> ListingBuilder {
         let (rows, read_state) = (Rows::new(listing.order), ReadState::Unopened);
-        ListingBuilder { listing, read_state, rows, quota, has_started: false, has_row: false }
+        ListingBuilder { site, path, listing, read_state, rows, quota, has_started: false, has_row: false }
     }
 
     /// Returns whether the directory has been read completely.
@@ -210,31 +220,39 @@ impl ListingBuilder {
     ///
     /// # Errors
     /// Fails if the directory cannot be read.
-    pub fn open(&mut self, site: &Site<Representation>, clock: &Clock) -> Result<(), Error> {
+    pub fn open(&mut self, clock: &Clock) -> Result<(), Error> {
         if matches!(self.read_state, ReadState::Unopened) {
-            self.read_state = ReadState::Reading(site.read_directory(&self.listing.path, clock)?);
+            self.read_state = ReadState::Reading(self.site.read_directory(&self.path, clock)?);
         }
         Ok(())
     }
 
-    /// Reads up to [`ENTRIES`] entries. Returns the number of rows so far.
+    /// Reads up to [`ENTRIES`] entries. Returns the number of rows so far. The mounts of `main`,
+    /// the resolver of the main site, come last, in place of the entries that they hide.
     ///
     /// # Errors
     /// Fails if the directory cannot be read, or if no quota is left for its rows.
-    pub fn gather(&mut self, site: &Site<Representation>, clock: &Clock) -> Result<usize, Error> {
-        self.open(site, clock)?;
-        let ListingBuilder { listing, read_state, rows, quota, .. } = self;
+    pub fn gather(&mut self, main: &Resolver, clock: &Clock) -> Result<usize, Error> {
+        self.open(clock)?;
+        let ListingBuilder { site, listing, read_state, rows, quota, .. } = self;
         if let ReadState::Reading(reader) = read_state {
-            let has_more = reader.read(ENTRIES, site, clock, |entry| {
-                if !listing.filter.matches(entry.name) {
+            let mut put = |row: Row<'_>| {
+                if !listing.filter.matches(row.name) {
                     return Ok(());
                 }
                 quota.take_one()?;
-                let (name, is_directory) = (entry.name, entry.is_directory);
-                rows.put(Row { name, is_directory, len: entry.len, modified: entry.modified });
+                rows.put(row);
                 Ok(())
+            };
+            let has_more = reader.read(ENTRIES, site, clock, |entry| {
+                if main.has_mount(&listing.path, entry.name) {
+                    return Ok(());
+                }
+                let (name, is_directory) = (entry.name, entry.is_directory);
+                put(Row { name, is_directory, len: entry.len, modified: entry.modified })
             })?;
             if !has_more {
+                main.mounts_in(&listing.path, clock, put)?;
                 *read_state = ReadState::Complete;
             }
         }

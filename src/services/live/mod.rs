@@ -6,18 +6,15 @@
 //!
 //! The site's work is done in the turns of the streams, so it costs nothing while no page is open.
 
+mod sites;
 mod stream;
 
-use std::{
-    cell::{Cell, RefCell},
-    fmt::Write,
-    rc::Rc,
-    time::{Instant, UNIX_EPOCH},
-};
+use std::{cell::RefCell, fmt::Write, rc::Rc, time::UNIX_EPOCH};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::sites::LiveSites;
 pub use self::stream::LiveStream;
 use crate::{
     clock::Clock,
@@ -34,14 +31,12 @@ const SCRIPT: &str = include_str!("live.js");
 const DIRECTORY: &str = ".oneloop/";
 /// The bytes of a path that a URL, a JSON string and an HTML attribute may contain.
 const IN_URL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_');
-/// The number of pieces of the site's work that the server does when it starts, about 20 ms.
-const START_PIECES: usize = 100;
 /// The maximum number of paths in one message. More of them count as a change of everything.
 const MAX_PATHS: usize = 64;
 
-/// Live reload for the pages of one site.
+/// Live reload for the pages of a site and its mounts.
 pub struct Live {
-    site: Rc<Site<Representation>>,
+    sites: LiveSites,
     /// The identifier of this run of the server. After a restart, anything may have changed.
     run: String,
     script: Rc<StaticFile>,
@@ -49,10 +44,8 @@ pub struct Live {
     script_path: String,
     streams: RefCell<Vec<WakeKey>>,
     max_streams: usize,
-    /// When the site has work to do.
-    due: Cell<Instant>,
-    /// The number of the last burst of changes that all streams know about.
-    announced: Cell<Option<u64>>,
+    /// The numbers of the last bursts of changes that all streams know about.
+    announced: RefCell<Option<Vec<u64>>>,
 }
 
 /// A resource of live reload.
@@ -63,10 +56,10 @@ pub enum LiveResource {
 }
 
 impl Live {
-    /// Creates live reload for `site`, whose root has the URL path `base`, with at most
-    /// `max_streams` streams.
+    /// Creates live reload for `sites`, each with the directory at which it is mounted in the first
+    /// one, whose root has the URL path `base`. There are at most `max_streams` streams.
     pub fn new(
-        site: Rc<Site<Representation>>,
+        sites: impl Iterator<Item = (SitePath<'static>, Rc<Site<Representation>>)>,
         base: &SitePath<'_>,
         max_streams: usize,
         clock: &Clock,
@@ -75,22 +68,15 @@ impl Live {
         let validators = Validators { tag, ..Validators::default() };
         let (len, media_type) = (SCRIPT.len() as u64, "text/javascript; charset=utf-8");
         let script = Representation::new(len, media_type.into(), None, validators);
-        // A change before the first exploration would go unnoticed, so explore small sites at once.
-        for _ in 0..START_PIECES {
-            if site.change_number().is_none() {
-                site.explore(clock);
-            }
-        }
         let run = clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         Live {
-            site,
+            sites: LiveSites::new(sites, clock),
             run: format!("{run:x}"),
             script: Rc::new(StaticFile::generated(SCRIPT.as_bytes().into(), script)),
             script_path: format!("{base}{DIRECTORY}live.js"),
             streams: RefCell::default(),
             max_streams,
-            due: Cell::new(clock.now()),
-            announced: Cell::new(None),
+            announced: RefCell::default(),
         }
     }
 
@@ -167,22 +153,21 @@ impl Live {
         self.streams.borrow_mut().retain(|stream| *stream != key);
     }
 
-    /// Wakes the streams if the site has noticed a change. Call this method after the site has
-    /// handled file changes.
+    /// Wakes the streams if a site has noticed a change. Call this method after a site has handled
+    /// file changes.
     pub fn notice(&self, cx: &mut Context<'_>) {
-        if self.site.take_tree_news(cx.clock) {
-            self.due.set(cx.clock.now());
+        if self.sites.take_news(cx.clock) {
             self.wake_all(cx);
         }
     }
 
-    /// Does a piece of the site's work, and wakes the other streams if it has ended a burst of
+    /// Does a piece of the sites' work, and wakes the other streams if it has ended a burst of
     /// changes.
     fn explore(&self, cx: &mut Context<'_>) {
-        self.due.set(self.site.explore(cx.clock));
-        let number = self.site.change_number();
-        if number != self.announced.get() {
-            self.announced.set(number);
+        self.sites.explore(cx.clock);
+        let numbers = self.sites.numbers();
+        if numbers != *self.announced.borrow() {
+            self.announced.replace(numbers);
             self.wake_all(cx);
         }
     }
@@ -194,8 +179,10 @@ impl Live {
 
     /// Returns a message with the changed paths, and with an identifier that the client sends when
     /// it connects again.
-    fn message(&self, number: u64, change: &TreeChange) -> String {
-        let mut text = format!("data: {{\"id\":\"{}-{number}\",\"paths\":", self.run);
+    fn message(&self, numbers: &[u64], change: &TreeChange) -> String {
+        let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
+        let id = format!("{}-{}", self.run, numbers.join("."));
+        let mut text = format!("data: {{\"id\":\"{id}\",\"paths\":");
         match change {
             TreeChange::Paths(paths) if paths.len() <= MAX_PATHS => {
                 let mut before = '[';
@@ -217,7 +204,7 @@ pub fn is_html(file: &Representation) -> bool {
     file.media_type == "text/html" || file.media_type.starts_with("text/html;")
 }
 
-/// The site as a source of the loop, whose changes wake the streams.
+/// A site as a source of the loop, whose changes wake the streams.
 pub struct LiveFiles {
     pub site: Rc<Site<Representation>>,
     pub live: Rc<Live>,

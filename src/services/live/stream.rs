@@ -28,10 +28,10 @@ pub struct LiveStream {
 }
 
 /// What the client knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Known {
-    /// The changes up to the burst with this number, of which it has received a message or not.
-    Burst { number: u64, is_greeted: bool },
+    /// The changes up to these bursts, one of each site, of which it has received a message or not.
+    Bursts { numbers: Vec<u64>, is_greeted: bool },
     /// The changes before this time.
     Until(Instant),
     /// Nothing: its last message came from another run of the server.
@@ -50,7 +50,7 @@ impl LiveStream {
         cx: &Context<'_>,
     ) -> Result<LiveStream, Refusal> {
         live.join(cx.wake_key())?;
-        let known = known(query.unwrap_or_default(), &live.run, cx.clock);
+        let known = known(query.unwrap_or_default(), &live.run, live.sites.len(), cx.clock);
         Ok(LiveStream { known, beat_at: cx.clock.now() + HEARTBEAT, is_chunked })
     }
 
@@ -62,7 +62,7 @@ impl LiveStream {
             return None;
         }
         let now = cx.clock.now();
-        if live.due.get() <= now {
+        if live.sites.due().is_some_and(|due| due <= now) {
             if !cx.take_work() {
                 return Some(Progress::WaitUntil(None));
             }
@@ -73,9 +73,9 @@ impl LiveStream {
         } else if self.beat_at <= now {
             self.put(NO_MESSAGE, now, out);
         }
-        Some(match live.due.get() {
-            due if due <= now => Progress::Yield,
-            due => Progress::WaitUntil(Some(due.min(self.beat_at))),
+        Some(match live.sites.due() {
+            Some(due) if due <= now => Progress::Yield,
+            due => Progress::WaitUntil(Some(due.map_or(self.beat_at, |due| due.min(self.beat_at)))),
         })
     }
 
@@ -87,25 +87,32 @@ impl LiveStream {
     /// Returns the next message, if the client does not know something yet. The first message tells
     /// the client from where the server observes the files.
     fn message(&mut self, live: &Live) -> Option<String> {
-        let latest = live.site.change_number()?;
-        let change = match self.known {
-            Known::Burst { number, is_greeted: true } if number == latest => return None,
-            Known::Burst { number, .. } => live.site.changes_since(number),
-            Known::Until(time) => live.site.changes_since_time(time),
+        let latest = live.sites.numbers()?;
+        let change = match &self.known {
+            Known::Bursts { numbers, is_greeted: true } if *numbers == latest => return None,
+            Known::Bursts { numbers, .. } => live.sites.changes_since(numbers),
+            Known::Until(time) => live.sites.changes_since_time(*time),
             Known::Nothing => TreeChange::Everything,
         };
-        self.known = Known::Burst { number: latest, is_greeted: true };
-        Some(live.message(latest, &change))
+        let message = live.message(&latest, &change);
+        self.known = Known::Bursts { numbers: latest, is_greeted: true };
+        Some(message)
     }
 }
 
 /// Returns what the client knows according to its query: `since=ID` with the identifier in the last
-/// message, or `age=MS`, the milliseconds since it requested its page.
-fn known(query: &[u8], run: &str, clock: &Clock) -> Known {
+/// message, which has a number for each of `count` sites, or `age=MS`, the milliseconds since it
+/// requested its page.
+fn known(query: &[u8], run: &str, count: usize, clock: &Clock) -> Known {
     let value = |name: &str| std::str::from_utf8(query).ok()?.strip_prefix(name)?.strip_prefix('=');
     if let Some(id) = value("since") {
-        let number = id.strip_prefix(run).and_then(|rest| rest.strip_prefix('-')?.parse().ok());
-        return number.map_or(Known::Nothing, |number| Known::Burst { number, is_greeted: false });
+        let numbers = id.strip_prefix(run).and_then(|rest| rest.strip_prefix('-'));
+        let numbers = numbers.map(|list| list.split('.').map(str::parse).collect::<Result<Vec<u64>, _>>());
+        return match numbers {
+            // After a restart there may be other mounts.
+            Some(Ok(numbers)) if numbers.len() == count => Known::Bursts { numbers, is_greeted: false },
+            _ => Known::Nothing,
+        };
     }
     let age = value("age").and_then(|ms| ms.parse().ok()).map_or(Duration::ZERO, Duration::from_millis);
     let now = clock.now();
@@ -122,22 +129,26 @@ mod tests {
     fn query_says_what_the_client_knows() {
         let clock = Clock::frozen(SystemTime::UNIX_EPOCH);
         let ago = |ms| Known::Until(clock.now().checked_sub(Duration::from_millis(ms)).expect("a time"));
-        let burst = |number| Known::Burst { number, is_greeted: false };
-        let table: [(&[u8], Known); 11] = [
-            (b"", ago(0)),
-            (b"age=1500", ago(1500)),
-            (b"age=-1", ago(0)),
-            (b"age=99999999999999", ago(3_600_000)),
-            (b"age=\xff", ago(0)),
-            (b"since=a1f-7", burst(7)),
-            (b"since=a1f-18446744073709551615", burst(u64::MAX)),
-            (b"since=a1f-18446744073709551616", Known::Nothing),
-            (b"since=b2-7", Known::Nothing),
-            (b"since=a1f7", Known::Nothing),
-            (b"since=", Known::Nothing),
+        let bursts = |numbers: &[u64]| Known::Bursts { numbers: numbers.to_vec(), is_greeted: false };
+        let table: [(&[u8], usize, Known); 15] = [
+            (b"", 1, ago(0)),
+            (b"age=1500", 1, ago(1500)),
+            (b"age=-1", 1, ago(0)),
+            (b"age=99999999999999", 1, ago(3_600_000)),
+            (b"age=\xff", 1, ago(0)),
+            (b"since=a1f-7", 1, bursts(&[7])),
+            (b"since=a1f-18446744073709551615", 1, bursts(&[u64::MAX])),
+            (b"since=a1f-18446744073709551616", 1, Known::Nothing),
+            (b"since=b2-7", 1, Known::Nothing),
+            (b"since=a1f7", 1, Known::Nothing),
+            (b"since=", 1, Known::Nothing),
+            (b"since=a1f-7.0.9", 3, bursts(&[7, 0, 9])),
+            (b"since=a1f-7.0", 3, Known::Nothing),
+            (b"since=a1f-7..9", 3, Known::Nothing),
+            (b"since=a1f-7.0", 1, Known::Nothing),
         ];
-        for (query, expected) in table {
-            assert_eq!(known(query, "a1f", &clock), expected, "{}", String::from_utf8_lossy(query));
+        for (query, count, expected) in table {
+            assert_eq!(known(query, "a1f", count, &clock), expected, "{}", String::from_utf8_lossy(query));
         }
     }
 }

@@ -29,6 +29,7 @@ const INVALID_VALUES: &[(&str, &str)] = &[
     ("--cors", "a.example"),
     ("--type", "ts=text/plain"),
     ("--redirect", "/old //new.example"),
+    ("--mount", "docs"),
     ("--max-connections", "0"),
     ("--max-per-address", "some"),
     ("--head-timeout", "soon"),

@@ -14,6 +14,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use oneloop::Config;
+
 use crate::common::*;
 
 /// With inotify, and without.
@@ -39,6 +41,11 @@ impl Serving {
     pub fn new(site: Site, inotify: bool) -> Serving {
         let mut config = Rig::config(&site);
         config.inotify = inotify;
+        Serving::with_config(site, config)
+    }
+
+    /// Serves `site` as `config` says, on a clock that starts at the system time.
+    pub fn with_config(site: Site, config: Config) -> Serving {
         let mut rig = Rig::at(SystemTime::now(), config);
         let peer = rig.accepted();
         Serving { site, rig, peer }

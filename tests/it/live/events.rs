@@ -180,6 +180,33 @@ fn events_of_a_single_file_concern_no_other() {
 }
 
 #[test]
+fn events_report_changes_in_mounts_at_their_paths() {
+    each(WAYS, |args| {
+        let (site, manual) = (Site::new(), Site::new());
+        let options = [("/docs", manual.path().to_owned()), ("/a/report", manual.at("hello.txt"))]
+            .map(|(path, dir)| format!("--mount={path}={}", dir.display()));
+        let server = Server::with(&site, &[*args, &[&options[0], &options[1]]].concat());
+        let mut events = Events::open(&server, "");
+        let before = events.next().id;
+        manual.write("docs/index.html", "changed");
+        events.expect(&["docs/docs/index.html"]);
+        site.write("hello.txt", "changed");
+        events.expect(&["hello.txt"]);
+        let after = |query: &str| Events::open(&server, query).next().paths.expect("paths");
+        let all = ["docs/docs/index.html", "hello.txt"].map(String::from).into();
+        assert_eq!(after(&format!("?since={before}")), all);
+        assert_eq!(after("?age=60000"), all);
+        // The file is in both mounts, which may notice the change one after the other.
+        manual.write("hello.txt", "changed");
+        let mut changed = BTreeSet::new();
+        while changed.len() < 2 {
+            changed.extend(events.next().paths.expect("paths"));
+        }
+        assert_eq!(changed, ["a/report", "docs/hello.txt"].map(String::from).into());
+    });
+}
+
+#[test]
 fn events_need_live_and_the_right_host_and_no_other_site() {
     let site = Site::new();
     let plain = Server::start(&site);

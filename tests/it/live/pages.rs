@@ -107,6 +107,23 @@ fn page_of_a_directory_that_is_built_again_follows_the_new_one() {
 }
 
 #[test]
+fn page_of_a_mount_follows_its_files() {
+    let (home, site) = (Site::new(), site());
+    let option = format!("--mount=/docs={}", site.path().display());
+    let server = Server::with(&home, &["--live", &option]);
+    let Some(mut browser) = Browser::start() else { return };
+    let tab = browser.open(&format!("http://{}/docs/", server.addr()));
+    browser.wait(&tab, &shows("one"));
+    events::Events::open(&server, "").next();
+    browser.value(&tab, MARK);
+    site.write("style.css", "p { color: rgb(2, 0, 0) }");
+    browser.wait(&tab, &has_color(2));
+    browser.wait(&tab, IS_SAME_PAGE);
+    site.write("index.html", PAGE.replace("one", "edited"));
+    browser.wait(&tab, &shows("edited"));
+}
+
+#[test]
 fn six_tabs_share_one_stream_and_survive_a_restart() {
     let site = site();
     let mut server = Server::with(&site, &["--live"]);

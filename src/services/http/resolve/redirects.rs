@@ -62,12 +62,14 @@ impl Resolver {
                 Ok(Destination::Location(*status, location.clone()))
             }
             RedirectTarget::File(path) => {
-                let (path, file) = self.target(path, clock)?;
-                let file = self.negotiate(&path, file, request, clock)?;
+                let (owner, path) = self.owner(path);
+                let (path, file) = owner.target(&path, clock)?;
+                let file = owner.negotiate(&path, file, request, clock)?;
                 Ok(Destination::Rewrite { file, is_forced: rule.is_forced })
             }
             RedirectTarget::NotFound(path) => {
-                let (_, page) = self.target(path, clock)?;
+                let (owner, path) = self.owner(path);
+                let (_, page) = owner.target(&path, clock)?;
                 // An error page is sent as a whole.
                 let page = Some(page).filter(|page| page.description.has_length).ok_or(Refusal::NOT_FOUND)?;
                 Ok(Destination::NotFoundPage(page))
@@ -84,6 +86,7 @@ impl Resolver {
         if !self.is_visible(path) {
             return Err(Refusal::NOT_FOUND);
         }
+        self.load_rule_files(clock);
         let found = match self.site.resolve(path, clock) {
             Ok(Resolved::File(file)) => Some((path.clone(), file)),
             Ok(Resolved::Directory) => {
