@@ -19,8 +19,7 @@ fn mount(path: &str, dir: &std::path::Path) -> String {
 /// Returns the status of the response to a GET of `target`, and its location or content.
 fn outcome(server: &Server, target: &str) -> (u16, String) {
     let response = server.ask(get(target));
-    let location = response.header("location").map(str::to_owned);
-    (response.status, location.unwrap_or_else(|| response.text()))
+    (response.status, response.leads_to(target).unwrap_or_else(|| response.text()))
 }
 
 /// Returns a directory to mount.

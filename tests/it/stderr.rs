@@ -168,7 +168,7 @@ fn stderr_begins_with_what_runs_if_verbose() {
             &["-v", "--max-connections=9", "--idle-timeout=2m"][..],
             [
                 "timeouts: request 10s, idle 2m, send 1m, shutdown 8s",
-                "file changes: inotify",
+                if cfg!(feature = "portable") { "file changes: stat" } else { "file changes: inotify" },
                 "limits: 9 connections, 8 from one address, any number from loopback; ",
                 "sandbox: ",
             ],
