@@ -6,7 +6,7 @@
 //! [`ChangeLog`], and must never read an entry that a client could not request.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -252,7 +252,7 @@ impl Tree {
                     Some(TreeReading { path, dir, entries: (!is_watched).then(PolledEntries::new) });
             }
             // It was deleted or replaced by a file. That was reported for its own directory.
-            Err(Errno::NOENT | Errno::NOTDIR) => self.forget(&path),
+            Err(Errno::NOENT | Errno::NOTDIR) => self.forget(&HashSet::from([path])),
             Err(_) => {}
         }
     }
@@ -327,9 +327,10 @@ impl Tree {
                 };
                 self.log.note(join(&path, name), event, changed_at(stamp, clock));
             }
-            for name in before.keys().filter(|name| !entries.contains_key(*name)) {
-                let path = join(&path, name);
-                self.forget(&path);
+            let vanished = before.keys().filter(|name| !entries.contains_key(*name));
+            let vanished: HashSet<_> = vanished.map(|name| join(&path, name)).collect();
+            self.forget(&vanished);
+            for path in vanished {
                 self.log.note(path, PathEvent::Vanished, clock.now());
             }
         }
@@ -340,11 +341,15 @@ impl Tree {
         self.polled.insert(path, entries);
     }
 
-    /// Forgets the directory at `path` and all directories in it.
-    fn forget(&mut self, path: &[u8]) {
-        let inside = join(path, b"");
+    /// Forgets the directories at `paths` and all directories in them. Takes them all at once,
+    /// because a program may delete thousands.
+    fn forget(&mut self, paths: &HashSet<Box<[u8]>>) {
+        if paths.is_empty() {
+            return;
+        }
         self.polled.retain(|polled, entries| {
-            let is_kept = **polled != *path && !polled.starts_with(&inside);
+            let mut parents = memchr::memchr_iter(b'/', polled).map(|end| &polled[..end]);
+            let is_kept = !paths.contains(polled) && !parents.any(|parent| paths.contains(parent));
             self.entry_count -= if is_kept { 0 } else { entries.len() };
             is_kept
         });
@@ -365,4 +370,40 @@ fn changed_at(stamp: &EntryStamp, clock: &Clock) -> Instant {
 /// Returns the path of the entry `name` in the directory at `path`.
 fn join(path: &[u8], name: &[u8]) -> Box<[u8]> {
     if path.is_empty() { name.into() } else { [path, b"/", name].concat().into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(polled: impl IntoIterator<Item = String>, root: &[&str]) -> Tree {
+        let mut tree = Tree::new(TreeOptions::of(&SiteOptions::default()));
+        tree.polled = polled.into_iter().map(|path| (path.into_bytes().into(), HashMap::new())).collect();
+        let entries: PolledEntries = root.iter().map(|name| (name.as_bytes().into(), None)).collect();
+        tree.entry_count = entries.len();
+        tree.polled.insert(Box::default(), entries);
+        tree
+    }
+
+    #[test]
+    fn deleted_directory_is_forgotten_with_all_in_it() {
+        let paths = ["a", "a/b", "a/b/c", "ab", "b", "b/a"].map(str::to_owned);
+        let mut tree = tree(paths, &["a", "ab", "b"]);
+        let left = [(b"ab"[..].into(), None), (b"b"[..].into(), None)];
+        tree.compare(Box::default(), left.into_iter().collect(), &Clock::system());
+        let mut polled: Vec<_> = tree.polled.keys().map(|path| String::from_utf8_lossy(path)).collect();
+        polled.sort();
+        assert_eq!((polled, tree.entry_count), (["", "ab", "b", "b/a"].map(Into::into).into(), 2));
+    }
+
+    #[test]
+    fn thousands_of_deleted_directories_do_not_block_the_loop() {
+        let names: Vec<String> = (0..MAX_POLLED).map(|i| format!("directory-{i}")).collect();
+        let mut tree = tree(names.clone(), &names.iter().map(String::as_str).collect::<Vec<_>>());
+        let start = Instant::now();
+        tree.compare(Box::default(), PolledEntries::new(), &Clock::system());
+        let took = start.elapsed();
+        assert_eq!((tree.polled.len(), tree.entry_count), (1, 0));
+        assert!(took < Duration::from_secs(1), "{took:?}"); // one by one, it is a minute
+    }
 }
