@@ -131,6 +131,11 @@ impl FieldLine {
         &self.name
     }
 
+    /// Returns whether the value repeats a part of the path.
+    pub fn has_captures(&self) -> bool {
+        self.value.has_captures()
+    }
+
     /// Returns whether the field is about the content of a file.
     pub fn describes_content(&self) -> bool {
         is_in(&CONTENT_FIELDS, &self.name)

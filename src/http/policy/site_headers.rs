@@ -12,6 +12,9 @@ use crate::site_path::SitePath;
 
 /// The maximum number of fields in a file.
 const MAX_FIELDS: usize = 1000;
+/// The maximum number of bytes of the path that the fields of one response repeat together. The
+/// client decides how long the path is, and so how much work many fields are.
+const MAX_REPEATED: usize = 32 * 1024;
 
 /// The rules of a site's `_headers` file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -101,9 +104,16 @@ impl SiteHeaders {
     pub fn apply(&self, scope: HeaderScope, path: &[u8], head: usize, out: &mut Vec<u8>) {
         let Some(path) = self.path_in_site(path) else { return };
         let mut set: Vec<&str> = Vec::new();
+        let mut repeated = 0;
         for block in &self.blocks {
             let Some(captures) = block.pattern.matches(path) else { continue };
             for change in &block.changes {
+                if matches!(change, Change::Set(field) if field.has_captures()) {
+                    repeated += path.len();
+                    if repeated > MAX_REPEATED {
+                        continue;
+                    }
+                }
                 match change {
                     Change::Set(field) if !scope.includes(field.name()) => {}
                     Change::Set(field) if set.iter().any(|name| name.eq_ignore_ascii_case(field.name())) => {
@@ -283,6 +293,20 @@ mod tests {
         let (headers, errors) = SiteHeaders::parse(content.as_bytes(), &SitePath::ROOT);
         assert_eq!((errors.len(), errors[0].problem), (1, LineProblem::TooManyRules(MAX_FIELDS)));
         assert_eq!(headers.blocks[0].changes.len(), MAX_FIELDS);
+    }
+
+    #[test]
+    fn a_path_is_not_repeated_without_bound() {
+        let content = format!("/*\n{}", "  X-A: :splat\n".repeat(900));
+        let (headers, _) = SiteHeaders::parse(content.as_bytes(), &SitePath::ROOT);
+        let len_for = |path_len: usize| {
+            let mut out = Vec::new();
+            headers.apply(OF_FILE, &[&b"/"[..], &vec![b'a'; path_len]].concat(), 0, &mut out);
+            out.len()
+        };
+        assert!((900 * 10..900 * 13).contains(&len_for(10)), "a short path is repeated by all fields");
+        assert!((2000..=MAX_REPEATED).contains(&len_for(1900)));
+        assert_eq!(len_for(8000), 0);
     }
 
     #[test]
