@@ -2,9 +2,10 @@
 //! reported, and that it is never served.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::{BufRead, BufReader},
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, symlink},
+    process::Stdio,
 };
 
 use crate::{
@@ -162,4 +163,31 @@ fn headers_file_errors_are_reported_once_with_their_lines() {
     eventually("the change", || values(&server, "/", "x-b") == ["4"]);
     let line = next();
     assert!(line.contains("_headers:3: invalid header name"), "{line}");
+}
+
+#[test]
+fn rule_file_that_cannot_be_read_is_reported_once() {
+    let site = Site::new();
+    site.write("_headers", "/*\n  X-A: 1\n");
+    let set_mode = |mode| fs::set_permissions(site.at("_headers"), Permissions::from_mode(mode));
+    let Some(mut program) = Unprivileged::program(&site) else { return };
+    set_mode(0o000).expect("take the right away");
+    program.command.args(["-p", "0", "--allow-host=*"]).arg(site.path()).stderr(Stdio::piped());
+    let mut server = Server::spawn(program.command);
+    let mut lines = BufReader::new(server.stderr()).lines().map_while(Result::ok);
+    let mut next = || lines.next().expect("a line");
+    let line = next();
+    assert!(line.contains("cannot read _headers: access denied; not using it"), "{line}");
+    for _ in 0..50 {
+        assert!(values(&server, "/", "x-a").is_empty());
+    }
+    set_mode(0o644).expect("give the right back");
+    eventually("the change", || values(&server, "/", "x-a") == ["1"]);
+    set_mode(0o000).expect("take the right away");
+    eventually("the request", || {
+        assert_eq!(values(&server, "/", "x-a"), ["1"], "the last rules apply");
+        server.ask(get("/hello.txt")).status == 200
+    });
+    let line = next();
+    assert!(line.contains("cannot read _headers: access denied; using its last rules"), "{line}");
 }

@@ -73,14 +73,23 @@ struct RuleFile<T> {
     mount: Option<SitePath<'static>>,
     path: Option<SitePath<'static>>,
     answered: Option<Answered>,
+    /// Whether the file is there and cannot be read.
+    has_failed: bool,
     file: Option<Rc<StaticFile>>,
     rules: Option<Rc<T>>,
 }
 
 impl<T> RuleFile<T> {
     fn new(name: &'static str, mount: Option<&SitePath<'static>>) -> RuleFile<T> {
-        let mount = mount.cloned();
-        RuleFile { name, mount, path: file_path(name), answered: None, file: None, rules: None }
+        RuleFile {
+            name,
+            mount: mount.cloned(),
+            path: file_path(name),
+            answered: None,
+            has_failed: false,
+            file: None,
+            rules: None,
+        }
     }
 
     /// Returns the rules, if there are any. Reads the file again if it may have changed.
@@ -103,12 +112,17 @@ impl<T> RuleFile<T> {
         parse: impl Fn(&[u8]) -> (Option<T>, Vec<LineError>),
     ) {
         let Some(path) = &self.path else { return };
-        let found = match site.resolve(path, clock) {
-            Ok(Resolved::File(file)) => Some(file),
-            Ok(Resolved::Directory) | Err(Error::NotFound) => None,
+        let (found, failure) = match site.resolve(path, clock) {
+            Ok(Resolved::File(file)) => (Some(file), None),
+            Ok(Resolved::Directory) | Err(Error::NotFound) => (None, None),
             // The rules may be about safety. So they apply until others can be read.
-            Err(_) => self.file.clone(),
+            Err(error) => (self.file.clone(), Some(error)),
         };
+        if let Some(error) = failure.filter(|_| !self.has_failed) {
+            let rest = if self.rules.is_some() { "using its last rules" } else { "not using it" };
+            log::warn!("cannot read {}: {error}; {rest}", self.name);
+        }
+        self.has_failed = failure.is_some();
         self.answered = Some(site.answered(path, clock));
         let version = |file: &Rc<StaticFile>| file.metadata.version;
         if found.as_ref().map(version) != self.file.as_ref().map(version) {
