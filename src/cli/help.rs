@@ -6,9 +6,9 @@ const ENVIRONMENT: &str = "\
 Environment:
   DIR and every option except --verbose and --quiet can also be set in the environment:
   for example ONELOOP_DIR, or ONELOOP_IDLE_TIMEOUT for --idle-timeout. Repeatable options
-  take a comma-separated list; ONELOOP_HEADER takes one header per line. A switch is on
-  with 1, true, yes or on, and off with 0, false, no or off; so is an option with an
-  optional value (ONELOOP_SPA=true).
+  take a comma-separated list; ONELOOP_HEADER takes one header per line, ONELOOP_REDIRECT
+  one rule. A switch is on with 1, true, yes or on, and off with 0, false, no or off; so
+  is an option with an optional value (ONELOOP_SPA=true).
   LISTEN_FDS and LISTEN_PID pass listening sockets that take the place of --port and --bind
   (sd_listen_fds(3)).";
 
