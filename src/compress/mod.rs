@@ -227,6 +227,11 @@ impl CompressionPlan {
             };
             match written {
                 Some(len) => {
+                    // At once, because the next variant may fail.
+                    if !has_variant {
+                        summary.files += 1;
+                        summary.bytes += file.len;
+                    }
                     has_variant = true;
                     summary.written += 1;
                     summary.add(*coding, len);
@@ -234,10 +239,7 @@ impl CompressionPlan {
                 None => summary.removed += usize::from(variant::remove(&dir, &file.name, *coding)?),
             }
         }
-        if has_variant {
-            summary.files += 1;
-            summary.bytes += file.len;
-        } else if file.len >= MIN_LEN {
+        if !has_variant && file.len >= MIN_LEN {
             summary.not_smaller += 1;
         }
         Ok(())

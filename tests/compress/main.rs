@@ -335,3 +335,19 @@ fn server_sends_each_variant_that_compress_wrote() {
         assert_eq!(decoded(extension, &body), script(500), "{coding}");
     }
 }
+
+#[test]
+fn compress_counts_a_file_whose_second_variant_fails() {
+    let dir = Dir::new();
+    let numbers: String = (1..=60_000).map(|i| format!("{i}\n")).collect();
+    dir.write("css/style.css", numbers);
+    // The .br and .zst take less than 100 KiB, the .gz takes more.
+    let script = "trap '' XFSZ; ulimit -f 200; exec \"$0\" compress \"$1\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_oneloop")]).arg(dir.at("css"));
+    let output = command.output().expect("run oneloop");
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(stderr.contains("cannot compress 'style.css': file too large"), "{stderr}");
+    assert!(stdout.starts_with("compressed 1 file of 348.89 kB: "), "{stdout}");
+    assert_eq!(output.status.code(), Some(1));
+}
