@@ -34,6 +34,7 @@ mod state;
 mod steps;
 mod tree;
 mod tree_events;
+mod tree_options;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 mod tree_record;
 mod unmeasured;

@@ -16,7 +16,8 @@ use super::{
     file::{Describe, FileOrigin, Reading, StaticFile},
     inotify::Inotify,
     root::{FOR_READING, RootDir},
-    tree::{Tree, TreeOptions},
+    tree::Tree,
+    tree_options::TreeOptions,
 };
 use crate::{clock::Clock, site_path::SitePath, system};
 

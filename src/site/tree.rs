@@ -16,14 +16,14 @@ use rustix::{
 };
 
 use super::{
-    SiteOptions,
     change_log::{ChangeLog, PathEvent},
     inotify::Inotify,
     root::RootDir,
     stamp::FileStamp,
     tree_events::TreeEvents,
+    tree_options::TreeOptions,
 };
-use crate::{clock::Clock, site_path::DotfilePolicy};
+use crate::clock::Clock;
 
 /// The number of directory entries that one piece reads.
 const ENTRIES: usize = 128;
@@ -39,27 +39,6 @@ const MAX_POLLED: usize = 20_000;
 const MAX_TODO: usize = 10_000;
 /// The maximum depth of a directory. With links, a tree may have no end.
 const MAX_DEPTH: usize = 32;
-/// The directories with files that tools write and no one edits.
-const NOT_EDITED: [&[u8]; 2] = [b"node_modules", b".git"];
-
-/// The options of a tree.
-#[derive(Debug, Clone)]
-pub struct TreeOptions {
-    dotfiles: DotfilePolicy,
-    /// Whether to also explore the targets of links to directories.
-    follow_links: bool,
-    /// The name of the only file, if there is one. It is then polled, because it may be a link.
-    only: Option<Vec<u8>>,
-}
-
-impl TreeOptions {
-    /// Returns the part of the options of a site that concerns its tree.
-    pub fn of(options: &SiteOptions) -> TreeOptions {
-        let SiteOptions { dotfiles, follow_links, ref file, .. } = *options;
-        TreeOptions { dotfiles, follow_links, only: file.clone() }
-    }
-}
-
 /// The directories of a site, and the log of their changes.
 pub struct Tree {
     options: TreeOptions,
@@ -178,7 +157,7 @@ impl Tree {
             return self.restart(now);
         }
         for (path, event, is_directory) in events.paths {
-            if !self.is_visible(&path) {
+            if !self.options.is_visible(&path) {
                 continue;
             }
             if is_directory && event == PathEvent::Appeared {
@@ -187,19 +166,6 @@ impl Tree {
             }
             self.has_news |= self.log.note(path, event, now);
         }
-    }
-
-    /// Returns whether clients may request what is at `path`, and people edit it.
-    fn is_visible(&self, path: &[u8]) -> bool {
-        path.split(|b| *b == b'/').enumerate().all(|(depth, name)| self.is_name_visible(name, depth))
-    }
-
-    fn is_name_visible(&self, name: &[u8], depth: usize) -> bool {
-        if let Some(only) = &self.options.only {
-            return depth == 0 && name == only;
-        }
-        // Editors keep backups in names with a tilde at the end.
-        self.options.dotfiles.allow(name, depth) && !name.ends_with(b"~") && !NOT_EDITED.contains(&name)
     }
 
     /// Does one piece of work, if one is due: reads a few directory entries, or ends a burst of
@@ -273,7 +239,7 @@ impl Tree {
                 return self.finish(reading, clock);
             };
             let name = entry.file_name().to_bytes();
-            if matches!(name, b"." | b"..") || !self.is_name_visible(name, depth) {
+            if matches!(name, b"." | b"..") || !self.options.is_name_visible(name, depth) {
                 continue;
             }
             let path = join(&reading.path, name);
@@ -375,6 +341,7 @@ fn join(path: &[u8], name: &[u8]) -> Box<[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::site::SiteOptions;
 
     fn tree(polled: impl IntoIterator<Item = String>, root: &[&str]) -> Tree {
         let mut tree = Tree::new(TreeOptions::of(&SiteOptions::default()));
