@@ -64,8 +64,14 @@ impl LiveSites {
 
     /// Returns whether a site has noticed a change. That site has work to do now.
     pub fn take_news(&self, clock: &Clock) -> bool {
-        let changed = self.sites.iter().filter(|site| site.site.take_tree_news(clock));
-        changed.map(|site| site.due.set(clock.now())).count() > 0
+        let mut has_news = false;
+        for LiveSite { site, due, .. } in &self.sites {
+            if site.take_tree_news(clock) {
+                due.set(clock.now());
+                has_news = true;
+            }
+        }
+        has_news
     }
 
     /// Returns the number of the last burst of each site, or `None` until all have been explored.
