@@ -49,7 +49,7 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     let mut config = Config::new(root);
     #[cfg(feature = "tls")]
     {
-        config.tls = super::tls::identity(&listen, log)?;
+        config.tls = super::tls::identity(&listen, &config.dir, site.hidden, log)?;
     }
     #[cfg(not(feature = "tls"))]
     listen.tls.check()?;

@@ -45,8 +45,15 @@ const SERVER_DAYS: (u32, u32) = (397, 300);
 /// what clients must trust if the certificate is one that was made.
 ///
 /// # Errors
-/// Fails if a file cannot be read or written, or if a certificate and a key are not valid together.
-pub fn identity(listen: &ListenArgs, log: &LogPipe) -> Result<Option<TlsIdentity>, Failure> {
+/// Fails if a file cannot be read or written, if a certificate and a key are not valid together, or
+/// if keys would be kept where clients can download them: in `root`, which is served with its
+/// `hidden` files or without.
+pub fn identity(
+    listen: &ListenArgs,
+    root: &Path,
+    hidden: bool,
+    log: &LogPipe,
+) -> Result<Option<TlsIdentity>, Failure> {
     let tls = &listen.tls;
     if tls.chosen().is_none() {
         return Ok(None);
@@ -54,7 +61,14 @@ pub fn identity(listen: &ListenArgs, log: &LogPipe) -> Result<Option<TlsIdentity
     match (&tls.tls_cert, &tls.tls_key) {
         (Some(chain), Some(key)) => {
             let identity = TlsIdentity::from_pem(&read("--tls-cert", chain)?, &read("--tls-key", key)?);
-            identity.map(Some).map_err(|e| not_valid(chain, key, &e))
+            let identity = identity.map_err(|e| not_valid(chain, key, &e))?;
+            if is_served(key, root, hidden) {
+                let (key, root) = (key.display(), root.display());
+                log::warn!(
+                    "clients can download the key '{key}', because '{root}' is served; move it elsewhere"
+                );
+            }
+            Ok(Some(identity))
         }
         (Some(_), None) => Err(Failure::Usage("--tls-cert needs --tls-key and the file of its key".into())),
         (None, Some(_)) => {
@@ -62,6 +76,13 @@ pub fn identity(listen: &ListenArgs, log: &LogPipe) -> Result<Option<TlsIdentity
         }
         (None, None) => {
             let dir = directory(tls)?;
+            if is_served(&dir, root, hidden) {
+                let (dir, root) = (dir.display(), root.display());
+                return Err(Failure::Usage(format!(
+                    "clients could download the keys in '{dir}' (--tls-dir), because '{root}' is served; use \
+                     a directory elsewhere"
+                )));
+            }
             let kept = keep(&dir, &names(listen), Clock::system().wall());
             let (identity, fingerprint) = kept.map_err(|e| {
                 let (dir, why) = (dir.display(), io_message(&e));
@@ -76,6 +97,23 @@ pub fn identity(listen: &ListenArgs, log: &LogPipe) -> Result<Option<TlsIdentity
             Ok(Some(identity))
         }
     }
+}
+
+/// Returns whether clients can request what is at `path`, because it is in the directory `root`,
+/// which is served with its `hidden` files or without.
+fn is_served(path: &Path, root: &Path, hidden: bool) -> bool {
+    let (Ok(path), Ok(root)) = (resolved(path), root.canonicalize()) else { return false };
+    let is_hidden = |name: &[u8]| name.starts_with(b".") && name != b".well-known";
+    path.strip_prefix(root)
+        .is_ok_and(|rest| hidden || !rest.iter().any(|name| is_hidden(name.as_encoded_bytes())))
+}
+
+/// Returns `path` without links and `..`, as far as it exists.
+fn resolved(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    let known = path.ancestors().find_map(|part| Some((part, part.canonicalize().ok()?)));
+    let join = |(part, known): (&Path, PathBuf)| Some(known.join(path.strip_prefix(part).ok()?));
+    Ok(known.and_then(join).unwrap_or(path.clone()))
 }
 
 /// Reads the file that is given to `option`.

@@ -2,8 +2,9 @@
 
 use std::{
     fs::{self, File},
+    io::{BufRead, BufReader},
     net::{Ipv6Addr, SocketAddr},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -103,6 +104,28 @@ fn certificate_that_was_made_is_announced_with_its_fingerprint() {
     assert!(stderr.contains(&format!("'{}'", authority.display())), "{stderr}");
     let fingerprint = stderr.split("SHA-256 ").nth(1).and_then(|rest| rest.split(')').next());
     assert_eq!(fingerprint.map(str::len), Some(32 * 3 - 1), "{stderr}");
+}
+
+#[test]
+fn keys_are_not_kept_where_clients_can_download_them() {
+    let site = Site::new();
+    symlink(site.at("www"), site.at("link")).expect("a link");
+    for dir in ["www", "www/new/certs", "link/certs", "www/../www/certs"] {
+        let output = site.command(&["--tls-dir", &site.at(dir).display().to_string()]).output().expect("run");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains("clients could download the keys in"), "{dir}: {stderr}");
+        assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
+    }
+    assert!(!site.at("www/certs").exists() && !site.at("www/ca-key.pem").exists());
+    drop(site.serve(&["--tls-dir", &site.at("www/.certs").display().to_string()]));
+    let key = site.at("www/key.pem");
+    fs::copy(site.at("www/.certs/server.pem"), &key).expect("copy");
+    let key = key.display().to_string();
+    let mut server = site.serve(&["--tls-cert", &key, "--tls-key", &key]);
+    let mut stderr = String::new();
+    let mut lines = BufReader::new(server.child.stderr.take().expect("piped"));
+    lines.read_line(&mut stderr).expect("read");
+    assert!(stderr.contains("clients can download the key"), "{stderr}");
 }
 
 #[test]
