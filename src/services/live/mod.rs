@@ -9,7 +9,12 @@
 mod sites;
 mod stream;
 
-use std::{cell::RefCell, fmt::Write, rc::Rc, time::UNIX_EPOCH};
+use std::{
+    cell::RefCell,
+    fmt::Write,
+    rc::Rc,
+    time::{Instant, UNIX_EPOCH},
+};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use xxhash_rust::xxh3::xxh3_64;
@@ -39,6 +44,8 @@ pub struct Live {
     sites: LiveSites,
     /// The identifier of this run of the server. After a restart, anything may have changed.
     run: String,
+    /// When this run began.
+    started: Instant,
     script: Rc<StaticFile>,
     /// The URL path of the script.
     script_path: String,
@@ -72,6 +79,7 @@ impl Live {
         Live {
             sites: LiveSites::new(sites, clock),
             run: format!("{run:x}"),
+            started: clock.now(),
             script: Rc::new(StaticFile::generated(SCRIPT.as_bytes().into(), script)),
             script_path: format!("{base}{DIRECTORY}live.js"),
             streams: RefCell::default(),

@@ -19,6 +19,10 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const NO_MESSAGE: &[u8] = b":\n\n";
 /// The longest time that a page may have been loading when it opens its stream.
 const MAX_AGE: Duration = Duration::from_secs(3600);
+/// How long the request of a page may take to arrive after it has said how old the page is. This is
+/// less than the quiet time after a change, so a page that was reloaded because of a change does
+/// not hear of it again.
+const LATENCY: Duration = Duration::from_millis(40);
 
 /// A stream in progress.
 pub struct LiveStream {
@@ -34,7 +38,7 @@ enum Known {
     Bursts { numbers: Vec<u64>, is_greeted: bool },
     /// The changes before this time.
     Until(Instant),
-    /// Nothing: its last message came from another run of the server.
+    /// Nothing: its page or its last message came from another run of the server.
     Nothing,
 }
 
@@ -51,6 +55,11 @@ impl LiveStream {
     ) -> Result<LiveStream, Refusal> {
         live.join(cx.wake_key())?;
         let known = known(query.unwrap_or_default(), &live.run, live.sites.len(), cx.clock);
+        let known = match known {
+            // The page came from another run.
+            Known::Until(time) if time < live.started => Known::Nothing,
+            known => known,
+        };
         Ok(LiveStream { known, beat_at: cx.clock.now() + HEARTBEAT, is_chunked })
     }
 
@@ -91,7 +100,7 @@ impl LiveStream {
         let change = match &self.known {
             Known::Bursts { numbers, is_greeted: true } if *numbers == latest => return None,
             Known::Bursts { numbers, .. } => live.sites.changes_since(numbers),
-            Known::Until(time) => live.sites.changes_since_time(*time),
+            Known::Until(time) => live.sites.changes_since_time(time.checked_sub(LATENCY).unwrap_or(*time)),
             Known::Nothing => TreeChange::Everything,
         };
         let message = live.message(&latest, &change);
