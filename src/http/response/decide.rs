@@ -92,7 +92,7 @@ impl<'a> Plan<'a> {
 
     /// Plans a redirect to `path` that keeps the query of the request.
     ///
-    /// The URL is relative to that of the request ([`relative_link`]). It is built from normalized
+    /// The URL is relative to that of the request (see `relative_link`). It is built from normalized
     /// paths, so it never leads to another host, even if the path in the request starts with `//`.
     pub fn redirect(request: &Request<'_>, path: &SitePath<'_>) -> Plan<'a> {
         let location = relative_link(request.path(), &path.to_string());
