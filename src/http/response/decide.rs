@@ -92,8 +92,8 @@ impl<'a> Plan<'a> {
 
     /// Plans a redirect to `path` that keeps the query of the request.
     ///
-    /// The URL is relative to that of the request (see `relative_link`). It is built from normalized
-    /// paths, so it never leads to another host, even if the path in the request starts with `//`.
+    /// The URL is relative to the URL of the request. It is built from normalized paths, so it
+    /// never leads to another host, even if the path in the request starts with `//`.
     pub fn redirect(request: &Request<'_>, path: &SitePath<'_>) -> Plan<'a> {
         let location = relative_link(request.path(), &path.to_string());
         let query = request.query().map(|query| format!("?{}", percent_encode(query, QUERY)));
