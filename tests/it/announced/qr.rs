@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::OnTerminal;
+use super::on_terminal;
 use crate::{
     common::*,
     configuration::{assert_usage_error, run},
@@ -51,7 +51,7 @@ fn url_for_others(text: &str) -> Option<&str> {
 #[test]
 fn qr_code_on_a_terminal_is_the_url_for_others() {
     let site = Site::new();
-    let mut terminal = OnTerminal::with(&site, &["--bind", "0.0.0.0", "--qr"], &[]);
+    let mut terminal = on_terminal(&site, &["--bind", "0.0.0.0", "--qr"], &[]);
     let shown = terminal.until("Ctrl-C stops it");
     let Some(url) = url_for_others(&shown) else {
         return skip_for_kernel("it needs an address in a network");
@@ -64,7 +64,7 @@ fn qr_code_on_a_terminal_is_the_url_for_others() {
         Some(decoded) => assert_eq!(decoded, url),
         None => skip("it needs zbarimg"),
     }
-    let mut plain = OnTerminal::with(&site, &["--bind", "0.0.0.0", "--qr"], &[("NO_COLOR", "1")]);
+    let mut plain = on_terminal(&site, &["--bind", "0.0.0.0", "--qr"], &[("NO_COLOR", "1")]);
     assert!(!plain.until("Ctrl-C stops it").contains('\x1b'));
 }
 

@@ -18,6 +18,7 @@ mod site;
 #[path = "../../../src/testing/skip.rs"]
 mod skip;
 mod talk;
+mod terminal;
 mod unprivileged;
 
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub use self::{
     site::{Site, pattern},
     skip::{leaves_out, skip, skip_for_kernel},
     talk::Talk,
+    terminal::{PseudoTerminal, ServerOnTerminal},
     unprivileged::Unprivileged,
 };
 

@@ -10,12 +10,10 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::{Mode, OFlags},
     io::Errno,
-    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
 };
 
-use super::SOON;
+use super::{PseudoTerminal, SOON};
 
 /// A running client, with the test as the person; killed when the test ends.
 pub struct Talk {
@@ -56,17 +54,13 @@ impl Talk {
 
     /// Starts `oneloop talk ARGS...` on a terminal.
     pub fn on_terminal(args: &[&str]) -> Talk {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let screen = openpt(flags).expect("a terminal");
-        grantpt(&screen).and_then(|()| unlockpt(&screen)).expect("open the other side");
-        let name = ptsname(&screen, Vec::new()).expect("read its name");
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let side = || Stdio::from(rustix::fs::open(&name, flags, Mode::empty()).expect("open it"));
+        let pty = PseudoTerminal::open();
         let mut command = Talk::command(args);
-        let child = command.stdin(side()).stdout(side()).stderr(Stdio::piped()).spawn();
+        let child = command.stdin(pty.side()).stdout(pty.side()).stderr(Stdio::piped()).spawn();
         let child = child.expect("start oneloop");
-        let input = screen.try_clone().expect("duplicate the terminal");
-        Talk { child, input: Some(input.into()), output: screen.into(), unread: Vec::new() }
+        let output = pty.into_screen();
+        let input = output.try_clone().expect("duplicate the terminal");
+        Talk { child, input: Some(input), output, unread: Vec::new() }
     }
 
     fn command(args: &[&str]) -> Command {

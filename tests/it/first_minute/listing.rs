@@ -1,6 +1,8 @@
 //! A directory without an index file: listed on a terminal as long as only this machine can
 //! connect, and otherwise a 404 that says to the operator how to list it.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use super::*;
 use crate::configuration::Started;
 
@@ -69,7 +71,7 @@ fn directory_is_listed_on_a_terminal_for_this_machine_only() {
     let site = site();
     each(ROWS, |(args, vars, terminal, pipe)| {
         let args = [&["--port", "0"], *args, &["."]].concat();
-        let on_terminal = seen(Terminal::with_variables(site.path(), &args, vars).addr());
+        let on_terminal = seen(on_terminal(site.path(), &args, vars).addr());
         let mut server = Started::with(site.path(), &args[2..], vars);
         let port = server.line().trim_end_matches('/').rsplit(':').next().map(str::parse);
         let on_pipe = seen((Ipv4Addr::LOCALHOST, port.expect("a port").expect("a number")).into());
@@ -82,7 +84,7 @@ fn advice_is_for_directories_that_a_client_may_know() {
     let site = site();
     site.write(".git/config", "");
     site.write("docs.html", "");
-    let mut terminal = Terminal::start(site.path(), &["--port", "0", "."]);
+    let mut terminal = on_terminal(site.path(), &["--port", "0", "."], &[]);
     let terminal = terminal.addr();
     for (args, own_page) in [(&[][..], false), (&["--clean-urls"], false), (&[], true)] {
         if own_page {

@@ -25,7 +25,7 @@ fn holder() -> String {
 fn next_free_port_is_taken_on_a_terminal() {
     let site = Site::new();
     let (host, _held) = taken(11, 2);
-    let mut terminal = Terminal::start(site.path(), &["-b", &host, "."]);
+    let mut terminal = on_terminal(site.path(), &["-b", &host, "."], &[]);
     let url = format!("http://{host}:8002/");
     terminal.until(&url);
     let line = terminal.until("Ctrl-C stops it");
@@ -36,10 +36,10 @@ fn next_free_port_is_taken_on_a_terminal() {
     assert_eq!(client.response().text(), "hello\n");
 
     let (host, _held) = taken(12, 10);
-    let mut terminal = Terminal::start(site.path(), &["-b", &host, "."]);
+    let mut terminal = on_terminal(site.path(), &["-b", &host, "."], &[]);
     let line = terminal.until("or 0 for any free one");
     assert!(line.contains(&format!("{host}:8000: port 8000 is in use by ")), "the first port: {line}");
-    assert_eq!(terminal.child.wait().expect("wait for it").code(), Some(1));
+    assert_eq!(terminal.exit_code(), Some(1));
 }
 
 #[test]
@@ -56,10 +56,10 @@ fn port_that_was_given_or_that_a_script_expects_is_never_another_one() {
         (&["-q", "-b", &host], &[]),
     ];
     each(rows, |(args, vars)| {
-        let mut terminal = Terminal::with_variables(site.path(), args, vars);
+        let mut terminal = on_terminal(site.path(), args, vars);
         let message = terminal.until("or 0 for any free one");
         assert!(message.contains("port 8000 is in use by ") && message.contains(&holder()), "{message}");
-        assert_eq!(terminal.child.wait().expect("wait for it").code(), Some(1));
+        assert_eq!(terminal.exit_code(), Some(1));
     });
     let output = run(site.path(), &["-b", &host, "."], &[]);
     let message = lossy(&output.stderr);

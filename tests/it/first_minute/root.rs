@@ -33,12 +33,12 @@ fn default_root_is_named_on_a_terminal_and_arguments_replace_it() {
     for (args, expected) in
         [(&[][..], "serving 'dist'"), (&["."], "serving '.'"), (&["docs"], "serving 'docs'")]
     {
-        Terminal::start(site.path(), &[&["--port", "0"], args].concat()).until(expected);
+        on_terminal(site.path(), &[&["--port", "0"], args].concat(), &[]).until(expected);
     }
     let vars = [("ONELOOP_DIR", "docs")];
     assert_eq!(Started::with(site.path(), &[], &vars).ask(&get("/")).text(), "docs\n");
     let empty = Site::empty();
-    Terminal::start(empty.path(), &["--port", "0"]).until("serving '.'");
+    on_terminal(empty.path(), &["--port", "0"], &[]).until("serving '.'");
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn number_is_the_port_unless_a_file_has_this_name() {
     let site = site();
     let host = format!("127.88.{}.{}", std::process::id() >> 8 & 0xff, std::process::id() & 0xff);
     for args in [&["3000", "dist"][..], &["dist", "3000"], &["--directory", "dist", "3000"]] {
-        let mut terminal = Terminal::start(site.path(), &[&["-b", &host], args].concat());
+        let mut terminal = on_terminal(site.path(), &[&["-b", &host], args].concat(), &[]);
         terminal.until(&format!("http://{host}:3000/"));
         terminal.until("serving 'dist'; 3000 is the port");
     }

@@ -1,6 +1,6 @@
 //! The brief format: the default on a terminal, with colours there.
 
-use crate::{announced::OnTerminal, common::*};
+use crate::{announced::on_terminal, common::*};
 
 /// Returns the line without the time, which changes from run to run.
 fn without_time(line: &str) -> String {
@@ -20,9 +20,9 @@ fn brief_line_is_the_default_on_a_terminal() {
         (&[], &[("CLICOLOR", "0")], "200"),
         (&[], &[("TERM", "dumb")], "200"),
     ] {
-        let mut terminal = OnTerminal::with(&site, args, vars);
-        let start = terminal.until("Ctrl-C stops it\n");
-        let mut client = Client::connect(OnTerminal::address(&start));
+        let mut terminal = on_terminal(&site, args, vars);
+        let mut client = Client::connect(terminal.addr());
+        terminal.until("Ctrl-C stops it\n");
         client.send(get("/hello.txt"));
         assert_eq!(client.response().text(), "hello\n");
         let line = terminal.until("/hello.txt\n");
@@ -50,9 +50,9 @@ fn brief_line_elsewhere_only_if_asked() {
         let line = server.stdout_line();
         assert!(line.starts_with(expected), "{line:?}");
     }
-    let mut terminal = OnTerminal::with(&site, &["--access-log-format=json"], &[]);
-    let start = terminal.until("Ctrl-C stops it\n");
-    let mut client = Client::connect(OnTerminal::address(&start));
+    let mut terminal = on_terminal(&site, &["--access-log-format=json"], &[]);
+    let mut client = Client::connect(terminal.addr());
+    terminal.until("Ctrl-C stops it\n");
     client.send(get("/hello.txt"));
     assert!(terminal.until("false}").starts_with('{'));
 }

@@ -10,15 +10,13 @@ use std::{
     fs::File,
     io::{Read, Write},
     net::SocketAddr,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus},
 };
 
 use crate::common::*;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::{Mode, OFlags},
     process::{Pid, Signal, kill_process},
-    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
 };
 
 const PROMPT: &str = "step> ";
@@ -35,17 +33,13 @@ struct Terminal {
 impl Terminal {
     /// Starts `oneloop --step ARGS... SITE` and waits for the first prompt.
     fn with(site: &Site, args: &[&str]) -> Terminal {
-        let screen =
-            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
-        grantpt(&screen).and_then(|()| unlockpt(&screen)).expect("open the other side");
-        let name = ptsname(&screen, Vec::new()).expect("read its name");
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let side = || Stdio::from(rustix::fs::open(&name, flags, Mode::empty()).expect("open it"));
+        let pty = PseudoTerminal::open();
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
         command.args(["--port", "0", "--step"]).args(args).arg(site.path());
-        let child = command.stdin(side()).stdout(side()).stderr(side()).spawn().expect("start oneloop");
+        let child =
+            command.stdin(pty.side()).stdout(pty.side()).stderr(pty.side()).spawn().expect("start oneloop");
         let addr = SocketAddr::from(([0; 4], 0));
-        let mut terminal = Terminal { child, screen: File::from(screen), unread: String::new(), addr };
+        let mut terminal = Terminal { child, screen: pty.into_screen(), unread: String::new(), addr };
         let start = terminal.until(PROMPT);
         let url =
             start.strip_prefix("http://").and_then(|url| url.split('/').next()).expect("a URL comes first");

@@ -2,10 +2,7 @@
 
 use std::io::Write;
 
-use rustix::{
-    fs::{Mode, OFlags},
-    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-};
+use crate::common::PseudoTerminal;
 
 use super::{Pace, Talked, converse, follow, talk, talk_command, talk_with_input, talked};
 
@@ -257,18 +254,14 @@ fn smtp_long_message_is_sent_whole_and_shown_in_part() {
 
 #[test]
 fn smtp_message_can_be_typed() {
-    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
-    grantpt(&screen).and_then(|()| unlockpt(&screen)).expect("open the other side");
-    let name = ptsname(&screen, Vec::new()).expect("read its name");
-    let keyboard = rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty());
+    let pty = PseudoTerminal::open();
     let dialogue = "S: 220 x\nC: EHLO x\nS: 250 x\nC: MAIL FROM:<a@x>\nS: 250 x\nC: RCPT TO:<b@y>\nS: 250 x\n\
                     C: DATA\nS: 354 x\nC: A: b\nC:\nC: hi\nC: .\nS: 250 x\nC: QUIT\nS: 221 x\n";
     let (address, server) = follow(dialogue, Pace::Whole);
     let mut command = talk_command(&["smtp", &address.to_string(), "--from", "a@x", "--to", "b@y"]);
-    command.stdin(keyboard.expect("open it"));
-    std::fs::File::from(screen.try_clone().expect("duplicate the terminal"))
-        .write_all(b"A: b\n\nhi\n\x04")
-        .expect("type");
+    command.stdin(pty.side());
+    let mut screen = pty.into_screen();
+    screen.write_all(b"A: b\n\nhi\n\x04").expect("type");
     let talked = talked(command.output().expect("run oneloop"));
     server.join().expect("the dialogue");
     let stderr = format!("* type the text; Ctrl-D on an empty line ends it\n{dialogue}");
