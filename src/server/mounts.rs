@@ -18,9 +18,7 @@ pub struct Mount {
 pub fn open_mounts(config: &Config) -> Result<Vec<Mount>, StartError> {
     let mut mounts: Vec<Mount> = Vec::new();
     for (text, dir) in &config.mounts {
-        let path = Some(text)
-            .filter(|text| !text.contains(['?', '#', ':']))
-            .and_then(|text| directory_path(text))
+        let path = directory_path(text)
             // The whole site is `Config::dir`.
             .filter(|path| *path != SitePath::ROOT)
             .ok_or_else(|| StartError::MountPath(text.clone()))?;

@@ -20,10 +20,8 @@ pub fn http_service(
     mounts: &[Mount],
     clock: &Clock,
 ) -> Result<HttpService, StartError> {
-    let base = Some(&config.base_path)
-        .filter(|path| !path.contains(['?', '#', ':']))
-        .and_then(|path| directory_path(path))
-        .ok_or_else(|| StartError::BasePath(config.base_path.clone()))?;
+    let base =
+        directory_path(&config.base_path).ok_or_else(|| StartError::BasePath(config.base_path.clone()))?;
     let spa = config.spa.as_ref().map(|name| {
         let path = file_path(name)
             .filter(|path| site.options().dotfiles.allow_all(path))

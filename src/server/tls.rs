@@ -31,7 +31,6 @@ impl HttpServer {
     ///
     /// # Errors
     /// See [`HttpServer::add_listener`].
-    #[cfg(feature = "tls")]
     pub fn add_tls_listener(
         &mut self,
         listener: impl Into<StreamListener>,

@@ -181,8 +181,9 @@ pub fn check_removable(name: &str) -> Result<(), RuleError> {
     if name.is_empty() || !charset::are_all(name.as_bytes(), charset::TOKEN) {
         return Err(RuleError::InvalidName);
     }
-    // Without `Vary`, a cache would mix up the responses to different clients.
-    if is_in(&RESERVED, name) || name.eq_ignore_ascii_case("vary") {
+    // Without `Vary`, a cache would mix up the responses to different clients. Without
+    // `Content-Encoding`, a client could not decode a compressed variant.
+    if is_in(&RESERVED, name) || is_in(&["vary", "content-encoding"], name) {
         return Err(RuleError::Reserved);
     }
     Ok(())

@@ -107,7 +107,9 @@ impl HeaderPolicy {
             vary = vary.and(cors.append(request, out));
         }
         vary.append(out);
-        if let (true, Some(path)) = (!self.rules.is_empty() || site.is_some(), request.path) {
+        if (!self.rules.is_empty() || site.is_some())
+            && let Some(path) = request.path
+        {
             let path = path_of(path);
             if let Some(site) = site {
                 site.apply(scope, &path, head, out);

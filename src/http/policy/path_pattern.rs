@@ -50,7 +50,7 @@ impl fmt::Display for PatternError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             PatternError::SplatBeforeEnd => "a path with placeholders can have a * only at its end",
-            PatternError::RepeatedName => "two placeholders have the same name",
+            PatternError::RepeatedName => "two placeholders have the same name, or one has the name splat",
             PatternError::SecondStar => "a path can have only one *",
         })
     }
@@ -127,7 +127,7 @@ impl PathPattern {
 }
 
 /// Returns the name at the start of the segment `:name...`, and the rest of the segment.
-fn placeholder(segment: &str) -> Option<(&str, &str)> {
+pub fn placeholder(segment: &str) -> Option<(&str, &str)> {
     name_at_start(segment.strip_prefix(':')?)
 }
 
@@ -192,7 +192,7 @@ enum Piece {
 }
 
 impl Template {
-    /// Parses a text. `:name` stands for a capture if one of `patterns` or `names` has this name,
+    /// Parses a text. `:name` stands for a capture if `pattern` captures this name or `names` contains it,
     /// and for itself otherwise.
     pub fn parse(text: &str, pattern: Option<&PathPattern>, names: &[String]) -> Template {
         let is_capture = |name: &str| {

@@ -9,15 +9,11 @@ use std::fmt;
 use percent_encoding::{percent_decode, utf8_percent_encode};
 
 use super::{
-    path_pattern::{Captures, PathPattern, PatternError, Template},
+    path_pattern::{Captures, PathPattern, PatternError, Template, placeholder},
     rule_file::{LineError, LineProblem, RuleLines},
 };
 use crate::{
-    http::{
-        Authority, Status,
-        request::{charset, target::locate},
-        response::decide::QUERY,
-    },
+    http::{Authority, Status, request::target::locate, response::decide::QUERY},
     site_path::SitePath,
 };
 
@@ -272,7 +268,7 @@ impl RedirectRule {
         Some(captures)
     }
 
-    /// Returns the target for a request, or `None` if the rule leads back to the same path or to a
+    /// Returns the target for a request, or `None` if the rule leads back to the same URL or to a
     /// path that no file can have.
     fn target(
         &self,
@@ -294,12 +290,23 @@ impl RedirectRule {
             Action::NotFound => return in_site().map(RedirectTarget::NotFound),
             Action::Redirect(status) => status,
         };
-        let mut location = match &self.origin {
-            Some(origin) => format!("{origin}{to}"),
-            None => in_site().filter(|to| to != path || self.query.is_some())?.with_base(base).to_string(),
+        let (mut location, is_same_path) = match &self.origin {
+            Some(origin) => (format!("{origin}{to}"), false),
+            None => {
+                let to = in_site()?;
+                let is_same_path = to == *path;
+                (to.with_base(base).to_string(), is_same_path)
+            }
         };
         match (&self.query, query) {
-            (Some(own), _) => location.push_str(&expand(own)?),
+            (Some(own), query) => {
+                let own = expand(own)?;
+                if is_same_path && own.as_bytes().get(1..) == query {
+                    return None;
+                }
+                location.push_str(&own);
+            }
+            (None, _) if is_same_path => return None,
             // The parameters that the rule names are used up.
             (None, Some(query)) if self.parameters.is_empty() => {
                 location.push('?');
@@ -316,11 +323,10 @@ impl Parameter {
     /// Parses `key=value` or `key=:name`.
     fn parse(text: &str) -> Option<Parameter> {
         let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty())?;
-        let value =
-            match value.strip_prefix(':').filter(|name| charset::are_all(name.as_bytes(), charset::TOKEN)) {
-                Some(name) if !name.is_empty() => Err(name.to_owned()),
-                _ => Ok(value.to_owned()),
-            };
+        let value = match placeholder(value) {
+            Some((name, "")) => Err(name.to_owned()),
+            _ => Ok(value.to_owned()),
+        };
         Some(Parameter { key: key.to_owned(), value })
     }
 }

@@ -108,6 +108,13 @@ impl SiteHeaders {
         for block in &self.blocks {
             let Some(captures) = block.pattern.matches(path) else { continue };
             for change in &block.changes {
+                let name = match change {
+                    Change::Set(field) => field.name(),
+                    Change::Remove(name) => name,
+                };
+                if !scope.includes(name) {
+                    continue;
+                }
                 if matches!(change, Change::Set(field) if field.has_captures()) {
                     repeated += path.len();
                     if repeated > MAX_REPEATED {
@@ -115,7 +122,6 @@ impl SiteHeaders {
                     }
                 }
                 match change {
-                    Change::Set(field) if !scope.includes(field.name()) => {}
                     Change::Set(field) if set.iter().any(|name| name.eq_ignore_ascii_case(field.name())) => {
                         field.add(&captures, head, out);
                     }
@@ -123,10 +129,7 @@ impl SiteHeaders {
                         field.set(&captures, head, out);
                         set.push(field.name());
                     }
-                    Change::Remove(name) if scope.includes(name) => {
-                        remove_field(name, head..out.len(), out);
-                    }
-                    Change::Remove(_) => {}
+                    Change::Remove(name) => remove_field(name, head..out.len(), out),
                 }
             }
         }
@@ -239,6 +242,25 @@ mod tests {
         let content = "/*\r\n  X-A: 1\r\n  ! Cache-Control\r\n/b\r\n  ! x-a\r\n  X-A: 2\r\n  X-A: 3\r\n";
         assert_eq!(lines_for(content, "/a"), ["X-A: 1"]);
         assert_eq!(lines_for(content, "/b"), ["X-A: 2, 3"]);
+    }
+
+    #[test]
+    fn header_that_is_not_sent_repeats_nothing() {
+        let scope = HeaderScope { content: true, freshness: true, csp: false };
+        let content = format!("/*\n{}  X-A: :splat\n", "  Content-Security-Policy: :splat\n".repeat(40));
+        let (headers, errors) = SiteHeaders::parse(content.as_bytes(), &SitePath::ROOT);
+        assert_eq!(errors, []);
+        let mut out = b"HTTP/1.1 200 OK\r\n".to_vec();
+        headers.apply(scope, &[b"/", &[b'a'; MAX_REPEATED / 40][..]].concat(), 0, &mut out);
+        let head = String::from_utf8(out).expect("text");
+        assert!(head.contains("X-A: aaa") && !head.contains("Content-Security-Policy"), "{head}");
+    }
+
+    #[test]
+    fn coding_of_a_variant_cannot_be_removed() {
+        let (_, errors) = SiteHeaders::parse(b"/*\n  ! Content-Encoding\n", &SitePath::ROOT);
+        assert_eq!(errors.len(), 1);
+        assert_eq!(errors[0].problem, LineProblem::Rule(RuleError::Reserved));
     }
 
     #[test]

@@ -60,18 +60,12 @@ pub struct Reply<'c, 'x> {
 impl<'c> Reply<'c, '_> {
     /// Responds to a parsed request.
     pub fn respond(mut self, request: &Request<'_>) -> Outcome {
-        if self.http.live.is_some() {
-            self.begin_live(request);
-        }
+        self.begin_live(request);
         let policy = &self.http.policy;
         let site = self.site_headers();
         match self.look_up(request) {
-            Ok(Requested::Resource(Destination::File(file))) if self.http.live.is_some() => {
-                self.send_page(&file, |page| Plan::file(request, page, policy, site.as_deref()))
-            }
             Ok(Requested::Resource(Destination::File(file))) => {
-                let plan = Plan::file(request, &file.description, policy, site.as_deref());
-                self.send(plan, Some(&file))
+                self.send_page(&file, |page| Plan::file(request, page, policy, site.as_deref()))
             }
             Ok(Requested::Resource(Destination::SpaFallback(file))) => self.send_page(&file, |page| {
                 Plan::file(request, page, policy, site.as_deref()).as_fallback().varying(Vary::NAVIGATION)
@@ -151,7 +145,7 @@ impl<'c> Reply<'c, '_> {
     /// with the built-in page, which names the path. Only a browser follows the link on it.
     fn not_found(self, request: &Request<'_>, refusal: Refusal) -> Outcome {
         let (resolver, clock) = (&self.http.resolver, self.cx.clock);
-        let vary = if resolver.options.spa.is_some() { Vary::NAVIGATION } else { Vary::NOTHING };
+        let vary = self.not_found_vary();
         let mut above = None;
         let page = resolver.not_found_page(clock).or_else(|| {
             if !request.asks_for_html() {
@@ -169,15 +163,18 @@ impl<'c> Reply<'c, '_> {
         }
     }
 
+    /// Returns what a 404 response varies by. A navigation request for the same URL would get the
+    /// SPA page, so caches must keep the two responses apart.
+    fn not_found_vary(&self) -> Vary {
+        if self.http.resolver.options.spa.is_some() { Vary::NAVIGATION } else { Vary::NOTHING }
+    }
+
     /// Refuses the request. For a 404, sends the site's own 404 page if there is one.
     pub fn refuse(self, refusal: Refusal) -> Outcome {
         let resolver = &self.http.resolver;
         let is_missing = refusal.status == Status::NotFound;
         let page = if is_missing { resolver.not_found_page(self.cx.clock) } else { None };
-        // A navigation request for the same URL would get the SPA page, so caches must keep the two
-        // responses apart.
-        let vary =
-            if is_missing && resolver.options.spa.is_some() { Vary::NAVIGATION } else { Vary::NOTHING };
+        let vary = if is_missing { self.not_found_vary() } else { Vary::NOTHING };
         let page = page.or_else(|| self.live_error_page(&refusal));
         let request = self.request;
         match page {

@@ -109,9 +109,12 @@ pub fn file_path(name: &str) -> Option<SitePath<'static>> {
     path(name).filter(|path| !path.is_directory())
 }
 
-/// Returns the path of the directory `name`, which may have leading and trailing slashes. Returns
-/// `None` if no directory can have this path.
+/// Returns the URL path `name` of a directory, which may have leading and trailing slashes. Returns
+/// `None` if no directory can have this path, or if `name` has more than a path.
 pub fn directory_path(name: &str) -> Option<SitePath<'static>> {
+    if name.contains(['?', '#', ':']) {
+        return None;
+    }
     path(name).map(SitePath::into_directory)
 }
 
@@ -232,7 +235,7 @@ impl Resolver {
             return Ok(Destination::Directory(ListedDirectory { site, path, shown_path }));
         }
         match (self.spa_fallback(request, clock), unlisted) {
-            (Err(Refusal::NOT_FOUND), Some(refusal)) if is_directory()? => Err(refusal),
+            (Err(Refusal::NOT_FOUND), Some(refusal)) if !listing && is_directory()? => Err(refusal),
             (destination, _) => destination,
         }
     }
@@ -343,9 +346,8 @@ impl Resolver {
         if !request.fields.accept_encoding.accepts_variants() || file.description.coding.is_some() {
             return Ok(file);
         }
-        let mut choices = request.fields.accept_encoding.choices();
         let gets_script = self.is_live && is_html(&file.description) && request.is_page_load();
-        if gets_script && choices.any(|choice| choice.is_none()) {
+        if gets_script && request.fields.accept_encoding.choices().any(|choice| choice.is_none()) {
             return Ok(file);
         }
         // A cached variant has the media type that its original had when the variant was read. The

@@ -36,9 +36,10 @@ impl LiveSites {
             // A change before the first exploration would go unnoticed, so explore small sites at
             // once.
             for _ in 0..START_PIECES {
-                if site.change_number().is_none() {
-                    site.explore(clock);
+                if site.change_number().is_some() {
+                    break;
                 }
+                site.explore(clock);
             }
             LiveSite { site, mounted_at, due: due.clone() }
         });

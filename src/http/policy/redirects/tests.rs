@@ -92,6 +92,22 @@ fn rules_mean_what_they_mean_on_cloudflare_pages() {
 }
 
 #[test]
+fn rule_never_leads_to_the_url_that_was_requested() {
+    let rules = "/a /a?x=1\n/b id=:id /b?id=:id\n/c id=:my-id /d/:my-id\n/c id=:my_id /d/:my_id\n";
+    check(
+        rules,
+        &[
+            ("/a", Some("301 /a?x=1")),
+            ("/a?x=2", Some("301 /a?x=1")),
+            ("/a?x=1", None),
+            ("/b?id=7&y", Some("301 /b?id=7")),
+            ("/b?id=7", None),
+            ("/c?id=7", Some("301 /d/7")),
+        ],
+    );
+}
+
+#[test]
 fn targets_never_leave_the_host_that_the_rule_names() {
     let rules =
         "/x* /:splat\n/to/* /:splat 302\n/q* /a?:splat\n/f /f%0d%0aX:%20y\n/e/* https://a.example:splat\n";
