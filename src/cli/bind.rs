@@ -39,7 +39,8 @@ pub fn take_ports(args: &mut ListenArgs) -> Result<(), Failure> {
 
 /// Splits `value` into a host and a port, if it has one. An IPv6 address with a port has brackets.
 fn split(value: &str) -> Result<(String, Option<u16>), Failure> {
-    let is_host = value.parse::<Ipv6Addr>().is_ok() || value.ends_with(']');
+    let ip = value.split_once('%').map_or(value, |(ip, _interface)| ip);
+    let is_host = ip.parse::<Ipv6Addr>().is_ok() || value.ends_with(']');
     let Some((host, port)) = value.rsplit_once(':').filter(|_| !is_host) else {
         return Ok((value.to_owned(), None));
     };
@@ -67,6 +68,7 @@ mod tests {
             ("dev.example:0", Some(("dev.example", Some(0)))),
             ("::1", Some(("::1", None))),
             ("::1:3000", Some(("::1:3000", None))), // an address with eight groups
+            ("fe80::1%eth0", Some(("fe80::1%eth0", None))),
             ("[::1]", Some(("[::1]", None))),
             ("[::1]:3000", Some(("[::1]", Some(3000)))),
             ("[fe80::1%eth0]:80", Some(("[fe80::1%eth0]", Some(80)))),

@@ -13,7 +13,10 @@ use std::{
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{errors::Failure, urls::Urls};
+use super::{
+    errors::{Failure, io_message},
+    urls::Urls,
+};
 
 /// Bytes that a URL may not have (RFC 3986). A `%` stays, because the path may be encoded already.
 const NOT_IN_URLS: &AsciiSet = &CONTROLS
@@ -74,7 +77,8 @@ pub fn open(urls: &Urls, page: &str) -> Result<(), Failure> {
             Ok(true) => return Ok(()),
             Ok(false) => {}
             Err(e) => {
-                log::warn!("--open: cannot run sh: {e}; open {url} yourself");
+                let why = io_message(&e);
+                log::warn!("--open: cannot run sh: {why}; open {url} yourself");
                 return Ok(());
             }
         }

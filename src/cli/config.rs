@@ -45,14 +45,16 @@ pub fn timeouts(limits: &LimitArgs) -> Timeouts {
 /// # Errors
 /// Fails if the access log cannot be opened or an origin is not valid.
 pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, Failure> {
+    #[cfg(feature = "tls")]
+    let tls = super::tls::identity(&cli, log)?;
+    #[cfg(not(feature = "tls"))]
+    cli.listen.tls.check()?;
     let Cli { root, listen, site, responses, limits, output, .. } = cli;
     let mut config = Config::new(root);
     #[cfg(feature = "tls")]
     {
-        config.tls = super::tls::identity(&listen, &config.dir, site.hidden, log)?;
+        config.tls = tls;
     }
-    #[cfg(not(feature = "tls"))]
-    listen.tls.check()?;
     (config.hosts, config.unix_sockets) = addresses(listen.bind)?;
     config.port = listen.port;
     // A script must not find the server at another port than it expects.

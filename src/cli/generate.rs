@@ -31,7 +31,8 @@ const ENVIRONMENT: &str = "\
 DIR and every option except --verbose and --quiet can also be set by a variable. An argument on the \
 command line replaces the value of its variable. An empty variable counts as not set. Repeatable options \
 take a comma-separated list; ONELOOP_HEADER takes one header per line, ONELOOP_REDIRECT one rule. The variable of an option \
-that needs no value may be 1, true, yes or on, or 0, false, no or off. The commands ignore the variables. The variables are";
+that needs no value may be 1, true, yes or on, or 0, false, no or off. The commands ignore the variables, but \
+healthcheck reads ONELOOP_PORT. The variables are";
 
 /// The bash code that finds the word before the one to complete. OPTIONS are those whose value, if
 /// they have one, follows an "=".

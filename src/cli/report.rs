@@ -9,6 +9,9 @@ use super::{args::Cli, values::MountArg};
 
 /// Logs the version, the served directories and the timeouts.
 pub fn program(cli: &Cli) {
+    if !log::log_enabled!(log::Level::Info) {
+        return;
+    }
     let root = cli.root.canonicalize().unwrap_or_else(|_| cli.root.clone());
     log::info!("oneloop {}, process {}", env!("CARGO_PKG_VERSION"), std::process::id());
     log::info!("root: {}", root.display());

@@ -22,7 +22,7 @@ use rcgen::{
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use super::{
-    args::{ListenArgs, TlsArgs},
+    args::{Cli, ListenArgs, TlsArgs},
     errors::{Failure, io_message},
     logger::LogPipe,
     urls::network_addresses,
@@ -46,15 +46,10 @@ const SERVER_DAYS: (u32, u32) = (397, 300);
 ///
 /// # Errors
 /// Fails if a file cannot be read or written, if a certificate and a key are not valid together, or
-/// if keys would be kept where clients can download them: in `root`, which is served with its
-/// `hidden` files or without.
-pub fn identity(
-    listen: &ListenArgs,
-    root: &Path,
-    hidden: bool,
-    log: &LogPipe,
-) -> Result<Option<TlsIdentity>, Failure> {
-    let tls = &listen.tls;
+/// if keys would be kept where clients can download them.
+pub fn identity(cli: &Cli, log: &LogPipe) -> Result<Option<TlsIdentity>, Failure> {
+    let (listen, tls) = (&cli.listen, &cli.listen.tls);
+    let serves = |path: &Path| cli.served().find(|root| is_served(path, root, cli.site.hidden));
     if tls.chosen().is_none() {
         return Ok(None);
     }
@@ -62,7 +57,7 @@ pub fn identity(
         (Some(chain), Some(key)) => {
             let identity = TlsIdentity::from_pem(&read("--tls-cert", chain)?, &read("--tls-key", key)?);
             let identity = identity.map_err(|e| not_valid(chain, key, &e))?;
-            if is_served(key, root, hidden) {
+            if let Some(root) = serves(key) {
                 let (key, root) = (key.display(), root.display());
                 log::warn!(
                     "clients can download the key '{key}', because '{root}' is served; move it elsewhere"
@@ -76,7 +71,7 @@ pub fn identity(
         }
         (None, None) => {
             let dir = directory(tls)?;
-            if is_served(&dir, root, hidden) {
+            if let Some(root) = serves(&dir) {
                 let (dir, root) = (dir.display(), root.display());
                 return Err(Failure::Usage(format!(
                     "clients could download the keys in '{dir}' (--tls-dir), because '{root}' is served; use \
@@ -90,10 +85,12 @@ pub fn identity(
                 Failure::Usage(format!("cannot keep a certificate in '{dir}' (--tls-dir): {why}; {advice}"))
             })?;
             let path = dir.join(AUTHORITY);
-            log.write_line(&format!(
-                "oneloop: a client that trusts '{}' trusts this server (SHA-256 {fingerprint})",
-                path.display()
-            ));
+            if log::log_enabled!(log::Level::Warn) {
+                log.write_line(&format!(
+                    "oneloop: a client that trusts '{}' trusts this server (SHA-256 {fingerprint})",
+                    path.display()
+                ));
+            }
             Ok(Some(identity))
         }
     }
@@ -156,7 +153,8 @@ fn names(listen: &ListenArgs) -> Vec<String> {
         names.push(format!("{host}.local"));
     }
     names.push(host);
-    names.extend(listen.bind.iter().chain(&listen.allow_host).cloned());
+    let given = listen.bind.iter().chain(&listen.allow_host);
+    names.extend(given.map(|name| name.trim_matches(['[', ']']).to_owned()));
     names.extend(network_addresses().iter().map(ToString::to_string));
     let is_wild = |ip: IpAddr| ip.is_unspecified();
     let is_name = |name: &str| {

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use if_addrs::{IfAddr, Interface};
 use oneloop::{Address, HttpServer};
 
-use super::address::is_second_loopback;
+use super::{address::is_second_loopback, errors::io_message};
 
 /// An address that stands for the Internet: the one of documentation (RFC 5737). No packet is sent
 /// to it.
@@ -95,7 +95,8 @@ pub fn network_addresses() -> Vec<IpAddr> {
     match if_addrs::get_if_addrs() {
         Ok(interfaces) => choose(&interfaces, default_source()),
         Err(e) => {
-            log::warn!("cannot list the addresses of this machine: {e}; printing the one of loopback only");
+            let why = io_message(&e);
+            log::warn!("cannot list the addresses of this machine: {why}; using loopback only");
             Vec::new()
         }
     }

@@ -87,6 +87,8 @@ pub fn used(definitions: &Command, matches: &ArgMatches) -> Vec<FromVariable> {
     let is_used = |arg: &&Arg| {
         matches!(matches.try_contains_id(arg.get_id().as_str()), Ok(true))
             && matches.value_source(arg.get_id().as_str()) == Some(ValueSource::EnvVariable)
+            // --directory takes the place of the variable.
+            && !(arg.get_id() == "dir" && matches.contains_id("directory"))
     };
     let named = definitions.get_arguments().filter(is_used).filter_map(|arg| {
         let argument = arg.get_long().map_or("DIR".into(), |name| format!("--{name}"));

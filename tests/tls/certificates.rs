@@ -117,6 +117,10 @@ fn keys_are_not_kept_where_clients_can_download_them() {
         assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
     }
     assert!(!site.at("www/certs").exists() && !site.at("www/ca-key.pem").exists());
+    fs::create_dir(site.at("mounted")).expect("create");
+    let mounted = site.at("mounted").display().to_string();
+    let output = site.command(&["--mount", &format!("/k={mounted}"), "--tls-dir", &mounted]).output();
+    assert_eq!(output.expect("run").status.code(), Some(2), "a directory that is mounted");
     drop(site.serve(&["--tls-dir", &site.at("www/.certs").display().to_string()]));
     let key = site.at("www/key.pem");
     fs::copy(site.at("www/.certs/server.pem"), &key).expect("copy");

@@ -110,8 +110,8 @@ impl Cli {
         let definitions = Cli::command();
         let line = rewrite(std::env::args_os().collect(), &definitions, path_kind)
             .unwrap_or_else(|text| Cli::command().error(ErrorKind::ArgumentConflict, text).exit());
-        // An empty variable counts as not set. Subcommands, which serve nothing, ignore all
-        // variables.
+        // An empty variable counts as not set. Subcommands, which serve nothing, ignore the
+        // variables of these options.
         let first = line.args.get(1).and_then(|first| first.to_str()).unwrap_or_default();
         let is_command = definitions.find_subcommand(first).is_some();
         let definitions = definitions
@@ -137,9 +137,7 @@ impl Cli {
             cli.directory.take().or(cli.dir.take()).unwrap_or_else(|| default_directory(&cli.site.index));
         cli
     }
-}
 
-impl Cli {
     /// Returns the directories and files that are served: the root and what is mounted in it.
     pub fn served(&self) -> impl Iterator<Item = &Path> {
         let mounted = self.site.mount.iter().map(|mount| &*mount.dir);

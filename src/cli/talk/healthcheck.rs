@@ -23,7 +23,7 @@ pub struct HealthcheckArgs {
     /// ONELOOP_PORT, or 8000, of this machine]
     url: Option<String>,
 
-    /// Give up on an address that has not answered after this long; 0 waits for ever
+    /// Give up on an address that has not answered after this long; 0 disables
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time_limit)]
     timeout: TimeLimit,
 }

@@ -192,8 +192,8 @@ enum Piece {
 }
 
 impl Template {
-    /// Parses a text. `:name` stands for a capture if `pattern` captures this name or `names` contains it,
-    /// and for itself otherwise.
+    /// Parses a text. `:name` stands for a capture if `pattern` captures this name or `names`
+    /// contains it, and for itself otherwise.
     pub fn parse(text: &str, pattern: Option<&PathPattern>, names: &[String]) -> Template {
         let is_capture = |name: &str| {
             pattern.is_some_and(|pattern| pattern.has_capture(name))
