@@ -119,7 +119,7 @@ impl<'a> SitePath<'a> {
 
     /// Returns whether the path is that of a rule file, `_headers` or `_redirects`.
     pub fn is_rule_file(&self) -> bool {
-        RULE_FILES.iter().any(|name| self.bytes() == name.as_bytes())
+        is_rule_file(self.bytes())
     }
 
     /// Returns the path with a trailing slash.
@@ -198,6 +198,11 @@ fn normalize(path: &[u8]) -> Vec<u8> {
         joined.pop();
     }
     joined
+}
+
+/// Returns whether `path` is that of a rule file, `_headers` or `_redirects`.
+pub fn is_rule_file(path: &[u8]) -> bool {
+    RULE_FILES.iter().any(|name| path == name.as_bytes())
 }
 
 #[cfg(test)]

@@ -17,8 +17,8 @@ impl Connection {
         self.outbox.left()
     }
 
-    /// Describes the answer in progress for the operator: what it answers, if the protocol knows,
-    /// and who receives it.
+    /// Describes the answer in progress for the operator: the message that it answers, if
+    /// the protocol knows it, and the address of the peer.
     pub fn describe_answer(&self) -> String {
         let message = self.protocol.answered_message().map(|message| message + " ").unwrap_or_default();
         let peer = getpeername(&self.socket).ok().flatten();

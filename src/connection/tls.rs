@@ -6,12 +6,13 @@
 
 use std::{
     io::{self, IoSlice, Read, Write},
+    ops::ControlFlow::{self, Break, Continue},
     os::fd::OwnedFd,
 };
 
 use rustix::{
     io::{Errno, pread, writev},
-    net::{RecvFlags, recv},
+    net::{RecvFlags, recv, send},
 };
 use rustls::ServerConnection;
 
@@ -20,11 +21,10 @@ use crate::{
     clock::Clock,
     protocol::{CloseReason, Context, FileBody, NextWrite, Outbox},
     source::{Readiness, Want},
+    system::NOSIGNAL,
     tls::TlsIdentity,
     trace::{SendCall, Step},
 };
-
-use std::ops::ControlFlow::{self, Break, Continue};
 
 /// The maximum number of bytes that are encrypted before the socket takes them: four records.
 const CHUNK: usize = 64 * 1024;
@@ -151,8 +151,8 @@ impl TlsSession {
     }
 
     /// Sends with one call, like [`write_once`](super::write::write_once): the rest of the
-    /// encrypted output or, if there is none, the next chunk of the outbox. Without output of the
-    /// session itself, see [`Connection::flush_handshake`].
+    /// encrypted output or, if there is none, the next chunk of the outbox. Does not send messages
+    /// of the session itself, which [`Connection::flush_handshake`] does.
     ///
     /// # Errors
     /// Returns the close reason if the connection is broken or a file cannot be sent completely.
@@ -192,9 +192,9 @@ impl TlsSession {
         }
     }
 
-    /// Encrypts the next bytes of the outbox, at most [`CHUNK`] or `limit`, and at most `at_most`
-    /// of a file.
-    /// Returns their number: `None` if the outbox is empty, 0 if a signal interrupted the read.
+    /// Encrypts the next bytes of the outbox: at most [`CHUNK`] or `limit`, and at most `at_most`
+    /// of a file. Returns their number, `None` if the outbox is empty, or 0 if a signal interrupted
+    /// the read.
     fn encrypt(
         &mut self,
         out: &mut Outbox,
@@ -204,14 +204,12 @@ impl TlsSession {
         clock: &Clock,
     ) -> Result<Option<usize>, CloseReason> {
         let mut writer = self.session.writer();
-        let (by, encrypted) = match out.next_write() {
+        let (by, encrypted) = match out.next_write_within(limit) {
             NextWrite::Nothing => return Ok(None),
             NextWrite::Bytes(bytes) | NextWrite::BytesThenFile(bytes) => {
-                (SendCall::Write, writer.write(&bytes[..bytes.len().min(limit)]))
+                (SendCall::Write, writer.write(bytes))
             }
             NextWrite::BytesThenMemory(bytes, body) => {
-                let bytes = &bytes[..bytes.len().min(limit)];
-                let body = &body[..body.len().min(limit - bytes.len())];
                 let slices = [IoSlice::new(bytes), IoSlice::new(body)];
                 (SendCall::Writev, writer.write_vectored(&slices))
             }
@@ -269,6 +267,10 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> ControlFlow<Want, bool> {
         let Some(tls) = &mut self.tls else { return Continue(true) };
+        // Our side is shut down, so a message that the socket had no room for is lost.
+        if matches!(self.phase, Phase::Lingering { .. }) {
+            return Continue(true);
+        }
         while tls.session.wants_write() && !tls.has_encrypted() {
             if !ready.writable {
                 return Break(Want::Writable);
@@ -363,7 +365,7 @@ struct SocketWriter<'a>(&'a OwnedFd);
 
 impl Write for SocketWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(rustix::io::write(self.0, bytes)?)
+        Ok(send(self.0, bytes, NOSIGNAL)?)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

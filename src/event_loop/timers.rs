@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How often a warning about connections is logged.
-const WARNINGS: Rate = Rate { burst: 1, interval: Duration::from_secs(60) };
+const WARNING_RATE: Rate = Rate { burst: 1, interval: Duration::from_secs(60) };
 
 /// The timers of all sources. Every operation costs at most O(log n).
 pub struct Timers {
@@ -65,7 +65,7 @@ impl Timers {
     /// Returns whether a warning about connections may be logged now, at most once a minute. If it
     /// may, counts the warning as logged.
     pub fn is_warning_due(&mut self) -> bool {
-        self.warnings.try_take(WARNINGS, self.clock.now())
+        self.warnings.try_take(WARNING_RATE, self.clock.now())
     }
 }
 

@@ -142,8 +142,8 @@ pub enum Progress {
     /// Call [`Protocol::resume`] at this time or when another source wakes this one, whichever is
     /// earlier. `None` means only when woken. Until then, the loop reads no input, so the peer
     /// waits. The end of the peer's output is noticed only afterwards, unless the protocol
-    /// [ends with it](Protocol::ends_with_peer), but a reset closes the connection. When the loop starts to shut down, it wakes the connection once, so that the
-    /// protocol can finish early.
+    /// [ends with it](Protocol::ends_with_peer), but a reset closes the connection. When the loop
+    /// starts to shut down, it wakes the connection once, so that the protocol can finish early.
     WaitUntil(Option<Instant>),
     /// Send the outbox, then shut down the sending side and continue to read (shutdown(2)). The
     /// protocol must put nothing more into the outbox.

@@ -19,32 +19,31 @@ const NEWEST: ABI = ABI::V6;
 /// Fails if the path of a rule cannot be opened for another reason than its permissions, or if
 /// the kernel refuses the rules.
 pub fn confine(rules: Vec<(PathBuf, Permission)>) -> io::Result<Confinement> {
-    let refused = |e: landlock::RulesetError| io::Error::other(e);
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))
-        .map_err(refused)?
+        .map_err(io::Error::other)?
         .handle_access(AccessNet::from_all(NEWEST))
-        .map_err(refused)?
+        .map_err(io::Error::other)?
         .scope(Scope::from_all(NEWEST))
-        .map_err(refused)?;
+        .map_err(io::Error::other)?;
     if rules.iter().any(|(_, permission)| *permission == Permission::Manage) {
         // To manage files is to move them from one directory to another. Before Linux 5.19, a
         // confined process cannot do that at all. Then none of this is enforced.
         let required = ruleset.set_compatibility(CompatLevel::SoftRequirement);
-        ruleset = required.handle_access(AccessFs::Refer).map_err(refused)?;
+        ruleset = required.handle_access(AccessFs::Refer).map_err(io::Error::other)?;
         ruleset = ruleset.set_compatibility(CompatLevel::BestEffort);
     }
-    let mut created = ruleset.create().map_err(refused)?;
+    let mut created = ruleset.create().map_err(io::Error::other)?;
     for (dir, permission) in rules {
         let dir = match PathFd::new(dir) {
             Ok(dir) => dir,
             Err(e) if is_denied(&e) => continue,
             Err(e) => return Err(io::Error::other(e)),
         };
-        created = created.add_rule(PathBeneath::new(dir, access(permission))).map_err(refused)?;
+        created = created.add_rule(PathBeneath::new(dir, access(permission))).map_err(io::Error::other)?;
     }
-    match created.restrict_self().map_err(refused)?.ruleset {
+    match created.restrict_self().map_err(io::Error::other)?.ruleset {
         RulesetStatus::FullyEnforced => Ok(Confinement::Full),
         RulesetStatus::PartiallyEnforced => Ok(Confinement::Partial),
         RulesetStatus::NotEnforced => Ok(Confinement::Absent),

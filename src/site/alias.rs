@@ -39,7 +39,7 @@ const MAX_ENTRIES: usize = 100_000;
 pub enum NameMatching {
     /// No dotfile has a name that begins with another character.
     Exact,
-    /// As `Folding`, in directories with the flag `FS_CASEFOLD_FL` alone.
+    /// Like `Folding`, but only in directories with the flag `FS_CASEFOLD_FL`.
     FoldingIfFlagged,
     /// A name that begins with a non-ASCII character may be another name of a dotfile. (No Unicode
     /// rule turns an ASCII character into a dot.)

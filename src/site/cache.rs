@@ -102,7 +102,7 @@ impl<D: Describe> Cache<D> {
         self.put(key, path, Some(Rc::clone(file)), Watch::Pending, clock);
         while let Some((key, entry)) = self.entries.remove_excess() {
             self.unwatch(&key, &entry);
-            self.refreshes.count_change(); // a later change of this file is not reported
+            self.refreshes.invalidate_answers(); // a later change of this file is not reported
         }
     }
 

@@ -156,8 +156,13 @@ impl ChangeLog {
         }
     }
 
-    /// Returns what has changed at `time` or later, in bursts that have ended.
+    /// Returns what has changed at `time` or later, in bursts that have ended. If the log does not
+    /// reach back to `time`, the result is [`TreeChange::Everything`].
     pub fn since_time(&self, time: Instant) -> TreeChange {
+        let has_forgotten = self.number > self.ended.len() as u64;
+        if has_forgotten && self.ended.front().is_some_and(|burst| burst.at >= time) {
+            return TreeChange::Everything;
+        }
         merge(self.ended.iter().filter(|burst| burst.at >= time))
     }
 }
@@ -250,6 +255,7 @@ mod tests {
             assert_eq!(log.since(unknown), TreeChange::Everything, "{unknown}");
         }
         assert_eq!(log.since_time(start + 39 * second), paths(&["39", "40"]));
+        assert_eq!(log.since_time(start), TreeChange::Everything, "the first bursts are forgotten");
         log.note_everything(start + 41 * second);
         log.note(b"more"[..].into(), Changed, start + 41 * second);
         log.update(start + 41 * second + QUIET);

@@ -19,7 +19,7 @@ use super::{
 
 use crate::{
     clock::Clock,
-    site_path::{DotfilePolicy, RULE_FILES, SitePath},
+    site_path::{DotfilePolicy, SitePath, is_rule_file},
 };
 
 /// The maximum number of rows that all listings in progress may hold together. This many rows take
@@ -123,7 +123,7 @@ impl DirectoryReader {
             let Some(entry) = self.dir.read() else { return Ok(false) };
             let entry = entry.map_err(|errno| site.error(errno, self.path.bytes(), clock))?;
             let name = entry.file_name().to_bytes();
-            let is_rule_file = self.depth == 0 && RULE_FILES.iter().any(|known| known.as_bytes() == name);
+            let is_rule_file = self.depth == 0 && is_rule_file(name);
             if matches!(name, b"." | b"..") || is_rule_file || !self.dotfiles.allow(name, self.depth) {
                 continue;
             }

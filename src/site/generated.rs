@@ -4,8 +4,7 @@ use std::rc::Rc;
 
 use super::{
     file::{Content, Metadata, StaticFile},
-    stamp::FileStamp,
-    stamp::FileVersion,
+    stamp::{FileStamp, FileVersion},
 };
 
 impl<D> StaticFile<D> {

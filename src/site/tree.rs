@@ -39,6 +39,7 @@ const MAX_POLLED: usize = 20_000;
 const MAX_TODO: usize = 10_000;
 /// The maximum depth of a directory. With links, a tree may have no end.
 const MAX_DEPTH: usize = 32;
+
 /// The directories of a site, and the log of their changes.
 pub struct Tree {
     options: TreeOptions,
@@ -59,7 +60,10 @@ pub struct Tree {
     is_explored: bool,
     /// Whether there is work that the caller does not know about yet.
     has_news: bool,
-    has_warned: bool,
+    /// Whether a warning has said that directories are polled.
+    has_warned_of_polling: bool,
+    /// Whether a warning has said that files are not observed.
+    has_warned_of_files: bool,
 }
 
 /// The entries of a polled directory.
@@ -90,7 +94,8 @@ impl Tree {
             has_root: true,
             is_explored: false,
             has_news: false,
-            has_warned: false,
+            has_warned_of_polling: false,
+            has_warned_of_files: false,
         }
     }
 
@@ -149,11 +154,8 @@ impl Tree {
 
     /// Records the events that inotify has reported.
     pub fn note(&mut self, events: TreeEvents, now: Instant) {
-        if events.overflowed {
-            return self.restart(now);
-        }
         // While no one explores the tree, a program may create any number of directories.
-        if self.todo.len() > MAX_TODO {
+        if events.overflowed || self.todo.len() > MAX_TODO {
             return self.restart(now);
         }
         for (path, event, is_directory) in events.paths {
@@ -206,7 +208,13 @@ impl Tree {
                 Ok(()) => true,
                 Err(has_run_out) => {
                     if has_run_out {
-                        self.warn("too many directories for inotify (fs.inotify.max_user_watches)");
+                        warn_once(
+                            &mut self.has_warned_of_polling,
+                            &format!(
+                                "too many directories for inotify (fs.inotify.max_user_watches); looking for \
+                                 changes every {POLL_INTERVAL:?} instead"
+                            ),
+                        );
                     }
                     false
                 }
@@ -220,14 +228,6 @@ impl Tree {
             // It was deleted or replaced by a file. That was reported for its own directory.
             Err(Errno::NOENT | Errno::NOTDIR) => self.forget(&HashSet::from([path])),
             Err(_) => {}
-        }
-    }
-
-    /// Warns once that part of the tree is polled, or not observed.
-    fn warn(&mut self, why: &str) {
-        if !self.has_warned {
-            self.has_warned = true;
-            log::warn!("{why}; looking for changes every {POLL_INTERVAL:?} instead");
         }
     }
 
@@ -301,7 +301,10 @@ impl Tree {
             }
         }
         if self.entry_count + entries.len() > MAX_POLLED {
-            return self.warn("too many files to look at all of them; some changes are not noticed");
+            return warn_once(
+                &mut self.has_warned_of_files,
+                "too many files to look at all of them; some changes are not noticed",
+            );
         }
         self.entry_count += entries.len();
         self.polled.insert(path, entries);
@@ -336,6 +339,13 @@ fn changed_at(stamp: &EntryStamp, clock: &Clock) -> Instant {
 /// Returns the path of the entry `name` in the directory at `path`.
 fn join(path: &[u8], name: &[u8]) -> Box<[u8]> {
     if path.is_empty() { name.into() } else { [path, b"/", name].concat().into() }
+}
+
+/// Logs a warning, unless it `has_warned` before.
+fn warn_once(has_warned: &mut bool, text: &str) {
+    if !std::mem::replace(has_warned, true) {
+        log::warn!("{text}");
+    }
 }
 
 #[cfg(test)]

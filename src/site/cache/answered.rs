@@ -24,8 +24,9 @@ impl<D: Describe> Cache<D> {
         let is_watched = entry.is_some_and(|entry| matches!(entry.watch, Watch::Active(_)));
         // To look for an absent file in every turn would cost more than such a file is worth.
         let is_absent = entry.is_some_and(|entry| entry.found.is_none());
+        let until = entry.map_or_else(|| clock.now() + RECHECK_AFTER, |entry| entry.due);
         let refresh = (!is_watched && !is_absent).then(|| self.refreshes.number(clock));
-        Answered { changes: self.refreshes.changes(), refresh, until: clock.now() + RECHECK_AFTER }
+        Answered { changes: self.refreshes.changes(), refresh, until }
     }
 
     /// Returns whether nothing is known that may make the answer wrong.
