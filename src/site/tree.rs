@@ -11,7 +11,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, Dir, FileType, OFlags, statat},
+    fs::{AtFlags, Dir, FileType, OFlags, Stat, statat},
     io::Errno,
 };
 
@@ -246,6 +246,7 @@ impl Tree {
             let (mut kind, mut stamp) = (entry.file_type(), None);
             let is_link = kind == FileType::Symlink;
             let may_be_directory = kind == FileType::Unknown || is_link && self.options.follow_links;
+            let mut leads_up = false;
             if may_be_directory || reading.entries.is_some() && kind != FileType::Directory {
                 let stat = match is_link {
                     true => root.status_of_known(&path),
@@ -254,10 +255,12 @@ impl Tree {
                 let Ok(stat) = stat else { continue };
                 kind = FileType::from_raw_mode(stat.st_mode);
                 stamp = Some(FileStamp::of(&stat));
+                leads_up = is_link && kind == FileType::Directory && leads_to_ancestor(&path, &stat, root);
             }
             if kind == FileType::Directory {
                 stamp = None;
-                let is_known = self.polled.contains_key(&path) || is_link && !self.options.follow_links;
+                let is_closed = is_link && !self.options.follow_links || leads_up;
+                let is_known = self.polled.contains_key(&path) || is_closed;
                 let is_new = match (&reading.entries, self.polled.get(&reading.path)) {
                     (Some(_), Some(before)) => before.get(name) != Some(&None),
                     _ => true,
@@ -334,6 +337,15 @@ fn changed_at(stamp: &EntryStamp, clock: &Clock) -> Instant {
         clock.wall().duration_since(SystemTime::UNIX_EPOCH.checked_add(since_epoch)?).ok()
     };
     age().and_then(|age| clock.now().checked_sub(age)).unwrap_or(clock.now())
+}
+
+/// Returns whether the link at `path`, which leads to a directory with this `stat`, leads to one of
+/// the directories that it is in. With two such links, a tree would have more paths than anyone can
+/// explore.
+fn leads_to_ancestor(path: &[u8], stat: &Stat, root: &RootDir) -> bool {
+    let ends = std::iter::once(0).chain(memchr::memchr_iter(b'/', path));
+    ends.filter_map(|end| root.status_of_known(&path[..end]).ok())
+        .any(|ancestor| (ancestor.st_dev, ancestor.st_ino) == (stat.st_dev, stat.st_ino))
 }
 
 /// Returns the path of the entry `name` in the directory at `path`.

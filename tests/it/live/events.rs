@@ -170,6 +170,21 @@ fn events_follow_a_root_that_is_replaced() {
 }
 
 #[test]
+fn events_begin_although_links_lead_to_their_own_directory() {
+    each(WAYS, |args| {
+        let site = Site::new();
+        for link in ["a", "b", "docs/up", "docs/here"] {
+            let to = if link == "docs/up" { ".." } else { "." };
+            std::os::unix::fs::symlink(to, site.at(link)).expect("a link");
+        }
+        let server = Server::with(&site, &[*args, &["--follow-links"]].concat());
+        let mut events = Events::ready(&server);
+        site.write("docs/index.html", "changed");
+        events.expect(&["docs/index.html"]);
+    });
+}
+
+#[test]
 fn events_of_a_single_file_concern_no_other() {
     let site = Site::new();
     std::os::unix::fs::symlink("docs/index.html", site.at("page.html")).expect("a link");
