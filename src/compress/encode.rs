@@ -20,16 +20,16 @@ const ZSTD_LEVEL: i32 = 19;
 
 /// Reads a file from its beginning, and reports to `progress` how far it is. Fails once `progress`
 /// says to stop.
-pub struct Blocks<'a> {
+pub struct MonitoredReader<'a> {
     file: &'a File,
     offset: u64,
     progress: &'a mut dyn CompressionProgress,
 }
 
-impl<'a> Blocks<'a> {
+impl<'a> MonitoredReader<'a> {
     /// Creates a reader for `file`.
-    pub fn new(file: &'a File, progress: &'a mut dyn CompressionProgress) -> Blocks<'a> {
-        Blocks { file, offset: 0, progress }
+    pub fn new(file: &'a File, progress: &'a mut dyn CompressionProgress) -> MonitoredReader<'a> {
+        MonitoredReader { file, offset: 0, progress }
     }
 
     /// Returns the number of bytes that have been read.
@@ -38,7 +38,7 @@ impl<'a> Blocks<'a> {
     }
 }
 
-impl Read for Blocks<'_> {
+impl Read for MonitoredReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.progress.is_stopped() {
             return Err(io::Error::other("stopped"));
@@ -51,7 +51,7 @@ impl Read for Blocks<'_> {
 }
 
 /// Writes to a file, at most a given number of bytes.
-pub struct Bounded<'a> {
+pub struct CappedWriter<'a> {
     file: &'a File,
     /// The number of bytes written.
     pub written: u64,
@@ -60,14 +60,14 @@ pub struct Bounded<'a> {
     pub is_exceeded: bool,
 }
 
-impl<'a> Bounded<'a> {
+impl<'a> CappedWriter<'a> {
     /// Creates a writer of `at_most` bytes to `file`.
-    pub fn new(file: &'a File, at_most: u64) -> Bounded<'a> {
-        Bounded { file, written: 0, at_most, is_exceeded: false }
+    pub fn new(file: &'a File, at_most: u64) -> CappedWriter<'a> {
+        CappedWriter { file, written: 0, at_most, is_exceeded: false }
     }
 }
 
-impl Write for Bounded<'_> {
+impl Write for CappedWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.written + bytes.len() as u64 > self.at_most {
             self.is_exceeded = true;
@@ -87,7 +87,12 @@ impl Write for Bounded<'_> {
 ///
 /// # Errors
 /// Fails if `source` or `out` does.
-pub fn encode(coding: Coding, source: &mut Blocks<'_>, len: u64, out: &mut Bounded<'_>) -> io::Result<()> {
+pub fn encode(
+    coding: Coding,
+    source: &mut MonitoredReader<'_>,
+    len: u64,
+    out: &mut CappedWriter<'_>,
+) -> io::Result<()> {
     let mut out = io::BufWriter::with_capacity(32 * 1024, out);
     match coding {
         Coding::Gzip => {

@@ -18,7 +18,7 @@ use rustix::fs::{OFlags, Stat, fstat};
 pub use self::progress::{CompressionProgress, CompressionSummary};
 use self::{
     media::is_compressible,
-    variant::{Work, work_on, write_variant},
+    variant::{VariantChange, needed_change, write_variant},
 };
 pub use crate::http::Coding;
 use crate::{
@@ -69,7 +69,7 @@ struct PlannedFile {
     dir: Vec<u8>,
     name: Vec<u8>,
     len: u64,
-    work: Vec<(Coding, Work)>,
+    changes: Vec<(Coding, VariantChange)>,
 }
 
 impl PlannedFile {
@@ -115,7 +115,9 @@ impl CompressionPlan {
 
     /// Returns the number of bytes that [`CompressionPlan::run`] will read.
     pub fn total_bytes(&self) -> u64 {
-        let reads = |file: &PlannedFile| file.work.iter().filter(|(_, work)| *work == Work::Write).count();
+        let reads = |file: &PlannedFile| {
+            file.changes.iter().filter(|(_, change)| *change == VariantChange::Write).count()
+        };
         self.files.iter().map(|file| file.len * reads(file) as u64).sum()
     }
 
@@ -199,16 +201,17 @@ impl CompressionPlan {
     /// Adds the file `name` with the status `stat`, unless its variants are up to date.
     fn add(&mut self, dir: &[u8], name: Vec<u8>, stat: &Stat, fd: &OwnedFd, codings: &[Coding]) {
         let len = u64::try_from(stat.st_size).unwrap_or(0);
-        let work = |coding: &Coding| Some((*coding, work_on(fd, &name, *coding, stat, len >= MIN_LEN)?));
-        let work: Vec<_> = codings.iter().filter_map(work).collect();
-        if !work.is_empty() {
-            self.files.push(PlannedFile { dir: dir.to_vec(), name, len, work });
+        let change =
+            |coding: &Coding| Some((*coding, needed_change(fd, &name, *coding, stat, len >= MIN_LEN)?));
+        let changes: Vec<_> = codings.iter().filter_map(change).collect();
+        if !changes.is_empty() {
+            self.files.push(PlannedFile { dir: dir.to_vec(), name, len, changes });
         } else if len >= MIN_LEN {
             self.up_to_date += 1;
         }
     }
 
-    /// Does the work on one file.
+    /// Writes and removes the variants of one file.
     fn compress(
         &self,
         file: &PlannedFile,
@@ -220,10 +223,10 @@ impl CompressionPlan {
         let original = self.site.open_entry(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
         let original = std::fs::File::from(original);
         let mut has_variant = false;
-        for (coding, work) in &file.work {
-            let written = match work {
-                Work::Write => write_variant(&dir, &file.name, &original, *coding, progress)?,
-                Work::Remove => None,
+        for (coding, change) in &file.changes {
+            let written = match change {
+                VariantChange::Write => write_variant(&dir, &file.name, &original, *coding, progress)?,
+                VariantChange::Remove => None,
             };
             match written {
                 Some(len) => {

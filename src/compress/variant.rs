@@ -12,7 +12,7 @@ use rustix::{
 
 use super::{
     Coding, CompressionProgress,
-    encode::{Blocks, Bounded, encode},
+    encode::{CappedWriter, MonitoredReader, encode},
 };
 
 /// The reciprocal of the least part of a file that a variant must save: 5 %. Less is not worth a
@@ -21,7 +21,7 @@ const LEAST_GAIN: u64 = 20;
 
 /// What to do for a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Work {
+pub enum VariantChange {
     /// Write it, because it is missing or out of date.
     Write,
     /// Remove it, because it is out of date and its file is too small to have variants.
@@ -31,15 +31,21 @@ pub enum Work {
 /// Returns what to do for the variant of the file `name` in `dir`, or `None` for nothing. A variant
 /// is up to date if it has the modification time of its original. `original` is the status of the
 /// file, and `is_large` tells whether the file is large enough to have variants.
-pub fn work_on(dir: &OwnedFd, name: &[u8], coding: Coding, original: &Stat, is_large: bool) -> Option<Work> {
+pub fn needed_change(
+    dir: &OwnedFd,
+    name: &[u8],
+    coding: Coding,
+    original: &Stat,
+    is_large: bool,
+) -> Option<VariantChange> {
     let variant = statat(dir, variant_name(name, coding), AtFlags::SYMLINK_NOFOLLOW);
     match variant {
         Ok(variant) if !is_file(&variant) => None, // a link or directory is not ours
         Ok(variant) if mtime(&variant) == mtime(original) => None,
-        Ok(_) => Some(if is_large { Work::Write } else { Work::Remove }),
+        Ok(_) => Some(if is_large { VariantChange::Write } else { VariantChange::Remove }),
         // Without a name that fits, there is no variant (errno(3)).
         Err(Errno::NAMETOOLONG) => None,
-        Err(_) => is_large.then_some(Work::Write),
+        Err(_) => is_large.then_some(VariantChange::Write),
     }
 }
 
@@ -62,8 +68,8 @@ pub fn write_variant(
     }
     let len = u64::try_from(before.st_size).unwrap_or(0);
     let temporary = Temporary::create(dir)?;
-    let mut source = Blocks::new(original, progress);
-    let mut out = Bounded::new(&temporary.file, len - len / LEAST_GAIN);
+    let mut source = MonitoredReader::new(original, progress);
+    let mut out = CappedWriter::new(&temporary.file, len - len / LEAST_GAIN);
     let result = encode(coding, &mut source, len, &mut out);
     let (written, is_exceeded, read) = (out.written, out.is_exceeded, source.offset());
     let after = fstat(original)?;

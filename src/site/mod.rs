@@ -276,10 +276,10 @@ impl<D: Describe> Site<D> {
 
     /// Returns whether a change has been noticed after which [`Site::explore`] must be called
     /// earlier than it said. The next call returns false.
-    pub fn take_tree_news(&self, clock: &Clock) -> bool {
+    pub fn take_became_due(&self, clock: &Clock) -> bool {
         let state = &mut *self.state.borrow_mut();
         state.note_tree_events(clock);
-        state.tree.as_mut().is_some_and(|tree| tree.take_news())
+        state.tree.as_mut().is_some_and(|tree| tree.take_became_due())
     }
 
     /// Returns whether `path` is a directory.

@@ -59,7 +59,7 @@ pub struct Tree {
     /// Whether all directories have been explored at least once.
     is_explored: bool,
     /// Whether there is work that the caller does not know about yet.
-    has_news: bool,
+    became_due: bool,
     /// Whether a warning has said that directories are polled.
     has_warned_of_polling: bool,
     /// Whether a warning has said that files are not observed.
@@ -93,7 +93,7 @@ impl Tree {
             root_at: None,
             has_root: true,
             is_explored: false,
-            has_news: false,
+            became_due: false,
             has_warned_of_polling: false,
             has_warned_of_files: false,
         }
@@ -120,8 +120,8 @@ impl Tree {
     }
 
     /// Returns whether [`Tree::due`] has become earlier since the last call.
-    pub fn take_news(&mut self) -> bool {
-        std::mem::take(&mut self.has_news)
+    pub fn take_became_due(&mut self) -> bool {
+        std::mem::take(&mut self.became_due)
     }
 
     /// Returns whether to check the root now, and counts it as checked.
@@ -149,7 +149,7 @@ impl Tree {
         self.polled.clear();
         (self.entry_count, self.poll_at, self.root_at) = (0, None, None);
         self.log.note_everything(now);
-        self.has_news = true;
+        self.became_due = true;
     }
 
     /// Records the events that inotify has reported.
@@ -164,9 +164,9 @@ impl Tree {
             }
             if is_directory && event == PathEvent::Appeared {
                 self.todo.push(path.clone());
-                self.has_news = true;
+                self.became_due = true;
             }
-            self.has_news |= self.log.note(path, event, now);
+            self.became_due |= self.log.note(path, event, now);
         }
     }
 

@@ -164,7 +164,7 @@ impl Live {
     /// Wakes the streams if a site has noticed a change. Call this method after a site has handled
     /// file changes.
     pub fn notice(&self, cx: &mut Context<'_>) {
-        if self.sites.take_news(cx.clock) {
+        if self.sites.take_became_due(cx.clock) {
             self.wake_all(cx);
         }
     }

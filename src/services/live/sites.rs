@@ -64,15 +64,15 @@ impl LiveSites {
     }
 
     /// Returns whether a site has noticed a change. That site has work to do now.
-    pub fn take_news(&self, clock: &Clock) -> bool {
-        let mut has_news = false;
+    pub fn take_became_due(&self, clock: &Clock) -> bool {
+        let mut became_due = false;
         for LiveSite { site, due, .. } in &self.sites {
-            if site.take_tree_news(clock) {
+            if site.take_became_due(clock) {
                 due.set(clock.now());
-                has_news = true;
+                became_due = true;
             }
         }
-        has_news
+        became_due
     }
 
     /// Returns the number of the last burst of each site, or `None` until all have been explored.
