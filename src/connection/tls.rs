@@ -16,7 +16,7 @@ use rustix::{
 };
 use rustls::ServerConnection;
 
-use super::{Connection, Phase, write::WriteResult};
+use super::{Connection, Pending, Phase, write::WriteResult};
 use crate::{
     clock::Clock,
     protocol::{CloseReason, Context, FileBody, NextWrite, Outbox},
@@ -330,11 +330,13 @@ impl Connection {
         self.progress = true;
     }
 
-    /// Tells the peer that our output is complete, unless some of it is unsent or a file was cut
-    /// short. Comes before the end of the stream.
+    /// Tells the peer that our output is complete, unless some of it is unsent, the protocol has
+    /// more of it, or a file was cut short. Comes before the end of the stream. Only this tells
+    /// the end of a response that ends with the connection from a cut (RFC 9112 section 9.8).
     pub(super) fn announce_end(&mut self, reason: CloseReason) {
         if let Some(tls) = &mut self.tls
             && self.outbox.is_empty()
+            && self.pending == Pending::Input
             && reason != CloseReason::FileChanged
         {
             tls.send_close_notify(&self.socket);
