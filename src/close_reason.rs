@@ -20,6 +20,9 @@ pub enum CloseReason {
     TooSlow,
     /// The peer reset the connection.
     Reset,
+    /// The protocol ended the connection with a reset instead of an orderly close (RFC 9293 section
+    /// 3.10.5, ABORT). What the kernel has not delivered yet is lost.
+    Aborted,
     /// The server wrote to a connection that the peer had closed.
     BrokenPipe,
     /// The request was refused, and the rest of the input cannot be parsed.
@@ -52,6 +55,7 @@ impl fmt::Display for CloseReason {
             CloseReason::SendTimeout => "send-timeout",
             CloseReason::TooSlow => "too-slow",
             CloseReason::Reset => "reset",
+            CloseReason::Aborted => "aborted",
             CloseReason::BrokenPipe => "broken-pipe",
             CloseReason::BadRequest => "bad-request",
             CloseReason::Limit => "limit",

@@ -255,7 +255,9 @@ impl Connection {
     fn half_close(&mut self, reason: CloseReason, linger: bool, cx: &mut Context<'_>) -> ControlFlow<Want> {
         #[cfg(feature = "tls")]
         self.announce_end(reason);
-        if !linger || shutdown(&self.socket, Shutdown::Write).is_err() {
+        // A reset takes the place of the shutdown.
+        let lingers = linger && reason != CloseReason::Aborted;
+        if !lingers || shutdown(&self.socket, Shutdown::Write).is_err() {
             return Break(Want::Close(reason));
         }
         cx.trace(|| Step::ShutDown);
@@ -369,10 +371,14 @@ impl Connection {
         self.protocol.on_closed(reason, self.outbox.sent(), cx);
         #[cfg(feature = "tls")]
         self.announce_end(reason);
-        let is_blocked = !self.outbox.is_empty();
-        if is_blocked && matches!(reason, CloseReason::SendTimeout | CloseReason::TooSlow) {
-            // SO_LINGER with a time of 0 makes the close send a reset, so that the kernel does not
-            // keep unsent data for the peer.
+        let resets = match reason {
+            CloseReason::Aborted => true,
+            // The kernel must not keep unsent data for the peer.
+            CloseReason::SendTimeout | CloseReason::TooSlow => !self.outbox.is_empty(),
+            _ => false,
+        };
+        if resets {
+            // SO_LINGER with a time of 0 makes the close send a reset (socket(7)).
             let _ = sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO));
         }
     }

@@ -331,13 +331,14 @@ impl Connection {
     }
 
     /// Tells the peer that our output is complete, unless some of it is unsent, the protocol has
-    /// more of it, or a file was cut short. Comes before the end of the stream. Only this tells
-    /// the end of a response that ends with the connection from a cut (RFC 9112 section 9.8).
+    /// more of it, a file was cut short or the connection is reset. Comes before the end of the
+    /// stream. Only this tells the end of a response that ends with the connection from a cut (RFC
+    /// 9112 section 9.8).
     pub(super) fn announce_end(&mut self, reason: CloseReason) {
         if let Some(tls) = &mut self.tls
             && self.outbox.is_empty()
             && self.pending == Pending::Input
-            && reason != CloseReason::FileChanged
+            && !matches!(reason, CloseReason::FileChanged | CloseReason::Aborted)
         {
             tls.send_close_notify(&self.socket);
         }

@@ -149,7 +149,8 @@ pub enum Progress {
     /// protocol must put nothing more into the outbox.
     HalfClose,
     /// Send the outbox, then close. With [`CloseReason::Done`] the peer has nothing more to send;
-    /// with other reasons it may still be sending.
+    /// with other reasons it may still be sending. With [`CloseReason::Aborted`] the close is a
+    /// reset, and a session of TLS is not ended.
     Close(CloseReason),
 }
 

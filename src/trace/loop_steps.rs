@@ -126,8 +126,8 @@ step_docs! {
     CLOSE Wakes "close" "reason={reason} unread={unread:N} life={life_us:TIME|?}" ""
         "The source was closed after that time and removed from the poller. (`?`: it was accepted \
          before the trace began.) The reason is one of: done eof head-timeout idle-timeout \
-         send-timeout too-slow reset broken-pipe bad-request limit evicted address-limit shutdown \
-         file-changed tls-failed connect-failed connect-timeout."
+         send-timeout too-slow reset aborted broken-pipe bad-request limit evicted address-limit \
+         shutdown file-changed tls-failed connect-failed connect-timeout."
 }
 
 /// Creates a list of fields, as in `fields! { got: bytes.len() }`.

@@ -15,6 +15,7 @@ mod containment;
 mod deploy;
 mod directories;
 mod discovery;
+mod disruptions;
 mod docs;
 mod drain;
 mod fairness;
