@@ -22,7 +22,7 @@ use crate::{
     connection::Connection,
     protocol::CloseReason,
     system,
-    trace::{SourceId, Step},
+    trace::{PauseReason, SourceId, Step},
 };
 
 /// The maximum number of connections that a listener accepts in one turn.
@@ -35,7 +35,12 @@ impl EventLoop {
     /// budget is used up. At the limit, each further connection replaces an idle one.
     pub(super) fn accept(&mut self, key: usize) {
         if let Some(source) = self.sources.get(key) {
-            self.observers.trace(source.id, || Step::TurnBegan);
+            let id = source.id;
+            self.observers.trace(id, || Step::TurnBegan);
+            let until = self.accept_stall();
+            if until.is_some() {
+                return self.pause_accept(key, id, PauseReason::Stall, until);
+            }
         }
         // One event may report many connections, and the poller does not report the rest again. So
         // call accept until it would block.
@@ -49,7 +54,9 @@ impl EventLoop {
             };
             let id = *id;
             match room {
-                Search::NoneIdle(until) if is_full => return self.pause_accept(key, id, false, until),
+                Search::NoneIdle(until) if is_full => {
+                    return self.pause_accept(key, id, PauseReason::Limit, until);
+                }
                 Search::Unfinished => break,
                 Search::NoneIdle(_) | Search::Found(_) => {}
             }
@@ -161,8 +168,8 @@ impl EventLoop {
 
     /// Pauses a listener until a connection closes or becomes idle, the time `until` has come or
     /// another client connects.
-    fn pause_accept(&mut self, key: usize, id: SourceId, out_of_fds: bool, until: Option<Instant>) {
-        self.observers.trace(id, || Step::AcceptPaused { out_of_fds });
+    fn pause_accept(&mut self, key: usize, id: SourceId, why: PauseReason, until: Option<Instant>) {
+        self.observers.trace(id, || Step::AcceptPaused { why });
         // Calling accept again at once would spin. Waiting for the poller alone would stall,
         // because the poller has already reported the edge.
         self.sources.pause(key);
@@ -176,15 +183,27 @@ impl EventLoop {
             log::warn!("cannot accept connections: {error}; retrying soon, they wait in the backlog");
         }
         let until = self.timers.clock.now() + RETRY_ACCEPT;
-        self.pause_accept(key, id, true, Some(until));
+        self.pause_accept(key, id, PauseReason::Descriptors, Some(until));
     }
 
-    /// Queues every paused listener for another turn.
+    /// Queues every paused listener for another turn. During a stall, they stay paused.
     pub(super) fn resume_accept(&mut self) {
+        let until = self.accept_stall();
         for key in self.sources.take_paused() {
-            self.timers.remove(key);
-            self.sources.push_ready(key);
+            if until.is_some() {
+                self.sources.pause(key);
+                self.timers.wake_by(key, until);
+            } else {
+                self.timers.remove(key);
+                self.sources.push_ready(key);
+            }
         }
+    }
+
+    /// Returns until when a protocol [stalls](crate::protocol::Context::stall_accept) the
+    /// listeners, or `None` if it does not.
+    fn accept_stall(&self) -> Option<Instant> {
+        self.state.requests.disruptions.accept_stall(self.timers.clock.now())
     }
 }
 

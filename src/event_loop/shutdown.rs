@@ -88,6 +88,7 @@ impl EventLoop {
         self.report_answers();
         let deadline = self.timers.clock.after(self.state.limits.drain_timeout);
         self.state.shutdown = Some(Shutdown { deadline });
+        self.state.requests.disruptions.end();
         for key in self.sources.keys(|kind| matches!(kind, SourceKind::Listener(_) | SourceKind::Udp(_))) {
             self.drain_backlog(key);
             self.close(key, CloseReason::Shutdown);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{InputBudget, WorkBudget};
+use super::{InputBudget, WorkBudget, disruption::Disruptions};
 use crate::{
     clock::Clock,
     trace::{Observers, SourceId, Step},
@@ -104,6 +104,13 @@ impl<'a> Context<'a> {
         self.work.take_all(self.wake_key())
     }
 
+    /// Makes the loop accept no connection for `time`, at most
+    /// [`MAX_DISRUPTION`](super::MAX_DISRUPTION): they wait in the backlog. Does nothing if a stall
+    /// is in progress, or ended less than its own length ago.
+    pub fn stall_accept(&mut self, time: Duration) {
+        self.requests.disruptions.stall_accept(time, self.clock.now());
+    }
+
     /// Makes the loop shut down in an orderly way, as after SIGTERM. A client calls this when its
     /// conversation is over.
     pub fn stop(&mut self) {
@@ -128,4 +135,6 @@ pub struct LoopRequests {
     pub(crate) wakes: Vec<WakeKey>,
     /// Whether to shut down.
     pub(crate) stop: bool,
+    /// What to do to everybody on purpose. A stall begins at once.
+    pub(crate) disruptions: Disruptions,
 }

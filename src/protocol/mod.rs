@@ -7,6 +7,7 @@
 
 mod context;
 mod datagram;
+mod disruption;
 mod input_budget;
 mod outbox;
 mod work;
@@ -18,6 +19,7 @@ use std::{
 
 pub use context::{Context, LoopRequests, WakeKey};
 pub use datagram::{DatagramOutbox, DatagramProtocol};
+pub use disruption::MAX_DISRUPTION;
 pub use input_budget::{InputBudget, InputShare};
 pub use outbox::{Body, FileBody, NextWrite, Outbox, Sendable};
 pub use work::WorkBudget;

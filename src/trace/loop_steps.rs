@@ -62,9 +62,10 @@ step_docs! {
     ACCEPT_EMPTY Io "accept" "-> {got:WouldBlock}" "queue empty, safe to sleep"
         "The backlog is empty. Under edge triggers only this answer makes it safe to sleep: no \
          event would report a peer that was left in the backlog."
-    PARK Wakes "park" "{limit:limit|descriptors}" "peers wait in the backlog"
+    PARK Wakes "park" "{limit:limit|descriptors|stall}" "peers wait in the backlog"
         "The connection limit is reached, or the system gives no more descriptors. The listener \
-         accepts again when a connection closes or a delay is over."
+         accepts again when a connection closes or a delay is over. `stall`: a protocol stalls the \
+         listeners on purpose, and only the time ends that."
     READ Io "read" "{offered} -> {got} buf={buf:N}" ""
         "One `read`: the room offered, the bytes it returned, and how many bytes wait to be parsed \
          now."
@@ -204,9 +205,7 @@ impl Step {
             Step::Connected => fields! { got: "ok" },
             Step::ConnectError { error } => fields! { error: error.to_string() },
             Step::Postponed { within } => fields! { within_us: Value::or(*within, "woken") },
-            Step::AcceptPaused { out_of_fds } => {
-                fields! { limit: if *out_of_fds { "descriptors" } else { "limit" } }
-            }
+            Step::AcceptPaused { why } => fields! { limit: why.name() },
             Step::BacklogEmpty | Step::Drained => fields! { got: WOULD_BLOCK },
             Step::Read { offered, bytes, kept } => {
                 fields! { offered: *offered, got: bytes.len(), buf: kept + bytes.len() }
@@ -259,7 +258,7 @@ mod tests {
     use super::*;
     use crate::{
         close_reason::CloseReason,
-        trace::{EventFlags, SendCall},
+        trace::{EventFlags, PauseReason, SendCall},
     };
 
     /// The fields that no step has, because an observer adds them.
@@ -285,7 +284,7 @@ mod tests {
             Step::Woken,
             Step::Postponed { within: None },
             Step::BacklogEmpty,
-            Step::AcceptPaused { out_of_fds: true },
+            Step::AcceptPaused { why: PauseReason::Stall },
             Step::Read { offered: 1, bytes: secret.clone(), kept: 0 },
             Step::Handshake { received: 1, sent: 1 },
             Step::Drained,

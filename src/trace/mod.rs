@@ -36,7 +36,7 @@ pub use self::{
     narrator::Narrator,
     observer::{Observer, Observers},
     source_id::{EventFlags, SourceId},
-    step::{Effect, SendCall, ServiceStep, Step},
+    step::{Effect, PauseReason, SendCall, ServiceStep, Step},
     step_doc::{StepDoc, TraceLevel},
     stepper::Stepper,
     text::TraceLine,

@@ -88,8 +88,8 @@ pub enum Step {
     BacklogEmpty,
     /// The listener pauses until a connection closes or a delay has passed.
     AcceptPaused {
-        /// Whether descriptors or memory ran out. Otherwise, the connection limit was reached.
-        out_of_fds: bool,
+        /// Why it pauses.
+        why: PauseReason,
     },
     /// `read` returned bytes.
     Read {
@@ -283,6 +283,28 @@ impl Step {
             | Step::Signalled { .. }
             | Step::Polled => true,
             _ => false,
+        }
+    }
+}
+
+/// Why a listener accepts no connections for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PauseReason {
+    /// The connection limit was reached.
+    Limit,
+    /// Descriptors or memory ran out.
+    Descriptors,
+    /// A protocol asked for it.
+    Stall,
+}
+
+impl PauseReason {
+    /// Returns the reason as traces show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            PauseReason::Limit => "limit",
+            PauseReason::Descriptors => "descriptors",
+            PauseReason::Stall => "stall",
         }
     }
 }

@@ -4,28 +4,34 @@
 use std::{
     io::{ErrorKind, Read, Write},
     net::{TcpListener, TcpStream},
+    time::Duration,
 };
 
 use crate::common::*;
 use oneloop::{
     Address,
     protocol::{CloseReason, Context, Outbox, Progress, Protocol, Received, Timeout},
-    trace::{SourceId, Step},
+    trace::{PauseReason, SourceId, Step},
 };
+
+const SECOND: Duration = Duration::from_secs(1);
+const MS: Duration = Duration::from_millis(1);
 
 /// A protocol that does what each line tells it, after it has echoed the line.
 struct Disruptive;
 
 impl Protocol for Disruptive {
-    fn receive(&mut self, input: &[u8], out: &mut Outbox, _cx: &mut Context<'_>) -> Received {
+    fn receive(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Received {
         let Some(len) = input.iter().position(|byte| *byte == b'\n') else {
             return Received { consumed: 0, progress: Progress::NeedInput };
         };
         out.bytes().extend_from_slice(&input[..=len]);
-        let progress = match &input[..len] {
-            b"reset" => Progress::Close(CloseReason::Aborted),
-            _ => Progress::Again,
-        };
+        let mut progress = Progress::Again;
+        match &input[..len] {
+            b"reset" => progress = Progress::Close(CloseReason::Aborted),
+            b"stall" => cx.stall_accept(3 * SECOND),
+            _ => {}
+        }
         Received { consumed: len + 1, progress }
     }
 
@@ -95,4 +101,81 @@ fn protocol_without_a_reset_ends_in_an_orderly_way() {
         !of(SourceId::Connection(1), steps, |step| matches!(step, Step::Closed { .. })).is_empty()
     });
     assert_eq!(rest(&mut peer), ("one\n".to_owned(), None));
+}
+
+/// Returns the listener of [`rig`], which is its second one.
+const LISTENER: SourceId = SourceId::Listener(2);
+
+/// Sends `line` and runs turns until it has come back.
+fn say(rig: &mut Rig, peer: &mut TcpStream, line: &str) {
+    peer.write_all(line.as_bytes()).expect("send");
+    let mut got = Vec::new();
+    eventually("an echo", || {
+        rig.turn();
+        got.extend(received(peer));
+        got == line.as_bytes()
+    });
+}
+
+/// Runs turns until the listener pauses, and a few more. Returns the number of connections that
+/// were accepted and the pauses.
+fn accepts_and_pauses(rig: &mut Rig) -> (usize, Vec<Step>) {
+    let is_pause = |step: &Step| matches!(step, Step::AcceptPaused { .. });
+    let mut steps = rig.turn_until("a pause", |steps| !of(LISTENER, steps, is_pause).is_empty());
+    (0..5).for_each(|_| steps.extend(rig.turn()));
+    let accepted = of(LISTENER, &steps, |step| matches!(step, Step::Accepted { .. }));
+    (accepted.len(), of(LISTENER, &steps, is_pause))
+}
+
+#[test]
+fn stall_keeps_connections_in_the_backlog_until_its_end() {
+    let mut rig = rig();
+    let (mut first, leaving) = (rig.accepted(), rig.accepted());
+    say(&mut rig, &mut first, "stall\n");
+    let mut late = rig.connect();
+    late.write_all(b"late\n").expect("send");
+    let paused = vec![Step::AcceptPaused { why: PauseReason::Stall }];
+    assert_eq!(accepts_and_pauses(&mut rig), (0, paused.clone()), "a paused listener does not spin");
+    // Others are served, and neither that nor a second stall nor a close moves the end.
+    say(&mut rig, &mut first, "one\n");
+    rig.advance(SECOND);
+    say(&mut rig, &mut first, "stall\n");
+    drop(leaving);
+    rig.turn_until("a close", |steps| {
+        !of(SourceId::Connection(2), steps, |step| matches!(step, Step::Closed { .. })).is_empty()
+    });
+    let _latest = rig.connect();
+    assert_eq!(accepts_and_pauses(&mut rig), (0, paused));
+    rig.advance(2 * SECOND - MS);
+    (0..5).for_each(|_| drop(rig.turn()));
+    assert_eq!((rig.event_loop().open_connections(), received(&mut late)), (1, vec![]));
+    rig.advance(MS);
+    let mut got = Vec::new();
+    eventually("the late one is served", || {
+        rig.turn();
+        got.extend(received(&mut late));
+        got == b"late\n"
+    });
+    assert_eq!(rig.event_loop().open_connections(), 3);
+    // As much time must pass before the next stall.
+    rig.advance(3 * SECOND - MS);
+    say(&mut rig, &mut first, "stall\n");
+    let _early = rig.accepted();
+    rig.advance(MS);
+    say(&mut rig, &mut first, "stall\n");
+    let _waiting = rig.connect();
+    assert_eq!(accepts_and_pauses(&mut rig).0, 0);
+}
+
+#[test]
+fn stall_ends_when_the_server_shuts_down() {
+    let mut rig = rig();
+    let mut first = rig.accepted();
+    say(&mut rig, &mut first, "stall\n");
+    let mut late = rig.connect();
+    late.write_all(b"late\n").expect("send");
+    assert_eq!(accepts_and_pauses(&mut rig).0, 0);
+    rig.event_loop().drain();
+    (0..20).for_each(|_| drop(rig.turn()));
+    assert_eq!(rest(&mut late), ("late\n".to_owned(), None));
 }

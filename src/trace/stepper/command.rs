@@ -171,7 +171,10 @@ impl std::fmt::Display for Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{close_reason::CloseReason, trace::SendCall};
+    use crate::{
+        close_reason::CloseReason,
+        trace::{PauseReason, SendCall},
+    };
 
     #[test]
     fn command_is_parsed() {
@@ -239,7 +242,7 @@ mod tests {
             ("c3", Step::TurnBegan, Step::Drained),
             ("partial", wrote(8), wrote(9)),
             ("wouldblock", Step::Drained, wrote(8)),
-            ("wouldblock", Step::BacklogEmpty, Step::AcceptPaused { out_of_fds: false }),
+            ("wouldblock", Step::BacklogEmpty, Step::AcceptPaused { why: PauseReason::Limit }),
             ("wouldblock", Step::Blocked { by: SendCall::Write, offered: 1 }, Step::Armed),
             ("eof", Step::EndOfInput, Step::Drained),
             ("close", Step::Closed { reason: CloseReason::Eof, unread: 0 }, Step::EndOfInput),
