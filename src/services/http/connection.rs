@@ -150,7 +150,7 @@ impl HttpConnection {
             _ => cx.clock.now(),
         };
         let (http, entries) = (&*self.http, self.entries.as_deref_mut());
-        let outcome = act(Reply { http, entries, request, since, live: None, out, cx });
+        let outcome = act(Reply { http, entries, request, since, live: None, rules: None, out, cx });
         self.enter(outcome)
     }
 

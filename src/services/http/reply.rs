@@ -7,13 +7,14 @@ use super::{
     live::LiveResponse,
     representation::StaticFile,
     resolve::{Destination, ListedDirectory},
+    rule_files::SiteRules,
     steps,
     stream::{ListingBuilder, StreamBody, put_content},
 };
 use crate::{
     http::{
         Method, OwnedRequestInfo, Plan, Refusal, RenderContext, Request, RequestInfo, RequestKind,
-        ResponseBody, SiteHeaders, Status, Vary, locate,
+        ResponseBody, Status, Vary, locate,
     },
     listing::{Filter, Listing, Order},
     protocol::{CloseReason, Context, InputShare, Outbox, Progress},
@@ -53,6 +54,8 @@ pub struct Reply<'c, 'x> {
     pub since: Instant,
     /// What is added to the response if it is an HTML page.
     pub live: Option<&'c Rc<Live>>,
+    /// The rules of the site, once they are known.
+    pub rules: Option<SiteRules>,
     pub out: &'c mut Outbox,
     pub cx: &'c mut Context<'x>,
 }
@@ -62,18 +65,20 @@ impl<'c> Reply<'c, '_> {
     pub fn respond(mut self, request: &Request<'_>) -> Outcome {
         self.begin_live(request);
         let policy = &self.http.policy;
-        let site = self.site_headers();
-        match self.look_up(request) {
+        let rules = self.http.resolver.rules(self.cx.clock);
+        let site = rules.headers.as_deref();
+        self.rules = Some(rules.clone());
+        match self.look_up(request, &rules) {
             Ok(Requested::Resource(Destination::File(file))) => {
-                self.send_page(&file, |page| Plan::file(request, page, policy, site.as_deref()))
+                self.send_page(&file, |page| Plan::file(request, page, policy, site))
             }
             Ok(Requested::Resource(Destination::SpaFallback(file))) => self.send_page(&file, |page| {
-                Plan::file(request, page, policy, site.as_deref()).as_fallback().varying(Vary::NAVIGATION)
+                Plan::file(request, page, policy, site).as_fallback().varying(Vary::NAVIGATION)
             }),
             Ok(Requested::Live(resource)) => self.send_live(resource, request),
             Ok(Requested::Resource(Destination::Rewrite { file, is_forced })) => {
                 self.send_page(&file, |page| {
-                    let plan = Plan::file(request, page, policy, site.as_deref());
+                    let plan = Plan::file(request, page, policy, site);
                     if is_forced { plan } else { plan.as_fallback() }
                 })
             }
@@ -98,15 +103,10 @@ impl<'c> Reply<'c, '_> {
         }
     }
 
-    /// Returns the rules of the site's own `_headers` file.
-    fn site_headers(&self) -> Option<Rc<SiteHeaders>> {
-        self.http.resolver.site_headers(self.cx.clock)
-    }
-
     /// Resolves the request, and reports to observers how long the file system took.
-    fn look_up<'a>(&mut self, request: &Request<'a>) -> Result<Requested<'a>, Refusal> {
+    fn look_up<'a>(&mut self, request: &Request<'a>, rules: &SiteRules) -> Result<Requested<'a>, Refusal> {
         let since = self.cx.is_traced().then(|| self.cx.clock.precise_now());
-        let found = self.resolve(request);
+        let found = self.resolve(request, rules);
         if let Some(since) = since {
             let took = self.cx.clock.precise_now().saturating_duration_since(since);
             self.cx.trace(|| steps::file_lookup(request.path(), took));
@@ -115,7 +115,7 @@ impl<'c> Reply<'c, '_> {
     }
 
     /// Checks the request, and resolves the request's path.
-    fn resolve<'a>(&self, request: &Request<'a>) -> Result<Requested<'a>, Refusal> {
+    fn resolve<'a>(&self, request: &Request<'a>, rules: &SiteRules) -> Result<Requested<'a>, Refusal> {
         let (http, clock) = (self.http, self.cx.clock);
         http.check(request)?;
         let destination = match request.validate() {
@@ -126,7 +126,7 @@ impl<'c> Reply<'c, '_> {
                 {
                     return Ok(Requested::Live(resource));
                 }
-                http.resolver.resolve(path, request, clock)?
+                http.resolver.resolve(path, request, rules, clock)?
             }
             // No file can have this path, but a single-page application may have a URL such as
             // /item/a%2Fb.
@@ -265,11 +265,11 @@ impl<'c> Reply<'c, '_> {
             plan.close();
         }
         let (position, at) = (self.out.position(), self.out.bytes().len());
-        let site_headers = self.site_headers();
+        let rules = self.rules.take().unwrap_or_else(|| self.http.resolver.rules(self.cx.clock));
         let cx = RenderContext {
             date: self.cx.clock.date(),
             policy: &self.http.policy,
-            site_headers: site_headers.as_deref(),
+            site_headers: rules.headers.as_deref(),
             keep_alive: &self.http.keep_alive,
             request: self.request,
         };
@@ -326,12 +326,13 @@ impl PendingListing {
                 Ok(names) => cx.trace(|| steps::entries_read(names)),
                 Err(error) => {
                     let since = self.since;
-                    return Reply { http, entries, request, since, live: None, out, cx }.refuse(error.into());
+                    return Reply { http, entries, request, since, live: None, rules: None, out, cx }
+                        .refuse(error.into());
                 }
             }
         }
         let since = self.since;
-        Reply { http, entries, request, since, live: None, out, cx }.send_listing(self.builder)
+        Reply { http, entries, request, since, live: None, rules: None, out, cx }.send_listing(self.builder)
     }
 }
 

@@ -11,10 +11,13 @@ use std::rc::Rc;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{representation::StaticFile, rule_files::RuleFiles};
+use super::{
+    representation::StaticFile,
+    rule_files::{RuleFiles, SiteRules},
+};
 use crate::{
     clock::Clock,
-    http::{Coding, RedirectMatch, Redirects, Refusal, Representation, Request, SiteHeaders, Status, locate},
+    http::{Coding, RedirectMatch, Redirects, Refusal, Representation, Request, Status, locate},
     services::live::is_html,
     site::{self, Resolved, Site},
     site_path::SitePath,
@@ -138,17 +141,16 @@ impl Resolver {
 
     /// Reads the rule files of the site and its mounts, and reports errors in them.
     pub fn load_rule_files(&self, clock: &Clock) {
-        self.rule_files.headers(&self.site, clock);
-        self.rule_files.redirects(&self.site, clock);
+        self.rules(clock);
         self.mounts.iter().for_each(|mount| mount.load_rule_files(clock));
     }
 
-    /// Returns the rules of the site's `_headers` file, if there are any.
-    pub fn site_headers(&self, clock: &Clock) -> Option<Rc<SiteHeaders>> {
-        self.rule_files.headers(&self.site, clock)
+    /// Returns the rules of the site's own files.
+    pub fn rules(&self, clock: &Clock) -> SiteRules {
+        self.rule_files.rules(&self.site, clock)
     }
 
-    /// Returns the destination of the requested `path`.
+    /// Returns the destination of the requested `path`. `rules` are those of the site's own files.
     ///
     /// # Errors
     /// Returns 404 or another refusal if the site finds nothing ([`Site::resolve`]), and 406 if the
@@ -157,6 +159,7 @@ impl Resolver {
         &self,
         path: SitePath<'a>,
         request: &Request<'_>,
+        rules: &SiteRules,
         clock: &Clock,
     ) -> Result<Destination<'a>, Refusal> {
         let base = &self.options.base;
@@ -169,7 +172,7 @@ impl Resolver {
                 Err(Refusal::NOT_FOUND)
             };
         };
-        let rule = self.redirect(&path, request, clock);
+        let rule = self.redirect(&path, request, rules);
         if let Some(rule) = rule.as_ref().filter(|rule| rule.is_forced) {
             return self.follow(rule, request, clock);
         }

@@ -16,8 +16,23 @@ use crate::{
 /// The rule files of a site, as they were last read.
 pub struct RuleFiles {
     base: SitePath<'static>,
-    headers: RefCell<RuleFile<SiteHeaders>>,
-    redirects: RefCell<RuleFile<Redirects>>,
+    files: RefCell<Files>,
+}
+
+struct Files {
+    headers: RuleFile<SiteHeaders>,
+    redirects: RuleFile<Redirects>,
+    /// How long the answers about both files hold.
+    answered: Option<Answered>,
+}
+
+/// The rules of a site.
+#[derive(Clone, Default)]
+pub struct SiteRules {
+    /// The rules of `_headers`, if there are any.
+    pub headers: Option<Rc<SiteHeaders>>,
+    /// The rules of `_redirects`, if there are any.
+    pub redirects: Option<Rc<Redirects>>,
 }
 
 impl RuleFiles {
@@ -34,35 +49,32 @@ impl RuleFiles {
 
     fn with(base: &SitePath<'static>, mount: Option<&SitePath<'static>>) -> RuleFiles {
         let [headers, redirects] = RULE_FILES;
-        RuleFiles {
-            base: base.clone(),
-            headers: RefCell::new(RuleFile::new(headers, mount)),
-            redirects: RefCell::new(RuleFile::new(redirects, mount)),
+        let (headers, redirects) = (RuleFile::new(headers, mount), RuleFile::new(redirects, mount));
+        RuleFiles { base: base.clone(), files: RefCell::new(Files { headers, redirects, answered: None }) }
+    }
+
+    /// Returns the rules of both files. Reads the files again if they may have changed.
+    pub fn rules(&self, site: &Site<Representation>, clock: &Clock) -> SiteRules {
+        let files = &mut *self.files.borrow_mut();
+        if files.answered.is_none_or(|answered| !site.holds(&answered, clock)) {
+            let headers = files.headers.refresh(site, clock, |content| {
+                let (headers, errors) = SiteHeaders::parse(content, &self.base);
+                ((!headers.is_empty()).then_some(headers), errors)
+            });
+            let redirects = files.redirects.refresh(site, clock, |content| {
+                let (redirects, errors) = Redirects::parse(content);
+                ((!redirects.is_empty()).then_some(redirects), errors)
+            });
+            files.answered = headers.zip(redirects).map(|(headers, redirects)| headers.and(redirects));
         }
-    }
-
-    /// Returns the rules of `_headers`, if there are any.
-    pub fn headers(&self, site: &Site<Representation>, clock: &Clock) -> Option<Rc<SiteHeaders>> {
-        let parse = |content: &[u8]| {
-            let (headers, errors) = SiteHeaders::parse(content, &self.base);
-            ((!headers.is_empty()).then_some(headers), errors)
-        };
-        self.headers.borrow_mut().current(site, clock, parse)
-    }
-
-    /// Returns the rules of `_redirects`, if there are any.
-    pub fn redirects(&self, site: &Site<Representation>, clock: &Clock) -> Option<Rc<Redirects>> {
-        let parse = |content: &[u8]| {
-            let (redirects, errors) = Redirects::parse(content);
-            ((!redirects.is_empty()).then_some(redirects), errors)
-        };
-        self.redirects.borrow_mut().current(site, clock, parse)
+        SiteRules { headers: files.headers.rules.clone(), redirects: files.redirects.rules.clone() }
     }
 
     /// Returns whether `file` is one of the rule files under another name: a link, or another
     /// spelling where names are compared by other rules.
     pub fn contain(&self, file: &StaticFile) -> bool {
-        self.headers.borrow().is(file) || self.redirects.borrow().is(file)
+        let files = self.files.borrow();
+        files.headers.is(file) || files.redirects.is(file)
     }
 }
 
@@ -72,7 +84,6 @@ struct RuleFile<T> {
     /// The mount in which the file is, and has no effect.
     mount: Option<SitePath<'static>>,
     path: Option<SitePath<'static>>,
-    answered: Option<Answered>,
     /// Whether the file is there and cannot be read.
     has_failed: bool,
     file: Option<Rc<StaticFile>>,
@@ -85,33 +96,20 @@ impl<T> RuleFile<T> {
             name,
             mount: mount.cloned(),
             path: file_path(name),
-            answered: None,
             has_failed: false,
             file: None,
             rules: None,
         }
     }
 
-    /// Returns the rules, if there are any. Reads the file again if it may have changed.
-    fn current(
-        &mut self,
-        site: &Site<Representation>,
-        clock: &Clock,
-        parse: impl Fn(&[u8]) -> (Option<T>, Vec<LineError>),
-    ) -> Option<Rc<T>> {
-        if self.answered.as_ref().is_none_or(|answered| !site.holds(answered, clock)) {
-            self.refresh(site, clock, parse);
-        }
-        self.rules.clone()
-    }
-
+    /// Reads the file again if it has changed. Returns how long the answer about it holds.
     fn refresh(
         &mut self,
         site: &Site<Representation>,
         clock: &Clock,
         parse: impl Fn(&[u8]) -> (Option<T>, Vec<LineError>),
-    ) {
-        let Some(path) = &self.path else { return };
+    ) -> Option<Answered> {
+        let path = self.path.as_ref()?;
         let (found, failure) = match site.resolve(path, clock) {
             Ok(Resolved::File(file)) => (Some(file), None),
             Ok(Resolved::Directory) | Err(Error::NotFound) => (None, None),
@@ -123,12 +121,13 @@ impl<T> RuleFile<T> {
             log::warn!("cannot read {}: {error}; {rest}", self.name);
         }
         self.has_failed = failure.is_some();
-        self.answered = Some(site.answered(path, clock));
+        let answered = site.answered(path, clock);
         let version = |file: &Rc<StaticFile>| file.metadata.version;
         if found.as_ref().map(version) != self.file.as_ref().map(version) {
             self.rules = found.as_ref().and_then(|file| self.parse(file, parse)).map(Rc::new);
         }
         self.file = found;
+        Some(answered)
     }
 
     /// Parses the file, and logs the errors in it.

@@ -17,6 +17,17 @@ pub struct Answered {
     until: Instant,
 }
 
+impl Answered {
+    /// Returns how long both answers hold.
+    pub fn and(self, other: Answered) -> Answered {
+        Answered {
+            changes: self.changes.min(other.changes),
+            refresh: self.refresh.into_iter().chain(other.refresh).min(),
+            until: self.until.min(other.until),
+        }
+    }
+}
+
 impl<D: Describe> Cache<D> {
     /// Returns how long the answer that was just given for `key` holds.
     pub fn answered(&mut self, key: &[u8], clock: &Clock) -> Answered {

@@ -8,7 +8,7 @@ use super::{Destination, Resolver, UrlOptions};
 use crate::{
     clock::Clock,
     http::{RedirectMatch, RedirectTarget, Refusal, Request},
-    services::http::representation::StaticFile,
+    services::http::{representation::StaticFile, rule_files::SiteRules},
     site::{self, Resolved},
     site_path::SitePath,
 };
@@ -20,10 +20,10 @@ impl Resolver {
         &self,
         path: &SitePath<'_>,
         request: &Request<'_>,
-        clock: &Clock,
+        rules: &SiteRules,
     ) -> Option<RedirectMatch> {
         let UrlOptions { base, redirects, .. } = &self.options;
-        let of_site = || self.rule_files.redirects(&self.site, clock)?.find(path, request.query(), base);
+        let of_site = || rules.redirects.as_ref()?.find(path, request.query(), base);
         redirects.find(path, request.query(), base).or_else(of_site)
     }
 
