@@ -66,6 +66,7 @@ pub fn attach(
     let Ok(writer) = log.standard_error() else { return Ok(()) };
     let level = match trace.trace {
         Some(TraceLevelArg::Wakes) => TraceLevel::Wakes,
+        Some(TraceLevelArg::Sets) => TraceLevel::Sets,
         Some(TraceLevelArg::Bytes) => TraceLevel::Bytes,
         Some(TraceLevelArg::Io) | None => TraceLevel::Io,
     };

@@ -2,6 +2,7 @@
 
 use super::{
     loop_steps::LOOP_STEPS,
+    sets::SETS,
     step_doc::{StepDoc, TraceLevel},
     text::OBSERVER_LINES,
 };
@@ -28,8 +29,13 @@ pub fn page(service_steps: &[&StepDoc]) -> String {
 /// Returns the entry for one kind of step.
 fn entry(doc: &StepDoc) -> String {
     let gloss = if doc.gloss.is_empty() { String::new() } else { format!(" -- {}", doc.gloss) };
-    let level = if doc.level == TraceLevel::Wakes { "wakes" } else { "io" };
-    let meaning = wrap(&format!("{} (shown with `--trace={level}` and above)", doc.meaning));
+    let shown = match doc.level {
+        _ if SETS.contains(&doc) => "shown with `--trace=sets` alone",
+        TraceLevel::Wakes => "shown with `--trace=wakes` and above",
+        TraceLevel::Sets => "shown with `--trace=sets` and above",
+        TraceLevel::Io | TraceLevel::Bytes => "shown with `--trace=io` and above",
+    };
+    let meaning = wrap(&format!("{} ({shown})", doc.meaning));
     format!("\n    {}{gloss}\n\n{meaning}\n", doc.usage())
 }
 
@@ -68,6 +74,8 @@ const INTRODUCTION: &str = "\
 is for people and may change.
 
 - `--trace=wakes` shows when the loop wakes, and which connections open and close.
+- `--trace=sets` also shows the sets of each poll in the words of `select()`: `rlist`, `wlist`, `rs`
+  and `ws`.
 - `--trace=io`, the default of `--trace`, also shows every call and decision.
 - `--trace=bytes` also shows up to 64 bytes of input and output. They are escaped. Stars replace
   passwords, mail, and everything else but first lines and the values of fields that are known to

@@ -96,10 +96,10 @@ step_docs! {
         "The send buffer took some of the bytes. The rest waits, and its offset is kept."
     WRITE_BLOCKED Io "write" "{offered} -> {got:WouldBlock} by={by:CALL}" "send buffer full; keep the offset"
         "The send buffer takes nothing now. Other connections are served meanwhile."
-    ARM Io "arm" "W" "also wait for room to send (wlist.append)"
+    ARM Sets "arm" "W" "also wait for room to send (wlist.append)"
         "The poller reports writability too from now on. The loop asks for that only after a write \
          would block."
-    DISARM Io "disarm" "W" "nothing is unsent (wlist.remove)"
+    DISARM Sets "disarm" "W" "nothing is unsent (wlist.remove)"
         "The poller reports readability alone again."
     CARRY Io "carry" "" "the rest waits for the next turn"
         "Work is left over although nothing blocks: a budget is used up, or the last response to a \

@@ -23,6 +23,7 @@ mod chrome;
 pub mod glossary;
 pub(crate) mod model;
 mod narrator;
+mod sets;
 pub(crate) mod stepper;
 #[cfg(test)]
 mod testing;

@@ -35,6 +35,10 @@ pub struct Model {
     pub carried: Vec<SourceId>,
     /// The known sources. A closed source stays here until [`Model::forget`] removes it.
     pub sources: BTreeMap<SourceId, SourceState>,
+    /// The sources that are polled for writability.
+    pub write_list: BTreeSet<SourceId>,
+    /// Whether the poll has returned and nothing has been done yet.
+    pub has_just_woken: bool,
     /// Whether to keep received bytes until they are parsed.
     keeps_bytes: bool,
     /// The sources that have made progress since the last wake-up.
@@ -180,6 +184,12 @@ impl Model {
         if step.is_progress() {
             self.moved.insert(source);
         }
+        self.has_just_woken = matches!(step, Step::Woke { .. });
+        match step {
+            Step::Armed => drop(self.write_list.insert(source)),
+            Step::Disarmed => drop(self.write_list.remove(&source)),
+            _ => {}
+        }
         match step {
             Step::Waiting { turn, .. } => {
                 self.turn = *turn;
@@ -253,6 +263,7 @@ impl Model {
     /// Removes a closed source.
     pub fn forget(&mut self, source: SourceId) {
         self.sources.remove(&source);
+        self.write_list.remove(&source);
     }
 
     /// Counts the consecutive idle wake-ups of each source, and sets [`Model::spin`] from the

@@ -10,7 +10,9 @@ use super::field::Field;
 pub enum TraceLevel {
     /// Shows wake-ups of the loop, and connections that open and close.
     Wakes,
-    /// Also shows every call and decision.
+    /// Also shows the sets of each poll, as arguments and results of `select()`.
+    Sets,
+    /// Also shows every call and decision, and ready sources with their flags instead of the sets.
     Io,
     /// Also shows the first bytes received and sent.
     Bytes,

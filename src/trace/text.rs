@@ -6,6 +6,7 @@ use super::{
     field::{Field, Value},
     model::Model,
     redact::{escaped, redacted},
+    sets::{self, WAIT_SETS, WAKE_SETS},
     source_id::SourceId,
     step::Step,
     step_doc::{StepDoc, TraceLevel},
@@ -15,7 +16,7 @@ use super::{
 const MAX_PREVIEW: usize = 64;
 
 /// The descriptions of the lines that observers add themselves. These lines are not steps.
-pub(super) const OBSERVER_LINES: &[&StepDoc] = &[&FAULT, &LOST];
+pub(super) const OBSERVER_LINES: &[&StepDoc] = &[&WAIT_SETS, &WAKE_SETS, &FAULT, &LOST];
 
 const FAULT: StepDoc = StepDoc {
     verb: "fault",
@@ -62,6 +63,16 @@ impl TraceLine {
         at: Duration,
         level: TraceLevel,
     ) -> Option<TraceLine> {
+        let in_sets = match step {
+            Step::Waiting { timeout, .. } => Some((&WAIT_SETS, sets::wait_fields(model, *timeout))),
+            Step::Woke { .. } => Some((&WAKE_SETS, sets::wake_fields(model))),
+            _ => None,
+        };
+        if level == TraceLevel::Sets
+            && let Some((doc, fields)) = in_sets
+        {
+            return Some(TraceLine { turn: model.turn, source, doc, fields, preview: None });
+        }
         let doc = step.doc(source).filter(|doc| doc.level <= level)?;
         let preview = if level == TraceLevel::Bytes { preview(source, step, model) } else { None };
         Some(TraceLine { turn: model.turn, source, doc, fields: model.fields(source, step, at), preview })

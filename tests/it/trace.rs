@@ -138,6 +138,40 @@ fn trace_only_shows_chosen_sources_and_wakes() {
 }
 
 #[test]
+fn trace_sets_are_those_of_select() {
+    let site = site();
+    site.write("big.bin", vec![0; 16 << 20]);
+    let mut server = Server::with(&site, &["--trace=sets"]);
+    let mut lines = Lines::of(&mut server);
+    assert!(lines.until(&["wait"]).ends_with(&["loop wait rlist={L1,L2} wlist={} timeout=never".into()]));
+    let mut client = server.connect();
+    let mut trace = lines.until(&["wait"]);
+    client.send(get("/big.bin"));
+    // The send buffer is full.
+    trace.extend(lines.until(&["wlist={c1}"]));
+    client.response();
+    trace.extend(lines.until(&["c1 disarm"]));
+    client.finish();
+    trace.extend(lines.until(&["c1 close"]));
+    trace.extend(lines.until(&["wait"]));
+    let expected = [
+        "loop wake rs={L1} ws={} slept=_ trace=_",
+        "loop wait rlist={L1,L2,c1} wlist={} timeout=_",
+        "loop wake rs={c1} ws={} slept=_ trace=_",
+        "c1 arm W -- also wait for room to send (wlist.append)",
+        "loop wait rlist={L1,L2,c1} wlist={c1} timeout=_",
+        "loop wake rs={} ws={c1} slept=_ trace=_",
+        "c1 disarm W -- nothing is unsent (wlist.remove)",
+        "loop wait rlist={L1,L2,c1} wlist={} timeout=_",
+        "loop wait rlist={L1,L2} wlist={} timeout=never",
+    ];
+    let mut rest = trace.iter();
+    for line in expected {
+        assert!(rest.any(|shown| shown == line), "{line} in {}", trace.join("\n"));
+    }
+}
+
+#[test]
 fn trace_bytes_are_escaped_and_show_no_secrets() {
     let site = site();
     let mut server = Server::with(&site, &["--trace=bytes"]);

@@ -40,6 +40,8 @@ pub struct TraceArgs {
 pub enum TraceLevelArg {
     /// Wake-ups, and connections that open and close
     Wakes,
+    /// The above, plus the sets of each poll, as select() has them
+    Sets,
     /// The above, plus every system call and decision
     Io,
     /// The above, plus the first bytes of input and output

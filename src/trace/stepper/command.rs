@@ -9,6 +9,8 @@ pub enum Command {
     Run(RunUntil),
     /// Shows the state of one source, or of all sources.
     State(Option<SourceId>),
+    /// Shows the sets of the poll.
+    Sets,
     /// Shows the buffers of a source.
     Buffers(SourceId),
     /// Shows what the system knows about a source's socket.
@@ -70,6 +72,7 @@ e            event: run to the next source's turn
 i            io: run to the next call or decision
 c            continue: run to a breakpoint; Enter stops at the next wake-up
 p, p c3      print the state of all sources, or of one
+p sets       print rlist and wlist, and rs and ws, as select() has them
 x c3         show its buffers: unparsed input, the head of the last response
 s c3         show its socket: file descriptor, addresses, options
 b COND       add a breakpoint: c3 accept partial wouldblock eof deadline close udp turn=40
@@ -95,6 +98,7 @@ impl Command {
             ["i" | "io"] => Command::Run(RunUntil::Io),
             ["c" | "continue"] => Command::Run(RunUntil::Breakpoint),
             ["p"] => Command::State(None),
+            ["p", "sets"] => Command::Sets,
             ["p", name] => Command::State(Some(name.parse()?)),
             ["x", name] => Command::Buffers(name.parse()?),
             ["x"] => return Err("x needs a source: x c3".into()),
@@ -190,6 +194,7 @@ mod tests {
             ("p", Some(Command::State(None))),
             ("p c3", Some(Command::State(Some(c3)))),
             ("p  L1", Some(Command::State(Some(SourceId::Listener(1))))),
+            ("p sets", Some(Command::Sets)),
             ("x c3", Some(Command::Buffers(c3))),
             ("s u1", Some(Command::Socket(SourceId::Udp(1)))),
             ("b", Some(Command::Breakpoints)),

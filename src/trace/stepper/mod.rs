@@ -25,6 +25,7 @@ use self::{
 use super::{
     model::{Model, SourceState},
     observer::Observer,
+    sets,
     source_id::SourceId,
     step::Step,
     step_doc::TraceLevel,
@@ -225,6 +226,7 @@ impl Stepper {
                 views::states(&self.model, at) + &score
             }
             Command::State(Some(source)) => self.view(source, |state| views::state(source, state, at)),
+            Command::Sets => sets::describe(&self.model),
             Command::Buffers(source) => self.view(source, |state| views::buffers(source, state)),
             Command::Socket(source) => self.view(source, |state| match state.fd {
                 Some(fd) => sockets::describe(source, fd),

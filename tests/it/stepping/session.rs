@@ -25,6 +25,7 @@ fn stepper_walks_through_a_request() {
 /// Inspects a connection that has half a request to read.
 fn look_at_the_ready_set(terminal: &mut Terminal, browser: &Client) {
     assert_in_order(&terminal.ask("t"), &["wait timeout=never", "#1 woke after ", ": L1[R]   no deadline"]);
+    assert_in_order(&terminal.ask("p sets"), &["rlist={L1,L2} wlist={} -> rs={L1} ws={}\n"]);
     assert_in_order(&terminal.ask("p"), &["open=0", "L1 BOUND 127.0.0.1:", "turns=0"]);
     let output = terminal.ask("t");
     assert_in_order(
@@ -53,6 +54,8 @@ fn step_to_the_file(terminal: &mut Terminal) {
     let len = START.len() + END.len();
     assert_in_order(&terminal.ask("e"), &["#2 c1 has its turn"]);
     assert_in_order(&terminal.ask("i"), &[&format!("#2 c1 read 65536 -> {len} buf={len}\n")]);
+    let sets = "last poll: rs={c1} ws={}\nnext poll: rlist={L1,L2,c1} wlist={}\n";
+    assert_in_order(&terminal.ask("p sets"), &[sets]);
     let output = terminal.ask("x c1");
     assert_in_order(
         &output,
