@@ -56,11 +56,27 @@ impl Clock {
     /// Starts a turn: counts the turn, and reads the system's time.
     pub fn tick(&mut self) {
         self.turn += 1;
+        self.read();
+    }
+
+    /// Reads the system's time, unless the clock is frozen.
+    fn read(&mut self) {
         if !self.frozen {
             self.now = self.precise_now();
             self.wall = SystemTime::now();
             self.render_date();
         }
+    }
+
+    /// Blocks the process for `time`: the only call outside the poll that waits. A frozen clock
+    /// moves forward instead.
+    pub fn block(&mut self, time: Duration) {
+        if self.frozen {
+            return self.advance(time);
+        }
+        std::thread::sleep(time);
+        // Deadlines have come closer, so the poll must not sleep as long as before.
+        self.read();
     }
 
     /// Subtracts `time` from the monotonic time. An observer has paused the loop for that long, and
@@ -184,5 +200,17 @@ mod tests {
         assert_eq!(clock.until(Some(clock.now() + Duration::from_secs(9))), nine);
         assert_eq!((clock.sleep(nine), clock.sleep(None)), (Some(Duration::ZERO), Some(Duration::ZERO)));
         assert_eq!((Clock::system().sleep(nine), Clock::system().until(None)), (nine, None));
+    }
+
+    #[test]
+    fn clock_has_moved_on_when_a_block_is_over() {
+        for (mut clock, time) in [
+            (Clock::frozen(UNIX_EPOCH), Duration::from_secs(3600)),
+            (Clock::system(), Duration::from_millis(2)),
+        ] {
+            let (now, wall, turn) = (clock.now(), clock.wall(), clock.turn());
+            clock.block(time);
+            assert!(clock.now() >= now + time && clock.wall() > wall && clock.turn() == turn);
+        }
     }
 }

@@ -51,10 +51,11 @@
 //! # What always holds
 //!
 //! - The process has one thread, which blocks only in the poll of
-//!   [`EventLoop::turn`](event_loop::EventLoop::turn). (One exception remains, because `epoll` does
+//!   [`EventLoop::turn`](event_loop::EventLoop::turn). (Exceptions remain, because `epoll` does
 //!   not support files: finding and opening a file, and reading a small one, may wait for the disk,
 //!   and so does storing a message in a [`Maildir`]. Sending a large file does not wait: the site
-//!   checks whether each slice is in memory before it is sent.)
+//!   checks whether each slice is in memory before it is sent. And a protocol can make the loop
+//!   block on purpose, to show what that does to everybody.)
 //! - The poller reports edges. [A source remembers](event_loop) that it is readable or writable
 //!   until a call would block.
 //! - Every turn of a source has a budget. Work that is left over goes to the back of the ready

@@ -2,12 +2,13 @@
 //!
 //! The loop owns three things: the sources and the poller (`sources`), the timers and the clock
 //! (`timers`), and the observers (`tracing`). It knows nothing about protocols or files. It must
-//! never block anywhere but in its poll, and no source may delay the others by more than its own
+//! never block anywhere but in its poll (or [on purpose](block)), and no source may delay the others by more than its own
 //! budget. Read [`EventLoop::turn`] first, next to the `select()` program that it mirrors.
 
 mod accept;
 mod add;
 mod addresses;
+mod block;
 mod connect;
 mod idle;
 mod input;
@@ -329,7 +330,8 @@ impl EventLoop {
         self.enforce_shutdown();
     }
 
-    /// Does what the sources asked for: queues the sources that others have woken, and shuts down.
+    /// Does what the sources asked for: queues the sources that others have woken, shuts down, and
+    /// blocks.
     fn act_on_requests(&mut self) {
         for index in 0..self.state.requests.wakes.len() {
             let WakeKey { key, id } = self.state.requests.wakes[index];
@@ -345,6 +347,7 @@ impl EventLoop {
         if self.state.requests.stop {
             self.drain();
         }
+        self.block_on_purpose();
     }
 }
 

@@ -111,6 +111,15 @@ impl<'a> Context<'a> {
         self.requests.disruptions.stall_accept(time, self.clock.now());
     }
 
+    /// Makes the loop block for `time`, at most [`MAX_DISRUPTION`](super::MAX_DISRUPTION), at the
+    /// end of its turn: no source is served, and no timer runs. Does nothing if the loop has begun
+    /// to block less than `interval`, or twice that time, ago, or shuts down.
+    pub fn block_loop(&mut self, time: Duration, interval: Duration) {
+        if !self.draining {
+            self.requests.disruptions.block(time, interval, self.clock.now());
+        }
+    }
+
     /// Makes the loop shut down in an orderly way, as after SIGTERM. A client calls this when its
     /// conversation is over.
     pub fn stop(&mut self) {

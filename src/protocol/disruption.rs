@@ -1,7 +1,7 @@
 //! What protocols ask the loop to do to everybody on purpose, to show what it does to the peers.
 //!
-//! This module owns the bounds: no disruption is longer than [`MAX_DISRUPTION`], and of any two,
-//! the second begins only after as much time without one. It must never act itself; the loop does.
+//! This module owns the bounds: no disruption is longer than [`MAX_DISRUPTION`], and disruptions
+//! take at most half of the time. It must never act itself; the loop does.
 
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,10 @@ pub struct Disruptions {
     accept_at: Option<Instant>,
     /// When the next stall may begin.
     next_stall: Option<Instant>,
+    /// How long the loop blocks at the end of this turn.
+    block: Option<Duration>,
+    /// When the loop may block next.
+    next_block: Option<Instant>,
 }
 
 impl Disruptions {
@@ -32,9 +36,25 @@ impl Disruptions {
         self.accept_at.filter(|at| *at > now)
     }
 
+    /// Makes the loop block for `time`, unless it has begun to block less than `interval` ago.
+    pub fn block(&mut self, time: Duration, interval: Duration, now: Instant) {
+        let time = time.min(MAX_DISRUPTION);
+        if self.next_block.is_none_or(|at| at <= now) {
+            self.block = Some(time);
+            // An interval that has no end is the last one.
+            let next = now.checked_add(interval.max(2 * time));
+            self.next_block = next.or(Some(now + Duration::from_secs(u64::from(u32::MAX))));
+        }
+    }
+
+    /// Returns how long the loop blocks now, and counts that as done.
+    pub fn take_block(&mut self) -> Option<Duration> {
+        self.block.take()
+    }
+
     /// Ends the disruptions, because the loop shuts down.
     pub fn end(&mut self) {
-        self.accept_at = None;
+        (self.accept_at, self.block) = (None, None);
     }
 }
 
@@ -68,5 +88,30 @@ mod tests {
         assert!(disruptions.accept_stall(start + second(200)).is_some());
         disruptions.end();
         assert_eq!(disruptions.accept_stall(start + second(200)), None);
+    }
+
+    #[test]
+    fn blocks_are_short_and_take_at_most_half_of_the_time() {
+        let start = Instant::now();
+        let second = |n: u64| Duration::from_secs(n);
+        // When a block is asked for, for how long, in which interval, and how long it then is.
+        let table = [
+            (0, 1, 10, Some(1)),
+            (9, 1, 10, None),
+            (10, 5, 1, Some(5)),
+            (19, 1, 1, None),
+            (20, 3600, 60, Some(10)),
+            (79, 1, 60, None),
+            (80, 3600, 1, Some(10)),
+            (99, 1, 1, None),
+            (100, 1, u64::MAX, Some(1)),
+            (1_000_000, 1, 1, None),
+        ];
+        let mut disruptions = Disruptions::default();
+        for (now, time, interval, expected) in table {
+            disruptions.block(second(time), second(interval), start + second(now));
+            assert_eq!(disruptions.take_block(), expected.map(second), "{now}: {time}/{interval}");
+            assert_eq!(disruptions.take_block(), None);
+        }
     }
 }

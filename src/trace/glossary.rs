@@ -8,10 +8,10 @@ use super::{
 };
 
 /// All verbs that a trace can contain, in the order in which a connection goes through them.
-pub(super) const VERBS: [&str; 32] = [
+pub(super) const VERBS: [&str; 33] = [
     "bind", "wait", "wake", "signal", "file", "accept", "park", "connect", "woken", "postpone", "tls",
-    "read", "eof", "parse", "plan", "chat", "mail", "write", "arm", "disarm", "carry", "deadline", "recv",
-    "ignore", "drop", "delay", "double", "send", "shutdown", "close", "fault", "lost",
+    "read", "eof", "parse", "plan", "chat", "mail", "write", "arm", "disarm", "carry", "block", "deadline",
+    "recv", "ignore", "drop", "delay", "double", "send", "shutdown", "close", "fault", "lost",
 ];
 
 /// Returns the text of the page, with a section for each verb. `service_steps` are the descriptions

@@ -27,7 +27,7 @@ step_docs! {
     BIND Wakes "bind" "{address:ADDR} fd={fd:N}" ""
         "A socket was bound and registered with the poller."
     WAIT Io "wait" "timeout={timeout_us:TIME|never} carried={carried:N}" ""
-        "The poll begins: the only place where the process sleeps. The timeout is never later than \
+        "The poll begins: the only place where the process sleeps (but see `block`). The timeout is never later than \
          the nearest deadline. It is at most a millisecond while a disk read is pending, and 0 \
          while work is left over from the last turn. (A deadline that was moved may leave its old entry, \
          which costs one empty wake-up.)"
@@ -66,6 +66,9 @@ step_docs! {
         "The connection limit is reached, or the system gives no more descriptors. The listener \
          accepts again when a connection closes or a delay is over. `stall`: a protocol stalls the \
          listeners on purpose, and only the time ends that."
+    BLOCK Wakes "block" "for={time_us:TIME}" "on purpose; every source waits"
+        "A protocol has made the loop block, to show what a handler that blocks does to everybody: \
+         until the time is over, no source is served and no timer runs."
     READ Io "read" "{offered} -> {got} buf={buf:N}" ""
         "One `read`: the room offered, the bytes it returned, and how many bytes wait to be parsed \
          now."
@@ -152,6 +155,7 @@ impl Step {
             Step::Postponed { .. } => &POSTPONE,
             Step::BacklogEmpty => &ACCEPT_EMPTY,
             Step::AcceptPaused { .. } => &PARK,
+            Step::LoopBlocked { .. } => &BLOCK,
             Step::Read { .. } => &READ,
             Step::Drained if matches!(source, SourceId::Udp(_)) => &RECV_EMPTY,
             Step::Handshake { .. } => &HANDSHAKE,
@@ -206,6 +210,7 @@ impl Step {
             Step::ConnectError { error } => fields! { error: error.to_string() },
             Step::Postponed { within } => fields! { within_us: Value::or(*within, "woken") },
             Step::AcceptPaused { why } => fields! { limit: why.name() },
+            Step::LoopBlocked { time } => fields! { time_us: *time },
             Step::BacklogEmpty | Step::Drained => fields! { got: WOULD_BLOCK },
             Step::Read { offered, bytes, kept } => {
                 fields! { offered: *offered, got: bytes.len(), buf: kept + bytes.len() }
@@ -285,6 +290,7 @@ mod tests {
             Step::Postponed { within: None },
             Step::BacklogEmpty,
             Step::AcceptPaused { why: PauseReason::Stall },
+            Step::LoopBlocked { time: Duration::ZERO },
             Step::Read { offered: 1, bytes: secret.clone(), kept: 0 },
             Step::Handshake { received: 1, sent: 1 },
             Step::Drained,

@@ -91,6 +91,11 @@ pub enum Step {
         /// Why it pauses.
         why: PauseReason,
     },
+    /// The loop blocks on purpose, because a protocol has asked for it.
+    LoopBlocked {
+        /// For how long.
+        time: Duration,
+    },
     /// `read` returned bytes.
     Read {
         /// The free space in the buffer.

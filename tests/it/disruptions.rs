@@ -30,6 +30,8 @@ impl Protocol for Disruptive {
         match &input[..len] {
             b"reset" => progress = Progress::Close(CloseReason::Aborted),
             b"stall" => cx.stall_accept(3 * SECOND),
+            b"block" => cx.block_loop(SECOND, 10 * SECOND),
+            b"wait" => progress = Progress::WaitUntil(cx.clock.after(Some(SECOND / 2))),
             _ => {}
         }
         Received { consumed: len + 1, progress }
@@ -178,4 +180,44 @@ fn stall_ends_when_the_server_shuts_down() {
     rig.event_loop().drain();
     (0..20).for_each(|_| drop(rig.turn()));
     assert_eq!(rest(&mut late), ("late\n".to_owned(), None));
+}
+
+#[test]
+fn block_stops_the_whole_loop_once_in_an_interval() {
+    let mut rig = rig();
+    let (mut first, mut second) = (rig.accepted(), rig.accepted());
+    let clock = |rig: &mut Rig| rig.event_loop().clock().now();
+    let start = clock(&mut rig);
+    // The time before a line, and the time that has passed once the line has come back.
+    for (wait, expected) in [(0, 1), (0, 1), (8, 9), (1, 11), (0, 11), (30, 42)] {
+        rig.advance(wait * SECOND);
+        say(&mut rig, &mut first, "block\n");
+        assert_eq!(clock(&mut rig) - start, expected * SECOND, "after {wait}");
+    }
+    // A timer that is due in between is late.
+    rig.advance(10 * SECOND);
+    second.write_all(b"wait\nafter\n").expect("send");
+    rig.turn_until_seen(SourceId::Connection(2), &Step::Postponed { within: Some(SECOND / 2) });
+    say(&mut rig, &mut first, "block\n");
+    let steps = rig.turn_until("an answer", |steps| {
+        !of(SourceId::Connection(2), steps, |step| matches!(step, Step::Wrote { .. })).is_empty()
+    });
+    assert_eq!(clock(&mut rig) - start, 53 * SECOND);
+    assert_eq!(received(&mut second), b"wait\nafter\n", "{steps:?}");
+}
+
+#[test]
+fn block_is_shown_by_a_trace_and_does_not_hold_up_a_shutdown() {
+    let mut rig = rig();
+    let mut first = rig.accepted();
+    first.write_all(b"block\n").expect("send");
+    rig.turn_until_seen(SourceId::Loop, &Step::LoopBlocked { time: SECOND });
+    rig.advance(60 * SECOND);
+    first.write_all(b"block\n").expect("send");
+    rig.event_loop().drain();
+    let steps = rig.turn_until("a close", |steps| {
+        !of(SourceId::Connection(1), steps, |step| matches!(step, Step::Closed { .. })).is_empty()
+    });
+    assert_eq!(of(SourceId::Loop, &steps, |step| matches!(step, Step::LoopBlocked { .. })), []);
+    assert_eq!(rest(&mut first), ("block\nblock\n".to_owned(), None));
 }

@@ -1,0 +1,19 @@
+//! The one call that blocks the loop on purpose.
+//!
+//! A handler that computes, or waits for a disk or another server, stops an event loop for
+//! everybody. A protocol can show what the peers of such a server see. Nothing else in this program
+//! may wait outside the poll.
+
+use super::EventLoop;
+use crate::trace::{SourceId, Step};
+
+impl EventLoop {
+    /// Blocks the loop for the time that a protocol has asked for in this turn, if any has (see
+    /// [`Context::block_loop`](crate::protocol::Context::block_loop)).
+    pub(super) fn block_on_purpose(&mut self) {
+        if let Some(time) = self.state.requests.disruptions.take_block() {
+            self.observers.trace(SourceId::Loop, || Step::LoopBlocked { time });
+            self.timers.clock.block(time);
+        }
+    }
+}
