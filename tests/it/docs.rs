@@ -23,10 +23,10 @@ const FOREIGN_MODULES: &[&str] = &["error", "io", "oneloop", "std", "usize"];
 /// Identifiers of the kernel, of C, of Python and of nginx that the pages explain and no source
 /// names.
 const FOREIGN_NAMES: &str = "ConnectionResetError EINTR EPOLL_CTL_ADD IPV6_V6ONLY KernelStack SEQUENTIAL TCP_DEFER_ACCEPT \
-     VmPTE WILLNEED inotify_add_watch open_file_cache set_wakeup_fd tcp_migrate_req";
+     VmPTE WILLNEED fd_set inotify_add_watch open_file_cache set_wakeup_fd tcp_migrate_req";
 /// Flags of cargo, curl, the scripts in `benches` and `examples`, and `tests/faults`.
-const FOREIGN_FLAGS: &str = "--cacert --crlf --draw --example --features --first --head --limit-rate --lines --only --path --path-as-is \
-     --process --release --rounds --seed --seeds --silent --test --times --unix-socket --work";
+const FOREIGN_FLAGS: &str = "--cacert --crlf --draw --example --features --first --head --limit-rate --lines --network --only --path --path-as-is \
+     --process --release --rm --rounds --seed --seeds --silent --test --times --unix-socket --work";
 /// Folders of the repository. What begins with one of them is a path.
 const FOLDERS: &[&str] =
     &[".ci/", "benches/", "docs/", "examples/", "packaging/", "src/", "static/", "tests/"];
