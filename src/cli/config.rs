@@ -30,6 +30,9 @@ const HOST_REFUSAL: &str = "This server does not answer requests for that host. 
 /// The message in a 403 response to a request that a page of another site makes.
 const CROSS_SITE_REFUSAL: &str = "This server does not answer requests that pages of other sites make. Use the same host name in both URLs, such as localhost, or start it with --cors.";
 
+/// The warning after SIGUSR2 without statistics.
+const NO_STATISTICS: &str = "SIGUSR2 prints statistics only if the server was started with --stats";
+
 /// The message in the 404 response for a directory that has no index file.
 const UNLISTED: &str =
     "This directory has no index file. Start the server with --listing to list directories.";
@@ -49,7 +52,7 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     let tls = super::tls::identity(&cli, log)?;
     #[cfg(not(feature = "tls"))]
     cli.listen.tls.check()?;
-    let Cli { root, listen, site, responses, limits, output, .. } = cli;
+    let Cli { root, listen, site, responses, limits, output, monitoring, .. } = cli;
     let mut config = Config::new(root);
     #[cfg(feature = "tls")]
     {
@@ -93,6 +96,7 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     config.delay = limits.delay.filter(|delay| !delay.is_zero());
     config.shutdown_delay = limits.shutdown_delay;
     config.drain_timeout = limits.drain_timeout.0;
+    (config.statistics, config.no_statistics) = (monitoring.stats, Some(NO_STATISTICS));
     log_access(&mut config, output, log_by_default, log)?;
     Ok(config)
 }

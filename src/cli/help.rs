@@ -16,6 +16,7 @@ Environment:
 pub const SIGNALS: &[(&str, &str)] = &[
     ("SIGINT, SIGTERM", "finish the responses in progress, then exit; a second one exits at once"),
     ("SIGUSR1", "turn the trace on standard error on or off"),
+    ("SIGUSR2", "print statistics to standard error, with --stats"),
 ];
 
 /// What each exit status means.

@@ -93,6 +93,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     let has_localhost = cli.listen.bind.iter().any(|host| host.eq_ignore_ascii_case("localhost"));
     let (trace, conversations) = (cli.trace.clone(), cli.conversations.clone());
     let timeouts = config::timeouts(&cli.limits);
+    let has_stats = cli.monitoring.stats;
     let (has_qr, page) = (cli.output.qr, cli.output.open.clone());
     let account = account::account(&cli)?;
     let sandbox = sandbox::sandbox(&cli);
@@ -110,6 +111,10 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     log.attach(server.event_loop()).map_err(|e| Failure::system("cannot poll the log", &e))?;
     let others = started.iter().map(|conversation| &conversation.address);
     let addresses: Vec<Address> = server.addresses().iter().chain(others).cloned().collect();
+    // Without standard error, there is nowhere to print statistics.
+    if let Ok(writer) = log.standard_error() {
+        server.report_statistics_to(writer, has_stats);
+    }
     observers::attach(server.event_loop(), &addresses, trace, stepper, log)?;
     conversations::warn_if_public(&started, server.addresses());
     mail::warn_if_served(&conversations.mail, &served);

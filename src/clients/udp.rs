@@ -196,7 +196,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        protocol::{InputBudget, LoopRequests, WorkBudget},
+        protocol::{InputBudget, LoopCounters, LoopRequests, WorkBudget},
         testing::{DatagramHarness, SharedOutput},
         trace::Observers,
     };
@@ -239,9 +239,15 @@ mod tests {
         fn with_input(&mut self, act: impl FnOnce(&mut LineReader, &mut Context<'_>)) -> Vec<Vec<u8>> {
             let (mut observers, mut work) = (Observers::default(), WorkBudget::default());
             let input = InputBudget::default();
-            let mut requests = LoopRequests::default();
-            let mut cx =
-                Context::without_loop(&self.socket.clock, &mut observers, &mut work, &input, &mut requests);
+            let (mut requests, mut counters) = (LoopRequests::default(), LoopCounters::default());
+            let mut cx = Context::without_loop(
+                &self.socket.clock,
+                &mut observers,
+                &mut work,
+                &input,
+                &mut requests,
+                &mut counters,
+            );
             act(&mut self.input, &mut cx);
             let mut sent = self.socket.call(LineSender::resume);
             sent.extend(self.socket.resume());

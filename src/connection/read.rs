@@ -253,6 +253,7 @@ impl Connection {
                 Break(Want::Close(CloseReason::Eof))
             }
             Ok(got) => {
+                cx.counters.bytes_received += got as u64;
                 cx.trace(|| Step::Read { offered: buffer.len(), bytes: buffer[..got].to_vec(), kept });
                 // A short read means that the socket is drained (epoll(7)). If the peer has closed
                 // its side, keep reading: the end of input triggers no further event.

@@ -298,6 +298,7 @@ impl Connection {
         let Some(tls) = &mut self.tls else { return Continue(None) };
         match tls.read(&self.socket, buffer, ready) {
             TlsInput::Bytes(got) => {
+                cx.counters.bytes_received += got as u64;
                 cx.trace(|| Step::Read { offered: buffer.len(), bytes: buffer[..got].to_vec(), kept });
                 return Continue(Some(got));
             }
@@ -308,6 +309,7 @@ impl Connection {
                 return Break(Want::Close(CloseReason::Eof));
             }
             TlsInput::PlainHttp(got) => {
+                cx.counters.bytes_received += got as u64;
                 cx.trace(|| Step::Read { offered: buffer.len(), bytes: buffer[..got].to_vec(), kept });
                 // The client can read only a plain response.
                 self.tls = None;

@@ -102,6 +102,7 @@ impl Connection {
     fn note_sent(&mut self, by: SendCall, offered: usize, got: usize, cx: &mut Context<'_>) {
         if got > 0 {
             self.progress = true;
+            cx.counters.bytes_sent += got as u64;
             if let Some(throttle) = &mut self.throttle {
                 throttle.count(got, cx.clock.now());
             }

@@ -128,6 +128,8 @@ impl EventLoop {
             open,
         });
         self.observers.trace(id, || Step::Closed { reason: CloseReason::AddressLimit, unread: 0 });
+        self.count_accepted();
+        self.count_closed(CloseReason::AddressLimit);
     }
 
     /// Adds an accepted connection to the sources, like `rlist.append(c)` in the `select()`
@@ -146,6 +148,7 @@ impl EventLoop {
         let key = self.sources.insert(SourceKind::Connection(Box::new(connection)), id)?;
         self.timers.wake_by(key, deadline);
         self.addresses.add(key, &peer);
+        self.count_accepted();
         self.trace_accept(listener, key, peer);
         self.start(key);
         self.note_idle(key);

@@ -10,6 +10,7 @@ mod add;
 mod addresses;
 mod block;
 mod connect;
+mod counters;
 mod idle;
 mod input;
 mod key_queue;
@@ -46,7 +47,7 @@ use self::{
 };
 use crate::{
     clock::Clock,
-    protocol::{CloseReason, Context, InputBudget, LoopRequests, WakeKey, WorkBudget},
+    protocol::{CloseReason, Context, InputBudget, LoopCounters, LoopRequests, WakeKey, WorkBudget},
     source::{Buffers, Want},
     trace::{Observers, SourceId, Step},
 };
@@ -73,6 +74,7 @@ struct LoopState {
     work: WorkBudget,
     input: InputBudget,
     requests: LoopRequests,
+    counters: LoopCounters,
     /// When to start the shutdown that a signal has asked for.
     drain_at: Option<Instant>,
     shutdown: Option<Shutdown>,
@@ -101,6 +103,7 @@ impl LoopState {
             work: &mut self.work,
             input: &self.input,
             requests: &mut self.requests,
+            counters: &mut self.counters,
         }
     }
 }
@@ -125,6 +128,7 @@ impl EventLoop {
                 work: WorkBudget::default(),
                 input: InputBudget::new(limits.max_input.max(limits.max_message)),
                 requests: LoopRequests::default(),
+                counters: LoopCounters::default(),
                 drain_at: None,
                 shutdown: None,
                 signals: StopSignals::default(),
@@ -167,14 +171,15 @@ impl EventLoop {
     /// until a source is ready or a timer is due. If work is left over from the last turn, the poll
     /// does not sleep.
     fn wait(&mut self) -> io::Result<()> {
-        let carried = self.sources.ready_count();
+        self.count_turn();
+        let left_over = self.sources.ready_count();
         let by = self.shutdown_wake_at().into_iter().chain(self.state.signals.wake_at()).min();
         // The poller reports an edge once. Sources in the ready queue get no further event, so
         // sleeping here would stall them. A drained loop has nothing left to wait for.
-        let is_awake = carried > 0 || self.is_drained();
+        let is_awake = left_over > 0 || self.is_drained();
         let timeout = if is_awake { Some(Duration::ZERO) } else { self.timers.timeout(by) };
         let turn = self.timers.clock.turn();
-        self.observers.trace(SourceId::Loop, || Step::Waiting { turn, timeout, carried });
+        self.observers.trace(SourceId::Loop, || Step::Waiting { turn, timeout, carried: left_over });
         // Before the poll, because `note_events` adds sources to the same queue.
         let carried = self.carried_sources();
         self.sources.poll(self.timers.clock.sleep(timeout))?;
@@ -182,6 +187,7 @@ impl EventLoop {
         self.timers.clock.pause_for(self.observers.paused());
         self.timers.clock.tick();
         self.sources.note_events();
+        self.count_wake(left_over);
         self.trace_wake(carried);
         Ok(())
     }
@@ -303,6 +309,7 @@ impl EventLoop {
         self.observers.trace(source.id, || Step::Closed { reason, unread: source.unread() });
         if let SourceKind::Connection(connection) = source.kind {
             log::debug!("{}: closed, {reason}", source.id);
+            self.count_closed(reason);
             let mut cx = self.state.context(key, source.id, &self.timers, &mut self.observers);
             connection.close(reason, &mut cx);
             self.resume_accept();

@@ -1,5 +1,5 @@
 //! Signals as a source of the loop: SIGINT and SIGTERM stop the loop, SIGHUP asks for new log
-//! files, and SIGUSR1 toggles the on-demand observer.
+//! files, SIGUSR1 toggles the on-demand observer, and SIGUSR2 asks for a report.
 //!
 //! A signal handler may do very little (signal-safety(7)), so it writes one byte to a socket pair.
 //! The loop polls the other end, so no signal is lost between the last check and the poll.
@@ -14,7 +14,7 @@ use std::{
 };
 
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2},
     flag,
 };
 use signal_hook_mio::v1_0::Signals;
@@ -40,6 +40,8 @@ pub struct StopSignals {
     pub is_interrupted: bool,
     /// Whether SIGHUP has arrived.
     hung_up: bool,
+    /// Whether SIGUSR2 has arrived.
+    wants_report: bool,
 }
 
 impl StopSignals {
@@ -62,7 +64,8 @@ impl EventLoop {
     /// the [delay](super::Limits::shutdown_delay). Another such signal, at least a second later,
     /// exits the process immediately, with exit code 128 plus the signal number. SIGHUP is reported
     /// by [`EventLoop::take_hangup`]. SIGUSR1 attaches or detaches the
-    /// [on-demand observer](EventLoop::set_on_demand_observer).
+    /// [on-demand observer](EventLoop::set_on_demand_observer). SIGUSR2 is reported by
+    /// [`EventLoop::take_report_request`].
     ///
     /// # Errors
     /// Fails if the handlers cannot be installed (sigaction(2)).
@@ -70,7 +73,7 @@ impl EventLoop {
         for signal in [SIGINT, SIGTERM] {
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&self.state.signals.exits))?;
         }
-        let signals = Box::new(Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?);
+        let signals = Box::new(Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2])?);
         self.sources.insert(SourceKind::Signals(signals), SourceId::Signals).map(drop)
     }
 
@@ -85,6 +88,7 @@ impl EventLoop {
             match number {
                 SIGUSR1 => self.toggle_observer(),
                 SIGHUP => self.state.signals.hung_up = true,
+                SIGUSR2 => self.state.signals.wants_report = true,
                 _ => {
                     self.state.signals.is_interrupted |= number == SIGINT;
                     let from = self.timers.clock.now() + SAME_WISH;
@@ -98,5 +102,11 @@ impl EventLoop {
     /// Returns whether SIGHUP has arrived since the last call. The caller then reopens its files.
     pub fn take_hangup(&mut self) -> bool {
         std::mem::take(&mut self.state.signals.hung_up)
+    }
+
+    /// Returns whether SIGUSR2 has arrived since the last call. The caller then reports what it has
+    /// counted.
+    pub fn take_report_request(&mut self) -> bool {
+        std::mem::take(&mut self.state.signals.wants_report)
     }
 }

@@ -27,8 +27,8 @@ use crate::{
     connection::{WriteResult, write_once},
     event_loop::flags,
     protocol::{
-        CloseReason, Context, InputBudget, LoopRequests, Outbox, Progress, Protocol, ProtocolFactory,
-        WorkBudget,
+        CloseReason, Context, InputBudget, LoopCounters, LoopRequests, Outbox, Progress, Protocol,
+        ProtocolFactory, WorkBudget,
     },
     trace::{Observer, Observers, SourceId, Step},
 };
@@ -100,6 +100,7 @@ pub struct BrokenLoop {
     input: InputBudget,
     /// What the protocol asks for. The lessons' protocols ask for nothing.
     requests: LoopRequests,
+    counters: LoopCounters,
     transcript: Rc<RefCell<Transcript>>,
 }
 
@@ -136,6 +137,7 @@ impl BrokenLoop {
             work: WorkBudget::default(),
             input: InputBudget::default(),
             requests: LoopRequests::default(),
+            counters: LoopCounters::default(),
             transcript,
         })
     }
@@ -187,6 +189,7 @@ impl BrokenLoop {
             work: &mut self.work,
             input: &self.input,
             requests: &mut self.requests,
+            counters: &mut self.counters,
         };
         let reason = match connection.handle(self.bug, &mut cx, &self.transcript) {
             Ok(()) if connection.has_ended && connection.outbox.is_empty() => CloseReason::Eof,

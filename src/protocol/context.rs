@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{InputBudget, WorkBudget, disruption::Disruptions};
+use super::{InputBudget, LoopCounters, WorkBudget, disruption::Disruptions};
 use crate::{
     clock::Clock,
     trace::{Observers, SourceId, Step},
@@ -37,6 +37,8 @@ pub struct Context<'a> {
     pub input: &'a InputBudget,
     /// What sources ask the loop to do at the end of its turn.
     pub requests: &'a mut LoopRequests,
+    /// What the loop counts.
+    pub counters: &'a mut LoopCounters,
 }
 
 impl<'a> Context<'a> {
@@ -48,6 +50,7 @@ impl<'a> Context<'a> {
         work: &'a mut WorkBudget,
         input: &'a InputBudget,
         requests: &'a mut LoopRequests,
+        counters: &'a mut LoopCounters,
     ) -> Context<'a> {
         let (source, key) = (SourceId::Connection(1), usize::MAX);
         Context {
@@ -63,6 +66,7 @@ impl<'a> Context<'a> {
             work,
             input,
             requests,
+            counters,
         }
     }
 

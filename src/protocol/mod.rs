@@ -6,6 +6,7 @@
 //! the outboxes, which a protocol fills and the loop empties.
 
 mod context;
+mod counters;
 mod datagram;
 mod disruption;
 mod input_budget;
@@ -18,6 +19,7 @@ use std::{
 };
 
 pub use context::{Context, LoopRequests, WakeKey};
+pub use counters::LoopCounters;
 pub use datagram::{DatagramOutbox, DatagramProtocol};
 pub use disruption::MAX_DISRUPTION;
 pub use input_budget::{InputBudget, InputShare};

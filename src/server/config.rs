@@ -120,6 +120,11 @@ pub struct Config {
     /// The proxies for which the access log shows the address of the client, which they name in
     /// `X-Forwarded-For` or `Forwarded`.
     pub trusted_proxies: Vec<TrustedProxy>,
+    /// Whether to keep statistics: to count responses by status, and to measure service times and
+    /// turns of the loop. [`HttpServer::statistics`](crate::HttpServer::statistics) reports them.
+    pub statistics: bool,
+    /// The warning after SIGUSR2 if the server keeps no statistics.
+    pub no_statistics: Option<&'static str>,
 }
 
 impl Config {
@@ -170,6 +175,8 @@ impl Config {
             access_log_path: None,
             access_log_format: AccessLogFormat::Common,
             trusted_proxies: Vec::new(),
+            statistics: false,
+            no_statistics: None,
         }
     }
 }

@@ -11,6 +11,7 @@ mod mounts;
 mod plain;
 mod service;
 mod sockets;
+mod statistics;
 mod stream_listener;
 #[cfg(feature = "tls")]
 mod tls;
@@ -18,7 +19,7 @@ mod tls;
 use std::{
     cell::RefCell,
     fs::{File, OpenOptions},
-    io, mem,
+    io,
     net::UdpSocket,
     os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
     path::{Path, PathBuf},
@@ -41,15 +42,16 @@ use self::plain::scheme;
 use self::tls::scheme;
 use self::{
     mounts::open_mounts,
-    service::{for_this_machine, http_service},
+    service::{access_log, for_this_machine, http_service},
     sockets::{bind_hosts, connections_by_open_files},
+    statistics::Reporting,
     stream_listener::SocketFile,
 };
 use crate::{
     address::Address,
     clock::Clock,
     event_loop::{AddressLimit, EventLoop, Handle, Limits},
-    http::{MediaTypes, Representation, TrustedProxies},
+    http::{MediaTypes, Representation},
     lossy_writer::LossyWriter,
     protocol::{DatagramProtocol, PrioritySource, ProtocolFactory, WakeKey},
     services::{AccessLog, HttpService, Live, LiveFiles},
@@ -73,6 +75,7 @@ pub struct HttpServer {
     log: Option<Rc<RefCell<AccessLog>>>,
     /// Where to open the access log again after SIGHUP.
     log_path: Option<PathBuf>,
+    reporting: Reporting,
 }
 
 impl HttpServer {
@@ -103,15 +106,14 @@ impl HttpServer {
         let site = open_site(&config.dir, &config)
             .map_err(|source| StartError::Directory { dir: config.dir.clone(), source })?;
         let mounts = open_mounts(&config)?;
-        let log = config.access_log.take().map(|file| {
-            let writer = LossyWriter::new(file.into());
-            let log = AccessLog::new(writer, config.access_log_format);
-            let proxies = TrustedProxies::new(mem::take(&mut config.trusted_proxies));
-            Rc::new(RefCell::new(log.with_proxies(proxies)))
-        });
+        let log = access_log(&mut config);
         let mut http = http_service(&config, &site, &mounts, &clock)?;
         if let Some(log) = &log {
             http = http.with_log(Rc::clone(log));
+        }
+        let reporting = Reporting::new(&config, &clock);
+        if let Some(statistics) = &reporting.statistics {
+            http = http.with_statistics(Rc::clone(statistics));
         }
         let limits = limits(&config);
         let live = config.live.then(|| Rc::new(http.live(limits.max_connections, &clock)));
@@ -129,7 +131,10 @@ impl HttpServer {
         }
         let base_path = http.base();
         let http = Rc::new(http);
-        let event_loop = EventLoop::new(limits, clock).map_err(StartError::Poller)?;
+        let mut event_loop = EventLoop::new(limits, clock).map_err(StartError::Poller)?;
+        if reporting.statistics.is_some() {
+            event_loop.measure_turns();
+        }
         let (addresses, socket_files) = (Vec::new(), Vec::new());
         let mut server = HttpServer {
             event_loop,
@@ -140,6 +145,7 @@ impl HttpServer {
             http: Rc::clone(&http),
             log,
             log_path: config.access_log_path.take(),
+            reporting,
         };
         for listener in listeners {
             let address = listener.address().clone();
@@ -242,7 +248,8 @@ impl HttpServer {
     /// when the responses in progress have been sent. Another such signal, at least a second later,
     /// exits the process immediately, with exit code 128 plus the signal number. SIGHUP opens the
     /// access log again at [`Config::access_log_path`]. SIGUSR1 attaches or detaches the
-    /// [on-demand observer](HttpServer::set_on_demand_observer).
+    /// [on-demand observer](HttpServer::set_on_demand_observer). SIGUSR2 writes the
+    /// [statistics](HttpServer::report_statistics_to).
     ///
     /// # Errors
     /// Fails if the handlers cannot be installed (sigaction(2)).
@@ -269,6 +276,7 @@ impl HttpServer {
         while !self.event_loop.is_drained() {
             self.turn()?;
         }
+        self.reporting.write_at_end(&mut self.event_loop);
         Ok(())
     }
 
@@ -281,6 +289,9 @@ impl HttpServer {
         self.event_loop.turn()?;
         if self.event_loop.take_hangup() {
             self.reopen_log();
+        }
+        if self.event_loop.take_report_request() {
+            self.reporting.write(&mut self.event_loop);
         }
         if let Some(log) = &self.log {
             log.borrow_mut().write();

@@ -1,17 +1,26 @@
 //! Creates the HTTP service that a configuration describes.
 
-use std::rc::Rc;
+use std::{cell::RefCell, mem, rc::Rc};
 
 use super::{Config, StartError, max_head, mounts::Mount};
 use crate::{
     clock::Clock,
-    http::{Cors, HeaderPolicy, HostAllowlist, Redirects, Representation},
-    services::{HttpService, UrlOptions, directory_path, file_path},
+    http::{Cors, HeaderPolicy, HostAllowlist, Redirects, Representation, TrustedProxies},
+    lossy_writer::LossyWriter,
+    services::{AccessLog, HttpService, UrlOptions, directory_path, file_path},
     site::{Error, Resolved, Site},
 };
 
 /// The message in the response to a request that a page of another site makes.
 const CROSS_SITE: &str = "This server does not answer requests that pages of other sites make.";
+
+/// Takes the file for the access log from `config`, and returns the log.
+pub fn access_log(config: &mut Config) -> Option<Rc<RefCell<AccessLog>>> {
+    let writer = LossyWriter::new(config.access_log.take()?.into());
+    let proxies = TrustedProxies::new(mem::take(&mut config.trusted_proxies));
+    let log = AccessLog::new(writer, config.access_log_format).with_proxies(proxies);
+    Some(Rc::new(RefCell::new(log)))
+}
 
 /// Creates the HTTP service from the site, its mounts, the URL options and the header policy.
 pub fn http_service(

@@ -12,8 +12,10 @@ mod http;
 mod lines;
 mod live;
 mod mailbox;
+mod pending;
 mod pop3;
 mod smtp;
+mod statistics;
 
 pub use access_log::{AccessLog, AccessLogFormat};
 pub use chat::{ChatRoom, steps as chat_steps};
@@ -24,6 +26,7 @@ pub use live::{Live, LiveFiles};
 pub use mailbox::{MailLimits, Mailbox, steps as mail_steps};
 pub use pop3::Pop3Service;
 pub use smtp::SmtpService;
+pub use statistics::{Report, Statistics};
 
 use crate::{site, trace::StepDoc};
 

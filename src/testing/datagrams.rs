@@ -7,7 +7,9 @@ use std::{
 
 use crate::{
     clock::Clock,
-    protocol::{Context, DatagramOutbox, DatagramProtocol, InputBudget, LoopRequests, WorkBudget},
+    protocol::{
+        Context, DatagramOutbox, DatagramProtocol, InputBudget, LoopCounters, LoopRequests, WorkBudget,
+    },
     trace::Observers,
 };
 
@@ -49,9 +51,15 @@ impl<P: DatagramProtocol> DatagramHarness<P> {
         act: impl FnOnce(&mut P, &mut DatagramOutbox, &mut Context<'_>),
     ) -> Vec<(Vec<u8>, SocketAddr)> {
         let (mut observers, mut work) = (Observers::default(), WorkBudget::default());
-        let input = InputBudget::default();
-        let mut cx =
-            Context::without_loop(&self.clock, &mut observers, &mut work, &input, &mut self.requests);
+        let (input, mut counters) = (InputBudget::default(), LoopCounters::default());
+        let mut cx = Context::without_loop(
+            &self.clock,
+            &mut observers,
+            &mut work,
+            &input,
+            &mut self.requests,
+            &mut counters,
+        );
         act(&mut self.protocol, &mut self.out, &mut cx);
         let mut sent = Vec::new();
         while let Some((datagram, to)) = self.out.next() {

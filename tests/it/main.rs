@@ -56,6 +56,7 @@ mod rule_files;
 mod sandbox;
 mod smuggling;
 mod spa;
+mod statistics;
 mod stderr;
 mod stepping;
 mod talk_chat;

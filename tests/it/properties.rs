@@ -17,7 +17,10 @@ use oneloop::{
     internals::{
         DotfilePolicy, HttpService, MediaTypes, Site as OpenSite, SiteOptions, UrlOptions, locate, parse,
     },
-    protocol::{Context, InputBudget, LoopRequests, Outbox, Progress, ProtocolFactory, Received, WorkBudget},
+    protocol::{
+        Context, InputBudget, LoopCounters, LoopRequests, Outbox, Progress, ProtocolFactory, Received,
+        WorkBudget,
+    },
     trace::Observers,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -55,7 +58,8 @@ impl Rig {
     fn answer<'a>(&self, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, bool) {
         let mut protocol = Rc::clone(&self.http).create(&Address::Unix(None));
         let (mut observers, mut work) = (Observers::default(), WorkBudget::default());
-        let (mut requests, input_budget) = (LoopRequests::default(), InputBudget::default());
+        let (mut requests, mut counters) = (LoopRequests::default(), LoopCounters::default());
+        let input_budget = InputBudget::default();
         let (mut out, mut got) = (Outbox::default(), Vec::new());
         let mut clock = Clock::frozen(self.now);
         let (mut input, mut has_yielded) = (Vec::new(), false);
@@ -63,8 +67,14 @@ impl Rig {
             input.extend_from_slice(piece);
             loop {
                 work.refill(&mut requests);
-                let mut cx =
-                    Context::without_loop(&clock, &mut observers, &mut work, &input_budget, &mut requests);
+                let mut cx = Context::without_loop(
+                    &clock,
+                    &mut observers,
+                    &mut work,
+                    &input_budget,
+                    &mut requests,
+                    &mut counters,
+                );
                 let Received { consumed, progress } = if has_yielded {
                     Received { consumed: 0, progress: protocol.resume(&mut out, &mut cx) }
                 } else {

@@ -4,6 +4,7 @@
 pub mod compress;
 mod limits;
 mod listen;
+mod monitoring;
 mod output;
 mod responses;
 mod site;
@@ -21,6 +22,7 @@ pub use self::{
     compress::CompressArgs,
     limits::LimitArgs,
     listen::ListenArgs,
+    monitoring::MonitoringArgs,
     output::{LogFormatArg, OutputArgs},
     responses::ResponseArgs,
     site::{ListDirectories, SiteArgs},
@@ -83,6 +85,9 @@ pub struct Cli {
 
     #[command(flatten, next_help_heading = "Output")]
     pub output: OutputArgs,
+
+    #[command(flatten, next_help_heading = "Monitoring")]
+    pub monitoring: MonitoringArgs,
 
     #[command(flatten, next_help_heading = "Tracing")]
     pub trace: TraceArgs,

@@ -273,7 +273,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::Clock,
-        protocol::{InputBudget, LoopRequests, WorkBudget},
+        protocol::{InputBudget, LoopCounters, LoopRequests, WorkBudget},
         trace::Observers,
     };
 
@@ -282,8 +282,15 @@ mod tests {
         let clock = Clock::frozen(SystemTime::UNIX_EPOCH);
         let (mut observers, mut work, mut requests) =
             (Observers::default(), WorkBudget::default(), LoopRequests::default());
-        let input = InputBudget::default();
-        act(&mut Context::without_loop(&clock, &mut observers, &mut work, &input, &mut requests))
+        let (input, mut counters) = (InputBudget::default(), LoopCounters::default());
+        act(&mut Context::without_loop(
+            &clock,
+            &mut observers,
+            &mut work,
+            &input,
+            &mut requests,
+            &mut counters,
+        ))
     }
 
     /// Empties the outbox, as a socket does. Returns the number of bytes that it held.

@@ -33,7 +33,7 @@ use crate::{
     clock::Clock,
     http::{PartialRequest, Refusal, RequestInfo, is_worth_parsing, missing_part, parse_within},
     protocol::{CloseReason, Context, InputShare, Outbox, Progress, Protocol, Received, Timeout},
-    services::access_log::PendingEntries,
+    services::pending::PendingEntries,
     trace::Step,
 };
 

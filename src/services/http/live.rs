@@ -11,8 +11,8 @@ use crate::{
     http::{NotFoundPage, Plan, Refusal, Representation, Request, ResponseBody, Status, Vary},
     protocol::{CloseReason, Context, Outbox},
     services::{
-        access_log::PendingEntries,
         live::{Live, LiveResource, LiveStream, is_html},
+        pending::PendingEntries,
     },
     site_path::SitePath,
 };

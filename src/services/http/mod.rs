@@ -21,10 +21,7 @@ pub use self::{
     resolve::{UrlOptions, directory_path, file_path},
     stream::put_piece,
 };
-use super::{
-    access_log::{AccessLog, PendingEntries},
-    live::Live,
-};
+use super::{access_log::AccessLog, live::Live, pending::PendingEntries, statistics::Statistics};
 use crate::{
     address::Address,
     clock::Clock,
@@ -80,6 +77,7 @@ pub struct HttpService {
     cross_site: Option<Refusal>,
     policy: HeaderPolicy,
     log: Option<Rc<RefCell<AccessLog>>>,
+    statistics: Option<Rc<RefCell<Statistics>>>,
     live: Option<Rc<Live>>,
     /// How many bytes per second a connection may send.
     send_rate: Option<NonZeroU64>,
@@ -100,6 +98,7 @@ impl HttpService {
             cross_site: None,
             policy: HeaderPolicy::default(),
             log: None,
+            statistics: None,
             live: None,
             send_rate: None,
             delay: None,
@@ -144,6 +143,11 @@ impl HttpService {
     /// Sets the access log.
     pub fn with_log(self, log: Rc<RefCell<AccessLog>>) -> HttpService {
         HttpService { log: Some(log), ..self }
+    }
+
+    /// Sets the statistics in which responses are counted.
+    pub fn with_statistics(self, statistics: Rc<RefCell<Statistics>>) -> HttpService {
+        HttpService { statistics: Some(statistics), ..self }
     }
 
     /// Imitates a slow network: a connection sends at most `send_rate` bytes per second, and each
@@ -201,7 +205,10 @@ impl HttpService {
 
 impl ProtocolFactory for Rc<HttpService> {
     fn create(&mut self, peer: &Address) -> Box<dyn Protocol> {
-        let entries = self.log.as_ref().map(|log| PendingEntries::new(Rc::clone(log), peer));
+        let is_recorded = self.log.is_some() || self.statistics.is_some();
+        let entries = is_recorded.then(|| {
+            PendingEntries::new(self.log.as_ref().cloned(), self.statistics.as_ref().cloned(), peer)
+        });
         Box::new(HttpConnection::new(Rc::clone(self), entries))
     }
 }

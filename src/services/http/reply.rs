@@ -19,8 +19,8 @@ use crate::{
     listing::{Filter, Listing, Order},
     protocol::{CloseReason, Context, InputShare, Outbox, Progress},
     services::{
-        access_log::PendingEntries,
         live::{Live, LiveResource},
+        pending::PendingEntries,
     },
 };
 

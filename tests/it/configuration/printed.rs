@@ -27,8 +27,17 @@ fn access_log_without_a_reader_does_not_delay_the_start() {
 
 #[test]
 fn help_has_a_heading_for_each_option_and_fits_100_columns() {
-    let expected =
-        ["Options", "Listening", "Site", "Responses", "Conversations", "Limits", "Output", "Tracing"];
+    let expected = [
+        "Options",
+        "Listening",
+        "Site",
+        "Responses",
+        "Conversations",
+        "Limits",
+        "Output",
+        "Monitoring",
+        "Tracing",
+    ];
     let options = options();
     let mut headings: Vec<&str> = options.iter().map(|(heading, ..)| heading.as_str()).collect();
     headings.dedup();

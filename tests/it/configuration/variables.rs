@@ -144,7 +144,7 @@ fn variable_accepts_common_booleans() {
     ];
     // No response shows the effect of these options; process.rs, freshness.rs and sandbox.rs test
     // them.
-    let others = ["--reuse-port", "--no-listing", "--no-watch", "--no-sandbox", "--live"];
+    let others = ["--reuse-port", "--no-listing", "--no-watch", "--no-sandbox", "--live", "--stats"];
     let all: BTreeSet<String> = options()
         .into_iter()
         .filter(|(heading, _, value)| value.is_empty() && heading != "Options" && heading != "Output")

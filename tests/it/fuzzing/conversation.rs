@@ -9,8 +9,8 @@ use std::{
 use oneloop::{
     clock::Clock,
     protocol::{
-        CloseReason, Context, InputBudget, LoopRequests, NextWrite, Outbox, Progress, Protocol, Received,
-        WorkBudget,
+        CloseReason, Context, InputBudget, LoopCounters, LoopRequests, NextWrite, Outbox, Progress, Protocol,
+        Received, WorkBudget,
     },
     trace::Observers,
 };
@@ -42,6 +42,7 @@ pub struct Loop {
     work: WorkBudget,
     budget: InputBudget,
     requests: LoopRequests,
+    counters: LoopCounters,
     out: Outbox,
     input: Vec<u8>,
     /// The maximum length of the input that may be kept until more arrives.
@@ -60,6 +61,7 @@ impl Loop {
             work: WorkBudget::default(),
             budget: InputBudget::default(),
             requests: LoopRequests::default(),
+            counters: LoopCounters::default(),
             out: Outbox::default(),
             input: Vec::new(),
             max_kept,
@@ -147,8 +149,14 @@ impl Loop {
     fn call<T>(&mut self, act: impl FnOnce(&mut dyn Protocol, &mut Outbox, &mut Context<'_>) -> T) -> T {
         self.work.refill(&mut self.requests);
         let (clock, observers) = (&self.clock, &mut self.observers);
-        let mut cx =
-            Context::without_loop(clock, observers, &mut self.work, &self.budget, &mut self.requests);
+        let mut cx = Context::without_loop(
+            clock,
+            observers,
+            &mut self.work,
+            &self.budget,
+            &mut self.requests,
+            &mut self.counters,
+        );
         let result = act(&mut *self.protocol, &mut self.out, &mut cx);
         let before = self.out.sent();
         take(&mut self.out, &mut self.seen.output);

@@ -1,0 +1,54 @@
+//! Counts what the loop does, into its [`LoopCounters`].
+//!
+//! Nothing here changes what the loop does, and only the end of a turn reads the clock, if somebody
+//! wants to know how long turns take.
+
+use super::EventLoop;
+use crate::protocol::{CloseReason, LoopCounters};
+
+impl EventLoop {
+    /// Returns what the loop has counted.
+    pub fn counters(&self) -> &LoopCounters {
+        &self.state.counters
+    }
+
+    /// Measures the duration of turns from now on. This costs one reading of the clock in each
+    /// turn.
+    pub fn measure_turns(&mut self) {
+        self.state.counters.is_timed = true;
+    }
+
+    /// Measures the turn that ends now, if turns are measured. What the caller of
+    /// [`EventLoop::turn`] does between two turns counts as part of the first one.
+    pub(super) fn count_turn(&mut self) {
+        let counters = &mut self.state.counters;
+        // Before the first turn, there is none to measure.
+        if counters.is_timed && counters.turns > 0 {
+            let clock = &self.timers.clock;
+            let took = clock.precise_now().saturating_duration_since(clock.now());
+            counters.busy += took;
+            counters.longest = counters.longest.max(took);
+        }
+    }
+
+    /// Counts a return of the poll. Before the poll, `left_over` sources had work left over.
+    pub(super) fn count_wake(&mut self, left_over: usize) {
+        let (counters, ready) = (&mut self.state.counters, self.sources.ready_count());
+        counters.turns += 1;
+        counters.ready += ready as u64;
+        counters.most_ready = counters.most_ready.max(ready);
+        counters.with_leftover += u64::from(left_over > 0);
+    }
+
+    /// Counts an accepted connection.
+    pub(super) fn count_accepted(&mut self) {
+        self.state.counters.accepted += 1;
+        self.state.counters.open = self.sources.open_connections();
+    }
+
+    /// Counts a connection that was closed for `reason`.
+    pub(super) fn count_closed(&mut self, reason: CloseReason) {
+        self.state.counters.open = self.sources.open_connections();
+        self.state.counters.count_closed(reason);
+    }
+}

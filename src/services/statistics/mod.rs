@@ -1,0 +1,195 @@
+//! Statistics of the HTTP service: responses by status, bytes, and service times.
+//!
+//! The service counts only if the server was started with statistics. A [`Report`] joins what HTTP
+//! has counted with the [`LoopCounters`], and shows both. The module owns the meaning of each
+//! figure. Counting must never allocate, and memory does not grow with time.
+
+mod block;
+mod wrk;
+
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use crate::protocol::LoopCounters;
+
+/// The longest service time that is recorded. A longer one counts as this one.
+const MAX_TIME: Duration = Duration::from_secs(60 * 60);
+/// The number of decimal digits that service times keep.
+const DIGITS: u8 = 3;
+/// The status codes (RFC 9110 section 15).
+const CODES: std::ops::RangeInclusive<u16> = 100..=999;
+
+/// What the HTTP service has counted since the server started, or since the last
+/// [reset](Statistics::reset).
+pub struct Statistics {
+    /// When counting began.
+    since: Instant,
+    requests: u64,
+    /// The number of complete responses with each status code, in the order of [`CODES`].
+    responses: Box<[u64]>,
+    aborted: u64,
+    bytes_sent: u64,
+    /// The service times of complete responses, in nanoseconds.
+    times: Histogram<u64>,
+    total_time: Duration,
+}
+
+impl Statistics {
+    /// Begins to count at `now`.
+    pub fn new(now: Instant) -> Statistics {
+        let longest = u64::try_from(MAX_TIME.as_nanos()).unwrap_or(u64::MAX);
+        Statistics {
+            since: now,
+            requests: 0,
+            responses: vec![0; CODES.len()].into(),
+            aborted: 0,
+            bytes_sent: 0,
+            times: Histogram::new_with_bounds(1, longest, DIGITS).expect("a range and at most 5 digits"),
+            total_time: Duration::ZERO,
+        }
+    }
+
+    /// Begins to count again at `now`.
+    pub fn reset(&mut self, now: Instant) {
+        self.times.reset();
+        self.responses.fill(0);
+        (self.requests, self.aborted, self.bytes_sent) = (0, 0, 0);
+        (self.since, self.total_time) = (now, Duration::ZERO);
+    }
+
+    /// Counts a request, whose response begins.
+    pub fn begin(&mut self) {
+        self.requests += 1;
+    }
+
+    /// Counts bytes of responses that the kernel has taken.
+    pub fn count_sent(&mut self, bytes: u64) {
+        self.bytes_sent += bytes;
+    }
+
+    /// Counts a response with the status `code` whose last byte the kernel has taken, `took` after
+    /// its request had arrived.
+    pub fn complete(&mut self, code: u16, took: Duration) {
+        if let Some(count) = self.responses.get_mut(usize::from(code).wrapping_sub(100)) {
+            *count += 1;
+        }
+        self.times.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        self.total_time += took;
+    }
+
+    /// Counts a response whose connection was closed before its end.
+    pub fn abort(&mut self) {
+        self.aborted += 1;
+    }
+
+    /// Returns the status codes of complete responses, in order, and the number of each.
+    fn by_code(&self) -> impl Iterator<Item = (u16, u64)> {
+        CODES.zip(self.responses.iter().copied()).filter(|(_, count)| *count > 0)
+    }
+
+    /// Returns the number of complete responses.
+    fn completed(&self) -> u64 {
+        self.times.len()
+    }
+
+    /// Returns the number of responses that have begun and not ended. A reset forgets how many had
+    /// begun before it.
+    fn in_progress(&self) -> u64 {
+        self.requests.saturating_sub(self.completed() + self.aborted)
+    }
+
+    /// Returns the service time that `share` of all complete responses did not exceed.
+    fn time_at(&self, share: f64) -> Duration {
+        Duration::from_nanos(self.times.value_at_quantile(share))
+    }
+
+    /// Returns the longest service time.
+    fn max_time(&self) -> Duration {
+        Duration::from_nanos(self.times.max())
+    }
+
+    /// Returns the number of complete responses that took longer than `time`.
+    fn longer_than(&self, time: Duration) -> u64 {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.times.count_between(nanos.saturating_add(1), u64::MAX)
+    }
+}
+
+/// What the HTTP service and the loop have counted until `now`.
+pub struct Report<'a> {
+    pub statistics: &'a Statistics,
+    pub counters: &'a LoopCounters,
+    pub now: Instant,
+}
+
+impl Report<'_> {
+    /// Returns the time in which the figures were counted.
+    fn period(&self) -> Duration {
+        self.now.saturating_duration_since(self.statistics.since)
+    }
+
+    /// Returns the number of complete responses that took longer than wrk waits by default.
+    fn wrk_timeouts(&self) -> u64 {
+        self.statistics.longer_than(wrk::TIMEOUT)
+    }
+
+    /// Returns the number of connections that were closed so that wrk counts `error`.
+    fn wrk_errors(&self, error: wrk::SocketError) -> u64 {
+        let closed = self.counters.closed().iter();
+        closed.filter(|(reason, _)| wrk::socket_error(*reason) == Some(error)).map(|(_, count)| count).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn statistics_count_responses_until_they_are_reset() {
+        let now = Clock::frozen(SystemTime::UNIX_EPOCH).now();
+        let mut statistics = Statistics::new(now);
+        for _ in 0..5 {
+            statistics.begin();
+        }
+        for (code, micros) in [(200, 10), (404, 20), (200, 30)] {
+            statistics.complete(code, Duration::from_micros(micros));
+        }
+        statistics.abort();
+        statistics.count_sent(7);
+        assert_eq!(statistics.by_code().collect::<Vec<_>>(), [(200, 2), (404, 1)]);
+        assert_eq!((statistics.requests, statistics.completed(), statistics.in_progress()), (5, 3, 1));
+        assert_eq!((statistics.aborted, statistics.bytes_sent), (1, 7));
+        assert_eq!(statistics.total_time, Duration::from_micros(60));
+        statistics.reset(now);
+        assert_eq!(statistics.by_code().count(), 0);
+        assert_eq!((statistics.requests, statistics.completed(), statistics.in_progress()), (0, 0, 0));
+        statistics.complete(200, Duration::from_micros(10));
+        assert_eq!(statistics.in_progress(), 0, "it had begun before the reset");
+    }
+
+    #[test]
+    fn service_times_keep_three_digits_and_bounded_memory() {
+        let mut statistics = Statistics::new(Clock::frozen(SystemTime::UNIX_EPOCH).now());
+        for micros in 1..=1000 {
+            statistics.complete(200, Duration::from_micros(micros * 10));
+        }
+        let is_near = |time: Duration, micros: f64| (time.as_secs_f64() * 1e6 / micros - 1.0).abs() < 0.001;
+        for (share, micros) in [(0.5, 5000.0), (0.99, 9900.0), (0.999, 9990.0)] {
+            assert!(is_near(statistics.time_at(share), micros), "{share}: {:?}", statistics.time_at(share));
+        }
+        assert!(is_near(statistics.max_time(), 10_000.0));
+        let before = statistics.times.distinct_values();
+        statistics.complete(200, Duration::MAX / 4);
+        assert!(statistics.max_time() >= MAX_TIME);
+        // A time that has the same digits as the limit may be counted as well.
+        assert!((101..=102).contains(&statistics.longer_than(Duration::from_millis(9))));
+        assert_eq!(statistics.times.distinct_values(), before);
+        // An unknown code is still a response.
+        statistics.complete(42, Duration::ZERO);
+        assert_eq!(statistics.completed(), 1002);
+    }
+}
