@@ -21,7 +21,7 @@
 //!           │
 //!         server           configuration → sockets → run
 //!         │    │
-//!         │  services      http: parse → resolve → plan → send  live  echo  chat  mail  access_log
+//!         │  services   http: parse → resolve → plan → send  live target echo chat mail access_log
 //!         │  │ │  │ │ │
 //!         │  │ │  │ │ maildir   mail on disk: one file per message
 //!         │  │ │  │ listing   PURE: a directory as HTML or JSON
@@ -119,8 +119,8 @@ pub use self::tls::{TlsIdentity, TlsIdentityError};
 pub use self::{
     address::Address,
     http::{
-        Cors, HeaderRule, MediaTypeError, MediaTypeRule, PatternError, RedirectError, RedirectRule,
-        RuleError, TrustedProxy,
+        Cors, HeaderRule, MediaTypeError, MediaTypeRule, PatternError, PeerNetwork, RedirectError,
+        RedirectRule, RuleError, TrustedProxy,
     },
     lossy_writer::LossyWriter,
     maildir::Maildir,

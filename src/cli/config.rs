@@ -52,7 +52,7 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     let tls = super::tls::identity(&cli, log)?;
     #[cfg(not(feature = "tls"))]
     cli.listen.tls.check()?;
-    let Cli { root, listen, site, responses, limits, output, monitoring, .. } = cli;
+    let Cli { root, listen, site, responses, limits, target, output, monitoring, .. } = cli;
     let mut config = Config::new(root);
     #[cfg(feature = "tls")]
     {
@@ -97,6 +97,10 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     config.shutdown_delay = limits.shutdown_delay;
     config.drain_timeout = limits.drain_timeout.0;
     (config.statistics, config.no_statistics) = (monitoring.stats, Some(NO_STATISTICS));
+    if target.target.is_none() && !target.target_from.is_empty() {
+        return Err(Failure::Usage("--target-from is for the load target; add --target".into()));
+    }
+    (config.target, config.target_from) = (target.target, target.target_from);
     log_access(&mut config, output, log_by_default, log)?;
     Ok(config)
 }

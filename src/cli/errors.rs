@@ -63,6 +63,9 @@ impl From<StartError> for Failure {
             StartError::BasePath(path) => {
                 Failure::Usage(format!("'{path}' is not a valid --base-path; use a path such as /app"))
             }
+            StartError::TargetPath(path) => {
+                Failure::Usage(format!("'{path}' is not a valid path for --target; use a path such as /_"))
+            }
             StartError::SpaFallback(name) => {
                 let advice = "use a file in the directory, such as index.html";
                 Failure::Usage(format!("'{name}' is not a valid file for --spa; {advice}"))

@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use oneloop::{HeaderRule, MediaTypeError, MediaTypeRule, RedirectRule, RuleError, TrustedProxy};
+use oneloop::{
+    HeaderRule, MediaTypeError, MediaTypeRule, PeerNetwork, RedirectRule, RuleError, TrustedProxy,
+};
 
 /// The header rules of one --header: usually one line. A variable can hold several, and end with an
 /// empty one.
@@ -49,6 +51,12 @@ pub fn media_type(text: &str) -> Result<MediaTypeRule, String> {
 pub fn trusted_proxy(text: &str) -> Result<TrustedProxy, String> {
     let advice = "use an IP address, a network such as 10.0.0.0/8, or unix";
     TrustedProxy::parse(text).ok_or_else(|| advice.into())
+}
+
+/// Parses the value of --target-from.
+pub fn peer_network(text: &str) -> Result<PeerNetwork, String> {
+    let advice = "use an IP address, a network such as 10.0.0.0/8, unix or all";
+    PeerNetwork::parse(text).ok_or_else(|| advice.into())
 }
 
 /// The value of --mount: a URL path, and the directory or file that it leads to.

@@ -26,6 +26,7 @@ pub use policy::{
     host_allowlist::HostAllowlist,
     media_type_rules::{MediaTypeError, MediaTypeRule, MediaTypes},
     path_pattern::PatternError,
+    peer_network::PeerNetwork,
     redirects::{RedirectError, RedirectMatch, RedirectRule, RedirectTarget, Redirects},
     rule_file::{LineError, MAX_RULE_FILE},
     site_headers::SiteHeaders,

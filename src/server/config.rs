@@ -4,7 +4,7 @@ use std::{fs::File, num::NonZeroU64, path::PathBuf, time::Duration};
 
 use crate::{
     event_loop::Limits,
-    http::{Cors, HeaderRule, MAX_HEAD, MediaTypeRule, RedirectRule, TrustedProxy},
+    http::{Cors, HeaderRule, MAX_HEAD, MediaTypeRule, PeerNetwork, RedirectRule, TrustedProxy},
     server::StreamListener,
     services::{AccessLogFormat, Timeouts},
 };
@@ -117,14 +117,19 @@ pub struct Config {
     pub access_log_path: Option<PathBuf>,
     /// The format of the access log.
     pub access_log_format: AccessLogFormat,
-    /// The proxies for which the access log shows the address of the client, which they name in
-    /// `X-Forwarded-For` or `Forwarded`.
+    /// The proxies that name their client in `X-Forwarded-For` or `Forwarded`. The access log shows
+    /// the address of the client, and the load target answers the proxy if it answers the client.
     pub trusted_proxies: Vec<TrustedProxy>,
     /// Whether to keep statistics: to count responses by status, and to measure service times and
     /// turns of the loop. [`HttpServer::statistics`](crate::HttpServer::statistics) reports them.
     pub statistics: bool,
     /// The warning after SIGUSR2 if the server keeps no statistics.
     pub no_statistics: Option<&'static str>,
+    /// The URL path of the load target, whose responses are chosen by the requests. `None` means
+    /// no load target.
+    pub target: Option<String>,
+    /// The peers that the load target answers. Empty means loopback and Unix sockets.
+    pub target_from: Vec<PeerNetwork>,
 }
 
 impl Config {
@@ -177,6 +182,8 @@ impl Config {
             trusted_proxies: Vec::new(),
             statistics: false,
             no_statistics: None,
+            target: None,
+            target_from: Vec::new(),
         }
     }
 }

@@ -28,6 +28,8 @@ pub enum StartError {
     },
     /// The base path is not a valid URL path.
     BasePath(String),
+    /// The path of the load target is not a valid URL path.
+    TargetPath(String),
     /// The SPA fallback is not a path in the site, or is hidden.
     SpaFallback(String),
     /// The `Cache-Control` value is not a valid field value.
@@ -67,6 +69,7 @@ impl fmt::Display for StartError {
             StartError::MountPath(path) => write!(f, "'{path}' is not a valid path of a mount"),
             StartError::MountTwice(path) => write!(f, "two mounts have the path '{path}'"),
             StartError::BasePath(path) => write!(f, "'{path}' is not a valid base path"),
+            StartError::TargetPath(path) => write!(f, "'{path}' is not a valid path for the load target"),
             StartError::SpaFallback(path) => write!(f, "'{path}' is not a valid file for the SPA fallback"),
             StartError::CacheControl { value, .. } => write!(f, "'{value}' is not a valid Cache-Control"),
             StartError::AllowedHost(host) => write!(f, "'{host}' is not a valid host"),
@@ -89,6 +92,7 @@ impl std::error::Error for StartError {
             StartError::MountPath(_)
             | StartError::MountTwice(_)
             | StartError::BasePath(_)
+            | StartError::TargetPath(_)
             | StartError::SpaFallback(_)
             | StartError::AllowedHost(_) => None,
         }

@@ -19,7 +19,7 @@ mod tls;
 use std::{
     cell::RefCell,
     fs::{File, OpenOptions},
-    io,
+    io, mem,
     net::UdpSocket,
     os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
     path::{Path, PathBuf},
@@ -42,7 +42,7 @@ use self::plain::scheme;
 use self::tls::scheme;
 use self::{
     mounts::open_mounts,
-    service::{access_log, for_this_machine, http_service},
+    service::{access_log, for_this_machine, http_service, load_target},
     sockets::{bind_hosts, connections_by_open_files},
     statistics::Reporting,
     stream_listener::SocketFile,
@@ -51,7 +51,7 @@ use crate::{
     address::Address,
     clock::Clock,
     event_loop::{AddressLimit, EventLoop, Handle, Limits},
-    http::{MediaTypes, Representation},
+    http::{MediaTypes, Representation, TrustedProxies},
     lossy_writer::LossyWriter,
     protocol::{DatagramProtocol, PrioritySource, ProtocolFactory, WakeKey},
     services::{AccessLog, HttpService, Live, LiveFiles},
@@ -106,14 +106,14 @@ impl HttpServer {
         let site = open_site(&config.dir, &config)
             .map_err(|source| StartError::Directory { dir: config.dir.clone(), source })?;
         let mounts = open_mounts(&config)?;
-        let log = access_log(&mut config);
-        let mut http = http_service(&config, &site, &mounts, &clock)?;
+        let proxies = Rc::new(TrustedProxies::new(mem::take(&mut config.trusted_proxies)));
+        let log = access_log(&mut config, &proxies);
+        let reporting = Reporting::new(&config, &clock);
+        let mut http = http_service(&config, &site, &mounts, &clock)?
+            .with_target(load_target(&config, proxies)?)
+            .with_statistics(reporting.statistics.clone());
         if let Some(log) = &log {
             http = http.with_log(Rc::clone(log));
-        }
-        let reporting = Reporting::new(&config, &clock);
-        if let Some(statistics) = &reporting.statistics {
-            http = http.with_statistics(Rc::clone(statistics));
         }
         let limits = limits(&config);
         let live = config.live.then(|| Rc::new(http.live(limits.max_connections, &clock)));

@@ -1,13 +1,13 @@
 //! Creates the HTTP service that a configuration describes.
 
-use std::{cell::RefCell, mem, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 use super::{Config, StartError, max_head, mounts::Mount};
 use crate::{
     clock::Clock,
     http::{Cors, HeaderPolicy, HostAllowlist, Redirects, Representation, TrustedProxies},
     lossy_writer::LossyWriter,
-    services::{AccessLog, HttpService, UrlOptions, directory_path, file_path},
+    services::{AccessLog, HttpService, LoadTarget, UrlOptions, directory_path, file_path},
     site::{Error, Resolved, Site},
 };
 
@@ -15,10 +15,9 @@ use crate::{
 const CROSS_SITE: &str = "This server does not answer requests that pages of other sites make.";
 
 /// Takes the file for the access log from `config`, and returns the log.
-pub fn access_log(config: &mut Config) -> Option<Rc<RefCell<AccessLog>>> {
+pub fn access_log(config: &mut Config, proxies: &Rc<TrustedProxies>) -> Option<Rc<RefCell<AccessLog>>> {
     let writer = LossyWriter::new(config.access_log.take()?.into());
-    let proxies = TrustedProxies::new(mem::take(&mut config.trusted_proxies));
-    let log = AccessLog::new(writer, config.access_log_format).with_proxies(proxies);
+    let log = AccessLog::new(writer, config.access_log_format).with_proxies(Rc::clone(proxies));
     Some(Rc::new(RefCell::new(log)))
 }
 
@@ -66,6 +65,17 @@ pub fn http_service(
         http = http.with_mount(path.clone(), Rc::clone(mounted));
     }
     Ok(http)
+}
+
+/// Returns the load target, if there is one.
+pub fn load_target(
+    config: &Config,
+    proxies: Rc<TrustedProxies>,
+) -> Result<Option<Rc<LoadTarget>>, StartError> {
+    let Some(name) = &config.target else { return Ok(None) };
+    let path = directory_path(name).filter(|_| name.starts_with('/'));
+    let path = path.ok_or_else(|| StartError::TargetPath(name.clone()))?;
+    Ok(Some(Rc::new(LoadTarget::new(path, config.target_from.clone(), proxies))))
 }
 
 /// Returns the service for a server that listens on loopback only. It refuses requests for hosts

@@ -16,6 +16,7 @@ mod pending;
 mod pop3;
 mod smtp;
 mod statistics;
+mod target;
 
 pub use access_log::{AccessLog, AccessLogFormat};
 pub use chat::{ChatRoom, steps as chat_steps};
@@ -27,6 +28,7 @@ pub use mailbox::{MailLimits, Mailbox, steps as mail_steps};
 pub use pop3::Pop3Service;
 pub use smtp::SmtpService;
 pub use statistics::{Report, Statistics};
+pub use target::LoadTarget;
 
 use crate::{site, trace::StepDoc};
 

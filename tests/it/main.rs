@@ -64,6 +64,7 @@ mod talk_clients;
 mod talk_framing;
 mod talk_tcp;
 mod talk_udp;
+mod target;
 mod trace;
 mod transfers;
 mod turn;

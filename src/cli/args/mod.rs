@@ -8,6 +8,7 @@ mod monitoring;
 mod output;
 mod responses;
 mod site;
+mod target;
 mod tls;
 mod trace;
 
@@ -26,6 +27,7 @@ pub use self::{
     output::{LogFormatArg, OutputArgs},
     responses::ResponseArgs,
     site::{ListDirectories, SiteArgs},
+    target::TargetArgs,
     tls::TlsArgs,
     trace::{TraceArgs, TraceLevelArg},
 };
@@ -83,6 +85,9 @@ pub struct Cli {
     #[command(flatten, next_help_heading = "Limits")]
     pub limits: LimitArgs,
 
+    #[command(flatten, next_help_heading = "Load tests")]
+    pub target: TargetArgs,
+
     #[command(flatten, next_help_heading = "Output")]
     pub output: OutputArgs,
 
@@ -94,9 +99,10 @@ pub struct Cli {
 }
 
 /// The options with an optional value, by their IDs, and what they mean without one.
-pub const DEFAULTS: [(&str, &str); 5] = [
+pub const DEFAULTS: [(&str, &str); 6] = [
     ("spa", site::DEFAULT_PAGE),
     ("cors", responses::ANY_ORIGIN),
+    ("target", target::DEFAULT_TARGET),
     ("access_log", output::STANDARD_OUTPUT),
     ("open", output::FIRST_PAGE),
     ("trace", trace::DEFAULT_LEVEL),

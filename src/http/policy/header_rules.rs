@@ -17,6 +17,8 @@ pub struct HeaderScope {
     /// Whether rules that set `Content-Security-Policy` apply. They do not apply to a built-in
     /// listing, which has its own policy.
     pub csp: bool,
+    /// Whether the response must not be stored, so that each request reaches the server.
+    pub no_store: bool,
 }
 
 /// A field line that the operator adds to responses, either for all paths or for paths that match a

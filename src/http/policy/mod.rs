@@ -6,6 +6,7 @@ pub mod header_rules;
 pub mod host_allowlist;
 pub mod media_type_rules;
 pub mod path_pattern;
+pub mod peer_network;
 pub mod redirects;
 pub mod rule_file;
 pub mod site_headers;
@@ -29,6 +30,8 @@ pub struct HeaderPolicy {
     /// The field lines for all other responses. They must not be cached without revalidation,
     /// because a missing file may be created at any time.
     other_fields: Box<[u8]>,
+    /// The field lines for responses that must not be stored.
+    unstored_fields: Box<[u8]>,
     cors: Option<Cors>,
     rules: Vec<HeaderRule>,
 }
@@ -38,6 +41,7 @@ impl Default for HeaderPolicy {
         HeaderPolicy {
             file_fields: DEFAULT_FIELDS.into(),
             other_fields: DEFAULT_FIELDS.into(),
+            unstored_fields: UNSTORED_FIELDS.into(),
             cors: None,
             rules: Vec::new(),
         }
@@ -46,6 +50,8 @@ impl Default for HeaderPolicy {
 
 /// The default field lines.
 const DEFAULT_FIELDS: &[u8] = b"Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n";
+/// The field lines for responses that must not be stored.
+const UNSTORED_FIELDS: &[u8] = b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
 /// The field line that keeps pages of other sites from loading a response, also if the browser does
 /// not send `Sec-Fetch-Site` (Fetch standard). `same-origin` would be too strict: during
 /// development, a page of one port of localhost often uses files of another one. Such pages come
@@ -74,7 +80,7 @@ impl HeaderPolicy {
 
     /// Adds a field to every response that keeps pages of other sites from loading it.
     pub fn for_same_site(mut self) -> HeaderPolicy {
-        for fields in [&mut self.file_fields, &mut self.other_fields] {
+        for fields in [&mut self.file_fields, &mut self.other_fields, &mut self.unstored_fields] {
             *fields = [fields, SAME_SITE].concat().into();
         }
         self
@@ -102,7 +108,11 @@ impl HeaderPolicy {
         head: usize,
         out: &mut Vec<u8>,
     ) {
-        out.extend_from_slice(if scope.freshness { &self.file_fields } else { &self.other_fields });
+        out.extend_from_slice(match scope {
+            HeaderScope { freshness: true, .. } => &self.file_fields,
+            HeaderScope { no_store: true, .. } => &self.unstored_fields,
+            _ => &self.other_fields,
+        });
         if let (Some(cors), Some(_)) = (&self.cors, request.path) {
             vary = vary.and(cors.append(request, out));
         }
@@ -142,9 +152,10 @@ mod tests {
         parse(input.as_bytes()).expect("no refusal").expect("a whole request").0
     }
 
-    const OF_FILE: HeaderScope = HeaderScope { content: true, freshness: true, csp: true };
+    const OF_FILE: HeaderScope = HeaderScope { content: true, freshness: true, csp: true, no_store: false };
     const ABOUT_FILE: HeaderScope = HeaderScope { content: false, ..OF_FILE };
-    const OF_PAGE: HeaderScope = HeaderScope { content: false, freshness: false, csp: true };
+    const OF_PAGE: HeaderScope = HeaderScope { content: false, freshness: false, ..OF_FILE };
+    const UNSTORED: HeaderScope = HeaderScope { no_store: true, ..OF_PAGE };
 
     fn lines(policy: &HeaderPolicy, scope: HeaderScope, vary: Vary, request: &Request<'_>) -> Vec<String> {
         let mut out = b"before\r\n\r\nHTTP/1.1 200 OK\r\nServer: oneloop\r\nContent-Type: a\r\n".to_vec();
@@ -202,7 +213,7 @@ mod tests {
                 .filter_map(|line| Some(line.strip_prefix("Cross-Origin-Resource-Policy: ")?.to_owned()))
                 .collect::<Vec<_>>()
         };
-        for scope in [OF_FILE, ABOUT_FILE, OF_PAGE] {
+        for scope in [OF_FILE, ABOUT_FILE, OF_PAGE, UNSTORED] {
             assert_eq!(said(&policy(Vec::new()), scope), ["same-site"]);
             let rule = HeaderRule::parse("Cross-Origin-Resource-Policy: cross-origin").expect("a rule");
             assert_eq!(said(&policy(vec![rule]), scope), ["cross-origin"]);

@@ -171,7 +171,7 @@ fn parse_change(line: &str, pattern: &PathPattern) -> Result<Change, LineProblem
 mod tests {
     use super::*;
 
-    const OF_FILE: HeaderScope = HeaderScope { content: true, freshness: true, csp: true };
+    const OF_FILE: HeaderScope = HeaderScope { content: true, freshness: true, csp: true, no_store: false };
 
     /// Returns the head lines that remain of the server's own and those that the file adds.
     fn lines_for(content: &str, path: &str) -> Vec<String> {
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn header_that_is_not_sent_repeats_nothing() {
-        let scope = HeaderScope { content: true, freshness: true, csp: false };
+        let scope = HeaderScope { csp: false, ..OF_FILE };
         let content = format!("/*\n{}  X-A: :splat\n", "  Content-Security-Policy: :splat\n".repeat(40));
         let (headers, errors) = SiteHeaders::parse(content.as_bytes(), &SitePath::ROOT);
         assert_eq!(errors, []);

@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use ipnet::{IpNet, Ipv4Net};
+use super::peer_network::PeerNetwork;
 
 /// The maximum number of trusted addresses that are skipped in one request.
 const MAX_HOPS: usize = 16;
@@ -14,42 +14,17 @@ const MAX_HOPS: usize = 16;
 const X_FORWARDED_FOR: &[u8] = b"x-forwarded-for";
 /// The standard field (RFC 7239).
 const FORWARDED: &[u8] = b"forwarded";
-/// The bits in front of an IPv4 address in an IPv4-mapped IPv6 address.
-const MAPPED_BITS: u8 = 96;
 
 /// A proxy, or a network of proxies, that is trusted to send the address of the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrustedProxy(Peers);
-
-/// The peers that a [`TrustedProxy`] stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Peers {
-    Network(IpNet),
-    UnixSockets,
-}
+pub struct TrustedProxy(PeerNetwork);
 
 impl TrustedProxy {
     /// Parses an IP address such as `::1`, a network such as `10.0.0.0/8`, or `unix` for all peers
     /// on Unix sockets. Returns `None` for other text.
     pub fn parse(text: &str) -> Option<TrustedProxy> {
-        if text == "unix" {
-            return Some(TrustedProxy(Peers::UnixSockets));
-        }
-        let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok()?;
-        Some(TrustedProxy(Peers::Network(canonical(network))))
+        PeerNetwork::parse(text).filter(|network| *network != PeerNetwork::ALL).map(TrustedProxy)
     }
-}
-
-/// Returns an IPv4-mapped network as an IPv4 network.
-fn canonical(network: IpNet) -> IpNet {
-    if let IpNet::V6(v6) = network
-        && let Some(ip) = v6.addr().to_ipv4_mapped()
-        && let Some(bits) = v6.prefix_len().checked_sub(MAPPED_BITS)
-        && let Ok(v4) = Ipv4Net::new(ip, bits)
-    {
-        return IpNet::V4(v4);
-    }
-    network
 }
 
 /// The proxies that are trusted to send the address of the client.
@@ -64,11 +39,7 @@ impl TrustedProxies {
 
     /// Returns whether a peer is trusted. A peer without an IP address is on a Unix socket.
     pub fn trust(&self, peer: Option<IpAddr>) -> bool {
-        self.0.iter().any(|TrustedProxy(peers)| match (peers, peer) {
-            (Peers::Network(network), Some(ip)) => network.contains(&ip.to_canonical()),
-            (Peers::UnixSockets, None) => true,
-            _ => false,
-        })
+        self.0.iter().any(|TrustedProxy(network)| network.contains(peer))
     }
 
     /// Returns the address of the client according to the valid request head at the start of
@@ -181,9 +152,19 @@ mod tests {
             assert_eq!(proxies(proxy).trust(Some(peer)), expected, "{proxy} and {peer}");
         }
         assert!(proxies("10.0.0.0/8 unix").trust(None) && !proxies("10.0.0.0/8 ::1").trust(None));
-        for text in
-            ["", "localhost", "10.0.0.0/33", "10.0.0.0/", "/8", "10.0.0", "[::1]", "unix:", "::1%lo", "*"]
-        {
+        for text in [
+            "",
+            "localhost",
+            "10.0.0.0/33",
+            "10.0.0.0/",
+            "/8",
+            "10.0.0",
+            "[::1]",
+            "unix:",
+            "::1%lo",
+            "*",
+            "all",
+        ] {
             assert_eq!(TrustedProxy::parse(text), None, "{text:?}");
         }
     }

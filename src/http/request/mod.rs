@@ -49,6 +49,9 @@ pub enum Method {
     Options,
     /// A standard method that a file server does not support.
     Unsupported,
+    /// TRACE, which nothing supports, because it would show a page the fields that a browser hides
+    /// from it.
+    Trace,
     /// CONNECT, which is also unsupported. The bytes after the request are not HTTP.
     Connect,
     Unknown,
@@ -168,7 +171,7 @@ impl<'a> Request<'a> {
     pub fn validate(&self) -> Result<RequestKind<'a>, Refusal> {
         match self.info.method {
             Method::Get | Method::Head | Method::Options => {}
-            Method::Unsupported => {
+            Method::Unsupported | Method::Trace => {
                 return Err(Refusal::new(
                     Status::MethodNotAllowed,
                     "This server only serves files: use GET or HEAD.",
@@ -181,6 +184,20 @@ impl<'a> Request<'a> {
                 return Err(Refusal::new(Status::NotImplemented, "The server does not know this method."));
             }
         }
+        self.check_body()?;
+        match self.target {
+            Target::Path { path, is_encoded, .. } if self.info.method != Method::Options => {
+                locate_if_encoded(path, is_encoded).map(RequestKind::Path)
+            }
+            _ => Ok(RequestKind::Options),
+        }
+    }
+
+    /// Checks that the server supports the body of this request.
+    ///
+    /// # Errors
+    /// Returns a 413 or 417 refusal.
+    pub fn check_body(&self) -> Result<(), Refusal> {
         if self.body == BodyStatus::TooLarge {
             return Err(Refusal::closing(Status::ContentTooLarge, "The request body is too large."));
         }
@@ -190,12 +207,7 @@ impl<'a> Request<'a> {
                 "The server does not support this expectation.",
             ));
         }
-        match self.target {
-            Target::Path { path, is_encoded, .. } if self.info.method != Method::Options => {
-                locate_if_encoded(path, is_encoded).map(RequestKind::Path)
-            }
-            _ => Ok(RequestKind::Options),
-        }
+        Ok(())
     }
 
     /// Returns whether the request is a navigation.
@@ -233,7 +245,8 @@ impl Method {
             b"GET" => Method::Get,
             b"HEAD" => Method::Head,
             b"OPTIONS" => Method::Options,
-            b"POST" | b"PUT" | b"DELETE" | b"PATCH" | b"TRACE" => Method::Unsupported,
+            b"POST" | b"PUT" | b"DELETE" | b"PATCH" => Method::Unsupported,
+            b"TRACE" => Method::Trace,
             b"CONNECT" => Method::Connect,
             _ => Method::Unknown,
         }

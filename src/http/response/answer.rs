@@ -3,7 +3,10 @@
 
 use std::borrow::Cow;
 
-use super::plan::{Plan, ResponseBody};
+use super::{
+    made,
+    plan::{Plan, ResponseBody},
+};
 use crate::http::{
     ByteRange, ByteRanges, Method, NotFoundPage, Refusal, Representation, RequestInfo, Status, Vary,
     policy::header_rules::HeaderScope,
@@ -39,6 +42,8 @@ pub enum Answer<'a> {
     Allow,
     /// A redirect to this URL, with this status.
     Redirect(Status, String),
+    /// This status, with these field lines and a body that a service makes for this request.
+    Made(Status, Cow<'static, str>, ResponseBody),
 }
 
 const RANGE_NOT_SATISFIABLE: Refusal =
@@ -52,11 +57,13 @@ const EVENT_STREAM: &str = "Content-Type: text/event-stream\r\nX-Accel-Buffering
 const LISTING_CSP: &str = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n";
 
 /// The header rule scope for responses whose body is the bytes of a file.
-const CONTENT: HeaderScope = HeaderScope { content: true, freshness: true, csp: true };
+const CONTENT: HeaderScope = HeaderScope { content: true, freshness: true, csp: true, no_store: false };
 /// The header rule scope for other responses about a file.
 const ABOUT_FILE: HeaderScope = HeaderScope { content: false, ..CONTENT };
 /// The header rule scope for responses that are not about a file.
 const OTHER: HeaderScope = HeaderScope { freshness: false, ..ABOUT_FILE };
+/// The header rule scope for responses that must not be stored.
+pub(super) const UNSTORED: HeaderScope = HeaderScope { no_store: true, ..OTHER };
 
 impl<'a> Plan<'a> {
     /// Creates the plan for the response `answer` to `request`.
@@ -94,6 +101,7 @@ impl<'a> Plan<'a> {
             Answer::Redirect(status, location) => {
                 Plan::empty(status).fields(format!("Location: {location}\r\nContent-Length: 0\r\n"))
             }
+            Answer::Made(status, fields, body) => made::plan(status, &fields, body, request.version),
         };
         // The response to HEAD has the same fields as the response to GET, but no body (RFC 9110
         // section 9.3.2).
@@ -111,12 +119,12 @@ impl<'a> Plan<'a> {
     }
 
     /// Returns a plan without a body.
-    fn empty(status: Status) -> Plan<'a> {
+    pub(super) fn empty(status: Status) -> Plan<'a> {
         Plan::with_body(status, ResponseBody::Empty, 0)
     }
 
     /// Returns a plan with a body of `len` bytes. By default, the connection closes after the body.
-    fn with_body(status: Status, body: ResponseBody, len: u64) -> Plan<'a> {
+    pub(super) fn with_body(status: Status, body: ResponseBody, len: u64) -> Plan<'a> {
         Plan {
             status,
             body,
@@ -131,7 +139,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Sets the field lines that are specific to this response.
-    fn fields(self, fields: impl Into<Cow<'static, str>>) -> Plan<'a> {
+    pub(super) fn fields(self, fields: impl Into<Cow<'static, str>>) -> Plan<'a> {
         Plan { fields: fields.into(), ..self }
     }
 
@@ -185,7 +193,7 @@ fn listing(media_type: &str, version: Version) -> Plan<'static> {
 
 /// Returns the plan for a 200 response whose length is not known in advance. `fields` are
 /// additional field lines.
-fn generated<'a>(version: Version, fields: &str) -> Plan<'a> {
+pub(super) fn generated<'a>(version: Version, fields: &str) -> Plan<'a> {
     // HTTP/1.0 has no chunked coding (RFC 9112 section 6.3).
     let is_chunked = version == Version::Http11;
     let chunked = if is_chunked { "Transfer-Encoding: chunked\r\n" } else { "" };

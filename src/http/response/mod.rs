@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod byte_ranges;
 pub mod decide;
+pub mod made;
 pub mod media_type;
 pub mod not_found;
 pub mod plan;

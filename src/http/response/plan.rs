@@ -43,7 +43,9 @@ pub enum ResponseBody {
     ErrorPage(Refusal),
     /// A page that is made for this response.
     Page(Vec<u8>),
-    /// A body that is generated while it is sent.
+    /// A body of this length that is generated while it is sent.
+    Sized(u64),
+    /// A body of unknown length that is generated while it is sent.
     Generated { is_chunked: bool },
 }
 

@@ -24,11 +24,7 @@ impl Plan<'_> {
         let head = out.len();
         out.extend_from_slice(self.status.head().as_bytes());
         out.extend_from_slice(cx.date);
-        out.extend_from_slice(match self.persistence {
-            Persistence::KeepAlive => b"\r\n",
-            Persistence::KeepAliveExplicit => b"\r\nConnection: keep-alive\r\n",
-            Persistence::Close => b"\r\nConnection: close\r\n",
-        });
+        out.extend_from_slice(connection_field(self.persistence));
         if self.persistence != Persistence::Close {
             out.extend_from_slice(cx.keep_alive);
         }
@@ -45,5 +41,15 @@ impl Plan<'_> {
             _ => {}
         }
         len
+    }
+}
+
+/// Returns the end of the field line `Date`, and the field line about the connection, if there is
+/// one.
+pub(super) fn connection_field(persistence: Persistence) -> &'static [u8] {
+    match persistence {
+        Persistence::KeepAlive => b"\r\n",
+        Persistence::KeepAliveExplicit => b"\r\nConnection: keep-alive\r\n",
+        Persistence::Close => b"\r\nConnection: close\r\n",
     }
 }

@@ -50,8 +50,8 @@ impl AccessLog {
     }
 
     /// Sets the proxies for which the log shows the address of the client instead.
-    pub fn with_proxies(mut self, proxies: TrustedProxies) -> AccessLog {
-        self.proxies = Rc::new(proxies);
+    pub fn with_proxies(mut self, proxies: Rc<TrustedProxies>) -> AccessLog {
+        self.proxies = proxies;
         self
     }
 

@@ -9,12 +9,13 @@
 //! | `Gathering` | a listing is requested | - | reads directory entries, then replies | - |
 //! | `Streaming` | a body is made in pieces | - | puts the next piece into the outbox | - |
 //! | `Live` | a page observes the files | - | puts the changes into the outbox | - |
+//! | `Target` | a response of the load target waits | - | goes on with the response | - |
 //!
 //! In every state, a response that ends the connection returns [`Progress::Close`]. `Gathering` and
-//! `Streaming` yield after each piece, or wait until a turn has time for the next one, and `Live`
-//! waits for changes. So the loop does not call `receive` until that state ends. The `connection`
-//! module enforces the send timeout. This module must never do I/O, and does not parse requests
-//! itself.
+//! `Streaming` yield after each piece, or wait until a turn has time for the next one. `Live` waits
+//! for changes, and `Target` for a time. So the loop does not call `receive` until that state ends.
+//! The `connection` module enforces the send timeout. This module must never do I/O, and does not
+//! parse requests itself.
 
 use std::{
     mem,
@@ -28,12 +29,13 @@ use super::{
     HttpService,
     live::LiveResponse,
     reply::{Outcome, PendingListing, Reply, StreamingResponse},
+    target::TargetResponse,
 };
 use crate::{
     clock::Clock,
     http::{PartialRequest, Refusal, RequestInfo, is_worth_parsing, missing_part, parse_within},
     protocol::{CloseReason, Context, InputShare, Outbox, Progress, Protocol, Received, Timeout},
-    services::pending::PendingEntries,
+    services::{pending::PendingEntries, target::PeerAccess},
     trace::Step,
 };
 
@@ -44,6 +46,8 @@ pub struct HttpConnection {
     state: State,
     /// The length of an incomplete request when it was parsed last, or 0.
     seen: u32,
+    /// Whether the load target answers the peer.
+    access: PeerAccess,
 }
 
 /// The state of a connection (see the table at the top of this file).
@@ -56,6 +60,7 @@ enum State {
     Gathering(Box<PendingListing>),
     Streaming(Box<StreamingResponse>),
     Live(Box<LiveResponse>),
+    Target(Box<TargetResponse>),
 }
 
 /// A request whose body is being dropped, and the memory that its head takes.
@@ -66,15 +71,19 @@ struct DiscardingRequest {
 
 impl HttpConnection {
     /// Creates the protocol of a new connection. `entries` collects the connection's access-log
-    /// entries, if there is an access log.
-    pub fn new(http: Rc<HttpService>, entries: Option<PendingEntries>) -> HttpConnection {
-        HttpConnection { http, entries: entries.map(Box::new), state: State::New, seen: 0 }
+    /// entries, if there is an access log. `access` is what the load target knows about the peer.
+    pub fn new(http: Rc<HttpService>, entries: Option<PendingEntries>, access: PeerAccess) -> HttpConnection {
+        HttpConnection { http, entries: entries.map(Box::new), state: State::New, seen: 0, access }
     }
 
     /// Returns the address of the client that the valid request head at the start of `input` names,
-    /// if the peer is a trusted proxy and there is an access log to show it.
+    /// if the peer is a trusted proxy, and the access log or the load target needs to know it.
     fn client(&self, input: &[u8]) -> Option<IpAddr> {
-        self.entries.as_ref()?.client(input)
+        match (&self.entries, &self.http.target) {
+            (Some(entries), _) => entries.client(input),
+            (None, Some(target)) => target.client(self.access, input),
+            (None, None) => None,
+        }
     }
 
     /// Returns the request whose body is being dropped, and leaves that state.
@@ -150,7 +159,8 @@ impl HttpConnection {
             _ => cx.clock.now(),
         };
         let (http, entries) = (&*self.http, self.entries.as_deref_mut());
-        let outcome = act(Reply { http, entries, request, since, live: None, rules: None, out, cx });
+        let target = http.target.as_deref().filter(|target| target.answers(self.access, request.client));
+        let outcome = act(Reply { http, entries, request, since, live: None, target, rules: None, out, cx });
         self.enter(outcome)
     }
 
@@ -162,6 +172,7 @@ impl HttpConnection {
             Outcome::Gathering(listing) => (State::Gathering(listing), Progress::WaitUntil(None)),
             Outcome::Streaming(response, next) => (State::Streaming(response), next),
             Outcome::Live(response, next) => (State::Live(response), next),
+            Outcome::Target(response, next) => (State::Target(response), next),
         };
         self.state = state;
         progress
@@ -241,6 +252,10 @@ impl Protocol for HttpConnection {
                 let outcome = response.resume(self.entries.as_deref_mut(), out, cx);
                 self.enter(outcome)
             }
+            State::Target(response) => {
+                let outcome = response.resume(&self.http, self.entries.as_deref_mut(), out, cx);
+                self.enter(outcome)
+            }
             state @ State::Discarding(_) => {
                 self.state = state;
                 Progress::Again
@@ -276,8 +291,8 @@ impl Protocol for HttpConnection {
     }
 
     fn ends_with_peer(&self) -> bool {
-        // The page has been closed.
-        matches!(self.state, State::Live(_))
+        // The page has been closed, or the load generator has ended.
+        matches!(self.state, State::Live(_) | State::Target(_))
     }
 
     fn last_response(&mut self, reason: CloseReason, partial: &[u8], out: &mut Outbox, cx: &mut Context<'_>) {

@@ -12,6 +12,7 @@ mod resolve;
 mod rule_files;
 pub mod steps;
 mod stream;
+mod target;
 
 use std::{cell::RefCell, num::NonZeroU64, rc::Rc, time::Duration};
 
@@ -21,7 +22,9 @@ pub use self::{
     resolve::{UrlOptions, directory_path, file_path},
     stream::put_piece,
 };
-use super::{access_log::AccessLog, live::Live, pending::PendingEntries, statistics::Statistics};
+use super::{
+    access_log::AccessLog, live::Live, pending::PendingEntries, statistics::Statistics, target::LoadTarget,
+};
 use crate::{
     address::Address,
     clock::Clock,
@@ -79,6 +82,7 @@ pub struct HttpService {
     log: Option<Rc<RefCell<AccessLog>>>,
     statistics: Option<Rc<RefCell<Statistics>>>,
     live: Option<Rc<Live>>,
+    target: Option<Rc<LoadTarget>>,
     /// How many bytes per second a connection may send.
     send_rate: Option<NonZeroU64>,
     /// How long a request waits for its response.
@@ -100,6 +104,7 @@ impl HttpService {
             log: None,
             statistics: None,
             live: None,
+            target: None,
             send_rate: None,
             delay: None,
         }
@@ -145,9 +150,9 @@ impl HttpService {
         HttpService { log: Some(log), ..self }
     }
 
-    /// Sets the statistics in which responses are counted.
-    pub fn with_statistics(self, statistics: Rc<RefCell<Statistics>>) -> HttpService {
-        HttpService { statistics: Some(statistics), ..self }
+    /// Sets the statistics in which responses are counted, if they are.
+    pub fn with_statistics(self, statistics: Option<Rc<RefCell<Statistics>>>) -> HttpService {
+        HttpService { statistics, ..self }
     }
 
     /// Imitates a slow network: a connection sends at most `send_rate` bytes per second, and each
@@ -167,6 +172,11 @@ impl HttpService {
     pub fn with_live(mut self, live: Rc<Live>) -> HttpService {
         self.resolver.change_all(|resolver| resolver.is_live = true);
         HttpService { live: Some(live), ..self }
+    }
+
+    /// Sets the load target, which comes before the site, if there is one.
+    pub fn with_target(self, target: Option<Rc<LoadTarget>>) -> HttpService {
+        HttpService { target, ..self }
     }
 
     /// Sets the hosts that requests may name. Requests for other hosts get a 421 response.
@@ -209,6 +219,7 @@ impl ProtocolFactory for Rc<HttpService> {
         let entries = is_recorded.then(|| {
             PendingEntries::new(self.log.as_ref().cloned(), self.statistics.as_ref().cloned(), peer)
         });
-        Box::new(HttpConnection::new(Rc::clone(self), entries))
+        let access = self.target.as_ref().map(|target| target.access(peer)).unwrap_or_default();
+        Box::new(HttpConnection::new(Rc::clone(self), entries, access))
     }
 }

@@ -10,6 +10,7 @@ use super::{
     rule_files::SiteRules,
     steps,
     stream::{ListingBuilder, StreamBody, put_content},
+    target::TargetResponse,
 };
 use crate::{
     http::{
@@ -21,6 +22,7 @@ use crate::{
     services::{
         live::{Live, LiveResource},
         pending::PendingEntries,
+        target::LoadTarget,
     },
 };
 
@@ -36,6 +38,8 @@ pub enum Outcome {
     Streaming(Box<StreamingResponse>, Progress),
     /// The body consists of events that are sent when they happen.
     Live(Box<LiveResponse>, Progress),
+    /// The response of the load target goes on at the time of the progress.
+    Target(Box<TargetResponse>, Progress),
 }
 
 /// What a validated request asks for: a resource, or the allowed methods.
@@ -56,6 +60,8 @@ pub struct Reply<'c, 'x> {
     pub live: Option<&'c Rc<Live>>,
     /// The rules of the site, once they are known.
     pub rules: Option<SiteRules>,
+    /// The load target, if there is one and it answers this client.
+    pub target: Option<&'c LoadTarget>,
     pub out: &'c mut Outbox,
     pub cx: &'c mut Context<'x>,
 }
@@ -63,6 +69,12 @@ pub struct Reply<'c, 'x> {
 impl<'c> Reply<'c, '_> {
     /// Responds to a parsed request.
     pub fn respond(mut self, request: &Request<'_>) -> Outcome {
+        // The target comes before all files and redirects.
+        if let Some(target) = self.target
+            && let Some(path) = target.locate(request)
+        {
+            return self.respond_from_target(target, &path, request);
+        }
         self.begin_live(request);
         let policy = &self.http.policy;
         let rules = self.http.resolver.rules(self.cx.clock);
@@ -326,13 +338,24 @@ impl PendingListing {
                 Ok(names) => cx.trace(|| steps::entries_read(names)),
                 Err(error) => {
                     let since = self.since;
-                    return Reply { http, entries, request, since, live: None, rules: None, out, cx }
-                        .refuse(error.into());
+                    return Reply {
+                        http,
+                        entries,
+                        request,
+                        since,
+                        live: None,
+                        target: None,
+                        rules: None,
+                        out,
+                        cx,
+                    }
+                    .refuse(error.into());
                 }
             }
         }
         let since = self.since;
-        Reply { http, entries, request, since, live: None, rules: None, out, cx }.send_listing(self.builder)
+        Reply { http, entries, request, since, live: None, target: None, rules: None, out, cx }
+            .send_listing(self.builder)
     }
 }
 

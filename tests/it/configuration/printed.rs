@@ -34,6 +34,7 @@ fn help_has_a_heading_for_each_option_and_fits_100_columns() {
         "Responses",
         "Conversations",
         "Limits",
+        "Load tests",
         "Output",
         "Monitoring",
         "Tracing",

@@ -39,6 +39,8 @@ const INVALID_VALUES: &[(&str, &str)] = &[
     ("--min-rate", "slow"),
     ("--throttle", "0"),
     ("--delay", "50"),
+    ("--target", "lab"),
+    ("--target-from", "client.example"),
     ("--shutdown-delay", "soon"),
     ("--drain-timeout", "10 seconds ago"),
     ("--access-log", "/no-such-dir/log"),

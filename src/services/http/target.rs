@@ -1,0 +1,178 @@
+//! What the load target adds to replies: responses that wait, and bodies that follow from a seed.
+
+use std::time::Instant;
+
+use super::{
+    HttpService,
+    reply::{Outcome, Reply, finish},
+};
+use crate::{
+    http::{Method, OwnedRequestInfo, Plan, Refusal, Request, ResponseBody, Status},
+    protocol::{CloseReason, Context, InputShare, Outbox, Progress},
+    services::{
+        pending::PendingEntries,
+        target::{DrawnResponse, LoadTarget, SeededBody, TargetError, TargetResource},
+    },
+    site_path::SitePath,
+};
+
+/// The field lines of a response with a text, with an HTML page, and with random bytes.
+const TEXT: &str = "Content-Type: text/plain; charset=utf-8\r\n";
+const HTML: &str = "Content-Type: text/html; charset=utf-8\r\n";
+const BYTES: &str = "Content-Type: application/octet-stream\r\n";
+/// The field line that lists the methods of the load target.
+const ALLOW: &str = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
+/// The message in the 404 response for a path at which the target has nothing.
+const NOTHING: &str = "The first page of the load target lists what there is.";
+
+impl Reply<'_, '_> {
+    /// Responds to a request for `path`, which belongs to the load target.
+    pub(super) fn respond_from_target(
+        self,
+        target: &LoadTarget,
+        path: &SitePath<'_>,
+        request: &Request<'_>,
+    ) -> Outcome {
+        match self.http.check(request).and_then(|()| check(request)) {
+            Ok(true) => {}
+            Ok(false) => return self.send_made(Status::NoContent, ALLOW, Vec::new()),
+            Err(refusal) => return self.refuse(refusal),
+        }
+        match target.resource(path, request) {
+            Ok(TargetResource::Response(drawn)) => self.send_later(drawn),
+            Ok(TargetResource::Index) => {
+                let is_html = request.asks_for_html();
+                let fields = if is_html { HTML } else { TEXT };
+                self.send_made(Status::Ok, fields, target.index(is_html).into_bytes())
+            }
+            Ok(TargetResource::IndexRedirect) => self.send(Plan::redirect(request, target.path()), None),
+            Err(TargetError::Parameter(error)) => {
+                self.send_made(Status::BadRequest, TEXT, format!("{error}\n").into_bytes())
+            }
+            Err(TargetError::NotFound) => self.send(Plan::not_found(request, NOTHING, None), None),
+        }
+    }
+
+    /// Sends a response with a page that was made for it.
+    fn send_made(self, status: Status, fields: &'static str, page: Vec<u8>) -> Outcome {
+        let plan = Plan::made(self.request, status, fields, ResponseBody::Page(page));
+        self.send(plan, None)
+    }
+
+    /// Sends a drawn response after its delay. While it waits, the parts of the request that
+    /// the response needs are kept.
+    fn send_later(self, drawn: DrawnResponse) -> Outcome {
+        if drawn.delay.is_zero() || self.cx.draining {
+            return self.send_drawn(drawn);
+        }
+        let Some(_share) = self.cx.input.take(self.request.text_len()) else {
+            return self.refuse(Refusal::BUSY);
+        };
+        let due = self.cx.clock.now() + drawn.delay;
+        let request = self.request.to_owned();
+        let waiting = WaitingRequest { request, since: self.since, due, drawn, _share };
+        Outcome::Target(Box::new(TargetResponse::Waiting(waiting)), Progress::WaitUntil(Some(due)))
+    }
+
+    /// Sends a drawn response.
+    fn send_drawn(mut self, drawn: DrawnResponse) -> Outcome {
+        let mut plan = Plan::made(self.request, drawn.status, BYTES, ResponseBody::Sized(drawn.len));
+        if drawn.closes {
+            plan.close();
+        }
+        if drawn.has_other_heads() {
+            plan.even_out(drawn.all_statuses(), drawn.may_close, &self.http.keep_alive, self.request);
+        }
+        let close_reason = self.write_head(&mut plan);
+        let ResponseBody::Sized(len) = plan.body else {
+            return finish(self.entries, close_reason, self.out);
+        };
+        let body = SeededBody::new(drawn.seed, len, drawn.over, self.cx.clock.now());
+        let mut sending = SendingBody { body, close_reason };
+        match sending.put(self.out, self.cx) {
+            None => finish(self.entries, close_reason, self.out),
+            Some(next) => Outcome::Target(Box::new(TargetResponse::Sending(sending)), next),
+        }
+    }
+}
+
+/// Checks that the target supports the request. Returns `false` for an OPTIONS request.
+fn check(request: &Request<'_>) -> Result<bool, Refusal> {
+    match request.info.method {
+        // The target takes what load generators send. It drops the bodies.
+        Method::Get | Method::Head | Method::Unsupported => request.check_body().map(|()| true),
+        _ => request.validate().map(|_| false),
+    }
+}
+
+/// A response of the load target that is not completely in the outbox.
+pub enum TargetResponse {
+    /// A response whose delay is not over.
+    Waiting(WaitingRequest),
+    Sending(SendingBody),
+}
+
+/// A request whose response begins when its delay is over.
+pub struct WaitingRequest {
+    request: OwnedRequestInfo,
+    /// When the request was received.
+    since: Instant,
+    /// When the response begins.
+    due: Instant,
+    drawn: DrawnResponse,
+    _share: InputShare,
+}
+
+/// A body that is put into the outbox in pieces.
+pub struct SendingBody {
+    body: SeededBody,
+    close_reason: Option<CloseReason>,
+}
+
+impl SendingBody {
+    /// Puts the next piece into the outbox. Returns when another one follows, if one does. A
+    /// shutdown does not wait until the rest is due.
+    fn put(&mut self, out: &mut Outbox, cx: &Context<'_>) -> Option<Progress> {
+        self.body.put(out, cx.clock.now(), cx.draining)
+    }
+}
+
+impl TargetResponse {
+    /// Goes on with the response, if it is time. A shutdown ends a delay.
+    pub fn resume(
+        mut self: Box<Self>,
+        http: &HttpService,
+        entries: Option<&mut PendingEntries>,
+        out: &mut Outbox,
+        cx: &mut Context<'_>,
+    ) -> Outcome {
+        let next = match &mut *self {
+            TargetResponse::Waiting(waiting) if cx.clock.now() < waiting.due && !cx.draining => {
+                Some(Progress::WaitUntil(Some(waiting.due)))
+            }
+            TargetResponse::Waiting(_) => None,
+            TargetResponse::Sending(sending) => sending.put(out, cx),
+        };
+        if let Some(next) = next {
+            return Outcome::Target(self, next);
+        }
+        match *self {
+            TargetResponse::Sending(sending) => finish(entries, sending.close_reason, out),
+            TargetResponse::Waiting(WaitingRequest { request, since, drawn, .. }) => {
+                let info = request.as_info();
+                let reply = Reply {
+                    http,
+                    entries,
+                    request: &info,
+                    since,
+                    live: None,
+                    target: None,
+                    rules: None,
+                    out,
+                    cx,
+                };
+                reply.send_drawn(drawn)
+            }
+        }
+    }
+}

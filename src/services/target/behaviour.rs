@@ -1,0 +1,369 @@
+//! How the load target responds to a URL: parsed from its path and query, then drawn for each
+//! request. Nothing here depends on the clock, the connection or other URLs.
+
+use std::{fmt, time::Duration};
+
+use percent_encoding::percent_decode;
+
+use super::{
+    TargetError,
+    mix::{Draw, Mix, draw},
+    values::{self, SIZE_ADVICE, TIME_ADVICE},
+};
+use crate::{http::Status, printable::replace_unprintable};
+
+/// The names of the parameters. Behind each stands the name that httpbin has for it, if that is
+/// another one.
+const NAMES: [(&str, &str); 6] = [
+    ("status", "code"),
+    ("delay", ""),
+    ("bytes", "numbytes"),
+    ("over", "duration"),
+    ("close", ""),
+    ("seed", ""),
+];
+
+const STATUS_ADVICE: &str = "use a status from 200 to 599, or several with shares, such as 503:1%,429:5%";
+const SHARE_ADVICE: &str = "use a share such as 5%, or no value for all responses";
+const SEED_ADVICE: &str = "use a whole number, at most 18446744073709551615";
+/// What `drip` sends if nothing else is asked for, as in httpbin.
+const DRIP: (u64, Duration) = (10, Duration::from_secs(2));
+/// The maximum length of a client's text in a message, in characters.
+const MAX_SHOWN: usize = 60;
+
+/// How the load target responds to the requests for one URL.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Behaviour {
+    statuses: Mix<Status>,
+    /// The delays before the response begins: each one a range.
+    delays: Mix<(Duration, Duration)>,
+    /// The length of the body.
+    len: u64,
+    /// How long sending the body takes.
+    over: Option<Duration>,
+    /// For which share of the responses the connection closes.
+    closes: Mix<()>,
+    seed: u64,
+}
+
+/// The response to one request, after everything has been drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DrawnResponse {
+    statuses: Mix<Status>,
+    pub status: Status,
+    pub delay: Duration,
+    pub len: u64,
+    pub over: Option<Duration>,
+    pub closes: bool,
+    /// Whether the connection closes after some of the responses for this URL, but not after all.
+    pub may_close: bool,
+    pub seed: u64,
+}
+
+/// A parameter that is not valid.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ParameterError {
+    /// A sentence that names the parameter and says what is allowed.
+    message: String,
+}
+
+impl fmt::Display for ParameterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl ParameterError {
+    fn unknown(name: &str) -> ParameterError {
+        let names = NAMES.map(|(name, _)| name).join(", ");
+        ParameterError { message: format!("'{}' is not a parameter; use {names}", shown(name)) }
+    }
+
+    fn invalid(name: &str, value: &str, advice: &str) -> ParameterError {
+        ParameterError { message: format!("'{}' is not a valid {name}; {advice}", shown(value)) }
+    }
+
+    fn repeated(name: &str) -> ParameterError {
+        ParameterError { message: format!("{name} is given twice; use it once") }
+    }
+}
+
+/// Returns a client's text so that it can be shown, perhaps cut short.
+fn shown(text: &str) -> String {
+    let text = replace_unprintable(text.as_bytes());
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((at, _)) => format!("{}\u{2026}", &text[..at]),
+        None => text,
+    }
+}
+
+/// The parameters of a request that have been parsed so far.
+#[derive(Default)]
+struct Parameters {
+    behaviour: Behaviour,
+    /// The names of those that were given.
+    given: Vec<&'static str>,
+}
+
+impl Parameters {
+    /// Sets the parameter `name`, or the one that httpbin calls so.
+    fn set(&mut self, name: &str, value: &str) -> Result<(), ParameterError> {
+        let known = NAMES.iter().find(|(own, other)| *own == name || !name.is_empty() && *other == name);
+        let &(name, _) = known.ok_or_else(|| ParameterError::unknown(name))?;
+        if self.given.contains(&name) {
+            return Err(ParameterError::repeated(name));
+        }
+        self.given.push(name);
+        let behaviour = &mut self.behaviour;
+        let invalid = |advice| ParameterError::invalid(name, value, advice);
+        match name {
+            "status" => {
+                behaviour.statuses = values::mix(value, status).ok_or_else(|| invalid(STATUS_ADVICE))?;
+            }
+            "delay" => {
+                let delays = values::mix(value, values::time_range);
+                behaviour.delays = delays.ok_or_else(|| invalid(TIME_ADVICE))?;
+            }
+            "bytes" => behaviour.len = values::size(value).ok_or_else(|| invalid(SIZE_ADVICE))?,
+            "over" => behaviour.over = Some(values::time(value).ok_or_else(|| invalid(TIME_ADVICE))?),
+            "close" => behaviour.closes = share(value).ok_or_else(|| invalid(SHARE_ADVICE))?,
+            _ => {
+                let is_number = value.bytes().all(|b| b.is_ascii_digit());
+                let seed = value.parse().ok().filter(|_| is_number);
+                behaviour.seed = seed.ok_or_else(|| invalid(SEED_ADVICE))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Parses a status that the target can send.
+fn status(text: &str) -> Option<Status> {
+    let code = text.parse().ok().filter(|_| text.len() == 3)?;
+    // A status below 200 makes no response.
+    (200..=599).contains(&code).then(|| Status::of(code))
+}
+
+/// Parses the share of requests for which something happens. No value means all.
+fn share(text: &str) -> Option<Mix<()>> {
+    let share = if text.is_empty() { Some(1.0) } else { values::share(text) };
+    Mix::new(vec![((), super::mix::Share::Of(share?))])
+}
+
+/// Decodes the name or the value of a parameter.
+fn decoded(text: &[u8]) -> String {
+    percent_decode(text).decode_utf8_lossy().into_owned()
+}
+
+impl Behaviour {
+    /// Parses the decoded `path`, relative to the path of the target, and the `query`.
+    ///
+    /// # Errors
+    /// Fails if there is nothing at the path, or a parameter is not valid.
+    pub fn parse(path: &[u8], query: &[u8]) -> Result<Behaviour, TargetError> {
+        let path = std::str::from_utf8(path).map_err(|_| TargetError::NotFound)?;
+        let mut parameters = Parameters::default();
+        match path.split_once('/') {
+            Some((name @ ("status" | "delay" | "bytes"), value)) if !value.contains('/') => {
+                parameters.set(name, value)?;
+            }
+            None if matches!(path, "" | "drip") => {}
+            _ => return Err(TargetError::NotFound),
+        }
+        for pair in query.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
+            let mut parts = pair.splitn(2, |b| *b == b'=');
+            let (name, value) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            parameters.set(&decoded(name), &decoded(value))?;
+        }
+        let Parameters { mut behaviour, given } = parameters;
+        if path == "drip" {
+            let (len, over) = DRIP;
+            if !given.contains(&"bytes") {
+                behaviour.len = len;
+            }
+            behaviour.over.get_or_insert(over);
+        }
+        Ok(behaviour)
+    }
+
+    /// Returns whether responses to equal requests differ.
+    pub fn is_drawn(&self) -> bool {
+        self.statuses.is_drawn()
+            || self.delays.is_drawn()
+            || self.delays.values().any(|(from, to)| from != to)
+            || self.closes.is_drawn()
+    }
+
+    /// Draws the response to request `number` for the URL.
+    pub fn draw(self, number: u64) -> DrawnResponse {
+        let draw = |what| draw(self.seed, number, what);
+        let (from, to) = self.delays.pick(draw(Draw::Delay)).copied().unwrap_or_default();
+        DrawnResponse {
+            status: self.statuses.pick(draw(Draw::Status)).copied().unwrap_or(Status::Ok),
+            delay: from + (to - from).mul_f64(draw(Draw::DelayInRange)),
+            len: self.len,
+            over: self.over.filter(|over| !over.is_zero()),
+            closes: self.closes.pick(draw(Draw::Close)).is_some(),
+            may_close: self.closes.is_drawn(),
+            seed: self.seed,
+            statuses: self.statuses,
+        }
+    }
+}
+
+impl DrawnResponse {
+    /// Returns whether responses for the URL differ in their heads.
+    pub fn has_other_heads(&self) -> bool {
+        self.may_close || self.statuses.is_drawn()
+    }
+
+    /// Returns the statuses of the responses for the URL.
+    pub fn all_statuses(&self) -> impl Iterator<Item = Status> {
+        let rest = self.statuses.has_rest().then_some(Status::Ok);
+        self.statuses.values().copied().chain(rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn parse(path: &str, query: &str) -> Result<Behaviour, String> {
+        Behaviour::parse(path.as_bytes(), query.as_bytes()).map_err(|error| match error {
+            TargetError::NotFound => "nothing there".to_owned(),
+            TargetError::Parameter(error) => error.to_string(),
+        })
+    }
+
+    fn drawn(path: &str, query: &str) -> DrawnResponse {
+        parse(path, query).expect(query).draw(0)
+    }
+
+    /// The response to a request without parameters.
+    fn plain() -> DrawnResponse {
+        Behaviour::default().draw(0)
+    }
+
+    #[test]
+    fn path_and_query_say_the_same() {
+        let same = [
+            ("status/503", "", "status=503"),
+            ("status/200,503", "", "status=200,503"),
+            ("delay/20ms", "", "delay=20ms"),
+            ("delay/3", "", "delay=3s"),
+            ("bytes/1k", "", "bytes=1024"),
+            ("bytes/1k", "delay=1&status=404", "status=404&bytes=1k&delay=1"),
+            ("drip", "", "bytes=10&over=2s"),
+            ("drip", "bytes=1k&over=5s&delay=1", "bytes=1k&over=5s&delay=1"),
+            ("drip", "numbytes=5&duration=1&delay=2&code=201", "bytes=5&over=1&delay=2&status=201"),
+            ("", "status=%35%303:1%25", "status=503:1%"),
+            ("", "&&status=503&", "status=503"),
+            ("", "close=100%", "close"),
+            ("", "over=0&bytes=1", "bytes=1"),
+        ];
+        for (path, query, other) in same {
+            let (left, right) = (drawn(path, query), drawn("", other));
+            assert_eq!(left, right, "{path}?{query}");
+            assert!(left != plain(), "{path}?{query}");
+        }
+    }
+
+    #[test]
+    fn response_is_what_the_parameters_say() {
+        let response = drawn("", "status=503&delay=2ms&bytes=1k&over=2s&close&seed=7");
+        assert_eq!(response.status, Status::ServiceUnavailable);
+        assert_eq!((response.delay, response.len, response.over), (2 * MS, 1024, Some(2000 * MS)));
+        assert!(response.closes && !response.has_other_heads() && response.seed == 7);
+        let plain = plain();
+        assert_eq!((plain.status, plain.delay, plain.len, plain.over), (Status::Ok, Duration::ZERO, 0, None));
+        assert!(!plain.closes && !plain.has_other_heads());
+    }
+
+    #[test]
+    fn mistake_names_the_parameter_and_what_is_allowed() {
+        let long = "x".repeat(8000);
+        let names = "use status, delay, bytes, over, close, seed";
+        let table = [
+            ("", "foo=1", format!("'foo' is not a parameter; {names}")),
+            ("", "=1", format!("'' is not a parameter; {names}")),
+            ("", "Status=503", format!("'Status' is not a parameter; {names}")),
+            ("", "%00%1b[2J", format!("'\u{fffd}\u{fffd}[2J' is not a parameter; {names}")),
+            ("", "%ff", format!("'\u{fffd}' is not a parameter; {names}")),
+            ("", &long, format!("'{}\u{2026}' is not a parameter; {names}", &long[..60])),
+            ("status/99", "", format!("'99' is not a valid status; {STATUS_ADVICE}")),
+            ("status/", "", format!("'' is not a valid status; {STATUS_ADVICE}")),
+            ("", "status=100", format!("'100' is not a valid status; {STATUS_ADVICE}")),
+            ("", "status=600", format!("'600' is not a valid status; {STATUS_ADVICE}")),
+            ("", "status=+50", format!("'+50' is not a valid status; {STATUS_ADVICE}")),
+            ("", "code=", format!("'' is not a valid status; {STATUS_ADVICE}")),
+            (
+                "",
+                "status=503:60%,429:50%",
+                format!("'503:60%,429:50%' is not a valid status; {STATUS_ADVICE}"),
+            ),
+            ("", "delay=5ms-1ms", format!("'5ms-1ms' is not a valid delay; {TIME_ADVICE}")),
+            ("", "delay=2h", format!("'2h' is not a valid delay; {TIME_ADVICE}")),
+            ("", "bytes=2G", format!("'2G' is not a valid bytes; {SIZE_ADVICE}")),
+            ("bytes/-1", "", format!("'-1' is not a valid bytes; {SIZE_ADVICE}")),
+            ("", "over=1ms-2ms", format!("'1ms-2ms' is not a valid over; {TIME_ADVICE}")),
+            ("", "close=5", format!("'5' is not a valid close; {SHARE_ADVICE}")),
+            ("", "close=101%", format!("'101%' is not a valid close; {SHARE_ADVICE}")),
+            ("", "seed=-1", format!("'-1' is not a valid seed; {SEED_ADVICE}")),
+            ("", "seed=+1", format!("'+1' is not a valid seed; {SEED_ADVICE}")),
+            (
+                "",
+                "seed=18446744073709551616",
+                format!("'18446744073709551616' is not a valid seed; {SEED_ADVICE}"),
+            ),
+            ("status/503", "status=503", "status is given twice; use it once".to_owned()),
+            ("", "code=503&status=503", "status is given twice; use it once".to_owned()),
+            ("none", "", "nothing there".to_owned()),
+            ("status", "", "nothing there".to_owned()),
+            ("status/503/", "", "nothing there".to_owned()),
+            ("drip/", "", "nothing there".to_owned()),
+            ("/status/503", "", "nothing there".to_owned()),
+        ];
+        for (path, query, message) in table {
+            assert_eq!(parse(path, query), Err(message), "{path}?{query}");
+        }
+        assert!(drawn("", "seed=18446744073709551615").seed == u64::MAX);
+    }
+
+    #[test]
+    fn draws_are_within_what_is_asked_for() {
+        let run = |query: &str| -> Vec<DrawnResponse> {
+            let behaviour = parse("", query).expect(query);
+            assert!(behaviour.is_drawn(), "{query}");
+            (0..10_000).map(|number| behaviour.clone().draw(number)).collect()
+        };
+        let count = |run: &[DrawnResponse], is: &dyn Fn(&DrawnResponse) -> bool| {
+            run.iter().filter(|response| is(response)).count()
+        };
+        let statuses = run("status=503:1%,429:5%&seed=7");
+        let of = |code| count(&statuses, &|response| response.status == Status::of(code));
+        assert!((60..140).contains(&of(503)) && (420..580).contains(&of(429)), "{} {}", of(503), of(429));
+        assert_eq!(of(503) + of(429) + of(200), 10_000);
+        assert!(statuses.iter().all(DrawnResponse::has_other_heads));
+        assert_eq!(statuses, run("status=503:1%,429:5%&seed=7"));
+        assert_ne!(statuses, run("status=503:1%,429:5%&seed=8"));
+
+        let delays = run("delay=1ms-5ms");
+        assert!(delays.iter().all(|response| (MS..=5 * MS).contains(&response.delay)));
+        assert!((2200..2800).contains(&count(&delays, &|response| response.delay < 2 * MS)));
+        assert!(!delays.iter().any(DrawnResponse::has_other_heads));
+
+        let tail = run("delay=2ms,200ms:1%");
+        assert!((60..140).contains(&count(&tail, &|response| response.delay == 200 * MS)));
+        assert!(tail.iter().all(|response| response.delay == 2 * MS || response.delay == 200 * MS));
+
+        let closes = run("close=5%&status=404");
+        assert!((420..580).contains(&count(&closes, &|response| response.closes)));
+        assert!(closes.iter().all(|response| response.may_close && response.has_other_heads()));
+
+        // What one parameter draws does not depend on the others.
+        let both = run("status=503:1%,429:5%&delay=1ms-5ms&close=5%&seed=7");
+        assert!(both.iter().zip(&statuses).all(|(both, one)| both.status == one.status));
+    }
+}

@@ -1,0 +1,84 @@
+//! The first page of the load target: what there is, each with an example.
+
+use std::fmt::Write;
+
+use crate::printable::Html;
+
+/// The page, with a place for the tables.
+const PAGE: &str = include_str!("index.html");
+
+/// The groups of examples. Each example is a path, relative to the path of the target, and what
+/// it does.
+const GROUPS: [(&str, &[(&str, &str)]); 2] = [
+    (
+        "Responses",
+        &[
+            ("status/503", "this status, without a body"),
+            ("delay/20ms", "a response after this time"),
+            ("bytes/1k", "a body of this length"),
+            ("drip?bytes=1k&over=2s", "a body that is sent evenly over this time"),
+            ("?delay=2ms&status=503:1%&bytes=1k&close=5%&seed=7", "all of it together"),
+        ],
+    ),
+    (
+        "Parameters",
+        &[
+            ("?status=503:1%,429:5%", "these statuses for these shares of the requests, else 200"),
+            ("?delay=1ms-5ms", "a delay between two times, at most 1h"),
+            ("?delay=2ms,200ms:1%", "a delay with a tail"),
+            ("?bytes=10M", "the length of the body (k, M, G), at most 1G"),
+            ("?bytes=1k&over=2s", "the time that the body takes, at most 1h"),
+            ("?close=5%", "close the connection after this share of the responses"),
+            ("?status=503:10%&seed=7", "what is drawn repeats with the same seed; the default is 0"),
+        ],
+    ),
+];
+
+/// Returns the page for a target at the URL path `path`, as HTML or as text.
+pub fn page(path: &str, is_html: bool) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    for (title, examples) in GROUPS {
+        if is_html {
+            let _ = writeln!(text, "<h2>{title}</h2>\n<table>");
+            for (example, meaning) in examples {
+                let href = Html(example.as_bytes());
+                let _ = writeln!(text, "<tr><td><a href=\"./{href}\">{href}</a><td>{meaning}");
+            }
+            text.push_str("</table>\n");
+            continue;
+        }
+        let _ = writeln!(text, "{}{title}:", if text.is_empty() { "" } else { "\n" });
+        for (example, meaning) in examples {
+            let _ = writeln!(text, "  {:<52} {meaning}", format!("{path}{example}"));
+        }
+    }
+    if is_html { PAGE.replace("{{tables}}", &text) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::target::behaviour::Behaviour;
+
+    #[test]
+    fn each_example_works() {
+        for (example, _) in GROUPS.iter().flat_map(|(_, examples)| *examples) {
+            let (path, query) = example.split_once('?').unwrap_or((example, ""));
+            assert!(Behaviour::parse(path.as_bytes(), query.as_bytes()).is_ok(), "{example}");
+        }
+    }
+
+    #[test]
+    fn page_has_each_example() {
+        let (html, text) = (page("/_/", true), page("/_/", false));
+        for (example, meaning) in GROUPS.iter().flat_map(|(_, examples)| *examples) {
+            let link = format!("<a href=\"./{0}\">{0}</a><td>{meaning}\n", example.replace('&', "&amp;"));
+            assert!(html.contains(&link), "{link}: {html}");
+            assert!(text.lines().any(|line| {
+                line.starts_with(&format!("  /_/{example} ")) && line.ends_with(&format!(" {meaning}"))
+            }));
+        }
+        assert!(!html.contains("{{") && html.starts_with("<!DOCTYPE html>"));
+    }
+}

@@ -1,0 +1,286 @@
+//! The load target: responses whose status, delay, length and end a request chooses, for load
+//! generators and for tests of clients.
+//!
+//! The target owns its path, the peers that it answers, and how often each URL was requested. It
+//! needs no file. What a response is like follows from its URL alone ([`Behaviour`]), and how it is
+//! sent is the business of `services::http`. A request must never be able to take more memory than
+//! its own length and one piece of a body.
+
+mod behaviour;
+mod body;
+mod index;
+mod mix;
+mod values;
+
+use std::{cell::RefCell, net::IpAddr, num::NonZeroUsize, rc::Rc};
+
+use lru::LruCache;
+use xxhash_rust::xxh3::xxh3_128;
+
+use self::behaviour::Behaviour;
+pub use self::{
+    behaviour::{DrawnResponse, ParameterError},
+    body::SeededBody,
+};
+use crate::{
+    address::Address,
+    http::{PeerNetwork, Request, TrustedProxies, locate},
+    site_path::SitePath,
+};
+
+/// How many URLs with something drawn the target counts the requests for. The one that has not been
+/// requested for longest is forgotten, and then begins again.
+const MAX_URLS: NonZeroUsize = NonZeroUsize::new(4096).expect("not 0");
+
+/// The load target.
+pub struct LoadTarget {
+    /// The path of its first page, with a trailing slash.
+    path: SitePath<'static>,
+    /// The peers that it answers. Empty means this machine alone.
+    from: Vec<PeerNetwork>,
+    proxies: Rc<TrustedProxies>,
+    /// How often each URL was requested, by a hash of the URL.
+    numbers: RefCell<LruCache<u128, u64>>,
+}
+
+/// Whether the load target answers the requests of one peer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PeerAccess {
+    is_allowed: bool,
+    /// Whether the peer is a trusted proxy, so that the client that it names decides.
+    is_proxy: bool,
+}
+
+/// What a request asks the load target for.
+#[derive(Debug, PartialEq)]
+pub enum TargetResource {
+    /// The page that lists what there is.
+    Index,
+    /// A redirect to that page.
+    IndexRedirect,
+    /// A response that has been drawn.
+    Response(DrawnResponse),
+}
+
+/// Why the load target does not respond as asked.
+#[derive(Debug, PartialEq, Eq)]
+pub enum TargetError {
+    /// There is nothing at this path.
+    NotFound,
+    /// A parameter is not valid.
+    Parameter(ParameterError),
+}
+
+impl From<ParameterError> for TargetError {
+    fn from(error: ParameterError) -> TargetError {
+        TargetError::Parameter(error)
+    }
+}
+
+impl LoadTarget {
+    /// Creates the load target at the directory `path`. It answers the peers in `from`, or only
+    /// those on this machine if `from` is empty. One of the `proxies` counts as the client that it
+    /// names.
+    pub fn new(path: SitePath<'static>, from: Vec<PeerNetwork>, proxies: Rc<TrustedProxies>) -> LoadTarget {
+        LoadTarget { path, from, proxies, numbers: RefCell::new(LruCache::new(MAX_URLS)) }
+    }
+
+    /// Returns the path of the first page.
+    pub fn path(&self) -> &SitePath<'static> {
+        &self.path
+    }
+
+    /// Returns what the target needs to know about a peer.
+    pub fn access(&self, peer: &Address) -> PeerAccess {
+        let ip = peer.ip().map(|address| address.ip());
+        PeerAccess { is_allowed: self.allows(ip), is_proxy: self.proxies.trust(ip) }
+    }
+
+    /// Returns the address of the client that the valid request head at the start of `input` names,
+    /// if the peer is a trusted proxy.
+    pub fn client(&self, access: PeerAccess, input: &[u8]) -> Option<IpAddr> {
+        if access.is_proxy { self.proxies.client(input) } else { None }
+    }
+
+    /// Returns whether the target answers a request of a peer, or of the `client` that the peer
+    /// names.
+    pub fn answers(&self, access: PeerAccess, client: Option<IpAddr>) -> bool {
+        match client {
+            Some(client) if access.is_proxy => self.allows(Some(client)),
+            _ => access.is_allowed,
+        }
+    }
+
+    /// Returns whether the target answers a client. A client without an IP address is on a Unix
+    /// socket.
+    fn allows(&self, ip: Option<IpAddr>) -> bool {
+        match &*self.from {
+            [] => ip.is_none_or(|ip| ip.to_canonical().is_loopback()),
+            from => from.iter().any(|network| network.contains(ip)),
+        }
+    }
+
+    /// Returns the path of `request` if it belongs to the target.
+    pub fn locate<'a>(&self, request: &Request<'a>) -> Option<SitePath<'a>> {
+        locate(request.path()).ok().filter(|path| self.below(path).is_some())
+    }
+
+    /// Returns what `request` asks for, whose `path` belongs to the target.
+    ///
+    /// # Errors
+    /// Fails if there is nothing at the path, or a parameter is not valid.
+    pub fn resource(
+        &self,
+        path: &SitePath<'_>,
+        request: &Request<'_>,
+    ) -> Result<TargetResource, TargetError> {
+        let rest = self.below(path).ok_or(TargetError::NotFound)?;
+        let query = request.query().unwrap_or_default();
+        if rest.is_empty() && query.is_empty() {
+            return Ok(match path.is_directory() {
+                true => TargetResource::Index,
+                false => TargetResource::IndexRedirect,
+            });
+        }
+        let behaviour = Behaviour::parse(rest, query)?;
+        let number = if behaviour.is_drawn() { self.count(request.path(), query) } else { 0 };
+        Ok(TargetResource::Response(behaviour.draw(number)))
+    }
+
+    /// Returns how many requests for a URL came before this one.
+    ///
+    /// What is drawn depends on this number and on the seed. So a number of requests for a URL gets
+    /// a fixed number of each status, however many connections send them and in whatever order
+    /// they arrive. A number for each connection would not do: clients share the requests among
+    /// their connections as it happens.
+    fn count(&self, path: &[u8], query: &[u8]) -> u64 {
+        let url = xxh3_128(&[path, b"?", query].concat());
+        let mut numbers = self.numbers.borrow_mut();
+        let number = numbers.get_or_insert_mut(url, || 0);
+        *number += 1;
+        *number - 1
+    }
+
+    /// Returns `path` relative to the path of the target, or `None` if it is elsewhere.
+    fn below<'p>(&self, path: &'p SitePath<'_>) -> Option<&'p [u8]> {
+        let (path, own) = (path.bytes(), self.path.bytes());
+        if path == own.strip_suffix(b"/").unwrap_or(own) { Some(b"") } else { path.strip_prefix(own) }
+    }
+
+    /// Returns the page that lists what there is, as HTML or as text.
+    pub fn index(&self, is_html: bool) -> String {
+        index::page(&self.path.to_string(), is_html)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{TrustedProxy, parse};
+
+    fn target(path: &str, from: &[&str], proxies: &[&str]) -> LoadTarget {
+        let path = locate(path.as_bytes()).expect("a path").into_owned().into_directory();
+        let from = from.iter().map(|text| PeerNetwork::parse(text).expect("a network")).collect();
+        let proxies = proxies.iter().map(|text| TrustedProxy::parse(text).expect("a proxy")).collect();
+        LoadTarget::new(path, from, Rc::new(TrustedProxies::new(proxies)))
+    }
+
+    #[test]
+    fn target_answers_this_machine_or_the_networks_that_are_given() {
+        let ip = |text: &str| Address::Ip(text.parse().expect("an address"));
+        let unix = Address::Unix(None);
+        let table: [(&[&str], Address, bool); 9] = [
+            (&[], ip("127.0.0.1:1"), true),
+            (&[], ip("[::ffff:127.0.0.1]:1"), true),
+            (&[], ip("[::1]:1"), true),
+            (&[], unix.clone(), true),
+            (&[], ip("192.0.2.1:1"), false),
+            (&["192.0.2.0/24"], ip("192.0.2.1:1"), true),
+            (&["192.0.2.0/24"], ip("127.0.0.1:1"), false),
+            (&["192.0.2.0/24", "unix"], unix, true),
+            (&["all"], ip("[2001:db8::1]:1"), true),
+        ];
+        for (from, peer, expected) in table {
+            let target = target("/_", from, &[]);
+            assert_eq!(target.answers(target.access(&peer), None), expected, "{from:?} and {peer}");
+        }
+    }
+
+    #[test]
+    fn trusted_proxy_counts_as_the_client_that_it_names() {
+        let target = target("/_", &[], &["127.0.0.1"]);
+        let answers = |peer: &str, field: &str| {
+            let access = target.access(&Address::Ip(peer.parse().expect("an address")));
+            let input = format!("GET / HTTP/1.1\r\n{field}\r\n\r\n");
+            target.answers(access, target.client(access, input.as_bytes()))
+        };
+        assert!(answers("127.0.0.1:1", "Host: a"));
+        assert!(answers("127.0.0.1:1", "X-Forwarded-For: 127.0.0.2"));
+        assert!(!answers("127.0.0.1:1", "X-Forwarded-For: 192.0.2.1"));
+        assert!(!answers("127.0.0.1:1", "X-Forwarded-For: 127.0.0.1, 192.0.2.1"));
+        assert!(!answers("192.0.2.1:1", "X-Forwarded-For: 127.0.0.1"), "it is not trusted");
+    }
+
+    #[test]
+    fn target_has_the_paths_below_its_own() {
+        let table = [
+            ("/_", "/_/", true),
+            ("/_", "/_", true),
+            ("/_", "/_/status/503?a", true),
+            ("/_", "/%5F/status/503", true),
+            ("/_", "/a/../_/status/503", true),
+            ("/_", "//_//status/503", true),
+            ("/_", "/_a", false),
+            ("/_", "/", false),
+            ("/_", "/a/_/", false),
+            ("/_", "/_/../a", false),
+            ("/_", "/_/..", false),
+            ("/_", "/_/a%2fb", false),
+            ("/a/b/", "/a/b", true),
+            ("/a/b/", "/a/b/c", true),
+            ("/a/b/", "/a/", false),
+            ("/", "/", true),
+            ("/", "/status/503", true),
+        ];
+        for (own, path, expected) in table {
+            let input = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+            let (request, _) = parse(input.as_bytes()).expect("no refusal").expect("a whole request");
+            assert_eq!(target(own, &[], &[]).locate(&request).is_some(), expected, "{own} and {path}");
+        }
+    }
+
+    fn resource(target: &LoadTarget, path: &str) -> Result<TargetResource, TargetError> {
+        let input = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let (request, _) = parse(input.as_bytes()).expect("no refusal").expect("a whole request");
+        target.resource(&target.locate(&request).expect(path), &request)
+    }
+
+    #[test]
+    fn target_has_a_first_page_and_responses() {
+        let target = target("/_", &[], &[]);
+        assert_eq!(resource(&target, "/_/"), Ok(TargetResource::Index));
+        assert_eq!(resource(&target, "/_/?"), Ok(TargetResource::Index));
+        assert_eq!(resource(&target, "/_"), Ok(TargetResource::IndexRedirect));
+        assert!(matches!(resource(&target, "/_/?bytes=1"), Ok(TargetResource::Response(_))));
+        assert!(matches!(resource(&target, "/%5f/./status/503"), Ok(TargetResource::Response(_))));
+        for path in ["/_/none", "/_/status/503/7", "/_/status", "/_/status/%FF"] {
+            assert_eq!(resource(&target, path), Err(TargetError::NotFound), "{path}");
+        }
+    }
+
+    #[test]
+    fn requests_are_counted_for_each_url() {
+        let target = target("/_", &[], &[]);
+        let run = |path: &str| -> Vec<u16> {
+            let status = |found| match found {
+                Ok(TargetResource::Response(drawn)) => drawn.status.code(),
+                other => panic!("{other:?}"),
+            };
+            (0..100).map(|_| status(resource(&target, path))).collect()
+        };
+        let first = run("/_/?status=503:50%");
+        assert!(first.contains(&200) && first.contains(&503), "{first:?}");
+        assert_eq!(run("/_/?status=503:50%25"), first, "another URL begins anew");
+        assert_ne!(run("/_/?status=503:50%"), first, "the same URL goes on");
+    }
+}
