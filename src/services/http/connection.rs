@@ -79,10 +79,9 @@ impl HttpConnection {
     /// Returns the address of the client that the valid request head at the start of `input` names,
     /// if the peer is a trusted proxy, and the access log or the load target needs to know it.
     fn client(&self, input: &[u8]) -> Option<IpAddr> {
-        match (&self.entries, &self.http.target) {
-            (Some(entries), _) => entries.client(input),
-            (None, Some(target)) => target.client(self.access, input),
-            (None, None) => None,
+        match &self.http.target {
+            Some(target) => target.client(self.access, input),
+            None => self.entries.as_ref()?.client(input),
         }
     }
 
