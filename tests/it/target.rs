@@ -1,6 +1,8 @@
 //! The load target: `--target` and `--target-from`.
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
+
+use rustix::process::Signal;
 
 use crate::common::*;
 
@@ -214,4 +216,60 @@ fn drawn_responses_repeat_and_have_one_length() {
     }
     let all = lens.concat();
     assert!(lens.iter().all(|lens| !lens.is_empty()) && all.iter().all(|len| *len == all[0]), "{lens:?}");
+}
+
+#[test]
+fn a_thousand_waiting_requests_use_no_cpu_and_end_at_a_shutdown() {
+    const COUNT: usize = 1000;
+    allow_many_descriptors();
+    let site = Site::new();
+    let mut server = Server::with(&site, &["--target", "--max-connections=2000"]);
+    let mut clients: Vec<Client> = (0..COUNT).map(|_| server.connect()).collect();
+    clients.iter_mut().for_each(|client| client.send(get("/_/?delay=1h&bytes=7")));
+    let mut probe = server.connect();
+    probe.send(get("/hello.txt"));
+    assert_eq!(probe.response().status, 200);
+    assert_idle(&server, Duration::from_millis(300));
+    assert_eq!(server.threads(), 1);
+    // A client that gives up frees its place.
+    let sockets = server.sockets();
+    clients.drain(..500).for_each(drop);
+    eventually("the places of 500 clients are free", || server.sockets() + 500 <= sockets);
+    server.signal(Signal::TERM);
+    for client in &mut clients {
+        let response = client.response();
+        assert_eq!((response.status, response.body.len()), (200, 7));
+        assert_eq!(response.header("connection"), Some("close"));
+    }
+    assert!(server.exit().success());
+}
+
+#[test]
+fn ab_finds_one_length_and_the_same_failures_in_every_run() {
+    if Command::new("ab").arg("-V").output().is_err() {
+        return skip("it needs ab (the package apache2-utils)");
+    }
+    let site = Site::new();
+    let run = |args: &[&str], path: &str| {
+        let server = Server::with(&site, &["--target"]);
+        let url = format!("http://{}{path}", server.addr());
+        let output =
+            Command::new("ab").args(["-q", "-n", "500"]).args(args).arg(&url).output().expect("run ab");
+        let text = String::from_utf8(output.stdout).expect("text");
+        let figure = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            line.map(|rest| rest.split_whitespace().next().expect("a number").to_owned())
+        };
+        assert_eq!(figure("Complete requests").as_deref(), Some("500"), "{text}");
+        assert_eq!(figure("Failed requests").as_deref(), Some("0"), "{text}");
+        (figure("Document Length"), figure("Non-2xx responses"), figure("Total transferred"))
+    };
+    let path = "/_/?status=503:20%,429:10%&bytes=100&seed=7";
+    let alone = run(&["-c", "1", "-k"], path);
+    assert_eq!(alone.0.as_deref(), Some("100"));
+    assert!(alone.1.is_some(), "some fail");
+    assert_eq!(run(&["-c", "50", "-k"], path), alone);
+    let mixed = "/_/?status=503:20%,429:10%&bytes=100&seed=7&close=30%&delay=0,1ms:10%";
+    assert_eq!(run(&["-c", "10", "-k"], mixed).1, alone.1, "the others change nothing about it");
+    assert_eq!(run(&["-c", "10"], path).1, alone.1, "without persistent connections");
 }

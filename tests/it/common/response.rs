@@ -33,7 +33,7 @@ impl Response {
 
     /// Parses `bytes`, a complete response to GET with a Content-Length. Returns `None` if it is
     /// incomplete.
-    pub(super) fn whole(bytes: &[u8]) -> Option<Response> {
+    pub fn whole(bytes: &[u8]) -> Option<Response> {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         let mut response = Response::parse(&bytes[..end]);
         let len: usize = response.header("content-length").map_or(0, |len| len.parse().expect("a number"));

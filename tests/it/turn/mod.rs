@@ -5,6 +5,7 @@ mod drain;
 mod memory;
 mod requests;
 mod slow_network;
+mod target;
 mod timers;
 mod transfers;
 mod work;
