@@ -1,5 +1,6 @@
 // The least that an epoll server can do: it parses nothing, and has one answer for each empty line that comes.
-// usage: limit PORT FILE       A file of up to 1 MiB lies in memory behind its head; a larger one is sent by sendfile.
+// usage: limit PORT FILE            A file of up to 1 MiB lies in memory behind its head; a larger one is sent by sendfile.
+//        limit PORT --answer FILE   The file is the whole answer, with its head.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -40,13 +41,15 @@ static void welcome(int poller, int listener) {
 }
 
 int main(int count, char **argument) {
-    if (count != 3 || (file = open(argument[2], O_RDONLY)) < 0) return fputs("usage: limit PORT FILE\n", stderr), 2;
+    int is_whole = count == 4 && !strcmp(argument[2], "--answer");
+    if (count != 3 + is_whole || (file = open(argument[count - 1], O_RDONLY)) < 0)
+        return fputs("usage: limit PORT [--answer] FILE\n", stderr), 2;
     signal(SIGPIPE, SIG_IGN);
     struct stat status;
     fstat(file, &status);
-    int is_large = status.st_size > 1 << 20, yes = 1;
+    int is_large = !is_whole && status.st_size > 1 << 20, yes = 1;
     char *answers = malloc((size_t)(600 + (is_large ? 0 : status.st_size)) * AT_ONCE);
-    long length = sprintf(answers,
+    long length = is_whole ? 0 : sprintf(answers,
         "HTTP/1.1 200 OK\r\nServer: limit\r\nDate: Fri, 20 Nov 2026 09:18:59 GMT\r\nContent-Type: text/html; charset=utf-8\r\n"
         "Content-Length: %ld\r\nLast-Modified: Fri, 20 Nov 2026 09:18:59 GMT\r\nETag: \"655b1c3a-400\"\r\nAccept-Ranges: bytes\r\n\r\n",
         (long)status.st_size);

@@ -25,8 +25,8 @@ const FOREIGN_MODULES: &[&str] = &["error", "io", "oneloop", "std", "usize"];
 const FOREIGN_NAMES: &str = "ConnectionResetError EINTR EPOLL_CTL_ADD IPV6_V6ONLY KernelStack SEQUENTIAL TCP_DEFER_ACCEPT \
      VmPTE WILLNEED fd_set inotify_add_watch open_file_cache set_wakeup_fd tcp_migrate_req";
 /// Flags of cargo, curl, the scripts in `benches` and `examples`, and `tests/faults`.
-const FOREIGN_FLAGS: &str = "--cacert --crlf --draw --example --features --first --head --limit-rate --lines --network --only --path --path-as-is \
-     --process --release --rm --rounds --seed --seeds --silent --test --times --unix-socket --work";
+const FOREIGN_FLAGS: &str = "--cacert --crlf --draw --example --features --first --head --json --limit-rate --lines --network --only \
+     --path --path-as-is --process --release --rm --rounds --seed --seeds --silent --table --test --times --unix-socket --work";
 /// Folders of the repository. What begins with one of them is a path.
 const FOLDERS: &[&str] =
     &[".ci/", "benches/", "docs/", "examples/", "packaging/", "src/", "static/", "tests/"];
