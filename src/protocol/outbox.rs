@@ -126,6 +126,12 @@ impl Outbox {
         &mut self.bytes
     }
 
+    /// Returns the bytes behind the first `start` ones, and the body, for a protocol that keeps a
+    /// copy of its output. Call it only before anything is sent.
+    pub fn added_since(&self, start: usize) -> (&[u8], Option<&Body>) {
+        (self.bytes.get(start..).unwrap_or_default(), self.body.as_ref())
+    }
+
     /// Adds a body after the bytes. The outbox has no room until the body has been sent. An empty
     /// body is dropped.
     pub fn put(&mut self, body: Body) {

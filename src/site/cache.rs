@@ -16,6 +16,7 @@ use super::{
     entry::{Cached, Entry, Freshness, Watch, due},
     file::{Describe, StaticFile},
     inotify::Inotify,
+    lease::Lease,
     refresh::Refreshes,
     root::RootDir,
 };
@@ -32,6 +33,8 @@ pub struct Cache<D> {
     /// The inotify instance, if inotify is used.
     pub inotify: Option<Inotify>,
     refreshes: Refreshes,
+    /// The lease on the answers since it was begun, if they have one.
+    lease: Option<Lease>,
     /// The state of the disk that all files share.
     pub disk: Rc<DiskState>,
     jitter: u32,
@@ -45,6 +48,7 @@ impl<D: Describe> Cache<D> {
             absent: Vec::new(),
             inotify,
             refreshes: Refreshes::default(),
+            lease: None,
             disk,
             jitter: 0,
         }
@@ -56,6 +60,7 @@ impl<D: Describe> Cache<D> {
             self.read_changes();
         }
         let refresh = self.refreshes.number(clock);
+        let lease = self.lease.take(); // an answer from elsewhere has none
         let Some(entry) = self.entries.get_mut(key) else { return Cached::Unknown };
         // In order of cost: an entry that was checked since the last refresh or is watched needs no
         // system call, an entry to check needs one `stat`, and a due entry is opened and read.
@@ -93,6 +98,7 @@ impl<D: Describe> Cache<D> {
             return Cached::Unknown;
         }
         entry.checked = refresh;
+        self.lease = lease.and_then(|lease| lease.with(entry));
         entry.found.as_ref().map_or(Cached::Absent, |file| Cached::File(Rc::clone(file)))
     }
 

@@ -26,6 +26,7 @@ mod inotify;
 #[cfg(any(not(target_os = "linux"), feature = "portable"))]
 #[path = "no_inotify.rs"]
 mod inotify;
+mod lease;
 mod readahead;
 mod refresh;
 mod root;
@@ -61,6 +62,7 @@ pub use self::{
     directory::{DirectoryReader, RowQuota},
     error::Error,
     file::{Content, Describe, FileOrigin, Metadata, StaticFile},
+    lease::Lease,
     stamp::FileVersion,
     steps::STEP_DOCS,
     unmeasured::UnmeasuredFile,
@@ -241,6 +243,7 @@ impl<D: Describe> Site<D> {
     /// Returns the reason why the directory cannot be read.
     pub fn read_directory(&self, path: &SitePath<'_>, clock: &Clock) -> Result<DirectoryReader, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        self.take_lease(); // nothing reports changes of this answer
         let fd = retry(|| self.state.borrow().root.open(path.bytes(), flags, clock));
         let fd = fd.map_err(|errno| self.error(errno, path.bytes(), clock))?;
         DirectoryReader::new(fd, path, self.options.dotfiles)
@@ -287,6 +290,7 @@ impl<D: Describe> Site<D> {
     /// # Errors
     /// Returns the reason why the path cannot be looked up.
     pub fn is_directory(&self, path: &SitePath<'_>, clock: &Clock) -> Result<bool, Error> {
+        self.take_lease(); // nothing reports changes of this answer
         let status = retry(|| self.state.borrow().root.status(path.bytes(), clock));
         match status {
             Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory),

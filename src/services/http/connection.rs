@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    http::{PartialRequest, Refusal, RequestInfo, is_worth_parsing, missing_part, parse_within},
+    http::{PartialRequest, Refusal, Request, RequestInfo, is_worth_parsing, missing_part, parse_within},
     protocol::{CloseReason, Context, InputShare, Outbox, Progress, Protocol, Received, Timeout},
     services::{pending::PendingEntries, target::PeerAccess},
     trace::Step,
@@ -132,6 +132,35 @@ impl HttpConnection {
         }
     }
 
+    /// Puts a kept response to the next request in `input` into the outbox, if there is one.
+    fn repeat(&mut self, input: &[u8], out: &mut Outbox, cx: &Context<'_>) -> Option<Received> {
+        let HttpService { responses, resolver, .. } = &*self.http;
+        let received = responses.repeat(input, &resolver.site, out, cx.clock)?;
+        self.state = State::Idle;
+        Some(received)
+    }
+
+    /// Replies to a parsed request, whose bytes are `input`. Keeps the response if the same one may
+    /// be due again.
+    fn respond(
+        &mut self,
+        request: &Request<'_>,
+        input: &[u8],
+        out: &mut Outbox,
+        cx: &mut Context<'_>,
+    ) -> Progress {
+        if !self.http.keeps_responses(cx) {
+            return self.reply(&request.info, out, cx, |reply| reply.respond(request));
+        }
+        let (http, start) = (Rc::clone(&self.http), out.bytes().len());
+        http.resolver.take_lease();
+        let progress = self.reply(&request.info, out, cx, |reply| reply.respond(request));
+        if let Some(lease) = http.resolver.take_lease() {
+            http.responses.keep(input, start, out, progress, lease, cx.clock);
+        }
+        progress
+    }
+
     /// Returns when to answer the request that is next in the input, or `None` if it is answered
     /// now.
     fn delay(&mut self, delay: Duration, cx: &Context<'_>) -> Option<Instant> {
@@ -189,6 +218,11 @@ impl Protocol for HttpConnection {
             return Received { consumed: 0, progress: Progress::NeedInput };
         }
         self.seen = 0;
+        if self.http.keeps_responses(cx)
+            && let Some(received) = self.repeat(input, out, cx)
+        {
+            return received;
+        }
         let mut parsed = parse_within(input, max_head);
         if let Some(delay) = self.http.delay
             && (!matches!(parsed, Ok(None)) || missing_part(input) == "body")
@@ -220,7 +254,7 @@ impl Protocol for HttpConnection {
                 // Handle one request per call, although more may be in the input (pipelining, RFC
                 // 9112 section 9.3.2). The loop checks its budgets and the room in the outbox
                 // between calls.
-                let progress = self.reply(&request.info, out, cx, |reply| reply.respond(request));
+                let progress = self.respond(request, &input[..len], out, cx);
                 Received { consumed: len, progress }
             }
             Err(refusal) => {

@@ -9,6 +9,7 @@ mod live;
 mod reply;
 mod representation;
 mod resolve;
+mod response_cache;
 mod rule_files;
 pub mod steps;
 mod stream;
@@ -16,7 +17,7 @@ mod target;
 
 use std::{cell::RefCell, num::NonZeroU64, rc::Rc, time::Duration};
 
-use self::{connection::HttpConnection, resolve::Resolver};
+use self::{connection::HttpConnection, resolve::Resolver, response_cache::ResponseCache};
 pub use self::{
     representation::StaticFile,
     resolve::{UrlOptions, directory_path, file_path},
@@ -29,7 +30,7 @@ use crate::{
     address::Address,
     clock::Clock,
     http::{HeaderPolicy, HostAllowlist, MAX_HEAD, Refusal, Representation, Request, Status},
-    protocol::{Protocol, ProtocolFactory},
+    protocol::{Context, Protocol, ProtocolFactory},
     site::Site,
     site_path::SitePath,
 };
@@ -87,6 +88,7 @@ pub struct HttpService {
     send_rate: Option<NonZeroU64>,
     /// How long a request waits for its response.
     delay: Option<Duration>,
+    responses: ResponseCache,
 }
 
 impl HttpService {
@@ -107,6 +109,7 @@ impl HttpService {
             target: None,
             send_rate: None,
             delay: None,
+            responses: ResponseCache::default(),
         }
     }
 
@@ -205,6 +208,15 @@ impl HttpService {
             Some(refusal) if request.fields.fetch_metadata.is_cross_site_subresource() => Err(refusal),
             _ => Ok(()),
         }
+    }
+
+    /// Returns whether a response follows from its request, the configuration and the main site
+    /// alone, so that it may be kept. Observers, the access log and the statistics see how each
+    /// response is made.
+    fn keeps_responses(&self, cx: &Context<'_>) -> bool {
+        let is_unseen = self.log.is_none() && self.statistics.is_none() && !cx.is_traced();
+        let is_simple = self.live.is_none() && self.delay.is_none();
+        is_unseen && is_simple && !self.resolver.has_mounts() && !cx.stopping
     }
 
     /// Returns the URL path of the site's root, with a leading and a trailing slash.

@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     http::{Coding, RedirectMatch, Redirects, Refusal, Representation, Request, Status, locate},
     services::live::is_html,
-    site::{self, Resolved, Site},
+    site::{self, Lease, Resolved, Site},
     site_path::SitePath,
 };
 
@@ -150,6 +150,17 @@ impl Resolver {
         self.rule_files.rules(&self.site, clock)
     }
 
+    /// Returns the lease on everything that the main site has answered since [`Resolver::resolve`],
+    /// including its rules, and begins no other.
+    pub fn take_lease(&self) -> Option<Lease> {
+        self.site.take_lease().and_then(|lease| self.rule_files.limit(lease))
+    }
+
+    /// Returns whether another directory is mounted.
+    pub fn has_mounts(&self) -> bool {
+        !self.mounts.is_empty()
+    }
+
     /// Returns the destination of the requested `path`. `rules` are those of the site's own files.
     ///
     /// # Errors
@@ -162,6 +173,7 @@ impl Resolver {
         rules: &SiteRules,
         clock: &Clock,
     ) -> Result<Destination<'a>, Refusal> {
+        self.site.begin_lease(clock);
         let base = &self.options.base;
         let Some(path) = path.strip_base(base) else {
             // Help a client that knows only the port: redirect it to the base path.

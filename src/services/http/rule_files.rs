@@ -9,7 +9,7 @@ use super::{representation::StaticFile, resolve::file_path};
 use crate::{
     clock::Clock,
     http::{LineError, MAX_RULE_FILE, Redirects, Representation, SiteHeaders},
-    site::{Answered, Content, Error, Resolved, Site},
+    site::{Answered, Content, Error, Lease, Resolved, Site},
     site_path::{RULE_FILES, SitePath},
 };
 
@@ -68,6 +68,11 @@ impl RuleFiles {
             files.answered = headers.zip(redirects).map(|(headers, redirects)| headers.and(redirects));
         }
         SiteRules { headers: files.headers.rules.clone(), redirects: files.redirects.rules.clone() }
+    }
+
+    /// Returns `lease` within the time for which the rules hold.
+    pub fn limit(&self, lease: Lease) -> Option<Lease> {
+        self.files.borrow().answered.as_ref()?.limit(lease)
     }
 
     /// Returns whether `file` is one of the rule files under another name: a link, or another

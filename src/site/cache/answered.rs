@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Cache;
 use crate::{
     clock::Clock,
-    site::{RECHECK_AFTER, entry::Watch, file::Describe},
+    site::{Lease, RECHECK_AFTER, entry::Watch, file::Describe},
 };
 
 /// When an answer of the cache was given. It holds until something changes, at most for a second,
@@ -26,6 +26,13 @@ impl Answered {
             until: self.until.min(other.until),
         }
     }
+
+    /// Returns `lease` within the time for which the answer holds, or `None` if a change would not
+    /// be reported.
+    pub fn limit(&self, lease: Lease) -> Option<Lease> {
+        let is_reported = self.refresh.is_none() && lease.is_on_answers_after(self.changes);
+        is_reported.then(|| lease.within(self.until))
+    }
 }
 
 impl<D: Describe> Cache<D> {
@@ -45,5 +52,24 @@ impl<D: Describe> Cache<D> {
         answered.changes == self.refreshes.changes()
             && clock.now() < answered.until
             && answered.refresh.is_none_or(|refresh| refresh == self.refreshes.number(clock))
+    }
+
+    /// Begins a lease on the answers that follow, which ends at `until` at the latest.
+    pub fn begin_lease(&mut self, until: Instant) {
+        self.lease = Some(Lease::new(self.refreshes.changes(), until));
+    }
+
+    /// Returns the lease on the answers since it was begun, if all of them have one. Ends it.
+    pub fn take_lease(&mut self) -> Option<Lease> {
+        self.lease.take().filter(|lease| lease.is_on_answers_after(self.refreshes.changes()))
+    }
+
+    /// Returns whether everything is still as it was when `lease` was taken. This counts as an
+    /// answer, so it may read inotify.
+    pub fn is_current(&mut self, lease: &Lease, clock: &Clock) -> bool {
+        if self.refreshes.count_answer(clock) {
+            self.read_changes();
+        }
+        lease.is_on_answers_after(self.refreshes.changes()) && lease.holds_at(clock.now())
     }
 }

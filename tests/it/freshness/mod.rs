@@ -6,6 +6,7 @@
 
 mod appearing;
 mod at_rest;
+mod kept;
 mod rounds;
 
 use std::{

@@ -1,0 +1,328 @@
+//! The response cache: responses that are kept, and sent again to requests with the same bytes.
+//!
+//! Browsers that load a page again and load generators send the same request many times. All of a
+//! response but its `Date` follows from the bytes of the request, from the configuration, and from
+//! what the site answers. So a kept response is sent again without parsing the request, as long as
+//! the site would give the same answers ([`Lease`]). The cache must never keep a response that
+//! depends on anything else, and must stay within [`MAX_BYTES`].
+
+use std::{cell::RefCell, ops::Range, rc::Rc};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{
+    clock::Clock,
+    http::Representation,
+    protocol::{Body, CloseReason, Outbox, Progress, Received},
+    site::{Lease, Site},
+};
+
+/// The number of sets of kept responses. A request line belongs to one set.
+const SETS: usize = 512;
+/// The number of responses in a set.
+const WAYS: usize = 4;
+/// The number of requests that are remembered until they come a second time.
+const CANDIDATES: usize = 4096;
+/// The maximum length in bytes of the request to a kept response.
+const MAX_REQUEST: usize = 4096;
+/// The maximum size in bytes of all kept responses, with their requests.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// The name of the only field whose value changes.
+const DATE: &[u8] = b"\r\nDate: ";
+
+/// A cache of responses by request.
+#[derive(Default)]
+pub struct ResponseCache {
+    kept: RefCell<KeptResponses>,
+}
+
+/// The kept responses. Both tables are empty until they are needed.
+#[derive(Default)]
+struct KeptResponses {
+    slots: Vec<Slot>,
+    /// Hashes of requests that have come once. Most requests come once, and would only replace
+    /// others.
+    candidates: Vec<u32>,
+    bytes: usize,
+    /// The slot that is emptied next.
+    hand: usize,
+    /// The lease on the response that was kept last.
+    lease: Option<Lease>,
+}
+
+/// A place for a response.
+#[derive(Default)]
+struct Slot {
+    /// A part of the hash of the request line.
+    tag: u32,
+    response: Option<Box<KeptResponse>>,
+}
+
+/// A response and its request.
+struct KeptResponse {
+    /// The request, and then the bytes of the response. One allocation takes fewer cache misses.
+    bytes: Box<[u8]>,
+    request_len: usize,
+    /// The offset of the value of `Date` in the response.
+    date_at: usize,
+    /// The body, if it is too long to be copied.
+    body: Option<(Rc<[u8]>, Range<usize>)>,
+    progress: Progress,
+    lease: Lease,
+}
+
+/// A clone of a service may get other options, so it begins without responses.
+impl Clone for ResponseCache {
+    fn clone(&self) -> ResponseCache {
+        ResponseCache::default()
+    }
+}
+
+impl ResponseCache {
+    /// Puts the kept response to the request at the beginning of `input` into `out`, if there is
+    /// one that still holds.
+    pub fn repeat(
+        &self,
+        input: &[u8],
+        site: &Site<Representation>,
+        out: &mut Outbox,
+        clock: &Clock,
+    ) -> Option<Received> {
+        let kept = &mut *self.kept.borrow_mut();
+        let at = kept.find(input)?;
+        let response = kept.slots[at].response.as_deref()?;
+        if !site.is_current(&response.lease, clock) {
+            kept.empty(at);
+            return None;
+        }
+        response.put(out, clock);
+        Some(Received { consumed: response.request_len, progress: response.progress })
+    }
+
+    /// Keeps the response to `request` that was put into `out` behind the first `start` bytes, if
+    /// the same request has come before. `progress` is what the protocol returned after it.
+    pub fn keep(
+        &self,
+        request: &[u8],
+        start: usize,
+        out: &mut Outbox,
+        progress: Progress,
+        lease: Lease,
+        clock: &Clock,
+    ) {
+        if !matches!(progress, Progress::Again | Progress::Close(CloseReason::Done)) {
+            return;
+        }
+        let kept = &mut *self.kept.borrow_mut();
+        if request.len() > MAX_REQUEST || !kept.has_come_before(request) {
+            return;
+        }
+        if let Some(response) = KeptResponse::of(request, start, out, progress, lease, clock) {
+            kept.insert(response);
+        }
+    }
+}
+
+impl KeptResponses {
+    /// Returns the place of the response to the request at the beginning of `input`.
+    fn find(&self, input: &[u8]) -> Option<usize> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let (first, tag) = place(input);
+        let set = &self.slots[first..first + WAYS];
+        let is_it = |slot: &Slot| {
+            slot.tag == tag
+                && slot.response.as_ref().is_some_and(|response| input.starts_with(response.request()))
+        };
+        set.iter().position(is_it).map(|way| first + way)
+    }
+
+    /// Returns whether `request` has come before, and remembers it.
+    fn has_come_before(&mut self, request: &[u8]) -> bool {
+        if self.candidates.is_empty() {
+            self.candidates.resize(CANDIDATES, 0);
+        }
+        let hash = xxh3_64(request);
+        let candidate = &mut self.candidates[hash as usize % CANDIDATES];
+        let tag = (hash >> 32) as u32;
+        std::mem::replace(candidate, tag) == tag
+    }
+
+    /// Inserts a response. Removes others if the set is full or all of them are too large.
+    fn insert(&mut self, response: KeptResponse) {
+        if self.lease.replace(response.lease).is_some_and(|last| !last.is_as_old_as(&response.lease)) {
+            // None of them holds any more.
+            (self.slots, self.bytes) = (Vec::new(), 0);
+        }
+        if self.slots.is_empty() {
+            self.slots.resize_with(SETS * WAYS, Slot::default);
+        }
+        let size = response.size();
+        let (first, tag) = place(response.request());
+        let free = self.slots[first..first + WAYS].iter().position(|slot| slot.response.is_none());
+        self.hand = (self.hand + 1) % self.slots.len();
+        let at = first + free.unwrap_or(self.hand % WAYS);
+        self.empty(at);
+        while self.bytes + size > MAX_BYTES && self.bytes > 0 {
+            self.hand = (self.hand + 1) % self.slots.len();
+            self.empty(self.hand);
+        }
+        self.bytes += size;
+        self.slots[at] = Slot { tag, response: Some(Box::new(response)) };
+    }
+
+    fn empty(&mut self, at: usize) {
+        self.bytes -= self.slots[at].response.take().map_or(0, |response| response.size());
+    }
+}
+
+/// Returns the first slot of the set for the request at the beginning of `input`, and its tag. Both
+/// depend on the request line alone, which is found faster than the end of the request.
+fn place(input: &[u8]) -> (usize, u32) {
+    let line = &input[..memchr::memchr(b'\r', input).unwrap_or(input.len())];
+    let hash = xxh3_64(line);
+    (hash as usize % SETS * WAYS, (hash >> 32) as u32)
+}
+
+impl KeptResponse {
+    /// Copies the response to `request` that was put into `out` behind the first `start` bytes.
+    /// Returns `None` if its body is a file.
+    fn of(
+        request: &[u8],
+        start: usize,
+        out: &mut Outbox,
+        progress: Progress,
+        lease: Lease,
+        clock: &Clock,
+    ) -> Option<KeptResponse> {
+        let (bytes, body) = out.added_since(start);
+        let body = match body {
+            None => None,
+            Some(Body::Memory { content, range }) => Some((Rc::clone(content), range.clone())),
+            Some(Body::File(_)) => return None,
+        };
+        let date_at = memchr::memmem::find(bytes, DATE)? + DATE.len();
+        if !bytes[date_at..].starts_with(clock.date()) {
+            return None;
+        }
+        let bytes = [request, bytes].concat().into();
+        Some(KeptResponse { bytes, request_len: request.len(), date_at, body, progress, lease })
+    }
+
+    fn request(&self) -> &[u8] {
+        &self.bytes[..self.request_len]
+    }
+
+    /// Returns the number of bytes that the response counts for.
+    fn size(&self) -> usize {
+        let body = self.body.as_ref().map_or(0, |(content, _)| content.len());
+        size_of::<KeptResponse>() + self.bytes.len() + body
+    }
+
+    /// Puts the response into `out`, with the date of this turn.
+    fn put(&self, out: &mut Outbox, clock: &Clock) {
+        let bytes = out.bytes();
+        let date_at = bytes.len() + self.date_at;
+        bytes.extend_from_slice(&self.bytes[self.request_len..]);
+        bytes[date_at..][..clock.date().len()].copy_from_slice(clock.date());
+        if let Some((content, range)) = &self.body {
+            out.put(Body::Memory { content: Rc::clone(content), range: range.clone() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant, SystemTime};
+
+    use super::*;
+    use crate::{
+        address::Address,
+        protocol::{Context, InputBudget, LoopCounters, LoopRequests, ProtocolFactory, WorkBudget},
+        services::{HttpService, Timeouts},
+        site::SiteOptions,
+        trace::Observers,
+    };
+
+    const REQUEST: &[u8] = b"GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    /// Returns the output for `input` on a new connection.
+    fn response(http: &mut Rc<HttpService>, input: &[u8], stopping: bool, clock: &Clock) -> Vec<u8> {
+        let (mut observers, mut work, mut requests) =
+            (Observers::default(), WorkBudget::default(), LoopRequests::default());
+        let (budget, mut counters) = (InputBudget::default(), LoopCounters::default());
+        let mut cx =
+            Context::without_loop(clock, &mut observers, &mut work, &budget, &mut requests, &mut counters);
+        cx.stopping = stopping;
+        let (mut connection, mut out) = (http.create(&Address::Unix(None)), Outbox::default());
+        let received = connection.receive(input, &mut out, &mut cx);
+        assert_eq!(received.consumed, REQUEST.len());
+        out.bytes().clone()
+    }
+
+    fn kept(http: &HttpService) -> usize {
+        http.responses.kept.borrow().slots.iter().filter(|slot| slot.response.is_some()).count()
+    }
+
+    #[test]
+    fn response_is_kept_once_its_request_comes_again_and_until_a_file_changes() {
+        // A file is watched from its second request on, so only a later response can be kept.
+        let asked = crate::testing::dirs().find_map(|dir| {
+            std::fs::write(dir.path().join("a.txt"), "one").expect("write");
+            let site = Site::open(dir.path(), SiteOptions::default(), Default::default()).expect("open it");
+            let site = Rc::new(site);
+            let mut http = Rc::new(HttpService::new(Rc::clone(&site), Timeouts::default()));
+            let mut clock = Clock::frozen(SystemTime::now() + Duration::from_secs(60));
+            let counts = [(); 4].map(|()| {
+                clock.tick();
+                assert!(response(&mut http, REQUEST, false, &clock).ends_with(b"one"));
+                kept(&http)
+            });
+            assert_eq!(counts[..2], [0, 0], "the request came once, and the file was not watched");
+            (counts[3] > 0).then_some((dir, site, http, clock, counts))
+        });
+        let Some((dir, site, mut http, mut clock, counts)) = asked else {
+            return crate::testing::skip("no inotify on any file system here");
+        };
+        assert_eq!(counts[3], 1);
+        // The next request of a pipeline is not a part of this one.
+        assert!(response(&mut http, &[REQUEST, b"GET"].concat(), false, &clock).ends_with(b"one"));
+        let last = response(&mut http, REQUEST, true, &clock);
+        assert!(last.windows(19).any(|window| window == b"Connection: close\r\n"), "the server stops");
+        std::fs::write(dir.path().join("a.txt"), "two").expect("write");
+        clock.tick();
+        site.begin_lease(&clock);
+        let lease = site.take_lease().expect("a lease on nothing");
+        assert!((0..32).any(|_| !site.is_current(&lease, &clock)), "inotify is read after a few answers");
+        assert!(response(&mut http, REQUEST, false, &clock).ends_with(b"two"));
+        assert_eq!(kept(&http), 0);
+        assert_eq!(kept(&HttpService::clone(&http)), 0);
+    }
+
+    #[test]
+    fn kept_responses_are_bounded() {
+        let (responses, clock) = (ResponseCache::default(), Clock::frozen(SystemTime::now()));
+        let lease = Lease::new(0, Instant::now());
+        let keep = |request: &[u8], len: usize, lease| {
+            let mut out = Outbox::default();
+            out.bytes().extend_from_slice(&[b"HTTP/1.1 200 OK\r\nDate: ", &clock.date()[..]].concat());
+            out.put(Body::Memory { content: vec![0; len].into(), range: 0..len });
+            responses.keep(request, 0, &mut out, Progress::Again, lease, &clock);
+        };
+        for (count, len) in [(3000, 10), (2000, 100_000)] {
+            for number in 0..2 * count {
+                keep(format!("GET /{} HTTP/1.1\r\n", number / 2).as_bytes(), len, lease);
+                let kept = responses.kept.borrow();
+                assert!(kept.bytes <= MAX_BYTES && kept.slots.len() <= SETS * WAYS);
+                let sizes = kept.slots.iter().filter_map(|slot| slot.response.as_ref()).map(|r| r.size());
+                assert_eq!(kept.bytes, if number % 500 == 0 { sizes.sum() } else { kept.bytes });
+            }
+            assert!(responses.kept.borrow().bytes > MAX_BYTES / 16, "{len}");
+        }
+        // Those of another time are worth nothing.
+        (0..2).for_each(|_| keep(b"GET / HTTP/1.1\r\n", 10, Lease::new(1, Instant::now())));
+        assert!(responses.kept.borrow().bytes < 1000);
+        keep(&[b'x'; MAX_REQUEST + 1], 10, lease);
+    }
+}

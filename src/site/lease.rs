@@ -1,0 +1,85 @@
+//! Leases: how long everything holds that the site has answered for one request, for a caller that
+//! keeps its response.
+//!
+//! Only what inotify reports can be leased. A lease must never hold longer than the answers, and
+//! the caller must ask [`Site::is_current`] before each use.
+
+use std::time::Instant;
+
+use super::{
+    RECHECK_AFTER, Site,
+    entry::{Entry, Watch},
+    file::Describe,
+};
+use crate::clock::Clock;
+
+/// A lease on the answers of a site to one request. It ends when something changes, and after a
+/// second at the latest.
+#[derive(Debug, Clone, Copy)]
+pub struct Lease {
+    /// The number of changes when the answers were given.
+    changes: u64,
+    until: Instant,
+    /// Whether a path that does not exist is among the answers.
+    has_absent: bool,
+}
+
+impl Lease {
+    /// Creates a lease on answers that follow `changes` changes.
+    pub fn new(changes: u64, until: Instant) -> Lease {
+        Lease { changes, until, has_absent: false }
+    }
+
+    /// Returns a lease on `entry` as well, or `None` if inotify does not report its changes.
+    pub fn with<D>(self, entry: &Entry<D>) -> Option<Lease> {
+        let is_watched = matches!(entry.watch, Watch::Active(_));
+        let has_absent = self.has_absent || entry.found.is_none();
+        is_watched.then_some(Lease { has_absent, ..self.within(entry.due) })
+    }
+
+    /// Returns a lease that ends at `until` at the latest.
+    pub fn within(self, until: Instant) -> Lease {
+        Lease { until: self.until.min(until), ..self }
+    }
+
+    /// Returns whether the leased answers were given after `changes` changes.
+    pub fn is_on_answers_after(&self, changes: u64) -> bool {
+        self.changes == changes
+    }
+
+    /// Returns whether the lease has not ended by `now`.
+    pub fn holds_at(&self, now: Instant) -> bool {
+        now < self.until
+    }
+
+    /// Returns whether nothing has changed between the two leases.
+    pub fn is_as_old_as(&self, other: &Lease) -> bool {
+        self.changes == other.changes
+    }
+}
+
+impl<D: Describe> Site<D> {
+    /// Begins a lease on the answers that follow, until [`Site::take_lease`]. The caller must know
+    /// how long everything else holds that its response depends on.
+    pub fn begin_lease(&self, clock: &Clock) {
+        let state = &mut *self.state.borrow_mut();
+        let until = state.checked_at.map_or(clock.now(), |at| at + RECHECK_AFTER);
+        state.cache.begin_lease(until);
+    }
+
+    /// Returns the lease on the answers since [`Site::begin_lease`], and begins no other. Returns
+    /// `None` if one of them may become wrong without a report.
+    pub fn take_lease(&self) -> Option<Lease> {
+        self.state.borrow_mut().cache.take_lease()
+    }
+
+    /// Returns whether the site would give the same answers again. This needs no system call,
+    /// except for the checks that [`Site::resolve`] makes as well: of inotify after every few
+    /// answers, and of the root directory if something was missing.
+    pub fn is_current(&self, lease: &Lease, clock: &Clock) -> bool {
+        let state = &mut *self.state.borrow_mut();
+        state.cache.is_current(lease, clock)
+            // As in `resolve`: a build tool may have replaced the directory.
+            && !(lease.has_absent && state.reopen_if_replaced(&self.dir, &self.options, clock))
+    }
+}

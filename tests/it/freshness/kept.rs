@@ -1,0 +1,129 @@
+//! Kept responses. A server keeps the response to a request that comes again, but not while it has
+//! an observer. So one server with and one without an observer must give the same responses.
+
+use std::fs;
+
+use oneloop::Config;
+use oorandom::Rand32;
+
+use super::*;
+
+/// Requests whose responses depend on the site in different ways.
+const REQUESTS: [&str; 14] = [
+    "GET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /hello.txt HTTP/1.1\r\nHost: b\r\n\r\n",
+    "GET /hello.txt HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n",
+    "GET /hello.txt HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip, identity;q=0\r\n\r\n",
+    "GET /hello.txt HTTP/1.1\r\nHost: a\r\nRange: bytes=1-2\r\n\r\n",
+    "GET /hello.txt HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\n\r\n",
+    "GET /large.bin HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /a/b/page.html HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /a/b/page HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /a/b HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /a/b/ HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n\r\n",
+    "GET /a/b/none.txt HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n\r\n",
+    "GET /none HTTP/1.1\r\nHost: a\r\nSec-Fetch-Mode: navigate\r\n\r\n",
+    "GET /_headers HTTP/1.1\r\nHost: a\r\n\r\n",
+];
+
+/// Changes the site in one of several ways. `number` makes the content differ.
+fn change(site: &Site, way: u32, number: u32) {
+    let files = [
+        ("hello.txt", format!("hello {number}\n")),
+        ("hello.txt.gz", format!("compressed {number}")),
+        ("large.bin", number.to_string().repeat(10_000)),
+        ("_headers", format!("/*\n  X-Number: {number}\n")),
+        ("_redirects", format!("/none /hello.txt?{number} 302\n/a/b/none.txt /hello.txt 200\n")),
+        ("404.html", format!("<p>nothing {number}")),
+        ("spa.html", format!("<p>application {number}")),
+        ("a/b/page.html", format!("<p>page {number}")),
+        ("a/b/index.html", format!("<p>index {number}")),
+    ];
+    let (name, content) = &files[way as usize % files.len()];
+    // Each of these fails if there is nothing to remove or move.
+    match way as usize / files.len() {
+        0 => site.write(name, content),
+        1 => drop(fs::remove_file(site.at(name))),
+        2 => drop(fs::rename(site.at("a/b"), site.at("a/old"))),
+        3 => drop(fs::rename(site.at("a/old"), site.at("a/b"))),
+        4 => drop(fs::rename(site.at(name), site.at("none"))),
+        _ => drop(fs::remove_file(site.at("none"))),
+    }
+}
+
+/// The number of ways to change the site.
+const WAYS: u32 = 6 * 9;
+
+fn plain(site: &Site) -> Config {
+    let mut config = Rig::config(site);
+    config.inotify = true;
+    config
+}
+
+fn with_fallbacks(site: &Site) -> Config {
+    let mut config = plain(site);
+    (config.clean_urls, config.spa) = (true, Some("spa.html".into()));
+    config
+}
+
+#[test]
+fn kept_responses_are_the_same_as_new_ones_whatever_changes() {
+    for (seed, config) in [(0, plain as fn(&Site) -> Config), (1, with_fallbacks)] {
+        let site = Site::new();
+        site.write("spa.html", "<p>application");
+        let time = SystemTime::now() + Duration::from_secs(60);
+        let (mut kept, mut anew) = (Rig::at(time, config(&site)), Rig::at(time, config(&site)));
+        anew.record();
+        let (mut of_kept, mut of_anew) = (kept.accepted(), anew.accepted());
+        let mut random = Rand32::new(seed);
+        for number in 0..250 {
+            for _ in 0..random.rand_range(0..3) {
+                change(&site, random.rand_range(0..WAYS), number);
+            }
+            let by = Duration::from_millis(random.rand_range(0..200).into());
+            kept.advance(by);
+            anew.advance(by);
+            for _ in 0..5 {
+                let request = REQUESTS[random.rand_range(0..REQUESTS.len() as u32) as usize];
+                for _ in 0..random.rand_range(1..6) {
+                    let (response, expected) =
+                        (kept.ask(&mut of_kept, request), anew.ask(&mut of_anew, request));
+                    assert_eq!(format!("{response:?}"), format!("{expected:?}"), "{number}: {request:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn kept_response_ends_when_another_directory_replaces_the_site() {
+    let parent = Site::new();
+    parent.write("site/index.html", "old\n");
+    parent.write("next/late.txt", "late\n");
+    let mut config = plain(&parent);
+    config.dir = parent.at("site");
+    let mut rig = Rig::new(config);
+    let mut peer = rig.accepted();
+    for _ in 0..5 {
+        assert_eq!(rig.ask(&mut peer, get("/late.txt")).status, 404);
+    }
+    fs::rename(parent.at("site"), parent.at("old")).expect("move it");
+    fs::rename(parent.at("next"), parent.at("site")).expect("replace it");
+    assert_eq!(rig.ask(&mut peer, get("/late.txt")).text(), "late\n");
+}
+
+#[test]
+fn kept_response_has_the_date_of_its_turn() {
+    let site = Site::new();
+    let mut rig = Rig::new(plain(&site));
+    let mut peer = rig.accepted();
+    let mut dates = Vec::new();
+    for _ in 0..20 {
+        let response = rig.ask(&mut peer, get("/hello.txt"));
+        dates.push(response.header("date").expect("a date").to_owned());
+        assert_eq!(response.text(), "hello\n");
+        rig.advance(Duration::from_millis(100));
+    }
+    dates.dedup();
+    assert!((2..=3).contains(&dates.len()), "{dates:?} in two seconds");
+}
