@@ -60,6 +60,9 @@ impl From<StartError> for Failure {
             StartError::MountTwice(path) => Failure::Usage(format!(
                 "--mount has the path '{path}' twice; choose another path for one of the directories"
             )),
+            StartError::MonitoringPath(path) => Failure::Usage(format!(
+                "'{path}' is not a valid path for --health; use a path such as /health"
+            )),
             StartError::BasePath(path) => {
                 Failure::Usage(format!("'{path}' is not a valid --base-path; use a path such as /app"))
             }

@@ -133,6 +133,14 @@ pub fn rate(text: &str) -> Result<NonZeroU64, String> {
     rate.ok_or_else(|| "use a number of bytes per second, such as 500, 100k or 2M".into())
 }
 
+/// Parses the path of a URL that no file has.
+pub fn url_path(text: &str) -> Result<String, String> {
+    let is_allowed = |b: &u8| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'\\');
+    let is_path = text.len() > 1 && text.starts_with('/') && !text.starts_with("//");
+    let path = (is_path && text.as_bytes().iter().all(is_allowed)).then(|| text.to_owned());
+    path.ok_or_else(|| "use a path such as /health, without a host or a query".into())
+}
+
 /// Parses the name of a file without a path.
 pub fn file_name(text: &str) -> Result<String, String> {
     match text {

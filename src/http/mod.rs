@@ -46,7 +46,7 @@ pub use response::{
     byte_ranges::ByteRanges,
     media_type::content_coding,
     not_found::NotFoundPage,
-    plan::{Plan, ResponseBody},
+    plan::{Plan, Recorded, ResponseBody},
     refusal::Refusal,
     relative::relative_link,
     render::RenderContext,

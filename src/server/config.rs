@@ -123,6 +123,9 @@ pub struct Config {
     /// Whether to keep statistics: to count responses by status, and to measure service times and
     /// turns of the loop. [`HttpServer::statistics`](crate::HttpServer::statistics) reports them.
     pub statistics: bool,
+    /// The path of the URL at which the server says whether it takes requests: 200, or 503 after a
+    /// signal has asked for a shutdown. Such requests are neither logged nor counted.
+    pub health: Option<String>,
     /// The warning after SIGUSR2 if the server keeps no statistics.
     pub no_statistics: Option<&'static str>,
     /// The URL path of the load target, whose responses are chosen by the requests. `None` means
@@ -181,6 +184,7 @@ impl Config {
             access_log_format: AccessLogFormat::Common,
             trusted_proxies: Vec::new(),
             statistics: false,
+            health: None,
             no_statistics: None,
             target: None,
             target_from: Vec::new(),

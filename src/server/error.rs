@@ -26,6 +26,8 @@ pub enum StartError {
         /// The error from the system call (openat(2)).
         source: io::Error,
     },
+    /// The path of a resource for monitoring is not a valid URL path.
+    MonitoringPath(String),
     /// The base path is not a valid URL path.
     BasePath(String),
     /// The path of the load target is not a valid URL path.
@@ -68,6 +70,7 @@ impl fmt::Display for StartError {
             }
             StartError::MountPath(path) => write!(f, "'{path}' is not a valid path of a mount"),
             StartError::MountTwice(path) => write!(f, "two mounts have the path '{path}'"),
+            StartError::MonitoringPath(path) => write!(f, "'{path}' is not a valid path for monitoring"),
             StartError::BasePath(path) => write!(f, "'{path}' is not a valid base path"),
             StartError::TargetPath(path) => write!(f, "'{path}' is not a valid path for the load target"),
             StartError::SpaFallback(path) => write!(f, "'{path}' is not a valid file for the SPA fallback"),
@@ -91,6 +94,7 @@ impl std::error::Error for StartError {
             StartError::CacheControl { source, .. } => Some(source),
             StartError::MountPath(_)
             | StartError::MountTwice(_)
+            | StartError::MonitoringPath(_)
             | StartError::BasePath(_)
             | StartError::TargetPath(_)
             | StartError::SpaFallback(_)

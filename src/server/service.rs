@@ -7,7 +7,7 @@ use crate::{
     clock::Clock,
     http::{Cors, HeaderPolicy, HostAllowlist, Redirects, Representation, TrustedProxies},
     lossy_writer::LossyWriter,
-    services::{AccessLog, HttpService, LoadTarget, UrlOptions, directory_path, file_path},
+    services::{AccessLog, HttpService, LoadTarget, Monitoring, UrlOptions, directory_path, file_path},
     site::{Error, Resolved, Site},
 };
 
@@ -55,6 +55,11 @@ pub fn http_service(
         .map_err(|source| StartError::CacheControl { value: config.cache_control.clone(), source })?;
     let http = HttpService::new(Rc::clone(site), config.timeouts).with_max_head(max_head(config));
     let http = http.with_slow_network(config.throttle, config.delay);
+    let monitoring = Monitoring::new(config.health.as_deref()).map_err(StartError::MonitoringPath)?;
+    let http = match monitoring {
+        Some(urls) => http.with_monitoring(urls),
+        None => http,
+    };
     let mut http = http.with_url_options(options).with_policy(policy);
     for Mount { path, site: mounted } in mounts {
         if let Some(hidden) = path.without_extension("/")

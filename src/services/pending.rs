@@ -14,7 +14,7 @@ use super::{
 use crate::{
     address::Address,
     clock::Clock,
-    http::{RequestInfo, Status, TrustedProxies},
+    http::{Plan, Recorded, RequestInfo, Status, TrustedProxies},
 };
 
 /// The number of bytes of text that the pending entries of one connection may hold before the texts
@@ -38,8 +38,10 @@ pub struct PendingEntries {
 
 /// The record of a response.
 struct PendingEntry {
-    /// What the log will show, if there is a log.
+    /// What the log will show, if there is a log that has a line for it.
     log_entry: Option<LogEntry>,
+    /// Whether the statistics count it.
+    is_counted: bool,
     /// The peer, or the client behind it.
     peer: LoggedPeer,
     status: Status,
@@ -71,26 +73,27 @@ impl PendingEntries {
         self.proxies.as_ref()?.client(input)
     }
 
-    /// Starts the entry for a response to `request`, which was received at `since`. `body` is the
-    /// position at which the response's body begins.
+    /// Starts the entry for the response `plan` to `request`, which was received at `since`. `body`
+    /// is the position at which the response's body begins.
     pub fn begin(
         &mut self,
         request: &RequestInfo<'_>,
         since: Instant,
-        status: Status,
+        plan: &Plan<'_>,
         body: u64,
         clock: &Clock,
     ) {
-        let log_entry = self.log.is_some().then(|| {
+        let (status, is_counted) = (plan.status, plan.recorded == Recorded::Everywhere);
+        let log_entry = (self.log.is_some() && is_counted).then(|| {
             let max_text = if self.text_len < MAX_PENDING_TEXT { MAX_TEXT } else { SHORT_TEXT };
             LogEntry::new(request, status, max_text, clock)
         });
         self.text_len += log_entry.as_ref().map_or(0, LogEntry::text_len);
-        if let Some(statistics) = &self.statistics {
+        if let Some(statistics) = self.statistics.as_ref().filter(|_| is_counted) {
             statistics.borrow_mut().begin();
         }
         let peer = request.client.map_or(self.peer, LoggedPeer::client);
-        self.pending.push_back(PendingEntry { log_entry, peer, status, since, body, end: None });
+        self.pending.push_back(PendingEntry { log_entry, is_counted, peer, status, since, body, end: None });
     }
 
     /// Returns the request whose response is being sent, escaped and perhaps cut short, if there is
@@ -108,10 +111,7 @@ impl PendingEntries {
 
     /// Completes the responses that end at or before position `sent`.
     pub fn on_sent(&mut self, sent: u64, clock: &Clock) {
-        if let Some(statistics) = &self.statistics {
-            statistics.borrow_mut().count_sent(sent.saturating_sub(self.counted));
-            self.counted = sent;
-        }
+        self.count_bytes(sent);
         let mut now = None;
         // Responses are sent in order, so stop at the first unfinished one.
         while let Some(PendingEntry { body, end: Some(end), .. }) = self.pending.front()
@@ -129,6 +129,23 @@ impl PendingEntries {
         }
     }
 
+    /// Counts the bytes up to position `sent`, without the responses that the statistics skip.
+    fn count_bytes(&mut self, sent: u64) {
+        let Some(statistics) = &self.statistics else { return };
+        let mut bytes = 0;
+        for PendingEntry { is_counted, end, .. } in &self.pending {
+            let end = end.unwrap_or(sent).min(sent);
+            if *is_counted {
+                bytes += end.saturating_sub(self.counted);
+            }
+            self.counted = end;
+            if end == sent {
+                break;
+            }
+        }
+        statistics.borrow_mut().count_sent(bytes);
+    }
+
     /// Completes the remaining responses, as aborted, when the connection closes. `sent` is the
     /// number of bytes sent on the connection.
     pub fn on_closed(&mut self, sent: u64, clock: &Clock) {
@@ -142,7 +159,7 @@ impl PendingEntries {
     /// Counts and logs a response, which ended at `now`.
     fn complete(&mut self, pending: PendingEntry, sent: u64, is_complete: bool, now: Instant) {
         let took = now.saturating_duration_since(pending.since);
-        if let Some(statistics) = &self.statistics {
+        if let Some(statistics) = self.statistics.as_ref().filter(|_| pending.is_counted) {
             let mut statistics = statistics.borrow_mut();
             match is_complete {
                 true => statistics.complete(pending.status.code(), took),
@@ -166,7 +183,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{lossy_writer::LossyWriter, services::AccessLogFormat};
+    use crate::{http::ResponseBody, lossy_writer::LossyWriter, services::AccessLogFormat};
 
     #[test]
     fn log_entries_that_wait_hold_little_text() {
@@ -177,8 +194,9 @@ mod tests {
         let mut entries = PendingEntries::new(Some(Rc::clone(&log)), None, &Address::Unix(None));
         let line = [&b"GET /"[..], &[b'x'; 1000]].concat();
         let request = RequestInfo { line: &line, ..RequestInfo::unparsed(b"") };
+        let plan = Plan::made(&request, Status::Ok, "", ResponseBody::Empty);
         for at in 1..=300 {
-            entries.begin(&request, clock.now(), Status::Ok, at, &clock);
+            entries.begin(&request, clock.now(), &plan, at, &clock);
             entries.end(at);
         }
         let held: usize =
@@ -186,7 +204,7 @@ mod tests {
         assert!(held == entries.text_len && held < 2 * MAX_PENDING_TEXT, "{held} bytes");
         entries.on_sent(300, &clock);
         assert_eq!(entries.text_len, 0);
-        entries.begin(&request, clock.now(), Status::Ok, 301, &clock);
+        entries.begin(&request, clock.now(), &plan, 301, &clock);
         entries.on_closed(301, &clock);
         drop((entries, log));
         let mut got = String::new();
@@ -205,7 +223,8 @@ mod tests {
             PendingEntries::new(Some(Rc::clone(&log)), None, &Address::Ip(([127, 0, 0, 1], 1).into()));
         let mut begin = |line: &[u8], body, end: Option<u64>| {
             let request = RequestInfo { line, ..RequestInfo::unparsed(b"") };
-            entries.begin(&request, clock.now(), Status::Ok, body, &clock);
+            let plan = Plan::made(&request, Status::Ok, "", ResponseBody::Empty);
+            entries.begin(&request, clock.now(), &plan, body, &clock);
             end.inspect(|end| entries.end(*end));
         };
         begin(b"GET /1", 100, Some(150));

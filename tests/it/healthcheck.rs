@@ -43,6 +43,12 @@ fn healthcheck_asks_the_port_of_the_variable_on_this_machine() {
     let (code, stdout, stderr) = check(&[], &[("ONELOOP_PORT", &port), ("ONELOOP_MAX_CONNECTIONS", "?")]);
     assert_eq!((code, &*stderr), (Some(0), ""));
     assert_eq!(stdout, format!("http://localhost:{port}/ answers 200\n"));
+    // A server with --health says there whether it takes requests.
+    let variables = [("ONELOOP_PORT", &*port), ("ONELOOP_HEALTH", "/hello.txt")];
+    assert_eq!(check(&[], &variables).1, format!("http://localhost:{port}/hello.txt answers 200\n"));
+    let (code, _, stderr) = check(&[], &[("ONELOOP_PORT", &port), ("ONELOOP_HEALTH", "true")]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("/health answers 404"), "{stderr}");
     // In a pod beside a Service of this name, Kubernetes sets a variable that is not a port.
     let (code, _, stderr) = check(&[], &[("ONELOOP_PORT", "tcp://127.0.0.1:1")]);
     assert!(code == Some(0) || stderr.contains(":8000"), "{stderr}");

@@ -37,6 +37,7 @@ mod live;
 mod log_formats;
 mod mail;
 mod media_types;
+mod monitoring;
 mod mounts;
 mod observed;
 mod paths;

@@ -4,7 +4,7 @@
 pub mod compress;
 mod limits;
 mod listen;
-mod monitoring;
+pub mod monitoring;
 mod output;
 mod responses;
 mod site;
@@ -99,12 +99,13 @@ pub struct Cli {
 }
 
 /// The options with an optional value, by their IDs, and what they mean without one.
-pub const DEFAULTS: [(&str, &str); 6] = [
+pub const DEFAULTS: [(&str, &str); 7] = [
     ("spa", site::DEFAULT_PAGE),
     ("cors", responses::ANY_ORIGIN),
     ("target", target::DEFAULT_TARGET),
     ("access_log", output::STANDARD_OUTPUT),
     ("open", output::FIRST_PAGE),
+    ("health", monitoring::DEFAULT_HEALTH),
     ("trace", trace::DEFAULT_LEVEL),
 ];
 

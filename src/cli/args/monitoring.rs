@@ -2,10 +2,21 @@
 
 use clap::{Args, builder::BoolishValueParser};
 
+use crate::cli::values::url_path;
+
+/// The path of the health check, if none is given.
+pub const DEFAULT_HEALTH: &str = "/health";
+
 #[derive(Debug, Args)]
 pub struct MonitoringArgs {
     /// Print statistics to standard error when the server ends, and after SIGUSR2: requests,
     /// service times, connections and turns of the loop
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_STATS", hide_env = true)]
     pub stats: bool,
+
+    /// Answer 200 at PATH [/health], and 503 once the server is to stop, before the files of the
+    /// site; such requests are not logged
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = DEFAULT_HEALTH)]
+    #[arg(value_parser = url_path, env = "ONELOOP_HEALTH", hide_env = true)]
+    pub health: Option<String>,
 }

@@ -11,6 +11,7 @@ use super::{
     http::{addresses, invalid_url},
 };
 use crate::cli::{
+    args::monitoring::DEFAULT_HEALTH,
     errors::{Failure, cannot_print},
     logger::LogPipe,
     output,
@@ -19,8 +20,8 @@ use crate::cli::{
 
 #[derive(Debug, Args)]
 pub struct HealthcheckArgs {
-    /// http://HOST[:PORT][/PATH], or unix:PATH of a Unix socket [default: / on the port of
-    /// ONELOOP_PORT, or 8000, of this machine]
+    /// http://HOST[:PORT][/PATH], or unix:PATH of a Unix socket [default: the path of
+    /// ONELOOP_HEALTH, or /, on the port of ONELOOP_PORT, or 8000, of this machine]
     url: Option<String>,
 
     /// Give up on an address that has not answered after this long; 0 disables
@@ -57,5 +58,15 @@ pub fn check(args: &HealthcheckArgs, log: &LogPipe) -> Result<(), Failure> {
 /// loopback addresses. Kubernetes sets `ONELOOP_PORT=tcp://IP:PORT` for a Service, which is not a port.
 fn default_url() -> String {
     let port = env::var("ONELOOP_PORT").ok().and_then(|port| port.parse::<u16>().ok());
-    format!("http://localhost:{}/", port.unwrap_or(8000))
+    let health = env::var("ONELOOP_HEALTH").ok();
+    format!("http://localhost:{}{}", port.unwrap_or(8000), health_path(health.as_deref().unwrap_or_default()))
+}
+
+/// Returns the path to ask for if the variable of the server's `--health` has this value.
+fn health_path(value: &str) -> &str {
+    match value.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => DEFAULT_HEALTH,
+        _ if value.starts_with('/') => value,
+        _ => "/",
+    }
 }

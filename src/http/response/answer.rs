@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::{
     made,
-    plan::{Plan, ResponseBody},
+    plan::{Plan, Recorded, ResponseBody},
 };
 use crate::http::{
     ByteRange, ByteRanges, Method, NotFoundPage, Refusal, Representation, RequestInfo, Status, Vary,
@@ -135,6 +135,7 @@ impl<'a> Plan<'a> {
             persistence: Persistence::Close,
             len: Some(len),
             is_refused: false,
+            recorded: Recorded::Everywhere,
         }
     }
 

@@ -28,6 +28,17 @@ pub struct Plan<'a> {
     /// The length of the body in bytes, or `None` if the body is generated while it is sent.
     pub(super) len: Option<u64>,
     pub(super) is_refused: bool,
+    /// Where the response is recorded.
+    pub recorded: Recorded,
+}
+
+/// Where a response is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// In the access log and in the statistics.
+    Everywhere,
+    /// Nowhere, so that programs that ask every second hide nothing.
+    Nowhere,
 }
 
 /// The body of a response. The response to a HEAD request has an empty body.
@@ -60,6 +71,11 @@ impl Plan<'_> {
     pub fn as_fallback(mut self) -> Self {
         self.scope.freshness = false;
         self
+    }
+
+    /// Sets where the response is recorded.
+    pub fn recorded(self, recorded: Recorded) -> Self {
+        Plan { recorded, ..self }
     }
 
     /// Makes this response the last one on its connection.

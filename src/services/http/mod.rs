@@ -6,6 +6,7 @@
 
 mod connection;
 mod live;
+mod monitoring;
 mod reply;
 mod representation;
 mod resolve;
@@ -24,7 +25,8 @@ pub use self::{
     stream::put_piece,
 };
 use super::{
-    access_log::AccessLog, live::Live, pending::PendingEntries, statistics::Statistics, target::LoadTarget,
+    access_log::AccessLog, live::Live, monitoring::Monitoring, pending::PendingEntries,
+    statistics::Statistics, target::LoadTarget,
 };
 use crate::{
     address::Address,
@@ -84,6 +86,7 @@ pub struct HttpService {
     statistics: Option<Rc<RefCell<Statistics>>>,
     live: Option<Rc<Live>>,
     target: Option<Rc<LoadTarget>>,
+    monitoring: Option<Rc<Monitoring>>,
     /// How many bytes per second a connection may send.
     send_rate: Option<NonZeroU64>,
     /// How long a request waits for its response.
@@ -107,6 +110,7 @@ impl HttpService {
             statistics: None,
             live: None,
             target: None,
+            monitoring: None,
             send_rate: None,
             delay: None,
             responses: ResponseCache::default(),
@@ -156,6 +160,11 @@ impl HttpService {
     /// Sets the statistics in which responses are counted, if they are.
     pub fn with_statistics(self, statistics: Option<Rc<RefCell<Statistics>>>) -> HttpService {
         HttpService { statistics, ..self }
+    }
+
+    /// Sets the URLs at which programs ask how the server is doing.
+    pub fn with_monitoring(self, monitoring: Monitoring) -> HttpService {
+        HttpService { monitoring: Some(Rc::new(monitoring)), ..self }
     }
 
     /// Imitates a slow network: a connection sends at most `send_rate` bytes per second, and each

@@ -69,6 +69,9 @@ pub struct Reply<'c, 'x> {
 impl<'c> Reply<'c, '_> {
     /// Responds to a parsed request.
     pub fn respond(mut self, request: &Request<'_>) -> Outcome {
+        if let Some(resource) = self.http.monitoring.as_ref().and_then(|urls| urls.resource(request.path())) {
+            return self.respond_from_monitoring(resource, request);
+        }
         // The target comes before all files and redirects.
         if let Some(target) = self.target
             && let Some(path) = target.locate(request)
@@ -287,7 +290,7 @@ impl<'c> Reply<'c, '_> {
         };
         let len = plan.render(&cx, self.out.bytes());
         if let Some(entries) = &mut self.entries {
-            entries.begin(self.request, self.since, plan.status, position + len as u64, self.cx.clock);
+            entries.begin(self.request, self.since, plan, position + len as u64, self.cx.clock);
         }
         self.cx.trace(|| {
             let head = self.out.bytes()[at..at + len].to_vec();

@@ -47,6 +47,7 @@ const INVALID_VALUES: &[(&str, &str)] = &[
     ("--access-log-format", "apache"),
     ("--trusted-proxy", "proxy.example"),
     ("--open", "http://a.example/"),
+    ("--health", "health"),
     ("--trace", "everything"),
     ("--trace-only", "nobody"),
     ("--trace-file", "/no-such-dir/run.json"),
