@@ -126,8 +126,8 @@ pub use self::{
     maildir::Maildir,
     server::{Config, HttpServer, StartError, StreamListener, bind_broadcast, raise_open_file_limit},
     services::{
-        AccessLogFormat, Beacon, ChatRoom, Echo, Impairment, MailLimits, Mailbox, Pop3Service, SmtpService,
-        Timeouts, UdpEcho,
+        AccessLogFormat, Beacon, ChatRoom, Echo, Impairment, LivePage, MailLimits, Mailbox, Pop3Service,
+        SmtpService, Timeouts, UdpEcho,
     },
     system::{duplicate_descriptor, is_listening},
 };

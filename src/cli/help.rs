@@ -35,6 +35,7 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     ("oneloop . --listing -b 0.0.0.0", "share the current directory on the network"),
     ("oneloop site --access-log=log", "log every response to a file"),
     ("oneloop --trace", "show what the loop does, step by step"),
+    ("oneloop --observe", "show the loop live on a page of its own"),
     ("oneloop --step", "stop the loop at every wake-up, as a debugger does"),
     ("oneloop --tls -b 0.0.0.0", "serve HTTPS, for example to a phone"),
     ("oneloop compress dist", "write .br, .zst and .gz variants for the server to send"),

@@ -21,6 +21,7 @@ mod inherited;
 mod lesson;
 mod logger;
 mod mail;
+mod observe;
 mod observers;
 mod output;
 mod port_holder;
@@ -91,6 +92,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     let (port, has_bare_port) = (cli.listen.port, cli.listen.has_bare_port);
     let is_interactive = io::stdout().is_terminal() && cli.output.quiet == 0;
     let has_localhost = cli.listen.bind.iter().any(|host| host.eq_ignore_ascii_case("localhost"));
+    let observed = cli.trace.observe;
     let (trace, conversations) = (cli.trace.clone(), cli.conversations.clone());
     let timeouts = config::timeouts(&cli.limits);
     let has_stats = cli.monitoring.stats;
@@ -111,15 +113,13 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     log.attach(server.event_loop()).map_err(|e| Failure::system("cannot poll the log", &e))?;
     let others = started.iter().map(|conversation| &conversation.address);
     let addresses: Vec<Address> = server.addresses().iter().chain(others).cloned().collect();
-    // Without standard error, there is nowhere to print statistics.
-    if let Ok(writer) = log.standard_error() {
-        server.report_statistics_to(writer, has_stats);
-    }
+    observers::report_statistics(&mut server, has_stats, log);
     observers::attach(server.event_loop(), &addresses, trace, stepper, log)?;
     conversations::warn_if_public(&started, server.addresses());
     mail::warn_if_served(&conversations.mail, &served);
     check_open_files(open_file_limit)?;
     let urls = Urls::of(&server, has_localhost);
+    let live_page = observe::start(&mut server, observed, urls.for_browser(), timeouts)?;
     let code = if has_qr { qr::code_of(&urls, log)? } else { String::new() };
     if let Some(account) = account {
         account.assume()?;
@@ -128,9 +128,10 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
         browser::open(&urls, &page)?;
     }
     sandbox::enter(sandbox, addresses.iter().filter(|address| !kept.contains(address)));
-    announce(urls.lines(), &started, &code);
+    announce(urls.lines(), &started, live_page.as_deref(), &code);
     if is_interactive {
         log.write_line(&format!("serving '{}'{port_note}; Ctrl-C stops it", dir.display()));
+        live_page.inspect(|url| log.write_line(&format!("the loop is shown at {url}, to this machine only")));
     }
     server.serve_forever().map_err(|e| Failure::system("the poller failed", &e))
 }
@@ -170,16 +171,17 @@ fn check_open_files(limit: u64) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints the URLs and the addresses of the other conversations to standard output, one per line,
-/// and then `code`. Never waits for a reader, and ignores errors, because standard output may be
-/// closed.
-fn announce(urls: &[String], started: &[Started], code: &str) {
+/// Prints the URLs, the addresses of the other conversations and the URL of the live page to
+/// standard output, one per line, and then `code`. Never waits for a reader, and ignores errors,
+/// because standard output may be closed.
+fn announce(urls: &[String], started: &[Started], live_page: Option<&str>, code: &str) {
     let urls = urls.iter().map(|url| format!("{url}\n"));
     let others = started.iter().map(|Started { scheme, address, .. }| match address {
         Address::Ip(address) => format!("{scheme}://{address}\n"),
         Address::Unix(_) => format!("{scheme}+{address}\n"),
     });
-    let lines: String = urls.chain(others).chain([code.to_owned()]).collect();
+    let live_page = live_page.map(|url| format!("{url}\n"));
+    let lines: String = urls.chain(others).chain(live_page).chain([code.to_owned()]).collect();
     if let Ok(stdout) = io::stdout().as_fd().try_clone_to_owned() {
         LossyWriter::new(stdout).write(lines.as_bytes());
     }

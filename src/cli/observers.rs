@@ -8,7 +8,7 @@ use std::{
 };
 
 use oneloop::{
-    Address,
+    Address, HttpServer,
     event_loop::EventLoop,
     trace::{ChromeTrace, Narrator, Stepper, TraceLevel},
 };
@@ -76,4 +76,12 @@ pub fn attach(
         event_loop.toggle_observer();
     }
     Ok(())
+}
+
+/// Lets the server print its statistics to standard error after SIGUSR2, and at its end if `at_end`
+/// is true. Without standard error, there is nowhere to print them.
+pub fn report_statistics(server: &mut HttpServer, at_end: bool, log: &LogPipe) {
+    if let Ok(writer) = log.standard_error() {
+        server.report_statistics_to(writer, at_end);
+    }
 }

@@ -1,4 +1,5 @@
-//! What a shutdown waits for: the answer that a connection is sending.
+//! What a shutdown waits for and an observer sees: the answer that a connection is sending, and its
+//! peer.
 
 use rustix::net::getpeername;
 
@@ -17,11 +18,22 @@ impl Connection {
         self.outbox.left()
     }
 
+    /// Returns the number of output bytes that the socket has taken.
+    pub fn sent(&self) -> u64 {
+        self.outbox.sent()
+    }
+
+    /// Returns the address of the peer. A peer whose address is not known counts as an unnamed Unix
+    /// socket.
+    pub fn peer(&self) -> Address {
+        let peer = getpeername(&self.socket).ok().flatten();
+        peer.map_or(Address::Unix(None), Address::from)
+    }
+
     /// Describes the answer in progress for the operator: the message that it answers, if
     /// the protocol knows it, and the address of the peer.
     pub fn describe_answer(&self) -> String {
         let message = self.protocol.answered_message().map(|message| message + " ").unwrap_or_default();
-        let peer = getpeername(&self.socket).ok().flatten();
-        format!("{message}to {}", peer.map_or(Address::Unix(None), Address::from))
+        format!("{message}to {}", self.peer())
     }
 }

@@ -354,6 +354,9 @@ impl EventLoop {
         if self.state.requests.stop {
             self.drain();
         }
+        if self.observers.has_joining() {
+            self.admit_observers();
+        }
         self.block_on_purpose();
     }
 }

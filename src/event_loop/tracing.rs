@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     address::Address,
-    trace::{EventFlags, Observer, SourceId, Step},
+    trace::{EventFlags, Observer, OpenConnection, SourceId, Step},
 };
 
 impl EventLoop {
@@ -31,6 +31,31 @@ impl EventLoop {
     pub fn toggle_observer(&mut self) {
         if let Some(observer) = self.observers.toggle() {
             replay_bound(&self.sources, observer);
+        }
+    }
+
+    /// Attaches the observers that join the loop. Each one learns first which sockets are bound and
+    /// which connections are open.
+    #[cold]
+    pub(super) fn admit_observers(&mut self) {
+        let now = self.timers.clock.now();
+        for mut observer in self.observers.take_joining() {
+            replay_bound(&self.sources, &mut *observer);
+            for source in self.sources.iter() {
+                let SourceKind::Connection(connection) = &source.kind else { continue };
+                let sent = connection.sent();
+                observer.on_open_connection(&OpenConnection {
+                    source: source.id,
+                    fd: connection.fd(),
+                    peer: &|| connection.peer(),
+                    is_armed: source.is_armed,
+                    unread: connection.unread(),
+                    sent,
+                    of: sent + connection.unsent(),
+                    deadline: connection.deadline_step(now),
+                });
+            }
+            self.observers.add(observer);
         }
     }
 

@@ -13,6 +13,7 @@ mod lines;
 mod live;
 mod mailbox;
 mod monitoring;
+mod observe;
 mod pending;
 mod pop3;
 mod smtp;
@@ -27,6 +28,7 @@ pub use http::{HttpService, Timeouts, UrlOptions, directory_path, file_path, ste
 pub use live::{Live, LiveFiles};
 pub use mailbox::{MailLimits, Mailbox, steps as mail_steps};
 pub use monitoring::Monitoring;
+pub use observe::LivePage;
 pub use pop3::Pop3Service;
 pub use smtp::SmtpService;
 pub use statistics::{Report, Statistics};

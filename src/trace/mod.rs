@@ -28,6 +28,7 @@ pub(crate) mod stepper;
 #[cfg(test)]
 mod testing;
 mod text;
+mod turns;
 
 #[cfg(test)]
 pub(crate) use self::testing::assert_described;
@@ -35,10 +36,11 @@ pub use self::{
     chrome::ChromeTrace,
     field::{Field, SourceList, Value},
     narrator::Narrator,
-    observer::{Observer, Observers},
+    observer::{Observer, Observers, OpenConnection, TurnFeed},
     source_id::{EventFlags, SourceId},
     step::{Effect, PauseReason, SendCall, ServiceStep, Step},
     step_doc::{StepDoc, TraceLevel},
     stepper::Stepper,
     text::TraceLine,
+    turns::TurnRecorder,
 };

@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     field::{Field, Value},
+    observer::OpenConnection,
     redact::{hidden, redacted},
     source_id::{EventFlags, SourceId},
     step::{Effect, ServiceStep, Step},
@@ -229,6 +230,31 @@ impl Model {
                 self.sources.entry(source).or_insert_with(unknown).apply(step, at, self.keeps_bytes);
             }
         }
+    }
+
+    /// Adds or updates a connection that was open before the observer was attached.
+    pub fn restore(&mut self, connection: &OpenConnection<'_>, at: Duration) {
+        let new = || SourceState {
+            address: Some((connection.peer)()),
+            fd: Some(connection.fd),
+            input: Unparsed::UNKNOWN,
+            ..SourceState::default()
+        };
+        let state = self.sources.entry(connection.source).or_insert_with(new);
+        (state.sent, state.of, state.is_armed) = (connection.sent, connection.of, connection.is_armed);
+        state.input.len = connection.unread;
+        state.activity = match state.activity {
+            Activity::Linger => Activity::Linger,
+            _ if connection.is_armed && connection.sent < connection.of => Activity::Blocked,
+            _ if connection.sent < connection.of => Activity::Send,
+            _ if connection.unread > 0 => Activity::Head,
+            _ => Activity::Idle,
+        };
+        state.apply(&connection.deadline, at, false);
+        match connection.is_armed {
+            true => self.write_list.insert(connection.source),
+            false => self.write_list.remove(&connection.source),
+        };
     }
 
     /// Returns the fields of `step`, which must already be applied to the model. The fields include

@@ -44,14 +44,14 @@ pub(super) const SETS: [&StepDoc; 2] = [&WAIT_SETS, &WAKE_SETS];
 
 /// Returns the fields of [`WAIT_SETS`].
 pub fn wait_fields(model: &Model, timeout: Option<Duration>) -> Vec<Field> {
-    let mut fields = list_fields(model);
+    let mut fields = list_fields(model).to_vec();
     fields.push(Field::new("timeout_us", Value::or(timeout, "never")));
     fields
 }
 
 /// Returns the fields of [`WAKE_SETS`].
 pub fn wake_fields(model: &Model) -> Vec<Field> {
-    let (mut fields, carried) = (ready_fields(model), &model.carried);
+    let (mut fields, carried) = (ready_fields(model).to_vec(), &model.carried);
     if !carried.is_empty() {
         fields.push(Field::new("carried", set(carried.iter().copied(), carried.len())));
     }
@@ -76,15 +76,17 @@ fn texts(fields: &[Field]) -> String {
     words.join(" ")
 }
 
-fn list_fields(model: &Model) -> Vec<Field> {
+/// Returns the sets that the poll waits for: `rlist` and `wlist`.
+pub fn list_fields(model: &Model) -> [Field; 2] {
     let (all, writers) = (&model.sources, &model.write_list);
-    vec![
+    [
         Field::new("rlist", set(all.keys().copied(), all.len())),
         Field::new("wlist", set(writers.iter().copied(), writers.len())),
     ]
 }
 
-fn ready_fields(model: &Model) -> Vec<Field> {
+/// Returns the sets that the last poll returned: `rs` and `ws`.
+pub fn ready_fields(model: &Model) -> [Field; 2] {
     let sources = |is_ready: &dyn Fn(SourceId, EventFlags) -> bool| {
         let ready = model.ready.iter().filter(|(source, flags)| is_ready(*source, *flags));
         let ready: Vec<SourceId> = ready.map(|(source, _)| *source).collect();
@@ -94,7 +96,7 @@ fn ready_fields(model: &Model) -> Vec<Field> {
     let may_write = |source, flags: EventFlags| {
         (flags.writable || flags.write_closed || flags.error) && model.write_list.contains(&source)
     };
-    vec![Field::new("rs", sources(&may_read)), Field::new("ws", sources(&may_write))]
+    [Field::new("rs", sources(&may_read)), Field::new("ws", sources(&may_write))]
 }
 
 /// Formats the first of `count` sources as `{L1,c1 +84 more}`.

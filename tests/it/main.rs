@@ -39,6 +39,7 @@ mod mail;
 mod media_types;
 mod monitoring;
 mod mounts;
+mod observe;
 mod observed;
 mod paths;
 mod peers;

@@ -99,7 +99,7 @@ pub struct Cli {
 }
 
 /// The options with an optional value, by their IDs, and what they mean without one.
-pub const DEFAULTS: [(&str, &str); 7] = [
+pub const DEFAULTS: [(&str, &str); 8] = [
     ("spa", site::DEFAULT_PAGE),
     ("cors", responses::ANY_ORIGIN),
     ("target", target::DEFAULT_TARGET),
@@ -107,6 +107,7 @@ pub const DEFAULTS: [(&str, &str); 7] = [
     ("open", output::FIRST_PAGE),
     ("health", monitoring::DEFAULT_HEALTH),
     ("trace", trace::DEFAULT_LEVEL),
+    ("observe", trace::FREE_PORT),
 ];
 
 /// The options that say where to listen: their IDs, names and variables.

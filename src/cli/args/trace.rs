@@ -8,6 +8,9 @@ use oneloop::trace::SourceId;
 /// The level of the trace, if none is given.
 pub const DEFAULT_LEVEL: &str = "io";
 
+/// The port of the live page, if none is given.
+pub const FREE_PORT: &str = "0";
+
 #[derive(Debug, Clone, Args)]
 pub struct TraceArgs {
     /// Trace the loop to standard error, one line per step [default level: io]; SIGUSR1 turns it on
@@ -15,6 +18,11 @@ pub struct TraceArgs {
     #[arg(long, value_name = "LEVEL", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = DEFAULT_LEVEL)]
     #[arg(env = "ONELOOP_TRACE", hide_env = true)]
     pub trace: Option<TraceLevelArg>,
+
+    /// Show the loop live on a page for this machine, on PORT or any free port; its URL is printed
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = FREE_PORT)]
+    #[arg(env = "ONELOOP_OBSERVE", hide_env = true)]
+    pub observe: Option<u16>,
 
     /// Trace only these sources, such as c3 (connection 3), L1 (listener 1), u1 (UDP socket 1) or
     /// loop; repeatable

@@ -49,6 +49,7 @@ const INVALID_VALUES: &[(&str, &str)] = &[
     ("--open", "http://a.example/"),
     ("--health", "health"),
     ("--trace", "everything"),
+    ("--observe", "65536"),
     ("--trace-only", "nobody"),
     ("--trace-file", "/no-such-dir/run.json"),
     ("--step-script", "/no-such-dir/script"),

@@ -1,0 +1,35 @@
+//! `--observe`: adds the live page to the server's loop.
+
+use std::{fs::File, io::Read, net::Ipv4Addr};
+
+use oneloop::{Address, HttpServer, LivePage, StreamListener, Timeouts, trace::TurnRecorder};
+
+use super::errors::{Failure, cannot_listen};
+
+/// Serves the live page on this port of the loopback address, and returns its URL. The page links
+/// to the site at the URL `site`.
+pub fn start(
+    server: &mut HttpServer,
+    port: Option<u16>,
+    site: Option<&str>,
+    timeouts: Timeouts,
+) -> Result<Option<String>, Failure> {
+    let Some(port) = port else { return Ok(None) };
+    let wanted = Address::Ip((Ipv4Addr::LOCALHOST, port).into());
+    let listener = StreamListener::tcp((Ipv4Addr::LOCALHOST, port).into());
+    let listener = listener.map_err(|e| cannot_listen(&wanted, &e))?;
+    let Some(address) = listener.address().ip() else { return Ok(None) };
+    let (host, token) = (address.to_string(), token()?);
+    let page =
+        LivePage::new(TurnRecorder::new(address), &host, &token, site.unwrap_or_default(), timeouts.head);
+    server.add_listener(listener, page).map_err(|e| cannot_listen(&wanted, &e))?;
+    Ok(Some(format!("http://{host}/{token}/")))
+}
+
+/// Returns a path that nobody can guess, because other users of this machine can connect as well.
+fn token() -> Result<String, Failure> {
+    let mut bytes = [0; 16];
+    let read = File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes));
+    read.map_err(|e| Failure::system("cannot read /dev/urandom for --observe", &e))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,271 @@
+//! What a page shows of one turn: its phases, the sets of its poll, the connections that changed
+//! and the lines of the trace.
+//!
+//! Everything here is bounded, because a page cannot show more, and a turn may serve thousands of
+//! sources.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use super::details::Details;
+use crate::trace::{
+    SourceId, Step, TraceLevel,
+    model::{Model, SourceState},
+    text::TraceLine,
+};
+
+/// The maximum number of phases of one turn.
+const MAX_PHASES: usize = 64;
+/// The maximum number of connections in one record.
+const MAX_ROWS: usize = 100;
+/// The maximum number of lines in one record.
+const MAX_LINES: usize = 60;
+/// The maximum number of verbs in the summary of a phase.
+const MAX_VERBS: usize = 8;
+
+/// Returns `time` in microseconds.
+pub fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// One turn of the loop.
+#[derive(Debug, Serialize)]
+pub struct TurnRecord {
+    pub turn: u64,
+    /// When the poll returned, since the start of the recorder.
+    pub woke_us: u64,
+    pub slept_us: u64,
+    /// The timeout of the poll; `None` if it had none.
+    pub timeout_us: Option<u64>,
+    /// How long the sources had their turns.
+    pub work_us: u64,
+    /// The part of `work_us` that served pages.
+    pub page_us: u64,
+    /// The number of turns since the last record that served nothing but pages.
+    pub hidden: u64,
+    pub open: usize,
+    pub rlist: String,
+    pub wlist: String,
+    pub rs: String,
+    pub ws: String,
+    pub carried: Vec<String>,
+    pub phases: Vec<TurnPhase>,
+    /// The number of phases that are not in `phases`.
+    pub more_phases: usize,
+    /// The sources with work left over.
+    pub left_over: Vec<String>,
+    pub rows: Vec<ConnectionRow>,
+    /// The number of changed connections that are not in `rows`.
+    pub more_rows: usize,
+    /// The connections that closed while no observer was attached.
+    pub gone: Vec<String>,
+    pub lines: Vec<(u64, String)>,
+    pub more_lines: usize,
+}
+
+/// The turn of one source within a turn of the loop.
+#[derive(Debug, Serialize)]
+pub struct TurnPhase {
+    pub source: String,
+    pub kind: &'static str,
+    /// When it began, since the poll returned.
+    pub at_us: u64,
+    pub took_us: u64,
+    /// The verbs of its steps.
+    pub does: Vec<&'static str>,
+    #[serde(skip)]
+    id: SourceId,
+}
+
+/// One connection, as a page shows it.
+#[derive(Debug, Serialize)]
+pub struct ConnectionRow {
+    pub id: String,
+    pub peer: String,
+    pub state: &'static str,
+    /// The number of bytes received and not yet parsed.
+    pub unread: usize,
+    pub received: u64,
+    pub sent: u64,
+    pub of: u64,
+    pub is_armed: bool,
+    pub requests: u64,
+    pub request: String,
+    /// The close reason of the deadline, and when it is due.
+    pub deadline: Option<(String, u64)>,
+    pub since_us: Option<u64>,
+    pub turns: u64,
+    /// A hash of the client's `User-Agent`, as a string, because a script has no such integers.
+    pub agent: Option<String>,
+    pub closed: Option<String>,
+}
+
+impl ConnectionRow {
+    /// Returns the row of a connection.
+    pub fn new(source: SourceId, state: &SourceState, details: Option<&Details>) -> ConnectionRow {
+        ConnectionRow {
+            id: source.to_string(),
+            peer: state.address.as_ref().map_or_else(String::new, |address| address.to_string()),
+            state: state.activity.name(),
+            unread: state.input.len,
+            received: details.map_or(0, |details| details.received).max(state.input.len as u64),
+            sent: state.sent,
+            of: state.of,
+            is_armed: state.is_armed,
+            requests: details.map_or(0, |details| details.requests),
+            request: details.map_or_else(String::new, |details| details.request.clone()),
+            deadline: state.deadline.map(|(reason, at)| (reason.to_string(), micros(at))),
+            since_us: state.since.map(micros),
+            turns: state.turns,
+            agent: details.and_then(|details| details.agent).map(|agent| format!("{agent:x}")),
+            closed: details.and_then(|details| details.closed).map(|reason| reason.to_string()),
+        }
+    }
+}
+
+/// A turn in progress.
+pub struct OpenTurn {
+    number: u64,
+    woke_at: Duration,
+    /// Whether anything but a page was served.
+    pub is_shown: bool,
+    /// Whether a page was served.
+    pub is_own: bool,
+    page_time: Duration,
+    phases: Vec<TurnPhase>,
+    more_phases: usize,
+    left_over: BTreeSet<SourceId>,
+    changed: BTreeSet<SourceId>,
+    lines: Vec<(u64, String)>,
+    more_lines: usize,
+}
+
+impl OpenTurn {
+    /// Begins a turn whose poll returned at `woke_at`.
+    pub fn new(number: u64, woke_at: Duration) -> OpenTurn {
+        OpenTurn {
+            number,
+            woke_at,
+            is_shown: false,
+            is_own: false,
+            page_time: Duration::ZERO,
+            phases: Vec::new(),
+            more_phases: 0,
+            left_over: BTreeSet::new(),
+            changed: BTreeSet::new(),
+            lines: Vec::new(),
+            more_lines: 0,
+        }
+    }
+
+    /// Adds a step that serves a page and took `time`.
+    pub fn add_page_time(&mut self, time: Duration) {
+        self.is_own = true;
+        self.page_time += time;
+    }
+
+    /// Adds a step, which is applied to `model` already. It began at `began` and ended at `at`.
+    pub fn add(&mut self, source: SourceId, step: &Step, model: &Model, began: Duration, at: Duration) {
+        self.is_shown = true;
+        self.add_line(source, step, model, at);
+        let is_connection = matches!(source, SourceId::Connection(_));
+        if is_connection {
+            self.changed.insert(source);
+        }
+        match step {
+            Step::Accepted { connection, .. } => {
+                self.changed.insert(SourceId::Connection(*connection));
+            }
+            Step::CarriedOver => {
+                self.left_over.insert(source);
+            }
+            // They belong to another phase: to the accept, or to the source that woke this one.
+            Step::DeadlineSet { .. } | Step::Woken => return,
+            _ => {}
+        }
+        self.add_to_phase(source, step, began, at);
+    }
+
+    fn add_to_phase(&mut self, source: SourceId, step: &Step, began: Duration, at: Duration) {
+        let is_new = |last: &TurnPhase| last.id != source || *step == Step::TurnBegan;
+        if self.phases.last().is_none_or(is_new) {
+            if self.phases.len() == MAX_PHASES {
+                self.more_phases += usize::from(*step == Step::TurnBegan);
+                return;
+            }
+            let kind = match source {
+                _ if matches!(step, Step::Deadline { .. }) => "deadline",
+                SourceId::Listener(_) => "accept",
+                SourceId::Connection(_) | SourceId::Udp(_) => "handle",
+                _ => "other",
+            };
+            let at_us = micros(began.saturating_sub(self.woke_at));
+            let does = Vec::new();
+            self.phases.push(TurnPhase {
+                source: source.to_string(),
+                kind,
+                at_us,
+                took_us: 0,
+                does,
+                id: source,
+            });
+        }
+        let Some(phase) = self.phases.last_mut() else { return };
+        phase.took_us = micros(at.saturating_sub(self.woke_at)).saturating_sub(phase.at_us);
+        if let Some(doc) = step.doc(source)
+            && phase.does.last() != Some(&doc.verb)
+            && phase.does.len() < MAX_VERBS
+        {
+            phase.does.push(doc.verb);
+        }
+    }
+
+    /// Adds the line of a step, unless there are too many.
+    pub fn add_line(&mut self, source: SourceId, step: &Step, model: &Model, at: Duration) {
+        if self.lines.len() == MAX_LINES {
+            self.more_lines += usize::from(step.doc(source).is_some());
+        } else if let Some(line) = TraceLine::new(source, step, model, at, TraceLevel::Io) {
+            self.lines.push((micros(at), line.to_string()));
+        }
+    }
+
+    /// Adds a connection that changed while no observer was attached.
+    pub fn add_changed(&mut self, source: SourceId) {
+        self.changed.insert(source);
+    }
+
+    /// Ends the turn at `at`. The caller fills in the sets of its poll.
+    pub fn end(self, model: &Model, details: &BTreeMap<SourceId, Details>, at: Duration) -> TurnRecord {
+        let row = |source: &SourceId| {
+            let state = model.sources.get(source)?;
+            Some(ConnectionRow::new(*source, state, details.get(source)))
+        };
+        TurnRecord {
+            turn: self.number,
+            woke_us: micros(self.woke_at),
+            slept_us: micros(model.slept),
+            timeout_us: None,
+            work_us: micros(at.saturating_sub(self.woke_at)),
+            page_us: micros(self.page_time),
+            hidden: 0,
+            open: model.open_connections(),
+            rlist: String::new(),
+            wlist: String::new(),
+            rs: String::new(),
+            ws: String::new(),
+            carried: model.carried.iter().take(MAX_PHASES).map(ToString::to_string).collect(),
+            phases: self.phases,
+            more_phases: self.more_phases,
+            left_over: self.left_over.iter().take(MAX_PHASES).map(ToString::to_string).collect(),
+            more_rows: self.changed.len().saturating_sub(MAX_ROWS),
+            rows: self.changed.iter().take(MAX_ROWS).filter_map(row).collect(),
+            gone: Vec::new(),
+            lines: self.lines,
+            more_lines: self.more_lines,
+        }
+    }
+}
