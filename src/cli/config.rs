@@ -65,6 +65,7 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
         config.port_tries = PORT_TRIES;
     }
     config.reuse_port = listen.reuse_port;
+    config.defer_accept = listen.defer_accept;
     config.allow_hosts = listen.allow_host;
     config.host_refusal = Some(HOST_REFUSAL);
     config.cross_site_refusal = Some(CROSS_SITE_REFUSAL);

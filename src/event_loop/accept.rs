@@ -101,7 +101,7 @@ impl EventLoop {
                 Ok(())
             }
             (_, room) => {
-                let protocol = listener.factory.create(&peer);
+                let (protocol, is_deferred) = (listener.factory.create(&peer), listener.is_deferred);
                 let connection = Connection::new(socket, protocol, &self.timers.clock);
                 #[cfg(feature = "tls")]
                 let connection = match &listener.tls {
@@ -111,7 +111,7 @@ impl EventLoop {
                 if let Search::Found(idle) = room {
                     self.evict(idle);
                 }
-                self.add_connection(connection, id, peer)
+                self.add_connection(connection, id, peer, is_deferred)
             }
         }
     }
@@ -133,7 +133,10 @@ impl EventLoop {
     }
 
     /// Adds an accepted connection to the sources, like `rlist.append(c)` in the `select()`
-    /// program.
+    /// program. If the kernel has kept the connection until its first bytes arrived
+    /// (`is_deferred`), it gets its turn in the next turn of the loop without an event, and is
+    /// registered with the poller only if it stays open. (Not in this turn: the request may be
+    /// newer than a change of a file that the next poll reports.)
     ///
     /// # Errors
     /// Fails, and closes the connection, if it cannot be polled (epoll_ctl(2)).
@@ -142,16 +145,30 @@ impl EventLoop {
         connection: Connection,
         listener: SourceId,
         peer: Address,
+        is_deferred: bool,
     ) -> io::Result<()> {
         let deadline = connection.deadline();
         let id = self.sources.next_connection_id();
-        let key = self.sources.insert(SourceKind::Connection(Box::new(connection)), id)?;
-        self.timers.wake_by(key, deadline);
+        let connection = SourceKind::Connection(Box::new(connection));
+        let key = match is_deferred {
+            true => self.sources.insert_unregistered(connection, id),
+            false => self.sources.insert(connection, id)?,
+        };
         self.addresses.add(key, &peer);
         self.count_accepted();
         self.trace_accept(listener, key, peer);
         self.start(key);
-        self.note_idle(key);
+        match self.sources.get_mut(key) {
+            Some(source) if is_deferred => {
+                source.ready.readable = true;
+                // The turn sets the deadline, if the connection has one then.
+                self.sources.push_ready(key);
+            }
+            _ => {
+                self.timers.wake_by(key, deadline);
+                self.note_idle(key);
+            }
+        }
         Ok(())
     }
 

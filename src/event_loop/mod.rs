@@ -259,7 +259,10 @@ impl EventLoop {
             Want::Readable => self.arm(key, false),
             Want::Writable => self.arm(key, true),
             Want::Turn => self.carry_over(key),
-            Want::WaitUntil(time) => retry_at = time,
+            Want::WaitUntil(time) => {
+                self.register(key); // the poller reports a reset meanwhile
+                retry_at = time;
+            }
             Want::Close(reason) => return self.close(key, reason),
         }
         let Some(source) = self.sources.get_mut(key) else { return };
@@ -274,19 +277,32 @@ impl EventLoop {
         }
     }
 
+    /// Registers the source with the poller, unless it is registered. Closes the source if that
+    /// fails.
+    fn register(&mut self, key: usize) {
+        if let Err(e) = self.sources.register(key) {
+            self.close_unpollable(key, &e);
+        }
+    }
+
     /// Starts or stops polling the source for writability. Closes the source if that fails.
     fn arm(&mut self, key: usize, writable: bool) {
         let Some(id) = self.sources.get(key).map(|source| source.id) else { return };
         match self.sources.arm(key, writable) {
             Ok(false) => {}
             Ok(true) => self.observers.trace(id, || if writable { Step::Armed } else { Step::Disarmed }),
-            Err(e) => {
-                if self.timers.is_warning_due() {
-                    log::warn!("{id}: cannot change the poller's interest: {e}; closing it");
-                }
-                self.close(key, CloseReason::Limit);
-            }
+            Err(e) => self.close_unpollable(key, &e),
         }
+    }
+
+    /// Closes a source that the poller cannot report, and logs why, at most once a minute.
+    fn close_unpollable(&mut self, key: usize, error: &io::Error) {
+        if let Some(source) = self.sources.get(key)
+            && self.timers.is_warning_due()
+        {
+            log::warn!("{}: cannot change the poller's interest: {error}; closing it", source.id);
+        }
+        self.close(key, CloseReason::Limit);
     }
 
     /// Queues a source with unfinished work for the next turn, after the sources that are ready

@@ -23,6 +23,7 @@ use crate::{
     connection::Connection,
     protocol::{PrioritySource, ProtocolFactory},
     source::Readiness,
+    system,
     trace::SourceId,
 };
 
@@ -31,9 +32,9 @@ pub struct Source {
     pub kind: SourceKind,
     pub id: SourceId,
     pub ready: Readiness,
-    /// Whether the source is polled for writability, as if it were in `wlist` as well as in
-    /// `rlist`.
-    pub is_armed: bool,
+    /// What the poller reports of the source, or `None` before the source is registered with it. A
+    /// source polled for writability is in `wlist` as well as in `rlist`.
+    pub interest: Option<Interest>,
     /// When to call the source again for something that no poller reports, such as a finished disk
     /// read.
     pub retry_at: Option<Instant>,
@@ -57,6 +58,8 @@ pub struct Listener {
     pub socket: OwnedFd,
     pub address: Address,
     pub factory: Box<dyn ProtocolFactory>,
+    /// Whether the kernel keeps a new connection until its first bytes have arrived.
+    pub is_deferred: bool,
     /// The identity for connections over TLS.
     #[cfg(feature = "tls")]
     pub tls: Option<crate::tls::TlsIdentity>,
@@ -71,6 +74,7 @@ impl Listener {
         rustix::io::ioctl_fionbio(&socket, true)?;
         let address = Address::of_socket(&socket)?;
         Ok(Listener {
+            is_deferred: system::defers_accept(&socket),
             socket,
             address,
             factory,
@@ -88,7 +92,7 @@ pub struct Priority {
 
 impl Source {
     pub fn new(kind: SourceKind, id: SourceId) -> Source {
-        Source { kind, id, ready: Readiness::new(), is_armed: false, retry_at: None }
+        Source { kind, id, ready: Readiness::new(), interest: None, retry_at: None }
     }
 
     /// Records the edge that the poller reported.
@@ -102,24 +106,35 @@ impl Source {
         self.ready.failed |= event.is_error();
     }
 
-    /// Registers the source with the poller for readability.
-    pub fn register(&mut self, registry: &Registry, key: usize) -> io::Result<()> {
-        self.with_pollable(|pollable| registry.register(pollable, Token(key), Interest::READABLE))
-    }
-
     /// Removes the source from the poller, if it is registered.
     pub fn deregister(&mut self, registry: &Registry) {
         let _ = self.with_pollable(|pollable| registry.deregister(pollable));
     }
 
-    /// Starts (`wlist.append`) or stops polling for writability. Returns whether the source's
-    /// interest changed.
+    /// Returns whether the source is polled for writability.
+    pub fn is_armed(&self) -> bool {
+        self.interest.is_some_and(Interest::is_writable)
+    }
+
+    /// Registers the source with the poller for readability, unless it is registered. The source
+    /// may have become ready before: the poller reports what is ready when it is registered, and
+    /// from then on what becomes ready (epoll(7)).
+    pub fn register(&mut self, registry: &Registry, key: usize) -> io::Result<()> {
+        if self.interest.is_some() {
+            return Ok(());
+        }
+        self.interest = Some(Interest::READABLE);
+        self.with_pollable(|pollable| registry.register(pollable, Token(key), Interest::READABLE))
+    }
+
+    /// Starts (`wlist.append`) or stops polling for writability. Returns whether that changed.
+    /// Registers the source first, if it is not registered.
     pub fn arm(&mut self, registry: &Registry, key: usize, writable: bool) -> io::Result<bool> {
-        if self.is_armed == writable {
+        self.register(registry, key)?;
+        let interest = if writable { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        if self.interest.replace(interest) == Some(interest) {
             return Ok(false);
         }
-        self.is_armed = writable;
-        let interest = if writable { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
         self.with_pollable(|pollable| registry.reregister(pollable, Token(key), interest))?;
         Ok(true)
     }

@@ -64,6 +64,13 @@ impl Sources {
         Ok(key)
     }
 
+    /// Adds a source that [`Sources::register`] registers with the poller later, and returns its
+    /// key.
+    pub fn insert_unregistered(&mut self, kind: SourceKind, id: SourceId) -> usize {
+        self.open += usize::from(matches!(kind, SourceKind::Connection(_)));
+        self.slab.insert(Source::new(kind, id))
+    }
+
     /// Returns the waker that other threads use to interrupt the poll. The first call creates the
     /// waker.
     ///
@@ -155,8 +162,19 @@ impl Sources {
         SourceId::Udp(self.udp_sockets)
     }
 
-    /// Starts or stops polling the source with this key for writability. Returns whether its
-    /// interest changed.
+    /// Registers the source with this key with the poller for readability, unless it is registered.
+    ///
+    /// # Errors
+    /// Fails if the descriptor cannot be registered with the poller (epoll_ctl(2)).
+    pub fn register(&mut self, key: usize) -> io::Result<()> {
+        match self.slab.get_mut(key) {
+            Some(source) => source.register(self.poll.registry(), key),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts or stops polling the source with this key for writability, and registers it first if
+    /// it is not registered. Returns whether its interest changed.
     ///
     /// # Errors
     /// Fails if the poller cannot be updated (epoll_ctl(2)).

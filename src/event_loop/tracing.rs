@@ -48,7 +48,7 @@ impl EventLoop {
                     source: source.id,
                     fd: connection.fd(),
                     peer: &|| connection.peer(),
-                    is_armed: source.is_armed,
+                    is_armed: source.is_armed(),
                     unread: connection.unread(),
                     sent,
                     of: sent + connection.unsent(),

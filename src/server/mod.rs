@@ -340,7 +340,11 @@ fn open_site(dir: &Path, config: &Config) -> io::Result<Rc<Site<Representation>>
 /// Returns the listening sockets for HTTP: takes the open ones in `config`, and creates the others.
 fn listeners(config: &mut Config) -> Result<Vec<StreamListener>, StartError> {
     let mut listeners = std::mem::take(&mut config.listeners);
-    listeners.extend(bind_hosts(&config.hosts, (config.port, config.port_tries), config.reuse_port)?);
+    let bound = bind_hosts(&config.hosts, (config.port, config.port_tries), config.reuse_port)?;
+    if config.defer_accept {
+        bound.iter().for_each(StreamListener::defer_accept);
+    }
+    listeners.extend(bound);
     for (path, mode) in &config.unix_sockets {
         let address = || Address::Unix(Some(path.clone()));
         let listener = StreamListener::unix(path, *mode);

@@ -23,10 +23,12 @@ use rustix::{
 use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use super::sockets::{BACKLOG, bind_tcp};
-use crate::address::Address;
+use crate::{address::Address, system::defer_accept};
 
 /// How long a connection is silent before the kernel probes the peer.
 const KEEPALIVE: Duration = Duration::from_secs(60);
+/// How many seconds the kernel keeps a connection that is silent.
+const DEFER_SECONDS: u32 = 1;
 /// The number of attempts to lock a directory, and the time between two attempts.
 const LOCK_TRIES: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
@@ -78,6 +80,15 @@ impl StreamListener {
             address: Address::Unix(Some(path.into())),
             file: Some(file),
         })
+    }
+
+    /// Makes the kernel keep each new connection until its first bytes have arrived, for about
+    /// [`DEFER_SECONDS`] at most. This is for protocols in which the client speaks first. Where it
+    /// is not possible, logs a warning.
+    pub(super) fn defer_accept(&self) {
+        if let Err(e) = defer_accept(&self.socket, DEFER_SECONDS) {
+            log::warn!("cannot defer accept on {}: {e}; accepting connections at once", self.address);
+        }
     }
 
     /// Returns the address that the socket is bound to.

@@ -12,6 +12,10 @@ use std::{
     path::Path,
 };
 
+use nix::{
+    getsockopt_impl, libc, setsockopt_impl, sockopt_impl,
+    sys::socket::{GetSockOpt, SetSockOpt},
+};
 use rustix::{
     fs::{
         Advice, CWD, Mode, OFlags, RenameFlags, ResolveFlags, fadvise, fstatfs, ioctl_getflags, openat2,
@@ -69,6 +73,31 @@ pub fn stream_socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
 /// Fails as setsockopt(2) does.
 pub fn share_port(socket: impl AsFd) -> Result<(), Errno> {
     sockopt::set_socket_reuseport(socket, true)
+}
+
+sockopt_impl!(
+    /// How many seconds a new connection may be silent before accept(2) returns it
+    /// (`TCP_DEFER_ACCEPT`, tcp(7)).
+    DeferAccept,
+    Both,
+    libc::IPPROTO_TCP,
+    libc::TCP_DEFER_ACCEPT,
+    u32
+);
+
+/// Makes the kernel keep each new connection until its first bytes have arrived, for about
+/// `seconds` at most (`TCP_DEFER_ACCEPT`, tcp(7)).
+///
+/// # Errors
+/// Fails as setsockopt(2) does.
+pub fn defer_accept(listener: impl AsFd, seconds: u32) -> io::Result<()> {
+    Ok(DeferAccept.set(&listener, &seconds)?)
+}
+
+/// Returns whether the kernel keeps each new connection of a listening socket until its first bytes
+/// have arrived. A Unix socket never has the option.
+pub fn defers_accept(listener: impl AsFd) -> bool {
+    DeferAccept.get(&listener).is_ok_and(|seconds| seconds > 0)
 }
 
 /// Returns whether a stream socket listens (`SO_ACCEPTCONN`, socket(7)).

@@ -56,6 +56,16 @@ pub fn stream_socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
+/// Fails with `ENOSYS`. Every new connection is accepted at once.
+pub fn defer_accept(_listener: impl AsFd, _seconds: u32) -> io::Result<()> {
+    Err(Errno::NOSYS.into())
+}
+
+/// Returns `false`.
+pub fn defers_accept(_listener: impl AsFd) -> bool {
+    false
+}
+
 /// Makes a socket non-blocking and private to this process. The process starts no other program
 /// while it serves, so nothing inherits the socket before.
 fn prepare(socket: &OwnedFd) -> Result<(), Errno> {

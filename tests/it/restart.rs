@@ -130,10 +130,11 @@ fn descriptor_of_another_kind_is_a_usage_error() {
 fn option_that_says_where_to_listen_conflicts_with_an_inherited_socket() {
     let site = Site::new();
     let bind = ONE_SOCKET.replace("LISTEN_FDS=1", "LISTEN_FDS=1 ONELOOP_BIND=::1");
-    let table: [(&str, &[&str], &str); 4] = [
+    let table: [(&str, &[&str], &str); 5] = [
         (ONE_SOCKET, &["--port", "8000"], "--port"),
         (ONE_SOCKET, &["-b", "127.0.0.1"], "--bind"),
         (ONE_SOCKET, &["--reuse-port"], "--reuse-port"),
+        (ONE_SOCKET, &["--defer-accept"], "--defer-accept"),
         (&bind, &[], "ONELOOP_BIND"),
     ];
     for (script, args, named) in table {

@@ -21,6 +21,11 @@ pub struct ListenArgs {
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_REUSE_PORT", hide_env = true)]
     pub reuse_port: bool,
 
+    /// Accept a connection only with its first bytes, or after a second (Linux); for many short
+    /// connections
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_DEFER_ACCEPT", hide_env = true)]
+    pub defer_accept: bool,
+
     /// When listening only on loopback, also accept this Host header (* for any); repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',', env = "ONELOOP_ALLOW_HOST", hide_env = true)]
     pub allow_host: Vec<String>,

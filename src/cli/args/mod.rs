@@ -111,10 +111,11 @@ pub const DEFAULTS: [(&str, &str); 8] = [
 ];
 
 /// The options that say where to listen: their IDs, names and variables.
-const LISTEN_OPTIONS: [[&str; 3]; 3] = [
+const LISTEN_OPTIONS: [[&str; 3]; 4] = [
     ["port", "--port", "ONELOOP_PORT"],
     ["bind", "--bind", "ONELOOP_BIND"],
     ["reuse_port", "--reuse-port", "ONELOOP_REUSE_PORT"],
+    ["defer_accept", "--defer-accept", "ONELOOP_DEFER_ACCEPT"],
 ];
 
 impl Cli {
