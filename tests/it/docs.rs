@@ -7,6 +7,7 @@
 
 mod columns;
 mod conversations;
+mod load_testing;
 mod words;
 
 use std::{
@@ -20,13 +21,16 @@ use std::{
 const FOREIGN_TYPES: &[&str] = &["Duration", "ErrorKind", "Interest", "Poll", "UdpSocket"];
 /// Modules of std, and this crate itself.
 const FOREIGN_MODULES: &[&str] = &["error", "io", "oneloop", "std", "usize"];
-/// Identifiers of the kernel, of C, of Python and of nginx that the pages explain and no source
-/// names.
-const FOREIGN_NAMES: &str = "ConnectionResetError EINTR EPOLL_CTL_ADD IPV6_V6ONLY KernelStack SEQUENTIAL TCP_DEFER_ACCEPT \
-     VmPTE WILLNEED fd_set inotify_add_watch open_file_cache set_wakeup_fd tcp_migrate_req";
-/// Flags of cargo, curl, the scripts in `benches` and `examples`, and `tests/faults`.
-const FOREIGN_FLAGS: &str = "--cacert --crlf --draw --example --features --first --head --json --limit-rate --lines --network --only \
-     --path --path-as-is --process --release --rm --rounds --seed --seeds --silent --table --test --times --unix-socket --work";
+/// Identifiers of the kernel, of C, of Python, of nginx and of k6 that the pages explain and no
+/// source names.
+const FOREIGN_NAMES: &str = "ConnectionResetError EINTR EPOLL_CTL_ADD IPV6_V6ONLY KernelStack SEQUENTIAL TCP_DEFER_ACCEPT VmPTE WILLNEED \
+     dropped_iterations fd_set http_req_duration inotify_add_watch ip_local_port_range open_file_cache \
+     scaling_governor set_wakeup_fd tcp_migrate_req tcp_tw_reuse";
+/// Flags of cargo, curl, load generators, the scripts in `benches` and `examples`, and
+/// `tests/faults`.
+const FOREIGN_FLAGS: &str = "--before --cacert --crlf --draw --example --features --first --h --head --json --latency --latency-correction \
+     --limit-rate --lines --log-file --network --no-parser --no-tui --only --path --path-as-is --process --release \
+     --rm --rounds --seed --seeds --silent --table --test --times --unix-socket --work";
 /// Folders of the repository. What begins with one of them is a path.
 const FOLDERS: &[&str] =
     &[".ci/", "benches/", "docs/", "examples/", "packaging/", "src/", "static/", "tests/"];
