@@ -2,9 +2,9 @@
 import os, pathlib, shutil, subprocess
 
 SERVERS = ["ours", "before", "talking", "limit", "nginx", "lighttpd", "h2o", "darkhttpd", "lwan", "static-web-server", "miniserve"]
-# What a server cannot do. ("limit" has but one answer, and no log.)
+# What a server cannot do. ("limit" has but one answer, makes none, and has no log.)
 CANNOT = {
-    "limit": ["mixed", "slow", "log"],
+    "limit": ["mixed", "slow", "log", "listing"],
     "lighttpd": ["gzip"],  # it sends only what it has compressed itself
     "darkhttpd": ["gzip"],
     "lwan": ["gzip", "log"],

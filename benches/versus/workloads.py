@@ -53,7 +53,7 @@ WORK = {
     "gzip": Work("a compressed variant", "/page.html", fields=["Accept-Encoding: gzip"], coding="gzip", limit_repeats=True),
     "range": Work("1,000 bytes of 100 KiB", "/100k.bin", fields=["Range: bytes=1000-1999"], status=206, length=1000, limit_repeats=True),
     "404": Work("a missing file", "/none.html", status=404),
-    "listing": Work("a listing of 200 names", "/list/", contains=b"name-199.txt", limit_repeats=True),
+    "listing": Work("a listing of 200 names", "/list/", contains=b"name-199.txt"),
     "log": Work("with an access log in a file", length=1024),
     "pipe16": Work("one file, 16 times in a pipeline", length=1024, script=PIPE.replace("PATH", '"/1k.html"')),
     "pipe-many": Work("16 files in a pipeline", "/many/0420.html", length=1024, script=PIPE.replace("PATH", '"/many/%04d.html"')),
