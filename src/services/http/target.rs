@@ -7,6 +7,7 @@ use super::{
     reply::{Outcome, Reply, finish},
 };
 use crate::{
+    clock::Clock,
     http::{Method, OwnedRequestInfo, Plan, Refusal, Request, ResponseBody, Status},
     protocol::{CloseReason, Context, InputShare, Outbox, Progress},
     services::{
@@ -137,6 +138,17 @@ impl SendingBody {
     }
 }
 
+/// Counts how late the delay that was `due` has ended, if there are statistics. A delay that a
+/// shutdown has ended is not late.
+fn record_lateness(due: Instant, http: &HttpService, clock: &Clock) {
+    let Some(statistics) = &http.statistics else { return };
+    // The turn may have begun earlier, with the work of other connections.
+    let now = clock.precise_now();
+    if now >= due {
+        statistics.borrow_mut().delay_ended(now.saturating_duration_since(due));
+    }
+}
+
 impl TargetResponse {
     /// Goes on with the response, if it is time. A shutdown ends a delay.
     pub fn resume(
@@ -150,7 +162,10 @@ impl TargetResponse {
             TargetResponse::Waiting(waiting) if cx.clock.now() < waiting.due && !cx.draining => {
                 Some(Progress::WaitUntil(Some(waiting.due)))
             }
-            TargetResponse::Waiting(_) => None,
+            TargetResponse::Waiting(waiting) => {
+                record_lateness(waiting.due, http, cx.clock);
+                None
+            }
             TargetResponse::Sending(sending) => sending.put(out, cx),
         };
         if let Some(next) = next {

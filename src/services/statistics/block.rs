@@ -49,7 +49,19 @@ impl Report<'_> {
                 format!("p50, 99% within {p99}, 99.9% within {p999}, max {}", time(statistics.max_time()));
             row(f, "service time", &half, &rest)?;
         }
-        Ok(())
+        self.delays(f)
+    }
+
+    /// Writes how late the delays of the load target ended, if there were any.
+    fn delays(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let delays = &self.statistics.delays;
+        if delays.count() == 0 {
+            return Ok(());
+        }
+        let [half, p99, p999] = [0.5, 0.99, 0.999].map(|share| time(delays.at(share)));
+        let max = time(delays.max());
+        let note = format!("late by {half} (p50), 99% within {p99}, 99.9% within {p999}, max {max}");
+        row(f, "delays", &grouped(delays.count()), &note)
     }
 
     /// Writes what became of the connections, and how wrk counts that.
@@ -168,6 +180,7 @@ mod tests {
         (0..3).for_each(|_| statistics.abort());
         statistics.complete(200, Duration::from_millis(2100));
         statistics.count_sent(1_300_000_000);
+        (0..2000).for_each(|n| statistics.delay_ended(Duration::from_nanos(n * 500)));
         clock.advance(Duration::from_millis(72_500));
         let mut counters = LoopCounters::default();
         (counters.accepted, counters.open) = (1003, 3);
@@ -187,6 +200,7 @@ statistics of 1m 12s 500ms:
   sent                 1.2 GiB  17.1 MiB/s
   received            95.4 MiB  1.3 MiB/s
   service time         70.9 us  p50, 99% within 101 us, 99.9% within 102 us, max 2.10 s
+  delays                 2,000  late by 500 us (p50), 99% within 990 us, 99.9% within 999 us, max 1.00 ms
   connections            1,003  accepted, 3 open
     eof                    900  closed by the client
     idle-timeout           100  idle for too long (read error in wrk)
@@ -204,7 +218,10 @@ statistics of 1m 12s 500ms:
         let (statistics, counters) = (Statistics::new(now), LoopCounters::default());
         let text = Report { statistics: &statistics, counters: &counters, now }.to_string();
         assert!(text.starts_with("statistics of 0s:\n  requests                   0  0/s\n"), "{text}");
-        assert!(!text.contains("service time") && !text.contains("NaN"), "{text}");
+        assert!(
+            !text.contains("service time") && !text.contains("delays") && !text.contains("NaN"),
+            "{text}"
+        );
     }
 
     #[test]

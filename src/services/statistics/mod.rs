@@ -5,12 +5,14 @@
 //! figure. Counting must never allocate, and memory does not grow with time.
 
 mod block;
+mod lateness;
 mod wrk;
 
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use self::lateness::Lateness;
 use crate::protocol::LoopCounters;
 
 /// The longest service time that is recorded. A longer one counts as this one.
@@ -33,6 +35,8 @@ pub struct Statistics {
     /// The service times of complete responses, in nanoseconds.
     times: Histogram<u64>,
     total_time: Duration,
+    /// How late the delays of the load target ended.
+    delays: Lateness,
 }
 
 impl Statistics {
@@ -47,12 +51,14 @@ impl Statistics {
             bytes_sent: 0,
             times: Histogram::new_with_bounds(1, longest, DIGITS).expect("a range and at most 5 digits"),
             total_time: Duration::ZERO,
+            delays: Lateness::default(),
         }
     }
 
     /// Begins to count again at `now`.
     pub fn reset(&mut self, now: Instant) {
         self.times.reset();
+        self.delays.reset();
         self.responses.fill(0);
         (self.requests, self.aborted, self.bytes_sent) = (0, 0, 0);
         (self.since, self.total_time) = (now, Duration::ZERO);
@@ -76,6 +82,11 @@ impl Statistics {
         }
         self.times.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
         self.total_time += took;
+    }
+
+    /// Counts a delay of the load target, which ended `late`.
+    pub fn delay_ended(&mut self, late: Duration) {
+        self.delays.record(late);
     }
 
     /// Counts a response whose connection was closed before its end.

@@ -239,3 +239,27 @@ fn long_body_waits_for_its_client_and_ends_at_the_send_timeout() {
         of(c(1), &rig.turn()).contains(&closed(CloseReason::SendTimeout))
     });
 }
+
+#[test]
+fn statistics_say_how_late_delays_ended() {
+    let site = Site::new();
+    let mut config = config(&site);
+    config.statistics = true;
+    let mut rig = Rig::new(config);
+    let mut peers = [(); 3].map(|()| rig.accepted());
+    let statistics = |rig: &mut Rig| rig.server.statistics().expect("statistics");
+    for peer in &mut peers[..2] {
+        assert_eq!(send(&mut rig, peer, get("/_/delay/50ms")), b"");
+    }
+    assert_eq!(send(&mut rig, &mut peers[2], get("/_/delay/1h")), b"");
+    assert!(!statistics(&mut rig).contains("delays"), "none has ended");
+    rig.advance(53 * MS);
+    response(&turns(&mut rig, &mut peers[0]), 200);
+    response(&turns(&mut rig, &mut peers[1]), 200);
+    // A shutdown ends the third one early, which is not late.
+    rig.event_loop().drain();
+    response(&turns(&mut rig, &mut peers[2]), 200);
+    let text = statistics(&mut rig);
+    let line = text.lines().find(|line| line.trim_start().starts_with("delays")).expect("a line");
+    assert!(line.contains("  2  late by 3.00 ms (p50)") && line.ends_with(", max 3.00 ms"), "{text}");
+}
