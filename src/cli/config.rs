@@ -102,7 +102,7 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
         return Err(Failure::Usage("--target-from is for the load target; add --target".into()));
     }
     (config.target, config.target_from) = (target.target, target.target_from);
-    config.health = monitoring.health;
+    (config.health, config.metrics) = (monitoring.health, monitoring.metrics);
     log_access(&mut config, output, log_by_default, log)?;
     Ok(config)
 }

@@ -61,7 +61,7 @@ impl From<StartError> for Failure {
                 "--mount has the path '{path}' twice; choose another path for one of the directories"
             )),
             StartError::MonitoringPath(path) => Failure::Usage(format!(
-                "'{path}' is not a valid path for --health; use a path such as /health"
+                "'{path}' is not a valid path for --health or --metrics, or it is given for both; use a path such as /health"
             )),
             StartError::BasePath(path) => {
                 Failure::Usage(format!("'{path}' is not a valid --base-path; use a path such as /app"))

@@ -131,6 +131,9 @@ pub struct Config {
     /// The path of the URL at which the server says whether it takes requests: 200, or 503 after a
     /// signal has asked for a shutdown. Such requests are neither logged nor counted.
     pub health: Option<String>,
+    /// The path of the URL at which the server shows its statistics to programs that collect
+    /// metrics. It then keeps [statistics](Config::statistics).
+    pub metrics: Option<String>,
     /// The warning after SIGUSR2 if the server keeps no statistics.
     pub no_statistics: Option<&'static str>,
     /// The URL path of the load target, whose responses are chosen by the requests. `None` means
@@ -191,6 +194,7 @@ impl Config {
             trusted_proxies: Vec::new(),
             statistics: false,
             health: None,
+            metrics: None,
             no_statistics: None,
             target: None,
             target_from: Vec::new(),

@@ -55,7 +55,8 @@ pub fn http_service(
         .map_err(|source| StartError::CacheControl { value: config.cache_control.clone(), source })?;
     let http = HttpService::new(Rc::clone(site), config.timeouts).with_max_head(max_head(config));
     let http = http.with_slow_network(config.throttle, config.delay);
-    let monitoring = Monitoring::new(config.health.as_deref()).map_err(StartError::MonitoringPath)?;
+    let monitoring = Monitoring::new(config.health.as_deref(), config.metrics.as_deref())
+        .map_err(StartError::MonitoringPath)?;
     let http = match monitoring {
         Some(urls) => http.with_monitoring(urls),
         None => http,

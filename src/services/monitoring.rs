@@ -7,6 +7,7 @@
 #[derive(Debug, Clone, Default)]
 pub struct Monitoring {
     health: Option<Box<[u8]>>,
+    metrics: Option<Box<[u8]>>,
 }
 
 /// A resource that shows how the server is doing.
@@ -14,25 +15,36 @@ pub struct Monitoring {
 pub enum MonitoringResource {
     /// Whether the server takes requests.
     Health,
+    /// What the server has counted, for programs that collect metrics.
+    Metrics,
 }
 
 impl Monitoring {
     /// Creates the URLs from their paths, or returns `None` if there is none.
     ///
     /// # Errors
-    /// Returns a path that no request can have.
-    pub fn new(health: Option<&str>) -> Result<Option<Monitoring>, String> {
-        match health {
-            None => Ok(None),
-            Some(path) if is_path(path) => Ok(Some(Monitoring { health: Some(path.as_bytes().into()) })),
-            Some(path) => Err(path.to_owned()),
+    /// Returns a path that no request can have, or that is given twice.
+    pub fn new(health: Option<&str>, metrics: Option<&str>) -> Result<Option<Monitoring>, String> {
+        if let Some(path) = health.into_iter().chain(metrics).find(|path| !is_path(path)) {
+            return Err(path.to_owned());
+        }
+        match (health, metrics) {
+            (None, None) => Ok(None),
+            (Some(path), other) if Some(path) == other => Err(path.to_owned()),
+            _ => {
+                let [health, metrics] = [health, metrics].map(|path| path.map(|path| path.as_bytes().into()));
+                Ok(Some(Monitoring { health, metrics }))
+            }
         }
     }
 
     /// Returns the resource at `path`, the path of a request as the client sent it.
     pub fn resource(&self, path: &[u8]) -> Option<MonitoringResource> {
         let is_at = |own: &Option<Box<[u8]>>| own.as_deref() == Some(path);
-        is_at(&self.health).then_some(MonitoringResource::Health)
+        if is_at(&self.health) {
+            return Some(MonitoringResource::Health);
+        }
+        is_at(&self.metrics).then_some(MonitoringResource::Metrics)
     }
 }
 
@@ -53,13 +65,16 @@ mod tests {
     #[test]
     fn monitoring_paths_are_paths_of_requests() {
         for path in ["/health", "/-/healthy", "/health.txt", "/a%20b"] {
-            let monitoring = Monitoring::new(Some(path)).expect("a path").expect("one resource");
+            let monitoring = Monitoring::new(Some(path), Some("/m")).expect("paths").expect("resources");
+            assert_eq!(monitoring.resource(b"/m"), Some(MonitoringResource::Metrics));
             assert_eq!(monitoring.resource(path.as_bytes()), Some(MonitoringResource::Health), "{path}");
             assert_eq!(monitoring.resource(b"/"), None);
         }
         for path in ["", "/", "//health", "health", "/a b", "/health?x", "/health#x", "/h\u{e9}", "/a\n"] {
-            assert_eq!(Monitoring::new(Some(path)).err().as_deref(), Some(path));
+            assert_eq!(Monitoring::new(Some(path), None).err().as_deref(), Some(path));
+            assert_eq!(Monitoring::new(Some("/a"), Some(path)).err().as_deref(), Some(path));
         }
-        assert!(Monitoring::new(None).expect("no path").is_none());
+        assert_eq!(Monitoring::new(Some("/a"), Some("/a")).err().as_deref(), Some("/a"));
+        assert!(Monitoring::new(None, None).expect("no path").is_none());
     }
 }

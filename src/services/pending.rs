@@ -84,7 +84,7 @@ impl PendingEntries {
         clock: &Clock,
     ) {
         let (status, is_counted) = (plan.status, plan.recorded == Recorded::Everywhere);
-        let log_entry = (self.log.is_some() && is_counted).then(|| {
+        let log_entry = (self.log.is_some() && plan.recorded != Recorded::Nowhere).then(|| {
             let max_text = if self.text_len < MAX_PENDING_TEXT { MAX_TEXT } else { SHORT_TEXT };
             LogEntry::new(request, status, max_text, clock)
         });

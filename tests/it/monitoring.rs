@@ -1,6 +1,9 @@
 //! The URLs at which programs ask how the server is doing.
 
-use std::fs;
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 
 use rustix::process::Signal;
 
@@ -95,5 +98,126 @@ fn health_path_is_a_path_of_a_url() {
         config.health = Some(path.into());
         let error = oneloop::HttpServer::from_config(config).err().expect("an error");
         assert!(error.to_string().contains(path), "{error}");
+    }
+}
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PLAIN_METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Returns the value of the sample with this name and these labels.
+fn sample(metrics: &str, name: &str) -> f64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {metrics}"))
+}
+
+#[test]
+fn metrics_count_all_requests_but_those_for_them() {
+    let site = Site::new();
+    let server = Server::with(&site, &["--metrics", "--health"]);
+    let first = server.get("/metrics");
+    assert_eq!((first.status, first.header("content-type")), (200, Some(OPEN_METRICS)));
+    assert!(first.text().ends_with("\n# EOF\n"));
+    assert_eq!(sample(&first.text(), "oneloop_http_requests_total"), 0.0);
+    let mut client = server.connect();
+    client.send(get("/hello.txt"));
+    client.response();
+    client.send(get("/missing"));
+    client.response();
+    server.get("/health");
+    let metrics = server.get("/metrics").text();
+    for (name, expected) in [
+        ("oneloop_http_requests_total", 2.0),
+        ("oneloop_http_responses_total{code=\"200\"}", 1.0),
+        ("oneloop_http_responses_total{code=\"404\"}", 1.0),
+        ("oneloop_http_service_seconds_count", 2.0),
+        ("oneloop_http_service_seconds_bucket{le=\"+Inf\"}", 2.0),
+        ("oneloop_connections_accepted_total", 4.0),
+    ] {
+        assert_eq!(sample(&metrics, name), expected, "{name}");
+    }
+    assert!(sample(&metrics, "oneloop_http_service_seconds_sum") > 0.0);
+    assert!(sample(&metrics, "oneloop_loop_busy_seconds_total") > 0.0);
+    assert!(sample(&metrics, "oneloop_http_sent_bytes_total") > 0.0);
+    let ask = |line: &str| server.ask(format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    assert_eq!(ask("POST /metrics").status, 405);
+    assert_eq!(ask("HEAD /metrics").header("content-type"), Some(OPEN_METRICS));
+    assert_eq!(ask("OPTIONS /metrics").status, 204);
+}
+
+#[test]
+fn metrics_format_follows_accept() {
+    let site = Site::new();
+    let server = Server::with(&site, &["--metrics=/internal"]);
+    let prometheus =
+        "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let table = [
+        ("*/*", OPEN_METRICS),
+        (prometheus, OPEN_METRICS),
+        ("text/plain", PLAIN_METRICS),
+        (browser, PLAIN_METRICS),
+    ];
+    for (accept, expected) in table {
+        let request = format!("GET /internal HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\n\r\n");
+        let response = server.ask(request);
+        assert_eq!(response.header("content-type"), Some(expected), "{accept}");
+        assert_eq!(response.header("vary"), Some("Accept"));
+        assert_eq!(response.text().contains("# EOF"), expected == OPEN_METRICS);
+    }
+    assert_eq!(server.get("/metrics").status, 404);
+}
+
+#[test]
+fn metrics_are_refused_to_pages_of_other_sites() {
+    let site = Site::new();
+    let mut config = Rig::config(&site);
+    (config.allow_hosts, config.metrics) = (Vec::new(), Some("/metrics".into()));
+    let mut rig = Rig::new(config);
+    let mut peer = rig.accepted();
+    let mut ask = |fields: &str| rig.ask(&mut peer, format!("GET /metrics HTTP/1.1\r\n{fields}\r\n")).status;
+    assert_eq!(ask("Host: localhost\r\n"), 200);
+    assert_eq!(ask("Host: rebound.example\r\n"), 421);
+    assert_eq!(ask("Host: localhost\r\nSec-Fetch-Site: cross-site\r\n"), 403);
+}
+
+/// Reads metrics from standard input, in the format that the argument names, as the library of
+/// Prometheus does, and prints the names of all samples.
+const PARSER: &str = "\
+import sys
+from prometheus_client import parser
+from prometheus_client.openmetrics import parser as open_parser
+which = open_parser if sys.argv[1] == 'open' else parser
+for family in which.text_string_to_metric_families(sys.stdin.read()):
+    assert family.documentation and family.type != 'unknown', family
+    print(*[sample.name for sample in family.samples], sep='\\n')
+";
+
+#[test]
+fn metrics_are_read_by_the_parser_of_prometheus() {
+    // The package of the system, not one of another Python that comes first in the path.
+    let python = |args: &[&str]| {
+        let mut command = Command::new("/usr/bin/python3");
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    if !python(&["-c", "import prometheus_client"]).output().is_ok_and(|output| output.status.success()) {
+        return skip("the package python3-prometheus-client is missing");
+    }
+    let site = Site::new();
+    let server = Server::with(&site, &["--metrics"]);
+    server.get("/hello.txt");
+    for (format, accept) in [("open", "*/*"), ("text", "text/plain")] {
+        let metrics =
+            server.ask(format!("GET /metrics HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\n\r\n")).text();
+        let mut child = python(&["-c", PARSER, format]).spawn().expect("start the parser");
+        let mut stdin = child.stdin.take().expect("piped");
+        std::io::Write::write_all(&mut stdin, metrics.as_bytes()).expect("send");
+        drop(stdin);
+        let output = child.wait_with_output().expect("its output");
+        assert!(output.status.success(), "{metrics}{}", lossy(&output.stderr));
+        let names = String::from_utf8(output.stdout).expect("names");
+        let ours = metrics.lines().filter(|line| !line.starts_with('#'));
+        let ours: Vec<&str> = ours.map(|line| line.split(['{', ' ']).next().unwrap_or_default()).collect();
+        assert_eq!(names.lines().collect::<Vec<_>>(), ours, "{metrics}");
     }
 }

@@ -99,13 +99,14 @@ pub struct Cli {
 }
 
 /// The options with an optional value, by their IDs, and what they mean without one.
-pub const DEFAULTS: [(&str, &str); 8] = [
+pub const DEFAULTS: [(&str, &str); 9] = [
     ("spa", site::DEFAULT_PAGE),
     ("cors", responses::ANY_ORIGIN),
     ("target", target::DEFAULT_TARGET),
     ("access_log", output::STANDARD_OUTPUT),
     ("open", output::FIRST_PAGE),
     ("health", monitoring::DEFAULT_HEALTH),
+    ("metrics", monitoring::DEFAULT_METRICS),
     ("trace", trace::DEFAULT_LEVEL),
     ("observe", trace::FREE_PORT),
 ];

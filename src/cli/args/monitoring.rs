@@ -6,6 +6,8 @@ use crate::cli::values::url_path;
 
 /// The path of the health check, if none is given.
 pub const DEFAULT_HEALTH: &str = "/health";
+/// The path of the metrics, if none is given.
+pub const DEFAULT_METRICS: &str = "/metrics";
 
 #[derive(Debug, Args)]
 pub struct MonitoringArgs {
@@ -19,4 +21,10 @@ pub struct MonitoringArgs {
     #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = DEFAULT_HEALTH)]
     #[arg(value_parser = url_path, env = "ONELOOP_HEALTH", hide_env = true)]
     pub health: Option<String>,
+
+    /// Show statistics at PATH [/metrics] to Prometheus and other programs that read OpenMetrics,
+    /// and to everybody who can connect
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = DEFAULT_METRICS)]
+    #[arg(value_parser = url_path, env = "ONELOOP_METRICS", hide_env = true)]
+    pub metrics: Option<String>,
 }

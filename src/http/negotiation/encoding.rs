@@ -155,6 +155,9 @@ pub struct Accept {
     any_text: Option<QValue>,
     any_application: Option<QValue>,
     any: Option<QValue>,
+    /// Whether it names plain text, and OpenMetrics.
+    has_plain: bool,
+    has_open_metrics: bool,
 }
 
 impl Accept {
@@ -169,6 +172,8 @@ impl Accept {
                 weight if is("text/*") => self.any_text = Some(weight),
                 weight if is("application/*") => self.any_application = Some(weight),
                 weight if is("*/*") => self.any = Some(weight),
+                weight if is("text/plain") => self.has_plain = weight > 0,
+                weight if is("application/openmetrics-text") => self.has_open_metrics = weight > 0,
                 _ => {}
             }
         }
@@ -184,6 +189,12 @@ impl Accept {
     /// missing.
     pub fn includes_html(self) -> bool {
         !self.is_sent || self.html.or(self.any_text).or(self.any).is_some_and(|weight| weight > 0)
+    }
+
+    /// Returns whether the client reads metrics as plain text: it names text or HTML, as browsers
+    /// do, and not OpenMetrics.
+    pub fn prefers_plain_metrics(self) -> bool {
+        !self.has_open_metrics && (self.has_plain || self.has_html())
     }
 
     /// Returns whether the client prefers JSON to HTML. Of the members that match a type, the most
@@ -236,6 +247,29 @@ fn parse_weight(text: &[u8]) -> Option<QValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn accept_chooses_the_format_of_metrics() {
+        let table = [
+            ("", false),
+            ("*/*", false),
+            ("text/plain", true),
+            ("text/plain;version=0.0.4", true),
+            ("text/plain;q=0", false),
+            ("application/openmetrics-text", false),
+            (
+                "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1",
+                false,
+            ),
+            ("application/openmetrics-text;q=0, text/plain", true),
+            ("text/html,application/xhtml+xml,*/*;q=0.8", true),
+        ];
+        for (value, expected) in table {
+            let mut accept = Accept::default();
+            accept.apply(value.as_bytes());
+            assert_eq!(accept.prefers_plain_metrics(), expected, "{value}");
+        }
+    }
 
     #[test]
     fn accept_encoding_choices_by_rfc_9110_12_5_3() {

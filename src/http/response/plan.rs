@@ -37,6 +37,8 @@ pub struct Plan<'a> {
 pub enum Recorded {
     /// In the access log and in the statistics.
     Everywhere,
+    /// In the access log alone: to ask for statistics does not change them.
+    InLog,
     /// Nowhere, so that programs that ask every second hide nothing.
     Nowhere,
 }

@@ -2,8 +2,11 @@
 
 use super::reply::{Outcome, Reply};
 use crate::{
-    http::{Plan, Recorded, Request, RequestKind, ResponseBody, Status},
-    services::monitoring::MonitoringResource,
+    http::{Plan, Recorded, Refusal, Request, RequestKind, ResponseBody, Status, Vary},
+    services::{
+        monitoring::MonitoringResource,
+        statistics::{MetricsFormat, Report},
+    },
 };
 
 const TEXT: &str = "Content-Type: text/plain; charset=utf-8\r\n";
@@ -25,6 +28,7 @@ impl Reply<'_, '_> {
         }
         match resource {
             MonitoringResource::Health => self.send_health(),
+            MonitoringResource::Metrics => self.send_metrics(request),
         }
     }
 
@@ -38,5 +42,31 @@ impl Reply<'_, '_> {
         let body = ResponseBody::Page(text.into());
         let plan = Plan::made(self.request, status, TEXT, body).recorded(Recorded::Nowhere);
         self.send(plan, None)
+    }
+
+    /// Sends the metrics, in the format that the client reads.
+    fn send_metrics(self, request: &Request<'_>) -> Outcome {
+        // A page must not read them through a host name that leads to this machine.
+        if let Err(refusal) = self.http.check(request) {
+            return self.refuse(refusal);
+        }
+        let format = match request.fields.accept.prefers_plain_metrics() {
+            true => MetricsFormat::Text,
+            false => MetricsFormat::OpenMetrics,
+        };
+        let Some(text) = self.report(|report| report.metrics(format)) else {
+            return self.refuse(Refusal::NOT_FOUND);
+        };
+        let fields = format!("Content-Type: {}\r\n", format.media_type());
+        let plan = Plan::made(self.request, Status::Ok, fields, ResponseBody::Page(text.into_bytes()));
+        self.send(plan.varying(Vary::ACCEPT).recorded(Recorded::InLog), None)
+    }
+
+    /// Calls `make` with the report of the statistics, and returns its result. Returns `None` if
+    /// there are no statistics.
+    fn report<T>(&self, make: impl FnOnce(&Report<'_>) -> T) -> Option<T> {
+        let statistics = self.http.statistics.as_ref()?.borrow();
+        let now = self.cx.clock.precise_now();
+        Some(make(&Report { statistics: &statistics, counters: self.cx.counters, now }))
     }
 }

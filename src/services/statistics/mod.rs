@@ -6,6 +6,7 @@
 
 mod block;
 mod lateness;
+mod open_metrics;
 mod wrk;
 
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use self::lateness::Lateness;
+pub use self::open_metrics::MetricsFormat;
 use crate::protocol::LoopCounters;
 
 /// The longest service time that is recorded. A longer one counts as this one.

@@ -48,6 +48,7 @@ const INVALID_VALUES: &[(&str, &str)] = &[
     ("--trusted-proxy", "proxy.example"),
     ("--open", "http://a.example/"),
     ("--health", "health"),
+    ("--metrics", "/metrics?all"),
     ("--trace", "everything"),
     ("--observe", "65536"),
     ("--trace-only", "nobody"),
