@@ -83,8 +83,25 @@ impl PendingEntries {
         body: u64,
         clock: &Clock,
     ) {
-        let (status, is_counted) = (plan.status, plan.recorded == Recorded::Everywhere);
-        let log_entry = (self.log.is_some() && plan.recorded != Recorded::Nowhere).then(|| {
+        self.add(request, since, (plan.status, plan.recorded), body, clock);
+    }
+
+    /// Starts the entry for a kept response with this `status` to `request`. `body` is the position
+    /// at which the response's body begins.
+    pub fn begin_kept(&mut self, request: &RequestInfo<'_>, status: Status, body: u64, clock: &Clock) {
+        self.add(request, clock.now(), (status, Recorded::Everywhere), body, clock);
+    }
+
+    fn add(
+        &mut self,
+        request: &RequestInfo<'_>,
+        since: Instant,
+        (status, recorded): (Status, Recorded),
+        body: u64,
+        clock: &Clock,
+    ) {
+        let is_counted = recorded == Recorded::Everywhere;
+        let log_entry = (self.log.is_some() && recorded != Recorded::Nowhere).then(|| {
             let max_text = if self.text_len < MAX_PENDING_TEXT { MAX_TEXT } else { SHORT_TEXT };
             LogEntry::new(request, status, max_text, clock)
         });
@@ -100,6 +117,11 @@ impl PendingEntries {
     /// a log.
     pub fn first_request(&self) -> Option<String> {
         self.pending.front()?.log_entry.as_ref().map(|entry| request_text(entry.line()))
+    }
+
+    /// Returns the status of the last response that has begun, if it is logged and counted.
+    pub fn last_status(&self) -> Option<Status> {
+        self.pending.back().filter(|last| last.is_counted).map(|last| last.status)
     }
 
     /// Records that the last response ends at position `end`.

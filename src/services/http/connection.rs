@@ -29,6 +29,7 @@ use super::{
     HttpService,
     live::LiveResponse,
     reply::{Outcome, PendingListing, Reply, StreamingResponse},
+    response_cache::NewResponse,
     target::TargetResponse,
 };
 use crate::{
@@ -134,8 +135,10 @@ impl HttpConnection {
 
     /// Puts a kept response to the next request in `input` into the outbox, if there is one.
     fn repeat(&mut self, input: &[u8], out: &mut Outbox, cx: &Context<'_>) -> Option<Received> {
+        let client = self.entries.as_ref().and_then(|_| self.client(input));
         let HttpService { responses, resolver, .. } = &*self.http;
-        let received = responses.repeat(input, &resolver.site, out, cx.clock)?;
+        let recorder = self.entries.as_deref_mut().map(|entries| (entries, client));
+        let received = responses.repeat(input, &resolver.site, recorder, out, cx.clock)?;
         self.state = State::Idle;
         Some(received)
     }
@@ -155,8 +158,13 @@ impl HttpConnection {
         let (http, start) = (Rc::clone(&self.http), out.bytes().len());
         http.resolver.take_lease();
         let progress = self.reply(&request.info, out, cx, |reply| reply.respond(request));
-        if let Some(lease) = http.resolver.take_lease() {
-            http.responses.keep(input, start, out, progress, lease, cx.clock);
+        // What the load target answers depends on the peer as well.
+        let is_of_target = http.target.as_ref().is_some_and(|target| target.locate(request).is_some());
+        if let Some(lease) = http.resolver.take_lease().filter(|_| !is_of_target) {
+            let status = self.entries.as_ref().and_then(|entries| entries.last_status());
+            let info = &request.info;
+            let new = NewResponse { request: input, info, start, status, progress, lease };
+            http.responses.keep(&new, out, cx.clock);
         }
         progress
     }

@@ -220,12 +220,10 @@ impl HttpService {
     }
 
     /// Returns whether a response follows from its request, the configuration and the main site
-    /// alone, so that it may be kept. A load target depends on the peer as well. Observers, the
-    /// access log and the statistics see how each response is made.
+    /// alone, so that it may be kept. Observers see how each response is made.
     fn keeps_responses(&self, cx: &Context<'_>) -> bool {
-        let is_unseen = self.log.is_none() && self.statistics.is_none() && !cx.is_traced();
-        let is_simple = self.live.is_none() && self.delay.is_none() && self.target.is_none();
-        is_unseen && is_simple && !self.resolver.has_mounts() && !cx.stopping
+        let is_simple = self.live.is_none() && self.delay.is_none() && !self.resolver.has_mounts();
+        is_simple && !cx.stopping && !cx.is_traced()
     }
 
     /// Returns the URL path of the site's root, with a leading and a trailing slash.

@@ -6,14 +6,15 @@
 //! the site would give the same answers ([`Lease`]). The cache must never keep a response that
 //! depends on anything else, and must stay within [`MAX_BYTES`].
 
-use std::{cell::RefCell, ops::Range, rc::Rc};
+use std::{cell::RefCell, net::IpAddr, ops::Range, rc::Rc};
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     clock::Clock,
-    http::Representation,
+    http::{OwnedRequestInfo, Representation, RequestInfo, Status},
     protocol::{Body, CloseReason, Outbox, Progress, Received},
+    services::pending::PendingEntries,
     site::{Lease, Site},
 };
 
@@ -69,6 +70,15 @@ struct KeptResponse {
     body: Option<(Rc<[u8]>, Range<usize>)>,
     progress: Progress,
     lease: Lease,
+    /// What the access log and the statistics need, if the server has one of them.
+    record: Option<Box<KeptRecord>>,
+}
+
+/// What the access log and the statistics need to know about a kept response.
+struct KeptRecord {
+    request: OwnedRequestInfo,
+    status: Status,
+    head_len: u64,
 }
 
 /// A clone of a service may get other options, so it begins without responses.
@@ -80,11 +90,12 @@ impl Clone for ResponseCache {
 
 impl ResponseCache {
     /// Puts the kept response to the request at the beginning of `input` into `out`, if there is
-    /// one that still holds.
+    /// one that still holds, and adds it to the entries of the `recorder`, with its client.
     pub fn repeat(
         &self,
         input: &[u8],
         site: &Site<Representation>,
+        recorder: Option<(&mut PendingEntries, Option<IpAddr>)>,
         out: &mut Outbox,
         clock: &Clock,
     ) -> Option<Received> {
@@ -95,32 +106,43 @@ impl ResponseCache {
             kept.empty(at);
             return None;
         }
+        let position = out.position();
         response.put(out, clock);
+        if let (Some((entries, client)), Some(record)) = (recorder, &response.record) {
+            let request = RequestInfo { client, ..record.request.as_info() };
+            entries.begin_kept(&request, record.status, position + record.head_len, clock);
+            entries.end(out.position());
+        }
         Some(Received { consumed: response.request_len, progress: response.progress })
     }
 
-    /// Keeps the response to `request` that was put into `out` behind the first `start` bytes, if
-    /// the same request has come before. `progress` is what the protocol returned after it.
-    pub fn keep(
-        &self,
-        request: &[u8],
-        start: usize,
-        out: &mut Outbox,
-        progress: Progress,
-        lease: Lease,
-        clock: &Clock,
-    ) {
-        if !matches!(progress, Progress::Again | Progress::Close(CloseReason::Done)) {
+    /// Keeps the response `new`, which is at the end of `out`, if the same request has come before.
+    pub fn keep(&self, new: &NewResponse<'_>, out: &Outbox, clock: &Clock) {
+        if !matches!(new.progress, Progress::Again | Progress::Close(CloseReason::Done)) {
             return;
         }
         let kept = &mut *self.kept.borrow_mut();
-        if request.len() > MAX_REQUEST || !kept.has_come_before(request) {
+        if new.request.len() > MAX_REQUEST || !kept.has_come_before(new.request) {
             return;
         }
-        if let Some(response) = KeptResponse::of(request, start, out, progress, lease, clock) {
+        if let Some(response) = KeptResponse::of(new, out, clock) {
             kept.insert(response);
         }
     }
+}
+
+/// A response that has just been put into the outbox.
+pub struct NewResponse<'a> {
+    /// The bytes of the request.
+    pub request: &'a [u8],
+    pub info: &'a RequestInfo<'a>,
+    /// Where the response begins in the bytes of the outbox.
+    pub start: usize,
+    /// The status, if the access log or the statistics need it.
+    pub status: Option<Status>,
+    /// What the protocol returned after the response.
+    pub progress: Progress,
+    pub lease: Lease,
 }
 
 impl KeptResponses {
@@ -186,17 +208,9 @@ fn place(input: &[u8]) -> (usize, u32) {
 }
 
 impl KeptResponse {
-    /// Copies the response to `request` that was put into `out` behind the first `start` bytes.
-    /// Returns `None` if its body is a file.
-    fn of(
-        request: &[u8],
-        start: usize,
-        out: &mut Outbox,
-        progress: Progress,
-        lease: Lease,
-        clock: &Clock,
-    ) -> Option<KeptResponse> {
-        let (bytes, body) = out.added_since(start);
+    /// Copies the response `new` at the end of `out`. Returns `None` if its body is a file.
+    fn of(new: &NewResponse<'_>, out: &Outbox, clock: &Clock) -> Option<KeptResponse> {
+        let (bytes, body) = out.added_since(new.start);
         let body = match body {
             None => None,
             Some(Body::Memory { content, range }) => Some((Rc::clone(content), range.clone())),
@@ -206,8 +220,20 @@ impl KeptResponse {
         if !bytes[date_at..].starts_with(clock.date()) {
             return None;
         }
-        let bytes = [request, bytes].concat().into();
-        Some(KeptResponse { bytes, request_len: request.len(), date_at, body, progress, lease })
+        let head_len = memchr::memmem::find(bytes, b"\r\n\r\n")? as u64 + 4;
+        let record = new.status.map(|status| {
+            let request = RequestInfo { client: None, ..*new.info }.to_owned();
+            Box::new(KeptRecord { request, status, head_len })
+        });
+        Some(KeptResponse {
+            bytes: [new.request, bytes].concat().into(),
+            request_len: new.request.len(),
+            date_at,
+            body,
+            progress: new.progress,
+            lease: new.lease,
+            record,
+        })
     }
 
     fn request(&self) -> &[u8] {
@@ -217,7 +243,8 @@ impl KeptResponse {
     /// Returns the number of bytes that the response counts for.
     fn size(&self) -> usize {
         let body = self.body.as_ref().map_or(0, |(content, _)| content.len());
-        size_of::<KeptResponse>() + self.bytes.len() + body
+        let record = self.record.as_ref().map_or(0, |record| record.request.as_info().text_len());
+        size_of::<KeptResponse>() + self.bytes.len() + body + record
     }
 
     /// Puts the response into `out`, with the date of this turn.
@@ -308,7 +335,10 @@ mod tests {
             let mut out = Outbox::default();
             out.bytes().extend_from_slice(&[b"HTTP/1.1 200 OK\r\nDate: ", &clock.date()[..]].concat());
             out.put(Body::Memory { content: vec![0; len].into(), range: 0..len });
-            responses.keep(request, 0, &mut out, Progress::Again, lease, &clock);
+            let info = &RequestInfo::unparsed(request);
+            let progress = Progress::Again;
+            let new = NewResponse { request, info, start: 0, status: None, progress, lease };
+            responses.keep(&new, &out, &clock);
         };
         for (count, len) in [(3000, 10), (2000, 100_000)] {
             for number in 0..2 * count {

@@ -1,10 +1,11 @@
 //! Kept responses. A server keeps the response to a request that comes again, but not while it has
 //! an observer. So one server with and one without an observer must give the same responses.
 
-use std::fs;
+use std::{fs, net::SocketAddr};
 
-use oneloop::Config;
+use oneloop::{AccessLogFormat, Config, PeerNetwork, TrustedProxy};
 use oorandom::Rand32;
+use socket2::{Domain, Socket, Type};
 
 use super::*;
 
@@ -126,4 +127,60 @@ fn kept_response_has_the_date_of_its_turn() {
     }
     dates.dedup();
     assert!((2..=3).contains(&dates.len()), "{dates:?} in two seconds");
+}
+
+#[test]
+fn kept_response_is_logged_and_counted_like_every_other() {
+    let site = Site::new();
+    let log = Site::empty();
+    let mut config = plain(&site);
+    config.access_log = Some(fs::File::create(log.at("log")).expect("create the log"));
+    config.access_log_format = AccessLogFormat::Combined;
+    config.statistics = true;
+    config.trusted_proxies = vec![TrustedProxy::parse("127.0.0.1").expect("an address")];
+    let mut rig = Rig::new(config);
+    let mut peer = rig.accepted();
+    let fields = "Referer: r\r\nUser-Agent: u\r\nX-Forwarded-For: 192.0.2.1\r\n";
+    let requests =
+        ["/hello.txt", "/none"].map(|path| format!("GET {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+    for request in requests.iter().cycle().take(16) {
+        rig.ask(&mut peer, request);
+    }
+    rig.turn();
+    let lines = fs::read_to_string(log.at("log")).expect("read the log");
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!(lines.len(), 16);
+    for (number, line) in lines.iter().enumerate() {
+        assert_eq!(*line, lines[number % 2], "the clock stands still");
+    }
+    assert!(
+        lines[0].starts_with("192.0.2.1 - - [")
+            && lines[0].contains("\"GET /hello.txt HTTP/1.1\" 200 6 \"r\" \"u\"")
+    );
+    assert!(lines[1].contains("\"GET /none HTTP/1.1\" 404 "), "{}", lines[1]);
+    let report = rig.server.statistics().expect("statistics");
+    for row in ["requests 16 ", "200 8", "404 8"] {
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(report.lines().any(|line| words(line).starts_with(row)), "{report}");
+    }
+}
+
+#[test]
+fn kept_response_of_a_missing_file_is_not_that_of_the_load_target() {
+    let site = Site::new();
+    let mut config = plain(&site);
+    (config.target, config.target_from) =
+        (Some("/_".into()), vec![PeerNetwork::parse("127.0.0.1").expect("it")]);
+    let mut rig = Rig::new(config);
+    for (from, status) in [([127, 0, 0, 2], 404), ([127, 0, 0, 1], 204)] {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((from, 0)).into()).expect("bind");
+        socket.connect(&rig.address.into()).expect("connect");
+        socket.set_nonblocking(true).expect("set non-blocking");
+        let mut peer = socket.into();
+        for _ in 0..6 {
+            assert_eq!(rig.ask(&mut peer, get("/_/status/204")).status, status, "{from:?}");
+            assert_eq!(rig.ask(&mut peer, get("/hello.txt")).status, 200);
+        }
+    }
 }
