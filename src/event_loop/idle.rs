@@ -37,8 +37,8 @@ impl IdleConnections {
         self.silent.remove(key);
     }
 
-    fn queue(&self, is_kept: bool) -> &KeyQueue {
-        if is_kept { &self.kept } else { &self.silent }
+    fn queue(&mut self, is_kept: bool) -> &mut KeyQueue {
+        if is_kept { &mut self.kept } else { &mut self.silent }
     }
 
     /// Adds the connection with this key, or moves its entry. Returns whether the entry has
@@ -88,11 +88,25 @@ impl EventLoop {
     /// Returns the connection that has been idle longest, of those that `is_wanted` accepts. The
     /// kept ones come before the silent ones.
     pub(super) fn find_idle(&mut self, is_wanted: impl Fn(&EventLoop, usize) -> bool) -> Search {
+        let mut unwanted = Vec::new();
+        let result = self.search_idle(is_wanted, &mut unwanted);
+        for (is_kept, time, key) in unwanted {
+            self.idle.queue(is_kept).put(key, time);
+        }
+        result
+    }
+
+    /// Searches as [`EventLoop::find_idle`] does, and moves the entries that are not wanted to
+    /// `unwanted`.
+    fn search_idle(
+        &mut self,
+        is_wanted: impl Fn(&EventLoop, usize) -> bool,
+        unwanted: &mut Vec<(bool, Instant, usize)>,
+    ) -> Search {
         let mut budget = SEARCH_BUDGET;
         let mut until: Option<Instant> = None;
         for is_kept in [true, false] {
-            let mut last = None;
-            while let Some((time, key)) = self.idle.queue(is_kept).next_after(last) {
+            while let Some((time, key)) = self.idle.queue(is_kept).first() {
                 if budget == 0 {
                     return Search::Unfinished;
                 }
@@ -110,7 +124,10 @@ impl EventLoop {
                         until = Some(until.map_or(at, |until| until.min(at)));
                         break;
                     }
-                    Some(_) if !is_wanted(self, key) => last = Some((time, key)),
+                    Some(_) if !is_wanted(self, key) => {
+                        self.idle.queue(is_kept).remove(key);
+                        unwanted.push((is_kept, time, key));
+                    }
                     Some(_) if self.has_input(key) => self.idle.remove(key),
                     Some(_) => return Search::Found(key),
                 }

@@ -2,20 +2,23 @@
 //!
 //! The timers and the idle connections use the same structure. It knows nothing about sources: the
 //! caller decides what the time of a key means. Every open connection has entries here, so they are
-//! small: a time is 8 bytes and a key is 4.
+//! small: a time is 8 bytes, and a key and its place are 4 each. A tree would need twice as much.
 
 use std::{
-    collections::BTreeSet,
     num::NonZeroU64,
-    ops::Bound,
     time::{Duration, Instant},
 };
 
-/// Keys ordered by a time. Every operation costs at most O(log n).
+/// The number of children of a place in the heap. With 4, the heap is half as deep as with 2.
+const CHILDREN: usize = 4;
+
+/// Keys ordered by a time: a heap that knows the place of each key. Every operation costs at most
+/// O(log n).
 pub struct KeyQueue {
-    queue: BTreeSet<QueueEntry>,
-    /// The time of each key's entry in `queue`, indexed by key.
-    times: Vec<Option<QueueTime>>,
+    /// The entries. Each is earlier than its children.
+    heap: Vec<QueueEntry>,
+    /// The place of each key's entry in `heap`, plus 1, indexed by key. 0 if it has none.
+    places: Vec<u32>,
     /// The time that the others count from.
     start: Instant,
 }
@@ -42,30 +45,36 @@ impl QueueEntry {
 impl KeyQueue {
     /// Creates an empty queue. No time may be earlier than `start`.
     pub fn new(start: Instant) -> KeyQueue {
-        KeyQueue { queue: BTreeSet::new(), times: Vec::new(), start }
+        KeyQueue { heap: Vec::new(), places: Vec::new(), start }
     }
 
     /// Sets the time of `key`, and adds the key if it is not in the queue.
     pub fn put(&mut self, key: usize, time: Instant) {
-        self.remove(key);
-        if key >= self.times.len() {
-            self.times.resize(key + 1, None);
+        if key >= self.places.len() {
+            self.places.resize(key + 1, 0);
         }
-        let time = self.pack(time);
-        self.times[key] = Some(time);
-        self.queue.insert(QueueEntry::new(time, key));
+        let entry = QueueEntry::new(self.pack(time), key);
+        let place = self.place(key).unwrap_or(self.heap.len());
+        if place == self.heap.len() {
+            self.heap.push(entry);
+        }
+        self.heap[place] = entry;
+        self.move_up_or_down(place);
     }
 
     /// Removes `key`, if it is in the queue.
     pub fn remove(&mut self, key: usize) {
-        if let Some(time) = self.times.get_mut(key).and_then(Option::take) {
-            self.queue.remove(&QueueEntry::new(time, key));
+        let Some(place) = self.place(key) else { return };
+        self.places[key] = 0;
+        self.heap.swap_remove(place);
+        if place < self.heap.len() {
+            self.move_up_or_down(place);
         }
     }
 
     /// Returns whether `key` is in the queue.
     pub fn contains(&self, key: usize) -> bool {
-        self.packed_time(key).is_some()
+        self.place(key).is_some()
     }
 
     /// Returns whether the time of `key` is `time` or earlier. Returns `false` if the key is not in
@@ -81,18 +90,42 @@ impl KeyQueue {
 
     /// Returns the earliest time and its key.
     pub fn first(&self) -> Option<(Instant, usize)> {
-        self.queue.first().map(|entry| self.unpack(*entry))
+        self.heap.first().map(|entry| self.unpack(*entry))
     }
 
-    /// Returns the first entry behind `last`, or the first of all entries without it.
-    pub fn next_after(&self, last: Option<(Instant, usize)>) -> Option<(Instant, usize)> {
-        let last = last.map(|(time, key)| QueueEntry::new(self.pack(time), key));
-        let behind = last.map_or(Bound::Unbounded, Bound::Excluded);
-        self.queue.range((behind, Bound::Unbounded)).next().map(|entry| self.unpack(*entry))
+    /// Moves the entry at `place` until it is later than its parent and earlier than its children.
+    fn move_up_or_down(&mut self, mut place: usize) {
+        let entry = self.heap[place];
+        while place > 0 && entry < self.heap[(place - 1) / CHILDREN] {
+            let parent = (place - 1) / CHILDREN;
+            self.set(place, self.heap[parent]);
+            place = parent;
+        }
+        loop {
+            let first = place * CHILDREN + 1;
+            let children = first..(first + CHILDREN).min(self.heap.len());
+            let Some(least) = children.min_by_key(|child| self.heap[*child]) else { break };
+            if entry < self.heap[least] {
+                break;
+            }
+            self.set(place, self.heap[least]);
+            place = least;
+        }
+        self.set(place, entry);
+    }
+
+    fn set(&mut self, place: usize, entry: QueueEntry) {
+        self.heap[place] = entry;
+        self.places[entry.key as usize] = place as u32 + 1;
+    }
+
+    /// Returns the place of the entry of `key` in the heap.
+    fn place(&self, key: usize) -> Option<usize> {
+        self.places.get(key)?.checked_sub(1).map(|place| place as usize)
     }
 
     fn packed_time(&self, key: usize) -> Option<QueueTime> {
-        self.times.get(key).copied().flatten()
+        self.place(key).map(|place| self.heap[place].time)
     }
 
     fn pack(&self, time: Instant) -> QueueTime {
@@ -108,6 +141,8 @@ impl KeyQueue {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -121,14 +156,41 @@ mod tests {
             assert!(queue.is_at(key, time) && queue.is_due_by(key, time), "{nanos}");
             assert!(!queue.is_due_by(key, time - Duration::from_nanos(1)) || nanos == 0, "{nanos}");
         }
-        let mut last = None;
-        for (key, nanos) in nanos.into_iter().enumerate() {
-            last = queue.next_after(last);
-            assert_eq!(last, Some((start + Duration::from_nanos(nanos), key)));
-        }
         queue.remove(0);
         assert!(!queue.contains(0) && !queue.is_due_by(0, start) && queue.contains(1));
         assert_eq!(queue.first(), Some((start + Duration::from_nanos(1), 1)));
-        assert_eq!((size_of::<Option<QueueTime>>(), size_of::<QueueEntry>()), (8, 12));
+        assert_eq!(size_of::<QueueEntry>(), 12);
+    }
+
+    #[test]
+    fn key_queue_returns_keys_in_order_after_any_changes() {
+        let start = Instant::now();
+        let mut queue = KeyQueue::new(start);
+        let mut times: BTreeMap<usize, u64> = BTreeMap::new();
+        let mut random = oorandom::Rand32::new(1);
+        for round in 0..5000 {
+            let key = random.rand_range(0..300) as usize;
+            if random.rand_range(0..3) == 0 {
+                queue.remove(key);
+                times.remove(&key);
+            } else {
+                // Few times, so that many are equal.
+                let time = random.rand_range(0..50).into();
+                queue.put(key, start + Duration::from_secs(time));
+                times.insert(key, time);
+            }
+            let first = times.iter().map(|(key, time)| (*time, *key)).min();
+            let expected = first.map(|(time, key)| (start + Duration::from_secs(time), key));
+            assert_eq!(queue.first(), expected, "round {round}");
+            assert_eq!(queue.contains(key), times.contains_key(&key));
+        }
+        let all = std::iter::from_fn(|| {
+            let (time, key) = queue.first()?;
+            queue.remove(key);
+            Some((time.duration_since(start).as_secs(), key))
+        });
+        let mut expected: Vec<_> = times.iter().map(|(key, time)| (*time, *key)).collect();
+        expected.sort_unstable();
+        assert_eq!(all.collect::<Vec<_>>(), expected);
     }
 }

@@ -14,7 +14,7 @@ use oneloop::{
     trace::{SourceId, Step},
 };
 
-/// Returns a loop that defers accept, with recorded steps, or `None` where there is no such option.
+/// Returns a loop that defers accept, with recorded steps, or `None` on systems without the option.
 fn deferring(site: &Site, change: impl FnOnce(&mut Config)) -> Option<Rig> {
     if cfg!(any(not(target_os = "linux"), feature = "portable")) {
         skip("only Linux has TCP_DEFER_ACCEPT");
