@@ -333,7 +333,8 @@ mod tests {
         let lease = Lease::new(0, Instant::now());
         let keep = |request: &[u8], len: usize, lease| {
             let mut out = Outbox::default();
-            out.bytes().extend_from_slice(&[b"HTTP/1.1 200 OK\r\nDate: ", &clock.date()[..]].concat());
+            let head = [b"HTTP/1.1 200 OK\r\nDate: ", &clock.date()[..], b"\r\n\r\n"].concat();
+            out.bytes().extend_from_slice(&head);
             out.put(Body::Memory { content: vec![0; len].into(), range: 0..len });
             let info = &RequestInfo::unparsed(request);
             let progress = Progress::Again;
