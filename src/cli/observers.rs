@@ -78,10 +78,12 @@ pub fn attach(
     Ok(())
 }
 
-/// Lets the server print its statistics to standard error after SIGUSR2, and at its end if `at_end`
-/// is true. Without standard error, there is nowhere to print them.
+/// Lets the server print its statistics, if it keeps any, to standard error after SIGUSR2, and at
+/// its end if `at_end` is true. Without standard error, there is nowhere to print them.
 pub fn report_statistics(server: &mut HttpServer, at_end: bool, log: &LogPipe) {
-    if let Ok(writer) = log.standard_error() {
+    if server.statistics().is_some()
+        && let Ok(writer) = log.standard_error()
+    {
         server.report_statistics_to(writer, at_end);
     }
 }
