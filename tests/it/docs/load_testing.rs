@@ -20,10 +20,10 @@ const SHOWN: &str = "127.0.0.1:8001";
 const TOOLS: [(&str, &str, &str); 7] = [
     ("wrk", " requests in ", "Socket errors|Non-2xx"),
     ("ab", "Failed requests: 0 ", "Non-2xx"),
-    ("hey", "Status code distribution: [200] ", "Error distribution"),
+    ("hey", "Status code distribution: [200] ", "Get \"|[404]"),
     ("h2load", " 2000 succeeded, 0 failed, 0 errored, 0 timeout ", " 0 2xx"),
     ("siege", "\"failed_transactions\": 0,", "\"successful_transactions\": 0,"),
-    ("oha", "Success rate: 100.00%", "Error distribution"),
+    ("oha", "Success rate: 100.00%", "[404]"),
     ("ss", "127.0.0.1:", "Error"),
 ];
 /// No package of Debian has it, so `.ci/setup` does not install it.
