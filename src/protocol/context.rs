@@ -117,11 +117,10 @@ impl<'a> Context<'a> {
 
     /// Makes the loop block for `time`, at most [`MAX_DISRUPTION`](super::MAX_DISRUPTION), at the
     /// end of its turn: no source is served, and no timer runs. Does nothing if the loop has begun
-    /// to block less than `interval`, or twice that time, ago, or shuts down.
-    pub fn block_loop(&mut self, time: Duration, interval: Duration) {
-        if !self.draining {
-            self.requests.disruptions.block(time, interval, self.clock.now());
-        }
+    /// to block less than `interval`, or twice that time, ago, or shuts down. Returns whether the
+    /// loop will block.
+    pub fn block_loop(&mut self, time: Duration, interval: Duration) -> bool {
+        !self.draining && self.requests.disruptions.block(time, interval, self.clock.now())
     }
 
     /// Makes the loop shut down in an orderly way, as after SIGTERM. A client calls this when its

@@ -37,14 +37,17 @@ impl Disruptions {
     }
 
     /// Makes the loop block for `time`, unless it has begun to block less than `interval` ago.
-    pub fn block(&mut self, time: Duration, interval: Duration, now: Instant) {
+    /// Returns whether the loop will block.
+    pub fn block(&mut self, time: Duration, interval: Duration, now: Instant) -> bool {
         let time = time.min(MAX_DISRUPTION);
-        if self.next_block.is_none_or(|at| at <= now) {
+        let is_time = self.next_block.is_none_or(|at| at <= now);
+        if is_time {
             self.block = Some(time);
             // An interval that has no end is the last one.
             let next = now.checked_add(interval.max(2 * time));
             self.next_block = next.or(Some(now + Duration::from_secs(u64::from(u32::MAX))));
         }
+        is_time
     }
 
     /// Returns how long the loop blocks now, and counts that as done.
@@ -109,8 +112,9 @@ mod tests {
         ];
         let mut disruptions = Disruptions::default();
         for (now, time, interval, expected) in table {
-            disruptions.block(second(time), second(interval), start + second(now));
+            let will = disruptions.block(second(time), second(interval), start + second(now));
             assert_eq!(disruptions.take_block(), expected.map(second), "{now}: {time}/{interval}");
+            assert_eq!(will, expected.is_some());
             assert_eq!(disruptions.take_block(), None);
         }
     }

@@ -30,7 +30,7 @@ impl Protocol for Disruptive {
         match &input[..len] {
             b"reset" => progress = Progress::Close(CloseReason::Aborted),
             b"stall" => cx.stall_accept(3 * SECOND),
-            b"block" => cx.block_loop(SECOND, 10 * SECOND),
+            b"block" => drop(cx.block_loop(SECOND, 10 * SECOND)),
             b"wait" => progress = Progress::WaitUntil(cx.clock.after(Some(SECOND / 2))),
             _ => {}
         }

@@ -67,6 +67,7 @@ mod talk_framing;
 mod talk_tcp;
 mod talk_udp;
 mod target;
+mod target_faults;
 mod trace;
 mod transfers;
 mod turn;

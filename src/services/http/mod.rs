@@ -5,6 +5,7 @@
 //! response to the pure code.
 
 mod connection;
+mod faults;
 mod live;
 mod monitoring;
 mod reply;

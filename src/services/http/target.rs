@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{
     HttpService,
+    faults::{self, SingleBytes},
     reply::{Outcome, Reply, finish},
 };
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     protocol::{CloseReason, Context, InputShare, Outbox, Progress},
     services::{
         pending::PendingEntries,
-        target::{DrawnResponse, LoadTarget, SeededBody, TargetError, TargetResource},
+        target::{DrawnResponse, LoadTarget, ResponseFault, SeededBody, TargetError, TargetResource},
     },
     site_path::SitePath,
 };
@@ -62,36 +63,54 @@ impl Reply<'_, '_> {
 
     /// Sends a drawn response after its delay. While it waits, the parts of the request that
     /// the response needs are kept.
-    fn send_later(self, drawn: DrawnResponse) -> Outcome {
-        if drawn.delay.is_zero() || self.cx.draining {
+    fn send_later(mut self, drawn: DrawnResponse) -> Outcome {
+        let now = self.cx.clock.now();
+        let due = self.disrupt(drawn.faults).max(now + drawn.delay);
+        if due <= now || self.cx.draining {
             return self.send_drawn(drawn);
         }
         let Some(_share) = self.cx.input.take(self.request.text_len()) else {
             return self.refuse(Refusal::BUSY);
         };
-        let due = self.cx.clock.now() + drawn.delay;
         let request = self.request.to_owned();
         let waiting = WaitingRequest { request, since: self.since, due, drawn, _share };
-        Outcome::Target(Box::new(TargetResponse::Waiting(waiting)), Progress::WaitUntil(Some(due)))
+        let waiting = TargetResponse::Waiting(Box::new(waiting));
+        Outcome::Target(Box::new(waiting), Progress::WaitUntil(Some(due)))
     }
 
     /// Sends a drawn response.
-    fn send_drawn(mut self, drawn: DrawnResponse) -> Outcome {
-        let mut plan = Plan::made(self.request, drawn.status, BYTES, ResponseBody::Sized(drawn.len));
+    fn send_drawn(self, drawn: DrawnResponse) -> Outcome {
+        let mut reply = match self.send_fault(&drawn) {
+            Ok(reply) => reply,
+            Err(outcome) => return outcome,
+        };
+        let mut plan = Plan::made(reply.request, drawn.status, BYTES, ResponseBody::Sized(drawn.len));
         if drawn.closes {
             plan.close();
         }
         if drawn.has_other_heads() {
-            plan.even_out(drawn.all_statuses(), drawn.may_close, &self.http.keep_alive, self.request);
+            plan.even_out(drawn.all_statuses(), drawn.may_close, &reply.http.keep_alive, reply.request);
         }
-        let close_reason = self.write_head(&mut plan);
-        let ResponseBody::Sized(len) = plan.body else {
-            return finish(self.entries, close_reason, self.out);
+        let (at, now) = (reply.out.bytes().len(), reply.cx.clock.now());
+        let close_reason = reply.write_head(&mut plan);
+        let len = if let ResponseBody::Sized(len) = plan.body { len } else { 0 };
+        let mut body = SeededBody::new(drawn.seed, len, drawn.over, now);
+        let cut = match drawn.faults.response {
+            Some(ResponseFault::OneByte) => {
+                // All of it is short enough for one piece.
+                let _ = body.put(reply.out, now, true);
+                let rest = SingleBytes::new(at, close_reason, reply.out);
+                return Outcome::Target(Box::new(TargetResponse::SingleBytes(rest)), Progress::Yield);
+            }
+            Some(ResponseFault::Cut { after, resets }) => match body.cut(after) {
+                _ if resets => Some(CloseReason::Aborted),
+                is_cut => is_cut.then_some(CloseReason::Done),
+            },
+            _ => None,
         };
-        let body = SeededBody::new(drawn.seed, len, drawn.over, self.cx.clock.now());
-        let mut sending = SendingBody { body, close_reason };
-        match sending.put(self.out, self.cx) {
-            None => finish(self.entries, close_reason, self.out),
+        let mut sending = SendingBody { body, close_reason, cut };
+        match sending.put(reply.out, reply.cx) {
+            None => faults::end(reply.entries, close_reason, cut, reply.out),
             Some(next) => Outcome::Target(Box::new(TargetResponse::Sending(sending)), next),
         }
     }
@@ -109,8 +128,11 @@ fn check(request: &Request<'_>) -> Result<bool, Refusal> {
 /// A response of the load target that is not completely in the outbox.
 pub enum TargetResponse {
     /// A response whose delay is not over.
-    Waiting(WaitingRequest),
+    Waiting(Box<WaitingRequest>),
     Sending(SendingBody),
+    SingleBytes(SingleBytes),
+    /// No response. The connection stays until then.
+    Silent(Instant),
 }
 
 /// A request whose response begins when its delay is over.
@@ -128,6 +150,8 @@ pub struct WaitingRequest {
 pub struct SendingBody {
     body: SeededBody,
     close_reason: Option<CloseReason>,
+    /// Why the connection closes behind the body, if it is cut off on purpose.
+    cut: Option<CloseReason>,
 }
 
 impl SendingBody {
@@ -167,13 +191,24 @@ impl TargetResponse {
                 None
             }
             TargetResponse::Sending(sending) => sending.put(out, cx),
+            TargetResponse::SingleBytes(rest) => rest.put(out, cx),
+            TargetResponse::Silent(until) if cx.clock.now() < *until && !cx.draining => {
+                Some(Progress::WaitUntil(Some(*until)))
+            }
+            TargetResponse::Silent(_) => None,
         };
         if let Some(next) = next {
             return Outcome::Target(self, next);
         }
         match *self {
-            TargetResponse::Sending(sending) => finish(entries, sending.close_reason, out),
-            TargetResponse::Waiting(WaitingRequest { request, since, drawn, .. }) => {
+            TargetResponse::Sending(SendingBody { close_reason, cut, .. }) => {
+                faults::end(entries, close_reason, cut, out)
+            }
+            TargetResponse::SingleBytes(rest) => finish(entries, rest.close_reason, out),
+            TargetResponse::Silent(_) if cx.draining => Outcome::Complete(Some(CloseReason::Shutdown)),
+            TargetResponse::Silent(_) => Outcome::Complete(Some(CloseReason::IdleTimeout)),
+            TargetResponse::Waiting(waiting) => {
+                let WaitingRequest { request, since, drawn, .. } = *waiting;
                 let info = request.as_info();
                 let reply = Reply {
                     http,

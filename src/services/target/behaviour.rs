@@ -7,13 +7,14 @@ use percent_encoding::percent_decode;
 
 use super::{
     TargetError,
+    faults::{self, DrawnFaults, FaultMix, MAX_SINGLE_BYTES, SINGLE_BYTES_ADVICE},
     mix::{Draw, Mix, draw},
     values::{self, SIZE_ADVICE, TIME_ADVICE},
 };
 use crate::{http::Status, printable::replace_unprintable};
 
-/// The names of the parameters. Behind each stands the name that httpbin has for it, if that is
-/// another one.
+/// The names of the parameters besides those for [faults]. Behind each stands the name that httpbin
+/// has for it, if that is another one.
 const NAMES: [(&str, &str); 6] = [
     ("status", "code"),
     ("delay", ""),
@@ -24,7 +25,6 @@ const NAMES: [(&str, &str); 6] = [
 ];
 
 const STATUS_ADVICE: &str = "use a status from 200 to 599, or several with shares, such as 503:1%,429:5%";
-const SHARE_ADVICE: &str = "use a share such as 5%, or no value for all responses";
 const SEED_ADVICE: &str = "use a whole number, at most 18446744073709551615";
 /// What `drip` sends if nothing else is asked for, as in httpbin.
 const DRIP: (u64, Duration) = (10, Duration::from_secs(2));
@@ -43,6 +43,7 @@ pub struct Behaviour {
     over: Option<Duration>,
     /// For which share of the responses the connection closes.
     closes: Mix<()>,
+    faults: FaultMix,
     seed: u64,
 }
 
@@ -57,6 +58,7 @@ pub struct DrawnResponse {
     pub closes: bool,
     /// Whether the connection closes after some of the responses for this URL, but not after all.
     pub may_close: bool,
+    pub faults: DrawnFaults,
     pub seed: u64,
 }
 
@@ -75,7 +77,7 @@ impl fmt::Display for ParameterError {
 
 impl ParameterError {
     fn unknown(name: &str) -> ParameterError {
-        let names = NAMES.map(|(name, _)| name).join(", ");
+        let names = [&NAMES.map(|(name, _)| name)[..], &faults::NAMES].concat().join(", ");
         ParameterError { message: format!("'{}' is not a parameter; use {names}", shown(name)) }
     }
 
@@ -107,9 +109,11 @@ struct Parameters {
 
 impl Parameters {
     /// Sets the parameter `name`, or the one that httpbin calls so.
-    fn set(&mut self, name: &str, value: &str) -> Result<(), ParameterError> {
-        let known = NAMES.iter().find(|(own, other)| *own == name || !name.is_empty() && *other == name);
-        let &(name, _) = known.ok_or_else(|| ParameterError::unknown(name))?;
+    fn set(&mut self, given: &str, value: &str) -> Result<(), ParameterError> {
+        let is_it = |(own, other): &&(&str, &str)| *own == given || !given.is_empty() && *other == given;
+        let known = NAMES.iter().find(is_it).map(|(own, _)| *own);
+        let name = known.or_else(|| faults::NAMES.into_iter().find(|name| *name == given));
+        let name = name.ok_or_else(|| ParameterError::unknown(given))?;
         if self.given.contains(&name) {
             return Err(ParameterError::repeated(name));
         }
@@ -126,12 +130,13 @@ impl Parameters {
             }
             "bytes" => behaviour.len = values::size(value).ok_or_else(|| invalid(SIZE_ADVICE))?,
             "over" => behaviour.over = Some(values::time(value).ok_or_else(|| invalid(TIME_ADVICE))?),
-            "close" => behaviour.closes = share(value).ok_or_else(|| invalid(SHARE_ADVICE))?,
-            _ => {
+            "close" => behaviour.closes = faults::share(value).map_err(invalid)?,
+            "seed" => {
                 let is_number = value.bytes().all(|b| b.is_ascii_digit());
                 let seed = value.parse().ok().filter(|_| is_number);
                 behaviour.seed = seed.ok_or_else(|| invalid(SEED_ADVICE))?;
             }
+            _ => behaviour.faults.set(name, value).map_err(invalid)?,
         }
         Ok(())
     }
@@ -142,12 +147,6 @@ fn status(text: &str) -> Option<Status> {
     let code = text.parse().ok().filter(|_| text.len() == 3)?;
     // A status below 200 makes no response.
     (200..=599).contains(&code).then(|| Status::of(code))
-}
-
-/// Parses the share of requests for which something happens. No value means all.
-fn share(text: &str) -> Option<Mix<()>> {
-    let share = if text.is_empty() { Some(1.0) } else { values::share(text) };
-    Mix::new(vec![((), super::mix::Share::Of(share?))])
 }
 
 /// Decodes the name or the value of a parameter.
@@ -183,6 +182,10 @@ impl Behaviour {
             }
             behaviour.over.get_or_insert(over);
         }
+        if behaviour.faults.has_single_bytes() && behaviour.len > MAX_SINGLE_BYTES {
+            let len = behaviour.len.to_string();
+            return Err(ParameterError::invalid("bytes", &len, SINGLE_BYTES_ADVICE).into());
+        }
         Ok(behaviour)
     }
 
@@ -192,6 +195,7 @@ impl Behaviour {
             || self.delays.is_drawn()
             || self.delays.values().any(|(from, to)| from != to)
             || self.closes.is_drawn()
+            || self.faults.is_drawn()
     }
 
     /// Draws the response to request `number` for the URL.
@@ -205,6 +209,7 @@ impl Behaviour {
             over: self.over.filter(|over| !over.is_zero()),
             closes: self.closes.pick(draw(Draw::Close)).is_some(),
             may_close: self.closes.is_drawn(),
+            faults: self.faults.draw(draw),
             seed: self.seed,
             statuses: self.statuses,
         }
@@ -284,7 +289,9 @@ mod tests {
     #[test]
     fn mistake_names_the_parameter_and_what_is_allowed() {
         let long = "x".repeat(8000);
-        let names = "use status, delay, bytes, over, close, seed";
+        let share_advice = "use a share such as 5%, or no value for all responses";
+        let names = "use status, delay, bytes, over, close, seed, reset, truncate, garbage, silent, \
+                     one-byte, accept-stall, pause";
         let table = [
             ("", "foo=1", format!("'foo' is not a parameter; {names}")),
             ("", "=1", format!("'' is not a parameter; {names}")),
@@ -308,8 +315,11 @@ mod tests {
             ("", "bytes=2G", format!("'2G' is not a valid bytes; {SIZE_ADVICE}")),
             ("bytes/-1", "", format!("'-1' is not a valid bytes; {SIZE_ADVICE}")),
             ("", "over=1ms-2ms", format!("'1ms-2ms' is not a valid over; {TIME_ADVICE}")),
-            ("", "close=5", format!("'5' is not a valid close; {SHARE_ADVICE}")),
-            ("", "close=101%", format!("'101%' is not a valid close; {SHARE_ADVICE}")),
+            ("", "close=5", format!("'5' is not a valid close; {share_advice}")),
+            ("", "reset=101%", format!("'101%' is not a valid reset; {share_advice}")),
+            ("", "truncate=x", format!("'x' is not a valid truncate; {SIZE_ADVICE}")),
+            ("", "one-byte&bytes=1M", format!("'1048576' is not a valid bytes; {SINGLE_BYTES_ADVICE}")),
+            ("", "reset&reset", "reset is given twice; use it once".to_owned()),
             ("", "seed=-1", format!("'-1' is not a valid seed; {SEED_ADVICE}")),
             ("", "seed=+1", format!("'+1' is not a valid seed; {SEED_ADVICE}")),
             (

@@ -20,6 +20,8 @@ pub struct SeededBody {
     /// The last number. It covers the bytes up to the next multiple of [`WORD`].
     word: [u8; WORD as usize],
     len: u64,
+    /// After how many bytes it is cut off.
+    limit: u64,
     /// The number of bytes that have been put into the outbox.
     done: u64,
     pace: Option<Pace>,
@@ -38,7 +40,20 @@ impl SeededBody {
     /// begins `now`, or else at once.
     pub fn new(seed: u64, len: u64, over: Option<Duration>, now: Instant) -> SeededBody {
         let pace = over.filter(|_| len > 0).map(|over| Pace::new(len, over, now));
-        SeededBody { random: Rand64::new(seed.into()), word: [0; WORD as usize], len, done: 0, pace }
+        SeededBody {
+            random: Rand64::new(seed.into()),
+            word: [0; WORD as usize],
+            len,
+            limit: len,
+            done: 0,
+            pace,
+        }
+    }
+
+    /// Cuts the body off after `limit` bytes. Returns whether it is longer than that.
+    pub fn cut(&mut self, limit: u64) -> bool {
+        self.limit = self.len.min(limit);
+        self.limit < self.len
     }
 
     /// Puts what is due `now` into `out`, as long as there is room. Returns when the next piece
@@ -46,12 +61,12 @@ impl SeededBody {
     /// set.
     pub fn put(&mut self, out: &mut Outbox, now: Instant, is_last_chance: bool) -> Option<Progress> {
         let pace = self.pace.filter(|_| !is_last_chance);
-        let due = pace.map_or(self.len, |pace| pace.due(self.len, now));
+        let due = pace.map_or(self.len, |pace| pace.due(self.len, now)).min(self.limit);
         while self.done < due && out.has_room() {
             self.fill(due.min(self.done + 16 * 1024), out.bytes());
         }
         match pace {
-            _ if self.done == self.len => None,
+            _ if self.done == self.limit => None,
             Some(pace) if self.done >= due => Some(Progress::WaitUntil(Some(pace.next(now)))),
             _ => Some(Progress::Yield),
         }
@@ -179,6 +194,23 @@ mod tests {
             assert!(pieces <= at_most, "{pieces} pieces");
             assert_eq!(got, whole(SeededBody::new(5, len, None, now), now));
         }
+    }
+
+    #[test]
+    fn body_that_is_cut_has_the_first_bytes_at_the_same_times() {
+        let now = now();
+        let all = whole(SeededBody::new(5, 1000, None, now), now);
+        for (limit, is_cut) in [(0, true), (1, true), (999, true), (1000, false), (u64::MAX, false)] {
+            let mut body = SeededBody::new(5, 1000, None, now);
+            assert_eq!(body.cut(limit), is_cut);
+            assert_eq!(whole(body, now), all[..limit.min(1000) as usize]);
+        }
+        let mut out = Outbox::default();
+        let mut body = SeededBody::new(5, 1000, Some(1000 * MS), now);
+        assert!(body.cut(300));
+        assert!(body.put(&mut out, now + 290 * MS, false).is_some());
+        assert_eq!(body.put(&mut out, now + 300 * MS, false), None);
+        assert_eq!(out.bytes().len(), 300);
     }
 
     #[test]

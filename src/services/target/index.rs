@@ -9,7 +9,7 @@ const PAGE: &str = include_str!("index.html");
 
 /// The groups of examples. Each example is a path, relative to the path of the target, and what
 /// it does.
-const GROUPS: [(&str, &[(&str, &str)]); 2] = [
+const GROUPS: [(&str, &[(&str, &str)]); 3] = [
     (
         "Responses",
         &[
@@ -30,6 +30,19 @@ const GROUPS: [(&str, &[(&str, &str)]); 2] = [
             ("?bytes=1k&over=2s", "the time that the body takes, at most 1h"),
             ("?close=5%", "close the connection after this share of the responses"),
             ("?status=503:10%&seed=7", "what is drawn repeats with the same seed; the default is 0"),
+        ],
+    ),
+    (
+        "Faults",
+        &[
+            ("?reset=5%", "reset the connection in place of a response"),
+            ("?bytes=10k&truncate=1k:5%", "end the connection after this part of the body"),
+            ("?bytes=10k&truncate=1k&reset", "reset the connection there"),
+            ("?garbage=5%", "send something that is not HTTP, and close"),
+            ("?silent=5%", "send nothing, and keep the connection"),
+            ("?bytes=100&one-byte", "send each byte in a segment of its own"),
+            ("?accept-stall=1s", "accept no connection for this time"),
+            ("?pause=1s/10s", "stop the whole server for a second every ten seconds"),
         ],
     ),
 ];

@@ -12,6 +12,13 @@ pub enum Draw {
     /// The place in a range of delays.
     DelayInRange = 2,
     Close = 3,
+    Silent = 4,
+    Garbage = 5,
+    Truncate = 6,
+    Reset = 7,
+    OneByte = 8,
+    AcceptStall = 9,
+    Pause = 10,
 }
 
 /// Returns a number from 0 to 1 (exclusive) for request `number` of a URL. It follows from the

@@ -8,6 +8,7 @@
 
 mod behaviour;
 mod body;
+mod faults;
 mod index;
 mod mix;
 mod values;
@@ -21,6 +22,8 @@ use self::behaviour::Behaviour;
 pub use self::{
     behaviour::{DrawnResponse, ParameterError},
     body::SeededBody,
+    faults::{DrawnFaults, ResponseFault},
+    values::MAX_TIME,
 };
 use crate::{
     address::Address,
