@@ -40,6 +40,7 @@ pub use request::{
     incomplete::{is_worth_parsing, missing_part},
     info::{OwnedRequestInfo, RequestInfo},
     parse, parse_within,
+    raw::RawRequest,
     target::locate,
 };
 pub use response::{

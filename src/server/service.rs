@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use super::{Config, StartError, max_head, mounts::Mount};
+use super::{Config, StartError, max_head, mounts::Mount, scheme};
 use crate::{
     clock::Clock,
     http::{Cors, HeaderPolicy, HostAllowlist, Redirects, Representation, TrustedProxies},
@@ -81,7 +81,7 @@ pub fn load_target(
     let Some(name) = &config.target else { return Ok(None) };
     let path = directory_path(name).filter(|_| name.starts_with('/'));
     let path = path.ok_or_else(|| StartError::TargetPath(name.clone()))?;
-    Ok(Some(Rc::new(LoadTarget::new(path, config.target_from.clone(), proxies))))
+    Ok(Some(Rc::new(LoadTarget::new(path, scheme(config), config.target_from.clone(), proxies))))
 }
 
 /// Returns the service for a server that listens on loopback only. It refuses requests for hosts

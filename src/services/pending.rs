@@ -73,6 +73,11 @@ impl PendingEntries {
         self.proxies.as_ref()?.client(input)
     }
 
+    /// Returns the peer's IP address, unless it is on a Unix socket.
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.peer.ip()
+    }
+
     /// Starts the entry for the response `plan` to `request`, which was received at `since`. `body`
     /// is the position at which the response's body begins.
     pub fn begin(

@@ -68,6 +68,7 @@ mod talk_tcp;
 mod talk_udp;
 mod target;
 mod target_faults;
+mod target_inspect;
 mod trace;
 mod transfers;
 mod turn;

@@ -19,6 +19,8 @@ pub struct HeaderScope {
     pub csp: bool,
     /// Whether the response must not be stored, so that each request reaches the server.
     pub no_store: bool,
+    /// Whether it shows a client its own request, which pages of other sites must not read.
+    pub private: bool,
 }
 
 /// A field line that the operator adds to responses, either for all paths or for paths that match a

@@ -113,7 +113,7 @@ impl HeaderPolicy {
             HeaderScope { no_store: true, .. } => &self.unstored_fields,
             _ => &self.other_fields,
         });
-        if let (Some(cors), Some(_)) = (&self.cors, request.path) {
+        if let (Some(cors), Some(_), false) = (&self.cors, request.path, scope.private) {
             vary = vary.and(cors.append(request, out));
         }
         vary.append(out);
@@ -152,7 +152,8 @@ mod tests {
         parse(input.as_bytes()).expect("no refusal").expect("a whole request").0
     }
 
-    const OF_FILE: HeaderScope = HeaderScope { content: true, freshness: true, csp: true, no_store: false };
+    const OF_FILE: HeaderScope =
+        HeaderScope { content: true, freshness: true, csp: true, no_store: false, private: false };
     const ABOUT_FILE: HeaderScope = HeaderScope { content: false, ..OF_FILE };
     const OF_PAGE: HeaderScope = HeaderScope { content: false, freshness: false, ..OF_FILE };
     const UNSTORED: HeaderScope = HeaderScope { no_store: true, ..OF_PAGE };

@@ -171,7 +171,8 @@ fn parse_change(line: &str, pattern: &PathPattern) -> Result<Change, LineProblem
 mod tests {
     use super::*;
 
-    const OF_FILE: HeaderScope = HeaderScope { content: true, freshness: true, csp: true, no_store: false };
+    const OF_FILE: HeaderScope =
+        HeaderScope { content: true, freshness: true, csp: true, no_store: false, private: false };
 
     /// Returns the head lines that remain of the server's own and those that the file adds.
     fn lines_for(content: &str, path: &str) -> Vec<String> {

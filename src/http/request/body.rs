@@ -1,7 +1,7 @@
 //! Request bodies, which are counted and dropped as they arrive.
 //!
 //! A file server needs no body. It must know where a body ends, because the next request begins
-//! there, and must never keep the body until then.
+//! there, and must never keep the body until then, unless a service returns it to its client.
 
 use super::{
     BodyStatus, Request,
@@ -61,6 +61,8 @@ impl BodyCounter {
 pub struct PartialRequest {
     head: Box<[u8]>,
     body: BodyCounter,
+    /// The head and what has arrived of the body, as they were received, if the body is kept.
+    kept: Option<Vec<u8>>,
 }
 
 impl PartialRequest {
@@ -71,7 +73,23 @@ impl PartialRequest {
         let head = parse_head(input, max_head).ok()??;
         let mut body = BodyCounter::new(head.framing);
         let (got, _) = body.read(&input[head.len..]).ok()?;
-        Some((PartialRequest { head: input[..head.len].into(), body }, head.len + got))
+        Some((PartialRequest { head: input[..head.len].into(), body, kept: None }, head.len + got))
+    }
+
+    /// Keeps the body from now on. `begun` is what has been taken of it.
+    pub fn keep_body(&mut self, begun: &[u8]) {
+        self.kept = Some([&self.head, begun].concat());
+    }
+
+    /// Returns how many bytes the request with the body that is kept may have at most, or 0 if the
+    /// body is not kept.
+    pub fn max_kept(&self) -> usize {
+        let left = match self.body {
+            BodyCounter::Length(left) => usize::try_from(left).map_or(MAX_BODY, |left| left.min(MAX_BODY)),
+            BodyCounter::Chunked(_) => MAX_BODY,
+            BodyCounter::Withheld => 0,
+        };
+        self.kept.as_ref().map_or(0, |kept| kept.len() + left)
     }
 
     /// Takes more of the body. Returns the number of bytes taken, and the state of the body if it
@@ -80,7 +98,21 @@ impl PartialRequest {
     /// # Errors
     /// Returns a 400 refusal if the body is malformed.
     pub fn read(&mut self, input: &[u8]) -> Result<(usize, Option<BodyStatus>), Refusal> {
-        self.body.read(input)
+        let read = self.body.read(input)?;
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(&input[..read.0]);
+        }
+        Ok(read)
+    }
+
+    /// Returns the bytes of the request, with the body if it has been kept.
+    pub fn message(&self) -> &[u8] {
+        self.kept.as_deref().unwrap_or(&self.head)
+    }
+
+    /// Returns the request as if it had no body.
+    pub fn without_body(&self) -> Option<Request<'_>> {
+        Some(parse_head(&self.head, self.head.len()).ok()??.request)
     }
 
     /// Returns the head, as it was received.

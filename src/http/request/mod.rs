@@ -14,6 +14,7 @@ pub mod fields;
 pub mod incomplete;
 pub mod info;
 mod line;
+pub mod raw;
 pub mod target;
 
 use self::{

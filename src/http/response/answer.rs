@@ -57,7 +57,8 @@ const EVENT_STREAM: &str = "Content-Type: text/event-stream\r\nX-Accel-Buffering
 const LISTING_CSP: &str = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n";
 
 /// The header rule scope for responses whose body is the bytes of a file.
-const CONTENT: HeaderScope = HeaderScope { content: true, freshness: true, csp: true, no_store: false };
+const CONTENT: HeaderScope =
+    HeaderScope { content: true, freshness: true, csp: true, no_store: false, private: false };
 /// The header rule scope for other responses about a file.
 const ABOUT_FILE: HeaderScope = HeaderScope { content: false, ..CONTENT };
 /// The header rule scope for responses that are not about a file.

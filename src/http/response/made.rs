@@ -26,6 +26,13 @@ impl<'a> Plan<'a> {
         Plan::new(request, Answer::Made(status, fields.into(), body))
     }
 
+    /// Makes the response one that pages of other sites must not read, even if the operator allows
+    /// them to read the others.
+    pub fn private(mut self) -> Plan<'a> {
+        self.scope.private = true;
+        self
+    }
+
     /// Adds a field that makes the head as long as the longest one among the responses to `request`
     /// with the `statuses` that it may get. If `may_close` is set, some of them close a connection
     /// that could persist. `keep_alive` is the field line `Keep-Alive`, or nothing.

@@ -97,6 +97,37 @@ impl HttpConnection {
         }
     }
 
+    /// Waits for the rest of the request that `input` begins. If its head is complete, takes it and
+    /// what has arrived of the body.
+    fn begin(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Received {
+        let need = missing_part(input);
+        cx.trace(|| Step::Incomplete { have: input.len(), need });
+        let begun = if need == "body" { PartialRequest::begin(input, self.http.max_head) } else { None };
+        let Some((mut partial, consumed)) = begun else {
+            self.seen = u32::try_from(input.len()).unwrap_or(0);
+            return Received { consumed: 0, progress: Progress::NeedInput };
+        };
+        if self.shows_body(&partial) {
+            partial.keep_body(&input[partial.head().len()..consumed]);
+        }
+        let Some(_share) = cx.input.take(partial.head().len() + partial.max_kept()) else {
+            let request = RequestInfo::unparsed(input);
+            let progress = self.reply(&request, b"", out, cx, |reply| reply.refuse(Refusal::FULL));
+            return Received { consumed: input.len(), progress };
+        };
+        self.state = State::Discarding(Box::new(DiscardingRequest { partial, _share }));
+        Received { consumed, progress: Progress::Partial }
+    }
+
+    /// Returns whether the response to a request shows the request's body. All other bodies are
+    /// dropped.
+    fn shows_body(&self, partial: &PartialRequest) -> bool {
+        self.http.target.as_ref().is_some_and(|target| {
+            target.answers(self.access, self.client(partial.head()))
+                && partial.without_body().is_some_and(|request| target.keeps_body(&request))
+        })
+    }
+
     /// Drops what has arrived of a request's body. Replies to the request once the end of the body
     /// is known.
     fn discard(
@@ -116,7 +147,8 @@ impl HttpConnection {
                 request.info.client = self.client(partial.head());
                 let (len, left) = (partial.head().len() + consumed, input.len() - consumed);
                 cx.trace(|| Step::Understood { start: request.info.line.to_vec(), len, left });
-                let progress = self.reply(&request.info, out, cx, |reply| reply.respond(&request));
+                let message = partial.message();
+                let progress = self.reply(&request.info, message, out, cx, |reply| reply.respond(&request));
                 Received { consumed, progress }
             }
             Ok((consumed, None)) => {
@@ -127,7 +159,7 @@ impl HttpConnection {
             Err(refusal) => {
                 cx.trace(|| Step::Refused { reason: refusal.why });
                 let request = RequestInfo::unparsed(partial.head());
-                let progress = self.reply(&request, out, cx, |reply| reply.refuse(refusal));
+                let progress = self.reply(&request, b"", out, cx, |reply| reply.refuse(refusal));
                 Received { consumed: input.len(), progress }
             }
         }
@@ -153,11 +185,11 @@ impl HttpConnection {
         cx: &mut Context<'_>,
     ) -> Progress {
         if !self.http.keeps_responses(cx) {
-            return self.reply(&request.info, out, cx, |reply| reply.respond(request));
+            return self.reply(&request.info, input, out, cx, |reply| reply.respond(request));
         }
         let (http, start) = (Rc::clone(&self.http), out.bytes().len());
         http.resolver.take_lease();
-        let progress = self.reply(&request.info, out, cx, |reply| reply.respond(request));
+        let progress = self.reply(&request.info, input, out, cx, |reply| reply.respond(request));
         // What the load target answers depends on the peer as well.
         let is_of_target = http.target.as_ref().is_some_and(|target| target.locate(request).is_some());
         if let Some(lease) = http.resolver.take_lease().filter(|_| !is_of_target) {
@@ -181,10 +213,12 @@ impl HttpConnection {
         (!is_over).then_some(at)
     }
 
-    /// Calls `act` to reply to `request`, and enters the resulting state.
+    /// Calls `act` to reply to `request`, whose bytes are `message`, and enters the resulting
+    /// state.
     fn reply(
         &mut self,
         request: &RequestInfo<'_>,
+        message: &[u8],
         out: &mut Outbox,
         cx: &mut Context<'_>,
         act: impl FnOnce(Reply<'_, '_>) -> Outcome,
@@ -196,7 +230,8 @@ impl HttpConnection {
         };
         let (http, entries) = (&*self.http, self.entries.as_deref_mut());
         let target = http.target.as_deref().filter(|target| target.answers(self.access, request.client));
-        let outcome = act(Reply { http, entries, request, since, live: None, target, rules: None, out, cx });
+        let outcome =
+            act(Reply { http, entries, request, message, since, live: None, target, rules: None, out, cx });
         self.enter(outcome)
     }
 
@@ -239,22 +274,7 @@ impl Protocol for HttpConnection {
             return Received { consumed: 0, progress: Progress::WaitUntil(Some(at)) };
         }
         match &mut parsed {
-            Ok(None) => {
-                let need = missing_part(input);
-                cx.trace(|| Step::Incomplete { have: input.len(), need });
-                let begun = if need == "body" { PartialRequest::begin(input, max_head) } else { None };
-                let Some((partial, consumed)) = begun else {
-                    self.seen = u32::try_from(input.len()).unwrap_or(0);
-                    return Received { consumed: 0, progress: Progress::NeedInput };
-                };
-                let Some(_share) = cx.input.take(partial.head().len()) else {
-                    let request = RequestInfo::unparsed(input);
-                    let progress = self.reply(&request, out, cx, |reply| reply.refuse(Refusal::FULL));
-                    return Received { consumed: input.len(), progress };
-                };
-                self.state = State::Discarding(Box::new(DiscardingRequest { partial, _share }));
-                Received { consumed, progress: Progress::Partial }
-            }
+            Ok(None) => self.begin(input, out, cx),
             Ok(Some((request, len))) => {
                 let (len, left) = (*len, input.len() - *len);
                 request.info.client = self.client(input);
@@ -270,7 +290,7 @@ impl Protocol for HttpConnection {
                 // Nothing after a malformed request can be trusted to be a request, so consume all
                 // input. The refusal closes the connection.
                 let request = RequestInfo::unparsed(input);
-                let progress = self.reply(&request, out, cx, |reply| reply.refuse(*refusal));
+                let progress = self.reply(&request, b"", out, cx, |reply| reply.refuse(*refusal));
                 Received { consumed: input.len(), progress }
             }
         }
@@ -348,7 +368,7 @@ impl Protocol for HttpConnection {
                 CloseReason::TlsFailed => Refusal::NOT_TLS,
                 _ => Refusal::LATE,
             };
-            let _ = self.reply(&RequestInfo::unparsed(partial), out, cx, |reply| reply.refuse(refusal));
+            let _ = self.reply(&RequestInfo::unparsed(partial), b"", out, cx, |reply| reply.refuse(refusal));
         }
     }
 

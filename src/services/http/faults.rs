@@ -13,7 +13,7 @@ use crate::{
     protocol::{CloseReason, Context, Outbox, Progress},
     services::{
         pending::PendingEntries,
-        target::{DrawnFaults, DrawnResponse, MAX_TIME, ResponseFault, SeededBody},
+        target::{DrawnFaults, DrawnResponse, MAX_TIME, ResponseFault, TargetBody},
     },
 };
 
@@ -47,7 +47,7 @@ impl Reply<'_, '_> {
             Some(ResponseFault::Garbage) => {
                 let at = self.out.bytes().len();
                 // It is short enough for one piece.
-                let _ = SeededBody::new(drawn.seed, GARBAGE, None, now).put(self.out, now, true);
+                let _ = TargetBody::new(drawn.seed, GARBAGE, None, now).put(self.out, now, true);
                 if let Some(first) = self.out.bytes().get_mut(at) {
                     *first |= 0x80; // no response begins like this
                 }

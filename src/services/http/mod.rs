@@ -6,6 +6,7 @@
 
 mod connection;
 mod faults;
+mod inspect;
 mod live;
 mod monitoring;
 mod reply;
@@ -235,7 +236,8 @@ impl HttpService {
 
 impl ProtocolFactory for Rc<HttpService> {
     fn create(&mut self, peer: &Address) -> Box<dyn Protocol> {
-        let is_recorded = self.log.is_some() || self.statistics.is_some();
+        // The load target shows clients their address.
+        let is_recorded = self.log.is_some() || self.statistics.is_some() || self.target.is_some();
         let entries = is_recorded.then(|| {
             PendingEntries::new(self.log.as_ref().cloned(), self.statistics.as_ref().cloned(), peer)
         });

@@ -54,6 +54,8 @@ pub struct Reply<'c, 'x> {
     pub http: &'c HttpService,
     pub entries: Option<&'c mut PendingEntries>,
     pub request: &'c RequestInfo<'c>,
+    /// The bytes of the request, perhaps without its body, if they are still there.
+    pub message: &'c [u8],
     /// When the request was received.
     pub since: Instant,
     /// What is added to the response if it is an HTML page.
@@ -66,7 +68,19 @@ pub struct Reply<'c, 'x> {
     pub cx: &'c mut Context<'x>,
 }
 
-impl<'c> Reply<'c, '_> {
+impl<'c, 'x> Reply<'c, 'x> {
+    /// Creates the reply to a request whose bytes are no longer there.
+    pub fn later(
+        http: &'c HttpService,
+        entries: Option<&'c mut PendingEntries>,
+        request: &'c RequestInfo<'c>,
+        since: Instant,
+        out: &'c mut Outbox,
+        cx: &'c mut Context<'x>,
+    ) -> Reply<'c, 'x> {
+        Reply { http, entries, request, message: b"", since, live: None, rules: None, target: None, out, cx }
+    }
+
     /// Responds to a parsed request.
     pub fn respond(mut self, request: &Request<'_>) -> Outcome {
         if let Some(resource) = self.http.monitoring.as_ref().and_then(|urls| urls.resource(request.path())) {
@@ -331,8 +345,7 @@ impl PendingListing {
         out: &mut Outbox,
         cx: &mut Context<'_>,
     ) -> Outcome {
-        let info = self.request.as_info();
-        let request = &info;
+        let (request, since) = (self.request.as_info(), self.since);
         while !self.builder.is_complete() {
             if !cx.take_work() {
                 return Outcome::Gathering(self);
@@ -340,25 +353,11 @@ impl PendingListing {
             match self.builder.gather(&http.resolver, cx.clock) {
                 Ok(names) => cx.trace(|| steps::entries_read(names)),
                 Err(error) => {
-                    let since = self.since;
-                    return Reply {
-                        http,
-                        entries,
-                        request,
-                        since,
-                        live: None,
-                        target: None,
-                        rules: None,
-                        out,
-                        cx,
-                    }
-                    .refuse(error.into());
+                    return Reply::later(http, entries, &request, since, out, cx).refuse(error.into());
                 }
             }
         }
-        let since = self.since;
-        Reply { http, entries, request, since, live: None, target: None, rules: None, out, cx }
-            .send_listing(self.builder)
+        Reply::later(http, entries, &request, since, out, cx).send_listing(self.builder)
     }
 }
 

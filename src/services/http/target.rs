@@ -5,15 +5,16 @@ use std::time::Instant;
 use super::{
     HttpService,
     faults::{self, SingleBytes},
+    inspect::EchoedRequest,
     reply::{Outcome, Reply, finish},
 };
 use crate::{
     clock::Clock,
-    http::{Method, OwnedRequestInfo, Plan, Refusal, Request, ResponseBody, Status},
+    http::{Method, OwnedRequestInfo, Plan, Refusal, Request, RequestInfo, ResponseBody, Status},
     protocol::{CloseReason, Context, InputShare, Outbox, Progress},
     services::{
         pending::PendingEntries,
-        target::{DrawnResponse, LoadTarget, ResponseFault, SeededBody, TargetError, TargetResource},
+        target::{DrawnResponse, LoadTarget, ResponseFault, TargetBody, TargetError, TargetResource},
     },
     site_path::SitePath,
 };
@@ -42,6 +43,7 @@ impl Reply<'_, '_> {
         }
         match target.resource(path, request) {
             Ok(TargetResource::Response(drawn)) => self.send_later(drawn),
+            Ok(TargetResource::Inspection(inspection)) => self.send_inspection(target, inspection, request),
             Ok(TargetResource::Index) => {
                 let is_html = request.asks_for_html();
                 let fields = if is_html { HTML } else { TEXT };
@@ -66,25 +68,27 @@ impl Reply<'_, '_> {
     fn send_later(mut self, drawn: DrawnResponse) -> Outcome {
         let now = self.cx.clock.now();
         let due = self.disrupt(drawn.faults).max(now + drawn.delay);
+        let echo = drawn.is_echo.then(|| EchoedRequest::of(self.message));
         if due <= now || self.cx.draining {
-            return self.send_drawn(drawn);
+            return self.send_drawn(drawn, echo);
         }
-        let Some(_share) = self.cx.input.take(self.request.text_len()) else {
+        let echo_len = echo.as_ref().map_or(0, |echo| echo.bytes.len());
+        let Some(_share) = self.cx.input.take(self.request.text_len() + echo_len) else {
             return self.refuse(Refusal::BUSY);
         };
         let request = self.request.to_owned();
-        let waiting = WaitingRequest { request, since: self.since, due, drawn, _share };
+        let waiting = WaitingRequest { request, since: self.since, due, drawn, echo, _share };
         let waiting = TargetResponse::Waiting(Box::new(waiting));
         Outcome::Target(Box::new(waiting), Progress::WaitUntil(Some(due)))
     }
 
-    /// Sends a drawn response.
-    fn send_drawn(self, drawn: DrawnResponse) -> Outcome {
+    /// Sends a drawn response, or an `echo` like it.
+    fn send_drawn(self, drawn: DrawnResponse, echo: Option<EchoedRequest>) -> Outcome {
         let mut reply = match self.send_fault(&drawn) {
             Ok(reply) => reply,
             Err(outcome) => return outcome,
         };
-        let mut plan = Plan::made(reply.request, drawn.status, BYTES, ResponseBody::Sized(drawn.len));
+        let mut plan = drawn_plan(reply.request, &drawn, echo.as_ref());
         if drawn.closes {
             plan.close();
         }
@@ -93,8 +97,11 @@ impl Reply<'_, '_> {
         }
         let (at, now) = (reply.out.bytes().len(), reply.cx.clock.now());
         let close_reason = reply.write_head(&mut plan);
-        let len = if let ResponseBody::Sized(len) = plan.body { len } else { 0 };
-        let mut body = SeededBody::new(drawn.seed, len, drawn.over, now);
+        let mut body = match (plan.body, echo) {
+            (ResponseBody::Sized(_), Some(echo)) => TargetBody::given(echo.bytes, drawn.over, now),
+            (ResponseBody::Sized(len), None) => TargetBody::new(drawn.seed, len, drawn.over, now),
+            _ => TargetBody::new(drawn.seed, 0, None, now),
+        };
         let cut = match drawn.faults.response {
             Some(ResponseFault::OneByte) => {
                 // All of it is short enough for one piece.
@@ -113,6 +120,21 @@ impl Reply<'_, '_> {
             None => faults::end(reply.entries, close_reason, cut, reply.out),
             Some(next) => Outcome::Target(Box::new(TargetResponse::Sending(sending)), next),
         }
+    }
+}
+
+/// Returns the plan for a drawn response, or for an `echo` like it.
+fn drawn_plan(
+    request: &RequestInfo<'_>,
+    drawn: &DrawnResponse,
+    echo: Option<&EchoedRequest>,
+) -> Plan<'static> {
+    match echo {
+        Some(EchoedRequest { fields, bytes }) => {
+            let body = ResponseBody::Sized(bytes.len() as u64);
+            Plan::made(request, drawn.status, fields.clone(), body).private()
+        }
+        None => Plan::made(request, drawn.status, BYTES, ResponseBody::Sized(drawn.len)),
     }
 }
 
@@ -143,12 +165,13 @@ pub struct WaitingRequest {
     /// When the response begins.
     due: Instant,
     drawn: DrawnResponse,
+    echo: Option<EchoedRequest>,
     _share: InputShare,
 }
 
 /// A body that is put into the outbox in pieces.
 pub struct SendingBody {
-    body: SeededBody,
+    body: TargetBody,
     close_reason: Option<CloseReason>,
     /// Why the connection closes behind the body, if it is cut off on purpose.
     cut: Option<CloseReason>,
@@ -208,20 +231,10 @@ impl TargetResponse {
             TargetResponse::Silent(_) if cx.draining => Outcome::Complete(Some(CloseReason::Shutdown)),
             TargetResponse::Silent(_) => Outcome::Complete(Some(CloseReason::IdleTimeout)),
             TargetResponse::Waiting(waiting) => {
-                let WaitingRequest { request, since, drawn, .. } = *waiting;
+                let WaitingRequest { request, since, drawn, echo, .. } = *waiting;
                 let info = request.as_info();
-                let reply = Reply {
-                    http,
-                    entries,
-                    request: &info,
-                    since,
-                    live: None,
-                    target: None,
-                    rules: None,
-                    out,
-                    cx,
-                };
-                reply.send_drawn(drawn)
+                let reply = Reply::later(http, entries, &info, since, out, cx);
+                reply.send_drawn(drawn, echo)
             }
         }
     }

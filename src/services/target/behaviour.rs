@@ -28,6 +28,9 @@ const STATUS_ADVICE: &str = "use a status from 200 to 599, or several with share
 const SEED_ADVICE: &str = "use a whole number, at most 18446744073709551615";
 /// What `drip` sends if nothing else is asked for, as in httpbin.
 const DRIP: (u64, Duration) = (10, Duration::from_secs(2));
+/// The path whose responses have the body of their requests.
+pub const ECHO: &[u8] = b"echo";
+const ECHO_ADVICE: &str = "leave it out, because an echo is as long as its request";
 /// The maximum length of a client's text in a message, in characters.
 const MAX_SHOWN: usize = 60;
 
@@ -44,6 +47,8 @@ pub struct Behaviour {
     /// For which share of the responses the connection closes.
     closes: Mix<()>,
     faults: FaultMix,
+    /// Whether the body is the body of the request.
+    is_echo: bool,
     seed: u64,
 }
 
@@ -59,6 +64,7 @@ pub struct DrawnResponse {
     /// Whether the connection closes after some of the responses for this URL, but not after all.
     pub may_close: bool,
     pub faults: DrawnFaults,
+    pub is_echo: bool,
     pub seed: u64,
 }
 
@@ -166,7 +172,7 @@ impl Behaviour {
             Some((name @ ("status" | "delay" | "bytes"), value)) if !value.contains('/') => {
                 parameters.set(name, value)?;
             }
-            None if matches!(path, "" | "drip") => {}
+            None if matches!(path, "" | "drip" | "echo") => {}
             _ => return Err(TargetError::NotFound),
         }
         for pair in query.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
@@ -181,6 +187,10 @@ impl Behaviour {
                 behaviour.len = len;
             }
             behaviour.over.get_or_insert(over);
+        }
+        behaviour.is_echo = path.as_bytes() == ECHO;
+        if behaviour.is_echo && given.contains(&"bytes") {
+            return Err(ParameterError::invalid("bytes", &behaviour.len.to_string(), ECHO_ADVICE).into());
         }
         if behaviour.faults.has_single_bytes() && behaviour.len > MAX_SINGLE_BYTES {
             let len = behaviour.len.to_string();
@@ -210,6 +220,7 @@ impl Behaviour {
             closes: self.closes.pick(draw(Draw::Close)).is_some(),
             may_close: self.closes.is_drawn(),
             faults: self.faults.draw(draw),
+            is_echo: self.is_echo,
             seed: self.seed,
             statuses: self.statuses,
         }

@@ -1,5 +1,5 @@
-//! The body of a response of the load target: bytes that follow from a seed, made in pieces, at
-//! once or evenly over a time.
+//! The body of a response of the load target: bytes that follow from a seed, or the body of the
+//! request. It is put into the outbox in pieces, at once or evenly over a time.
 
 use std::time::{Duration, Instant};
 
@@ -15,11 +15,13 @@ const WORD: u64 = 8;
 
 /// The rest of a body.
 #[derive(Debug)]
-pub struct SeededBody {
+pub struct TargetBody {
     random: Rand64,
     /// The last number. It covers the bytes up to the next multiple of [`WORD`].
     word: [u8; WORD as usize],
     len: u64,
+    /// The bytes, if they do not follow from a seed.
+    given: Option<Box<[u8]>>,
     /// After how many bytes it is cut off.
     limit: u64,
     /// The number of bytes that have been put into the outbox.
@@ -35,19 +37,26 @@ struct Pace {
     count: u32,
 }
 
-impl SeededBody {
+impl TargetBody {
     /// Creates a body of `len` bytes that follow from `seed`. It is sent evenly `over` a time that
     /// begins `now`, or else at once.
-    pub fn new(seed: u64, len: u64, over: Option<Duration>, now: Instant) -> SeededBody {
+    pub fn new(seed: u64, len: u64, over: Option<Duration>, now: Instant) -> TargetBody {
         let pace = over.filter(|_| len > 0).map(|over| Pace::new(len, over, now));
-        SeededBody {
+        TargetBody {
             random: Rand64::new(seed.into()),
             word: [0; WORD as usize],
             len,
+            given: None,
             limit: len,
             done: 0,
             pace,
         }
+    }
+
+    /// Creates a body of these bytes, which is sent like one of [`TargetBody::new`].
+    pub fn given(bytes: Box<[u8]>, over: Option<Duration>, now: Instant) -> TargetBody {
+        let len = bytes.len() as u64;
+        TargetBody { given: Some(bytes), ..TargetBody::new(0, len, over, now) }
     }
 
     /// Cuts the body off after `limit` bytes. Returns whether it is longer than that.
@@ -74,6 +83,12 @@ impl SeededBody {
 
     /// Appends the bytes up to position `end`.
     fn fill(&mut self, end: u64, out: &mut Vec<u8>) {
+        if let Some(bytes) = &self.given {
+            // The end is at most their length.
+            out.extend_from_slice(&bytes[self.done as usize..end as usize]);
+            self.done = end;
+            return;
+        }
         while self.done < end {
             let at = self.done % WORD;
             if at == 0 {
@@ -128,7 +143,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     /// Returns the bytes of a body, of which the socket takes each piece at once.
-    fn whole(mut body: SeededBody, now: Instant) -> Vec<u8> {
+    fn whole(mut body: TargetBody, now: Instant) -> Vec<u8> {
         let (mut out, mut got) = (Outbox::default(), Vec::new());
         loop {
             let progress = body.put(&mut out, now, false);
@@ -150,7 +165,7 @@ mod tests {
     #[test]
     fn body_follows_from_its_seed() {
         let now = now();
-        let body = |seed, len| whole(SeededBody::new(seed, len, None, now), now);
+        let body = |seed, len| whole(TargetBody::new(seed, len, None, now), now);
         assert_eq!(body(7, 12), body(7, 300_000)[..12]);
         assert_ne!(body(7, 100), body(8, 100));
         for len in [0, 1, 7, 8, 9, 65_536, 300_001] {
@@ -168,7 +183,7 @@ mod tests {
         for (len, over, at_most) in
             [(10, 2000, 10), (1024, 2000, 200), (1000, 100, 10), (3, 1, 1), (300_000, 100, 100)]
         {
-            let mut body = SeededBody::new(5, len, Some(over * MS), now);
+            let mut body = TargetBody::new(5, len, Some(over * MS), now);
             let (mut out, mut got, mut pieces, mut time) = (Outbox::default(), Vec::new(), 0, now);
             loop {
                 let progress = body.put(&mut out, time, false);
@@ -192,21 +207,21 @@ mod tests {
             }
             assert_eq!(time - now, over * MS, "it takes its time");
             assert!(pieces <= at_most, "{pieces} pieces");
-            assert_eq!(got, whole(SeededBody::new(5, len, None, now), now));
+            assert_eq!(got, whole(TargetBody::new(5, len, None, now), now));
         }
     }
 
     #[test]
     fn body_that_is_cut_has_the_first_bytes_at_the_same_times() {
         let now = now();
-        let all = whole(SeededBody::new(5, 1000, None, now), now);
+        let all = whole(TargetBody::new(5, 1000, None, now), now);
         for (limit, is_cut) in [(0, true), (1, true), (999, true), (1000, false), (u64::MAX, false)] {
-            let mut body = SeededBody::new(5, 1000, None, now);
+            let mut body = TargetBody::new(5, 1000, None, now);
             assert_eq!(body.cut(limit), is_cut);
             assert_eq!(whole(body, now), all[..limit.min(1000) as usize]);
         }
         let mut out = Outbox::default();
-        let mut body = SeededBody::new(5, 1000, Some(1000 * MS), now);
+        let mut body = TargetBody::new(5, 1000, Some(1000 * MS), now);
         assert!(body.cut(300));
         assert!(body.put(&mut out, now + 290 * MS, false).is_some());
         assert_eq!(body.put(&mut out, now + 300 * MS, false), None);
@@ -217,7 +232,7 @@ mod tests {
     fn body_that_is_late_catches_up_and_ends_early_at_the_last_chance() {
         let now = now();
         let mut out = Outbox::default();
-        let mut body = SeededBody::new(5, 100, Some(1000 * MS), now);
+        let mut body = TargetBody::new(5, 100, Some(1000 * MS), now);
         assert_eq!(body.put(&mut out, now, false), Some(Progress::WaitUntil(Some(now + 10 * MS))));
         assert!(out.is_empty());
         assert_eq!(
@@ -227,7 +242,7 @@ mod tests {
         assert_eq!(out.bytes().len(), 50);
         assert_eq!(body.put(&mut out, now + 505 * MS, true), None);
         assert_eq!(out.bytes().len(), 100);
-        let mut empty = SeededBody::new(5, 0, Some(1000 * MS), now);
+        let mut empty = TargetBody::new(5, 0, Some(1000 * MS), now);
         assert_eq!(empty.put(&mut out, now, false), None);
     }
 }

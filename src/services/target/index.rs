@@ -9,7 +9,7 @@ const PAGE: &str = include_str!("index.html");
 
 /// The groups of examples. Each example is a path, relative to the path of the target, and what
 /// it does.
-const GROUPS: [(&str, &[(&str, &str)]); 3] = [
+const GROUPS: [(&str, &[(&str, &str)]); 4] = [
     (
         "Responses",
         &[
@@ -30,6 +30,15 @@ const GROUPS: [(&str, &[(&str, &str)]); 3] = [
             ("?bytes=1k&over=2s", "the time that the body takes, at most 1h"),
             ("?close=5%", "close the connection after this share of the responses"),
             ("?status=503:10%&seed=7", "what is drawn repeats with the same seed; the default is 0"),
+        ],
+    ),
+    (
+        "Requests",
+        &[
+            ("echo", "the body of the request or, if it has none, its head"),
+            ("get", "the query, the fields, the client and the URL, as JSON"),
+            ("anything", "that, and the method and the body; also post, put, patch and delete"),
+            ("headers", "one of these; also ip and user-agent"),
         ],
     ),
     (
@@ -72,13 +81,14 @@ pub fn page(path: &str, is_html: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::services::target::behaviour::Behaviour;
+    use crate::services::target::{Inspection, behaviour::Behaviour};
 
     #[test]
     fn each_example_works() {
         for (example, _) in GROUPS.iter().flat_map(|(_, examples)| *examples) {
             let (path, query) = example.split_once('?').unwrap_or((example, ""));
-            assert!(Behaviour::parse(path.as_bytes(), query.as_bytes()).is_ok(), "{example}");
+            let is_response = Behaviour::parse(path.as_bytes(), query.as_bytes()).is_ok();
+            assert!(is_response || Inspection::at(path.as_bytes()).is_some(), "{example}");
         }
     }
 

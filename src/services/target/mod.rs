@@ -10,6 +10,7 @@ mod behaviour;
 mod body;
 mod faults;
 mod index;
+mod inspect;
 mod mix;
 mod values;
 
@@ -21,8 +22,9 @@ use xxhash_rust::xxh3::xxh3_128;
 use self::behaviour::Behaviour;
 pub use self::{
     behaviour::{DrawnResponse, ParameterError},
-    body::SeededBody,
+    body::TargetBody,
     faults::{DrawnFaults, ResponseFault},
+    inspect::{InspectedRequest, Inspection},
     values::MAX_TIME,
 };
 use crate::{
@@ -39,6 +41,8 @@ const MAX_URLS: NonZeroUsize = NonZeroUsize::new(4096).expect("not 0");
 pub struct LoadTarget {
     /// The path of its first page, with a trailing slash.
     path: SitePath<'static>,
+    /// The scheme of its URLs.
+    scheme: &'static str,
     /// The peers that it answers. Empty means this machine alone.
     from: Vec<PeerNetwork>,
     proxies: Rc<TrustedProxies>,
@@ -63,6 +67,8 @@ pub enum TargetResource {
     IndexRedirect,
     /// A response that has been drawn.
     Response(DrawnResponse),
+    /// What the client has sent.
+    Inspection(Inspection),
 }
 
 /// Why the load target does not respond as asked.
@@ -81,11 +87,16 @@ impl From<ParameterError> for TargetError {
 }
 
 impl LoadTarget {
-    /// Creates the load target at the directory `path`. It answers the peers in `from`, or only
-    /// those on this machine if `from` is empty. One of the `proxies` counts as the client that it
-    /// names.
-    pub fn new(path: SitePath<'static>, from: Vec<PeerNetwork>, proxies: Rc<TrustedProxies>) -> LoadTarget {
-        LoadTarget { path, from, proxies, numbers: RefCell::new(LruCache::new(MAX_URLS)) }
+    /// Creates the load target at the directory `path`, whose URLs have this `scheme`. It answers
+    /// the peers in `from`, or only those on this machine if `from` is empty. One of the `proxies`
+    /// counts as the client that it names.
+    pub fn new(
+        path: SitePath<'static>,
+        scheme: &'static str,
+        from: Vec<PeerNetwork>,
+        proxies: Rc<TrustedProxies>,
+    ) -> LoadTarget {
+        LoadTarget { path, scheme, from, proxies, numbers: RefCell::new(LruCache::new(MAX_URLS)) }
     }
 
     /// Returns the path of the first page.
@@ -145,9 +156,27 @@ impl LoadTarget {
                 false => TargetResource::IndexRedirect,
             });
         }
+        if let Some(inspection) = Inspection::at(rest) {
+            return Ok(TargetResource::Inspection(inspection));
+        }
         let behaviour = Behaviour::parse(rest, query)?;
         let number = if behaviour.is_drawn() { self.count(request.path(), query) } else { 0 };
         Ok(TargetResource::Response(behaviour.draw(number)))
+    }
+
+    /// Returns whether the response to `request` needs its body.
+    pub fn keeps_body(&self, request: &Request<'_>) -> bool {
+        self.locate(request).is_some_and(|path| {
+            let rest = self.below(&path).unwrap_or_default();
+            rest == behaviour::ECHO || Inspection::at(rest).is_some_and(Inspection::keeps_body)
+        })
+    }
+
+    /// Returns the URL of `request`, which has this `Host`.
+    pub fn url(&self, request: &Request<'_>, host: &[u8]) -> String {
+        let query = request.query().map(|query| [b"?", query].concat()).unwrap_or_default();
+        let rest = [host, request.path(), &query].concat();
+        format!("{}://{}", self.scheme, String::from_utf8_lossy(&rest))
     }
 
     /// Returns how many requests for a URL came before this one.
@@ -185,7 +214,7 @@ mod tests {
         let path = locate(path.as_bytes()).expect("a path").into_owned().into_directory();
         let from = from.iter().map(|text| PeerNetwork::parse(text).expect("a network")).collect();
         let proxies = proxies.iter().map(|text| TrustedProxy::parse(text).expect("a proxy")).collect();
-        LoadTarget::new(path, from, Rc::new(TrustedProxies::new(proxies)))
+        LoadTarget::new(path, "http", from, Rc::new(TrustedProxies::new(proxies)))
     }
 
     #[test]

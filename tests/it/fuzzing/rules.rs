@@ -21,7 +21,7 @@ pub fn headers_file(data: &[u8]) {
         assert!(!text.chars().any(char::is_control), "{text:?}");
     }
     assert!(errors.len() <= 21, "{} errors", errors.len());
-    let scope = HeaderScope { content: true, freshness: true, csp: true, no_store: false };
+    let scope = HeaderScope { content: true, freshness: true, csp: true, no_store: false, private: false };
     let mut out = HEAD.to_vec();
     headers.apply(scope, path, 0, &mut out);
     assert!(out.starts_with(

@@ -1,0 +1,72 @@
+//! Responses of the load target that show a client its own request.
+//!
+//! A browser must not run them: they are never sniffed, and a sandbox keeps a document from
+//! scripts. Pages of other sites must not read them, so they get no fields of CORS.
+
+use std::borrow::Cow;
+
+use super::reply::{Outcome, Reply};
+use crate::{
+    http::{Plan, RawRequest, Request, ResponseBody, Status},
+    services::target::{InspectedRequest, Inspection, LoadTarget},
+};
+
+/// The field line that keeps a browser from running anything in a response.
+const SANDBOX: &str = "Content-Security-Policy: sandbox; default-src 'none'\r\n";
+
+/// The body of a request, or its head if it has no body, and the field lines of the response with
+/// it.
+pub struct EchoedRequest {
+    pub fields: String,
+    pub bytes: Box<[u8]>,
+}
+
+impl EchoedRequest {
+    /// Creates the echo of a valid request with these bytes.
+    pub fn of(message: &[u8]) -> EchoedRequest {
+        let raw = RawRequest::split(message);
+        let has_body = raw.field("Content-Length").or(raw.field("Transfer-Encoding")).is_some();
+        let sent = raw.field("Content-Type").and_then(|value| std::str::from_utf8(value).ok());
+        let (media_type, bytes) = match has_body {
+            false => ("text/plain", Cow::Borrowed(raw.head())),
+            true => {
+                let is_plain = |value: &&str| value.is_ascii() && !value.is_empty();
+                (sent.filter(is_plain).unwrap_or("application/octet-stream"), raw.body())
+            }
+        };
+        let fields = format!("Content-Type: {media_type}\r\n{SANDBOX}");
+        EchoedRequest { fields, bytes: bytes.into_owned().into() }
+    }
+}
+
+impl Reply<'_, '_> {
+    /// Sends what `inspection` shows of the request, or a 405 if the request has another method.
+    pub(super) fn send_inspection(
+        self,
+        target: &LoadTarget,
+        inspection: Inspection,
+        request: &Request<'_>,
+    ) -> Outcome {
+        let line = self.request.line;
+        let method = &line[..memchr::memchr(b' ', line).unwrap_or(line.len())];
+        let methods = inspection.methods();
+        if !methods.iter().any(|allowed| allowed.as_bytes() == method) {
+            let fields = format!("Allow: {}, OPTIONS\r\n", methods.join(", "));
+            let plan = Plan::made(self.request, Status::MethodNotAllowed, fields, ResponseBody::Empty);
+            return self.send(plan, None);
+        }
+        let raw = RawRequest::split(self.message);
+        let peer = self.entries.as_ref().and_then(|entries| entries.peer());
+        let inspected = InspectedRequest {
+            raw,
+            method,
+            origin: self.request.client.or(peer),
+            url: target.url(request, raw.field("Host").unwrap_or_default()),
+            query: request.query().unwrap_or_default(),
+        };
+        let page = inspected.json(inspection).into_bytes();
+        let fields = format!("Content-Type: application/json\r\n{SANDBOX}");
+        let plan = Plan::made(self.request, Status::Ok, fields, ResponseBody::Page(page)).private();
+        self.send(plan, None)
+    }
+}
