@@ -23,7 +23,7 @@ pub struct Reporting {
 impl Reporting {
     /// Begins to count, if `config` says so.
     pub fn new(config: &Config, clock: &Clock) -> Reporting {
-        let is_counting = config.statistics || config.metrics.is_some();
+        let is_counting = config.statistics || config.metrics.is_some() || config.target.is_some();
         let statistics = is_counting.then(|| Rc::new(RefCell::new(Statistics::new(clock.now()))));
         Reporting { statistics, without: config.no_statistics, writer: None, at_end: false }
     }

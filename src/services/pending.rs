@@ -40,8 +40,9 @@ pub struct PendingEntries {
 struct PendingEntry {
     /// What the log will show, if there is a log that has a line for it.
     log_entry: Option<LogEntry>,
-    /// Whether the statistics count it.
-    is_counted: bool,
+    /// The run of the statistics that counts it, if one does.
+    run: Option<u32>,
+    recorded: Recorded,
     /// The peer, or the client behind it.
     peer: LoggedPeer,
     status: Status,
@@ -105,17 +106,16 @@ impl PendingEntries {
         body: u64,
         clock: &Clock,
     ) {
-        let is_counted = recorded == Recorded::Everywhere;
         let log_entry = (self.log.is_some() && recorded != Recorded::Nowhere).then(|| {
             let max_text = if self.text_len < MAX_PENDING_TEXT { MAX_TEXT } else { SHORT_TEXT };
             LogEntry::new(request, status, max_text, clock)
         });
         self.text_len += log_entry.as_ref().map_or(0, LogEntry::text_len);
-        if let Some(statistics) = self.statistics.as_ref().filter(|_| is_counted) {
-            statistics.borrow_mut().begin();
-        }
+        let statistics = self.statistics.as_ref().filter(|_| recorded == Recorded::Everywhere);
+        let run = statistics.map(|statistics| statistics.borrow_mut().begin());
         let peer = request.client.map_or(self.peer, LoggedPeer::client);
-        self.pending.push_back(PendingEntry { log_entry, is_counted, peer, status, since, body, end: None });
+        let entry = PendingEntry { log_entry, run, recorded, peer, status, since, body, end: None };
+        self.pending.push_back(entry);
     }
 
     /// Returns the request whose response is being sent, escaped and perhaps cut short, if there is
@@ -126,7 +126,7 @@ impl PendingEntries {
 
     /// Returns the status of the last response that has begun, if it is logged and counted.
     pub fn last_status(&self) -> Option<Status> {
-        self.pending.back().filter(|last| last.is_counted).map(|last| last.status)
+        self.pending.back().filter(|last| last.recorded == Recorded::Everywhere).map(|last| last.status)
     }
 
     /// Records that the last response ends at position `end`.
@@ -159,10 +159,11 @@ impl PendingEntries {
     /// Counts the bytes up to position `sent`, without the responses that the statistics skip.
     fn count_bytes(&mut self, sent: u64) {
         let Some(statistics) = &self.statistics else { return };
+        let mut statistics = statistics.borrow_mut();
         let mut bytes = 0;
-        for PendingEntry { is_counted, end, .. } in &self.pending {
+        for PendingEntry { run, end, .. } in &self.pending {
             let end = end.unwrap_or(sent).min(sent);
-            if *is_counted {
+            if *run == Some(statistics.run()) {
                 bytes += end.saturating_sub(self.counted);
             }
             self.counted = end;
@@ -170,7 +171,7 @@ impl PendingEntries {
                 break;
             }
         }
-        statistics.borrow_mut().count_sent(bytes);
+        statistics.count_sent(bytes);
     }
 
     /// Completes the remaining responses, as aborted, when the connection closes. `sent` is the
@@ -186,9 +187,11 @@ impl PendingEntries {
     /// Counts and logs a response, which ended at `now`.
     fn complete(&mut self, pending: PendingEntry, sent: u64, is_complete: bool, now: Instant) {
         let took = now.saturating_duration_since(pending.since);
-        if let Some(statistics) = self.statistics.as_ref().filter(|_| pending.is_counted) {
+        if let Some(statistics) = &self.statistics {
             let mut statistics = statistics.borrow_mut();
+            let is_counted = pending.run == Some(statistics.run());
             match is_complete {
+                _ if !is_counted => {}
                 true => statistics.complete(pending.status.code(), took),
                 false => statistics.abort(),
             }

@@ -3,6 +3,7 @@
 //! Browsers send these fields to `https` URLs and to loopback addresses, and pages cannot change
 //! them. Other clients do not send them.
 
+use super::{Request, authority::Authority};
 use crate::http::Accept;
 
 /// The values of `Sec-Fetch-Mode`, `Sec-Fetch-Dest` and `Sec-Fetch-Site` (W3C Fetch Metadata
@@ -52,6 +53,11 @@ impl FetchMetadata {
         self.is_document.or(self.is_navigation).unwrap_or_else(|| accept.has_html())
     }
 
+    /// Returns whether a page of another site makes the request, perhaps to navigate to its URL.
+    pub fn is_cross_site(&self) -> bool {
+        self.is_cross_site
+    }
+
     /// Returns whether a page of another site makes the request without navigating to its URL, for
     /// example for a script, for an image or with `fetch`.
     pub fn is_cross_site_subresource(&self) -> bool {
@@ -59,9 +65,44 @@ impl FetchMetadata {
     }
 }
 
+impl Request<'_> {
+    /// Returns whether a browser sends the request for a page of another origin, even to navigate.
+    /// Browsers name the origin in each POST, and other clients do not.
+    pub fn is_from_another_origin(&self) -> bool {
+        let is_own = |origin: &[u8]| {
+            let at = origin.windows(3).position(|window| window == b"://");
+            let authority = at.and_then(|at| Authority::parse(&origin[at + 3..]).ok());
+            authority.is_some() && authority == self.host
+        };
+        self.fields.fetch_metadata.is_cross_site() || self.info.origin.is_some_and(|origin| !is_own(origin))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::parse;
+
+    #[test]
+    fn another_origin_is_recognized() {
+        let table = [
+            ("", false),
+            ("Origin: http://localhost:8000\r\n", false),
+            ("Origin: https://localhost:8000\r\n", false),
+            ("Origin: http://localhost:3000\r\n", true),
+            ("Origin: http://localhost\r\n", true),
+            ("Origin: http://a.example\r\n", true),
+            ("Origin: null\r\n", true),
+            ("Origin: \r\n", true),
+            ("Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n", true),
+            ("Sec-Fetch-Site: same-origin\r\nOrigin: http://localhost:8000\r\n", false),
+        ];
+        for (fields, expected) in table {
+            let input = format!("POST / HTTP/1.1\r\nHost: localhost:8000\r\n{fields}\r\n");
+            let (request, _) = parse(input.as_bytes()).expect("no refusal").expect("a whole request");
+            assert_eq!(request.is_from_another_origin(), expected, "{fields}");
+        }
+    }
 
     #[test]
     fn cross_site_subresource_is_recognized() {

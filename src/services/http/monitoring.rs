@@ -2,7 +2,7 @@
 
 use super::reply::{Outcome, Reply};
 use crate::{
-    http::{Plan, Recorded, Refusal, Request, RequestKind, ResponseBody, Status, Vary},
+    http::{Method, Plan, Recorded, Refusal, Request, RequestKind, ResponseBody, Status, Vary},
     services::{
         monitoring::MonitoringResource,
         statistics::{MetricsFormat, Report},
@@ -10,6 +10,13 @@ use crate::{
 };
 
 const TEXT: &str = "Content-Type: text/plain; charset=utf-8\r\n";
+const JSON: &str = "Content-Type: application/json\r\n";
+/// The field lines and the text of the 405 response for the statistics.
+const STATISTICS_METHODS: &str =
+    "Allow: GET, HEAD, POST, OPTIONS\r\nContent-Type: text/plain; charset=utf-8\r\n";
+const USE_METHODS: &str = "Use GET, or POST to set all counters to 0.\n";
+const ANOTHER_ORIGIN: Refusal =
+    Refusal::new(Status::Forbidden, "Pages of other sites must not reset the statistics.");
 
 impl Reply<'_, '_> {
     /// Responds to a request for a resource that shows how the server is doing.
@@ -33,7 +40,7 @@ impl Reply<'_, '_> {
     }
 
     /// Sends whether the server takes requests. Requests for it are recorded nowhere.
-    fn send_health(self) -> Outcome {
+    pub(super) fn send_health(self) -> Outcome {
         // A load balancer should send its requests elsewhere before the server refuses them.
         let (status, text) = match self.cx.stopping {
             true => (Status::ServiceUnavailable, "stopping\n"),
@@ -60,6 +67,41 @@ impl Reply<'_, '_> {
         let fields = format!("Content-Type: {}\r\n", format.media_type());
         let plan = Plan::made(self.request, Status::Ok, fields, ResponseBody::Page(text.into_bytes()));
         self.send(plan.varying(Vary::ACCEPT).recorded(Recorded::InLog), None)
+    }
+
+    /// Responds to a request for the statistics: sends them as JSON, or resets them. The caller has
+    /// checked the host and the peer.
+    pub(super) fn respond_with_statistics(self, request: &Request<'_>) -> Outcome {
+        let is_post = self.request.line.starts_with(b"POST ");
+        match self.request.method {
+            Method::Get | Method::Head => self.send_statistics(),
+            _ if !is_post => self.send_text(Status::MethodNotAllowed, STATISTICS_METHODS, USE_METHODS),
+            // A form on any page can send a POST.
+            _ if request.is_from_another_origin() => self.refuse(ANOTHER_ORIGIN),
+            _ => self.reset_statistics(),
+        }
+    }
+
+    fn send_statistics(self) -> Outcome {
+        match self.report(|report| report.json()) {
+            Some(json) => self.send_text(Status::Ok, JSON, json),
+            None => self.refuse(Refusal::NOT_FOUND),
+        }
+    }
+
+    /// Sets all counters to 0.
+    fn reset_statistics(self) -> Outcome {
+        if let Some(statistics) = &self.http.statistics {
+            statistics.borrow_mut().reset(self.cx.clock.precise_now());
+        }
+        self.cx.counters.reset();
+        self.send_text(Status::NoContent, "", "")
+    }
+
+    /// Sends a text about the server, which is not counted.
+    fn send_text(self, status: Status, fields: &'static str, text: impl Into<Vec<u8>>) -> Outcome {
+        let plan = Plan::made(self.request, status, fields, ResponseBody::Page(text.into()));
+        self.send(plan.recorded(Recorded::InLog), None)
     }
 
     /// Calls `make` with the report of the statistics, and returns its result. Returns `None` if

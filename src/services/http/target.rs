@@ -49,6 +49,8 @@ impl Reply<'_, '_> {
                 let fields = if is_html { HTML } else { TEXT };
                 self.send_made(Status::Ok, fields, target.index(is_html).into_bytes())
             }
+            Ok(TargetResource::Statistics) => self.respond_with_statistics(request),
+            Ok(TargetResource::Health) => self.send_health(),
             Ok(TargetResource::IndexRedirect) => self.send(Plan::redirect(request, target.path()), None),
             Err(TargetError::Parameter(error)) => {
                 self.send_made(Status::BadRequest, TEXT, format!("{error}\n").into_bytes())

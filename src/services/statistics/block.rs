@@ -176,7 +176,9 @@ mod tests {
             statistics.begin();
             statistics.complete(if n % 1000 == 0 { 404 } else { 200 }, Duration::from_nanos(40_000 + n / 20));
         }
-        (0..5).for_each(|_| statistics.begin());
+        for _ in 0..5 {
+            statistics.begin();
+        }
         (0..3).for_each(|_| statistics.abort());
         statistics.complete(200, Duration::from_millis(2100));
         statistics.count_sent(1_300_000_000);

@@ -5,6 +5,7 @@
 //! figure. Counting must never allocate, and memory does not grow with time.
 
 mod block;
+mod json;
 mod lateness;
 mod open_metrics;
 mod wrk;
@@ -29,6 +30,8 @@ const CODES: std::ops::RangeInclusive<u16> = 100..=999;
 pub struct Statistics {
     /// When counting began.
     since: Instant,
+    /// How often counting has begun again.
+    run: u32,
     requests: u64,
     /// The number of complete responses with each status code, in the order of [`CODES`].
     responses: Box<[u64]>,
@@ -47,6 +50,7 @@ impl Statistics {
         let longest = u64::try_from(MAX_TIME.as_nanos()).unwrap_or(u64::MAX);
         Statistics {
             since: now,
+            run: 0,
             requests: 0,
             responses: vec![0; CODES.len()].into(),
             aborted: 0,
@@ -64,11 +68,19 @@ impl Statistics {
         self.responses.fill(0);
         (self.requests, self.aborted, self.bytes_sent) = (0, 0, 0);
         (self.since, self.total_time) = (now, Duration::ZERO);
+        self.run = self.run.wrapping_add(1);
     }
 
-    /// Counts a request, whose response begins.
-    pub fn begin(&mut self) {
+    /// Returns the number of the run: how often counting has begun again. What began in another
+    /// run must not be counted, so that the figures of a run agree with each other.
+    pub fn run(&self) -> u32 {
+        self.run
+    }
+
+    /// Counts a request, whose response begins. Returns the number of the run.
+    pub fn begin(&mut self) -> u32 {
         self.requests += 1;
+        self.run
     }
 
     /// Counts bytes of responses that the kernel has taken.
@@ -106,8 +118,7 @@ impl Statistics {
         self.times.len()
     }
 
-    /// Returns the number of responses that have begun and not ended. A reset forgets how many had
-    /// begun before it.
+    /// Returns the number of responses that have begun and not ended.
     fn in_progress(&self) -> u64 {
         self.requests.saturating_sub(self.completed() + self.aborted)
     }
@@ -165,8 +176,9 @@ mod tests {
     fn statistics_count_responses_until_they_are_reset() {
         let now = Clock::frozen(SystemTime::UNIX_EPOCH).now();
         let mut statistics = Statistics::new(now);
-        for _ in 0..5 {
-            statistics.begin();
+        let run = statistics.begin();
+        for _ in 0..4 {
+            assert_eq!(statistics.begin(), run);
         }
         for (code, micros) in [(200, 10), (404, 20), (200, 30)] {
             statistics.complete(code, Duration::from_micros(micros));
@@ -180,8 +192,7 @@ mod tests {
         statistics.reset(now);
         assert_eq!(statistics.by_code().count(), 0);
         assert_eq!((statistics.requests, statistics.completed(), statistics.in_progress()), (0, 0, 0));
-        statistics.complete(200, Duration::from_micros(10));
-        assert_eq!(statistics.in_progress(), 0, "it had begun before the reset");
+        assert!(statistics.run() != run && statistics.begin() == statistics.run());
     }
 
     #[test]

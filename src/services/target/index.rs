@@ -9,7 +9,7 @@ const PAGE: &str = include_str!("index.html");
 
 /// The groups of examples. Each example is a path, relative to the path of the target, and what
 /// it does.
-const GROUPS: [(&str, &[(&str, &str)]); 4] = [
+const GROUPS: [(&str, &[(&str, &str)]); 5] = [
     (
         "Responses",
         &[
@@ -54,6 +54,13 @@ const GROUPS: [(&str, &[(&str, &str)]); 4] = [
             ("?pause=1s/10s", "stop the whole server for a second every ten seconds"),
         ],
     ),
+    (
+        "Measurements",
+        &[
+            ("stats", "what the server has counted, as JSON; POST resets it"),
+            ("health", "200, or 503 once the server is to stop; not counted"),
+        ],
+    ),
 ];
 
 /// Returns the page for a target at the URL path `path`, as HTML or as text.
@@ -88,7 +95,9 @@ mod tests {
         for (example, _) in GROUPS.iter().flat_map(|(_, examples)| *examples) {
             let (path, query) = example.split_once('?').unwrap_or((example, ""));
             let is_response = Behaviour::parse(path.as_bytes(), query.as_bytes()).is_ok();
-            assert!(is_response || Inspection::at(path.as_bytes()).is_some(), "{example}");
+            let is_of_server = ["stats", "health"].contains(&path);
+            let is_inspection = Inspection::at(path.as_bytes()).is_some();
+            assert!(is_response || is_of_server || is_inspection, "{example}");
         }
     }
 

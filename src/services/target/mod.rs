@@ -65,6 +65,10 @@ pub enum TargetResource {
     Index,
     /// A redirect to that page.
     IndexRedirect,
+    /// What the server has counted.
+    Statistics,
+    /// Whether the server takes requests.
+    Health,
     /// A response that has been drawn.
     Response(DrawnResponse),
     /// What the client has sent.
@@ -155,6 +159,11 @@ impl LoadTarget {
                 true => TargetResource::Index,
                 false => TargetResource::IndexRedirect,
             });
+        }
+        match rest {
+            b"stats" => return Ok(TargetResource::Statistics),
+            b"health" => return Ok(TargetResource::Health),
+            _ => {}
         }
         if let Some(inspection) = Inspection::at(rest) {
             return Ok(TargetResource::Inspection(inspection));
@@ -293,9 +302,11 @@ mod tests {
         assert_eq!(resource(&target, "/_/"), Ok(TargetResource::Index));
         assert_eq!(resource(&target, "/_/?"), Ok(TargetResource::Index));
         assert_eq!(resource(&target, "/_"), Ok(TargetResource::IndexRedirect));
+        assert_eq!(resource(&target, "/_/stats?at=1"), Ok(TargetResource::Statistics));
+        assert_eq!(resource(&target, "/_/health"), Ok(TargetResource::Health));
         assert!(matches!(resource(&target, "/_/?bytes=1"), Ok(TargetResource::Response(_))));
         assert!(matches!(resource(&target, "/%5f/./status/503"), Ok(TargetResource::Response(_))));
-        for path in ["/_/none", "/_/status/503/7", "/_/status", "/_/status/%FF"] {
+        for path in ["/_/none", "/_/stats/", "/_/status/503/7", "/_/status", "/_/status/%FF"] {
             assert_eq!(resource(&target, path), Err(TargetError::NotFound), "{path}");
         }
     }
