@@ -1,4 +1,4 @@
-// Keeps the turns that the server sends, and draws the last one.
+// Keeps the turns that the server sends, and draws one: the last, or the one that is chosen.
 
 import { drawConnections, drawTrace, drawTurn } from "./view.js";
 
@@ -19,6 +19,9 @@ let history = new Map();
 let hidden = 0;
 /** What to add to the time of this page to get the time of the server. */
 let ahead = 0;
+/** The number of the turn that is shown, or null for the last one. */
+let shown = null;
+let isStale = false;
 
 function remember(row, number) {
   const rows = history.get(row.id) ?? [];
@@ -44,6 +47,7 @@ function add(turn) {
   if (turns.length > MAX_TURNS) {
     turns.shift();
     first += 1;
+    if (shown !== null) shown = Math.max(shown, first);
     if (first % 100 === 0) prune();
   }
 }
@@ -75,25 +79,79 @@ function isOwn(row) {
 function draw() {
   if (!hello) return;
   const last = first + turns.length - 1;
-  const turn = turns.at(-1);
-  const now = performance.now() * 1000 + ahead;
+  const number = shown ?? last;
+  const turn = turns[number - first];
+  const next = turns[number - first + 1];
+  // The deadlines of a turn in the past are shown as they were at its end.
+  const now = shown === null ? performance.now() * 1000 + ahead : turn.woke_us + turn.work_us;
   drawTurn(turn);
   const open = turn?.open ?? hello.state.open;
   const changed = new Set(turn?.rows.map((row) => row.id));
-  drawConnections(rowsAt(last, now), changed, isOwn, now, open);
+  drawConnections(rowsAt(number, now), changed, isOwn, now, open);
   const lines = [];
-  for (let at = turns.length - 1; at >= 0 && lines.length < MAX_LINES; at -= 1) {
-    lines.unshift(...turns[at].lines);
+  for (let at = number - first; at >= 0 && lines.length < MAX_LINES; at -= 1) {
+    if (turns[at]) lines.unshift(...linesOf(turns[at]));
   }
   drawTrace(lines.slice(-MAX_LINES));
-  find("counts").textContent = `${open} open · ${turns.length} turns kept · ${hidden} turns of this page hidden`;
+  drawTime(number, last, turn, next);
 }
+
+/** Returns the lines of a turn. The last one is its wait. */
+function linesOf({ turn, lines, more_lines: more }) {
+  if (more === 0) return lines;
+  const [wait, before] = [lines.at(-1), lines.slice(0, -1)];
+  return [...before, [wait[0], `#${turn} … and ${more} more steps`], wait];
+}
+
+function drawTime(number, last, turn, next) {
+  const [scrubber, isPaused] = [find("scrubber"), shown !== null];
+  find("time").hidden = turns.length === 0;
+  [scrubber.min, scrubber.max, scrubber.value] = [first, Math.max(first, last), number];
+  find("pause").setAttribute("aria-pressed", isPaused);
+  find("live").disabled = !isPaused;
+  find("back").disabled = number <= first;
+  find("forward").disabled = number >= last;
+  const ago = turn && ((turns.at(-1).woke_us - turn.woke_us) / 1e6).toFixed(1);
+  const place = isPaused ? `turn ${turn.turn}, ${ago} s before the last` : "the last turn";
+  const gap = isPaused && next ? next.turn - turn.turn - 1 - next.hidden : 0;
+  find("place").textContent = gap > 0 ? `${place}; ${gap} more before the next` : place;
+  scrubber.setAttribute("aria-valuetext", place);
+  const of = `${turns.length} of the last ${MAX_TURNS} turns kept`;
+  find("counts").textContent = `${turn?.open ?? hello.state.open} open · ${of} · ${hidden} turns of this page hidden`;
+}
+
+/** Shows the turn with this number, or the last one for null. */
+function show(number) {
+  const last = first + turns.length - 1;
+  shown = number === null ? null : Math.min(last, Math.max(first, number));
+  find("status").textContent = shown === null ? "Live" : "Paused";
+  draw();
+}
+
+/** Draws soon, at most once for each frame. */
+function drawSoon() {
+  if (isStale) return;
+  isStale = true;
+  requestAnimationFrame(() => {
+    isStale = false;
+    draw();
+  });
+}
+
+const current = () => shown ?? first + turns.length - 1;
+find("pause").addEventListener("click", () => show(shown === null ? current() : null));
+find("back").addEventListener("click", () => show(current() - 1));
+find("forward").addEventListener("click", () => show(current() + 1));
+find("live").addEventListener("click", () => show(null));
+find("scrubber").addEventListener("input", (event) => show(Number(event.target.value)));
+find("time").addEventListener("submit", (event) => event.preventDefault());
 
 const events = new EventSource("events");
 
 events.addEventListener("hello", (event) => {
   hello = JSON.parse(event.data);
   [turns, first, history, hidden] = [[], 0, new Map(), 0];
+  shown = null;
   hello.state.rows.forEach((row) => remember(row, -1));
   ahead = hello.state.now_us - performance.now() * 1000;
   find("status").textContent = "Live";
@@ -103,7 +161,7 @@ events.addEventListener("hello", (event) => {
 
 events.addEventListener("turns", (event) => {
   JSON.parse(event.data).forEach(add);
-  draw();
+  drawSoon();
 });
 
 events.addEventListener("error", () => {
@@ -111,5 +169,5 @@ events.addEventListener("error", () => {
   find("status").textContent = isOver ? "The server does not answer; load the page again" : "Connecting …";
 });
 
-// The times of the deadlines go on while nothing happens.
-setInterval(draw, 500);
+// The times until the deadlines go on while nothing happens.
+setInterval(() => shown === null && draw(), 500);

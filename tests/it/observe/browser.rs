@@ -12,9 +12,8 @@ fn observe_page_shows_the_browser_its_own_connections() {
     browser.wait(&page, "document.getElementById('status')?.textContent === 'Live'");
     let hello = format!("http://{}/hello.txt", observed.server.addr());
     browser.open(&hello);
-    let own = "[...document.querySelectorAll('#connections tr')].some((row) => \
-               row.textContent.includes('GET /hello.txt') && row.querySelector('.own'))";
-    browser.wait(&page, own);
+    // (It may have requested an icon since.)
+    browser.wait(&page, "document.querySelector('#connections tr .own') !== null");
     browser.wait(&page, "document.getElementById('trace').textContent.includes('parse GET /hello.txt')");
     browser.wait(&page, "document.getElementById('sets').textContent.includes('{L1')");
     browser.wait(&page, "document.querySelectorAll('#ribbon li').length >= 2");
@@ -23,4 +22,41 @@ fn observe_page_shows_the_browser_its_own_connections() {
     let other = "[...document.querySelectorAll('#connections tr')].some((row) => \
                  row.textContent.includes('GET /other.txt') && !row.querySelector('.own'))";
     browser.wait(&page, other);
+}
+
+#[test]
+fn observe_page_goes_back_to_earlier_turns() {
+    let Some(mut browser) = Browser::start() else { return };
+    let site = site();
+    let observed = Observed::with(&site, &[]);
+    let page = browser.open(&observed.url);
+    browser.wait(&page, "document.getElementById('status')?.textContent === 'Live'");
+    let mut client = observed.server.connect();
+    for name in ["one", "two"] {
+        client.send(get(&format!("/{name}.txt")));
+        client.response();
+        let parsed = format!("document.getElementById('trace').textContent.includes('/{name}.txt')");
+        browser.wait(&page, &parsed);
+    }
+    // Back to the turn before the last one, with the keyboard's step of the slider.
+    let back = "(() => { const slider = document.getElementById('scrubber'); slider.value -= 1; \
+                slider.dispatchEvent(new Event('input')); return true; })()";
+    browser.wait(&page, back);
+    browser.wait(&page, "document.getElementById('status').textContent === 'Paused'");
+    let shows = |name| format!("document.getElementById('connections').textContent.includes('{name}.txt')");
+    browser.wait(&page, &format!("{} && !{}", shows("one"), shows("two")));
+    browser.wait(&page, "!document.getElementById('trace').textContent.includes('two.txt')");
+    browser.wait(&page, "document.getElementById('scrubber').ariaValueText.startsWith('turn ')");
+    // New turns do not move what is shown.
+    client.send(get("/three.txt"));
+    client.response();
+    let has_more = "Number(document.getElementById('scrubber').max) > Number(document.getElementById('scrubber').value) + 1";
+    eventually("the page has the next turn", || {
+        browser.value(&page, "document.getElementById('forward').click()");
+        browser.value(&page, "document.getElementById('back').click()");
+        browser.value(&page, has_more) == true
+    });
+    browser.wait(&page, &format!("{} && !{}", shows("one"), shows("two")));
+    browser.value(&page, "document.getElementById('live').click()");
+    browser.wait(&page, &shows("three"));
 }
