@@ -139,7 +139,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
 /// Runs a subcommand.
 fn run_command(command: CliCommand, log: &LogPipe) -> Result<(), Failure> {
     match command {
-        CliCommand::Lesson { number, broken } => lesson::run_lesson(number, broken.as_deref()),
+        CliCommand::Lesson(args) => lesson::run(&args),
         CliCommand::Talk(args) => talk::run(*args, log),
         CliCommand::Healthcheck(args) => talk::check(&args, log),
         #[cfg(feature = "compress")]

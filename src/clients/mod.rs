@@ -8,6 +8,7 @@
 //!
 //! [`Context::wake`]: crate::protocol::Context::wake
 
+mod answers;
 mod chat;
 mod dialogue;
 mod discover;
@@ -16,6 +17,7 @@ mod login;
 mod ping;
 mod ping_figures;
 mod pop3;
+mod scripted;
 mod session;
 mod smtp;
 mod stdin;
@@ -34,6 +36,7 @@ pub use self::{
     ping::{Ping, PingOptions, PingResult},
     ping_figures::PingFigures,
     pop3::{Pop3Action, Pop3Client},
+    scripted::{AnswerSeen, ClientState, ScriptedClient, ScriptedRequest},
     session::{ClientError, ConversationResult, Session},
     smtp::{MessageError, OutgoingMail, SmtpClient},
     stdin::{StdinBuffer, StdinReader},

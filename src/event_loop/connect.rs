@@ -24,6 +24,14 @@ use crate::{
     trace::Step,
 };
 
+/// How to make an outgoing connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ConnectOptions {
+    /// The size in bytes of the socket's receive buffer, which the kernel doubles; `None` for the
+    /// size that the kernel chooses. A client with a small one soon makes its server wait.
+    pub receive_buffer: Option<usize>,
+}
+
 impl EventLoop {
     /// Starts to connect to `address`. The loop calls [`Protocol::on_connected`] when the
     /// connection has been established, and only [`Protocol::on_closed`] if it cannot be
@@ -33,7 +41,20 @@ impl EventLoop {
     /// Fails if the socket cannot be created or registered with the poller, or if connect(2) fails
     /// at once. This includes most errors of Unix sockets.
     pub fn connect(&mut self, address: &Address, protocol: Box<dyn Protocol>) -> io::Result<WakeKey> {
-        let socket = start_connect(address)?;
+        self.connect_with(address, protocol, ConnectOptions::default())
+    }
+
+    /// Starts to connect to `address` as [`EventLoop::connect`] does, with `options`.
+    ///
+    /// # Errors
+    /// See [`EventLoop::connect`]. Also fails if the socket does not accept an option.
+    pub fn connect_with(
+        &mut self,
+        address: &Address,
+        protocol: Box<dyn Protocol>,
+        options: ConnectOptions,
+    ) -> io::Result<WakeKey> {
+        let socket = start_connect(address, options)?;
         let fd = socket.as_raw_fd();
         let connection =
             Connection::connecting(socket, protocol, self.state.limits.connect_timeout, &self.timers.clock);
@@ -56,7 +77,7 @@ impl EventLoop {
 }
 
 /// Creates a non-blocking socket, and calls connect(2) on it.
-fn start_connect(address: &Address) -> io::Result<OwnedFd> {
+fn start_connect(address: &Address, options: ConnectOptions) -> io::Result<OwnedFd> {
     let (family, peer): (_, SocketAddrAny) = match address {
         Address::Ip(ip) => {
             (if ip.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }, (*ip).into())
@@ -70,6 +91,10 @@ fn start_connect(address: &Address) -> io::Result<OwnedFd> {
     if address.ip().is_some() {
         // As for accepted connections, small messages are sent at once.
         sockopt::set_tcp_nodelay(&socket, true)?;
+    }
+    if let Some(size) = options.receive_buffer {
+        // Before connect(2), which announces the size of the window.
+        sockopt::set_socket_recv_buffer_size(&socket, size)?;
     }
     match connect(&socket, &peer) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),

@@ -9,6 +9,7 @@ mod accept;
 mod add;
 mod addresses;
 mod block;
+mod caller;
 mod connect;
 mod counters;
 mod idle;
@@ -33,6 +34,7 @@ use std::{
 pub(crate) use self::tracing::flags;
 pub use self::{
     addresses::AddressLimit,
+    connect::ConnectOptions,
     limits::Limits,
     shutdown::{Handle, StopOnDrop},
 };
@@ -79,6 +81,8 @@ struct LoopState {
     drain_at: Option<Instant>,
     shutdown: Option<Shutdown>,
     signals: StopSignals,
+    /// When a turn ends at the latest, see [`EventLoop::return_by`].
+    return_by: Option<Instant>,
 }
 
 impl LoopState {
@@ -132,6 +136,7 @@ impl EventLoop {
                 drain_at: None,
                 shutdown: None,
                 signals: StopSignals::default(),
+                return_by: None,
             },
         })
     }
@@ -173,7 +178,8 @@ impl EventLoop {
     fn wait(&mut self) -> io::Result<()> {
         self.count_turn();
         let left_over = self.sources.ready_count();
-        let by = self.shutdown_wake_at().into_iter().chain(self.state.signals.wake_at()).min();
+        let by = self.shutdown_wake_at().into_iter().chain(self.state.signals.wake_at());
+        let by = by.chain(self.state.return_by).min();
         // The poller reports an edge once. Sources in the ready queue get no further event, so
         // sleeping here would stall them. A drained loop has nothing left to wait for.
         let is_awake = left_over > 0 || self.is_drained();

@@ -30,7 +30,7 @@ use crate::{
         CloseReason, Context, InputBudget, LoopCounters, LoopRequests, Outbox, Progress, Protocol,
         ProtocolFactory, WorkBudget,
     },
-    trace::{Observer, Observers, SourceId, Step},
+    trace::{Observers, SourceId, Step},
 };
 
 /// The bug of a broken loop.
@@ -71,8 +71,17 @@ impl Bug {
 }
 
 const LISTENER: Token = Token(usize::MAX);
-/// The longest time that a lesson lets the loop block.
-const MAX_BLOCK: Duration = Duration::from_millis(200);
+
+/// How long a broken loop sleeps, and what its bug may do.
+#[derive(Debug, Clone, Copy)]
+pub struct BugSettings {
+    /// The timeout of each poll.
+    pub poll: Duration,
+    /// The longest time that a bug blocks the loop.
+    pub max_block: Duration,
+    /// The number of bytes that one read accepts, if the bug is a small read.
+    pub small_read: usize,
+}
 
 struct BrokenConnection {
     id: SourceId,
@@ -102,10 +111,11 @@ pub struct BrokenLoop {
     requests: LoopRequests,
     counters: LoopCounters,
     transcript: Rc<RefCell<Transcript>>,
+    settings: BugSettings,
 }
 
 impl BrokenLoop {
-    /// Creates a loop that accepts connections from `listener` and passes its steps to `observer`.
+    /// Creates a loop that accepts connections from `listener` and passes its steps to `observers`.
     ///
     /// # Errors
     /// Fails if the poller cannot be created or cannot poll the listener (epoll_create1(2),
@@ -115,14 +125,13 @@ impl BrokenLoop {
         listener: TcpListener,
         factory: Box<dyn ProtocolFactory>,
         clock: Clock,
-        observer: Box<dyn Observer>,
+        observers: Observers,
         transcript: Rc<RefCell<Transcript>>,
+        settings: BugSettings,
     ) -> io::Result<BrokenLoop> {
         listener.set_nonblocking(true)?;
         let poll = Poll::new()?;
         poll.registry().register(&mut SourceFd(&listener.as_raw_fd()), LISTENER, Interest::READABLE)?;
-        let mut observers = Observers::default();
-        observers.add(observer);
         let (events, open) = (Events::with_capacity(1024), Slab::new());
         Ok(BrokenLoop {
             bug,
@@ -139,6 +148,7 @@ impl BrokenLoop {
             requests: LoopRequests::default(),
             counters: LoopCounters::default(),
             transcript,
+            settings,
         })
     }
 
@@ -191,7 +201,7 @@ impl BrokenLoop {
             requests: &mut self.requests,
             counters: &mut self.counters,
         };
-        let reason = match connection.handle(self.bug, &mut cx, &self.transcript) {
+        let reason = match connection.handle(self.bug, self.settings, &mut cx, &self.transcript) {
             Ok(()) if connection.has_ended && connection.outbox.is_empty() => CloseReason::Eof,
             Ok(()) => return connection.arm(key, &self.poll, &mut self.observers),
             Err(reason) => reason,
@@ -210,7 +220,7 @@ impl LoopUnderTest for BrokenLoop {
             timeout: None,
             carried: 0,
         });
-        self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
+        self.poll.poll(&mut self.events, Some(self.settings.poll))?;
         self.clock.tick();
         let events: Vec<_> = self.events.iter().map(|event| (event.token(), flags(event))).collect();
         let id = |token: Token| match token {
@@ -243,11 +253,12 @@ impl BrokenConnection {
     fn handle(
         &mut self,
         bug: Bug,
+        settings: BugSettings,
         cx: &mut Context<'_>,
         transcript: &RefCell<Transcript>,
     ) -> Result<(), CloseReason> {
         if self.outbox.is_empty() {
-            self.read(bug, cx)?;
+            self.read(bug, settings.small_read, cx)?;
             if self.has_ended && bug == Bug::CloseOnEof {
                 return Err(CloseReason::Eof);
             }
@@ -255,16 +266,16 @@ impl BrokenConnection {
         loop {
             self.parse(bug, cx);
             let is_empty = self.outbox.is_empty();
-            self.flush(bug, cx, transcript)?;
+            self.flush(bug, settings.max_block, cx, transcript)?;
             if is_empty || !self.outbox.is_empty() {
                 return Ok(());
             }
         }
     }
 
-    fn read(&mut self, bug: Bug, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+    fn read(&mut self, bug: Bug, small_read: usize, cx: &mut Context<'_>) -> Result<(), CloseReason> {
         let mut buffer = [0; 65536];
-        let offered = if bug == Bug::NoDrain { 16 } else { buffer.len() };
+        let offered = if bug == Bug::NoDrain { small_read } else { buffer.len() };
         loop {
             match recv(&self.socket, &mut buffer[..offered], RecvFlags::empty()).map(|(got, _)| got) {
                 Ok(0) => {
@@ -305,6 +316,7 @@ impl BrokenConnection {
     fn flush(
         &mut self,
         bug: Bug,
+        max_block: Duration,
         cx: &mut Context<'_>,
         transcript: &RefCell<Transcript>,
     ) -> Result<(), CloseReason> {
@@ -322,7 +334,7 @@ impl BrokenConnection {
                     if bug != Bug::WriteAll {
                         return Ok(());
                     }
-                    if !self.wait_for_room() {
+                    if !self.wait_for_room(max_block) {
                         let mut transcript = transcript.borrow_mut();
                         transcript.note("(the loop blocks here, and so B waits, until A reads)");
                         transcript.note("(B has waited 200 ms; the lesson closes A)");
@@ -334,9 +346,10 @@ impl BrokenConnection {
     }
 
     /// Blocks until the socket is writable, which a loop must never do. Returns false after
-    /// `MAX_BLOCK`.
-    fn wait_for_room(&self) -> bool {
-        let timeout = Timespec { tv_sec: 0, tv_nsec: MAX_BLOCK.as_nanos() as i64 };
+    /// `max_block`.
+    fn wait_for_room(&self, max_block: Duration) -> bool {
+        let (tv_sec, tv_nsec) = (max_block.as_secs() as i64, max_block.subsec_nanos().into());
+        let timeout = Timespec { tv_sec, tv_nsec };
         poll(&mut [PollFd::new(&self.socket, PollFlags::OUT)], Some(&timeout)).is_ok_and(|ready| ready > 0)
     }
 

@@ -4,9 +4,11 @@
 //! A lesson runs the same way every time. Its clients and its page are part of the program.
 
 mod broken_loop;
+mod broken_server;
 mod catalog;
 mod harness;
 mod page;
+mod trial;
 
 use std::{
     cell::RefCell,
@@ -19,15 +21,17 @@ use std::{
 
 use socket2::SockRef;
 
-use self::{
-    broken_loop::BrokenLoop,
-    harness::{LoopUnderTest, Transcript, TranscriptObserver},
-};
 pub use self::{
     broken_loop::Bug,
+    broken_server::BrokenServer,
     catalog::{LESSONS, Lesson},
     harness::{Harness, TracedStep, TranscriptEntry},
     page::{answer_is, lines, prose_under, side_by_side},
+    trial::{TRIALS, Trial, TrialEvent, TrialLimits, TrialReport, TrialTarget, UnfitServer, Verdict},
+};
+use self::{
+    broken_loop::{BrokenLoop, BugSettings},
+    harness::{LoopUnderTest, Transcript, TranscriptObserver},
 };
 use crate::{
     clock::Clock,
@@ -35,11 +39,16 @@ use crate::{
     server::bind_tcp,
     services::{Echo, HttpService, Timeouts},
     site::{Site, SiteOptions},
+    trace::Observers,
 };
 
 /// The size in bytes of the largest file that a lesson serves, which is larger than any lesson's
 /// send buffer.
 const BIG: usize = 1024 * 1024;
+/// A lesson polls without sleeping, lets a bug block its loop for a moment, and leaves input unread
+/// after a read of a few bytes.
+const LESSON_SETTINGS: BugSettings =
+    BugSettings { poll: Duration::ZERO, max_block: Duration::from_millis(200), small_read: 16 };
 /// A listening socket and its address.
 type Bound = (TcpListener, SocketAddr);
 
@@ -119,8 +128,9 @@ fn with_broken_loop(
     dir: &Path,
     transcript: &Rc<RefCell<Transcript>>,
 ) -> io::Result<Harness> {
-    let observer = Box::new(TranscriptObserver(Rc::clone(transcript)));
-    let broken_loop =
-        BrokenLoop::new(bug, listener, Box::new(http(dir)?), clock(), observer, Rc::clone(transcript))?;
+    let mut observers = Observers::default();
+    observers.add(Box::new(TranscriptObserver(Rc::clone(transcript))));
+    let (factory, shown) = (Box::new(http(dir)?), Rc::clone(transcript));
+    let broken_loop = BrokenLoop::new(bug, listener, factory, clock(), observers, shown, LESSON_SETTINGS)?;
     Ok(Harness::new(Box::new(broken_loop), Rc::clone(transcript), address, None))
 }

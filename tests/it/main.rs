@@ -5,6 +5,7 @@
 mod common;
 
 mod access_log;
+mod against;
 mod announced;
 mod bodies;
 mod chat;

@@ -2,6 +2,7 @@
 //! made from them.
 
 pub mod compress;
+mod lesson;
 mod limits;
 mod listen;
 pub mod monitoring;
@@ -21,6 +22,7 @@ use clap_complete::Shell;
 
 pub use self::{
     compress::CompressArgs,
+    lesson::{LessonArgs, TrialArgs},
     limits::LimitArgs,
     listen::ListenArgs,
     monitoring::MonitoringArgs,
@@ -163,14 +165,8 @@ impl Cli {
 /// Commands other than serving a directory.
 #[derive(Debug, Subcommand)]
 pub enum CliCommand {
-    /// Run one of eight lessons about the loop, or list them
-    Lesson {
-        /// Number of the lesson; without it, list the lessons
-        number: Option<u8>,
-        /// Inject a classic bug and show both runs side by side
-        #[arg(long = "break", value_name = "NAME", requires = "number")]
-        broken: Option<String>,
-    },
+    /// Run one of eight lessons about the loop, list them, or try your own server
+    Lesson(LessonArgs),
     /// Talk to a server: TCP, UDP, chat, mail or HTTP
     Talk(Box<TalkArgs>),
     /// Write compressed variants (.br, .zst, .gz) beside the files that shrink

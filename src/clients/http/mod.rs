@@ -7,10 +7,8 @@ mod url;
 
 use std::{cell::Cell, io::Write, rc::Rc};
 
-use self::{
-    head::ResponseHead,
-    response::{ResponsePiece, ResponseReader},
-};
+use self::head::ResponseHead;
+pub(super) use self::response::{ResponsePiece, ResponseReader};
 pub use self::{
     request::HttpRequest,
     url::{HttpServerName, HttpUrl, UrlError},

@@ -44,6 +44,12 @@ pub enum UrlError {
 }
 
 impl HttpUrl {
+    /// Returns the shortest head of a GET request for the URL, after which the server may keep the
+    /// connection.
+    pub(in crate::clients) fn shortest_head(&self) -> Vec<u8> {
+        format!("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", self.target, self.host).into_bytes()
+    }
+
     /// Parses a URL. Characters that a request line cannot contain are percent-encoded, and a
     /// fragment is dropped.
     ///

@@ -1,4 +1,7 @@
-//! The `lesson` command, which prints a lesson. It asks the lesson's question only on a terminal.
+//! The `lesson` command, which prints a lesson or tries the user's own server. It asks the lesson's
+//! question only on a terminal.
+
+mod against;
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -9,6 +12,7 @@ use oneloop::{
 use rustix::termios::tcgetwinsize;
 
 use super::{
+    args::LessonArgs,
     errors::{Failure, cannot_print},
     output::print,
 };
@@ -24,13 +28,24 @@ const BROKEN_LOOP_NOTE: &str =
 /// The maximum length of a line of prose, in columns.
 const LINE: usize = 100;
 
+/// Does what the arguments ask for.
+///
+/// # Errors
+/// See [`run_lesson`] and [`against::run`].
+pub fn run(args: &LessonArgs) -> Result<(), Failure> {
+    match &args.against {
+        Some(server) => against::run(args.number, server, &args.trial),
+        None => run_lesson(args.number, args.broken.as_deref()),
+    }
+}
+
 /// Runs lesson `number`, or lists all lessons if `number` is `None`. `broken` is the name of a bug
 /// to inject.
 ///
 /// # Errors
 /// Fails if there is no such lesson or bug, if the descriptor limit is too low, or if a system call
 /// fails.
-pub fn run_lesson(number: Option<u8>, broken: Option<&str>) -> Result<(), Failure> {
+fn run_lesson(number: Option<u8>, broken: Option<&str>) -> Result<(), Failure> {
     let Some(number) = number else {
         return print(&lesson_list()).map_err(|e| cannot_print(&e));
     };
@@ -45,7 +60,7 @@ pub fn run_lesson(number: Option<u8>, broken: Option<&str>) -> Result<(), Failur
             "lesson {number} needs {needed} file descriptors: the limit is {limit}; raise it with ulimit -n {needed}"
         )));
     }
-    run(lesson, bug)
+    print_lesson(lesson, bug)
 }
 
 /// Returns the bug with this name, if the lesson has it.
@@ -77,7 +92,7 @@ fn lesson_list() -> String {
 }
 
 /// Prints the lesson or, if `bug` is given, compares the real loop with the broken one.
-fn run(lesson: &Lesson, bug: Option<Bug>) -> Result<(), Failure> {
+fn print_lesson(lesson: &Lesson, bug: Option<Bug>) -> Result<(), Failure> {
     let width = tcgetwinsize(io::stdout()).map_or(WIDTH, |size| usize::from(size.ws_col)).max(80);
     let shown = match bug {
         None => show(lesson, width),

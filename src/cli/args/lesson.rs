@@ -1,0 +1,49 @@
+//! The arguments of `oneloop lesson`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::values::duration;
+
+#[derive(Debug, Args)]
+pub struct LessonArgs {
+    /// Number of the lesson; without it, list the lessons
+    pub number: Option<u8>,
+
+    /// Inject a classic bug and show both runs side by side
+    #[arg(long = "break", value_name = "NAME", requires = "number", conflicts_with = "against")]
+    pub broken: Option<String>,
+
+    /// Let the clients of the lesson, or of all lessons, talk to your own server on loopback or on
+    /// a private address, and exit with 1 if it fails
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Your own server")]
+    pub against: Option<String>,
+
+    #[command(flatten, next_help_heading = "Your own server")]
+    pub trial: TrialArgs,
+}
+
+/// The options of `--against`.
+#[derive(Debug, Args)]
+pub struct TrialArgs {
+    /// Path to request; a file of 8 MB or more shows more in lesson 3
+    #[arg(long, value_name = "PATH", default_value = "/", requires = "against")]
+    pub path: String,
+
+    /// Speak lines instead of HTTP: the server answers each line with a line
+    #[arg(long, requires = "against", conflicts_with = "path")]
+    pub lines: bool,
+
+    /// Print the result as JSON
+    #[arg(long, requires = "against")]
+    pub json: bool,
+
+    /// How long the server may take for an answer
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration, requires = "against")]
+    pub timeout: Duration,
+
+    /// How long the server may keep a client that does not finish its request
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = duration, requires = "against")]
+    pub deadline: Duration,
+}
