@@ -14,6 +14,7 @@ mod connect;
 mod counters;
 mod idle;
 mod input;
+mod interest;
 mod key_queue;
 mod limits;
 mod ready;
@@ -281,34 +282,6 @@ impl EventLoop {
         if want == Want::Readable {
             self.note_idle(key);
         }
-    }
-
-    /// Registers the source with the poller, unless it is registered. Closes the source if that
-    /// fails.
-    fn register(&mut self, key: usize) {
-        if let Err(e) = self.sources.register(key) {
-            self.close_unpollable(key, &e);
-        }
-    }
-
-    /// Starts or stops polling the source for writability. Closes the source if that fails.
-    fn arm(&mut self, key: usize, writable: bool) {
-        let Some(id) = self.sources.get(key).map(|source| source.id) else { return };
-        match self.sources.arm(key, writable) {
-            Ok(false) => {}
-            Ok(true) => self.observers.trace(id, || if writable { Step::Armed } else { Step::Disarmed }),
-            Err(e) => self.close_unpollable(key, &e),
-        }
-    }
-
-    /// Closes a source that the poller cannot report, and logs why, at most once a minute.
-    fn close_unpollable(&mut self, key: usize, error: &io::Error) {
-        if let Some(source) = self.sources.get(key)
-            && self.timers.is_warning_due()
-        {
-            log::warn!("{}: cannot change the poller's interest: {error}; closing it", source.id);
-        }
-        self.close(key, CloseReason::Limit);
     }
 
     /// Queues a source with unfinished work for the next turn, after the sources that are ready

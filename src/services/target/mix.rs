@@ -55,8 +55,8 @@ impl<T> Default for Mix<T> {
 }
 
 impl<T> Mix<T> {
-    /// Creates a mix of `values`. Those with a weight share what the others leave. Returns `None`
-    /// if the shares are more than all.
+    /// Creates a mix of `values`. Those with a weight share what the others leave, and those
+    /// without a share are left out. Returns `None` if the shares are more than all.
     pub fn new(values: Vec<(T, Share)>) -> Option<Mix<T>> {
         let (mut shares, mut weights) = (0.0, 0.0);
         for (_, share) in &values {
@@ -71,13 +71,14 @@ impl<T> Mix<T> {
         }
         let rest = (1.0 - shares).max(0.0);
         let mut sum = 0.0;
-        let options = values.into_iter().map(|(value, share)| {
-            sum += match share {
+        let options = values.into_iter().filter_map(|(value, share)| {
+            let share = match share {
                 Share::Of(share) => share,
                 Share::Weight(weight) if weights > 0.0 => rest * weight / weights,
                 Share::Weight(_) => 0.0,
             };
-            (value, sum)
+            sum += share;
+            (share > 0.0).then_some((value, sum))
         });
         let mut options: Vec<(T, f64)> = options.collect();
         if (shares > 1.0 - 1e-9 || weights > 0.0)
