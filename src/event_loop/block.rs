@@ -13,7 +13,10 @@ impl EventLoop {
     pub(super) fn block_on_purpose(&mut self) {
         if let Some(time) = self.state.requests.disruptions.take_block() {
             self.observers.trace(SourceId::Loop, || Step::LoopBlocked { time });
+            // The clock starts again after the pause, so the turn is measured in two parts.
+            let began = self.timers.clock.now();
             self.timers.clock.block(time);
+            self.count_time_since(began);
         }
     }
 }

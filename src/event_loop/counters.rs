@@ -3,6 +3,8 @@
 //! Nothing here changes what the loop does, and only the end of a turn reads the clock, if somebody
 //! wants to know how long turns take.
 
+use std::time::Instant;
+
 use super::EventLoop;
 use crate::protocol::{CloseReason, LoopCounters};
 
@@ -21,11 +23,17 @@ impl EventLoop {
     /// Measures the turn that ends now, if turns are measured. What the caller of
     /// [`EventLoop::turn`] does between two turns counts as part of the first one.
     pub(super) fn count_turn(&mut self) {
-        let counters = &mut self.state.counters;
         // Before the first turn, there is none to measure.
-        if counters.is_timed && counters.turns > 0 {
-            let clock = &self.timers.clock;
-            let took = clock.precise_now().saturating_duration_since(clock.now());
+        if self.state.counters.turns > 0 {
+            self.count_time_since(self.timers.clock.now());
+        }
+    }
+
+    /// Counts the time since `began` as time in which the loop was busy, if turns are measured.
+    pub(super) fn count_time_since(&mut self, began: Instant) {
+        let counters = &mut self.state.counters;
+        if counters.is_timed {
+            let took = self.timers.clock.precise_now().saturating_duration_since(began);
             counters.busy += took;
             counters.longest = counters.longest.max(took);
         }

@@ -207,6 +207,17 @@ fn block_stops_the_whole_loop_once_in_an_interval() {
 }
 
 #[test]
+fn block_counts_as_time_in_which_the_loop_is_busy() {
+    let mut rig = rig();
+    rig.event_loop().measure_turns();
+    let mut first = rig.accepted();
+    say(&mut rig, &mut first, "block\n");
+    rig.turn();
+    let counters = rig.event_loop().counters();
+    assert_eq!((counters.longest, counters.busy), (SECOND, SECOND));
+}
+
+#[test]
 fn block_is_shown_by_a_trace_and_does_not_hold_up_a_shutdown() {
     let mut rig = rig();
     let mut first = rig.accepted();
