@@ -69,6 +69,7 @@ mod talk_tcp;
 mod talk_udp;
 mod target;
 mod target_faults;
+mod target_httpbin;
 mod target_inspect;
 mod trace;
 mod transfers;

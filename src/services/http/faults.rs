@@ -86,9 +86,22 @@ pub struct SingleBytes {
 }
 
 impl SingleBytes {
-    /// Takes the response that begins at `at` out of the outbox.
-    pub fn new(at: usize, close_reason: Option<CloseReason>, out: &mut Outbox) -> SingleBytes {
-        SingleBytes { bytes: out.bytes().split_off(at), done: 0, close_reason }
+    /// Takes the response that begins at `at` out of the outbox, with all of its `body`.
+    pub fn new(
+        at: usize,
+        mut body: TargetBody,
+        close_reason: Option<CloseReason>,
+        out: &mut Outbox,
+        cx: &Context<'_>,
+    ) -> SingleBytes {
+        let mut bytes = Vec::new();
+        loop {
+            let next = body.put(out, cx.clock.now(), true);
+            bytes.extend(out.bytes().drain(at..));
+            if next.is_none() {
+                return SingleBytes { bytes, done: 0, close_reason };
+            }
+        }
     }
 
     /// Puts the next byte into the outbox, which leaves with one write in this turn. A shutdown

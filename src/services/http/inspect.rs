@@ -1,4 +1,5 @@
-//! Responses of the load target that show a client its own request.
+//! Responses of the load target that follow from the request's fields, and most of which show a
+//! client its own request.
 //!
 //! A browser must not run them: they are never sniffed, and a sandbox keeps a document from
 //! scripts. Pages of other sites must not read them, so they get no fields of CORS.
@@ -8,7 +9,7 @@ use std::borrow::Cow;
 use super::reply::{Outcome, Reply};
 use crate::{
     http::{Plan, RawRequest, Request, ResponseBody, Status},
-    services::target::{InspectedRequest, Inspection, LoadTarget},
+    services::target::{Credentials, InspectedRequest, Inspection, LoadTarget, TargetRedirect},
 };
 
 /// The field line that keeps a browser from running anything in a response.
@@ -56,17 +57,53 @@ impl Reply<'_, '_> {
             return self.send(plan, None);
         }
         let raw = RawRequest::split(self.message);
+        let host = raw.field("Host").unwrap_or_default();
+        let query = request.query();
+        let path_and_query = match query {
+            Some(query) => [request.path(), b"?", query].concat(),
+            None => request.path().to_owned(),
+        };
         let peer = self.entries.as_ref().and_then(|entries| entries.peer());
         let inspected = InspectedRequest {
             raw,
             method,
             origin: self.request.client.or(peer),
-            url: target.url(request, raw.field("Host").unwrap_or_default()),
-            query: request.query().unwrap_or_default(),
+            url: target.url(host, &path_and_query),
+            query: query.unwrap_or_default(),
         };
-        let page = inspected.json(inspection).into_bytes();
+        let page = inspected.json(inspection);
+        self.send_json(page)
+    }
+
+    /// Sends a redirect to another path of the load target.
+    pub(super) fn send_target_redirect(self, target: &LoadTarget, redirect: &TargetRedirect) -> Outcome {
+        let mut location = format!("{}{}", target.path(), redirect.to);
+        if redirect.is_absolute {
+            let host = RawRequest::split(self.message).field("Host").unwrap_or_default();
+            location = target.url(host, location.as_bytes());
+        }
+        let fields = format!("Location: {location}\r\n");
+        let plan = Plan::made(self.request, Status::Found, fields, ResponseBody::Empty);
+        self.send(plan, None)
+    }
+
+    /// Checks the credentials of the request, and sends a 401 if they are not right.
+    pub(super) fn check_credentials(self, credentials: &Credentials) -> Outcome {
+        match credentials.json(RawRequest::split(self.message).field("Authorization")) {
+            Some(page) => self.send_json(page),
+            None => {
+                let fields = format!("WWW-Authenticate: {}\r\n", credentials.challenge());
+                let plan = Plan::made(self.request, Status::Unauthorized, fields, ResponseBody::Empty);
+                self.send(plan, None)
+            }
+        }
+    }
+
+    /// Sends JSON that is for this client alone.
+    fn send_json(self, json: String) -> Outcome {
         let fields = format!("Content-Type: application/json\r\n{SANDBOX}");
-        let plan = Plan::made(self.request, Status::Ok, fields, ResponseBody::Page(page)).private();
+        let body = ResponseBody::Page(json.into_bytes());
+        let plan = Plan::made(self.request, Status::Ok, fields, body).private();
         self.send(plan, None)
     }
 }

@@ -44,6 +44,8 @@ impl Reply<'_, '_> {
         match target.resource(path, request) {
             Ok(TargetResource::Response(drawn)) => self.send_later(drawn),
             Ok(TargetResource::Inspection(inspection)) => self.send_inspection(target, inspection, request),
+            Ok(TargetResource::Redirect(redirect)) => self.send_target_redirect(target, &redirect),
+            Ok(TargetResource::Credentials(credentials)) => self.check_credentials(&credentials),
             Ok(TargetResource::Index) => {
                 let is_html = request.asks_for_html();
                 let fields = if is_html { HTML } else { TEXT };
@@ -99,16 +101,17 @@ impl Reply<'_, '_> {
         }
         let (at, now) = (reply.out.bytes().len(), reply.cx.clock.now());
         let close_reason = reply.write_head(&mut plan);
-        let mut body = match (plan.body, echo) {
-            (ResponseBody::Sized(_), Some(echo)) => TargetBody::given(echo.bytes, drawn.over, now),
-            (ResponseBody::Sized(len), None) => TargetBody::new(drawn.seed, len, drawn.over, now),
-            _ => TargetBody::new(drawn.seed, 0, None, now),
+        let mut body = match (&plan.body, echo) {
+            (ResponseBody::Empty, _) => TargetBody::new(drawn.seed, 0, None, now),
+            (_, Some(echo)) => TargetBody::given(echo.bytes, drawn.over, now),
+            (_, None) => TargetBody::new(drawn.seed, drawn.len, drawn.over, now),
         };
+        if let (ResponseBody::Generated { is_chunked: true }, Some(chunk)) = (&plan.body, drawn.chunk) {
+            body.in_chunks(chunk);
+        }
         let cut = match drawn.faults.response {
             Some(ResponseFault::OneByte) => {
-                // All of it is short enough for one piece.
-                let _ = body.put(reply.out, now, true);
-                let rest = SingleBytes::new(at, close_reason, reply.out);
+                let rest = SingleBytes::new(at, body, close_reason, reply.out, reply.cx);
                 return Outcome::Target(Box::new(TargetResponse::SingleBytes(rest)), Progress::Yield);
             }
             Some(ResponseFault::Cut { after, resets }) => match body.cut(after) {
@@ -131,12 +134,14 @@ fn drawn_plan(
     drawn: &DrawnResponse,
     echo: Option<&EchoedRequest>,
 ) -> Plan<'static> {
+    let len = echo.map_or(drawn.len, |echo| echo.bytes.len() as u64);
+    let body = match drawn.chunk {
+        Some(_) => ResponseBody::Generated { is_chunked: true },
+        None => ResponseBody::Sized(len),
+    };
     match echo {
-        Some(EchoedRequest { fields, bytes }) => {
-            let body = ResponseBody::Sized(bytes.len() as u64);
-            Plan::made(request, drawn.status, fields.clone(), body).private()
-        }
-        None => Plan::made(request, drawn.status, BYTES, ResponseBody::Sized(drawn.len)),
+        Some(echo) => Plan::made(request, drawn.status, echo.fields.clone(), body).private(),
+        None => Plan::made(request, drawn.status, BYTES, body),
     }
 }
 

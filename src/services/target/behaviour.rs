@@ -1,7 +1,7 @@
 //! How the load target responds to a URL: parsed from its path and query, then drawn for each
 //! request. Nothing here depends on the clock, the connection or other URLs.
 
-use std::{fmt, time::Duration};
+use std::{num::NonZeroU64, time::Duration};
 
 use percent_encoding::percent_decode;
 
@@ -9,30 +9,34 @@ use super::{
     TargetError,
     faults::{self, DrawnFaults, FaultMix, MAX_SINGLE_BYTES, SINGLE_BYTES_ADVICE},
     mix::{Draw, Mix, draw},
+    parameter_error::ParameterError,
     values::{self, SIZE_ADVICE, TIME_ADVICE},
 };
-use crate::{http::Status, printable::replace_unprintable};
+use crate::http::Status;
 
 /// The names of the parameters besides those for [faults]. Behind each stands the name that httpbin
 /// has for it, if that is another one.
-const NAMES: [(&str, &str); 6] = [
+pub const NAMES: [(&str, &str); 7] = [
     ("status", "code"),
     ("delay", ""),
     ("bytes", "numbytes"),
     ("over", "duration"),
+    ("chunk", "chunk_size"),
     ("close", ""),
     ("seed", ""),
 ];
 
 const STATUS_ADVICE: &str = "use a status from 200 to 599, or several with shares, such as 503:1%,429:5%";
+const CHUNK_ADVICE: &str = "use a number of bytes such as 500 or 10k, at most 64k";
 const SEED_ADVICE: &str = "use a whole number, at most 18446744073709551615";
 /// What `drip` sends if nothing else is asked for, as in httpbin.
 const DRIP: (u64, Duration) = (10, Duration::from_secs(2));
 /// The path whose responses have the body of their requests.
 pub const ECHO: &[u8] = b"echo";
 const ECHO_ADVICE: &str = "leave it out, because an echo is as long as its request";
-/// The maximum length of a client's text in a message, in characters.
-const MAX_SHOWN: usize = 60;
+/// The length of the longest chunk, and of a chunk of `stream-bytes`, as in httpbin.
+const MAX_CHUNK: u64 = 64 * 1024;
+const STREAM_CHUNK: NonZeroU64 = NonZeroU64::new(10 * 1024).expect("not 0");
 
 /// How the load target responds to the requests for one URL.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -44,6 +48,8 @@ pub struct Behaviour {
     len: u64,
     /// How long sending the body takes.
     over: Option<Duration>,
+    /// The length of the chunks, if the body has the chunked coding.
+    chunk: Option<NonZeroU64>,
     /// For which share of the responses the connection closes.
     closes: Mix<()>,
     faults: FaultMix,
@@ -60,49 +66,13 @@ pub struct DrawnResponse {
     pub delay: Duration,
     pub len: u64,
     pub over: Option<Duration>,
+    pub chunk: Option<NonZeroU64>,
     pub closes: bool,
     /// Whether the connection closes after some of the responses for this URL, but not after all.
     pub may_close: bool,
     pub faults: DrawnFaults,
     pub is_echo: bool,
     pub seed: u64,
-}
-
-/// A parameter that is not valid.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ParameterError {
-    /// A sentence that names the parameter and says what is allowed.
-    message: String,
-}
-
-impl fmt::Display for ParameterError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl ParameterError {
-    fn unknown(name: &str) -> ParameterError {
-        let names = [&NAMES.map(|(name, _)| name)[..], &faults::NAMES].concat().join(", ");
-        ParameterError { message: format!("'{}' is not a parameter; use {names}", shown(name)) }
-    }
-
-    fn invalid(name: &str, value: &str, advice: &str) -> ParameterError {
-        ParameterError { message: format!("'{}' is not a valid {name}; {advice}", shown(value)) }
-    }
-
-    fn repeated(name: &str) -> ParameterError {
-        ParameterError { message: format!("{name} is given twice; use it once") }
-    }
-}
-
-/// Returns a client's text so that it can be shown, perhaps cut short.
-fn shown(text: &str) -> String {
-    let text = replace_unprintable(text.as_bytes());
-    match text.char_indices().nth(MAX_SHOWN) {
-        Some((at, _)) => format!("{}\u{2026}", &text[..at]),
-        None => text,
-    }
 }
 
 /// The parameters of a request that have been parsed so far.
@@ -136,6 +106,10 @@ impl Parameters {
             }
             "bytes" => behaviour.len = values::size(value).ok_or_else(|| invalid(SIZE_ADVICE))?,
             "over" => behaviour.over = Some(values::time(value).ok_or_else(|| invalid(TIME_ADVICE))?),
+            "chunk" => {
+                let chunk = values::size(value).filter(|chunk| *chunk <= MAX_CHUNK).and_then(NonZeroU64::new);
+                behaviour.chunk = Some(chunk.ok_or_else(|| invalid(CHUNK_ADVICE))?);
+            }
             "close" => behaviour.closes = faults::share(value).map_err(invalid)?,
             "seed" => {
                 let is_number = value.bytes().all(|b| b.is_ascii_digit());
@@ -172,6 +146,7 @@ impl Behaviour {
             Some((name @ ("status" | "delay" | "bytes"), value)) if !value.contains('/') => {
                 parameters.set(name, value)?;
             }
+            Some(("stream-bytes", value)) if !value.contains('/') => parameters.set("bytes", value)?,
             None if matches!(path, "" | "drip" | "echo") => {}
             _ => return Err(TargetError::NotFound),
         }
@@ -181,6 +156,9 @@ impl Behaviour {
             parameters.set(&decoded(name), &decoded(value))?;
         }
         let Parameters { mut behaviour, given } = parameters;
+        if path.starts_with("stream-bytes/") {
+            behaviour.chunk.get_or_insert(STREAM_CHUNK);
+        }
         if path == "drip" {
             let (len, over) = DRIP;
             if !given.contains(&"bytes") {
@@ -217,6 +195,7 @@ impl Behaviour {
             delay: from + (to - from).mul_f64(draw(Draw::DelayInRange)),
             len: self.len,
             over: self.over.filter(|over| !over.is_zero()),
+            chunk: self.chunk,
             closes: self.closes.pick(draw(Draw::Close)).is_some(),
             may_close: self.closes.is_drawn(),
             faults: self.faults.draw(draw),
@@ -270,6 +249,8 @@ mod tests {
             ("delay/20ms", "", "delay=20ms"),
             ("delay/3", "", "delay=3s"),
             ("bytes/1k", "", "bytes=1024"),
+            ("stream-bytes/1k", "", "bytes=1024&chunk=10k"),
+            ("stream-bytes/1k", "chunk_size=64k", "bytes=1024&chunk=65536"),
             ("bytes/1k", "delay=1&status=404", "status=404&bytes=1k&delay=1"),
             ("drip", "", "bytes=10&over=2s"),
             ("drip", "bytes=1k&over=5s&delay=1", "bytes=1k&over=5s&delay=1"),
@@ -301,7 +282,7 @@ mod tests {
     fn mistake_names_the_parameter_and_what_is_allowed() {
         let long = "x".repeat(8000);
         let share_advice = "use a share such as 5%, or no value for all responses";
-        let names = "use status, delay, bytes, over, close, seed, reset, truncate, garbage, silent, \
+        let names = "use status, delay, bytes, over, chunk, close, seed, reset, truncate, garbage, silent, \
                      one-byte, accept-stall, pause";
         let table = [
             ("", "foo=1", format!("'foo' is not a parameter; {names}")),
@@ -324,6 +305,8 @@ mod tests {
             ("", "delay=5ms-1ms", format!("'5ms-1ms' is not a valid delay; {TIME_ADVICE}")),
             ("", "delay=2h", format!("'2h' is not a valid delay; {TIME_ADVICE}")),
             ("", "bytes=2G", format!("'2G' is not a valid bytes; {SIZE_ADVICE}")),
+            ("", "chunk=0", format!("'0' is not a valid chunk; {CHUNK_ADVICE}")),
+            ("", "chunk=65k", format!("'65k' is not a valid chunk; {CHUNK_ADVICE}")),
             ("bytes/-1", "", format!("'-1' is not a valid bytes; {SIZE_ADVICE}")),
             ("", "over=1ms-2ms", format!("'1ms-2ms' is not a valid over; {TIME_ADVICE}")),
             ("", "close=5", format!("'5' is not a valid close; {share_advice}")),

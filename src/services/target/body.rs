@@ -1,7 +1,10 @@
 //! The body of a response of the load target: bytes that follow from a seed, or the body of the
 //! request. It is put into the outbox in pieces, at once or evenly over a time.
 
-use std::time::{Duration, Instant};
+use std::{
+    num::NonZeroU64,
+    time::{Duration, Instant},
+};
 
 use oorandom::Rand64;
 
@@ -22,6 +25,8 @@ pub struct TargetBody {
     len: u64,
     /// The bytes, if they do not follow from a seed.
     given: Option<Box<[u8]>>,
+    /// The length of its chunks, if it has the chunked coding.
+    chunk: Option<u64>,
     /// After how many bytes it is cut off.
     limit: u64,
     /// The number of bytes that have been put into the outbox.
@@ -47,6 +52,7 @@ impl TargetBody {
             word: [0; WORD as usize],
             len,
             given: None,
+            chunk: None,
             limit: len,
             done: 0,
             pace,
@@ -57,6 +63,11 @@ impl TargetBody {
     pub fn given(bytes: Box<[u8]>, over: Option<Duration>, now: Instant) -> TargetBody {
         let len = bytes.len() as u64;
         TargetBody { given: Some(bytes), ..TargetBody::new(0, len, over, now) }
+    }
+
+    /// Sends the body in chunks of this length (RFC 9112 section 7.1).
+    pub fn in_chunks(&mut self, len: NonZeroU64) {
+        self.chunk = Some(len.get());
     }
 
     /// Cuts the body off after `limit` bytes. Returns whether it is longer than that.
@@ -72,10 +83,23 @@ impl TargetBody {
         let pace = self.pace.filter(|_| !is_last_chance);
         let due = pace.map_or(self.len, |pace| pace.due(self.len, now)).min(self.limit);
         while self.done < due && out.has_room() {
-            self.fill(due.min(self.done + 16 * 1024), out.bytes());
+            let Some(chunk) = self.chunk else {
+                self.fill(due.min(self.done + 16 * 1024), out.bytes());
+                continue;
+            };
+            let end = due.min(self.done + chunk);
+            out.bytes().extend_from_slice(format!("{:x}\r\n", end - self.done).as_bytes());
+            self.fill(end, out.bytes());
+            out.bytes().extend_from_slice(b"\r\n");
         }
         match pace {
-            _ if self.done == self.limit => None,
+            _ if self.done == self.limit => {
+                // Only the last chunk ends the body.
+                if self.limit == self.len && self.chunk.is_some() {
+                    out.bytes().extend_from_slice(b"0\r\n\r\n");
+                }
+                None
+            }
             Some(pace) if self.done >= due => Some(Progress::WaitUntil(Some(pace.next(now)))),
             _ => Some(Progress::Yield),
         }
@@ -138,7 +162,10 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
+    use crate::{
+        clock::Clock,
+        http::{ChunkedDecoder, ChunkedPiece},
+    };
 
     const MS: Duration = Duration::from_millis(1);
 
@@ -209,6 +236,35 @@ mod tests {
             assert!(pieces <= at_most, "{pieces} pieces");
             assert_eq!(got, whole(TargetBody::new(5, len, None, now), now));
         }
+    }
+
+    #[test]
+    fn body_in_chunks_ends_with_the_last_chunk() {
+        let now = now();
+        let chunked = |len, chunk, limit| {
+            let mut body = TargetBody::new(5, len, None, now);
+            body.in_chunks(NonZeroU64::new(chunk).expect("not 0"));
+            body.cut(limit);
+            whole(body, now)
+        };
+        for (len, chunk) in [(0, 1), (10, 1), (10, 3), (10, 10), (10, 64), (100_000, 10_000)] {
+            let got = chunked(len, chunk, len);
+            let (mut decoder, mut rest, mut data, mut longest) =
+                (ChunkedDecoder::default(), &got[..], Vec::new(), 0);
+            while let Some((piece, len)) = decoder.next(rest).expect("valid chunks") {
+                rest = &rest[len..];
+                match piece {
+                    ChunkedPiece::Size(size) => longest = longest.max(size),
+                    ChunkedPiece::Data(bytes) => data.extend_from_slice(bytes),
+                    ChunkedPiece::Trailers(_) => break,
+                    ChunkedPiece::DataEnd => {}
+                }
+            }
+            assert!(rest.is_empty() && longest == chunk.min(len), "{len} in {chunk}: {longest}");
+            assert!(data == whole(TargetBody::new(5, len, None, now), now));
+        }
+        assert!(chunked(10, 4, 5).len() < chunked(10, 4, 9).len());
+        assert!(!chunked(10, 4, 9).ends_with(b"0\r\n\r\n"));
     }
 
     #[test]

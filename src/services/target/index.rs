@@ -16,6 +16,7 @@ const GROUPS: [(&str, &[(&str, &str)]); 5] = [
             ("status/503", "this status, without a body"),
             ("delay/20ms", "a response after this time"),
             ("bytes/1k", "a body of this length"),
+            ("stream-bytes/100k", "a body of this length in the chunked coding"),
             ("drip?bytes=1k&over=2s", "a body that is sent evenly over this time"),
             ("?delay=2ms&status=503:1%&bytes=1k&close=5%&seed=7", "all of it together"),
         ],
@@ -28,6 +29,7 @@ const GROUPS: [(&str, &[(&str, &str)]); 5] = [
             ("?delay=2ms,200ms:1%", "a delay with a tail"),
             ("?bytes=10M", "the length of the body (k, M, G), at most 1G"),
             ("?bytes=1k&over=2s", "the time that the body takes, at most 1h"),
+            ("?bytes=1M&chunk=1k", "the chunked coding, with chunks of this length"),
             ("?close=5%", "close the connection after this share of the responses"),
             ("?status=503:10%&seed=7", "what is drawn repeats with the same seed; the default is 0"),
         ],
@@ -39,6 +41,12 @@ const GROUPS: [(&str, &[(&str, &str)]); 5] = [
             ("get", "the query, the fields, the client and the URL, as JSON"),
             ("anything", "that, and the method and the body; also post, put, patch and delete"),
             ("headers", "one of these; also ip and user-agent"),
+            (
+                "redirect/3",
+                "this number of redirects, then get; also relative-redirect and absolute-redirect",
+            ),
+            ("basic-auth/user/passwd", "a 401, unless the request has this user name and password"),
+            ("bearer", "a 401, unless the request has a bearer token"),
         ],
     ),
     (
@@ -88,7 +96,7 @@ pub fn page(path: &str, is_html: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::services::target::{Inspection, behaviour::Behaviour};
+    use crate::services::target::{Credentials, Inspection, TargetRedirect, behaviour::Behaviour};
 
     #[test]
     fn each_example_works() {
@@ -96,8 +104,11 @@ mod tests {
             let (path, query) = example.split_once('?').unwrap_or((example, ""));
             let is_response = Behaviour::parse(path.as_bytes(), query.as_bytes()).is_ok();
             let is_of_server = ["stats", "health"].contains(&path);
-            let is_inspection = Inspection::at(path.as_bytes()).is_some();
-            assert!(is_response || is_of_server || is_inspection, "{example}");
+            let path = path.as_bytes();
+            let is_other = Inspection::at(path).is_some()
+                || TargetRedirect::at(path, b"").is_some()
+                || Credentials::at(path).is_some();
+            assert!(is_response || is_of_server || is_other, "{example}");
         }
     }
 

@@ -8,10 +8,13 @@
 
 mod behaviour;
 mod body;
+mod credentials;
 mod faults;
 mod index;
 mod inspect;
 mod mix;
+mod parameter_error;
+mod redirect;
 mod values;
 
 use std::{cell::RefCell, net::IpAddr, num::NonZeroUsize, rc::Rc};
@@ -21,10 +24,13 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use self::behaviour::Behaviour;
 pub use self::{
-    behaviour::{DrawnResponse, ParameterError},
+    behaviour::DrawnResponse,
     body::TargetBody,
+    credentials::Credentials,
     faults::{DrawnFaults, ResponseFault},
     inspect::{InspectedRequest, Inspection},
+    parameter_error::ParameterError,
+    redirect::TargetRedirect,
     values::MAX_TIME,
 };
 use crate::{
@@ -73,6 +79,9 @@ pub enum TargetResource {
     Response(DrawnResponse),
     /// What the client has sent.
     Inspection(Inspection),
+    Redirect(TargetRedirect),
+    /// A response to a request that has these credentials.
+    Credentials(Credentials),
 }
 
 /// Why the load target does not respond as asked.
@@ -168,6 +177,12 @@ impl LoadTarget {
         if let Some(inspection) = Inspection::at(rest) {
             return Ok(TargetResource::Inspection(inspection));
         }
+        if let Some(redirect) = TargetRedirect::at(rest, query) {
+            return Ok(TargetResource::Redirect(redirect));
+        }
+        if let Some(credentials) = Credentials::at(rest) {
+            return Ok(TargetResource::Credentials(credentials));
+        }
         let behaviour = Behaviour::parse(rest, query)?;
         let number = if behaviour.is_drawn() { self.count(request.path(), query) } else { 0 };
         Ok(TargetResource::Response(behaviour.draw(number)))
@@ -181,10 +196,9 @@ impl LoadTarget {
         })
     }
 
-    /// Returns the URL of `request`, which has this `Host`.
-    pub fn url(&self, request: &Request<'_>, host: &[u8]) -> String {
-        let query = request.query().map(|query| [b"?", query].concat()).unwrap_or_default();
-        let rest = [host, request.path(), &query].concat();
+    /// Returns the URL of `path_and_query` at this `Host`.
+    pub fn url(&self, host: &[u8], path_and_query: &[u8]) -> String {
+        let rest = [host, path_and_query].concat();
         format!("{}://{}", self.scheme, String::from_utf8_lossy(&rest))
     }
 
