@@ -19,6 +19,10 @@ pub fn program(cli: &Cli) {
         let dir = dir.canonicalize().unwrap_or_else(|_| dir.clone());
         log::info!("mount: {path} is {}", dir.display());
     }
+    if let Some(path) = &cli.target.target {
+        let clients = if cli.target.target_from.is_empty() { "this machine" } else { "--target-from" };
+        log::info!("load target: {}/, for {clients}", path.trim_end_matches('/'));
+    }
     let limits = &cli.limits;
     let [head, idle] = [limits.head_timeout, limits.idle_timeout].map(|limit| time(limit.0));
     let [send, drain] = [limits.send_timeout, limits.drain_timeout].map(|limit| time(limit.0));

@@ -1,6 +1,6 @@
 //! The load target: `--target` and `--target-from`.
 
-use std::{process::Command, time::Duration};
+use std::{io::Read, process::Command, time::Duration};
 
 use rustix::process::Signal;
 
@@ -281,4 +281,25 @@ fn ab_finds_one_length_and_the_same_failures_in_every_run() {
     let mixed = "/_/?status=503:20%,429:10%&bytes=100&seed=7&close=30%&delay=0,1ms:10%";
     assert_eq!(run(&["-c", "10", "-k"], mixed).1, alone.1, "the others change nothing about it");
     assert_eq!(run(&["-c", "10"], path).1, alone.1, "without persistent connections");
+}
+
+#[test]
+fn verbose_log_names_the_target_and_its_clients() {
+    let site = Site::new();
+    for (args, expected) in [
+        (&["-v", "--target"][..], "load target: /_/, for this machine"),
+        (&["-v", "--target=/lab/", "--target-from=all"], "load target: /lab/, for --target-from"),
+    ] {
+        let mut server = Server::with(&site, args);
+        let mut stderr = server.stderr();
+        server.signal(Signal::TERM);
+        assert!(server.exit().success());
+        let mut text = String::new();
+        stderr.read_to_string(&mut text).expect("text");
+        assert!(text.lines().any(|line| line.ends_with(expected)), "{text}");
+    }
+    let args = ["--port", "0", "--target-from", "all"];
+    let output = Command::new(env!("CARGO_BIN_EXE_oneloop")).args(args).output().expect("run it");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(lossy(&output.stderr).contains("--target-from is for the load target; add --target"));
 }

@@ -182,6 +182,21 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn values_are_within_their_bounds(text in "[0-9a-zA-Z.,:%+-]{0,12}|\\PC{0,20}") {
+            assert!(time(&text).is_none_or(|time| time <= MAX_TIME));
+            assert!(time_range(&text).is_none_or(|(from, to)| from <= to && to <= MAX_TIME));
+            assert!(size(&text).is_none_or(|size| size <= MAX_BYTES));
+            assert!(share(&text).is_none_or(|share| (0.0..=1.0).contains(&share)));
+            if let Some(mix) = mix(&text, time_range) {
+                for number in [0.0, 0.5, 1.0 - f64::EPSILON] {
+                    assert!(mix.has_rest() || mix.pick(number).is_some(), "{text:?} at {number}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn lists_with_shares() {
         let of = |text: &str| mix(text, |value| value.parse::<u16>().ok());
