@@ -1,5 +1,6 @@
 //! Statistics: what is counted, and what a service time is.
 
+mod load_generators;
 mod resource;
 mod signal;
 

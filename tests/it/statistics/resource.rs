@@ -5,7 +5,7 @@ use std::io::Write;
 use super::*;
 
 /// Returns the statistics that the server sends.
-fn stats(server: &Server) -> serde_json::Value {
+pub fn stats(server: &Server) -> serde_json::Value {
     let response = server.get("/_/stats");
     assert_eq!((response.status, response.header("content-type")), (200, Some("application/json")));
     assert_eq!(response.header("cache-control"), Some("no-store"));
@@ -13,7 +13,7 @@ fn stats(server: &Server) -> serde_json::Value {
 }
 
 /// Sends a request for the statistics with this method and these fields, and returns the status.
-fn ask(server: &Server, method: &str, fields: &str) -> u16 {
+pub fn ask(server: &Server, method: &str, fields: &str) -> u16 {
     let host = server.addr();
     server.ask(format!("{method} /_/stats HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n")).status
 }
