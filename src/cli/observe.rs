@@ -20,8 +20,7 @@ pub fn start(
     let listener = listener.map_err(|e| cannot_listen(&wanted, &e))?;
     let Some(address) = listener.address().ip() else { return Ok(None) };
     let (host, token) = (address.to_string(), token()?);
-    let page =
-        LivePage::new(TurnRecorder::new(address), &host, &token, site.unwrap_or_default(), timeouts.head);
+    let page = LivePage::new(TurnRecorder::new(address), &host, &token, site.unwrap_or_default(), timeouts);
     server.add_listener(listener, page).map_err(|e| cannot_listen(&wanted, &e))?;
     Ok(Some(format!("http://{host}/{token}/")))
 }

@@ -167,7 +167,10 @@ impl Model {
 
     /// Returns the number of open connections.
     pub fn open_connections(&self) -> usize {
-        self.sources.keys().filter(|source| matches!(source, SourceId::Connection(_))).count()
+        // The identifiers are ordered by kind. There are few listeners and UDP sockets.
+        let others = self.sources.range(..SourceId::Connection(0)).count()
+            + self.sources.range(SourceId::Udp(0)..).count();
+        self.sources.len() - others
     }
 
     /// Returns the source, close reason and time of the nearest deadline.

@@ -68,8 +68,8 @@ pub trait TurnFeed {
     /// Hides a source, which serves a page.
     fn hide(&self, source: SourceId);
 
-    /// Shows a connection that was hidden.
-    fn show(&self, source: SourceId, peer: &Address);
+    /// Shows a connection that was hidden. Its client has this `User-Agent`.
+    fn show(&self, source: SourceId, peer: &Address, user_agent: &[u8]);
 
     /// Forgets a source that was hidden and has closed.
     fn close(&self, source: SourceId);

@@ -6,11 +6,13 @@ use super::{
     PageContext,
     pages::{self, head},
     stream::TurnStream,
+    trial::{LARGE, LARGE_LEN, SMALL, Trial},
 };
 use crate::{
     address::Address,
     http::{Method, Refusal, Request, RequestInfo, Status, missing_part, parse_within},
     protocol::{CloseReason, Context, Outbox, Progress, Protocol, Received, Timeout},
+    services::http_steps::planned,
     trace::Step,
 };
 
@@ -21,17 +23,22 @@ const MAX_HEAD: usize = 16 * 1024;
 pub struct PageConnection {
     context: Rc<PageContext>,
     peer: Address,
+    /// Whether no request has arrived.
+    is_new: bool,
     stream: Option<Box<TurnStream>>,
+    trial: Option<Box<Trial>>,
 }
 
 impl PageConnection {
     pub fn new(context: Rc<PageContext>, peer: Address) -> PageConnection {
-        PageConnection { context, peer, stream: None }
+        PageConnection { context, peer, is_new: true, stream: None, trial: None }
     }
 
     /// Puts the response to `request` into `out`.
     fn respond(&mut self, request: &Request<'_>, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
         let response = self.context.check(request).and_then(|name| match name {
+            LARGE if request.info.method == Method::Get => Ok(self.start_trial(out, cx)),
+            SMALL => Ok(self.send((Status::Ok, "text/plain", "hello\n"), &request.info, out, cx)),
             b"events" if request.info.method == Method::Get => self.start_stream(request, out, cx),
             _ => {
                 let file = pages::file(name).ok_or(Refusal::NOT_FOUND)?;
@@ -41,16 +48,27 @@ impl PageConnection {
         response.unwrap_or_else(|refusal| self.refuse(&refusal, &request.info, out, cx))
     }
 
+    /// Starts the large response. It ends with the connection.
+    fn start_trial(&mut self, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
+        let (media_type, len) = ("application/octet-stream", Some(LARGE_LEN));
+        let head = head(Status::Ok, media_type, len, false, cx.clock);
+        out.bytes().extend_from_slice(&head);
+        cx.trace(|| planned(Status::Ok.code(), head, len));
+        self.trial = Some(Box::new(Trial::new()));
+        Progress::Yield
+    }
+
     fn send(
         &self,
         (status, media_type, body): (Status, &str, &str),
         request: &RequestInfo<'_>,
         out: &mut Outbox,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Progress {
         let persists = request.persists() && !cx.stopping;
         let length = Some(body.len() as u64);
-        let head = head(status, media_type, length, persists, &self.context.origin, cx.clock);
+        let head = head(status, media_type, length, persists, cx.clock);
+        cx.trace(|| planned(status.code(), head.clone(), length));
         out.bytes().extend_from_slice(&head);
         if request.method != Method::Head {
             out.bytes().extend_from_slice(body.as_bytes());
@@ -67,7 +85,7 @@ impl PageConnection {
         refusal: &Refusal,
         request: &RequestInfo<'_>,
         out: &mut Outbox,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Progress {
         let page = pages::refusal_page(refusal);
         self.send((refusal.status, "text/html; charset=utf-8", &page), request, out, cx)
@@ -84,9 +102,11 @@ impl PageConnection {
             return Err(Refusal::BUSY);
         }
         self.context.open_page()?;
+        // It may have been shown for an earlier request.
+        self.context.feed.hide(cx.source);
         let agent = request.info.user_agent.unwrap_or_default();
         self.stream = Some(Box::new(TurnStream::new(&self.context, agent, cx)));
-        let head = head(Status::Ok, "text/event-stream", None, false, &self.context.origin, cx.clock);
+        let head = head(Status::Ok, "text/event-stream", None, false, cx.clock);
         out.bytes().extend_from_slice(&head);
         Ok(Progress::Yield)
     }
@@ -105,6 +125,11 @@ impl Protocol for PageConnection {
                 Received { consumed: 0, progress: Progress::NeedInput }
             }
             Ok(Some((request, len))) => {
+                self.is_new = false;
+                if self.context.check(&request).is_ok_and(|name| name == LARGE || name == SMALL) {
+                    let agent = request.info.user_agent.unwrap_or_default();
+                    self.context.feed.show(cx.source, &self.peer, agent);
+                }
                 let (start, left) = (request.info.line.to_vec(), input.len() - len);
                 cx.trace(|| Step::Understood { start, len, left });
                 Received { consumed: len, progress: self.respond(&request, out, cx) }
@@ -118,6 +143,9 @@ impl Protocol for PageConnection {
     }
 
     fn resume(&mut self, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
+        if let Some(trial) = &mut self.trial {
+            return trial.put(out);
+        }
         let Some(stream) = &mut self.stream else { return Progress::Again };
         if cx.draining {
             return Progress::Close(CloseReason::Shutdown);
@@ -127,12 +155,16 @@ impl Protocol for PageConnection {
     }
 
     fn timeout(&self, partial: bool) -> Timeout {
-        let reason = if partial { CloseReason::HeadTimeout } else { CloseReason::IdleTimeout };
-        Timeout { limit: self.context.timeout, reason }
+        let timeouts = &self.context.timeouts;
+        if partial || self.is_new {
+            Timeout { limit: timeouts.head, reason: CloseReason::HeadTimeout }
+        } else {
+            Timeout { limit: timeouts.idle, reason: CloseReason::IdleTimeout }
+        }
     }
 
     fn is_idle(&self) -> bool {
-        self.stream.is_none()
+        self.stream.is_none() && self.trial.is_none()
     }
 
     fn ends_with_peer(&self) -> bool {

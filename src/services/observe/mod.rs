@@ -7,14 +7,16 @@
 mod connection;
 mod pages;
 mod stream;
+mod trial;
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{cell::Cell, rc::Rc};
 
 use self::connection::PageConnection;
 use crate::{
     address::Address,
     http::{Method, Refusal, Request, Status},
     protocol::{Protocol, ProtocolFactory},
+    services::Timeouts,
     trace::TurnFeed,
 };
 
@@ -37,31 +39,29 @@ struct PageContext {
     host: String,
     /// The secret path, with a leading and a trailing slash.
     path: String,
-    /// The URL of the site, which the page links to, and its origin, which the page may request.
+    /// The URL of the site, which the page links to.
     site: String,
-    origin: String,
-    /// How long a request may take to arrive, and how long a connection may be idle.
-    timeout: Option<Duration>,
+    timeouts: Timeouts,
     pages: Cell<usize>,
 }
 
 impl LivePage {
     /// Creates the service for pages at `http://HOST/TOKEN/`. The page gets its turns from `feed`,
-    /// and links to the site at the URL `site`. `timeout` limits how long a request may take.
+    /// and links to the site at the URL `site`. `timeouts` limits how long a
+    /// request may take, and how long a connection may be idle.
     pub fn new(
         feed: impl TurnFeed + 'static,
         host: &str,
         token: &str,
         site: &str,
-        timeout: Option<Duration>,
+        timeouts: Timeouts,
     ) -> LivePage {
         let shared = PageContext {
             feed: Box::new(feed),
             host: host.to_owned(),
             path: format!("/{token}/"),
             site: site.to_owned(),
-            origin: site.split('/').take(3).collect::<Vec<_>>().join("/"),
-            timeout,
+            timeouts,
             pages: Cell::new(0),
         };
         LivePage { shared: Rc::new(shared) }

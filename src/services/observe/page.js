@@ -38,12 +38,21 @@ function prune() {
   }
 }
 
+/** Adds what happened to connections while nothing was recorded. */
+function addMissed({ open, rows, gone }) {
+  const number = first + turns.length - 1;
+  rows.forEach((row) => remember(row, number));
+  gone.forEach((id) => remember({ id, closed: "unknown", gone: true }, number));
+  if (turns.length) turns.at(-1).open = open;
+  else hello.state.open = open;
+}
+
 function add(turn) {
+  if (turn.turn === undefined) return addMissed(turn);
   const number = first + turns.length;
   turns.push(turn);
   hidden += turn.hidden;
   turn.rows.forEach((row) => remember(row, number));
-  turn.gone.forEach((id) => remember({ id, closed: "unknown", gone: true }, number));
   if (turns.length > MAX_TURNS) {
     turns.shift();
     first += 1;

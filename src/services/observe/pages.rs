@@ -17,6 +17,7 @@ pub fn file(name: &[u8]) -> Option<PageFile> {
         b"" => ("text/html; charset=utf-8", include_str!("page.html")),
         b"page.css" => ("text/css; charset=utf-8", include_str!("page.css")),
         b"page.js" => ("text/javascript; charset=utf-8", include_str!("page.js")),
+        b"try.js" => ("text/javascript; charset=utf-8", include_str!("try.js")),
         b"view.js" => ("text/javascript; charset=utf-8", include_str!("view.js")),
         _ => return None,
     };
@@ -24,15 +25,8 @@ pub fn file(name: &[u8]) -> Option<PageFile> {
 }
 
 /// Returns a response head. `length` is the length of the body, or `None` if the connection ends
-/// with it. The page may load nothing but its own files, and request only the site at `origin`.
-pub fn head(
-    status: Status,
-    media_type: &str,
-    length: Option<u64>,
-    persists: bool,
-    origin: &str,
-    clock: &Clock,
-) -> Vec<u8> {
+/// with it. The page may load nothing but its own files.
+pub fn head(status: Status, media_type: &str, length: Option<u64>, persists: bool, clock: &Clock) -> Vec<u8> {
     let mut head = status.head().as_bytes().to_vec();
     head.extend_from_slice(clock.date());
     let connection = if persists { "" } else { "Connection: close\r\n" };
@@ -41,7 +35,7 @@ pub fn head(
         "\r\n{connection}{length}Content-Type: {media_type}\r\n\
          Cache-Control: no-store\r\n\
          Content-Security-Policy: default-src 'none'; img-src data:; script-src 'self'; style-src 'self'; \
-         connect-src 'self' {origin}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n\
+         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n\
          Cross-Origin-Resource-Policy: same-origin\r\n\
          Cross-Origin-Opener-Policy: same-origin\r\n\
          Referrer-Policy: no-referrer\r\n\

@@ -24,6 +24,8 @@ function bytes(count) {
 /** The state of a connection, in the letters and words of Apache's mod_status. */
 function state(row) {
   if (row.closed) return `. closed: ${row.closed}`;
+  // A response that is made in pieces may be between two of them.
+  if (row.state === "IDLE" && row.deadline?.[0] === "send-timeout") return "W sending";
   switch (row.state) {
     case "HEAD": return "R reading";
     case "SEND": return "W sending";

@@ -7,6 +7,7 @@
 //!
 //! All memory here is bounded: the ring of turns, and each turn in it.
 
+mod allowance;
 mod details;
 mod record;
 mod ring;
@@ -25,13 +26,14 @@ use std::{
 use serde::Serialize;
 
 use self::{
+    allowance::Allowance,
     details::{Details, agent_hash},
     record::{ConnectionRow, OpenTurn, micros},
     ring::Ring,
 };
 use super::{
     field::Field,
-    model::Model,
+    model::{Model, SourceState},
     observer::{Observer, OpenConnection, TurnFeed},
     sets,
     source_id::SourceId,
@@ -41,10 +43,6 @@ use super::{
 };
 use crate::{address::Address, clock::Stopwatch};
 
-/// The number of turns that are recorded in one period.
-const TURNS_IN_PERIOD: usize = 20;
-/// The number of steps after which no further turn of a period is recorded.
-const STEPS_IN_PERIOD: usize = 2000;
 /// The maximum number of connections in the state for a new page.
 const MAX_ROWS: usize = 500;
 
@@ -70,12 +68,9 @@ struct Recorder {
     present: BTreeSet<SourceId>,
     /// The connections that changed while the observer was not attached.
     changed: Vec<SourceId>,
-    /// The connections that closed while the observer was not attached.
-    gone: Vec<String>,
     /// The sources that have closed in this turn, whose record still shows them.
     closed: Vec<SourceId>,
-    turns_in_period: usize,
-    steps_in_period: usize,
+    allowance: Allowance,
     poll: PollArguments,
     turn: Option<OpenTurn>,
     /// When the last step was taken.
@@ -103,6 +98,15 @@ struct LoopSnapshot {
     more_rows: usize,
 }
 
+/// What happened to connections while no observer was attached.
+#[derive(Serialize)]
+struct MissedChanges {
+    open: usize,
+    rows: Vec<ConnectionRow>,
+    /// The connections that have closed.
+    gone: Vec<String>,
+}
+
 impl TurnRecorder {
     /// Creates a recorder for pages that are served at `own`.
     pub fn new(own: SocketAddr) -> TurnRecorder {
@@ -116,10 +120,8 @@ impl TurnRecorder {
             is_attached: false,
             present: BTreeSet::new(),
             changed: Vec::new(),
-            gone: Vec::new(),
             closed: Vec::new(),
-            turns_in_period: 0,
-            steps_in_period: 0,
+            allowance: Allowance::new(),
             poll: PollArguments::default(),
             turn: None,
             last_at: Duration::ZERO,
@@ -146,13 +148,17 @@ impl TurnFeed for TurnRecorder {
     fn hide(&self, source: SourceId) {
         let mut recorder = self.recorder.borrow_mut();
         recorder.hidden.insert(source);
-        recorder.forget(source);
+        if recorder.model.sources.contains_key(&source) {
+            recorder.forget(source);
+            recorder.record_missed(&[], &[source]);
+        }
     }
 
-    fn show(&self, source: SourceId, peer: &Address) {
+    fn show(&self, source: SourceId, peer: &Address, user_agent: &[u8]) {
         let mut recorder = self.recorder.borrow_mut();
         recorder.hidden.remove(&source);
         recorder.model.sources.entry(source).or_default().address = Some(peer.clone());
+        recorder.details.entry(source).or_default().agent = Some(agent_hash(user_agent));
     }
 
     fn close(&self, source: SourceId) {
@@ -165,8 +171,9 @@ impl TurnFeed for TurnRecorder {
 
     fn begin_period(&self) -> Option<Box<dyn Observer>> {
         let mut recorder = self.recorder.borrow_mut();
-        (recorder.turns_in_period, recorder.steps_in_period) = (0, 0);
-        if recorder.is_attached || recorder.pages == 0 {
+        let now = recorder.stopwatch.elapsed();
+        recorder.allowance.begin_period(now);
+        if recorder.is_attached || recorder.pages == 0 || recorder.allowance.is_used_up() {
             return None;
         }
         (recorder.is_attached, recorder.turn) = (true, None);
@@ -249,7 +256,7 @@ impl Recorder {
     /// Ends a turn, whose poll is about to begin.
     fn on_wait(&mut self, step: &Step, at: Duration) {
         let Step::Waiting { turn, timeout, .. } = step else { return };
-        let Some(mut open) = self.turn.take() else {
+        let Some(open) = self.turn.take() else {
             self.begin();
             self.note_poll(*turn, *timeout, 0, at);
             return;
@@ -258,30 +265,45 @@ impl Recorder {
             self.hidden_turns += 1;
             return;
         }
-        mem::take(&mut self.changed).into_iter().for_each(|source| open.add_changed(source));
         let mut record = open.end(&self.model, &self.details, at);
         let poll = mem::take(&mut self.poll);
         [record.rs, record.ws] = sets::ready_fields(&self.model).map(text);
         [record.rlist, record.wlist] = poll.lists;
         record.timeout_us = poll.timeout.map(micros);
         record.hidden = mem::take(&mut self.hidden_turns);
-        record.gone = mem::take(&mut self.gone);
         mem::take(&mut self.closed).into_iter().for_each(|source| self.forget(source));
         record.open = self.model.open_connections();
         let line = self.note_poll(*turn, *timeout, record.left_over.len(), at);
         record.lines.extend(line.map(|line| (micros(at), line.to_string())));
         self.ring.push(json(&record));
-        self.turns_in_period += 1;
+        self.allowance.use_turn();
     }
 
-    /// Forgets the connections that closed while no observer was attached.
+    /// Begins to record. First forgets the connections that closed while no observer was attached,
+    /// and records what else has changed.
     fn begin(&mut self) {
         let is_gone =
             |source: &&SourceId| matches!(source, SourceId::Connection(_)) && !self.present.contains(*source);
         let gone: Vec<SourceId> = self.model.sources.keys().filter(is_gone).copied().collect();
         gone.iter().for_each(|source| self.forget(*source));
-        self.gone.extend(gone.iter().take(MAX_ROWS).map(ToString::to_string));
         self.details.retain(|source, _| self.model.sources.contains_key(source));
+        let changed = mem::take(&mut self.changed);
+        if !changed.is_empty() || !gone.is_empty() {
+            self.record_missed(&changed, &gone);
+        }
+    }
+
+    /// Records that connections have changed or are no longer shown, beside the turns.
+    fn record_missed(&mut self, changed: &[SourceId], gone: &[SourceId]) {
+        let row = |source: &SourceId| {
+            let state = self.model.sources.get(source)?;
+            Some(ConnectionRow::new(*source, state, self.details.get(source)))
+        };
+        self.ring.push(json(&MissedChanges {
+            open: self.model.open_connections(),
+            rows: changed.iter().take(MAX_ROWS).filter_map(row).collect(),
+            gone: gone.iter().take(MAX_ROWS).map(ToString::to_string).collect(),
+        }));
     }
 
     /// Keeps the arguments of the poll that begins. Its timeout is that of the sources that are
@@ -305,12 +327,6 @@ impl Recorder {
         self.poll = PollArguments { lists, timeout };
         TraceLine::new(SourceId::Loop, &waiting, &self.model, at, TraceLevel::Io)
     }
-
-    /// Returns whether the records of this period are complete.
-    fn is_full(&self) -> bool {
-        self.turns_in_period >= TURNS_IN_PERIOD
-            || self.steps_in_period >= STEPS_IN_PERIOD && self.turns_in_period > 0
-    }
 }
 
 fn text(field: Field) -> String {
@@ -325,7 +341,7 @@ impl Observer for Attached {
     fn on_step(&mut self, source: SourceId, step: &Step) {
         let mut recorder = self.0.borrow_mut();
         let at = recorder.stopwatch.elapsed();
-        recorder.steps_in_period += 1;
+        recorder.allowance.use_step();
         match step {
             Step::Bound { address, .. } if address.ip() == Some(recorder.own) => {
                 recorder.hidden.insert(source);
@@ -355,7 +371,11 @@ impl Observer for Attached {
         let at = recorder.stopwatch.elapsed();
         recorder.present.insert(connection.source);
         let known = recorder.model.sources.get(&connection.source);
-        if known.is_none_or(|state| (state.sent, state.of) != (connection.sent, connection.of)) {
+        let is_known = |state: &SourceState| {
+            let known = (state.sent, state.of, state.is_armed);
+            known == (connection.sent, connection.of, connection.is_armed)
+        };
+        if !known.is_some_and(is_known) {
             recorder.changed.push(connection.source);
         }
         recorder.model.restore(connection, at);
@@ -363,7 +383,7 @@ impl Observer for Attached {
 
     fn is_finished(&self) -> bool {
         let mut recorder = self.0.borrow_mut();
-        if recorder.pages > 0 && !recorder.is_full() {
+        if recorder.pages > 0 && !recorder.allowance.is_used_up() {
             return false;
         }
         recorder.is_attached = false;

@@ -61,8 +61,6 @@ pub struct TurnRecord {
     pub rows: Vec<ConnectionRow>,
     /// The number of changed connections that are not in `rows`.
     pub more_rows: usize,
-    /// The connections that closed while no observer was attached.
-    pub gone: Vec<String>,
     pub lines: Vec<(u64, String)>,
     pub more_lines: usize,
 }
@@ -233,11 +231,6 @@ impl OpenTurn {
         }
     }
 
-    /// Adds a connection that changed while no observer was attached.
-    pub fn add_changed(&mut self, source: SourceId) {
-        self.changed.insert(source);
-    }
-
     /// Ends the turn at `at`. The caller fills in the sets of its poll.
     pub fn end(self, model: &Model, details: &BTreeMap<SourceId, Details>, at: Duration) -> TurnRecord {
         let row = |source: &SourceId| {
@@ -263,7 +256,6 @@ impl OpenTurn {
             left_over: self.left_over.iter().take(MAX_PHASES).map(ToString::to_string).collect(),
             more_rows: self.changed.len().saturating_sub(MAX_ROWS),
             rows: self.changed.iter().take(MAX_ROWS).filter_map(row).collect(),
-            gone: Vec::new(),
             lines: self.lines,
             more_lines: self.more_lines,
         }

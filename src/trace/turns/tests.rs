@@ -37,6 +37,7 @@ impl Rig {
     }
 
     fn join(&mut self) {
+        self.recorder.recorder.borrow_mut().allowance = Allowance::new();
         self.observer = self.recorder.begin_period().or(self.observer.take());
         self.step(L1, Step::Bound { address: ip("127.0.0.1:8"), fd: 3 });
         self.step(L2, Step::Bound { address: ip(OWN), fd: 4 });
@@ -107,15 +108,15 @@ fn nothing_is_recorded_without_a_page() {
 }
 
 #[test]
-fn period_has_a_limited_number_of_turns_and_the_next_one_finds_what_has_changed() {
+fn turns_are_limited_and_the_next_period_finds_what_has_changed() {
     let mut rig = Rig::new();
     rig.wait();
     rig.turn(L1, [accepted(1)]);
-    for _ in 0..TURNS_IN_PERIOD {
+    while rig.observer.is_some() {
         rig.turn(C1, [Step::TurnBegan]);
     }
-    assert!(rig.observer.is_none());
-    assert_eq!(rig.records(0).len(), TURNS_IN_PERIOD);
+    let recorded = rig.records(0).len() as u64;
+    assert!(recorded >= 100 && recorded == rig.turn, "{recorded}");
     // Meanwhile, c1 closes, and c2 sends.
     rig.join();
     let deadline = Step::DeadlineSet { reason: CloseReason::IdleTimeout, within: None };
@@ -132,11 +133,11 @@ fn period_has_a_limited_number_of_turns_and_the_next_one_finds_what_has_changed(
     rig.observer.as_mut().expect("attached").on_open_connection(&open);
     rig.wait();
     rig.turn(L1, [Step::BacklogEmpty]);
-    let records = rig.records(TURNS_IN_PERIOD as u64);
-    assert_eq!(records[0]["gone"], serde_json::json!(["c1"]));
+    let records = rig.records(recorded);
+    assert_eq!((&records[0]["gone"], &records[0]["turn"]), (&serde_json::json!(["c1"]), &Value::Null));
     let row = &records[0]["rows"][0];
     assert_eq!((&row["id"], &row["state"], &row["sent"]), (&"c2".into(), &"BLOCKED".into(), &5.into()));
-    assert_eq!((&records[0]["rlist"], &records[0]["wlist"]), (&"{L1,c2}".into(), &"{c2}".into()));
+    assert_eq!((&records[1]["rlist"], &records[1]["wlist"]), (&"{L1,c2}".into(), &"{c2}".into()));
 }
 
 #[test]
@@ -145,7 +146,7 @@ fn record_of_a_turn_is_bounded() {
     rig.wait();
     rig.turn += 1;
     rig.step(LOOP, Step::Woke { turn: 1, ready: Vec::new(), carried: Vec::new() });
-    for number in 1..=5000 {
+    for number in 1..=10_000 {
         rig.step(L1, accepted(number));
         rig.step(SourceId::Connection(number), Step::TurnBegan);
         let start = vec![b'\x1b'; 5000];

@@ -32,8 +32,8 @@ const MACHINE: &str = "lab";
 /// The address of HTTP on the page.
 const HTTP: &str = "127.0.0.1:8000";
 
-/// Header fields whose values change from run to run.
-const CHANGING_FIELDS: [&str; 3] = ["Date: ", "Last-Modified: ", "ETag: "];
+/// The texts before values that change from run to run.
+const CHANGING_FIELDS: [&str; 4] = ["Date: ", "Last-Modified: ", "ETag: ", "with ESMTP; "];
 
 /// The server of the page, and the addresses that the page has for its sockets.
 struct Rehearsal {

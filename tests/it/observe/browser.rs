@@ -60,3 +60,29 @@ fn observe_page_goes_back_to_earlier_turns() {
     browser.value(&page, "document.getElementById('live').click()");
     browser.wait(&page, &shows("three"));
 }
+
+#[test]
+fn observe_page_makes_its_browser_a_client() {
+    let Some(mut browser) = Browser::start() else { return };
+    let site = site();
+    let observed = Observed::with(&site, &["--listing"]);
+    let page = browser.open(&observed.url);
+    browser.wait(&page, "document.getElementById('status')?.textContent === 'Live'");
+    let shows = |text: &str| {
+        format!(
+            "[...document.querySelectorAll('#connections tr')].some((row) => \
+             row.textContent.includes('{text}') && row.querySelector('.own'))"
+        )
+    };
+    let presses = |name: &str| format!("document.getElementById('{name}').click()");
+    browser.value(&page, &presses("idle"));
+    browser.wait(&page, &shows("K keep-alive"));
+    browser.value(&page, &presses("slow"));
+    browser.wait(&page, &shows("W sending, blocked"));
+    browser.wait(&page, "document.getElementById('slow').getAttribute('aria-pressed') === 'true'");
+    browser.value(&page, &presses("slow"));
+    browser.wait(&page, &format!("{} && !{}", shows(". closed: reset"), shows("blocked")));
+    browser.value(&page, &presses("abort"));
+    browser.wait(&page, "document.getElementById('tried').textContent.startsWith('Gone')");
+    browser.wait(&page, &format!("!{}", shows("W sending")));
+}

@@ -192,7 +192,7 @@ fn observe_records_a_busy_loop_in_part_and_never_stops() {
     let observed = Observed::with(&site, &[]);
     let mut turns = observed.turns();
     let mut client = observed.server.connect();
-    for _ in 0..200 {
+    for _ in 0..1000 {
         client.send(get("/hello.txt"));
         client.response();
     }
@@ -203,12 +203,49 @@ fn observe_records_a_busy_loop_in_part_and_never_stops() {
     // The last request may fall into the part of a period that is not recorded.
     while !latest.contains("last.txt") {
         let seen = turns.until("\"turn\"");
-        numbers.extend(seen.iter().map(|turn| turn["turn"].as_u64().expect("a number")));
+        // What happened while nothing was recorded has no number.
+        numbers.extend(seen.iter().filter_map(|turn| turn["turn"].as_u64()));
         latest = seen.last().expect("a turn").to_string();
         client.send(get("/last.txt"));
         client.response();
     }
-    assert!(numbers.is_sorted() && numbers.len() < 200, "{numbers:?}");
+    assert!(numbers.is_sorted() && numbers.len() < 1000, "{numbers:?}");
+}
+
+#[test]
+fn observe_trial_is_shown_like_a_connection_of_the_site() {
+    let site = site();
+    let observed = Observed::with(&site, &[]);
+    let mut turns = observed.turns();
+    let (host, path) = observed.parts();
+    let mut client = Client::connect(host.parse().expect("an address"));
+    client.send(format!("GET {path}try/large HTTP/1.1\r\nHost: {host}\r\nUser-Agent: test\r\n\r\n"));
+    let head = client.head();
+    assert_eq!((head.status, head.header("content-length")), (200, Some("67108864")));
+    // It reads nothing now.
+    let seen = turns.until("\"state\":\"BLOCKED\"");
+    let blocked = seen.iter().flat_map(|turn| turn["rows"].as_array().expect("rows"));
+    let blocked = blocked.filter(|row| row["state"] == "BLOCKED").last().expect("a row").clone();
+    assert_eq!((&blocked["agent"], &blocked["is_armed"]), (&turns.hello["agent"], &true.into()));
+    let id = blocked["id"].as_str().expect("a name").to_owned();
+    // It enters wlist, which the next turn shows.
+    observed.server.get("/hello.txt");
+    turns.until(&format!("\"wlist\":\"{{{id}}}\""));
+    client.reset();
+    let seen = turns.until("\"closed\":\"reset\"");
+    assert!(seen.iter().any(|turn| turn.to_string().contains(&format!("{id} close reason=reset"))));
+}
+
+#[test]
+fn observe_trial_sends_all_of_it() {
+    let site = site();
+    let observed = Observed::with(&site, &[]);
+    let (host, path) = observed.parts();
+    let mut client = Client::connect(host.parse().expect("an address"));
+    client.send(format!("GET {path}try/large HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    assert_eq!(client.head().status, 200);
+    client.skip(64 << 20);
+    client.expect_close();
 }
 
 #[test]
