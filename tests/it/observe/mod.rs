@@ -224,8 +224,8 @@ fn observe_trial_is_shown_like_a_connection_of_the_site() {
     assert_eq!((head.status, head.header("content-length")), (200, Some("67108864")));
     // It reads nothing now.
     let seen = turns.until("\"state\":\"BLOCKED\"");
-    let blocked = seen.iter().flat_map(|turn| turn["rows"].as_array().expect("rows"));
-    let blocked = blocked.filter(|row| row["state"] == "BLOCKED").last().expect("a row").clone();
+    let mut rows = seen.iter().flat_map(|turn| turn["rows"].as_array().expect("rows"));
+    let blocked = rows.rfind(|row| row["state"] == "BLOCKED").expect("a row").clone();
     assert_eq!((&blocked["agent"], &blocked["is_armed"]), (&turns.hello["agent"], &true.into()));
     let id = blocked["id"].as_str().expect("a name").to_owned();
     // It enters wlist, which the next turn shows.
