@@ -101,7 +101,8 @@ fn fish_optional(line: &str, names: &[&str]) -> String {
 
 /// Adds the lesson numbers and the names of the bugs, so that a shell can complete them.
 fn with_lessons(definitions: clap::Command) -> clap::Command {
-    let numbers: Vec<String> = LESSONS.iter().map(|lesson| lesson.number.to_string()).collect();
+    let numbers: Vec<String> =
+        LESSONS.iter().map(|lesson| lesson.number.to_string()).chain(["words".into()]).collect();
     let bugs: Vec<&str> = LESSONS.iter().flat_map(|lesson| lesson.bugs).map(|bug| bug.name()).collect();
     definitions.mut_subcommand("lesson", |lesson| {
         lesson

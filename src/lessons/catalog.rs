@@ -3,6 +3,7 @@
 use std::{io, time::Duration};
 
 use super::{
+    MAX_BLOCK,
     broken_loop::Bug,
     harness::{Harness, TranscriptEntry},
 };
@@ -27,10 +28,17 @@ pub struct Lesson {
     pub script: fn(&mut Harness) -> io::Result<()>,
     /// Returns the answer to the page's question, computed from the transcript.
     pub answer: fn(&[TranscriptEntry]) -> String,
+    /// Text in the line of the transcript that the lesson is about.
+    pub decisive: &'static str,
+    /// Returns the answer to the page's second question, which is asked before that line.
+    pub second_answer: fn(&[TranscriptEntry]) -> String,
+    /// Returns a sentence about what a bug costs the other client, if there is another one.
+    pub cost: Option<fn(&[TranscriptEntry]) -> String>,
 }
 
 macro_rules! lessons {
-    ($($number:literal $title:literal $bugs:expr, $script:ident ($send_buffer:expr, $descriptors:expr), $answer:expr;)*) => {
+    ($($number:literal $title:literal $bugs:expr, $script:ident ($send_buffer:expr, $descriptors:expr), $answer:expr,
+        $decisive:literal $second_answer:expr, $cost:expr;)*) => {
         /// All lessons, in order.
         pub const LESSONS: &[Lesson] = &[$(Lesson {
             number: $number,
@@ -41,6 +49,9 @@ macro_rules! lessons {
             descriptors: $descriptors,
             script: $script,
             answer: $answer,
+            decisive: $decisive,
+            second_answer: $second_answer,
+            cost: $cost,
         }),*];
     };
 }
@@ -50,14 +61,22 @@ const C1: SourceId = SourceId::Connection(1);
 const C2: SourceId = SourceId::Connection(2);
 
 lessons! {
-    1 "Readable is not \"request ready\"" [], drip_request (None, 64), |entries| count_reads(entries, C1);
-    2 "A stream has no messages" [Bug::OneReadOneMessage], pipeline_requests (None, 64), |entries| count_reads(entries, C1);
-    3 "A client that does not read" [Bug::WriteAll], stop_reading (Some(16 * 1024), 64), |entries| yes_if_response(entries, C2);
-    4 "An edge is reported once" [Bug::NoDrain, Bug::AcceptOnce], leave_input_unread (None, 64), |entries| count_wakes(entries, L1);
-    5 "The end of input is not the end" [Bug::CloseOnEof], half_close_client (None, 64), |entries| yes_if_response(entries, C1);
-    6 "Deadlines" [Bug::NoDeadline], miss_deadlines (None, 64), timeout_while_time_passes;
-    7 "A hog and a small request" [Bug::NoBudget], send_many_requests (None, 64), |entries| count_responses_before(entries, C1, C2);
-    8 "A thousand silent clients cost no time" [Bug::ScanAll], connect_silent_clients (None, 2100), ready_at_last_wake;
+    1 "Readable is not \"request ready\"" [], drip_request (None, 64), |entries| count_reads(entries, C1),
+        "parse GET" |entries| count(entries, C1, |step| matches!(step, Step::Incomplete { .. })), None;
+    2 "A stream has no messages" [Bug::OneReadOneMessage], pipeline_requests (None, 64), |entries| count_reads(entries, C1),
+        "leftover=44" left_over_first, None;
+    3 "A client that does not read" [Bug::WriteAll], stop_reading (Some(16 * 1024), 64), |entries| yes_if_response(entries, C2),
+        "arm W" |entries| yes_if_after(entries, C1, |step| matches!(step, Step::Blocked { .. }), |step| matches!(step, Step::Read { .. })), Some(time_that_b_waited);
+    4 "An edge is reported once" [Bug::NoDrain, Bug::AcceptOnce], leave_input_unread (None, 64), |entries| count_wakes(entries, L1),
+        "queue empty" |entries| count(entries, L1, |step| matches!(step, Step::Accepted { .. })), None;
+    5 "The end of input is not the end" [Bug::CloseOnEof], half_close_client (None, 64), |entries| yes_if_response(entries, C1),
+        " eof" |entries| yes_if_after(entries, C1, |step| matches!(step, Step::EndOfInput), |step| matches!(step, Step::Read { .. })), None;
+    6 "Deadlines" [Bug::NoDeadline], miss_deadlines (None, 64), timeout_while_time_passes,
+        "deadline head-timeout" |entries| yes_if_response(entries, C1), None;
+    7 "A hog and a small request" [Bug::NoBudget], send_many_requests (None, 64), |entries| count_responses_before(entries, C1, C2),
+        "carry" |entries| count(entries, C1, |step| matches!(step, Step::CarriedOver)), Some(responses_before_b);
+    8 "A thousand silent clients cost no time" [Bug::ScanAll], connect_silent_clients (None, 2100), ready_at_last_wake,
+        "c1001[R]" |entries| count(entries, SourceId::Connection(1001), |step| matches!(step, Step::Read { .. })), None;
 }
 
 const HELLO: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -143,8 +162,45 @@ fn connect_silent_clients(harness: &mut Harness) -> io::Result<()> {
 
 /// Returns the number of reads by `source` that returned bytes.
 fn count_reads(entries: &[TranscriptEntry], source: SourceId) -> String {
-    let is_read = |(by, step): &(SourceId, &Step)| *by == source && matches!(step, Step::Read { .. });
-    steps_in(entries).filter(is_read).count().to_string()
+    count(entries, source, |step| matches!(step, Step::Read { .. }))
+}
+
+/// Returns the number of steps of a kind by `source`.
+fn count(entries: &[TranscriptEntry], source: SourceId, is_counted: fn(&Step) -> bool) -> String {
+    steps_in(entries).filter(|(by, step)| *by == source && is_counted(step)).count().to_string()
+}
+
+/// Returns `yes` if a step of one kind by `source` follows a step of another kind, otherwise `no`.
+fn yes_if_after(
+    entries: &[TranscriptEntry],
+    source: SourceId,
+    is_first: fn(&Step) -> bool,
+    is_next: fn(&Step) -> bool,
+) -> String {
+    let mut steps = steps_in(entries).filter(|(by, _)| *by == source).map(|(_, step)| step);
+    let follows = steps.any(is_first) && steps.any(is_next);
+    if follows { "yes".into() } else { "no".into() }
+}
+
+/// Returns the number of bytes behind the first message.
+fn left_over_first(entries: &[TranscriptEntry]) -> String {
+    let left = steps_in(entries).find_map(|(_, step)| match step {
+        Step::Understood { left, .. } => Some(*left),
+        _ => None,
+    });
+    left.unwrap_or(0).to_string()
+}
+
+/// Returns how long B waited while the loop was blocked.
+fn time_that_b_waited(entries: &[TranscriptEntry]) -> String {
+    let is_blocked = |entry: &TranscriptEntry| matches!(entry, TranscriptEntry::Note(text) if text.contains("B has waited"));
+    let time = if entries.iter().any(is_blocked) { MAX_BLOCK.as_millis() } else { 0 };
+    format!("B waited {time} ms while A read nothing")
+}
+
+/// Returns how many answers A got before B got its own.
+fn responses_before_b(entries: &[TranscriptEntry]) -> String {
+    format!("B waited for {} of A's answers", count_responses_before(entries, C1, C2))
 }
 
 /// Returns `yes` if `source` got a response, otherwise `no`.

@@ -26,7 +26,7 @@ pub use self::{
     broken_server::BrokenServer,
     catalog::{LESSONS, Lesson},
     harness::{Harness, TracedStep, TranscriptEntry},
-    page::{answer_is, lines, prose_under, side_by_side},
+    page::{Guess, compared, judge_guess, lines, prose_under, side_by_side, turns},
     trial::{TRIALS, Trial, TrialEvent, TrialLimits, TrialReport, TrialTarget, UnfitServer, Verdict},
 };
 use self::{
@@ -48,7 +48,9 @@ const BIG: usize = 1024 * 1024;
 /// A lesson polls without sleeping, lets a bug block its loop for a moment, and leaves input unread
 /// after a read of a few bytes.
 const LESSON_SETTINGS: BugSettings =
-    BugSettings { poll: Duration::ZERO, max_block: Duration::from_millis(200), small_read: 16 };
+    BugSettings { poll: Duration::ZERO, max_block: MAX_BLOCK, small_read: 16 };
+/// The longest time that a bug blocks the loop of a lesson.
+const MAX_BLOCK: Duration = Duration::from_millis(200);
 /// A listening socket and its address.
 type Bound = (TcpListener, SocketAddr);
 

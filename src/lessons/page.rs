@@ -1,6 +1,7 @@
 //! The text of a lesson: the sections of its page, and its transcripts, alone or side by side.
 
-use super::harness::TranscriptEntry;
+use super::{catalog::Lesson, harness::TranscriptEntry};
+use crate::trace::Step;
 
 /// The maximum number of lines in a pattern whose repetitions are folded.
 const MAX_PATTERN: usize = 3;
@@ -13,11 +14,90 @@ pub fn prose_under<'a>(page: &'a str, name: &str) -> &'a str {
     body.split("\n## ").next().unwrap_or_default().split("\n```").next().unwrap_or_default().trim()
 }
 
-/// Returns whether the answer `given` is the `right` one. `y` and `n` are accepted for `yes` and
-/// `no`.
-pub fn answer_is(given: &str, right: &str) -> bool {
-    let given = given.trim().to_lowercase();
-    given == right || (given.len() == 1 && matches!(right, "yes" | "no") && right.starts_with(&given))
+/// What a reader's guess is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guess {
+    /// It is the answer.
+    Right,
+    /// It is another answer.
+    Wrong,
+    /// It is not an answer to such a question: a word where the answer is a number, for example.
+    Unclear,
+}
+
+/// Judges the guess `given`, where `right` is `yes`, `no`, `never` or a number. A number may be
+/// written in words, and a unit may follow it.
+pub fn judge_guess(given: &str, right: &str) -> Guess {
+    let given = given.trim().trim_end_matches(['.', '!']).to_lowercase();
+    let found = match right {
+        "yes" | "no" => match &*given {
+            "y" | "yes" | "yeah" | "yep" => Some("yes".to_owned()),
+            "n" | "no" | "nope" => Some("no".to_owned()),
+            _ => None,
+        },
+        _ if matches!(&*given, "never" | "forever" | "for ever") => Some("never".to_owned()),
+        _ => number(&given).map(|number| number.to_string()),
+    };
+    match found {
+        None => Guess::Unclear,
+        Some(found) if found == right => Guess::Right,
+        Some(_) => Guess::Wrong,
+    }
+}
+
+/// The words for numbers, up to twenty and then in tens.
+const NUMBERS: &str = "zero one two three four five six seven eight nine ten eleven twelve thirteen \
+                       fourteen fifteen sixteen seventeen eighteen nineteen twenty";
+const TENS: &str = "twenty thirty forty fifty sixty seventy eighty ninety";
+
+/// Returns the number at the beginning of `text`, in digits or in English words.
+fn number(text: &str) -> Option<u64> {
+    let text = text.replace(',', "").replace('-', " ");
+    let digits = text.split(|c: char| !c.is_ascii_digit()).next().filter(|digits| !digits.is_empty());
+    if let Some(digits) = digits {
+        return digits.parse().ok();
+    }
+    let (mut total, mut current) = (0_u64, None);
+    for word in text.split_whitespace().skip_while(|word| matches!(*word, "a" | "an" | "about")) {
+        let small = NUMBERS.split_whitespace().position(|number| number == word);
+        let tens = TENS.split_whitespace().position(|number| number == word).map(|at| 10 * (at + 2));
+        current = match (small.or(tens), word) {
+            (Some(value), _) => Some(current.unwrap_or(0) + value as u64),
+            (None, "hundred") => Some(current.unwrap_or(1) * 100),
+            (None, "thousand") => {
+                total += current.take().unwrap_or(1) * 1000;
+                Some(0)
+            }
+            (None, "and") if current.is_some() => current,
+            (None, "once") => Some(1),
+            (None, "twice") => Some(2),
+            (None, _) => break, // a unit
+        };
+    }
+    current.map(|current| total + current)
+}
+
+/// Splits a transcript into its turns: the actions of the clients, the wait, and all steps up to
+/// the next action or wait.
+pub fn turns(entries: &[TranscriptEntry]) -> Vec<&[TranscriptEntry]> {
+    let begins = |at: usize| match &entries[at] {
+        TranscriptEntry::Note(_) => at > 0 && !matches!(entries[at - 1], TranscriptEntry::Note(_)),
+        TranscriptEntry::Step(traced) => {
+            let is_wait = matches!(traced.step, Step::Waiting { .. });
+            is_wait && at > 0 && !matches!(entries[at - 1], TranscriptEntry::Note(_))
+        }
+    };
+    let mut starts: Vec<usize> = (0..entries.len()).filter(|at| begins(*at)).collect();
+    starts.insert(0, 0);
+    starts.push(entries.len());
+    starts.windows(2).map(|ends| &entries[ends[0]..ends[1]]).collect()
+}
+
+/// Returns the lines of a transcript for a comparison with a bug. The last one says what the run
+/// cost the other client, if there is another one.
+pub fn compared(lesson: &Lesson, entries: &[TranscriptEntry]) -> Vec<String> {
+    let cost = lesson.cost.map(|cost| format!("   {}", cost(entries)));
+    lines(entries).into_iter().chain(cost).collect()
 }
 
 /// Returns the lines of a transcript, one for each entry. Repetitions are folded into one line.
@@ -108,18 +188,18 @@ mod tests {
     }
 
     #[test]
-    fn prediction_is_compared() {
-        let table = [
-            ("5", "5", true),
-            (" 5 \n", "5", true),
-            ("4", "5", false),
-            ("y", "yes", true),
-            ("N", "no", true),
-        ];
-        for (given, right, expected) in table {
-            assert_eq!(answer_is(given, right), expected, "{given:?}");
+    fn guess_is_judged_by_what_it_means() {
+        let right = "5 =5|five=5|Five times.=5|y=yes|NO=no|yeah=yes|a thousand=1000|1,001=1001|twice=2|never=never\
+                     |sixty-four=64|one hundred and fifty=150|one thousand and one=1001|75 seconds=75|75s=75|zero=0";
+        let wrong = "4=5|five=4|n=yes|never=10|10=never";
+        let unclear = "banana=5|maybe=yes|=yes|=5|5=yes|yes=5|and=5|hundreds=5|times=5";
+        for (table, expected) in [(right, Guess::Right), (wrong, Guess::Wrong), (unclear, Guess::Unclear)] {
+            for pair in table.split('|') {
+                let (given, answer) = pair.split_once('=').expect("a pair");
+                assert_eq!(judge_guess(given, answer), expected, "{pair:?}");
+            }
         }
-        assert!(!answer_is("", "yes") && !answer_is("n", "yes"));
+        assert_eq!(judge_guess("99999999999999999999999", "5"), Guess::Unclear);
     }
 
     #[test]

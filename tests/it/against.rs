@@ -23,7 +23,7 @@ fn text_of(output: &Output) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(&output.stdout)
 }
 
-/// Plays all trials, or the trials of one lesson, and returns the exit code and the results by trial.
+/// Plays all trials, or the trials of one lesson, and returns the exit code and the results.
 fn play(args: &[&str]) -> (Option<i32>, Value) {
     let output = lesson(&[args, &["--json"]].concat());
     let json = serde_json::from_slice(&output.stdout);

@@ -1,10 +1,15 @@
 //! The lessons: each runs as its page says, with and without its bugs, and the program prints them.
 //!
 //! `UPDATE=1 cargo test --test it lessons` writes the output into the pages.
-use std::process::{Command, Output, Stdio};
+use std::{
+    io::{Read, Write},
+    process::{Command, Output, Stdio},
+};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::common::*;
-use oneloop::lessons::{LESSONS, Lesson, lines, side_by_side};
+use oneloop::lessons::{LESSONS, Lesson, TranscriptEntry, compared, lines, prose_under, side_by_side};
 
 /// Returns a line without the parts that differ between runs or kernels: ports, descriptors, how
 /// much of a large file a buffer accepts, and the length of that file's head.
@@ -23,9 +28,13 @@ fn masked(line: &str) -> String {
 
 /// Runs the lesson and returns the lines for its page. Transfers that the kernel may split become
 /// one line.
-fn play(lesson: &Lesson, bug: Option<oneloop::lessons::Bug>) -> Vec<String> {
+fn play(
+    lesson: &Lesson,
+    bug: Option<oneloop::lessons::Bug>,
+    lines_of: impl Fn(&[TranscriptEntry]) -> Vec<String>,
+) -> Vec<String> {
     let entries = lesson.play(bug).expect("run the lesson");
-    let mut transcript: Vec<String> = lines(&entries).iter().map(|line| masked(line)).collect();
+    let mut transcript: Vec<String> = lines_of(&entries).iter().map(|line| masked(line)).collect();
     transcript.dedup();
     transcript
 }
@@ -58,10 +67,11 @@ fn lessons_run_as_their_pages_say() {
         if lesson.number == 3 && leaves_out("sendfile") {
             continue;
         }
-        let right = play(lesson, None);
-        check(lesson, "Run", &right);
+        check(lesson, "Run", &play(lesson, None, lines));
         for bug in lesson.bugs {
-            let rows = side_by_side(&right, &play(lesson, Some(*bug)), 139);
+            let [right, broken] =
+                [None, Some(*bug)].map(|bug| play(lesson, bug, |entries| compared(lesson, entries)));
+            let rows = side_by_side(&right, &broken, 139);
             check(lesson, &format!("Broken: {}", bug.name()), &rows);
         }
     }
@@ -126,8 +136,11 @@ fn lesson_command_prints_the_whole_page() {
 
 #[test]
 fn lesson_command_reports_errors_in_one_sentence() {
-    let table: [(&[&str], &str); 4] = [
+    let table: [(&[&str], &str); 7] = [
         (&["9"], "from 1 to 8"),
+        (&["first"], "use the number of a lesson, or words"),
+        (&["1", "--break"], "lesson 1 has no bug to show"),
+        (&["words", "--against", "127.0.0.1:80"], "words is not a lesson"),
         (&["1", "--break", "anything"], "lesson 1 has no bug to show"),
         (&["3", "--break", "no-drain"], "write-all"),
         (&["--break", "no-drain"], "<NUMBER>"),
@@ -137,5 +150,104 @@ fn lesson_command_reports_errors_in_one_sentence() {
         let stderr = lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
         assert!(stderr.contains(words), "{args:?}: {stderr}");
+    }
+}
+
+/// Runs `oneloop lesson` on a terminal on which `typed` has been typed, and returns the screen.
+fn on_terminal(args: &[&str], state: &std::path::Path, typed: &str) -> String {
+    let terminal = PseudoTerminal::open();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+    command.arg("lesson").args(args).env("XDG_STATE_HOME", state).env("NO_COLOR", "1");
+    let mut child = command.stdin(terminal.side()).stdout(terminal.side()).spawn().expect("run the lesson");
+    drop(command); // it holds the program's side open
+    let mut screen = terminal.into_screen();
+    screen.write_all(typed.as_bytes()).expect("type");
+    let mut shown = Vec::new();
+    let mut buffer = [0; 4096];
+    // A terminal without a process behind it fails with EIO.
+    loop {
+        let limit = Timespec { tv_sec: SOON.as_secs().cast_signed(), tv_nsec: 0 };
+        let ready = poll(&mut [PollFd::new(&screen, PollFlags::IN)], Some(&limit)).expect("poll it");
+        assert!(ready > 0, "the lesson waits for more input: {}", String::from_utf8_lossy(&shown));
+        let Ok(got @ 1..) = screen.read(&mut buffer) else { break };
+        shown.extend_from_slice(&buffer[..got]);
+    }
+    assert!(child.wait().expect("its end").success());
+    String::from_utf8_lossy(&shown).replace('\r', "")
+}
+
+#[test]
+fn lesson_on_a_terminal_asks_twice_and_keeps_the_score() {
+    let state = tempfile::tempdir().expect("a directory");
+    // An unclear word, the right answer, one turn, all turns, and the second answer.
+    let screen = on_terminal(&["1"], state.path(), "banana\nFive\n\na\n3\n");
+    let parts = [
+        "Answer with a number (Enter skips): ",
+        "-- Enter: the next turn; a: all turns -- ",
+        "Five pieces arrive, in five wake-ups.",
+        "You said 3. The answer is: 4.",
+        "leftover=0   <== the lesson is about this line",
+        "You said Five. That is right.",
+        "1 of 2 right in this lesson; 1 of 2 in 1 of 8 lessons.",
+        "Next: oneloop lesson 2 (A stream has no messages)",
+    ];
+    let mut rest = &*screen;
+    for part in parts {
+        let Some((_, after)) = rest.split_once(part) else { panic!("no {part:?} in {screen}") };
+        rest = after;
+    }
+    let screen = on_terminal(&["8"], state.path(), "y\ny\ny\na\n\n\n");
+    assert!(!screen.contains("right in this lesson"), "no clear guess, no score: {screen}");
+    let list = on_terminal(&[], state.path(), "");
+    assert!(list.contains("   1 of 2 right\n") && list.contains("Your guesses: 1 of 2 in 1 of 8"), "{list}");
+}
+
+#[test]
+fn lesson_without_a_terminal_answers_both_questions_and_keeps_nothing() {
+    let state = tempfile::tempdir().expect("a directory");
+    for known in LESSONS {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+        command.args(["lesson", &known.number.to_string()]).env("XDG_STATE_HOME", state.path());
+        let output = command.stdin(Stdio::null()).output().expect("run the lesson");
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert_eq!(text.matches("The answer is: ").count(), 2, "{text}");
+        assert_eq!(text.matches("   <== ").count(), 1, "{text}");
+        assert!(!prose_under(known.page, "Predict again").is_empty());
+        let rest = text.split(known.decisive).nth(1).expect("the line that decides");
+        assert!(
+            rest.lines().next().is_some_and(|rest| rest.ends_with("   <== the lesson is about this line"))
+        );
+    }
+    assert_eq!(std::fs::read_dir(state.path()).expect("read it").count(), 0);
+}
+
+#[test]
+fn second_answers_are_computed_from_the_run() {
+    allow_many_descriptors();
+    let expected = ["4", "44", "no", "3", "no", "yes", "2", "1"];
+    for (lesson, expected) in LESSONS.iter().zip(expected) {
+        let entries = lesson.play(None).expect("run the lesson");
+        assert_eq!((lesson.second_answer)(&entries), expected, "lesson {}", lesson.number);
+    }
+}
+
+#[test]
+fn bugs_and_words_fit_on_a_screen() {
+    let text = |args: &[&str]| String::from_utf8(lesson(args).stdout).expect("text");
+    for known in LESSONS.iter().filter(|lesson| !lesson.bugs.is_empty()) {
+        let list = text(&[&known.number.to_string(), "--break"]);
+        for bug in known.bugs {
+            assert!(list.contains(&format!("--break {}\n", bug.name())), "{list}");
+        }
+    }
+    let words = text(&["words"]);
+    assert!(words.lines().count() <= 24 && words.lines().all(|line| line.len() <= 80), "{words}");
+    // Every verb that a lesson shows is explained.
+    allow_many_descriptors();
+    for lesson in LESSONS {
+        for line in lines(&lesson.play(None).expect("run the lesson")) {
+            let Some(verb) = line.strip_prefix('#').and_then(|line| line.split(' ').nth(2)) else { continue };
+            assert!(words.contains(verb), "lesson {} shows {verb:?}", lesson.number);
+        }
     }
 }

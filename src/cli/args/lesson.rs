@@ -1,19 +1,39 @@
 //! The arguments of `oneloop lesson`.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use clap::Args;
 
 use crate::cli::values::duration;
 
+/// What `oneloop lesson` shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LessonName {
+    Number(u8),
+    /// The words of the lessons, on one screen.
+    Words,
+}
+
+impl FromStr for LessonName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<LessonName, &'static str> {
+        match text {
+            "words" => Ok(LessonName::Words),
+            text => text.parse().map(LessonName::Number).map_err(|_| "use the number of a lesson, or words"),
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct LessonArgs {
-    /// Number of the lesson; without it, list the lessons
-    pub number: Option<u8>,
+    /// Number of the lesson, or words for the words of the trace on one screen; without it, list
+    /// the lessons
+    pub number: Option<LessonName>,
 
-    /// Inject a classic bug and show both runs side by side
+    /// Inject a classic bug and show both runs side by side; without NAME, list the bugs
     #[arg(long = "break", value_name = "NAME", requires = "number", conflicts_with = "against")]
-    pub broken: Option<String>,
+    pub broken: Option<Option<String>>,
 
     /// Let the clients of the lesson, or of all lessons, talk to your own server on loopback or on
     /// a private address, and exit with 1 if it fails

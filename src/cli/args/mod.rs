@@ -22,7 +22,7 @@ use clap_complete::Shell;
 
 pub use self::{
     compress::CompressArgs,
-    lesson::{LessonArgs, TrialArgs},
+    lesson::{LessonArgs, LessonName, TrialArgs},
     limits::LimitArgs,
     listen::ListenArgs,
     monitoring::MonitoringArgs,
