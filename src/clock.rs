@@ -6,6 +6,8 @@
 
 use std::{
     io::Write,
+    num::NonZeroU64,
+    sync::OnceLock,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -13,6 +15,7 @@ use std::{
 /// rendered once per second.
 pub struct Clock {
     now: Instant,
+    compact_now: CompactInstant,
     wall: SystemTime,
     turn: u64,
     date: [u8; DATE_LEN],
@@ -22,6 +25,29 @@ pub struct Clock {
     /// The total time that observers have paused the loop. It is subtracted from the monotonic
     /// time.
     paused: Duration,
+}
+
+/// A monotonic time in 8 bytes instead of 16, for what every connection holds: the nanoseconds
+/// since the first clock of the process was made, plus 1. They last for 584 years.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CompactInstant(NonZeroU64);
+
+/// When the first clock of the process was made. No clock returns an earlier time.
+static ORIGIN: OnceLock<Instant> = OnceLock::new();
+
+impl From<Instant> for CompactInstant {
+    fn from(time: Instant) -> CompactInstant {
+        let since = time.saturating_duration_since(*ORIGIN.get_or_init(|| time));
+        let nanos = since.as_secs().saturating_mul(1_000_000_000).saturating_add(since.subsec_nanos().into());
+        CompactInstant(NonZeroU64::MIN.saturating_add(nanos))
+    }
+}
+
+impl From<CompactInstant> for Instant {
+    fn from(CompactInstant(nanos): CompactInstant) -> Instant {
+        // The origin has been set: only a conversion makes a value.
+        *ORIGIN.get_or_init(Instant::now) + Duration::from_nanos(nanos.get() - 1)
+    }
 }
 
 /// The length of `Sun, 06 Nov 1994 08:49:37 GMT`, an IMF-fixdate (RFC 9110 section 5.6.7).
@@ -40,8 +66,10 @@ impl Clock {
     }
 
     fn at(wall: SystemTime, frozen: bool) -> Clock {
+        let now = Instant::now();
         let mut clock = Clock {
-            now: Instant::now(),
+            now,
+            compact_now: now.into(), // which also sets the origin
             wall,
             turn: 0,
             date: [0; DATE_LEN],
@@ -63,6 +91,7 @@ impl Clock {
     fn read(&mut self) {
         if !self.frozen {
             self.now = self.precise_now();
+            self.compact_now = self.now.into();
             self.wall = SystemTime::now();
             self.render_date();
         }
@@ -89,6 +118,7 @@ impl Clock {
     pub fn advance(&mut self, by: Duration) {
         if self.frozen {
             self.now += by;
+            self.compact_now = self.now.into();
             self.wall += by;
             self.render_date();
         }
@@ -97,6 +127,17 @@ impl Clock {
     /// Returns the monotonic time of the turn, for deadlines.
     pub fn now(&self) -> Instant {
         self.now
+    }
+
+    /// Returns [`Clock::now`] in a compact form.
+    pub fn compact_now(&self) -> CompactInstant {
+        self.compact_now
+    }
+
+    /// Returns [`Clock::after`] in a compact form.
+    pub fn compact_after(&self, limit: Option<Duration>) -> Option<CompactInstant> {
+        let nanos = u64::try_from(limit?.as_nanos()).ok()?;
+        self.compact_now.0.checked_add(nanos).map(CompactInstant)
     }
 
     /// Reads the monotonic time at this moment, to measure a duration within a turn. Everything
@@ -174,6 +215,18 @@ const LAST_SECOND: u64 = 253_402_300_799;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn compact_instant_keeps_times_exactly() {
+        let start = Clock::system().now();
+        let times = [0, 1, 999_999_999, 1_000_000_000, 123_456_789_012_345_678].map(Duration::from_nanos);
+        for time in times.map(|after| start + after) {
+            let compact = CompactInstant::from(time);
+            assert_eq!(Instant::from(compact), time);
+            assert!(compact < CompactInstant::from(time + Duration::from_nanos(1)));
+        }
+        assert_eq!(size_of::<Option<CompactInstant>>(), 8);
+    }
 
     #[test]
     fn date_is_an_imf_fixdate_and_follows_the_clock() {

@@ -32,7 +32,7 @@
 //!     │      │  │
 //!   connection  │          one peer: read → receive → write, within a budget
 //!     │      │  │
-//!   source   │  │          the contract of the loop and a source: Readiness, Want, Buffers
+//!   source   │  │          the contract of the loop and a source: Readiness, Want
 //!     │      │  │
 //!         protocol         THE BOUNDARY: Protocol, Outbox, Progress, CloseReason; no I/O
 //! ```

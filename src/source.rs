@@ -1,9 +1,7 @@
-//! The contract between the loop and one source: its readiness, the buffers it may use, and what it
-//! wants next.
+//! The contract between the loop and one source: its readiness, and what it wants next.
 //!
-//! The loop lends its [`Buffers`] to one source at a time and keeps a [`Readiness`] for each
-//! source. A source does what it can without blocking and returns a [`Want`]. Neither the loop nor
-//! the source may know more about the other.
+//! The loop keeps a [`Readiness`] for each source. A source does what it can without blocking and
+//! returns a [`Want`]. Neither the loop nor the source may know more about the other.
 
 use std::time::Instant;
 
@@ -54,27 +52,4 @@ pub enum Want {
     WaitUntil(Option<Instant>),
     /// To be closed.
     Close(CloseReason),
-}
-
-/// The loop's buffers, which each source borrows for its turn.
-pub struct Buffers {
-    /// The buffer for reads. It is as large as any message that a protocol leaves unparsed, and
-    /// larger than any datagram.
-    pub input: Box<[u8]>,
-    /// The spare buffer that the loop lends to an outbox (see
-    /// [`Outbox::lend_buffer`](crate::protocol::Outbox::lend_buffer)).
-    pub output: Vec<u8>,
-}
-
-impl Buffers {
-    /// The length of the input buffer in bytes, unless a message may be longer.
-    pub const INPUT: usize = 64 * 1024;
-
-    /// Allocates both buffers, usually 144 KiB in total.
-    pub fn new(max_message: usize) -> Buffers {
-        Buffers {
-            input: vec![0; max_message.max(Buffers::INPUT)].into(),
-            output: Vec::with_capacity(80 * 1024),
-        }
-    }
 }

@@ -30,7 +30,7 @@ impl Connection {
             phase: Phase::Connecting,
             is_fresh: false,
             waiting: CloseReason::ConnectTimeout,
-            deadline: clock.after(connect_timeout),
+            deadline: clock.compact_after(connect_timeout),
             ..Connection::new(socket, protocol, clock)
         }
     }

@@ -26,7 +26,7 @@ impl Connection {
             && !self.has_begun()
             && self.outbox.is_empty()
             && self.protocol.is_idle();
-        is_idle.then(|| Idle { since: self.active_at, is_kept: self.outbox.sent() > 0 })
+        is_idle.then(|| Idle { since: self.active_at.into(), is_kept: self.outbox.sent() > 0 })
     }
 
     /// Returns whether a message is probably on its way: the first one, because the client has just

@@ -7,6 +7,7 @@
 //! use.
 
 mod answer;
+mod buffers;
 mod connect;
 mod idle;
 mod inbox;
@@ -26,14 +27,14 @@ use std::{
 
 use rustix::net::{Shutdown, shutdown, sockopt};
 
-pub use self::idle::Idle;
 #[cfg(feature = "lessons")] // the lessons' broken loop uses the same code to write
 pub use self::write::{WriteResult, write_once};
+pub use self::{buffers::Buffers, idle::Idle};
 use self::{inbox::Inbox, throttle::Throttle};
 use crate::{
-    clock::Clock,
+    clock::{Clock, CompactInstant},
     protocol::{CloseReason, Context, Outbox, Progress, Protocol, Timeout},
-    source::{Buffers, Readiness, Want},
+    source::{Readiness, Want},
     trace::Step,
 };
 
@@ -90,8 +91,8 @@ enum Pending {
     Input,
     /// The next turn.
     Turn,
-    /// A time, or another source.
-    Wake(Option<Instant>),
+    /// [`Connection::wake_at`], or another source.
+    Wake,
 }
 
 /// One connection: accepted, or outgoing.
@@ -110,15 +111,17 @@ pub struct Connection {
     /// What the protocol waits for. Unless it is input, the protocol is resumed before more input
     /// is parsed.
     pending: Pending,
+    /// The time that the protocol waits for, if it waits for one.
+    wake_at: Option<CompactInstant>,
     /// Whether the protocol has ended its output. Our side is shut down once the outbox is empty.
     half_closes: bool,
     /// Whether input has been parsed or output sent since the deadline was last set.
     progress: bool,
     /// The start of the last turn with progress.
-    active_at: Instant,
+    active_at: CompactInstant,
     /// The close reason if the deadline passes.
     waiting: CloseReason,
-    deadline: Option<Instant>,
+    deadline: Option<CompactInstant>,
     /// Whether the protocol has consumed the beginning of a message.
     is_partial: bool,
     /// The number of bytes that the socket had taken when the deadline was set.
@@ -143,11 +146,12 @@ impl Connection {
             phase: Phase::Open,
             is_fresh: true,
             pending: Pending::Input,
+            wake_at: None,
             half_closes: false,
             progress: false,
-            active_at: clock.now(),
+            active_at: clock.compact_now(),
             waiting: reason,
-            deadline: clock.after(limit),
+            deadline: clock.compact_after(limit),
             is_partial: false,
             sent_before: 0,
             throttle,
@@ -163,19 +167,19 @@ impl Connection {
     }
 
     /// Returns when to call [`Connection::on_timeout`], or `None` if never.
-    pub fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self) -> Option<CompactInstant> {
         self.deadline
     }
 
     /// Returns the step that reports the deadline, relative to `now`.
     pub fn deadline_step(&self, now: Instant) -> Step {
-        let within = self.deadline.map(|deadline| deadline.saturating_duration_since(now));
+        let within = self.deadline.map(|deadline| Instant::from(deadline).saturating_duration_since(now));
         Step::DeadlineSet { reason: self.waiting, within }
     }
 
     /// Returns whether the protocol waits for a time or for another source.
     pub fn is_postponed(&self) -> bool {
-        matches!(self.pending, Pending::Wake(_))
+        self.pending == Pending::Wake
     }
 
     /// Returns the number of input bytes that have not been parsed.
@@ -313,10 +317,10 @@ impl Connection {
         let counts = !self.is_slow(want, reason, cx);
         if self.progress && counts || reason != self.waiting || is_without {
             if self.progress {
-                self.active_at = cx.clock.now();
+                self.active_at = cx.clock.compact_now();
             }
             self.waiting = reason;
-            self.deadline = cx.clock.after(limit);
+            self.deadline = cx.clock.compact_after(limit);
             self.sent_before = self.outbox.sent();
         }
         self.progress = false;
@@ -326,7 +330,7 @@ impl Connection {
     /// message is incomplete, otherwise returns [`Want::Close`].
     pub fn on_timeout(&mut self, ready: &mut Readiness, buffers: &mut Buffers, cx: &mut Context<'_>) -> Want {
         let reason = self.waiting;
-        let late = self.deadline.map(|deadline| cx.clock.now().saturating_duration_since(deadline));
+        let late = self.deadline.map(|deadline| cx.clock.now().saturating_duration_since(deadline.into()));
         cx.trace(|| Step::Deadline { reason, late: late.unwrap_or_default(), got: self.unread() });
         if reason == CloseReason::SendTimeout {
             return self.probe_write(ready, buffers, cx);

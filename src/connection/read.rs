@@ -3,7 +3,10 @@
 //! The read side must never read while output is unsent, unless the protocol reads while it sends
 //! (see [`Protocol::reads_while_sending`](crate::protocol::Protocol::reads_while_sending)).
 
-use std::ops::ControlFlow::{self, Break, Continue};
+use std::{
+    ops::ControlFlow::{self, Break, Continue},
+    time::Instant,
+};
 
 use rustix::{
     io::Errno,
@@ -30,9 +33,9 @@ impl Connection {
         if self.half_closes {
             self.end_output(cx);
         }
-        if let Pending::Wake(time) = self.pending
+        if self.pending == Pending::Wake
             && !ready.woken
-            && time.is_none_or(|time| time > cx.clock.now())
+            && self.wake_at.is_none_or(|time| time > cx.clock.compact_now())
         {
             // Without a read or write, nothing else would notice that the peer has gone.
             if ready.failed {
@@ -41,6 +44,7 @@ impl Connection {
             if ready.read_closed && self.protocol.ends_with_peer() {
                 return Break(Want::Close(CloseReason::Eof));
             }
+            let time = self.wake_at.map(Instant::from);
             let within = cx.clock.until(time);
             cx.trace(|| Step::Postponed { within });
             return Break(Want::WaitUntil(time));
@@ -202,7 +206,10 @@ impl Connection {
                 self.pending = Pending::Turn;
                 self.progress = true;
             }
-            Progress::WaitUntil(time) => self.pending = Pending::Wake(time),
+            Progress::WaitUntil(time) => {
+                self.pending = Pending::Wake;
+                self.wake_at = time.map(Into::into);
+            }
             Progress::HalfClose => self.half_closes = true,
             Progress::Close(reason) => {
                 // Unread input, here or in the socket, would turn the close into a reset.

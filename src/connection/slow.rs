@@ -4,17 +4,17 @@
 //! The rate is an average over the send timeout, so a shorter pause is allowed. A peer that
 //! keeps up costs one comparison.
 
-use super::Connection;
+use super::{Buffers, Connection};
 use crate::{
     clock::Clock,
     protocol::{CloseReason, Context},
-    source::{Buffers, Readiness, Want},
+    source::{Readiness, Want},
 };
 
 impl Connection {
     /// Returns whether the deadline has passed.
     pub(super) fn is_late(&self, clock: &Clock) -> bool {
-        self.deadline.is_some_and(|deadline| deadline <= clock.now())
+        self.deadline.is_some_and(|deadline| deadline <= clock.compact_now())
     }
 
     /// Returns whether the peer has output to accept, and has not accepted enough since the send

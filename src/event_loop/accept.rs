@@ -193,7 +193,7 @@ impl EventLoop {
         // Calling accept again at once would spin. Waiting for the poller alone would stall,
         // because the poller has already reported the edge.
         self.sources.pause(key);
-        self.timers.wake_by(key, until);
+        self.timers.wake_by(key, until.map(Into::into));
     }
 
     /// Pauses a listener because connections cannot be accepted now, and logs why, at most once a
@@ -212,7 +212,7 @@ impl EventLoop {
         for key in self.sources.take_paused() {
             if until.is_some() {
                 self.sources.pause(key);
-                self.timers.wake_by(key, until);
+                self.timers.wake_by(key, until.map(Into::into));
             } else {
                 self.timers.remove(key);
                 self.sources.push_ready(key);

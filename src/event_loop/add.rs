@@ -79,7 +79,7 @@ impl EventLoop {
         let source = UdpSource::new(socket, address, protocol);
         let wake_at = source.wake_at();
         let key = self.sources.insert(SourceKind::Udp(Box::new(source)), id)?;
-        self.timers.wake_by(key, wake_at);
+        self.timers.wake_by(key, wake_at.map(Into::into));
         self.observers.trace(id, || Step::Bound { address: address.into(), fd });
         Ok(WakeKey { key, id })
     }

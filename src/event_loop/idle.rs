@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::{EventLoop, key_queue::KeyQueue, source::SourceKind};
-use crate::{connection::Idle, protocol::CloseReason};
+use crate::{clock::CompactInstant, connection::Idle, protocol::CloseReason};
 
 /// The maximum number of entries that one search for an idle connection brings up to date.
 const SEARCH_BUDGET: usize = 256;
@@ -18,6 +18,7 @@ const MIN_IDLE: Duration = Duration::from_secs(1);
 /// The idle connections. An entry may be *earlier* than the time since which its connection has
 /// been idle, and the connection may be busy again, because a request does not move its entry. The
 /// search for a connection to close brings the first entries up to date.
+#[derive(Default)]
 pub struct IdleConnections {
     /// The connections that have received a response.
     kept: KeyQueue,
@@ -26,11 +27,6 @@ pub struct IdleConnections {
 }
 
 impl IdleConnections {
-    /// Creates an empty order of connections that have not been idle before `start`.
-    pub fn new(start: Instant) -> IdleConnections {
-        IdleConnections { kept: KeyQueue::new(start), silent: KeyQueue::new(start) }
-    }
-
     /// Removes the connection with this key.
     pub fn remove(&mut self, key: usize) {
         self.kept.remove(key);
@@ -48,11 +44,11 @@ impl IdleConnections {
             true => (&mut self.kept, &mut self.silent),
             false => (&mut self.silent, &mut self.kept),
         };
-        if queue.is_at(key, idle.since) {
+        if queue.is_at(key, idle.since.into()) {
             return false;
         }
         other.remove(key);
-        queue.put(key, idle.since);
+        queue.put(key, idle.since.into());
         true
     }
 }
@@ -101,7 +97,7 @@ impl EventLoop {
     fn search_idle(
         &mut self,
         is_wanted: impl Fn(&EventLoop, usize) -> bool,
-        unwanted: &mut Vec<(bool, Instant, usize)>,
+        unwanted: &mut Vec<(bool, CompactInstant, usize)>,
     ) -> Search {
         let mut budget = SEARCH_BUDGET;
         let mut until: Option<Instant> = None;

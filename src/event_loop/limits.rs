@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::AddressLimit;
-use crate::{protocol::InputBudget, source::Buffers};
+use crate::{connection::Buffers, protocol::InputBudget};
 
 /// The limits on connections. `None` disables a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

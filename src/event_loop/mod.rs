@@ -49,9 +49,10 @@ use self::{
     timers::Timers,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, CompactInstant},
+    connection::Buffers,
     protocol::{CloseReason, Context, InputBudget, LoopCounters, LoopRequests, WakeKey, WorkBudget},
-    source::{Buffers, Want},
+    source::Want,
     trace::{Observers, SourceId, Step},
 };
 
@@ -119,11 +120,10 @@ impl EventLoop {
     /// # Errors
     /// Fails if the poller cannot be created (epoll_create1(2)).
     pub fn new(limits: Limits, clock: Clock) -> io::Result<EventLoop> {
-        let start = clock.now();
         Ok(EventLoop {
             sources: Sources::new()?,
             timers: Timers::new(clock),
-            idle: IdleConnections::new(start),
+            idle: IdleConnections::default(),
             addresses: Addresses::new(limits.max_per_address, limits.max_connections),
             observers: Observers::default(),
             buffers: Buffers::new(limits.max_message),
@@ -273,7 +273,7 @@ impl EventLoop {
             Want::Close(reason) => return self.close(key, reason),
         }
         let Some(source) = self.sources.get_mut(key) else { return };
-        source.retry_at = retry_at;
+        source.retry_at = retry_at.map(CompactInstant::from);
         // One timer serves both the deadline and the retry. `run_timers` finds out which is due.
         self.timers.wake_by(key, source.wake_at());
         if let SourceKind::Connection(connection) = &source.kind {
@@ -318,7 +318,7 @@ impl EventLoop {
         for _ in 0..TIMER_BUDGET {
             let Some(key) = self.timers.pop_due() else { break };
             let Some(source) = self.sources.get(key) else { continue };
-            let is_due = |time: Option<Instant>| time.is_some_and(|time| time <= now);
+            let is_due = |time: Option<CompactInstant>| time.is_some_and(|time| time <= now.into());
             match &source.kind {
                 SourceKind::Listener(_) => self.resume_accept(),
                 SourceKind::Connection(connection) if is_due(connection.deadline()) => self.on_timeout(key),

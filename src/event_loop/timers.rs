@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::key_queue::KeyQueue;
 use crate::{
-    clock::Clock,
+    clock::{Clock, CompactInstant},
     token_bucket::{Rate, TokenBucket},
 };
 
@@ -25,16 +25,16 @@ pub struct Timers {
 
 impl Timers {
     pub fn new(clock: Clock) -> Timers {
-        Timers { queue: KeyQueue::new(clock.now()), clock, warnings: TokenBucket::default() }
+        Timers { queue: KeyQueue::default(), clock, warnings: TokenBucket::default() }
     }
 
     /// Makes [`Timers::pop_due`] return `key` by `time` at the latest. A later time, or `None`,
     /// does not move the existing entry. The key then comes early, and the caller must set its time
     /// again.
-    pub fn wake_by(&mut self, key: usize, time: Option<Instant>) {
+    pub fn wake_by(&mut self, key: usize, time: Option<CompactInstant>) {
         let Some(time) = time else { return };
         // A busy connection extends its deadline with every request. Moving its entry each time
-        // would cost two tree operations; an early entry costs one spurious call per timeout.
+        // would reorder the queue; an early entry costs one spurious call per timeout.
         if !self.queue.is_due_by(key, time) {
             self.queue.put(key, time);
         }
@@ -48,14 +48,14 @@ impl Timers {
     /// Returns how long the poll may sleep: until the first entry or until `by`, whichever is
     /// earlier. `None` means no limit.
     pub fn timeout(&self, by: Option<Instant>) -> Option<Duration> {
-        let next = self.queue.first().map(|(at, _)| at);
+        let next = self.queue.first().map(|(at, _)| Instant::from(at));
         self.clock.until(next.into_iter().chain(by).min())
     }
 
     /// Removes the first due entry and returns its key, or `None` if no entry is due.
     pub fn pop_due(&mut self) -> Option<usize> {
         let (at, key) = self.queue.first()?;
-        if at > self.clock.now() {
+        if at > self.clock.compact_now() {
             return None;
         }
         self.remove(key);
@@ -87,10 +87,10 @@ mod tests {
     fn timers_move_an_entry_only_to_an_earlier_time() {
         let (mut timers, at) = timers();
         let in_seconds = |timers: &Timers| timers.timeout(None).map(|timeout| timeout.as_secs());
-        timers.wake_by(7, at(10));
-        timers.wake_by(7, at(20));
+        timers.wake_by(7, at(10).map(Into::into));
+        timers.wake_by(7, at(20).map(Into::into));
         assert_eq!(in_seconds(&timers), Some(10), "a later one waits for the entry");
-        timers.wake_by(7, at(5));
+        timers.wake_by(7, at(5).map(Into::into));
         assert_eq!(in_seconds(&timers), Some(5), "an earlier one does not");
         timers.wake_by(7, None);
         assert_eq!(in_seconds(&timers), Some(5));
@@ -102,7 +102,7 @@ mod tests {
         let (mut timers, at) = timers();
         assert_eq!(timers.timeout(None), None);
         for (key, s) in [(1, 3), (2, 1), (3, 2), (4, 9)] {
-            timers.wake_by(key, at(s));
+            timers.wake_by(key, at(s).map(Into::into));
         }
         timers.remove(3);
         timers.remove(99);

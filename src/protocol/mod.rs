@@ -23,7 +23,7 @@ pub use counters::LoopCounters;
 pub use datagram::{DatagramOutbox, DatagramProtocol};
 pub use disruption::MAX_DISRUPTION;
 pub use input_budget::{InputBudget, InputShare};
-pub use outbox::{Body, FileBody, NextWrite, Outbox, Sendable};
+pub use outbox::{Body, FileBody, NextWrite, Outbox, Sendable, SpareBuffer};
 pub use work::WorkBudget;
 
 pub use crate::close_reason::CloseReason;

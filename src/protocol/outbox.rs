@@ -14,13 +14,46 @@ const ROOM: usize = 64 * 1024;
 /// The unsent output of one connection: bytes, followed by at most one body.
 #[derive(Default)]
 pub struct Outbox {
+    /// A connection that waits for a request has none.
+    unsent: Option<Box<Unsent>>,
+    /// The number of bytes that the socket has taken since the connection was accepted.
+    total_sent: u64,
+}
+
+/// Output, and the buffer that it is in.
+#[derive(Default)]
+struct Unsent {
     /// Response heads and small bodies.
     bytes: Vec<u8>,
     /// The number of `bytes` that have been sent.
     sent: usize,
     body: Option<Body>,
-    /// The number of bytes that the socket has taken since the connection was accepted.
-    total_sent: u64,
+}
+
+impl Unsent {
+    /// Returns the unsent bytes before the body.
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    fn is_empty(&self) -> bool {
+        self.body.is_none() && self.bytes().is_empty()
+    }
+}
+
+/// The loop's spare buffer, which it lends to one outbox at a time.
+pub struct SpareBuffer(Option<Box<Unsent>>);
+
+impl SpareBuffer {
+    /// Allocates a buffer for `capacity` bytes.
+    pub fn with_capacity(capacity: usize) -> SpareBuffer {
+        SpareBuffer(Some(Box::new(Unsent { bytes: Vec::with_capacity(capacity), ..Unsent::default() })))
+    }
+
+    /// Returns the number of bytes for which there is room, or 0 while the buffer is lent.
+    fn capacity(&self) -> usize {
+        self.0.as_ref().map_or(0, |unsent| unsent.bytes.capacity())
+    }
 }
 
 /// A body that is sent from where it is stored, without a copy.
@@ -111,33 +144,36 @@ impl Outbox {
     /// Returns whether the protocol may add output. This provides backpressure: a full outbox stops
     /// parsing and reading.
     pub fn has_room(&self) -> bool {
-        self.body.is_none() && self.unsent().len() < ROOM
+        self.unsent.as_ref().is_none_or(|unsent| unsent.body.is_none() && unsent.bytes().len() < ROOM)
     }
 
     /// Returns whether all output has been sent.
     pub fn is_empty(&self) -> bool {
-        self.body.is_none() && self.unsent().is_empty()
+        self.unsent.as_ref().is_none_or(|unsent| unsent.is_empty())
     }
 
     /// Returns the buffer to append heads and small bodies to. Call it only while the outbox has
     /// room.
     pub fn bytes(&mut self) -> &mut Vec<u8> {
-        debug_assert!(self.body.is_none(), "bytes behind a body would overtake it");
-        &mut self.bytes
+        let unsent = self.unsent.get_or_insert_default();
+        debug_assert!(unsent.body.is_none(), "bytes behind a body would overtake it");
+        &mut unsent.bytes
     }
 
     /// Returns the bytes behind the first `start` ones, and the body, for a protocol that keeps a
     /// copy of its output. Call it only before anything is sent.
     pub fn added_since(&self, start: usize) -> (&[u8], Option<&Body>) {
-        (self.bytes.get(start..).unwrap_or_default(), self.body.as_ref())
+        let Some(unsent) = &self.unsent else { return (&[], None) };
+        (unsent.bytes.get(start..).unwrap_or_default(), unsent.body.as_ref())
     }
 
     /// Adds a body after the bytes. The outbox has no room until the body has been sent. An empty
     /// body is dropped.
     pub fn put(&mut self, body: Body) {
-        debug_assert!(self.body.is_none(), "one body at a time");
+        let unsent = self.unsent.get_or_insert_default();
+        debug_assert!(unsent.body.is_none(), "one body at a time");
         if body.left() > 0 {
-            self.body = Some(body);
+            unsent.body = Some(body);
         }
     }
 
@@ -149,18 +185,20 @@ impl Outbox {
     /// Returns the position of the next byte to be added. The first byte sent on the connection has
     /// position 0. Compare the position with [`Outbox::sent`].
     pub fn position(&self) -> u64 {
-        self.total_sent + self.unsent().len() as u64 + self.body.as_ref().map_or(0, Body::left)
+        self.total_sent + self.left()
     }
 
     /// Returns the number of bytes that the socket has not taken yet.
     pub fn left(&self) -> u64 {
-        self.position() - self.total_sent
+        let Some(unsent) = &self.unsent else { return 0 };
+        unsent.bytes().len() as u64 + unsent.body.as_ref().map_or(0, Body::left)
     }
 
     /// Returns the body if it is a file and no bytes are left to send before it.
     pub fn next_file(&mut self) -> Option<&mut dyn FileBody> {
-        match &mut self.body {
-            Some(Body::File(file)) if self.sent == self.bytes.len() => Some(&mut **file),
+        let unsent = self.unsent.as_mut()?;
+        match &mut unsent.body {
+            Some(Body::File(file)) if unsent.sent == unsent.bytes.len() => Some(&mut **file),
             _ => None,
         }
     }
@@ -173,12 +211,13 @@ impl Outbox {
     /// Returns what to offer to the socket next: at most `limit` bytes, which must not be 0, or a
     /// file.
     pub fn next_write_within(&mut self, limit: usize) -> NextWrite<'_> {
-        let bytes = &self.bytes[self.sent..];
+        let Some(unsent) = &mut self.unsent else { return NextWrite::Nothing };
+        let bytes = &unsent.bytes[unsent.sent..];
         if bytes.len() > limit {
             return NextWrite::Bytes(&bytes[..limit]);
         }
         let left = limit - bytes.len();
-        match (&mut self.body, bytes.is_empty()) {
+        match (&mut unsent.body, bytes.is_empty()) {
             (None, true) => NextWrite::Nothing,
             (None, false) => NextWrite::Bytes(bytes),
             (Some(Body::Memory { content, range }), is_next) => {
@@ -198,49 +237,53 @@ impl Outbox {
 
     /// Records that the socket has taken the next `n` bytes.
     pub fn advance(&mut self, n: usize) {
-        // One write may have sent the end of the bytes and the beginning of the body.
-        let from_bytes = n.min(self.unsent().len());
-        self.sent += from_bytes;
         self.total_sent += n as u64;
-        if let Some(body) = &mut self.body {
+        let Some(unsent) = &mut self.unsent else { return };
+        // One write may have sent the end of the bytes and the beginning of the body.
+        let from_bytes = n.min(unsent.bytes().len());
+        unsent.sent += from_bytes;
+        if let Some(body) = &mut unsent.body {
             body.advance(n - from_bytes);
             if body.left() == 0 {
-                self.body = None;
+                unsent.body = None;
             }
         }
-        if self.sent == self.bytes.len() {
-            self.bytes.clear();
-            self.sent = 0;
+        if unsent.sent == unsent.bytes.len() {
+            unsent.bytes.clear();
+            unsent.sent = 0;
         }
     }
 
-    /// Swaps in the loop's spare buffer if no bytes are unsent. [`Outbox::return_buffer`] returns
-    /// it.
-    pub fn lend_buffer(&mut self, spare: &mut Vec<u8>) {
-        if self.bytes.is_empty() {
-            mem::swap(&mut self.bytes, spare);
+    /// Takes the loop's spare buffer if no bytes are unsent. [`Outbox::return_buffer`] returns it.
+    pub fn lend_buffer(&mut self, spare: &mut SpareBuffer) {
+        match (&mut self.unsent, &mut spare.0) {
+            (None, spare) => self.unsent = spare.take(),
+            // A body is unsent. The bytes of the next response go behind it.
+            (Some(unsent), Some(spare)) if unsent.bytes.is_empty() => {
+                mem::swap(&mut unsent.bytes, &mut spare.bytes);
+            }
+            _ => {}
         }
     }
 
-    /// Returns the spare buffer to the loop, and moves unsent bytes to an allocation of exactly
-    /// their size.
-    pub fn return_buffer(&mut self, spare: &mut Vec<u8>) {
-        // The larger buffer is the loop's, or one that has outgrown it. The loop keeps the larger
-        // one, and a connection never holds spare capacity.
-        if self.bytes.capacity() > spare.capacity() {
-            let unsent = self.unsent().to_vec();
-            mem::swap(&mut self.bytes, spare);
-            spare.clear();
-            self.bytes = unsent;
-            self.sent = 0;
-        } else if self.bytes.is_empty() {
-            self.bytes = Vec::new();
+    /// Returns the spare buffer to the loop, and moves unsent output to allocations of exactly its
+    /// size.
+    pub fn return_buffer(&mut self, spare: &mut SpareBuffer) {
+        let Some(mut unsent) = self.unsent.take() else { return };
+        if unsent.bytes.capacity() > spare.capacity() {
+            // This buffer is the loop's, or one that has outgrown it. The loop keeps the larger
+            // one, and a connection never holds spare capacity.
+            let kept = Unsent { bytes: unsent.bytes().to_vec(), sent: 0, body: unsent.body.take() };
+            unsent.bytes.clear();
+            unsent.sent = 0;
+            spare.0 = Some(unsent);
+            self.unsent = (!kept.is_empty()).then(|| Box::new(kept));
+        } else if !unsent.is_empty() {
+            if unsent.bytes.is_empty() {
+                unsent.bytes = Vec::new();
+            }
+            self.unsent = Some(unsent);
         }
-    }
-
-    /// Returns the unsent bytes before the body.
-    fn unsent(&self) -> &[u8] {
-        &self.bytes[self.sent..]
     }
 }
 
@@ -298,27 +341,52 @@ mod tests {
         assert!(out.has_room());
     }
 
+    /// Returns the bytes that `out` holds, and the capacity of their buffer.
+    fn held(out: &Outbox) -> Option<(&[u8], usize)> {
+        out.unsent.as_ref().map(|unsent| (unsent.bytes(), unsent.bytes.capacity()))
+    }
+
     #[test]
     fn outbox_returns_the_spare_buffer_and_keeps_unsent_bytes() {
-        let mut spare = Vec::with_capacity(1000);
+        let mut spare = SpareBuffer::with_capacity(1000);
         let mut out = Outbox::default();
         out.lend_buffer(&mut spare);
         out.bytes().extend(b"all sent");
         out.advance(8);
         out.return_buffer(&mut spare);
-        assert_eq!((spare.capacity(), out.bytes.capacity()), (1000, 0));
+        assert_eq!((spare.capacity(), held(&out)), (1000, None));
 
         out.lend_buffer(&mut spare);
         out.bytes().extend(b"half sent");
         out.advance(5);
         out.return_buffer(&mut spare);
-        assert_eq!((spare.capacity(), spare.len()), (1000, 0));
-        assert_eq!((out.unsent(), out.bytes.capacity()), (&b"sent"[..], 4));
+        assert_eq!((spare.capacity(), held(&out)), (1000, Some((&b"sent"[..], 4))));
 
         // The kept bytes are sent from their own buffer, which is then freed.
         out.lend_buffer(&mut spare);
         out.advance(4);
         out.return_buffer(&mut spare);
-        assert_eq!((spare.capacity(), out.bytes.capacity()), (1000, 0));
+        assert_eq!((spare.capacity(), held(&out)), (1000, None));
+    }
+
+    #[test]
+    fn outbox_takes_the_spare_buffer_behind_an_unsent_body() {
+        let mut spare = SpareBuffer::with_capacity(1000);
+        let mut out = Outbox::default();
+        out.lend_buffer(&mut spare);
+        out.bytes().extend(b"head ");
+        out.put(Body::Memory { content: Rc::from(*b"body"), range: 0..4 });
+        out.advance(7);
+        out.return_buffer(&mut spare);
+        assert_eq!((spare.capacity(), held(&out)), (1000, Some((&b""[..], 0))));
+
+        out.lend_buffer(&mut spare);
+        out.advance(2);
+        out.bytes().extend(b"next");
+        assert_eq!(held(&out), Some((&b"next"[..], 1000)));
+        out.return_buffer(&mut spare);
+        assert_eq!((spare.capacity(), held(&out)), (1000, Some((&b"next"[..], 4))));
+        assert_eq!((out.sent(), out.position()), (9, 13));
+        assert_eq!(size_of::<Outbox>(), 16);
     }
 }
