@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use super::{
     PageContext,
+    large::{LARGE, LARGE_LEN, LargeBody, SMALL},
     pages::{self, head},
     stream::TurnStream,
-    trial::{LARGE, LARGE_LEN, SMALL, Trial},
 };
 use crate::{
     address::Address,
@@ -26,12 +26,12 @@ pub struct PageConnection {
     /// Whether no request has arrived.
     is_new: bool,
     stream: Option<Box<TurnStream>>,
-    trial: Option<Box<Trial>>,
+    large: Option<Box<LargeBody>>,
 }
 
 impl PageConnection {
     pub fn new(context: Rc<PageContext>, peer: Address) -> PageConnection {
-        PageConnection { context, peer, is_new: true, stream: None, trial: None }
+        PageConnection { context, peer, is_new: true, stream: None, large: None }
     }
 
     /// Puts the response to `request` into `out`.
@@ -54,7 +54,7 @@ impl PageConnection {
         let head = head(Status::Ok, media_type, len, false, cx.clock);
         out.bytes().extend_from_slice(&head);
         cx.trace(|| planned(Status::Ok.code(), head, len));
-        self.trial = Some(Box::new(Trial::new()));
+        self.large = Some(Box::new(LargeBody::new()));
         Progress::Yield
     }
 
@@ -143,8 +143,8 @@ impl Protocol for PageConnection {
     }
 
     fn resume(&mut self, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
-        if let Some(trial) = &mut self.trial {
-            return trial.put(out);
+        if let Some(large) = &mut self.large {
+            return large.put(out);
         }
         let Some(stream) = &mut self.stream else { return Progress::Again };
         if cx.draining {
@@ -164,7 +164,7 @@ impl Protocol for PageConnection {
     }
 
     fn is_idle(&self) -> bool {
-        self.stream.is_none() && self.trial.is_none()
+        self.stream.is_none() && self.large.is_none()
     }
 
     fn ends_with_peer(&self) -> bool {

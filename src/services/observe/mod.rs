@@ -5,9 +5,9 @@
 //! another host, or from a page of another site, because the page shows what clients request.
 
 mod connection;
+mod large;
 mod pages;
 mod stream;
-mod trial;
 
 use std::{cell::Cell, rc::Rc};
 

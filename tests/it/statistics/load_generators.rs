@@ -33,7 +33,7 @@ fn reset(server: &Server) {
 #[test]
 fn statistics_agree_with_ab() {
     let site = Site::new();
-    site.write("page", &"x".repeat(20_000));
+    site.write("page", "x".repeat(20_000));
     let server = Server::with(&site, &["--target"]);
     for args in [&["-k"][..], &[]] {
         // ab counts another length as a failure, and the load target has none.

@@ -17,14 +17,14 @@ pub const LARGE_LEN: u64 = 64 * 1024 * 1024;
 const PIECE: u64 = 64 * 1024;
 
 /// The rest of a large response in progress.
-pub struct Trial {
+pub struct LargeBody {
     piece: Rc<[u8]>,
     left: u64,
 }
 
-impl Trial {
-    pub fn new() -> Trial {
-        Trial { piece: vec![b'.'; PIECE as usize].into(), left: LARGE_LEN }
+impl LargeBody {
+    pub fn new() -> LargeBody {
+        LargeBody { piece: vec![b'.'; PIECE as usize].into(), left: LARGE_LEN }
     }
 
     /// Puts the next piece into `out`. Then the connection ends.
