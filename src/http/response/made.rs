@@ -1,6 +1,6 @@
 //! Responses that a service makes for one request, for example the load target.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Write};
 
 use super::{
     answer::{Answer, UNSTORED, generated},
@@ -11,6 +11,9 @@ use crate::http::{
     RequestInfo, Status,
     request::fields::{Persistence, Version},
 };
+
+/// The maximum length of the field line `Content-Length` in bytes.
+const LENGTH_LINE: usize = 40;
 
 impl<'a> Plan<'a> {
     /// Plans a response with this status, these field lines and this body, which must not be
@@ -70,7 +73,12 @@ pub fn plan<'a>(status: Status, fields: &str, body: ResponseBody, version: Versi
                 ResponseBody::Sized(len) => *len,
                 _ => 0,
             };
-            Plan::with_body(status, body, len).fields(format!("{fields}Content-Length: {len}\r\n"))
+            let mut text = String::with_capacity(fields.len() + LENGTH_LINE);
+            text.push_str(fields);
+            text.push_str("Content-Length: ");
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{len}\r");
+            Plan::with_body(status, body, len).fields(text)
         }
     };
     Plan { scope: UNSTORED, ..plan }

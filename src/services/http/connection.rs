@@ -191,8 +191,8 @@ impl HttpConnection {
         http.resolver.take_lease();
         let progress = self.reply(&request.info, input, out, cx, |reply| reply.respond(request));
         // What the load target answers depends on the peer as well.
-        let is_of_target = http.target.as_ref().is_some_and(|target| target.locate(request).is_some());
-        if let Some(lease) = http.resolver.take_lease().filter(|_| !is_of_target) {
+        let is_of_target = || http.target.as_ref().is_some_and(|target| target.locate(request).is_some());
+        if let Some(lease) = http.resolver.take_lease().filter(|_| !is_of_target()) {
             let status = self.entries.as_ref().and_then(|entries| entries.last_status());
             let info = &request.info;
             let new = NewResponse { request: input, info, start, status, progress, lease };

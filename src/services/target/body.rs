@@ -116,6 +116,10 @@ impl TargetBody {
         while self.done < end {
             let at = self.done % WORD;
             if at == 0 {
+                self.fill_words((end - self.done) / WORD, out);
+                if self.done == end {
+                    return;
+                }
                 self.word = self.random.rand_u64().to_le_bytes();
             }
             let count = (WORD - at).min(end - self.done);
@@ -123,6 +127,16 @@ impl TargetBody {
             out.extend_from_slice(&self.word[at as usize..(at + count) as usize]);
             self.done += count;
         }
+    }
+
+    /// Appends `count` whole words. A piece has at most some thousand of them.
+    fn fill_words(&mut self, count: u64, out: &mut Vec<u8>) {
+        let (start, len) = (out.len(), count * WORD);
+        out.resize(start + len as usize, 0);
+        for word in out[start..].chunks_exact_mut(WORD as usize) {
+            word.copy_from_slice(&self.random.rand_u64().to_le_bytes());
+        }
+        self.done += len;
     }
 }
 

@@ -39,9 +39,12 @@ use crate::{
     site_path::SitePath,
 };
 
-/// How many URLs with something drawn the target counts the requests for. The one that has not been
-/// requested for longest is forgotten, and then begins again.
-const MAX_URLS: NonZeroUsize = NonZeroUsize::new(4096).expect("not 0");
+/// How many URLs the target knows. The one that has not been requested for longest is forgotten,
+/// and then begins again.
+const MAX_URLS: NonZeroUsize = NonZeroUsize::new(1024).expect("not 0");
+/// The maximum length of the path and the query of a URL that the target knows, in bytes. The
+/// behaviour of a longer one is parsed for each request, so that the memory stays small.
+const MAX_KNOWN: usize = 256;
 
 /// The load target.
 pub struct LoadTarget {
@@ -52,8 +55,16 @@ pub struct LoadTarget {
     /// The peers that it answers. Empty means this machine alone.
     from: Vec<PeerNetwork>,
     proxies: Rc<TrustedProxies>,
-    /// How often each URL was requested, by a hash of the URL.
-    numbers: RefCell<LruCache<u128, u64>>,
+    /// The URLs that were requested, by their hashes.
+    urls: RefCell<LruCache<u128, KnownUrl>>,
+}
+
+/// A URL that was requested.
+#[derive(Debug, Default)]
+struct KnownUrl {
+    /// What it asks for, unless the URL is too long.
+    behaviour: Option<Behaviour>,
+    requests: u64,
 }
 
 /// Whether the load target answers the requests of one peer.
@@ -109,7 +120,7 @@ impl LoadTarget {
         from: Vec<PeerNetwork>,
         proxies: Rc<TrustedProxies>,
     ) -> LoadTarget {
-        LoadTarget { path, scheme, from, proxies, numbers: RefCell::new(LruCache::new(MAX_URLS)) }
+        LoadTarget { path, scheme, from, proxies, urls: RefCell::new(LruCache::new(MAX_URLS)) }
     }
 
     /// Returns the path of the first page.
@@ -183,8 +194,7 @@ impl LoadTarget {
         if let Some(credentials) = Credentials::at(rest) {
             return Ok(TargetResource::Credentials(credentials));
         }
-        let behaviour = Behaviour::parse(rest, query)?;
-        let number = if behaviour.is_drawn() { self.count(request.path(), query) } else { 0 };
+        let (behaviour, number) = self.behaviour(rest, request.path(), query)?;
         Ok(TargetResource::Response(behaviour.draw(number)))
     }
 
@@ -202,18 +212,29 @@ impl LoadTarget {
         format!("{}://{}", self.scheme, String::from_utf8_lossy(&rest))
     }
 
-    /// Returns how many requests for a URL came before this one.
+    /// Returns what the URL with `path` and `query` asks for, and how many requests for it came
+    /// before this one. `rest` is the path relative to the path of the target.
     ///
     /// What is drawn depends on this number and on the seed. So a number of requests for a URL gets
     /// a fixed number of each status, however many connections send them and in whatever order
     /// they arrive. A number for each connection would not do: clients share the requests among
     /// their connections as it happens.
-    fn count(&self, path: &[u8], query: &[u8]) -> u64 {
-        let url = xxh3_128(&[path, b"?", query].concat());
-        let mut numbers = self.numbers.borrow_mut();
-        let number = numbers.get_or_insert_mut(url, || 0);
-        *number += 1;
-        *number - 1
+    fn behaviour(&self, rest: &[u8], path: &[u8], query: &[u8]) -> Result<(Behaviour, u64), TargetError> {
+        let hash = xxh3_128(&[path, b"?", query].concat());
+        let mut urls = self.urls.borrow_mut();
+        if let Some(KnownUrl { behaviour: Some(behaviour), requests }) = urls.get_mut(&hash) {
+            *requests += 1;
+            return Ok((behaviour.clone(), *requests - 1));
+        }
+        let behaviour = Behaviour::parse(rest, query)?;
+        let is_short = path.len() + query.len() <= MAX_KNOWN;
+        if !is_short && !behaviour.is_drawn() {
+            return Ok((behaviour, 0));
+        }
+        let known = urls.get_or_insert_mut(hash, KnownUrl::default);
+        known.behaviour = is_short.then(|| behaviour.clone());
+        known.requests += 1;
+        Ok((behaviour, known.requests - 1))
     }
 
     /// Returns `path` relative to the path of the target, or `None` if it is elsewhere.
@@ -339,5 +360,21 @@ mod tests {
         assert!(first.contains(&200) && first.contains(&503), "{first:?}");
         assert_eq!(run("/_/?status=503:50%25"), first, "another URL begins anew");
         assert_ne!(run("/_/?status=503:50%"), first, "the same URL goes on");
+        let long = format!("/_/?{}status=503:50%", "&".repeat(MAX_KNOWN));
+        assert_eq!(run(&long), first, "a long one is counted as well");
+        assert_ne!(run(&long), first);
+    }
+
+    #[test]
+    fn target_knows_few_urls() {
+        let target = target("/_", &[], &[]);
+        for seed in 0..MAX_URLS.get() + 10 {
+            let _ = resource(&target, &format!("/_/?bytes=1&seed={seed}"));
+            let _ = resource(&target, &format!("/_/?{}bytes=1&seed={seed}", "&".repeat(MAX_KNOWN)));
+            let _ = resource(&target, &format!("/_/?none={seed}"));
+        }
+        let urls = target.urls.borrow();
+        assert_eq!(urls.len(), MAX_URLS.get());
+        assert!(urls.iter().all(|(_, known)| known.behaviour.is_some()), "neither long ones nor mistakes");
     }
 }
