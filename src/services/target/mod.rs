@@ -377,4 +377,29 @@ mod tests {
         assert_eq!(urls.len(), MAX_URLS.get());
         assert!(urls.iter().all(|(_, known)| known.behaviour.is_some()), "neither long ones nor mistakes");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn target_survives_whatever_a_url_contains(
+            path in "(|status/|delay/|bytes/|drip|[a-z/%.]{0,6})[0-9a-zA-Z.,:%-]{0,8}",
+            names in proptest::collection::vec("status|delay|bytes|over|close|seed|%73eed|[a-z-]{0,6}", 0..4),
+            values in proptest::collection::vec("=?[0-9]{1,3}(ms|s|k|%)?(,[0-9]{1,3}:[0-9]{1,2}%)?|[!-~]{0,8}", 4),
+        ) {
+            let target = target("/_", &[], &[]);
+            let pairs = names.iter().zip(&values).map(|(name, value)| format!("{name}{value}"));
+            let url = format!("/_/{path}?{}", pairs.collect::<Vec<_>>().join("&"));
+            let input = format!("GET {url} HTTP/1.1\r\nHost: a\r\n\r\n");
+            if let Ok(Some((request, _))) = parse(input.as_bytes())
+                && let Some(path) = target.locate(&request)
+            {
+                for _ in 0..3 {
+                    if let Ok(TargetResource::Response(drawn)) = target.resource(&path, &request) {
+                        assert!(drawn.delay <= values::MAX_TIME && drawn.len <= values::MAX_BYTES, "{url}");
+                        assert!((200..=599).contains(&drawn.status.code()), "{url}");
+                        assert!(drawn.all_statuses().any(|status| status == drawn.status), "{url}");
+                    }
+                }
+            }
+        }
+    }
 }
