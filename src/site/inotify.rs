@@ -129,7 +129,7 @@ impl Inotify {
     pub fn watch_tree_directory(&mut self, path: &[u8], root: &RootDir) -> Result<(), bool> {
         self.has_run_out = false;
         let path = if path.is_empty() { Vec::new() } else { [path, b"/"].concat() };
-        self.watch_ancestors(&path, root).ok_or(self.has_run_out)
+        self.watch_ancestors(&path, root).map_err(|_| self.has_run_out)
     }
 
     /// Returns the descriptor, which becomes readable when something changes.
@@ -145,7 +145,7 @@ impl Inotify {
         }
         // This fails if there is a link on the path. From now on, inotify reports any link that
         // appears.
-        self.watch_ancestors(path, root)?;
+        self.watch_ancestors(path, root).ok()?;
         let wd = self.add_watch(root.fd(), path, FILE_EVENTS)?;
         // An inode has one watch descriptor, so a file that is cached under several keys has one
         // watch.
@@ -166,26 +166,29 @@ impl Inotify {
     /// Watches the directories on the path to the absent file `path`. Returns whether inotify will
     /// report the creation of the file.
     pub fn watch_absent(&mut self, path: &[u8], root: &RootDir) -> bool {
+        // If a directory on the path is missing, it appears before the file does, in a directory
+        // that is watched by now.
+        let first_missing = self.watch_ancestors(path, root).err().unwrap_or(path);
         // Behind a dangling link or a mount, the file may appear without an event here. Neither
         // counts as absent.
-        self.watch_ancestors(path, root).is_some()
-            && matches!(open_direct(root.fd(), or_root(path)), Err(Errno::NOENT))
+        matches!(open_direct(root.fd(), or_root(first_missing)), Err(Errno::NOENT))
     }
 
-    /// Watches every directory on the path to `path`. Returns `None` if one of them cannot be
-    /// watched.
-    fn watch_ancestors(&mut self, path: &[u8], root: &RootDir) -> Option<()> {
+    /// Watches every directory on the path to `path`, beginning at the root.
+    ///
+    /// # Errors
+    /// Returns the first directory that cannot be watched.
+    fn watch_ancestors<'p>(&mut self, path: &'p [u8], root: &RootDir) -> Result<(), &'p [u8]> {
         let is_local = || system::file_system(root.fd()).is_some_and(|magic| LOCAL.contains(&magic));
         if !*self.is_local.get_or_insert_with(is_local) {
-            return None;
+            return Err(b"");
         }
         // The root, whose path is empty, and then each directory down to the file.
-        self.watch_directory(b"", root)?;
         let slashes = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
-        for end in slashes {
-            self.watch_directory(&path[..end], root)?;
+        for end in std::iter::once(0).chain(slashes) {
+            self.watch_directory(&path[..end], root).ok_or(&path[..end])?;
         }
-        Some(())
+        Ok(())
     }
 
     /// Watches one directory, unless it is already watched.

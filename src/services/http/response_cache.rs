@@ -273,6 +273,7 @@ mod tests {
     };
 
     const REQUEST: &[u8] = b"GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n";
+    const MISSING: &[u8] = b"GET /b/c/d HTTP/1.1\r\nHost: a\r\n\r\n";
 
     /// Returns the output for `input` on a new connection.
     fn response(http: &mut Rc<HttpService>, input: &[u8], stopping: bool, clock: &Clock) -> Vec<u8> {
@@ -284,7 +285,7 @@ mod tests {
         cx.stopping = stopping;
         let (mut connection, mut out) = (http.create(&Address::Unix(None)), Outbox::default());
         let received = connection.receive(input, &mut out, &mut cx);
-        assert_eq!(received.consumed, REQUEST.len());
+        assert_eq!(received.consumed, REQUEST.len(), "all requests are as long");
         out.bytes().clone()
     }
 
@@ -324,7 +325,11 @@ mod tests {
         assert!((0..32).any(|_| !site.is_current(&lease, &clock)), "inotify is read after a few answers");
         assert!(response(&mut http, REQUEST, false, &clock).ends_with(b"two"));
         assert_eq!(kept(&http), 0);
-        assert_eq!(kept(&HttpService::clone(&http)), 0);
+        // A directory on the path is missing as well.
+        for _ in 0..4 {
+            assert!(response(&mut http, MISSING, false, &clock).starts_with(b"HTTP/1.1 404"));
+        }
+        assert_eq!((kept(&http), kept(&HttpService::clone(&http))), (1, 0));
     }
 
     #[test]
