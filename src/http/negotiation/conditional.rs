@@ -53,8 +53,7 @@ pub enum PreconditionResult {
 }
 
 impl<'a> Preconditions<'a> {
-    /// Returns whether `name` may be a conditional or range field. This cheap check runs for every
-    /// field line.
+    /// Returns whether `name` may be a conditional or range field. This is a cheap check.
     pub fn may_have(name: &str) -> bool {
         let name = name.as_bytes();
         name.eq_ignore_ascii_case(b"range")

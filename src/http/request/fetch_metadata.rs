@@ -19,7 +19,7 @@ pub struct FetchMetadata {
 }
 
 impl FetchMetadata {
-    /// Returns whether `name` may be one of the fields. This cheap check runs for most field lines.
+    /// Returns whether `name` may be one of the fields.
     pub fn may_have(name: &str) -> bool {
         name.as_bytes()
             .first_chunk()

@@ -38,7 +38,8 @@ pub struct HeaderFields<'a> {
     content_length: Option<&'a [u8]>,
     transfer_encoding: Option<&'a [u8]>,
     pub fetch_metadata: FetchMetadata,
-    pub accept: Accept,
+    /// The value of `Accept`, see [`HeaderFields::accept`].
+    accept: Option<Cow<'a, [u8]>>,
     pub accept_encoding: AcceptEncoding,
     pub origin: Option<&'a [u8]>,
     /// Whether the request has `Access-Control-Request-Method`, so that it may be a CORS preflight
@@ -106,49 +107,59 @@ impl<'a> HeaderFields<'a> {
 
     /// Applies one field line. Refuses a repeated field that frames or routes a request.
     fn apply(&mut self, name: &str, value: &'a [u8]) -> Result<(), Refusal> {
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
-        if is("host") {
-            once(&mut self.host, value, "The request has more than one Host.")
-        } else if is("content-length") {
-            once(&mut self.content_length, value, "The request has more than one Content-Length.")
-        } else if is("transfer-encoding") {
-            once(&mut self.transfer_encoding, value, "The request has more than one Transfer-Encoding.")
-        } else {
-            if is("connection") {
-                for option in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
-                    self.close |= option.eq_ignore_ascii_case(b"close");
-                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-                }
-            } else if is("expect") {
+        // Clients usually write a name like this, and comparing it exactly is faster.
+        let is = |usual: &str| name == usual || name.eq_ignore_ascii_case(usual);
+        // The length alone excludes most names.
+        match name.len() {
+            4 if is("Host") => return once(&mut self.host, value, "The request has more than one Host."),
+            14 if is("Content-Length") => {
+                return once(
+                    &mut self.content_length,
+                    value,
+                    "The request has more than one Content-Length.",
+                );
+            }
+            17 if is("Transfer-Encoding") => {
+                let twice = "The request has more than one Transfer-Encoding.";
+                return once(&mut self.transfer_encoding, value, twice);
+            }
+            6 if is("Accept") => join(&mut self.accept, value),
+            6 if is("Expect") => {
                 for expectation in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
                     let known = expectation.eq_ignore_ascii_case(b"100-continue");
                     self.expects_continue |= known;
                     self.unmet_expectation |= !known && !expectation.is_empty();
                 }
-            } else if is("accept") {
-                self.accept.apply(value);
-            } else if is("accept-encoding") {
-                self.accept_encoding.apply(value);
-            } else if is("user-agent") {
-                self.user_agent = Some(value);
-            } else if is("referer") {
-                self.referer = Some(value);
-            } else if is("origin") {
-                self.origin = Some(value);
-            } else if is("access-control-request-method") {
-                self.names_method = true;
-            } else if FetchMetadata::may_have(name) {
-                self.fetch_metadata.apply(name, value);
-            } else if Preconditions::may_have(name)
-                && let Some(field) = self.preconditions.get_or_insert_default().field(name)
-            {
-                *field = Some(match field.take() {
-                    None => Cow::Borrowed(value),
-                    Some(before) => Cow::Owned([&*before, value].join(&b", "[..])),
-                });
             }
-            Ok(())
+            6 if is("Origin") => self.origin = Some(value),
+            7 if is("Referer") => self.referer = Some(value),
+            10 if is("User-Agent") => self.user_agent = Some(value),
+            10 if is("Connection") => {
+                for option in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            14 if FetchMetadata::may_have(name) => self.fetch_metadata.apply(name, value),
+            15 if is("Accept-Encoding") => self.accept_encoding.apply(value),
+            29 if is("Access-Control-Request-Method") => self.names_method = true,
+            5 | 8 | 13 | 17 | 19 if Preconditions::may_have(name) => {
+                if let Some(field) = self.preconditions.get_or_insert_default().field(name) {
+                    join(field, value);
+                }
+            }
+            _ => {}
         }
+        Ok(())
+    }
+
+    /// Returns what the client accepts. Few responses depend on that, and the field is long.
+    pub fn accept(&self) -> Accept {
+        let mut accept = Accept::default();
+        if let Some(value) = &self.accept {
+            accept.apply(value);
+        }
+        accept
     }
 
     /// Returns how to find the end of the request body.
@@ -219,6 +230,14 @@ fn once<'a>(field: &mut Option<&'a [u8]>, value: &'a [u8], twice: &'static str) 
         None => Ok(()),
         Some(_) => Err(Refusal::bad(twice)),
     }
+}
+
+/// Appends the `value` of a line to the value of its field (RFC 9110 section 5.3).
+fn join<'a>(field: &mut Option<Cow<'a, [u8]>>, value: &'a [u8]) {
+    *field = Some(match field.take() {
+        None => Cow::Borrowed(value),
+        Some(before) => Cow::Owned([&*before, value].join(&b", "[..])),
+    });
 }
 
 /// Returns whether a list of transfer codings is valid and ends in `chunked`: tokens, of which only

@@ -93,6 +93,7 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
 ///
 /// # Errors
 /// Returns the same refusals as [`parse`].
+#[inline(always)] // as `parse_head`
 pub fn parse_within(input: &[u8], max_head: usize) -> Result<Option<(Request<'_>, usize)>, Refusal> {
     let Some(Head { request, len, framing }) = parse_head(input, max_head)? else { return Ok(None) };
     if let Some(Framing::Length(0)) = framing {
@@ -213,17 +214,17 @@ impl<'a> Request<'a> {
 
     /// Returns whether the request is a navigation.
     pub fn is_navigation(&self) -> bool {
-        self.fields.fetch_metadata.is_navigation(self.fields.accept, self.path())
+        self.fields.fetch_metadata.is_navigation(self.fields.accept(), self.path())
     }
 
     /// Returns whether the client asks for HTML by name, as browsers do for pages.
     pub fn asks_for_html(&self) -> bool {
-        self.fields.accept.has_html()
+        self.fields.accept().has_html()
     }
 
     /// Returns whether the response will be a page in a window or a frame.
     pub fn is_page_load(&self) -> bool {
-        self.fields.fetch_metadata.is_page_load(self.fields.accept)
+        self.fields.fetch_metadata.is_page_load(self.fields.accept())
     }
 
     /// Returns the path as sent by the client, or an empty slice if the target has no path.

@@ -57,7 +57,7 @@ impl Reply<'_, '_> {
         if let Err(refusal) = self.http.check(request) {
             return self.refuse(refusal);
         }
-        let format = match request.fields.accept.prefers_plain_metrics() {
+        let format = match request.fields.accept().prefers_plain_metrics() {
             true => MetricsFormat::Text,
             false => MetricsFormat::OpenMetrics,
         };

@@ -242,7 +242,7 @@ impl<'c, 'x> Reply<'c, 'x> {
             path: directory.shown_path,
             order: Order::parse(request.query()),
             filter: Filter::parse(request.query()),
-            is_json: request.fields.accept.prefers_json(),
+            is_json: request.fields.accept().prefers_json(),
         };
         // All listings share the quota of the main site.
         let quota = self.http.resolver.site.row_quota();
