@@ -6,8 +6,10 @@
 mod broken_loop;
 mod broken_server;
 mod catalog;
+mod diagram;
 mod harness;
 mod page;
+mod sheet;
 mod trial;
 
 use std::{
@@ -25,8 +27,10 @@ pub use self::{
     broken_loop::Bug,
     broken_server::BrokenServer,
     catalog::{LESSONS, Lesson},
+    diagram::svg,
     harness::{Harness, TracedStep, TranscriptEntry},
     page::{Guess, compared, judge_guess, lines, prose_under, side_by_side, turns},
+    sheet::prediction_sheet,
     trial::{TRIALS, Trial, TrialEvent, TrialLimits, TrialReport, TrialTarget, UnfitServer, Verdict},
 };
 use self::{

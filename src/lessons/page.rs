@@ -102,14 +102,20 @@ pub fn compared(lesson: &Lesson, entries: &[TranscriptEntry]) -> Vec<String> {
 
 /// Returns the lines of a transcript, one for each entry. Repetitions are folded into one line.
 pub fn lines(entries: &[TranscriptEntry]) -> Vec<String> {
+    rows(entries).into_iter().map(|(line, _)| line).collect()
+}
+
+/// Returns the lines of a transcript, each with its entry. A line that stands for repetitions has
+/// none.
+pub fn rows(entries: &[TranscriptEntry]) -> Vec<(String, Option<&TranscriptEntry>)> {
     let mut lines = Vec::new();
     let mut at = 0;
     while at < entries.len() {
         let patterns = (1..=MAX_PATTERN).map(|pattern| (pattern, repetitions(&entries[at..], pattern)));
         let (pattern, times) = patterns.into_iter().find(|(_, times)| *times > 3).unwrap_or((1, 1));
-        lines.extend(entries[at..at + pattern].iter().map(TranscriptEntry::to_string));
+        lines.extend(entries[at..at + pattern].iter().map(|entry| (entry.to_string(), Some(entry))));
         if times > 1 {
-            lines.push(format!("   \u{2026} and so on, {times} times in all"));
+            lines.push((format!("   \u{2026} and so on, {times} times in all"), None));
         }
         at += pattern * times;
     }

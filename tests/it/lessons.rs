@@ -136,7 +136,9 @@ fn lesson_command_prints_the_whole_page() {
 
 #[test]
 fn lesson_command_reports_errors_in_one_sentence() {
-    let table: [(&[&str], &str); 7] = [
+    let table: [(&[&str], &str); 9] = [
+        (&["--svg"], "<NUMBER>"),
+        (&["3", "--sheet"], "--sheet"),
         (&["9"], "from 1 to 8"),
         (&["first"], "use the number of a lesson, or words"),
         (&["1", "--break"], "lesson 1 has no bug to show"),
@@ -250,4 +252,44 @@ fn bugs_and_words_fit_on_a_screen() {
             assert!(words.contains(verb), "lesson {} shows {verb:?}", lesson.number);
         }
     }
+}
+
+/// Returns how often `text` occurs in `svg`.
+fn occurrences(svg: &str, text: &str) -> usize {
+    svg.matches(text).count()
+}
+
+#[test]
+fn lesson_diagram_shows_each_line_and_each_arrow() {
+    let text = |args: &[&str]| String::from_utf8(lesson(args).stdout).expect("text");
+    let svg = text(&["2", "--svg"]);
+    assert!(svg.starts_with("<svg xmlns=") && svg.ends_with("</svg>\n"), "{svg}");
+    assert!(svg.contains("prefers-color-scheme:dark"), "{svg}");
+    // A and D, and the loop.
+    assert_eq!(occurrences(&svg, "class=\"name\""), 3, "{svg}");
+    // A connects and sends, and D sends two datagrams. A gets one write, and D two answers.
+    assert_eq!(
+        [occurrences(&svg, "class=\"arrow\""), occurrences(&svg, "class=\"arrow back\"")],
+        [4, 3],
+        "{svg}"
+    );
+    assert_eq!(occurrences(&svg, "class=\"mark\""), 1, "{svg}");
+    assert!(svg.contains("GET /hello.txt HTTP/1.1\\r\\nHos"), "{svg}");
+    let rows = text(&["2"]).lines().filter(|line| line.starts_with('#') || line.starts_with("   ")).count();
+    assert_eq!(occurrences(&svg, "xml:space"), rows, "{svg}");
+    let broken = text(&["5", "--svg", "--break", "close-on-eof"]);
+    assert!(broken.contains("class=\"arrow end\"") && !broken.contains("arrow back"), "no answer: {broken}");
+    let edge = text(&["8", "--svg"]);
+    assert!(edge.contains(">1000 clients connect") || edge.contains("   1000 clients connect"), "{edge}");
+}
+
+#[test]
+fn prediction_sheet_has_each_question_and_the_answers_behind_them() {
+    let output = lesson(&["--sheet"]);
+    let sheet = String::from_utf8(output.stdout).expect("text");
+    let (questions, answers) = sheet.split_once("<h1>Answers</h1>").expect("two pages");
+    assert_eq!(occurrences(questions, "<div class=\"answer\">"), 2 * LESSONS.len());
+    assert!(sheet.contains(".answers{break-before:page}"), "{sheet}");
+    assert!(questions.contains("How many wake-ups will the loop need to accept all three?"), "{questions}");
+    assert!(answers.contains("<td>3. A client that does not read</td><td>yes</td><td>no</td>"), "{answers}");
 }

@@ -35,6 +35,14 @@ pub struct LessonArgs {
     #[arg(long = "break", value_name = "NAME", requires = "number", conflicts_with = "against")]
     pub broken: Option<Option<String>>,
 
+    /// Print the lesson as a sequence diagram in SVG; with --break, the run with the bug
+    #[arg(long, requires = "number", conflicts_with = "against")]
+    pub svg: bool,
+
+    /// Print the questions of all lessons as an HTML page to print, and the answers on another page
+    #[arg(long, conflicts_with_all = ["number", "against"])]
+    pub sheet: bool,
+
     /// Let the clients of the lesson, or of all lessons, talk to your own server on loopback or on
     /// a private address, and exit with 1 if it fails
     #[arg(long, value_name = "HOST:PORT", help_heading = "Your own server")]

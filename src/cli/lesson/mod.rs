@@ -9,7 +9,7 @@ mod text;
 use std::io;
 
 use oneloop::{
-    lessons::{Bug, LESSONS, Lesson, compared, prose_under, side_by_side},
+    lessons::{Bug, LESSONS, Lesson, compared, prediction_sheet, prose_under, side_by_side, svg},
     raise_open_file_limit,
 };
 use rustix::termios::tcgetwinsize;
@@ -46,6 +46,9 @@ pub fn run(args: &LessonArgs) -> Result<(), Failure> {
         (Some(LessonName::Number(number)), _) => Some(number),
         (None, _) => None,
     };
+    if args.sheet {
+        return run_lessons(LESSONS, || print(&prediction_sheet()?));
+    }
     if let Some(server) = &args.against {
         return against::run(number, server, &args.trial);
     }
@@ -60,24 +63,25 @@ pub fn run(args: &LessonArgs) -> Result<(), Failure> {
         Some(Some(name)) => Some(bug_of(lesson, name)?),
         Some(None) => return print(&bug_list(lesson)?).map_err(|e| cannot_print(&e)),
     };
-    run_lesson(lesson, bug)
+    let width = tcgetwinsize(io::stdout()).map_or(WIDTH, |size| usize::from(size.ws_col)).max(80);
+    run_lessons(std::slice::from_ref(lesson), || match bug {
+        _ if args.svg => print(&svg(lesson, &lesson.play(bug)?)),
+        None => Show::new(lesson, width).run(),
+        Some(bug) => compare(lesson, bug, width),
+    })
 }
 
-/// Prints the lesson or, if `bug` is given, compares the real loop with the broken one.
-fn run_lesson(lesson: &Lesson, bug: Option<Bug>) -> Result<(), Failure> {
+/// Checks that the process may have the descriptors that the lessons need, and calls `show`.
+fn run_lessons(lessons: &[Lesson], show: impl FnOnce() -> io::Result<()>) -> Result<(), Failure> {
     let limit = raise_open_file_limit();
-    if limit < lesson.descriptors {
-        let (number, needed) = (lesson.number, lesson.descriptors);
+    if let Some(Lesson { number, descriptors: needed, .. }) =
+        lessons.iter().find(|lesson| limit < lesson.descriptors)
+    {
         return Err(Failure::System(format!(
             "lesson {number} needs {needed} file descriptors: the limit is {limit}; raise it with ulimit -n {needed}"
         )));
     }
-    let width = tcgetwinsize(io::stdout()).map_or(WIDTH, |size| usize::from(size.ws_col)).max(80);
-    let shown = match bug {
-        None => Show::new(lesson, width).run(),
-        Some(bug) => compare(lesson, bug, width),
-    };
-    shown.map_err(|e| Failure::system("cannot run the lesson", &e))
+    show().map_err(|e| Failure::system("cannot run the lesson", &e))
 }
 
 /// Returns the bugs of the lesson, each with the first sentence about it.
