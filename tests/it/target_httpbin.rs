@@ -26,6 +26,13 @@ fn redirects_lead_to_get() {
         assert_eq!((&*path, seen, last.status), ("/a%20b/get", count, 200), "{start}");
     }
     assert_eq!(server.get("/a%20b/redirect/0").status, 404);
+    // A request of HTTP/1.0 may name no host, and one to a proxy names it in its first line.
+    let old = server.ask("GET /a%20b/absolute-redirect/2 HTTP/1.0\r\n\r\n");
+    assert_eq!(old.header("location"), Some("/a%20b/absolute-redirect/1"));
+    let whole = "GET http://localhost:99/a%20b/absolute-redirect/1 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    assert_eq!(server.ask(whole).header("location"), Some("http://localhost:99/a%20b/get"));
+    let whole = whole.replace("absolute-redirect/1", "get?a");
+    assert!(server.ask(whole).text().contains("\"url\": \"http://localhost:99/a%20b/get?a\""));
 }
 
 #[test]

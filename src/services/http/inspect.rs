@@ -57,7 +57,6 @@ impl Reply<'_, '_> {
             return self.send(plan, None);
         }
         let raw = RawRequest::split(self.message);
-        let host = raw.field("Host").unwrap_or_default();
         let query = request.query();
         let path_and_query = match query {
             Some(query) => [request.path(), b"?", query].concat(),
@@ -68,7 +67,7 @@ impl Reply<'_, '_> {
             raw,
             method,
             origin: self.request.client.or(peer),
-            url: target.url(host, &path_and_query),
+            url: target.url(request.host, &path_and_query),
             query: query.unwrap_or_default(),
         };
         let page = inspected.json(inspection);
@@ -76,11 +75,15 @@ impl Reply<'_, '_> {
     }
 
     /// Sends a redirect to another path of the load target.
-    pub(super) fn send_target_redirect(self, target: &LoadTarget, redirect: &TargetRedirect) -> Outcome {
+    pub(super) fn send_target_redirect(
+        self,
+        target: &LoadTarget,
+        redirect: &TargetRedirect,
+        request: &Request<'_>,
+    ) -> Outcome {
         let mut location = format!("{}{}", target.path(), redirect.to);
-        if redirect.is_absolute {
-            let host = RawRequest::split(self.message).field("Host").unwrap_or_default();
-            location = target.url(host, location.as_bytes());
+        if redirect.is_absolute && request.host.is_some() {
+            location = target.url(request.host, location.as_bytes());
         }
         let fields = format!("Location: {location}\r\n");
         let plan = Plan::made(self.request, Status::Found, fields, ResponseBody::Empty);

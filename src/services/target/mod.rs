@@ -36,7 +36,7 @@ pub use self::{
     values::MAX_TIME,
 };
 use crate::{
-    http::{PeerNetwork, Request, TrustedProxies, locate},
+    http::{Authority, PeerNetwork, Request, TrustedProxies, locate},
     site_path::SitePath,
 };
 
@@ -169,9 +169,11 @@ impl LoadTarget {
         })
     }
 
-    /// Returns the URL of `path_and_query` at this `Host`.
-    pub fn url(&self, host: &[u8], path_and_query: &[u8]) -> String {
-        let rest = [host, path_and_query].concat();
+    /// Returns the URL of `path_and_query` at this host. A request of HTTP/1.0 may name none.
+    pub fn url(&self, host: Option<Authority<'_>>, path_and_query: &[u8]) -> String {
+        let (name, port) = host.map_or((&b""[..], None), |host| (host.host, host.port));
+        let colon = if port.is_some() { ":" } else { "" };
+        let rest = [name, colon.as_bytes(), port.unwrap_or_default(), path_and_query].concat();
         format!("{}://{}", self.scheme, String::from_utf8_lossy(&rest))
     }
 
