@@ -97,3 +97,32 @@ fn stream_bytes_have_the_chunked_coding() {
     client.head();
     assert!(!client.rest().ends_with(b"0\r\n\r\n"));
 }
+
+#[test]
+fn range_is_a_file_that_has_ranges() {
+    let site = Site::new();
+    let server = Server::with(&site, &["--target"]);
+    let ask =
+        |fields: &str| server.ask(format!("GET /_/range/20000 HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"));
+    let whole = ask("");
+    let alphabet: Vec<u8> = (b'a'..=b'z').cycle().take(20_000).collect();
+    assert!(whole.status == 200 && whole.body == alphabet);
+    assert_eq!(whole.header("etag"), Some("\"range20000\""));
+    assert_eq!(whole.header("accept-ranges"), Some("bytes"));
+    for (range, from, to) in [("0-0", 0, 0), ("5-8", 5, 8), ("-3", 19_997, 19_999), ("9000-", 9000, 19_999)] {
+        let part = ask(&format!("Range: bytes={range}\r\n"));
+        assert!(part.status == 206 && part.body == alphabet[from..=to], "{range}");
+        let expected = format!("bytes {from}-{to}/20000");
+        assert_eq!(part.header("content-range"), Some(&*expected));
+    }
+    assert_eq!(ask("Range: bytes=20000-\r\n").status, 416);
+    assert_eq!(ask("If-None-Match: \"range20000\"\r\n").status, 304);
+    assert_eq!(server.get("/_/range/1k").body.len(), 1024);
+    for (path, status) in [("range/0", 404), ("range/101k", 404), ("range/", 404), ("range/5?a=1", 400)] {
+        assert_eq!(server.get(&format!("/_/{path}")).status, status, "{path}");
+    }
+    assert_eq!(
+        server.ask(get("/_/range/5").replace("GET", "POST")).header("allow"),
+        Some("GET, HEAD, OPTIONS")
+    );
+}

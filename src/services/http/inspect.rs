@@ -4,11 +4,14 @@
 //! A browser must not run them: they are never sniffed, and a sandbox keeps a document from
 //! scripts. Pages of other sites must not read them, so they get no fields of CORS.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, rc::Rc};
 
-use super::reply::{Outcome, Reply};
+use super::{
+    reply::{Outcome, Reply},
+    representation::StaticFile,
+};
 use crate::{
-    http::{Plan, RawRequest, Request, ResponseBody, Status},
+    http::{Method, Plan, RawRequest, Representation, Request, ResponseBody, Status, Validators},
     services::target::{Credentials, InspectedRequest, Inspection, LoadTarget, TargetRedirect},
 };
 
@@ -52,9 +55,7 @@ impl Reply<'_, '_> {
         let method = &line[..memchr::memchr(b' ', line).unwrap_or(line.len())];
         let methods = inspection.methods();
         if !methods.iter().any(|allowed| allowed.as_bytes() == method) {
-            let fields = format!("Allow: {}, OPTIONS\r\n", methods.join(", "));
-            let plan = Plan::made(self.request, Status::MethodNotAllowed, fields, ResponseBody::Empty);
-            return self.send(plan, None);
+            return self.refuse_method(methods);
         }
         let raw = RawRequest::split(self.message);
         let query = request.query();
@@ -72,6 +73,26 @@ impl Reply<'_, '_> {
         };
         let page = inspected.json(inspection);
         self.send_json(page)
+    }
+
+    /// Refuses the method of the request.
+    fn refuse_method(self, methods: &[&str]) -> Outcome {
+        let fields = format!("Allow: {}, OPTIONS\r\n", methods.join(", "));
+        let plan = Plan::made(self.request, Status::MethodNotAllowed, fields, ResponseBody::Empty);
+        self.send(plan, None)
+    }
+
+    /// Sends a file of `len` bytes, the alphabet again and again, or ranges of it.
+    pub(super) fn send_range(self, len: u64, request: &Request<'_>) -> Outcome {
+        if !matches!(request.info.method, Method::Get | Method::Head) {
+            return self.refuse_method(&["GET", "HEAD"]);
+        }
+        let content: Vec<u8> = (b'a'..=b'z').cycle().take(usize::try_from(len).unwrap_or(0)).collect();
+        let validators = Validators { tag: format!("\"range{len}\""), ..Validators::default() };
+        let description = Representation::new(len, "application/octet-stream".into(), None, validators);
+        let file = Rc::new(StaticFile::generated(content.into(), description));
+        let plan = Plan::file(request, &file.description, &self.http.policy, None);
+        self.send(plan, Some(&file))
     }
 
     /// Sends a redirect to another path of the load target.

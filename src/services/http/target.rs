@@ -45,6 +45,7 @@ impl Reply<'_, '_> {
             Ok(TargetResource::Response(drawn)) => self.send_later(drawn),
             Ok(TargetResource::Inspection(inspection)) => self.send_inspection(target, inspection, request),
             Ok(TargetResource::Redirect(redirect)) => self.send_target_redirect(target, &redirect, request),
+            Ok(TargetResource::Range(len)) => self.send_range(len, request),
             Ok(TargetResource::Credentials(credentials)) => self.check_credentials(&credentials),
             Ok(TargetResource::Index) => {
                 let is_html = request.asks_for_html();

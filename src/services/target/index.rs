@@ -17,6 +17,7 @@ const GROUPS: [(&str, &[(&str, &str)]); 5] = [
             ("delay/20ms", "a response after this time"),
             ("bytes/1k", "a body of this length"),
             ("stream-bytes/100k", "a body of this length in the chunked coding"),
+            ("range/1k", "a file of this length, at most 100k, that has ranges and a validator"),
             ("drip?bytes=1k&over=2s", "a body that is sent evenly over this time"),
             ("?delay=2ms&status=503:1%&bytes=1k&close=5%&seed=7", "all of it together"),
         ],
@@ -107,7 +108,8 @@ mod tests {
             let path = path.as_bytes();
             let is_other = Inspection::at(path).is_some()
                 || TargetRedirect::at(path, b"").is_some()
-                || Credentials::at(path).is_some();
+                || Credentials::at(path).is_some()
+                || path.starts_with(b"range/");
             assert!(is_response || is_of_server || is_other, "{example}");
         }
     }

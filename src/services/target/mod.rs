@@ -84,6 +84,8 @@ pub enum TargetResource {
     /// What the client has sent.
     Inspection(Inspection),
     Redirect(TargetRedirect),
+    /// A file of this length, which has ranges.
+    Range(u64),
     /// A response to a request that has these credentials.
     Credentials(Credentials),
 }
@@ -154,6 +156,13 @@ impl LoadTarget {
         if let Some(redirect) = TargetRedirect::at(rest, query) {
             return Ok(TargetResource::Redirect(redirect));
         }
+        if let Some(len) = rest.strip_prefix(b"range/") {
+            if !query.is_empty() {
+                let query = String::from_utf8_lossy(query);
+                return Err(ParameterError::invalid("query", &query, "a range has no parameters").into());
+            }
+            return range_len(len).map(TargetResource::Range).ok_or(TargetError::NotFound);
+        }
         if let Some(credentials) = Credentials::at(rest) {
             return Ok(TargetResource::Credentials(credentials));
         }
@@ -212,6 +221,12 @@ impl LoadTarget {
     pub fn index(&self, is_html: bool) -> String {
         index::page(&self.path.to_string(), is_html)
     }
+}
+
+/// Parses the length of a file that has ranges. All of it is held in memory.
+fn range_len(text: &[u8]) -> Option<u64> {
+    const MAX: u64 = 100 * 1024;
+    values::size(std::str::from_utf8(text).ok()?).filter(|len| (1..=MAX).contains(len))
 }
 
 #[cfg(test)]
