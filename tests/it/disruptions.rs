@@ -185,6 +185,7 @@ fn stall_ends_when_the_server_shuts_down() {
 #[test]
 fn block_stops_the_whole_loop_once_in_an_interval() {
     let mut rig = rig();
+    rig.event_loop().measure_turns();
     let (mut first, mut second) = (rig.accepted(), rig.accepted());
     let clock = |rig: &mut Rig| rig.event_loop().clock().now();
     let start = clock(&mut rig);
@@ -204,6 +205,8 @@ fn block_stops_the_whole_loop_once_in_an_interval() {
     });
     assert_eq!(clock(&mut rig) - start, 53 * SECOND);
     assert_eq!(received(&mut second), b"wait\nafter\n", "{steps:?}");
+    let counters = rig.event_loop().counters();
+    assert_eq!((counters.longest, counters.busy), (SECOND, 4 * SECOND));
 }
 
 #[test]

@@ -144,6 +144,20 @@ fn end_of_the_session_says_whether_the_response_is_complete() {
 }
 
 #[test]
+fn reset_of_the_load_target_is_no_end_of_the_session() {
+    let site = Site::new();
+    let server = site.serve(&["--target"]);
+    // A cut response ends its session, but a reset ends only the connection.
+    for (parameters, is_reset) in [("truncate=100", false), ("truncate=100&reset", true), ("reset", true)] {
+        let mut client = Client::new(&site, server.address);
+        client.send(get(&format!("/_/?bytes=1k&{parameters}")));
+        let (bytes, error) = client.read_to_end();
+        assert_eq!(bytes.len() > 100, parameters.contains("truncate"), "{parameters}");
+        assert_eq!(error, is_reset.then_some(ErrorKind::ConnectionReset), "{parameters}");
+    }
+}
+
+#[test]
 fn shutdown_finishes_the_response_and_ends_idle_sessions() {
     let site = Site::new();
     std::fs::write(site.at("www/large.bin"), pattern(30_000_000)).expect("write");
