@@ -234,9 +234,11 @@ fn long_body_waits_for_its_client_and_ends_at_the_send_timeout() {
     rig.turn_until_seen(c(1), &Step::Armed);
     let sent = rig.turn();
     assert!(of(c(1), &sent).is_empty(), "it waits: {sent:?}");
+    // If the kernel has taken a little more meanwhile, the client counts as too slow.
+    let ends = [CloseReason::SendTimeout, CloseReason::TooSlow].map(closed);
     eventually("the send timeout", || {
         rig.advance(seconds(30));
-        of(c(1), &rig.turn()).contains(&closed(CloseReason::SendTimeout))
+        of(c(1), &rig.turn()).iter().any(|step| ends.contains(step))
     });
 }
 
