@@ -270,20 +270,24 @@ impl Outbox {
     /// size.
     pub fn return_buffer(&mut self, spare: &mut SpareBuffer) {
         let Some(mut unsent) = self.unsent.take() else { return };
-        if unsent.bytes.capacity() > spare.capacity() {
-            // This buffer is the loop's, or one that has outgrown it. The loop keeps the larger
-            // one, and a connection never holds spare capacity.
+        // The larger buffer is the loop's, or one that has outgrown it. The loop keeps the larger
+        // one, and a connection never holds spare capacity.
+        let is_larger = unsent.bytes.capacity() > spare.capacity();
+        if unsent.is_empty() {
+            if is_larger {
+                spare.0 = Some(unsent);
+            }
+            return;
+        }
+        if is_larger {
             let kept = Unsent { bytes: unsent.bytes().to_vec(), sent: 0, body: unsent.body.take() };
             unsent.bytes.clear();
             unsent.sent = 0;
-            spare.0 = Some(unsent);
-            self.unsent = (!kept.is_empty()).then(|| Box::new(kept));
-        } else if !unsent.is_empty() {
-            if unsent.bytes.is_empty() {
-                unsent.bytes = Vec::new();
-            }
-            self.unsent = Some(unsent);
+            spare.0 = Some(mem::replace(&mut unsent, Box::new(kept)));
+        } else if unsent.bytes.is_empty() {
+            unsent.bytes = Vec::new();
         }
+        self.unsent = Some(unsent);
     }
 }
 
