@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::{authority::Authority, charset, fetch_metadata::FetchMetadata};
+use super::{authority::Authority, charset, fetch_metadata::FetchMetadata, info::RequestInfo};
 use crate::http::{Accept, AcceptEncoding, MAX_FIELDS, Preconditions, Refusal, Status};
 
 /// The number of field lines that most request heads do not exceed. Initializing an array of
@@ -41,12 +41,9 @@ pub struct HeaderFields<'a> {
     /// The value of `Accept`, see [`HeaderFields::accept`].
     accept: Option<Cow<'a, [u8]>>,
     pub accept_encoding: AcceptEncoding,
-    pub origin: Option<&'a [u8]>,
     /// Whether the request has `Access-Control-Request-Method`, so that it may be a CORS preflight
     /// request (Fetch standard).
     pub names_method: bool,
-    pub referer: Option<&'a [u8]>,
-    pub user_agent: Option<&'a [u8]>,
     /// The conditional and range fields. Boxed, because most requests have none.
     pub preconditions: Option<Box<Preconditions<'a>>>,
     close: bool,
@@ -63,13 +60,19 @@ pub enum Framing {
 }
 
 impl<'a> HeaderFields<'a> {
-    /// Parses the field lines at the beginning of `input`, up to the empty line. Returns their
-    /// length in bytes, including the empty line, or `None` if they are incomplete.
+    /// Parses the field lines at the beginning of `input`, up to the empty line. Puts those that the
+    /// access log needs into `info`. Returns the length of the lines in bytes, including the empty
+    /// line, or `None` if they are incomplete.
     ///
     /// # Errors
     /// Returns a 400 refusal if a line is malformed, and a 431 refusal if there are too many lines
     /// or more than `at_most` bytes.
-    pub fn read(&mut self, input: &'a [u8], at_most: usize) -> Result<Option<usize>, Refusal> {
+    pub fn read(
+        &mut self,
+        input: &'a [u8],
+        at_most: usize,
+        info: &mut RequestInfo<'a>,
+    ) -> Result<Option<usize>, Refusal> {
         const TOO_LARGE: Refusal = Refusal::closing(
             Status::RequestHeaderFieldsTooLarge,
             "The request header is too large. Deleting the cookies for this host may help.",
@@ -100,13 +103,13 @@ impl<'a> HeaderFields<'a> {
             return Err(Refusal::bad("A line ends without a carriage return."));
         }
         for line in lines {
-            self.apply(line.name, line.value)?;
+            self.apply(line.name, line.value, info)?;
         }
         Ok(Some(len))
     }
 
     /// Applies one field line. Refuses a repeated field that frames or routes a request.
-    fn apply(&mut self, name: &str, value: &'a [u8]) -> Result<(), Refusal> {
+    fn apply(&mut self, name: &str, value: &'a [u8], info: &mut RequestInfo<'a>) -> Result<(), Refusal> {
         // Clients usually write a name like this, and comparing it exactly is faster.
         let is = |usual: &str| name == usual || name.eq_ignore_ascii_case(usual);
         // The length alone excludes most names.
@@ -131,9 +134,9 @@ impl<'a> HeaderFields<'a> {
                     self.unmet_expectation |= !known && !expectation.is_empty();
                 }
             }
-            6 if is("Origin") => self.origin = Some(value),
-            7 if is("Referer") => self.referer = Some(value),
-            10 if is("User-Agent") => self.user_agent = Some(value),
+            6 if is("Origin") => info.origin = Some(value),
+            7 if is("Referer") => info.referer = Some(value),
+            10 if is("User-Agent") => info.user_agent = Some(value),
             10 if is("Connection") => {
                 for option in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
                     self.close |= option.eq_ignore_ascii_case(b"close");
@@ -262,8 +265,8 @@ mod tests {
     use super::*;
 
     fn read(lines: &str) -> Result<Option<(HeaderFields<'_>, usize)>, Refusal> {
-        let mut fields = HeaderFields::default();
-        Ok(fields.read(lines.as_bytes(), 1000)?.map(|len| (fields, len)))
+        let (mut fields, mut info) = (HeaderFields::default(), RequestInfo::unparsed(b""));
+        Ok(fields.read(lines.as_bytes(), 1000, &mut info)?.map(|len| (fields, len)))
     }
 
     #[test]
@@ -385,7 +388,8 @@ mod tests {
                     lines.iter().zip([first, second]).flat_map(|(line, end)| [*line, end]).collect();
                 let head = head + last;
                 let is_strict = !head.replace("\r\n", "").contains('\n');
-                let found = HeaderFields::default().read(head.as_bytes(), head.len() + 1);
+                let mut info = RequestInfo::unparsed(b"");
+                let found = HeaderFields::default().read(head.as_bytes(), head.len() + 1, &mut info);
                 assert_eq!(found.is_ok(), is_strict, "{head:?}");
             }
         }

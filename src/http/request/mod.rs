@@ -20,7 +20,7 @@ pub mod target;
 use self::{
     authority::Authority,
     body::BodyCounter,
-    fields::{Framing, HeaderFields, Version},
+    fields::{Framing, HeaderFields, Persistence, Version},
     info::RequestInfo,
     line::{first_line, split_line},
     target::{Target, locate_if_encoded},
@@ -93,7 +93,6 @@ pub fn parse(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, Refusal> {
 ///
 /// # Errors
 /// Returns the same refusals as [`parse`].
-#[inline(always)] // as `parse_head`
 pub fn parse_within(input: &[u8], max_head: usize) -> Result<Option<(Request<'_>, usize)>, Refusal> {
     let Some(Head { request, len, framing }) = parse_head(input, max_head)? else { return Ok(None) };
     if let Some(Framing::Length(0)) = framing {
@@ -126,9 +125,22 @@ fn parse_head(input: &[u8], max_head: usize) -> Result<Option<Head<'_>>, Refusal
     let (method, target, version) = split_line(line)?;
     let target = target::parse(method, target)?;
     let fields_at = line.len() + 2;
+    let mut info = RequestInfo {
+        line,
+        path: Some(target.path()),
+        method: Method::of(method),
+        version,
+        persistence: Persistence::Close,
+        is_complete: true,
+        is_preflight: false,
+        origin: None,
+        referer: None,
+        user_agent: None,
+        client: None,
+    };
     let mut fields = HeaderFields::default();
     let at_most = max_head.saturating_sub(skipped + fields_at);
-    let Some(fields_len) = fields.read(&input[fields_at..], at_most)? else { return Ok(None) };
+    let Some(fields_len) = fields.read(&input[fields_at..], at_most, &mut info)? else { return Ok(None) };
     let framing = fields.framing(version)?;
     // Check `Host` even if the target replaces it, because a proxy may route by either of them.
     let host = fields.host(version)?;
@@ -137,20 +149,8 @@ fn parse_head(input: &[u8], max_head: usize) -> Result<Option<Head<'_>>, Refusal
     let head_len = fields_at + fields_len;
     // HTTP/1.0 has no `100-continue` expectation (RFC 9110 section 10.1.1).
     let awaits_continue = fields.expects_continue && version == Version::Http11;
-    let method = Method::of(method);
-    let info = RequestInfo {
-        line,
-        path: Some(target.path()),
-        method,
-        version,
-        persistence: fields.persistence(version),
-        is_complete: true,
-        is_preflight: method == Method::Options && fields.names_method,
-        origin: fields.origin,
-        referer: fields.referer,
-        user_agent: fields.user_agent,
-        client: None,
-    };
+    info.persistence = fields.persistence(version);
+    info.is_preflight = info.method == Method::Options && fields.names_method;
     // Only a body that could follow is withheld. One that is too long is refused as such.
     let may_follow = !matches!(framing, Framing::Length(len) if len == 0 || len > MAX_BODY as u64);
     let is_withheld = awaits_continue && may_follow;
@@ -257,7 +257,7 @@ impl Method {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::MAX_LINE, fields::Persistence, *};
+    use super::{super::MAX_LINE, *};
 
     fn parsed(input: &str) -> (Request<'_>, usize) {
         parse(input.as_bytes()).expect("no refusal").expect("a whole request")
