@@ -77,6 +77,8 @@ lessons! {
         "carry" |entries| count(entries, C1, |step| matches!(step, Step::CarriedOver)), Some(responses_before_b);
     8 "A thousand silent clients cost no time" [Bug::ScanAll], connect_silent_clients (None, 2100), ready_at_last_wake,
         "c1001[R]" |entries| count(entries, SourceId::Connection(1001), |step| matches!(step, Step::Read { .. })), None;
+    9 "Writing to a client that is gone" [Bug::IgnoreErrors], reset_connection (Some(16 * 1024), 64), open_at_last_accept,
+        "reason=reset" yes_if_reported_after_reset, None;
 }
 
 const HELLO: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -158,6 +160,33 @@ fn connect_silent_clients(harness: &mut Harness) -> io::Result<()> {
     harness.connect('A', false)?;
     harness.send('A', HELLO)?;
     harness.receive('A')
+}
+
+fn reset_connection(harness: &mut Harness) -> io::Result<()> {
+    harness.connect('A', true)?;
+    harness.send('A', BIG)?;
+    harness.reset('A')?;
+    harness.run_until_idle()?;
+    harness.connect('B', false)?;
+    harness.send('B', HELLO)?;
+    harness.receive('B')
+}
+
+/// Returns `yes` if the kernel reported A after A had reset its connection, otherwise `no`.
+fn yes_if_reported_after_reset(entries: &[TranscriptEntry]) -> String {
+    let is_reset =
+        |entry: &TranscriptEntry| matches!(entry, TranscriptEntry::Note(text) if text.contains(" resets "));
+    let reset = entries.iter().position(is_reset).unwrap_or(entries.len());
+    if count_wakes(&entries[reset..], C1) == "0" { "no".into() } else { "yes".into() }
+}
+
+/// Returns the number of open connections after the last one was accepted.
+fn open_at_last_accept(entries: &[TranscriptEntry]) -> String {
+    let open = steps_in(entries).filter_map(|(_, step)| match step {
+        Step::Accepted { open, .. } => Some(*open),
+        _ => None,
+    });
+    open.last().unwrap_or(0).to_string()
 }
 
 /// Returns the number of reads by `source` that returned bytes.

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::trace::{Observer, SourceId, Step, TraceLevel, TraceLine, model::Model, redact::escaped};
 
@@ -237,6 +237,18 @@ impl Harness {
     pub fn half_close(&mut self, name: char) -> io::Result<()> {
         self.note(format!("{name} shuts its sending side down"));
         self.client(name)?.shutdown(Shutdown::Write)
+    }
+
+    /// Resets the connection of the client `name`, without running the loop.
+    ///
+    /// # Errors
+    /// Fails if there is no such client, or if its socket does not accept the option.
+    pub fn reset(&mut self, name: char) -> io::Result<()> {
+        // A close after a time of 0 sends a reset (socket(7), SO_LINGER).
+        SockRef::from(&*self.client(name)?).set_linger(Some(Duration::ZERO))?;
+        self.clients.retain(|client| client.name != name);
+        self.note(format!("{name} resets its connection"));
+        Ok(())
     }
 
     /// Reads everything that has arrived at the client `name`.

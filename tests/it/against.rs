@@ -159,7 +159,7 @@ fn against_reports_errors_in_one_sentence() {
         (&["--against", "192.0.2.1:80"], 2, "192.0.2.1 is a public address"),
         (&["--against", "[2001:db8::1]:80"], 2, "2001:db8::1 is a public address"),
         (&["--against", "localhost"], 2, "use HOST:PORT"),
-        (&["9", "--against", "127.0.0.1:80"], 2, "lesson 9 has no clients"),
+        (&["10", "--against", "127.0.0.1:80"], 2, "lesson 10 has no clients"),
         (&["2", "--break", "one-read-one-message", "--against", "127.0.0.1:80"], 2, "--against"),
         (&["--json"], 2, "--against"),
         (&["--against", &closed], 1, "connection refused"),

@@ -165,7 +165,7 @@ impl Cli {
 /// Commands other than serving a directory.
 #[derive(Debug, Subcommand)]
 pub enum CliCommand {
-    /// Run one of eight lessons about the loop, list them, or try your own server
+    /// Run one of nine lessons about the loop, list them, or try your own server
     Lesson(LessonArgs),
     /// Talk to a server: TCP, UDP, chat, mail or HTTP
     Talk(Box<TalkArgs>),

@@ -56,9 +56,6 @@ trials! {
     5 "half-close" scenes::half_close, Some(Bug::CloseOnEof),
         "A client that sends a request and then ends its output gets its answer.",
         "a connection that is closed as soon as read returns 0; first answer what has arrived, and send what is unsent";
-    5 "reset" scenes::reset_connections, None,
-        "After clients that reset their connections, the server still serves others.",
-        "a write to a closed connection: SIGPIPE (ignore it, or send with MSG_NOSIGNAL), EPIPE, ECONNRESET or an exception that nothing handles";
     6 "slow-head" scenes::leave_request_unfinished, Some(Bug::NoDeadline),
         "A client that does not finish its request is closed in time, and does not delay B.",
         "a poll without a timeout; give each connection a deadline, and let the poll sleep until the nearest one";
@@ -68,6 +65,9 @@ trials! {
     8 "silent" crowds::connect_silent_clients, Some(Bug::ScanAll),
         "With many silent clients, a request is answered, and nearly as fast as without them.",
         "work for each connection in each turn (select, poll, a search through a list), or a connection that the server waits for";
+    9 "reset" scenes::reset_connections, None,
+        "After clients that reset their connections, the server still serves others.",
+        "a write to a closed connection: SIGPIPE (ignore it, or send with MSG_NOSIGNAL), EPIPE, ECONNRESET or an exception that nothing handles";
 }
 
 impl Trial {
