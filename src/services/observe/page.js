@@ -164,7 +164,8 @@ events.addEventListener("hello", (event) => {
   hello.state.rows.forEach((row) => remember(row, -1));
   ahead = hello.state.now_us - performance.now() * 1000;
   find("status").textContent = "Live";
-  find("site").href = hello.site;
+  // A site on Unix sockets alone has no URL.
+  if (hello.site) find("site").href = hello.site;
   draw();
 });
 
