@@ -30,7 +30,7 @@ impl ParameterError {
 
     /// Describes a value that is not valid. `advice` says what is.
     pub fn invalid(name: &str, value: &str, advice: &str) -> ParameterError {
-        ParameterError { message: format!("'{}' is not a valid {name}; {advice}", shown(value)) }
+        ParameterError { message: format!("'{}' is not valid for {name}; {advice}", shown(value)) }
     }
 
     /// Describes a parameter that is given more than once.
