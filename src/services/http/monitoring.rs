@@ -89,8 +89,11 @@ impl Reply<'_, '_> {
         }
     }
 
-    /// Sets all counters to 0.
+    /// Sets all counters to 0, and lets what the load target draws begin again.
     fn reset_statistics(self) -> Outcome {
+        if let Some(target) = self.target {
+            target.restart();
+        }
         if let Some(statistics) = &self.http.statistics {
             statistics.borrow_mut().reset(self.cx.clock.precise_now());
         }

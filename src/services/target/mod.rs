@@ -211,6 +211,11 @@ impl LoadTarget {
         Ok((behaviour, known.requests - 1))
     }
 
+    /// Begins a new run: what is drawn begins again for each URL.
+    pub fn restart(&self) {
+        self.urls.borrow_mut().clear();
+    }
+
     /// Returns `path` relative to the path of the target, or `None` if it is elsewhere.
     fn below<'p>(&self, path: &'p SitePath<'_>) -> Option<&'p [u8]> {
         let (path, own) = (path.bytes(), self.path.bytes());
@@ -307,6 +312,8 @@ mod tests {
         let long = format!("/_/?{}status=503:50%", "&".repeat(MAX_KNOWN));
         assert_eq!(run(&long), first, "a long one is counted as well");
         assert_ne!(run(&long), first);
+        target.restart();
+        assert_eq!((run("/_/?status=503:50%"), run(&long)), (first.clone(), first));
     }
 
     #[test]

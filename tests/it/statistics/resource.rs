@@ -61,6 +61,17 @@ fn stats_are_reset_by_post() {
 }
 
 #[test]
+fn post_begins_what_the_target_draws_again() {
+    let site = Site::new();
+    let server = Server::with(&site, &["--target"]);
+    let run = || (0..40).map(|_| server.get("/_/?status=503:50%").status).collect::<Vec<_>>();
+    let first = run();
+    assert_ne!(run(), first, "it goes on");
+    assert_eq!(ask(&server, "POST", "Content-Length: 0\r\n"), 204);
+    assert_eq!(run(), first);
+}
+
+#[test]
 fn stats_are_not_reset_by_other_methods_or_pages() {
     let site = Site::new();
     let server = Server::with(&site, &["--target"]);
