@@ -17,6 +17,7 @@ struct JsonReport {
     bytes_received: u64,
     connections: JsonConnections,
     service_time_us: JsonTimes,
+    delays: JsonDelays,
     turns: JsonTurns,
     wrk_errors: WrkErrors,
 }
@@ -34,6 +35,13 @@ struct JsonTimes {
     p99: f64,
     p999: f64,
     max: f64,
+}
+
+/// How late the delays of the load target ended.
+#[derive(Serialize)]
+struct JsonDelays {
+    ended: u64,
+    late_us: JsonTimes,
 }
 
 #[derive(Serialize)]
@@ -57,7 +65,6 @@ impl Report<'_> {
     /// Returns the report as a JSON object on one line.
     pub fn json(&self) -> String {
         let (statistics, counters) = (self.statistics, self.counters);
-        let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| micros(statistics.time_at(share)));
         let report = JsonReport {
             seconds: self.period().as_secs_f64(),
             requests: statistics.requests,
@@ -75,7 +82,11 @@ impl Report<'_> {
                     .map(|(reason, count)| (reason.to_string(), *count))
                     .collect(),
             },
-            service_time_us: JsonTimes { p50, p99, p999, max: micros(statistics.max_time()) },
+            service_time_us: times(|share| statistics.time_at(share), statistics.max_time()),
+            delays: JsonDelays {
+                ended: statistics.delays.count(),
+                late_us: times(|share| statistics.delays.at(share), statistics.delays.max()),
+            },
             turns: JsonTurns {
                 wakes: counters.turns,
                 ready_sources: counters.ready,
@@ -93,6 +104,12 @@ impl Report<'_> {
         // Numbers and strings always have a form in JSON.
         serde_json::to_string(&report).unwrap_or_default() + "\n"
     }
+}
+
+/// Returns the quantiles of times, and the longest one.
+fn times(at: impl Fn(f64) -> Duration, max: Duration) -> JsonTimes {
+    let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| micros(at(share)));
+    JsonTimes { p50, p99, p999, max: micros(max) }
 }
 
 /// Returns a duration in microseconds, to a tenth.
@@ -121,6 +138,7 @@ mod tests {
         }
         statistics.begin();
         statistics.count_sent(99);
+        statistics.delays.record(Duration::from_nanos(49_990));
         (counters.accepted, counters.open, counters.bytes_received) = (4, 2, 77);
         counters.count_closed(CloseReason::Evicted);
         counters.count_closed(CloseReason::Eof);
@@ -133,6 +151,7 @@ mod tests {
             r#""bytes_sent":99,"bytes_received":77,"#,
             r#""connections":{"accepted":4,"open":2,"closed":{"eof":1,"evicted":1}},"#,
             r#""service_time_us":{"p50":1.5,"p99":1.5,"p999":1.5,"max":1.5},"#,
+            r#""delays":{"ended":1,"late_us":{"p50":50.0,"p99":50.0,"p999":50.0,"max":50.0}},"#,
             r#""turns":{"wakes":8,"ready_sources":16,"most_ready":5,"left_over":1,"#,
             r#""busy_us":3000.0,"longest_us":1000.0},"#,
             r#""wrk_errors":{"connect":0,"read":1,"timeout":0}}"#,
