@@ -21,6 +21,10 @@ use crate::{
 /// of further entries are cut short. A client that reads no responses makes them wait.
 const MAX_PENDING_TEXT: usize = 64 * 1024;
 
+/// The number of entries for which an idle connection keeps room: the smallest number for which a
+/// queue allocates.
+const KEPT_ENTRIES: usize = 4;
+
 /// The entries of the responses of one connection that have not been completely sent. Positions
 /// refer to the connection's outbox ([`Outbox::position`](crate::protocol::Outbox::position)).
 pub struct PendingEntries {
@@ -39,7 +43,7 @@ pub struct PendingEntries {
 /// The record of a response.
 struct PendingEntry {
     /// What the log will show, if there is a log that has a line for it.
-    log_entry: Option<LogEntry>,
+    log_entry: Option<Box<LogEntry>>,
     /// The run of the statistics that counts it, if one does.
     run: Option<u32>,
     recorded: Recorded,
@@ -108,9 +112,9 @@ impl PendingEntries {
     ) {
         let log_entry = (self.log.is_some() && recorded != Recorded::Nowhere).then(|| {
             let max_text = if self.text_len < MAX_PENDING_TEXT { MAX_TEXT } else { SHORT_TEXT };
-            LogEntry::new(request, status, max_text, clock)
+            Box::new(LogEntry::new(request, status, max_text, clock))
         });
-        self.text_len += log_entry.as_ref().map_or(0, LogEntry::text_len);
+        self.text_len += log_entry.as_ref().map_or(0, |entry| entry.text_len());
         let statistics = self.statistics.as_ref().filter(|_| recorded == Recorded::Everywhere);
         let run = statistics.map(|statistics| statistics.borrow_mut().begin());
         let peer = request.client.map_or(self.peer, LoggedPeer::client);
@@ -151,8 +155,10 @@ impl PendingEntries {
                 self.complete(pending, sent, true, now);
             }
         }
-        if self.pending.is_empty() {
-            self.pending = VecDeque::new(); // an idle connection holds no buffer
+        // An idle connection holds no large buffer. To allocate a small one for each request would
+        // cost more than to keep it.
+        if self.pending.is_empty() && self.pending.capacity() > KEPT_ENTRIES {
+            self.pending = VecDeque::new();
         }
     }
 
@@ -230,7 +236,7 @@ mod tests {
             entries.end(at);
         }
         let held: usize =
-            entries.pending.iter().flat_map(|pending| &pending.log_entry).map(LogEntry::text_len).sum();
+            entries.pending.iter().flat_map(|pending| &pending.log_entry).map(|entry| entry.text_len()).sum();
         assert!(held == entries.text_len && held < 2 * MAX_PENDING_TEXT, "{held} bytes");
         entries.on_sent(300, &clock);
         assert_eq!(entries.text_len, 0);
