@@ -26,6 +26,7 @@ mod observers;
 mod output;
 mod port_holder;
 mod qr;
+mod replay;
 mod report;
 mod sandbox;
 mod talk;
@@ -140,6 +141,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
 fn run_command(command: CliCommand, log: &LogPipe) -> Result<(), Failure> {
     match command {
         CliCommand::Lesson(args) => lesson::run(&args),
+        CliCommand::Replay(args) => replay::run(&args),
         CliCommand::Talk(args) => talk::run(*args, log),
         CliCommand::Healthcheck(args) => talk::check(&args, log),
         #[cfg(feature = "compress")]

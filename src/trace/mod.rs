@@ -23,6 +23,7 @@ mod chrome;
 pub mod glossary;
 pub(crate) mod model;
 mod narrator;
+mod replay;
 mod sets;
 pub(crate) mod stepper;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use self::{
     field::{Field, SourceList, Value},
     narrator::Narrator,
     observer::{Observer, Observers, OpenConnection, TurnFeed},
+    replay::Replay,
     source_id::{EventFlags, SourceId},
     step::{Effect, PauseReason, SendCall, ServiceStep, Step},
     step_doc::{StepDoc, TraceLevel},

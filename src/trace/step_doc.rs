@@ -83,6 +83,15 @@ impl StepDoc {
         text
     }
 
+    /// Returns the names of the form's placeholders, each with what the documentation shows in its
+    /// place.
+    pub(super) fn placeholders(&self) -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
+        words(self.form).flat_map(pieces).filter_map(|piece| match piece {
+            FormPart::Placeholder { name, shown } => Some((name, shown)),
+            FormPart::Literal(_) => None,
+        })
+    }
+
     /// Returns whether `fields` are exactly the field names in the form, in any order.
     pub(super) fn has_fields<'f>(&self, fields: impl Iterator<Item = &'f str>) -> bool {
         let mut expected: Vec<&str> = words(self.form)

@@ -52,6 +52,7 @@ mod ranges;
 mod recording;
 mod redirects;
 mod refusals;
+mod replay;
 mod requests;
 mod responses;
 mod restart;

@@ -38,6 +38,7 @@ use super::{
     conversations::ConversationArgs,
     directory::default_directory,
     help,
+    replay::ReplayArgs,
     talk::{HealthcheckArgs, TalkArgs},
     variables::{self, FromVariable},
 };
@@ -167,6 +168,8 @@ impl Cli {
 pub enum CliCommand {
     /// Run one of nine lessons about the loop, list them, or try your own server
     Lesson(LessonArgs),
+    /// Step through a recording of --trace-file, forwards and backwards
+    Replay(ReplayArgs),
     /// Talk to a server: TCP, UDP, chat, mail or HTTP
     Talk(Box<TalkArgs>),
     /// Write compressed variants (.br, .zst, .gz) beside the files that shrink

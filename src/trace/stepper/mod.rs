@@ -15,10 +15,13 @@ use std::{io, os::fd::OwnedFd, time::Duration};
 
 use rustix::process::{Signal, getpid, kill_process};
 
-pub use self::command::Command;
-use self::{
+pub use self::{
     breakpoints::Breakpoints,
-    command::{HELP, RunUntil},
+    command::{Command, RunUntil},
+    views::state,
+};
+use self::{
+    command::HELP,
     console::{Console, say},
     quiz::{CallResult, NextCall, Prediction, Score},
 };
