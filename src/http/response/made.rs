@@ -17,9 +17,8 @@ const LENGTH_LINE: usize = 40;
 
 impl<'a> Plan<'a> {
     /// Plans a response with this status, these field lines and this body, which must not be
-    /// stored. The body is a [`Page`](ResponseBody::Page), [`Sized`](ResponseBody::Sized),
-    /// [`Generated`](ResponseBody::Generated) or [`Empty`](ResponseBody::Empty). A status that
-    /// allows no body has none.
+    /// stored. The body is a `Page`, `Sized`, `Generated` or `Empty`. A status that allows no body
+    /// has none.
     pub fn made(
         request: &RequestInfo<'_>,
         status: Status,
