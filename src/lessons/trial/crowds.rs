@@ -28,7 +28,7 @@ const BETWEEN_BATCHES: Duration = Duration::from_millis(5);
 /// The number of requests beside the silent clients.
 const SAMPLES: usize = 30;
 /// How much later an answer may come with silent clients. Anything below may have other causes.
-const NOTICEABLE: Duration = Duration::from_micros(150);
+const NOTICEABLE: Duration = Duration::from_micros(100);
 
 pub fn connect_at_once(play: &mut Play<'_>) -> io::Result<Verdict> {
     for burst in 1..=BURSTS {
@@ -153,5 +153,5 @@ pub fn connect_silent_clients(play: &mut Play<'_>) -> io::Result<Verdict> {
     ));
     let came =
         format!("an answer took {with} \u{b5}s beside {count} silent clients, and {without} \u{b5}s alone");
-    Ok(if time > usual * 3 + NOTICEABLE { Verdict::Failed(came) } else { Verdict::Passed(came) })
+    Ok(if time > usual * 2 + NOTICEABLE { Verdict::Failed(came) } else { Verdict::Passed(came) })
 }
