@@ -3,8 +3,8 @@
 //! The loop owns three things: the sources and the poller (`sources`), the timers and the clock
 //! (`timers`), and the observers (`tracing`). It knows nothing about protocols or files. It must
 //! never block anywhere but in its poll (or on purpose, in `block`), and no source may delay the
-//! others by more than its own budget. Read [`EventLoop::turn`] first, next to the `select()` program
-//! that it mirrors.
+//! others by more than its own budget. Read [`EventLoop::turn`] first, next to the `select()`
+//! program that it mirrors.
 
 mod accept;
 mod add;

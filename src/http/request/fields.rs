@@ -60,9 +60,9 @@ pub enum Framing {
 }
 
 impl<'a> HeaderFields<'a> {
-    /// Parses the field lines at the beginning of `input`, up to the empty line. Puts those that the
-    /// access log needs into `info`. Returns the length of the lines in bytes, including the empty
-    /// line, or `None` if they are incomplete.
+    /// Parses the field lines at the beginning of `input`, up to the empty line. Puts those that
+    /// the access log needs into `info`. Returns the length of the lines in bytes, including the
+    /// empty line, or `None` if they are incomplete.
     ///
     /// # Errors
     /// Returns a 400 refusal if a line is malformed, and a 431 refusal if there are too many lines
