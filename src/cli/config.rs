@@ -31,7 +31,8 @@ const HOST_REFUSAL: &str = "This server does not answer requests for that host. 
 const CROSS_SITE_REFUSAL: &str = "This server does not answer requests that pages of other sites make. Use the same host name in both URLs, such as localhost, or start it with --cors.";
 
 /// The warning after SIGUSR2 without statistics.
-const NO_STATISTICS: &str = "SIGUSR2 prints statistics only if the server was started with --stats";
+const NO_STATISTICS: &str =
+    "SIGUSR2 prints statistics only if the server was started with --stats, --metrics or --target";
 
 /// The message in the 404 response for a directory that has no index file.
 const UNLISTED: &str =

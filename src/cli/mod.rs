@@ -132,7 +132,8 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
     announce(urls.lines(), &started, live_page.as_deref(), &code);
     if is_interactive {
         log.write_line(&format!("serving '{}'{port_note}; Ctrl-C stops it", dir.display()));
-        live_page.inspect(|url| log.write_line(&format!("the loop is shown at {url}, to this machine only")));
+        let note = live_page.map(|url| format!("the loop is shown at {url}, to this machine only"));
+        note.iter().for_each(|note| log.write_line(note));
     }
     server.serve_forever().map_err(|e| Failure::system("the poller failed", &e))
 }

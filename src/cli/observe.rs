@@ -15,8 +15,9 @@ pub fn start(
     timeouts: Timeouts,
 ) -> Result<Option<String>, Failure> {
     let Some(port) = port else { return Ok(None) };
-    let wanted = Address::Ip((Ipv4Addr::LOCALHOST, port).into());
-    let listener = StreamListener::tcp((Ipv4Addr::LOCALHOST, port).into());
+    let address = (Ipv4Addr::LOCALHOST, port).into();
+    let wanted = Address::Ip(address);
+    let listener = StreamListener::tcp(address);
     let listener = listener.map_err(|e| cannot_listen(&wanted, &e))?;
     let Some(address) = listener.address().ip() else { return Ok(None) };
     let (host, token) = (address.to_string(), token()?);
@@ -25,7 +26,7 @@ pub fn start(
     Ok(Some(format!("http://{host}/{token}/")))
 }
 
-/// Returns a path that nobody can guess, because other users of this machine can connect as well.
+/// Returns a random path. Other users of this machine can connect as well, and must not guess it.
 fn token() -> Result<String, Failure> {
     let mut bytes = [0; 16];
     let read = File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes));

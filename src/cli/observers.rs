@@ -81,7 +81,7 @@ pub fn attach(
 /// Lets the server print its statistics, if it keeps any, to standard error after SIGUSR2, and at
 /// its end if `at_end` is true. Without standard error, there is nowhere to print them.
 pub fn report_statistics(server: &mut HttpServer, at_end: bool, log: &LogPipe) {
-    if server.statistics().is_some()
+    if server.keeps_statistics()
         && let Ok(writer) = log.standard_error()
     {
         server.report_statistics_to(writer, at_end);

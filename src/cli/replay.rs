@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, Write},
     path::{Path, PathBuf},
 };
 
@@ -29,19 +29,20 @@ pub struct ReplayArgs {
 /// Fails if a file cannot be read, or is not a recording.
 pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     let file = args.file.display();
-    let mut replay = Replay::new(&read(&args.file)?, &step_docs())
-        .map_err(|why| Failure::Usage(format!("cannot replay '{file}': {why}")))?;
-    let script = args.step_script.as_deref().map(read).transpose()?;
+    let mut replay =
+        Replay::new(&read(&args.file, "use a recording that --trace-file has made")?, &step_docs())
+            .map_err(|why| Failure::Usage(format!("cannot replay '{file}': {why}")))?;
+    let script = args.step_script.as_deref().map(|path| read(path, "use a file of commands")).transpose()?;
     let is_scripted = script.is_some();
     let input: Box<dyn BufRead> = match script {
         Some(text) => Box::new(io::Cursor::new(text.into_bytes())),
-        None => Box::new(BufReader::new(io::stdin())),
+        None => Box::new(io::stdin().lock()),
     };
     let mut out = io::stdout().lock();
     let mut say = |text: &str| out.write_all(text.as_bytes()).and_then(|()| out.flush());
     let result = say(&format!("{}\n{PROMPT}", replay.greeting())).and_then(|()| {
         for line in input.lines() {
-            let line = line?;
+            let Ok(line) = line else { break }; // no text: as at the end of the input
             if is_scripted {
                 // As a terminal echoes it.
                 say(&format!("{line}\n"))?;
@@ -54,9 +55,9 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     result.map_err(|e| cannot_print(&e))
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
+fn read(path: &Path, advice: &str) -> Result<String, Failure> {
     fs::read_to_string(path).map_err(|e| {
         let (path, why) = (path.display(), io_message(&e));
-        Failure::Usage(format!("cannot read '{path}': {why}; give the name of a file"))
+        Failure::Usage(format!("cannot read '{path}': {why}; {advice}"))
     })
 }

@@ -40,7 +40,7 @@ pub fn apply(arg: Arg) -> Arg {
 }
 
 /// Returns the meaning of the words that clap takes for booleans.
-fn boolean(word: &OsStr) -> Option<bool> {
+pub fn boolean(word: &OsStr) -> Option<bool> {
     match &*word.to_str()?.to_ascii_lowercase() {
         "y" | "yes" | "t" | "true" | "on" | "1" => Some(true),
         "n" | "no" | "f" | "false" | "off" | "0" => Some(false),

@@ -123,8 +123,9 @@ impl Source {
         if self.interest.is_some() {
             return Ok(());
         }
+        self.with_pollable(|pollable| registry.register(pollable, Token(key), Interest::READABLE))?;
         self.interest = Some(Interest::READABLE);
-        self.with_pollable(|pollable| registry.register(pollable, Token(key), Interest::READABLE))
+        Ok(())
     }
 
     /// Starts (`wlist.append`) or stops polling for writability. Returns whether that changed.

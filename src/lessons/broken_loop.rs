@@ -344,7 +344,8 @@ impl BrokenConnection {
                     if !self.wait_for_room(max_block) {
                         let mut transcript = transcript.borrow_mut();
                         transcript.note("(the loop blocks here, and so B waits, until A reads)");
-                        transcript.note("(B has waited 200 ms; the lesson closes A)");
+                        let waited = max_block.as_millis();
+                        transcript.note(format!("(B has waited {waited} ms; the lesson closes A)"));
                         return Err(CloseReason::SendTimeout);
                     }
                 }

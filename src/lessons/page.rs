@@ -62,10 +62,10 @@ fn number(text: &str) -> Option<u64> {
         let small = NUMBERS.split_whitespace().position(|number| number == word);
         let tens = TENS.split_whitespace().position(|number| number == word).map(|at| 10 * (at + 2));
         current = match (small.or(tens), word) {
-            (Some(value), _) => Some(current.unwrap_or(0) + value as u64),
-            (None, "hundred") => Some(current.unwrap_or(1) * 100),
+            (Some(value), _) => Some(current.unwrap_or(0_u64).saturating_add(value as u64)),
+            (None, "hundred") => Some(current.unwrap_or(1).saturating_mul(100)),
             (None, "thousand") => {
-                total += current.take().unwrap_or(1) * 1000;
+                total = current.take().unwrap_or(1).saturating_mul(1000).saturating_add(total);
                 Some(0)
             }
             (None, "and") if current.is_some() => current,
@@ -74,7 +74,7 @@ fn number(text: &str) -> Option<u64> {
             (None, _) => break, // a unit
         };
     }
-    current.map(|current| total + current)
+    current.map(|current| total.saturating_add(current))
 }
 
 /// Splits a transcript into its turns: the actions of the clients, the wait, and all steps up to

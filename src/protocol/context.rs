@@ -147,6 +147,6 @@ pub struct LoopRequests {
     pub(crate) wakes: Vec<WakeKey>,
     /// Whether to shut down.
     pub(crate) stop: bool,
-    /// What to do to everybody on purpose. A stall begins at once.
+    /// The disruptions to cause. A stall begins at once.
     pub(crate) disruptions: Disruptions,
 }

@@ -1,4 +1,4 @@
-//! What protocols ask the loop to do to everybody on purpose, to show what it does to the peers.
+//! Disruptions of all connections that a protocol asks of the loop, to show what the peers see.
 //!
 //! This module owns the bounds: no disruption is longer than [`MAX_DISRUPTION`], and disruptions
 //! take at most half of the time. It must never act itself; the loop does.

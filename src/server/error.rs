@@ -70,7 +70,9 @@ impl fmt::Display for StartError {
             }
             StartError::MountPath(path) => write!(f, "'{path}' is not a valid path of a mount"),
             StartError::MountTwice(path) => write!(f, "two mounts have the path '{path}'"),
-            StartError::MonitoringPath(path) => write!(f, "'{path}' is not a valid path for monitoring"),
+            StartError::MonitoringPath(path) => {
+                write!(f, "'{path}' is not a valid path for monitoring, or is given twice")
+            }
             StartError::BasePath(path) => write!(f, "'{path}' is not a valid base path"),
             StartError::TargetPath(path) => write!(f, "'{path}' is not a valid path for the load target"),
             StartError::SpaFallback(path) => write!(f, "'{path}' is not a valid file for the SPA fallback"),

@@ -54,10 +54,16 @@ impl Reporting {
 
 impl HttpServer {
     /// Sets where the server reports its statistics after SIGUSR2 and, if `at_end` is true, when
-    /// [`HttpServer::serve_forever`] ends. The server keeps them if
-    /// [`Config::statistics`](super::Config::statistics) says so.
+    /// [`HttpServer::serve_forever`] ends. See
+    /// [`Config::statistics`](super::Config::statistics), which a metrics path and a load target
+    /// imply.
     pub fn report_statistics_to(&mut self, writer: LossyWriter, at_end: bool) {
         (self.reporting.writer, self.reporting.at_end) = (Some(writer), at_end);
+    }
+
+    /// Returns whether the server keeps statistics.
+    pub fn keeps_statistics(&self) -> bool {
+        self.reporting.statistics.is_some()
     }
 
     /// Returns the report of the statistics, a few lines of text, or `None` if the server keeps

@@ -94,13 +94,7 @@ impl StepDoc {
 
     /// Returns whether `fields` are exactly the field names in the form, in any order.
     pub(super) fn has_fields<'f>(&self, fields: impl Iterator<Item = &'f str>) -> bool {
-        let mut expected: Vec<&str> = words(self.form)
-            .flat_map(pieces)
-            .filter_map(|piece| match piece {
-                FormPart::Placeholder { name, .. } => Some(name),
-                FormPart::Literal(_) => None,
-            })
-            .collect();
+        let mut expected: Vec<&str> = self.placeholders().map(|(name, _)| name).collect();
         let mut actual: Vec<&str> = fields.collect();
         expected.sort_unstable();
         actual.sort_unstable();

@@ -64,13 +64,12 @@ impl TraceLine {
         level: TraceLevel,
     ) -> Option<TraceLine> {
         let in_sets = match step {
+            _ if level != TraceLevel::Sets => None,
             Step::Waiting { timeout, .. } => Some((&WAIT_SETS, sets::wait_fields(model, *timeout))),
             Step::Woke { .. } => Some((&WAKE_SETS, sets::wake_fields(model))),
             _ => None,
         };
-        if level == TraceLevel::Sets
-            && let Some((doc, fields)) = in_sets
-        {
+        if let Some((doc, fields)) = in_sets {
             return Some(TraceLine { turn: model.turn, source, doc, fields, preview: None });
         }
         let doc = step.doc(source).filter(|doc| doc.level <= level)?;

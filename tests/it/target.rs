@@ -105,7 +105,7 @@ fn target_names_mistakes() {
         assert!(status == 400 && text.contains(word), "{path}: {text}");
     }
     let (status, text) = message("/_/none");
-    assert!(status == 404 && text.contains("lists what there is"), "{text}");
+    assert!(status == 404 && text.contains("lists all paths"), "{text}");
 }
 
 #[test]

@@ -125,9 +125,9 @@ static void serve(int port) {
 }
 
 int main(int argc, char **argv) {
-    struct rlimit limit;                        /* as many descriptors as we may */
+    struct rlimit limit;                        /* many descriptors; serve() has room for each */
     getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = limit.rlim_max;
+    limit.rlim_cur = limit.rlim_max < 1 << 20 ? limit.rlim_max : 1 << 20;
     setrlimit(RLIMIT_NOFILE, &limit);
     serve(argc > 1 ? atoi(argv[1]) : 7000);
 }

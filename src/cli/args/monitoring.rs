@@ -1,4 +1,4 @@
-//! What shows how the server is doing.
+//! Options for statistics, the health check and metrics.
 
 use clap::{Args, builder::BoolishValueParser};
 
@@ -16,14 +16,14 @@ pub struct MonitoringArgs {
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_STATS", hide_env = true)]
     pub stats: bool,
 
-    /// Answer 200 at PATH [/health], and 503 once the server is to stop, before the files of the
-    /// site; such requests are not logged
+    /// Answer health checks at PATH [/health], before the files of the site: 200, or 503 once a
+    /// shutdown has been requested; such requests are not logged
     #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = DEFAULT_HEALTH)]
     #[arg(value_parser = url_path, env = "ONELOOP_HEALTH", hide_env = true)]
     pub health: Option<String>,
 
-    /// Show statistics at PATH [/metrics] to Prometheus and other programs that read OpenMetrics,
-    /// and to everybody who can connect
+    /// Serve statistics at PATH [/metrics] as OpenMetrics, for Prometheus and similar programs; any
+    /// client that can connect can read them
     #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = DEFAULT_METRICS)]
     #[arg(value_parser = url_path, env = "ONELOOP_METRICS", hide_env = true)]
     pub metrics: Option<String>,

@@ -1,7 +1,7 @@
 //! `oneloop healthcheck`: asks a server whether it answers, for a container that has no other
 //! client.
 
-use std::{cell::Cell, env, io, rc::Rc};
+use std::{cell::Cell, env, ffi::OsStr, io, rc::Rc};
 
 use clap::Args;
 use oneloop::clients::{Dialogue, HttpClient, HttpRequest, HttpUrl};
@@ -16,6 +16,7 @@ use crate::cli::{
     logger::LogPipe,
     output,
     values::{TimeLimit, time_limit},
+    variables::boolean,
 };
 
 #[derive(Debug, Args)]
@@ -64,8 +65,8 @@ fn default_url() -> String {
 
 /// Returns the path to ask for if the variable of the server's `--health` has this value.
 fn health_path(value: &str) -> &str {
-    match value.to_ascii_lowercase().as_str() {
-        "1" | "true" | "yes" | "on" => DEFAULT_HEALTH,
+    match boolean(OsStr::new(value)) {
+        Some(true) => DEFAULT_HEALTH,
         _ if value.starts_with('/') => value,
         _ => "/",
     }

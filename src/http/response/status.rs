@@ -54,14 +54,6 @@ fn unregistered_head(code: u16) -> Cow<'static, str> {
     Cow::Owned(format!("HTTP/1.1 {code} {UNREGISTERED}\r\nServer: oneloop\r\nDate: "))
 }
 
-impl Status {
-    /// Returns whether a response with this status never has a body (RFC 9110 sections 6.4.1 and
-    /// 15.3.6).
-    pub fn has_no_body(self) -> bool {
-        matches!(self, Status::NoContent | Status::ResetContent | Status::NotModified)
-    }
-}
-
 statuses! {
     Ok = 200, "OK";
     Created = 201, "Created";

@@ -64,7 +64,7 @@ enum State {
     Target(Box<TargetResponse>),
 }
 
-/// A request whose body is being dropped, and the memory that its head takes.
+/// A request whose body is still arriving, and the memory that it takes.
 struct DiscardingRequest {
     partial: PartialRequest,
     _share: InputShare,
@@ -167,9 +167,8 @@ impl HttpConnection {
 
     /// Puts a kept response to the next request in `input` into the outbox, if there is one.
     fn repeat(&mut self, input: &[u8], out: &mut Outbox, cx: &Context<'_>) -> Option<Received> {
-        let client = self.entries.as_ref().and_then(|_| self.client(input));
         let HttpService { responses, resolver, .. } = &*self.http;
-        let recorder = self.entries.as_deref_mut().map(|entries| (entries, client));
+        let recorder = self.entries.as_deref_mut();
         let received = responses.repeat(input, &resolver.site, recorder, out, cx.clock)?;
         self.state = State::Idle;
         Some(received)

@@ -6,7 +6,7 @@
 //! the site would give the same answers ([`Lease`]). The cache must never keep a response that
 //! depends on anything else, and must stay within [`MAX_BYTES`].
 
-use std::{cell::RefCell, net::IpAddr, ops::Range, rc::Rc};
+use std::{cell::RefCell, ops::Range, rc::Rc};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -90,12 +90,12 @@ impl Clone for ResponseCache {
 
 impl ResponseCache {
     /// Puts the kept response to the request at the beginning of `input` into `out`, if there is
-    /// one that still holds, and adds it to the entries of the `recorder`, with its client.
+    /// one that still holds, and adds it to the entries of the `recorder`.
     pub fn repeat(
         &self,
         input: &[u8],
         site: &Site<Representation>,
-        recorder: Option<(&mut PendingEntries, Option<IpAddr>)>,
+        recorder: Option<&mut PendingEntries>,
         out: &mut Outbox,
         clock: &Clock,
     ) -> Option<Received> {
@@ -108,8 +108,8 @@ impl ResponseCache {
         }
         let position = out.position();
         response.put(out, clock);
-        if let (Some((entries, client)), Some(record)) = (recorder, &response.record) {
-            let request = RequestInfo { client, ..record.request.as_info() };
+        if let (Some(entries), Some(record)) = (recorder, &response.record) {
+            let request = RequestInfo { client: entries.client(input), ..record.request.as_info() };
             entries.begin_kept(&request, record.status, position + record.head_len, clock);
             entries.end(out.position());
         }
@@ -175,7 +175,8 @@ impl KeptResponses {
     fn insert(&mut self, response: KeptResponse) {
         if self.lease.replace(response.lease).is_some_and(|last| !last.is_as_old_as(&response.lease)) {
             // None of them holds any more.
-            (self.slots, self.bytes) = (Vec::new(), 0);
+            self.slots.clear();
+            self.bytes = 0;
         }
         if self.slots.is_empty() {
             self.slots.resize_with(SETS * WAYS, Slot::default);

@@ -26,7 +26,7 @@ const BYTES: &str = "Content-Type: application/octet-stream\r\n";
 /// The field line that lists the methods of the load target.
 const ALLOW: &str = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
 /// The message in the 404 response for a path at which the target has nothing.
-const NOTHING: &str = "The first page of the load target lists what there is.";
+const NOTHING: &str = "The load target has nothing at this path; its first page lists all paths.";
 
 impl Reply<'_, '_> {
     /// Responds to a request for `path`, which belongs to the load target.

@@ -37,7 +37,7 @@ impl PageConnection {
     /// Puts the response to `request` into `out`.
     fn respond(&mut self, request: &Request<'_>, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
         let response = self.context.check(request).and_then(|name| match name {
-            LARGE if request.info.method == Method::Get => Ok(self.start_trial(out, cx)),
+            LARGE if request.info.method == Method::Get => Ok(self.start_large(out, cx)),
             SMALL => Ok(self.send((Status::Ok, "text/plain", "hello\n"), &request.info, out, cx)),
             b"events" if request.info.method == Method::Get => self.start_stream(request, out, cx),
             _ => {
@@ -49,7 +49,7 @@ impl PageConnection {
     }
 
     /// Starts the large response. It ends with the connection.
-    fn start_trial(&mut self, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
+    fn start_large(&mut self, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
         let (media_type, len) = ("application/octet-stream", Some(LARGE_LEN));
         let head = head(Status::Ok, media_type, len, false, cx.clock);
         out.bytes().extend_from_slice(&head);

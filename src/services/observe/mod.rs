@@ -58,7 +58,8 @@ impl LivePage {
     ) -> LivePage {
         let shared = PageContext {
             feed: Box::new(feed),
-            host: host.to_owned(),
+            // Clients leave out the default port.
+            host: host.strip_suffix(":80").unwrap_or(host).to_owned(),
             path: format!("/{token}/"),
             site: site.to_owned(),
             timeouts,
@@ -82,8 +83,8 @@ impl PageContext {
     /// a page of another site.
     fn check<'a>(&self, request: &Request<'a>) -> Result<&'a [u8], Refusal> {
         let host = request.host.map(|host| match host.port {
-            Some(port) => [host.host, b":", port].concat(),
-            None => host.host.to_vec(),
+            Some(port) if port != b"80" => [host.host, b":", port].concat(),
+            _ => host.host.to_vec(),
         });
         if host.as_deref() != Some(self.host.as_bytes()) {
             return Err(Refusal::new(Status::MisdirectedRequest, MISDIRECTED));

@@ -43,7 +43,7 @@ pub enum MetricsFormat {
 }
 
 impl MetricsFormat {
-    /// Returns the field line `Content-Type`.
+    /// Returns the value of `Content-Type`.
     pub fn media_type(self) -> &'static str {
         match self {
             MetricsFormat::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",

@@ -30,8 +30,8 @@ impl LoadTarget {
     /// names.
     pub fn answers(&self, access: PeerAccess, client: Option<IpAddr>) -> bool {
         match client {
-            Some(client) if access.is_proxy => self.allows(Some(client)),
-            _ => access.is_allowed,
+            Some(client) => self.allows(Some(client)),
+            None => access.is_allowed,
         }
     }
 

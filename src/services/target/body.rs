@@ -2,6 +2,7 @@
 //! request. It is put into the outbox in pieces, at once or evenly over a time.
 
 use std::{
+    io::Write,
     num::NonZeroU64,
     time::{Duration, Instant},
 };
@@ -88,7 +89,7 @@ impl TargetBody {
                 continue;
             };
             let end = due.min(self.done + chunk);
-            out.bytes().extend_from_slice(format!("{:x}\r\n", end - self.done).as_bytes());
+            let _ = write!(out.bytes(), "{:x}\r\n", end - self.done); // a vector takes all
             self.fill(end, out.bytes());
             out.bytes().extend_from_slice(b"\r\n");
         }

@@ -18,8 +18,8 @@ const SHARE_ADVICE: &str = "use a share such as 5%, or no value for all response
 const STALL_ADVICE: &str = "use a time such as 1s, at most 10s";
 const PAUSE_ADVICE: &str =
     "use a time and an interval, such as 1s/10s: at most 10s, and at most half of the interval";
-/// The longest body that is sent byte by byte, and what to say about a longer one. Each byte takes
-/// a turn of the loop.
+/// The longest generated body that is sent byte by byte, and what to say about a longer one. Each
+/// byte takes a turn of the loop.
 pub const MAX_SINGLE_BYTES: u64 = 16 * 1024;
 pub const SINGLE_BYTES_ADVICE: &str = "use at most 16k together with one-byte";
 

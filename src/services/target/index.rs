@@ -19,7 +19,7 @@ const GROUPS: [(&str, &[(&str, &str)]); 5] = [
             ("stream-bytes/100k", "a body of this length in the chunked coding"),
             ("range/1k", "a file of this length, at most 100k, that has ranges and a validator"),
             ("drip?bytes=1k&over=2s", "a body that is sent evenly over this time"),
-            ("?delay=2ms&status=503:1%&bytes=1k&close=5%&seed=7", "all of it together"),
+            ("?delay=2ms&status=503:1%&bytes=1k&close=5%&seed=7", "several parameters combined"),
         ],
     ),
     (
@@ -40,8 +40,8 @@ const GROUPS: [(&str, &[(&str, &str)]); 5] = [
         &[
             ("echo", "the body of the request or, if it has none, its head"),
             ("get", "the query, the fields, the client and the URL, as JSON"),
-            ("anything", "that, and the method and the body; also post, put, patch and delete"),
-            ("headers", "one of these; also ip and user-agent"),
+            ("anything", "as get, with the method and the body; also post, put, patch and delete"),
+            ("headers", "the header fields alone; also ip and user-agent"),
             (
                 "redirect/3",
                 "this number of redirects, then get; also relative-redirect and absolute-redirect",
@@ -55,7 +55,7 @@ const GROUPS: [(&str, &[(&str, &str)]); 5] = [
         &[
             ("?reset=5%", "reset the connection in place of a response"),
             ("?bytes=10k&truncate=1k:5%", "end the connection after this part of the body"),
-            ("?bytes=10k&truncate=1k&reset", "reset the connection there"),
+            ("?bytes=10k&truncate=1k&reset", "reset the connection after this part of the body"),
             ("?garbage=5%", "send something that is not HTTP, and close"),
             ("?silent=5%", "send nothing, and keep the connection"),
             ("?bytes=100&one-byte", "send each byte in a segment of its own"),

@@ -18,7 +18,11 @@ pub const SIZE_ADVICE: &str = "use a number of bytes such as 500, 1k or 10M, at 
 /// Parses a decimal number without a sign or an exponent.
 fn number(text: &str) -> Option<f64> {
     let is_digit = |b: &u8| b.is_ascii_digit() || *b == b'.';
-    if text.bytes().all(|b| is_digit(&b)) { text.parse().ok() } else { None }
+    if text.bytes().all(|b| is_digit(&b)) {
+        text.parse().ok().filter(|number: &f64| number.is_finite())
+    } else {
+        None
+    }
 }
 
 /// Parses a time: a number with a unit, or a number of seconds.

@@ -21,7 +21,7 @@ t            turn: go to the next wake-up            (Enter repeats the last com
 e            event: go to the next source's turn
 i            io: go to the next call or decision
 c            continue: go to a breakpoint, or to the end
-back         go back to the wake-up before; back e, back i, back c go back as e, i, c go forward
+back         go back to the previous wake-up; back e, back i, back c go back as e, i, c go forward
 p, p c3      print the state of all sources, or of one
 p sets       print rlist and wlist, and rs and ws, as select() has them
 b COND       add a breakpoint: c3 accept partial wouldblock eof deadline close udp turn=40

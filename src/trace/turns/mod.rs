@@ -162,7 +162,12 @@ impl TurnFeed for TurnRecorder {
     }
 
     fn close(&self, source: SourceId) {
-        self.recorder.borrow_mut().hidden.remove(&source);
+        let mut recorder = self.recorder.borrow_mut();
+        recorder.hidden.remove(&source);
+        // Without a page, no record reports that the source has closed.
+        if recorder.pages == 0 {
+            recorder.forget(source);
+        }
     }
 
     fn mark_of(&self, user_agent: &[u8]) -> String {

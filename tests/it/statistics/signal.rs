@@ -40,7 +40,10 @@ fn stats_signal_without_the_option_says_so() {
     server.signal(Signal::USR2);
     let mut line = String::new();
     stderr.read_line(&mut line).expect("a line");
-    assert!(line.contains("SIGUSR2 prints statistics only if the server was started with --stats"), "{line}");
+    assert!(
+        line.contains("SIGUSR2 prints statistics only if the server was started with --stats, "),
+        "{line}"
+    );
     assert_eq!(server.get("/hello.txt").status, 200, "it goes on");
     server.signal(Signal::TERM);
     assert!(server.exit().success());
