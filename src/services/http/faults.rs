@@ -21,8 +21,8 @@ use crate::{
 const GARBAGE: u64 = 256;
 
 impl Reply<'_, '_> {
-    /// Begins the disruptions of all clients that were drawn. Returns when the response may begin at
-    /// the earliest: a handler that blocks responds afterwards.
+    /// Begins the disruptions of all clients that were drawn. Returns when the response may begin
+    /// at the earliest: a handler that blocks responds afterwards.
     pub(super) fn disrupt(&mut self, faults: DrawnFaults) -> Instant {
         let now = self.cx.clock.now();
         if let Some(time) = faults.accept_stall {
