@@ -30,7 +30,7 @@ pub struct LoopCounters {
     /// The largest number of sources that were ready in one turn.
     pub most_ready: usize,
     /// The number of turns that began with work left over from the turn before, so that their poll
-    /// did not sleep.
+    /// did not sleep. With a deferred accept, each new connection is such work.
     pub with_leftover: u64,
     /// The duration of all turns together, without their polls, if it is measured.
     pub busy: Duration,

@@ -75,7 +75,7 @@ pub trait TurnFeed {
     fn close(&self, source: SourceId);
 
     /// Returns the mark that connections with this `User-Agent` have in the turns, so that a page
-    /// finds those of its own browser.
+    /// finds the connections of its own browser.
     fn mark_of(&self, user_agent: &[u8]) -> String;
 
     /// Starts a new period, and returns the observer to [join](Observers::join) the loop, unless it

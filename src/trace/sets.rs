@@ -60,7 +60,7 @@ pub fn wake_fields(model: &Model) -> Vec<Field> {
 }
 
 /// Formats the sets of the last poll as `rlist={L1,c1,c3} wlist={c3} -> rs={c1} ws={}`. After a
-/// source has had its turn, the lists may have changed. Then they are those of the next poll.
+/// source has had its turn, the lists may have changed, and are shown for the next poll.
 pub fn describe(model: &Model) -> String {
     let lists = texts(&list_fields(model));
     let ready = texts(&ready_fields(model));

@@ -91,10 +91,14 @@ fn against_a_broken_loop_the_lesson_of_the_bug_fails() {
         let Some(bug) = trial.bug else { continue };
         // A client whose connection the backlog has no room for tries again after a second.
         let timeout = if bug == Bug::ScanAll { "3s" } else { "500ms" };
-        let (code, json) = with_bug(bug, |address| {
-            let number = trial.lesson.to_string();
-            play(&[&number, "--against", address, "--timeout", timeout, "--deadline", "500ms"])
-        });
+        let number = trial.lesson.to_string();
+        let attempt = |_| {
+            let times = ["--timeout", timeout, "--deadline", "500ms"];
+            with_bug(bug, |address| play(&[&[&number, "--against", address], &times[..]].concat()))
+        };
+        // Some bugs only make others wait, which a busy machine can hide.
+        let found = |(code, _): &(Option<i32>, Value)| *code == Some(1);
+        let (code, json) = (0..4).map(attempt).find(found).unwrap_or_else(|| attempt(4));
         assert_eq!(code, Some(1), "{}: {json:#}", bug.name());
         let failed = json["trials"].as_array().expect("trials").iter().find(|of| of["trial"] == trial.name);
         let failed = failed.expect("the trial");

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     http::{Plan, ResponseBody},
-    protocol::{CloseReason, Context, Outbox, Progress},
+    protocol::{CloseReason, Context, InputShare, Outbox, Progress},
     services::{
         pending::PendingEntries,
         target::{DrawnFaults, DrawnResponse, MAX_TIME, ResponseFault, TargetBody},
@@ -83,6 +83,8 @@ pub struct SingleBytes {
     /// The number of bytes that have been put into the outbox.
     done: usize,
     pub close_reason: Option<CloseReason>,
+    /// The memory of a body that the request has sent.
+    pub share: Option<InputShare>,
 }
 
 impl SingleBytes {
@@ -99,7 +101,7 @@ impl SingleBytes {
             let next = body.put(out, cx.clock.now(), true);
             bytes.extend(out.bytes().drain(at..));
             if next.is_none() {
-                return SingleBytes { bytes, done: 0, close_reason };
+                return SingleBytes { bytes, done: 0, close_reason, share: None };
             }
         }
     }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     http::{Method, Plan, RawRequest, Representation, Request, ResponseBody, Status, Validators},
+    protocol::{InputBudget, InputShare},
     services::target::{Credentials, InspectedRequest, Inspection, LoadTarget, TargetRedirect},
 };
 
@@ -23,11 +24,14 @@ const SANDBOX: &str = "Content-Security-Policy: sandbox; default-src 'none'\r\n"
 pub struct EchoedRequest {
     pub fields: String,
     pub bytes: Box<[u8]>,
+    /// The memory that the bytes take, until all of them are in the outbox.
+    pub share: InputShare,
 }
 
 impl EchoedRequest {
-    /// Creates the echo of a valid request with these bytes.
-    pub fn of(message: &[u8]) -> EchoedRequest {
+    /// Creates the echo of a valid request with these bytes. Returns `None` if there is no memory
+    /// for it.
+    pub fn of(message: &[u8], input: &InputBudget) -> Option<EchoedRequest> {
         let raw = RawRequest::split(message);
         let has_body = raw.field("Content-Length").or(raw.field("Transfer-Encoding")).is_some();
         let sent = raw.field("Content-Type").and_then(|value| std::str::from_utf8(value).ok());
@@ -39,7 +43,8 @@ impl EchoedRequest {
             }
         };
         let fields = format!("Content-Type: {media_type}\r\n{SANDBOX}");
-        EchoedRequest { fields, bytes: bytes.into_owned().into() }
+        let share = input.take(bytes.len())?;
+        Some(EchoedRequest { fields, bytes: bytes.into_owned().into(), share })
     }
 }
 

@@ -73,12 +73,14 @@ impl Reply<'_, '_> {
     fn send_later(mut self, drawn: DrawnResponse) -> Outcome {
         let now = self.cx.clock.now();
         let due = self.disrupt(drawn.faults).max(now + drawn.delay);
-        let echo = drawn.is_echo.then(|| EchoedRequest::of(self.message));
+        let echo = match drawn.is_echo.then(|| EchoedRequest::of(self.message, self.cx.input)) {
+            Some(None) => return self.refuse(Refusal::BUSY),
+            echo => echo.flatten(),
+        };
         if due <= now || self.cx.draining {
             return self.send_drawn(drawn, echo);
         }
-        let echo_len = echo.as_ref().map_or(0, |echo| echo.bytes.len());
-        let Some(_share) = self.cx.input.take(self.request.text_len() + echo_len) else {
+        let Some(_share) = self.cx.input.take(self.request.text_len()) else {
             return self.refuse(Refusal::BUSY);
         };
         let request = self.request.to_owned();
@@ -102,17 +104,18 @@ impl Reply<'_, '_> {
         }
         let (at, now) = (reply.out.bytes().len(), reply.cx.clock.now());
         let close_reason = reply.write_head(&mut plan);
-        let mut body = match (&plan.body, echo) {
-            (ResponseBody::Empty, _) => TargetBody::new(drawn.seed, 0, None, now),
-            (_, Some(echo)) => TargetBody::given(echo.bytes, drawn.over, now),
-            (_, None) => TargetBody::new(drawn.seed, drawn.len, drawn.over, now),
+        let (mut body, share) = match (&plan.body, echo) {
+            (ResponseBody::Empty, _) => (TargetBody::new(drawn.seed, 0, None, now), None),
+            (_, Some(echo)) => (TargetBody::given(echo.bytes, drawn.over, now), Some(echo.share)),
+            (_, None) => (TargetBody::new(drawn.seed, drawn.len, drawn.over, now), None),
         };
         if let (ResponseBody::Generated { is_chunked: true }, Some(chunk)) = (&plan.body, drawn.chunk) {
             body.in_chunks(chunk);
         }
         let cut = match drawn.faults.response {
             Some(ResponseFault::OneByte) => {
-                let rest = SingleBytes::new(at, body, close_reason, reply.out, reply.cx);
+                let mut rest = SingleBytes::new(at, body, close_reason, reply.out, reply.cx);
+                rest.share = share;
                 return Outcome::Target(Box::new(TargetResponse::SingleBytes(rest)), Progress::Yield);
             }
             Some(ResponseFault::Cut { after, resets }) => match body.cut(after) {
@@ -121,7 +124,7 @@ impl Reply<'_, '_> {
             },
             _ => None,
         };
-        let mut sending = SendingBody { body, close_reason, cut };
+        let mut sending = SendingBody { body, close_reason, cut, _share: share };
         match sending.put(reply.out, reply.cx) {
             None => faults::end(reply.entries, close_reason, cut, reply.out),
             Some(next) => Outcome::Target(Box::new(TargetResponse::Sending(sending)), next),
@@ -183,6 +186,8 @@ pub struct SendingBody {
     close_reason: Option<CloseReason>,
     /// Why the connection closes behind the body, if it is cut off on purpose.
     cut: Option<CloseReason>,
+    /// The memory of a body that the request has sent.
+    _share: Option<InputShare>,
 }
 
 impl SendingBody {

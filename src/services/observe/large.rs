@@ -2,7 +2,7 @@
 //! slowly, goes away, or stays idle.
 //!
 //! The site may have no large file, and a page may not read one of another origin. So the page has
-//! its own. Their connections are shown like those of the site.
+//! its own. The page shows their connections like any other.
 
 use std::rc::Rc;
 

@@ -20,8 +20,6 @@ use crate::{
 
 /// The track of the loop.
 const LOOP_TRACK: u64 = 1;
-/// The maximum length of a read. The length comes from a file, and the model copies as many bytes.
-const MAX_READ: usize = 1024 * 1024;
 
 /// One step of a recording.
 pub struct RecordedStep {
@@ -222,8 +220,8 @@ fn step(verb: &str, args: &Map<String, Json>) -> Option<Step> {
         "accept" => Step::BacklogEmpty,
         "read" | "recv" if number("got").is_none() => Step::Drained,
         "read" => {
-            let got = number("got")?.min(MAX_READ);
-            Step::Read { offered, bytes: vec![b'?'; got], kept: number("buf")?.saturating_sub(got) }
+            // Only the length of the input is known, and all that the model keeps.
+            Step::Read { offered, bytes: Vec::new(), kept: number("buf")? }
         }
         "recv" => Step::Received { offered, bytes: Vec::new(), from: parsed(args, "from")? },
         "eof" => Step::EndOfInput,

@@ -311,9 +311,8 @@ impl Recorder {
         }));
     }
 
-    /// Keeps the arguments of the poll that begins. Its timeout is that of the sources that are
-    /// shown, because the pages wake the loop as well.
-    /// Returns the line that reports the poll.
+    /// Keeps the arguments of the poll that begins, and returns the line that reports it. The
+    /// timeout is derived from the sources that are shown, because the pages wake the loop as well.
     fn note_poll(
         &mut self,
         turn: u64,

@@ -1,4 +1,4 @@
-//! The figures of the server agree with those of the load generators ab and wrk.
+//! The server and the load generators ab and wrk count the same.
 
 use std::process::Command;
 
