@@ -46,7 +46,6 @@ struct PendingEntry {
     log_entry: Option<Box<LogEntry>>,
     /// The run of the statistics that counts it, if one does.
     run: Option<u32>,
-    recorded: Recorded,
     /// The peer, or the client behind it.
     peer: LoggedPeer,
     status: Status,
@@ -118,7 +117,7 @@ impl PendingEntries {
         let statistics = self.statistics.as_ref().filter(|_| recorded == Recorded::Everywhere);
         let run = statistics.map(|statistics| statistics.borrow_mut().begin());
         let peer = request.client.map_or(self.peer, LoggedPeer::client);
-        let entry = PendingEntry { log_entry, run, recorded, peer, status, since, body, end: None };
+        let entry = PendingEntry { log_entry, run, peer, status, since, body, end: None };
         self.pending.push_back(entry);
     }
 
@@ -126,11 +125,6 @@ impl PendingEntries {
     /// a log.
     pub fn first_request(&self) -> Option<String> {
         self.pending.front()?.log_entry.as_ref().map(|entry| request_text(entry.line()))
-    }
-
-    /// Returns the status of the last response that has begun, if it is logged and counted.
-    pub fn last_status(&self) -> Option<Status> {
-        self.pending.back().filter(|last| last.recorded == Recorded::Everywhere).map(|last| last.status)
     }
 
     /// Records that the last response ends at position `end`.

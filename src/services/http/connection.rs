@@ -29,7 +29,8 @@ use super::{
     HttpService,
     live::LiveResponse,
     reply::{Outcome, PendingListing, Reply, StreamingResponse},
-    response_cache::NewResponse,
+    response_cache::{NewResponse, RepeatedResponse},
+    steps,
     target::TargetResponse,
 };
 use crate::{
@@ -166,10 +167,17 @@ impl HttpConnection {
     }
 
     /// Puts a kept response to the next request in `input` into the outbox, if there is one.
-    fn repeat(&mut self, input: &[u8], out: &mut Outbox, cx: &Context<'_>) -> Option<Received> {
+    fn repeat(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Option<Received> {
         let HttpService { responses, resolver, .. } = &*self.http;
-        let recorder = self.entries.as_deref_mut();
-        let received = responses.repeat(input, &resolver.site, recorder, out, cx.clock)?;
+        let (entries, at) = (self.entries.as_deref_mut(), out.bytes().len());
+        let RepeatedResponse { received, status, head_len, body_len } =
+            responses.repeat(input, &resolver.site, entries, out, cx.clock)?;
+        let len = received.consumed;
+        cx.trace(|| {
+            let line = &input[..memchr::memchr(b'\r', input).unwrap_or(len)];
+            Step::Understood { start: line.to_vec(), len, left: input.len() - len }
+        });
+        cx.trace(|| steps::repeated(status.code(), out.bytes()[at..][..head_len].to_vec(), body_len));
         self.state = State::Idle;
         Some(received)
     }
@@ -192,9 +200,8 @@ impl HttpConnection {
         // What the load target answers depends on the peer as well.
         let is_of_target = || http.target.as_ref().is_some_and(|target| target.locate(request).is_some());
         if let Some(lease) = http.resolver.take_lease().filter(|_| !is_of_target()) {
-            let status = self.entries.as_ref().and_then(|entries| entries.last_status());
-            let info = &request.info;
-            let new = NewResponse { request: input, info, start, status, progress, lease };
+            let (info, is_recorded) = (&request.info, self.entries.is_some());
+            let new = NewResponse { request: input, info, start, is_recorded, progress, lease };
             http.responses.keep(&new, out, cx.clock);
         }
         progress

@@ -222,10 +222,10 @@ impl HttpService {
     }
 
     /// Returns whether a response follows from its request, the configuration and the main site
-    /// alone, so that it may be kept. Observers see how each response is made.
+    /// alone, so that it may be kept.
     fn keeps_responses(&self, cx: &Context<'_>) -> bool {
         let is_simple = self.live.is_none() && self.delay.is_none() && !self.resolver.has_mounts();
-        is_simple && !cx.stopping && !cx.is_traced()
+        is_simple && !cx.stopping
     }
 
     /// Returns the URL path of the site's root, with a leading and a trailing slash.

@@ -30,6 +30,8 @@ const MAX_REQUEST: usize = 4096;
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// The name of the only field whose value changes.
 const DATE: &[u8] = b"\r\nDate: ";
+/// The place of the status code in a response.
+const CODE: Range<usize> = 9..12;
 
 /// A cache of responses by request.
 #[derive(Default)]
@@ -68,17 +70,12 @@ struct KeptResponse {
     date_at: usize,
     /// The body, if it is too long to be copied.
     body: Option<(Rc<[u8]>, Range<usize>)>,
+    status: Status,
+    head_len: usize,
     progress: Progress,
     lease: Lease,
-    /// What the access log and the statistics need, if the server has one of them.
-    record: Option<Box<KeptRecord>>,
-}
-
-/// What the access log and the statistics need to know about a kept response.
-struct KeptRecord {
-    request: OwnedRequestInfo,
-    status: Status,
-    head_len: u64,
+    /// What the access log shows of the request, if the server has a log or statistics.
+    request: Option<Box<OwnedRequestInfo>>,
 }
 
 /// A clone of a service may get other options, so it begins without responses.
@@ -90,15 +87,15 @@ impl Clone for ResponseCache {
 
 impl ResponseCache {
     /// Puts the kept response to the request at the beginning of `input` into `out`, if there is
-    /// one that still holds, and adds it to the entries of the `recorder`.
+    /// one that still holds, and adds it to `entries`.
     pub fn repeat(
         &self,
         input: &[u8],
         site: &Site<Representation>,
-        recorder: Option<&mut PendingEntries>,
+        entries: Option<&mut PendingEntries>,
         out: &mut Outbox,
         clock: &Clock,
-    ) -> Option<Received> {
+    ) -> Option<RepeatedResponse> {
         let kept = &mut *self.kept.borrow_mut();
         let at = kept.find(input)?;
         let response = kept.slots[at].response.as_deref()?;
@@ -108,12 +105,18 @@ impl ResponseCache {
         }
         let position = out.position();
         response.put(out, clock);
-        if let (Some(entries), Some(record)) = (recorder, &response.record) {
-            let request = RequestInfo { client: entries.client(input), ..record.request.as_info() };
-            entries.begin_kept(&request, record.status, position + record.head_len, clock);
+        let head_end = position + response.head_len as u64;
+        if let (Some(entries), Some(request)) = (entries, &response.request) {
+            let request = RequestInfo { client: entries.client(input), ..request.as_info() };
+            entries.begin_kept(&request, response.status, head_end, clock);
             entries.end(out.position());
         }
-        Some(Received { consumed: response.request_len, progress: response.progress })
+        Some(RepeatedResponse {
+            received: Received { consumed: response.request_len, progress: response.progress },
+            status: response.status,
+            head_len: response.head_len,
+            body_len: out.position() - head_end,
+        })
     }
 
     /// Keeps the response `new`, which is at the end of `out`, if the same request has come before.
@@ -131,6 +134,15 @@ impl ResponseCache {
     }
 }
 
+/// A kept response that has been put into the outbox.
+pub struct RepeatedResponse {
+    /// What the protocol returns.
+    pub received: Received,
+    pub status: Status,
+    pub head_len: usize,
+    pub body_len: u64,
+}
+
 /// A response that has just been put into the outbox.
 pub struct NewResponse<'a> {
     /// The bytes of the request.
@@ -138,8 +150,8 @@ pub struct NewResponse<'a> {
     pub info: &'a RequestInfo<'a>,
     /// Where the response begins in the bytes of the outbox.
     pub start: usize,
-    /// The status, if the access log or the statistics need it.
-    pub status: Option<Status>,
+    /// Whether the access log or the statistics will need the request again.
+    pub is_recorded: bool,
     /// What the protocol returned after the response.
     pub progress: Progress,
     pub lease: Lease,
@@ -221,19 +233,18 @@ impl KeptResponse {
         if !bytes[date_at..].starts_with(clock.date()) {
             return None;
         }
-        let head_len = memchr::memmem::find(bytes, b"\r\n\r\n")? as u64 + 4;
-        let record = new.status.map(|status| {
-            let request = RequestInfo { client: None, ..*new.info }.to_owned();
-            Box::new(KeptRecord { request, status, head_len })
-        });
+        let code = std::str::from_utf8(bytes.get(CODE)?).ok()?.parse().ok()?;
+        let info = RequestInfo { client: None, ..*new.info };
         Some(KeptResponse {
             bytes: [new.request, bytes].concat().into(),
             request_len: new.request.len(),
             date_at,
             body,
+            status: Status::of(code),
+            head_len: memchr::memmem::find(bytes, b"\r\n\r\n")? + 4,
             progress: new.progress,
             lease: new.lease,
-            record,
+            request: new.is_recorded.then(|| Box::new(info.to_owned())),
         })
     }
 
@@ -244,8 +255,8 @@ impl KeptResponse {
     /// Returns the number of bytes that the response counts for.
     fn size(&self) -> usize {
         let body = self.body.as_ref().map_or(0, |(content, _)| content.len());
-        let record = self.record.as_ref().map_or(0, |record| record.request.as_info().text_len());
-        size_of::<KeptResponse>() + self.bytes.len() + body + record
+        let request = self.request.as_ref().map_or(0, |request| request.as_info().text_len());
+        size_of::<KeptResponse>() + self.bytes.len() + body + request
     }
 
     /// Puts the response into `out`, with the date of this turn.
@@ -347,7 +358,7 @@ mod tests {
             out.put(Body::Memory { content: vec![0; len].into(), range: 0..len });
             let info = &RequestInfo::unparsed(request);
             let progress = Progress::Again;
-            let new = NewResponse { request, info, start: 0, status: None, progress, lease };
+            let new = NewResponse { request, info, start: 0, is_recorded: false, progress, lease };
             responses.keep(&new, &out, &clock);
         };
         for (count, len) in [(3000, 10), (2000, 100_000)] {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::trace::{Effect, Field, Step, StepDoc, TraceLevel, Value};
 
 /// The descriptions of the HTTP service's steps, for `--trace` and the documentation.
-pub const STEP_DOCS: &[&StepDoc] = &[&FILE_LOOKUP, &ENTRIES_READ, &PLANNED];
+pub const STEP_DOCS: &[&StepDoc] = &[&FILE_LOOKUP, &ENTRIES_READ, &PLANNED, &REPEATED];
 
 const FILE_LOOKUP: StepDoc = StepDoc {
     verb: "file",
@@ -33,6 +33,15 @@ const PLANNED: StepDoc = StepDoc {
     level: TraceLevel::Io,
 };
 
+const REPEATED: StepDoc = StepDoc {
+    verb: "plan",
+    form: "{status} head={head:N} body={body:N} kept",
+    gloss: "the same request came before, and nothing has changed",
+    meaning: "The response to an equal request was kept, and the site would answer the same again. So \
+              nothing was looked up, and only the date is new.",
+    level: TraceLevel::Io,
+};
+
 /// Returns the step that reports the file lookup for `path` and its duration.
 pub fn file_lookup(path: &[u8], took: Duration) -> Step {
     let path = Field::new("path", Value::PeerBytes(path.to_vec()));
@@ -55,6 +64,13 @@ pub fn planned(status: u16, head: Vec<u8>, body: Option<u64>) -> Step {
     Step::service(&PLANNED, fields, Effect::Response { head })
 }
 
+/// Returns the step that reports a kept response: its status, its head, and the length of its body
+/// in bytes.
+pub fn repeated(status: u16, head: Vec<u8>, body: u64) -> Step {
+    let fields = vec![Field::new("status", status), Field::new("head", head.len()), Field::new("body", body)];
+    Step::service(&REPEATED, fields, Effect::Response { head })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +84,7 @@ mod tests {
                 (file_lookup(b"/a\x1b", Duration::from_micros(57)), r"/a\x1b took=57us"),
                 (entries_read(128), "names=128"),
                 (planned(200, b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), Some(6)), "200 head=19 body=6"),
+                (repeated(200, b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), 6), "200 head=19 body=6 kept"),
             ],
         );
         let generated = planned(200, Vec::new(), None);

@@ -1,9 +1,12 @@
-//! Kept responses. A server keeps the response to a request that comes again, but not while it has
-//! an observer. So one server with and one without an observer must give the same responses.
+//! Kept responses. A server keeps the response to a request that comes again, but not while another
+//! directory is mounted. So one server with and one without a mount must give the same responses.
 
-use std::{fs, net::SocketAddr};
+use std::{fs, io::Write, net::SocketAddr};
 
-use oneloop::{AccessLogFormat, Config, PeerNetwork, TrustedProxy};
+use oneloop::{
+    AccessLogFormat, Config, PeerNetwork, TrustedProxy,
+    trace::{SourceId, Step},
+};
 use oorandom::Rand32;
 use socket2::{Domain, Socket, Type};
 
@@ -73,8 +76,10 @@ fn kept_responses_are_the_same_as_new_ones_whatever_changes() {
         let site = Site::new();
         site.write("spa.html", "<p>application");
         let time = SystemTime::now() + Duration::from_secs(60);
-        let (mut kept, mut anew) = (Rig::at(time, config(&site)), Rig::at(time, config(&site)));
-        anew.record();
+        let elsewhere = Site::empty();
+        let mut keeps_nothing = config(&site);
+        keeps_nothing.mounts = vec![("/elsewhere".into(), elsewhere.path().into())];
+        let (mut kept, mut anew) = (Rig::at(time, config(&site)), Rig::at(time, keeps_nothing));
         let (mut of_kept, mut of_anew) = (kept.accepted(), anew.accepted());
         let mut random = Rand32::new(seed);
         for number in 0..250 {
@@ -94,6 +99,30 @@ fn kept_responses_are_the_same_as_new_ones_whatever_changes() {
             }
         }
     }
+}
+
+#[test]
+fn kept_response_is_traced_as_one() {
+    let site = Site::new();
+    let mut rig = Rig::recorded(plain(&site));
+    let mut peer = rig.accepted();
+    // How each response is decided: the forms of the steps, and the parsed request.
+    let decided: Vec<(Vec<&str>, Vec<Step>)> = (0..5)
+        .map(|_| {
+            peer.write_all(get("/hello.txt").as_bytes()).expect("send");
+            let is_sent = |(_, step): &(SourceId, Step)| matches!(step, Step::Wrote { .. });
+            let steps = rig.turn_until("a response", |steps| steps.iter().any(is_sent));
+            let docs = steps.iter().filter_map(|(source, step)| step.doc(*source));
+            let forms = docs.filter(|doc| ["file", "plan"].contains(&doc.verb)).map(|doc| doc.form);
+            let is_parsed = |step: &Step| matches!(step, Step::Understood { .. });
+            let parsed = steps.iter().map(|(_, step)| step.clone()).filter(is_parsed);
+            (forms.collect(), parsed.collect())
+        })
+        .collect();
+    let plan = "{status} head={head:N} body={body:N|?}";
+    assert_eq!(decided[0].0, ["{path} took={took_us:TIME}", plan]);
+    assert_eq!(decided[4].0, ["{status} head={head:N} body={body:N} kept"]);
+    assert!(decided[0].1 == decided[4].1 && decided[0].1.len() == 1, "{:?}", decided[4].1);
 }
 
 #[test]
