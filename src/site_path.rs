@@ -200,7 +200,7 @@ fn normalize(path: &[u8]) -> Vec<u8> {
     joined
 }
 
-/// Returns whether `path` is that of a rule file, `_headers` or `_redirects`.
+/// Returns whether `path` names a rule file, `_headers` or `_redirects`.
 pub fn is_rule_file(path: &[u8]) -> bool {
     RULE_FILES.iter().any(|name| path == name.as_bytes())
 }

@@ -161,7 +161,7 @@ impl Resolver {
         !self.mounts.is_empty()
     }
 
-    /// Returns the destination of the requested `path`. `rules` are those of the site's own files.
+    /// Returns the destination of the requested `path`, which the site's own `rules` may redirect.
     ///
     /// # Errors
     /// Returns 404 or another refusal if the site finds nothing ([`Site::resolve`]), and 406 if the
