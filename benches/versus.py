@@ -6,7 +6,7 @@
 Each server has CPU 0 for itself and wrk has CPU 1. The rounds of all servers are interleaved, and ratios are medians of pairs of
 rounds. CPU time per request is the steadiest figure on a noisy machine. "limit" is the least that an epoll server can do: it parses
 nothing and has one answer. Before it is measured, each server must give the answer that the workload is about (status, length,
-coding), or its row is INVALID. Needs wrk, gcc, taskset and chrt; of the other servers it takes those that are installed (nginx,
+coding), or its row is INVALID, as it is if the server does not start, or dies, in any of its rounds. Needs wrk, gcc, taskset and chrt; of the other servers it takes those that are installed (nginx,
 lighttpd, h2o, darkhttpd, and what lies in --peers DIR: lwan, static-web-server, miniserve). Do not build anything meanwhile.
 
   benches/versus.py --json run.json --work 304,gzip     measures two workloads, and keeps the others of an earlier run.json
@@ -146,13 +146,13 @@ def measure(work, port, secs, fields):
 
 
 def run(arguments, port, work, secs):
-    """One round of one server: what was measured, or None if it did not start or died."""
+    """One round of one server: what was measured, or what was `wrong`."""
     log = TMP / "access.log"
     log.unlink(missing_ok=True)
     server = start(arguments)
     try:
         if not is_up(port):
-            return None
+            return {"wrong": "did not start"}
         fields = fields_of(WORK[work], port)
         wrong = fault_of(WORK[work], ask(port, WORK[work].path, fields, with_body=WORK[work].unit != "MB"))
         has_own_answer = arguments[0].endswith("/limit") and not WORK[work].limit_repeats
@@ -162,7 +162,7 @@ def run(arguments, port, work, secs):
         result, count = measure(work, port, secs, fields)
         beside.end()
         if server.poll() is not None:
-            return None
+            return {"wrong": "died"}
         result |= beside.found | {"cpu_us": (cpu_us(server.pid) - before) / max(1, count), "peak_kib": status(server.pid, "VmHWM")}
     finally:
         end(server)
@@ -203,7 +203,7 @@ def main():
             for name in by_server:
                 port += 1
                 arguments = command(name, port, work, options, TMP) + (repeated if name == "limit" else [])
-                by_server[name] += filter(None, [run(arguments, port, work, options.secs)])
+                by_server[name].append(run(arguments, port, work, options.secs))
         report.report(work, by_server)
         path.write_text(json.dumps(measured, indent=1))
     if options.table:

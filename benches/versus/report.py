@@ -5,6 +5,7 @@ from .workloads import WORK
 
 
 def valid(rounds):
+    """The rounds of a row, or none if one of them is wrong: the rounds of two rows are paired by their place."""
     return [] if any(r["wrong"] for r in rounds or []) else rounds or []
 
 
@@ -21,9 +22,6 @@ def report(work, by_server):
     print(f"\n{work}: {WORK[work].unit}/s and CPU per request, with the ratio ours/theirs; medians of paired rounds")
     ours = by_server.get("ours", [])
     for name, rounds in by_server.items():
-        if not rounds:
-            print(f"  {name:18} did not start")
-            continue
         if not valid(rounds):
             print(f"  {name:18} INVALID: {next(r['wrong'] for r in rounds if r['wrong'])}")
             continue
