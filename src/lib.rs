@@ -136,6 +136,8 @@ pub use self::{
 /// interface and may change at any time.
 #[doc(hidden)]
 pub mod internals {
+    #[cfg(feature = "lessons")]
+    pub use crate::lessons::broken_server::BrokenServer;
     pub use crate::{
         http::{
             HeaderPolicy, HeaderScope, MediaTypes, Plan, RedirectTarget, Redirects, RenderContext,

@@ -5,11 +5,9 @@
 //! lessons on loopback.
 
 use std::{
-    cell::RefCell,
     io,
     net::TcpListener,
     os::fd::{AsRawFd, OwnedFd},
-    rc::Rc,
     time::Duration,
 };
 
@@ -21,7 +19,7 @@ use rustix::{
 };
 use slab::Slab;
 
-use super::harness::{LoopUnderTest, Transcript};
+use super::harness::LoopUnderTest;
 use crate::{
     clock::Clock,
     connection::{WriteResult, write_once},
@@ -96,6 +94,10 @@ struct BrokenConnection {
     is_armed: bool,
 }
 
+/// Is called with the time for which a bug has blocked the loop, if that was the longest time that
+/// it may.
+pub type OnBlocked = Box<dyn Fn(Duration)>;
+
 /// A loop with one bug.
 pub struct BrokenLoop {
     bug: Bug,
@@ -113,7 +115,7 @@ pub struct BrokenLoop {
     /// What the protocol asks for. The lessons' protocols ask for nothing.
     requests: LoopRequests,
     counters: LoopCounters,
-    transcript: Rc<RefCell<Transcript>>,
+    on_blocked: OnBlocked,
     settings: BugSettings,
 }
 
@@ -129,7 +131,7 @@ impl BrokenLoop {
         factory: Box<dyn ProtocolFactory>,
         clock: Clock,
         observers: Observers,
-        transcript: Rc<RefCell<Transcript>>,
+        on_blocked: OnBlocked,
         settings: BugSettings,
     ) -> io::Result<BrokenLoop> {
         listener.set_nonblocking(true)?;
@@ -150,7 +152,7 @@ impl BrokenLoop {
             input: InputBudget::default(),
             requests: LoopRequests::default(),
             counters: LoopCounters::default(),
-            transcript,
+            on_blocked,
             settings,
         })
     }
@@ -204,7 +206,7 @@ impl BrokenLoop {
             requests: &mut self.requests,
             counters: &mut self.counters,
         };
-        let reason = match connection.handle(self.bug, self.settings, &mut cx, &self.transcript) {
+        let reason = match connection.handle(self.bug, self.settings, &mut cx, &self.on_blocked) {
             Ok(()) if connection.has_ended && connection.outbox.is_empty() => CloseReason::Eof,
             Ok(()) => return connection.arm(key, &self.poll, &mut self.observers),
             Err(reason) => reason,
@@ -258,7 +260,7 @@ impl BrokenConnection {
         bug: Bug,
         settings: BugSettings,
         cx: &mut Context<'_>,
-        transcript: &RefCell<Transcript>,
+        on_blocked: &OnBlocked,
     ) -> Result<(), CloseReason> {
         if self.outbox.is_empty() {
             self.read(bug, settings.small_read, cx)?;
@@ -269,7 +271,7 @@ impl BrokenConnection {
         loop {
             self.parse(bug, cx);
             let is_empty = self.outbox.is_empty();
-            let flushed = self.flush(bug, settings.max_block, cx, transcript);
+            let flushed = self.flush(bug, settings.max_block, cx, on_blocked);
             if flushed.is_err() && bug == Bug::IgnoreErrors {
                 return Ok(());
             }
@@ -325,7 +327,7 @@ impl BrokenConnection {
         bug: Bug,
         max_block: Duration,
         cx: &mut Context<'_>,
-        transcript: &RefCell<Transcript>,
+        on_blocked: &OnBlocked,
     ) -> Result<(), CloseReason> {
         // For a file that sendfile(2) refuses.
         let mut buffer = [0; 16 * 1024];
@@ -342,10 +344,7 @@ impl BrokenConnection {
                         return Ok(());
                     }
                     if !self.wait_for_room(max_block) {
-                        let mut transcript = transcript.borrow_mut();
-                        transcript.note("(the loop blocks here, and so B waits, until A reads)");
-                        let waited = max_block.as_millis();
-                        transcript.note(format!("(B has waited {waited} ms; the lesson closes A)"));
+                        on_blocked(max_block);
                         return Err(CloseReason::SendTimeout);
                     }
                 }

@@ -1,11 +1,10 @@
-//! A loop with a bug as a server, so that other clients than the clients of a lesson can meet the
-//! bug.
+//! A loop with a bug as a server, so that tests can play the trials against it.
 
-use std::{cell::RefCell, io, net::TcpListener, path::Path, rc::Rc, time::Duration};
+use std::{io, net::TcpListener, path::Path, time::Duration};
 
 use super::{
     broken_loop::{BrokenLoop, Bug, BugSettings},
-    harness::{LoopUnderTest, Transcript},
+    harness::LoopUnderTest,
     http,
 };
 use crate::{clock::Clock, trace::Observers};
@@ -21,12 +20,19 @@ impl BrokenServer {
     /// Fails if the directory cannot be opened, if the poller cannot be created, or if it cannot
     /// poll the listener.
     pub fn new(bug: Bug, listener: TcpListener, dir: &Path, max_block: Duration) -> io::Result<BrokenServer> {
-        let transcript = Rc::<RefCell<Transcript>>::default();
         // Many first servers read 4,096 bytes at a time.
         let settings = BugSettings { poll: Duration::from_millis(20), max_block, small_read: 4096 };
         let factory = Box::new(http(dir)?);
         let (clock, observers) = (Clock::system(), Observers::default());
-        Ok(BrokenServer(BrokenLoop::new(bug, listener, factory, clock, observers, transcript, settings)?))
+        Ok(BrokenServer(BrokenLoop::new(
+            bug,
+            listener,
+            factory,
+            clock,
+            observers,
+            Box::new(|_| ()),
+            settings,
+        )?))
     }
 
     /// Runs one turn, which sleeps for at most 20 milliseconds.

@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use super::{
     catalog::Lesson,
-    harness::{TracedStep, TranscriptEntry},
     page::rows,
+    transcript::{ClientAction, NotedEvent, TracedStep, TranscriptEntry},
 };
 use crate::trace::{SourceId, Step};
 
@@ -30,7 +30,7 @@ text{font:13px ui-monospace,Menlo,Consolas,monospace;fill:#1b1f24}\
 /// The lifelines of a diagram, and which connection belongs to which client.
 #[derive(Default)]
 struct Lanes {
-    clients: Vec<String>,
+    clients: Vec<char>,
     /// The clients that have connected and have not been accepted.
     waiting: Vec<usize>,
     /// The sources with a client: accepted connections, and the UDP socket.
@@ -81,7 +81,7 @@ pub fn svg(lesson: &Lesson, entries: &[TranscriptEntry]) -> String {
          <text class=\"title\" x=\"16\" y=\"30\">{title}</text>\n"
     );
     backgrounds(&mut svg, lesson, &rows, width);
-    let names = lanes.clients.iter().map(String::as_str).chain(["loop"]);
+    let names = lanes.clients.iter().map(char::to_string).chain(["loop".to_owned()]);
     for (lane, name) in names.enumerate() {
         let x = LANE / 2 + LANE * lane;
         let _ = writeln!(
@@ -158,34 +158,25 @@ impl Lanes {
     /// Returns how to draw an entry, and learns of new clients and connections.
     fn mark(&mut self, entry: &TranscriptEntry) -> Mark {
         match entry {
-            TranscriptEntry::Note(text) => self.mark_note(text),
+            TranscriptEntry::Note(note) => self.mark_note(note.event),
             TranscriptEntry::Step(traced) => self.mark_step(traced),
         }
     }
 
-    fn mark_note(&mut self, text: &str) -> Mark {
-        let mut words = text.split(' ');
-        let (name, verb) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        if name.len() != 1 || !name.starts_with(|c: char| c.is_ascii_uppercase()) {
-            return Mark::None;
-        }
-        let known = self.clients.iter().position(|client| client == name);
+    fn mark_note(&mut self, event: NotedEvent) -> Mark {
+        let NotedEvent::Client(name, action) = event else { return Mark::None };
+        let known = self.clients.iter().position(|client| *client == name);
         let client = known.unwrap_or_else(|| {
-            self.clients.push(name.to_owned());
+            self.clients.push(name);
             self.clients.len() - 1
         });
-        match verb {
-            "connects" => {
-                self.waiting.push(client);
-                Mark::ToLoop(client)
-            }
-            "takes" => Mark::AtClient(client),
-            _ if text.contains(" datagram ") => {
-                self.accepted.push((SourceId::Udp(1), client));
-                Mark::ToLoop(client)
-            }
-            _ => Mark::ToLoop(client),
+        match action {
+            ClientAction::Connect => self.waiting.push(client),
+            ClientAction::SendDatagram => self.accepted.push((SourceId::Udp(1), client)),
+            ClientAction::Receive => return Mark::AtClient(client),
+            ClientAction::Send | ClientAction::HalfClose | ClientAction::Reset => {}
         }
+        Mark::ToLoop(client)
     }
 
     fn mark_step(&mut self, traced: &TracedStep) -> Mark {

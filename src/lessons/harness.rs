@@ -1,4 +1,4 @@
-//! The harness of a lesson: a loop, scripted clients, and a transcript of both.
+//! The harness of a lesson: a loop with scripted clients, whose steps and actions it notes.
 //!
 //! Everything happens in one thread and in order. Each client waits for the loop's turn before it
 //! acts, buffers have fixed sizes, and the script moves the loop's clock, so a lesson runs the same
@@ -6,7 +6,6 @@
 
 use std::{
     cell::RefCell,
-    fmt,
     io::{self, ErrorKind, Read, Write},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket},
     rc::Rc,
@@ -15,7 +14,8 @@ use std::{
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::trace::{Observer, SourceId, Step, TraceLevel, TraceLine, model::Model, redact::escaped};
+use super::transcript::{ClientAction, NotedEvent, Transcript, TranscriptEntry};
+use crate::trace::redact::escaped;
 
 /// A loop that a lesson runs: either the real loop or a broken one.
 pub trait LoopUnderTest {
@@ -26,98 +26,6 @@ pub trait LoopUnderTest {
     fn turn(&mut self) -> io::Result<()>;
     /// Moves the loop's clock forward.
     fn advance(&mut self, by: Duration);
-}
-
-/// One entry of a transcript.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TranscriptEntry {
-    /// An action of a client, or a remark.
-    Note(String),
-    /// A step of the loop.
-    Step(TracedStep),
-}
-
-/// A step, together with its line in a text trace.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TracedStep {
-    /// The line of the text trace.
-    pub line: TraceLine,
-    /// The step.
-    pub step: Step,
-}
-
-/// Formats the entry as one line. Notes are indented.
-impl fmt::Display for TranscriptEntry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TranscriptEntry::Note(text) => write!(f, "   {text}"),
-            TranscriptEntry::Step(traced) => traced.line.fmt(f),
-        }
-    }
-}
-
-/// The transcript of a lesson. Turns in which nothing happens are neither recorded nor counted.
-#[derive(Default)]
-pub struct Transcript {
-    /// The notes and steps, in order.
-    pub entries: Vec<TranscriptEntry>,
-    /// The last wait and, in `wake`, the last wake-up. They are added once another step follows.
-    wait: Option<TracedStep>,
-    wake: Option<TracedStep>,
-    /// Whether to keep the current wait, however many turns the harness runs meanwhile.
-    is_waiting: bool,
-    turns: u64,
-    model: Model,
-    now: Duration,
-}
-
-impl Transcript {
-    /// Adds a note.
-    pub fn note(&mut self, text: impl Into<String>) {
-        self.entries.push(TranscriptEntry::Note(text.into()));
-    }
-
-    fn add(&mut self, turn: u64, mut traced: TracedStep) {
-        traced.line.turn = turn;
-        self.entries.push(TranscriptEntry::Step(traced));
-    }
-
-    fn on_step(&mut self, source: SourceId, step: &Step) {
-        if self.is_waiting && matches!(step, Step::Waiting { .. }) {
-            return;
-        }
-        self.model.apply(source, step, self.now);
-        let Some(line) = TraceLine::new(source, step, &self.model, self.now, TraceLevel::Io) else { return };
-        let traced = TracedStep { line, step: step.clone() };
-        match step {
-            Step::Waiting { .. } => self.wait = Some(traced),
-            Step::Woke { .. } => self.wake = Some(traced),
-            _ => {
-                if let Some(wake) = self.wake.take() {
-                    // As in a trace, the wait belongs to the turn before it.
-                    if let Some(wait) = self.wait.take() {
-                        self.add(self.turns, wait);
-                    }
-                    self.turns += 1;
-                    self.is_waiting = false;
-                    self.add(self.turns, wake);
-                }
-                self.add(self.turns, traced);
-                if matches!(step, Step::Closed { .. }) {
-                    self.model.forget(source);
-                }
-            }
-        }
-    }
-}
-
-/// An observer that adds the steps of a loop to the harness's [`Transcript`].
-pub struct TranscriptObserver(pub Rc<RefCell<Transcript>>);
-
-impl Observer for TranscriptObserver {
-    fn on_step(&mut self, source: SourceId, step: &Step) {
-        self.0.borrow_mut().on_step(source, step);
-    }
 }
 
 /// A scripted client.
@@ -155,12 +63,16 @@ impl Harness {
     /// Ends the lesson, and returns the entries of its transcript.
     pub fn into_entries(self) -> Vec<TranscriptEntry> {
         drop(self.event_loop);
-        std::mem::take(&mut self.transcript.borrow_mut().entries)
+        self.transcript.borrow_mut().take_entries()
     }
 
-    /// Adds a note to the transcript.
-    pub fn note(&self, text: impl Into<String>) {
-        self.transcript.borrow_mut().note(text);
+    fn note(&self, event: NotedEvent, text: String) {
+        self.transcript.borrow_mut().note(event, text);
+    }
+
+    /// Adds a note about an action of the client `name`. `what` completes the sentence.
+    fn note_action(&self, name: char, action: ClientAction, what: &str) {
+        self.note(NotedEvent::Client(name, action), format!("{name} {what}"));
     }
 
     /// Connects a client, and runs the loop until it is idle. If `is_narrow`, the client has a
@@ -184,7 +96,7 @@ impl Harness {
         }
         socket.connect(&self.address.into())?;
         socket.set_nonblocking(true)?;
-        self.note(format!("{name} connects"));
+        self.note_action(name, ClientAction::Connect, "connects");
         self.clients.push(Client { name, socket: socket.into() });
         Ok(())
     }
@@ -195,7 +107,7 @@ impl Harness {
     /// # Errors
     /// Fails if a socket cannot be created or connected, or if polling fails.
     pub fn connect_many(&mut self, count: usize) -> io::Result<()> {
-        let before = self.transcript.borrow().entries.len();
+        let before = self.transcript.borrow().len();
         for _ in 0..count {
             self.connect_only('.', false)?;
             if self.clients.len().is_multiple_of(100) {
@@ -203,12 +115,8 @@ impl Harness {
             }
         }
         self.run_until_idle()?;
-        {
-            let transcript = &mut *self.transcript.borrow_mut();
-            transcript.entries.truncate(before);
-            transcript.turns = 0;
-        }
-        self.note(format!("{count} clients connect and say nothing"));
+        self.transcript.borrow_mut().forget_from(before);
+        self.note(NotedEvent::Remark, format!("{count} clients connect and say nothing"));
         Ok(())
     }
 
@@ -226,7 +134,8 @@ impl Harness {
     /// # Errors
     /// Fails if there is no such client, or if sending fails.
     pub fn send_only(&mut self, name: char, bytes: &[u8]) -> io::Result<()> {
-        self.note(format!("{name} sends {} bytes {}", bytes.len(), preview(bytes)));
+        let what = format!("sends {} bytes {}", bytes.len(), preview(bytes));
+        self.note_action(name, ClientAction::Send, &what);
         self.client(name)?.write_all(bytes)
     }
 
@@ -235,19 +144,19 @@ impl Harness {
     /// # Errors
     /// Fails if there is no such client, or if its socket is closed.
     pub fn half_close(&mut self, name: char) -> io::Result<()> {
-        self.note(format!("{name} shuts its sending side down"));
+        self.note_action(name, ClientAction::HalfClose, "shuts its sending side down");
         self.client(name)?.shutdown(Shutdown::Write)
     }
 
     /// Resets the connection of the client `name`, without running the loop.
     ///
     /// # Errors
-    /// Fails if there is no such client, or if its socket does not accept the option.
+    /// Fails if there is no such client, or if SO_LINGER cannot be set on its socket.
     pub fn reset(&mut self, name: char) -> io::Result<()> {
         // A close after a time of 0 sends a reset (socket(7), SO_LINGER).
         SockRef::from(&*self.client(name)?).set_linger(Some(Duration::ZERO))?;
         self.clients.retain(|client| client.name != name);
-        self.note(format!("{name} resets its connection"));
+        self.note_action(name, ClientAction::Reset, "resets its connection");
         Ok(())
     }
 
@@ -269,7 +178,8 @@ impl Harness {
             (1, false) => "the beginning of 1 answer".to_owned(),
             (more, _) => format!("{more} answers"),
         };
-        self.note(format!("{name} takes {} bytes: {answers}{end}", got.len()));
+        let what = format!("takes {} bytes: {answers}{end}", got.len());
+        self.note_action(name, ClientAction::Receive, &what);
         Ok(())
     }
 
@@ -282,13 +192,14 @@ impl Harness {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.set_nonblocking(true)?;
         for text in texts {
-            self.note(format!("D sends a datagram of {} bytes {}", text.len(), preview(text)));
+            let what = format!("sends a datagram of {} bytes {}", text.len(), preview(text));
+            self.note_action('D', ClientAction::SendDatagram, &what);
             socket.send_to(text, address)?;
         }
         self.run_until_idle()?;
         let mut buffer = [0; 2048];
         let answers = std::iter::from_fn(|| socket.recv(&mut buffer).ok()).count();
-        self.note(format!("D takes {answers} datagrams"));
+        self.note_action('D', ClientAction::Receive, &format!("takes {answers} datagrams"));
         Ok(())
     }
 
@@ -311,18 +222,17 @@ impl Harness {
     /// Fails if polling fails (epoll_wait(2)).
     pub fn advance(&mut self, time: Duration) -> io::Result<()> {
         self.run_until_idle()?;
-        self.note(format!("{} s pass", time.as_secs()));
-        self.transcript.borrow_mut().is_waiting = true;
-        self.transcript.borrow_mut().now += time;
+        self.note(NotedEvent::TimePasses, format!("{} s pass", time.as_secs()));
+        self.transcript.borrow_mut().advance(time);
         self.event_loop.advance(time);
         self.run_until_idle()
     }
 
     /// Runs one turn of the loop. Returns whether something happened.
     fn turn(&mut self) -> io::Result<bool> {
-        let before = self.transcript.borrow().turns;
+        let before = self.transcript.borrow().turns();
         self.event_loop.turn()?;
-        Ok(self.transcript.borrow().turns != before)
+        Ok(self.transcript.borrow().turns() != before)
     }
 
     fn client(&mut self, name: char) -> io::Result<&mut TcpStream> {

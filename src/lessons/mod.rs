@@ -3,13 +3,16 @@
 //!
 //! A lesson runs the same way every time. Its clients and its page are part of the program.
 
+mod answers;
 mod broken_loop;
-mod broken_server;
+pub(crate) mod broken_server;
 mod catalog;
 mod diagram;
 mod harness;
 mod page;
+mod scripts;
 mod sheet;
+mod transcript;
 mod trial;
 
 use std::{
@@ -25,17 +28,18 @@ use socket2::SockRef;
 
 pub use self::{
     broken_loop::Bug,
-    broken_server::BrokenServer,
     catalog::{LESSONS, Lesson},
     diagram::svg,
-    harness::{Harness, TracedStep, TranscriptEntry},
+    harness::Harness,
     page::{Guess, compared, judge_guess, lines, prose_under, side_by_side, turns},
     sheet::prediction_sheet,
+    transcript::{ClientAction, NotedEvent, TracedStep, TranscriptEntry, TranscriptNote},
     trial::{TRIALS, Trial, TrialEvent, TrialLimits, TrialReport, TrialTarget, UnfitServer, Verdict},
 };
 use self::{
-    broken_loop::{BrokenLoop, BugSettings},
-    harness::{LoopUnderTest, Transcript, TranscriptObserver},
+    broken_loop::{BrokenLoop, BugSettings, OnBlocked},
+    harness::LoopUnderTest,
+    transcript::{Transcript, TranscriptObserver},
 };
 use crate::{
     clock::Clock,
@@ -52,9 +56,7 @@ const BIG: usize = 1024 * 1024;
 /// A lesson polls without sleeping, lets a bug block its loop for a moment, and leaves input unread
 /// after a read of a few bytes.
 const LESSON_SETTINGS: BugSettings =
-    BugSettings { poll: Duration::ZERO, max_block: MAX_BLOCK, small_read: 16 };
-/// The longest time that a bug blocks the loop of a lesson.
-const MAX_BLOCK: Duration = Duration::from_millis(200);
+    BugSettings { poll: Duration::ZERO, max_block: Duration::from_millis(200), small_read: 16 };
 /// A listening socket and its address.
 type Bound = (TcpListener, SocketAddr);
 
@@ -124,7 +126,7 @@ fn with_loop(
     event_loop.add_udp(udp_socket, Box::new(Echo))?;
     event_loop.add_observer(Box::new(TranscriptObserver(Rc::clone(transcript))));
     // Drop the steps that bind the sockets, because they are not part of the lesson.
-    transcript.borrow_mut().entries.clear();
+    transcript.borrow_mut().take_entries();
     Ok(Harness::new(Box::new(event_loop), Rc::clone(transcript), address, Some(udp_address)))
 }
 
@@ -137,6 +139,13 @@ fn with_broken_loop(
     let mut observers = Observers::default();
     observers.add(Box::new(TranscriptObserver(Rc::clone(transcript))));
     let (factory, shown) = (Box::new(http(dir)?), Rc::clone(transcript));
-    let broken_loop = BrokenLoop::new(bug, listener, factory, clock(), observers, shown, LESSON_SETTINGS)?;
+    let on_blocked: OnBlocked = Box::new(move |waited| {
+        let mut transcript = shown.borrow_mut();
+        transcript.note(NotedEvent::Remark, "(the loop blocks here, and so B waits, until A reads)");
+        let text = format!("(B has waited {} ms; the lesson closes A)", waited.as_millis());
+        transcript.note(NotedEvent::Blocked(waited), text);
+    });
+    let broken_loop =
+        BrokenLoop::new(bug, listener, factory, clock(), observers, on_blocked, LESSON_SETTINGS)?;
     Ok(Harness::new(Box::new(broken_loop), Rc::clone(transcript), address, None))
 }

@@ -1,6 +1,6 @@
 //! The text of a lesson: the sections of its page, and its transcripts, alone or side by side.
 
-use super::{catalog::Lesson, harness::TranscriptEntry};
+use super::{catalog::Lesson, transcript::TranscriptEntry};
 use crate::trace::Step;
 
 /// The maximum number of lines in a pattern whose repetitions are folded.

@@ -11,7 +11,10 @@ use std::{
 };
 
 use crate::common::*;
-use oneloop::lessons::{BrokenServer, Bug, TRIALS};
+use oneloop::{
+    internals::BrokenServer,
+    lessons::{Bug, TRIALS},
+};
 use serde_json::Value;
 
 fn lesson(args: &[&str]) -> Output {

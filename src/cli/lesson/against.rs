@@ -38,12 +38,10 @@ pub fn run(number: Option<u8>, server: &str, args: &TrialArgs) -> Result<(), Fai
         return Err(Failure::Usage(format!("lesson {number} has no clients for --against; {advice}")));
     }
     let server = server.strip_prefix("http://").unwrap_or(server).trim_end_matches('/');
-    let addresses = private_addresses(server)?;
-    let request = request(server, args)?;
     let open_files = raise_open_file_limit().saturating_sub(SPARE_DESCRIPTORS);
     let clients = open_files.min(SILENT_CLIENTS) as usize;
     let limits = TrialLimits { answer: args.timeout, deadline: args.deadline, clients };
-    let target = match examine(server, addresses, &request, limits) {
+    let target = match find(server, args, limits) {
         Err(failure) if args.json => {
             print_json(&serde_json::json!({ "server": server, "error": failure.to_string() }))?;
             return Err(failure);
@@ -51,24 +49,23 @@ pub fn run(number: Option<u8>, server: &str, args: &TrialArgs) -> Result<(), Fai
         target => target?,
     };
     let mut account = TrialAccount::new(server, &target, clients, args.json);
-    account.begin()?;
-    for trial in trials {
-        let report = trial.run(&target).map_err(|e| Failure::system("cannot play the lesson", &e))?;
-        let is_over = !report.is_alive;
-        account.add(trial, report)?;
-        if is_over {
-            break;
-        }
-    }
-    account.end()
+    let played = account.play(&trials, &target);
+    account.end(played)
 }
 
-/// Resolves HOST:PORT, or a port of this machine.
-fn private_addresses(server: &str) -> Result<Vec<Address>, Failure> {
-    let text = if server.parse::<u16>().is_ok() { format!("localhost:{server}") } else { server.to_owned() };
+/// Finds the server, and checks that it answers a plain request. `server` is HOST:PORT, or a port
+/// of this machine.
+fn find(server: &str, args: &TrialArgs, limits: TrialLimits) -> Result<TrialTarget, Failure> {
+    let host = if server.parse::<u16>().is_ok() { &format!("localhost:{server}") } else { server };
+    let addresses = private_addresses(host)?;
+    examine(server, addresses, &request(host, args)?, limits)
+}
+
+/// Resolves HOST:PORT.
+fn private_addresses(host: &str) -> Result<Vec<Address>, Failure> {
     let advice = "use HOST:PORT, such as localhost:8000";
-    let found = address::resolve(&text, || {
-        Failure::Usage(format!("'{}' is not a valid address for --against; {advice}", text.escape_debug()))
+    let found = address::resolve(host, || {
+        Failure::Usage(format!("'{}' is not a valid address for --against; {advice}", host.escape_debug()))
     })?;
     if let Some(public) = found.iter().find(|address| !is_private(address.ip())) {
         return Err(Failure::Usage(format!(
@@ -90,14 +87,14 @@ fn is_private(ip: IpAddr) -> bool {
     }
 }
 
-fn request(server: &str, args: &TrialArgs) -> Result<ScriptedRequest, Failure> {
+/// Returns the request of the trials to a server at HOST:PORT.
+fn request(host: &str, args: &TrialArgs) -> Result<ScriptedRequest, Failure> {
     if args.lines {
         return Ok(ScriptedRequest::Line([b"x".repeat(LINE - 1), b"\n".to_vec()].concat()));
     }
-    let host = if server.parse::<u16>().is_ok() { format!("localhost:{server}") } else { server.to_owned() };
     let path = args.path.strip_prefix('/').unwrap_or(&args.path);
     let url = HttpUrl::parse(&format!("http://{host}/{path}"));
-    let url = url.map_err(|_| Failure::Usage(format!("'{server}' is not a valid host for --against")))?;
+    let url = url.map_err(|_| Failure::Usage(format!("'{host}' is not a valid host for --against")))?;
     Ok(ScriptedRequest::get(&url))
 }
 
@@ -138,6 +135,9 @@ struct Results {
     failed: usize,
     not_shown: usize,
     trials: Vec<TrialResult>,
+    /// Why the other trials could not be played.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -170,6 +170,7 @@ impl TrialAccount {
             failed: 0,
             not_shown: 0,
             trials: Vec::new(),
+            error: None,
         };
         TrialAccount { is_json, results }
     }
@@ -188,6 +189,20 @@ impl TrialAccount {
             }
         };
         self.show(&format!("{server} answers a plain request: {usual}.\n{fewer}\n"))
+    }
+
+    /// Plays the trials, until the server has ended.
+    fn play(&mut self, trials: &[&Trial], target: &TrialTarget) -> Result<(), Failure> {
+        self.begin()?;
+        for trial in trials {
+            let report = trial.run(target).map_err(|e| Failure::system("cannot play the lesson", &e))?;
+            let is_over = !report.is_alive;
+            self.add(trial, report)?;
+            if is_over {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Counts and prints the result of a trial.
@@ -231,8 +246,15 @@ impl TrialAccount {
         self.show(&text)
     }
 
-    /// Prints the summary.
-    fn end(self) -> Result<(), Failure> {
+    /// Prints the summary, or the results so far if `played` is a failure.
+    fn end(mut self, played: Result<(), Failure>) -> Result<(), Failure> {
+        if let Err(failure) = played {
+            if self.is_json {
+                self.results.error = Some(failure.to_string());
+                print_json(&self.results)?;
+            }
+            return Err(failure);
+        }
         let Results { passed, failed, not_shown, .. } = self.results;
         self.show(&format!(
             "\n{passed} passed, {failed} failed, {not_shown} showed nothing about this server.\n"

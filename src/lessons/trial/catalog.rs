@@ -63,7 +63,7 @@ trials! {
         "B gets its answer long before A has all the answers to its many requests.",
         "a loop that serves one connection until it has no more work; give each turn of a connection a budget";
     8 "silent" crowds::connect_silent_clients, Some(Bug::ScanAll),
-        "With many silent clients, a request is answered, and nearly as fast as without them.",
+        "With many silent clients, a request is answered nearly as fast as without them.",
         "work for each connection in each turn (select, poll, a search through a list), or a connection that the server waits for";
     9 "reset" scenes::reset_connections, None,
         "After clients that reset their connections, the server still serves others.",

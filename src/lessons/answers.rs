@@ -1,0 +1,121 @@
+//! The answers to the questions of the lessons, computed from their transcripts.
+
+use super::transcript::{ClientAction, NotedEvent, TranscriptEntry};
+use crate::trace::{SourceId, Step};
+
+pub const L1: SourceId = SourceId::Listener(1);
+pub const C1: SourceId = SourceId::Connection(1);
+pub const C2: SourceId = SourceId::Connection(2);
+
+/// Returns `yes` if the kernel reported A after A had reset its connection, otherwise `no`.
+pub fn yes_if_reported_after_reset(entries: &[TranscriptEntry]) -> String {
+    let reset = NotedEvent::Client('A', ClientAction::Reset);
+    let from = entries.iter().position(|entry| entry.noted() == Some(reset)).unwrap_or(entries.len());
+    if count_wakes(&entries[from..], C1) == "0" { "no".into() } else { "yes".into() }
+}
+
+/// Returns the number of open connections after the last one was accepted.
+pub fn open_at_last_accept(entries: &[TranscriptEntry]) -> String {
+    let open = steps_in(entries).filter_map(|(_, step)| match step {
+        Step::Accepted { open, .. } => Some(*open),
+        _ => None,
+    });
+    open.last().unwrap_or(0).to_string()
+}
+
+/// Returns the number of reads by `source` that returned bytes.
+pub fn count_reads(entries: &[TranscriptEntry], source: SourceId) -> String {
+    count(entries, source, |step| matches!(step, Step::Read { .. }))
+}
+
+/// Returns the number of steps of a kind by `source`.
+pub fn count(entries: &[TranscriptEntry], source: SourceId, is_counted: fn(&Step) -> bool) -> String {
+    steps_in(entries).filter(|(by, step)| *by == source && is_counted(step)).count().to_string()
+}
+
+/// Returns `yes` if a step of one kind by `source` follows a step of another kind, otherwise `no`.
+pub fn yes_if_after(
+    entries: &[TranscriptEntry],
+    source: SourceId,
+    is_first: fn(&Step) -> bool,
+    is_next: fn(&Step) -> bool,
+) -> String {
+    let mut steps = steps_in(entries).filter(|(by, _)| *by == source).map(|(_, step)| step);
+    let follows = steps.any(is_first) && steps.any(is_next);
+    if follows { "yes".into() } else { "no".into() }
+}
+
+/// Returns the number of bytes behind the first message.
+pub fn left_over_first(entries: &[TranscriptEntry]) -> String {
+    let left = steps_in(entries).find_map(|(_, step)| match step {
+        Step::Understood { left, .. } => Some(*left),
+        _ => None,
+    });
+    left.unwrap_or(0).to_string()
+}
+
+/// Returns how long B waited while the loop was blocked.
+pub fn time_that_b_waited(entries: &[TranscriptEntry]) -> String {
+    let waited = entries.iter().find_map(|entry| match entry.noted() {
+        Some(NotedEvent::Blocked(time)) => Some(time),
+        _ => None,
+    });
+    format!("B waited {} ms while A read nothing", waited.unwrap_or_default().as_millis())
+}
+
+/// Returns how many answers A got before B got its own.
+pub fn responses_before_b(entries: &[TranscriptEntry]) -> String {
+    format!("B waited for {} of A's answers", count_responses_before(entries, C1, C2))
+}
+
+/// Returns `yes` if `source` got a response, otherwise `no`.
+pub fn yes_if_response(entries: &[TranscriptEntry], source: SourceId) -> String {
+    if steps_in(entries).any(|step| is_response(step, source)) { "yes".into() } else { "no".into() }
+}
+
+/// Returns the number of wake-ups in which the kernel reported `source`.
+pub fn count_wakes(entries: &[TranscriptEntry], source: SourceId) -> String {
+    let is_reported = |(_, step): &(SourceId, &Step)| match step {
+        Step::Woke { ready, .. } => ready.iter().any(|(reported, _)| *reported == source),
+        _ => false,
+    };
+    steps_in(entries).filter(is_reported).count().to_string()
+}
+
+/// Returns the timeout in seconds of the first wait after the clock was moved forward.
+pub fn timeout_while_time_passes(entries: &[TranscriptEntry]) -> String {
+    let is_pause = |entry: &TranscriptEntry| entry.noted() == Some(NotedEvent::TimePasses);
+    let pause = entries.iter().position(is_pause).unwrap_or(0);
+    let timeout = steps_in(&entries[pause..]).find_map(|(_, step)| match step {
+        Step::Waiting { timeout, .. } => Some(*timeout),
+        _ => None,
+    });
+    timeout.flatten().map_or("never".into(), |timeout| timeout.as_secs().to_string())
+}
+
+/// Returns the number of responses that `hog` got before `other` got its first one.
+pub fn count_responses_before(entries: &[TranscriptEntry], hog: SourceId, other: SourceId) -> String {
+    let before = steps_in(entries).take_while(|step| !is_response(*step, other));
+    before.filter(|step| is_response(*step, hog)).count().to_string()
+}
+
+/// Returns the number of sources that the kernel reported in the last wake-up.
+pub fn ready_at_last_wake(entries: &[TranscriptEntry]) -> String {
+    let ready = steps_in(entries).filter_map(|(_, step)| match step {
+        Step::Woke { ready, .. } => Some(ready.len()),
+        _ => None,
+    });
+    ready.last().unwrap_or(0).to_string()
+}
+
+fn is_response((by, step): (SourceId, &Step), source: SourceId) -> bool {
+    by == source && step.response_head().is_some()
+}
+
+/// Returns the steps of a transcript with their sources.
+fn steps_in(entries: &[TranscriptEntry]) -> impl Iterator<Item = (SourceId, &Step)> {
+    entries.iter().filter_map(|entry| match entry {
+        TranscriptEntry::Step(traced) => Some((traced.line.source, &traced.step)),
+        TranscriptEntry::Note(_) => None,
+    })
+}

@@ -1,0 +1,96 @@
+//! What the clients of each lesson do.
+
+use std::{io, time::Duration};
+
+use super::harness::Harness;
+
+const HELLO: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const BIG: &[u8] = b"GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+pub fn drip_request(harness: &mut Harness) -> io::Result<()> {
+    harness.connect('A', false)?;
+    for piece in HELLO.chunks(HELLO.len().div_ceil(5)) {
+        harness.send('A', piece)?;
+    }
+    harness.receive('A')
+}
+
+pub fn pipeline_requests(harness: &mut Harness) -> io::Result<()> {
+    harness.connect('A', false)?;
+    harness.send('A', &[HELLO, HELLO].concat())?;
+    harness.receive('A')?;
+    harness.send_datagrams(&[b"one", b"two"])
+}
+
+pub fn stop_reading(harness: &mut Harness) -> io::Result<()> {
+    harness.connect('A', true)?;
+    harness.connect('B', false)?;
+    harness.send_only('A', BIG)?;
+    harness.send_only('B', HELLO)?;
+    harness.run_until_idle()?;
+    harness.receive('B')?;
+    harness.receive('A')?;
+    harness.run_until_idle()
+}
+
+pub fn leave_input_unread(harness: &mut Harness) -> io::Result<()> {
+    for name in ['A', 'B', 'C'] {
+        harness.connect_only(name, false)?;
+    }
+    harness.run_until_idle()?;
+    harness.send('A', HELLO)?;
+    harness.receive('A')?;
+    // An empty line before a request is allowed, and causes one more edge.
+    harness.send('A', b"\r\n")?;
+    harness.receive('A')?;
+    harness.send('C', HELLO)?;
+    harness.receive('C')
+}
+
+pub fn half_close_client(harness: &mut Harness) -> io::Result<()> {
+    harness.connect('A', false)?;
+    harness.send_only('A', HELLO)?;
+    harness.half_close('A')?;
+    harness.run_until_idle()?;
+    harness.receive('A')
+}
+
+pub fn miss_deadlines(harness: &mut Harness) -> io::Result<()> {
+    harness.connect('A', false)?;
+    harness.connect('B', false)?;
+    harness.send('B', HELLO)?;
+    harness.receive('B')?;
+    harness.send('A', &HELLO[..20])?;
+    harness.advance(Duration::from_secs(10))?;
+    harness.receive('A')?;
+    harness.advance(Duration::from_secs(2))?;
+    harness.advance(Duration::from_secs(63))?;
+    harness.receive('B')
+}
+
+pub fn send_many_requests(harness: &mut Harness) -> io::Result<()> {
+    harness.connect('A', false)?;
+    harness.connect('B', false)?;
+    harness.send_only('A', &HELLO.repeat(150))?;
+    harness.send_only('B', HELLO)?;
+    harness.run_until_idle()?;
+    harness.receive('B')?;
+    harness.receive('A')
+}
+
+pub fn connect_silent_clients(harness: &mut Harness) -> io::Result<()> {
+    harness.connect_many(1000)?;
+    harness.connect('A', false)?;
+    harness.send('A', HELLO)?;
+    harness.receive('A')
+}
+
+pub fn reset_connection(harness: &mut Harness) -> io::Result<()> {
+    harness.connect('A', true)?;
+    harness.send('A', BIG)?;
+    harness.reset('A')?;
+    harness.run_until_idle()?;
+    harness.connect('B', false)?;
+    harness.send('B', HELLO)?;
+    harness.receive('B')
+}

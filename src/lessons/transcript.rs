@@ -1,0 +1,173 @@
+//! The transcript of a lesson: the steps of its loop, and notes about everything else that happens.
+
+use std::{cell::RefCell, fmt, rc::Rc, time::Duration};
+
+use crate::trace::{Observer, SourceId, Step, TraceLevel, TraceLine, model::Model};
+
+/// One entry of a transcript.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TranscriptEntry {
+    /// What else happened.
+    Note(TranscriptNote),
+    /// A step of the loop.
+    Step(TracedStep),
+}
+
+/// A note between the steps of a transcript.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TranscriptNote {
+    /// What the note reports.
+    pub event: NotedEvent,
+    /// The note, for people.
+    pub text: String,
+}
+
+/// What a note reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotedEvent {
+    /// The client with this name acts.
+    Client(char, ClientAction),
+    /// The loop's clock is moved forward.
+    TimePasses,
+    /// The loop has waited for one client for this long, and closes its connection.
+    Blocked(Duration),
+    /// Anything else.
+    Remark,
+}
+
+/// An action of a scripted client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAction {
+    /// Connects to the loop.
+    Connect,
+    /// Sends bytes on its connection.
+    Send,
+    /// Sends a datagram to the loop's UDP socket.
+    SendDatagram,
+    /// Shuts down its sending side.
+    HalfClose,
+    /// Resets its connection.
+    Reset,
+    /// Reads what has arrived.
+    Receive,
+}
+
+/// A step, together with its line in a text trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TracedStep {
+    /// The line of the text trace.
+    pub line: TraceLine,
+    /// The step.
+    pub step: Step,
+}
+
+impl TranscriptEntry {
+    /// Returns what the entry reports, if it is a note.
+    pub fn noted(&self) -> Option<NotedEvent> {
+        match self {
+            TranscriptEntry::Note(note) => Some(note.event),
+            TranscriptEntry::Step(_) => None,
+        }
+    }
+}
+
+/// Formats the entry as one line. Notes are indented.
+impl fmt::Display for TranscriptEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TranscriptEntry::Note(note) => write!(f, "   {}", note.text),
+            TranscriptEntry::Step(traced) => traced.line.fmt(f),
+        }
+    }
+}
+
+/// The transcript of a lesson. Turns in which nothing happens are neither recorded nor counted.
+#[derive(Default)]
+pub struct Transcript {
+    /// The notes and steps, in order.
+    entries: Vec<TranscriptEntry>,
+    /// The last wait and, in `wake`, the last wake-up. They are added once another step follows.
+    wait: Option<TracedStep>,
+    wake: Option<TracedStep>,
+    /// Whether to keep the current wait, however many turns the harness runs meanwhile.
+    is_waiting: bool,
+    turns: u64,
+    model: Model,
+    now: Duration,
+}
+
+impl Transcript {
+    /// Adds a note.
+    pub fn note(&mut self, event: NotedEvent, text: impl Into<String>) {
+        self.entries.push(TranscriptEntry::Note(TranscriptNote { event, text: text.into() }));
+    }
+
+    /// Returns the number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Removes the entries from the place `at` on, and counts turns from 0 again.
+    pub fn forget_from(&mut self, at: usize) {
+        self.entries.truncate(at);
+        self.turns = 0;
+    }
+
+    /// Returns the number of turns in which something happened.
+    pub fn turns(&self) -> u64 {
+        self.turns
+    }
+
+    /// Removes and returns all entries.
+    pub fn take_entries(&mut self) -> Vec<TranscriptEntry> {
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Moves the transcript's clock forward. The wait that is in progress lasts until then.
+    pub fn advance(&mut self, time: Duration) {
+        self.is_waiting = true;
+        self.now += time;
+    }
+
+    fn add(&mut self, turn: u64, mut traced: TracedStep) {
+        traced.line.turn = turn;
+        self.entries.push(TranscriptEntry::Step(traced));
+    }
+
+    fn on_step(&mut self, source: SourceId, step: &Step) {
+        if self.is_waiting && matches!(step, Step::Waiting { .. }) {
+            return;
+        }
+        self.model.apply(source, step, self.now);
+        let Some(line) = TraceLine::new(source, step, &self.model, self.now, TraceLevel::Io) else { return };
+        let traced = TracedStep { line, step: step.clone() };
+        match step {
+            Step::Waiting { .. } => self.wait = Some(traced),
+            Step::Woke { .. } => self.wake = Some(traced),
+            _ => {
+                if let Some(wake) = self.wake.take() {
+                    // As in a trace, the wait belongs to the turn before it.
+                    if let Some(wait) = self.wait.take() {
+                        self.add(self.turns, wait);
+                    }
+                    self.turns += 1;
+                    self.is_waiting = false;
+                    self.add(self.turns, wake);
+                }
+                self.add(self.turns, traced);
+                if matches!(step, Step::Closed { .. }) {
+                    self.model.forget(source);
+                }
+            }
+        }
+    }
+}
+
+/// An observer that adds the steps of a loop to the harness's [`Transcript`].
+pub struct TranscriptObserver(pub Rc<RefCell<Transcript>>);
+
+impl Observer for TranscriptObserver {
+    fn on_step(&mut self, source: SourceId, step: &Step) {
+        self.0.borrow_mut().on_step(source, step);
+    }
+}
