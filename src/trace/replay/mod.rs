@@ -12,21 +12,16 @@ use super::{
     source_id::SourceId,
     step::Step,
     step_doc::StepDoc,
-    stepper::{Breakpoints, Command, RunUntil, state},
+    stepper::{BREAKPOINT_HELP, Breakpoints, Command, RunUntil, STATE_HELP, state},
 };
 
-/// What the command `h` prints.
-const HELP: &str = "\
+/// The commands of `h` that move through the recording.
+const MOVE_HELP: &str = "\
 t            turn: go to the next wake-up            (Enter repeats the last command that moves)
 e            event: go to the next source's turn
 i            io: go to the next call or decision
 c            continue: go to a breakpoint, or to the end
-back         go back to the previous wake-up; back e, back i, back c go back as e, i, c go forward
-p, p c3      print the state of all sources, or of one
-p sets       print rlist and wlist, and rs and ws, as select() has them
-b COND       add a breakpoint: c3 accept partial wouldblock eof deadline close udp turn=40
-b, d N       list the breakpoints, delete one
-q            quit";
+back         go back to the previous wake-up; back e, back i, back c go back as e, i, c go forward";
 
 const GREETING: &str = "The recording is at its beginning. Type t for one turn, h for help.";
 const AT_END: &str = "(This is the end of the recording. Type back to go back.)";
@@ -92,7 +87,9 @@ impl Replay {
             Ok(Some(Command::Break(condition))) => self.breakpoints.add(condition, 0),
             Ok(Some(Command::Breakpoints)) => self.breakpoints.list(),
             Ok(Some(Command::Delete(number))) => self.breakpoints.delete(number),
-            Ok(Some(Command::Help)) => HELP.into(),
+            Ok(Some(Command::Help)) => {
+                format!("{MOVE_HELP}\n{STATE_HELP}\n{BREAKPOINT_HELP}\nq            quit")
+            }
             Ok(Some(Command::Quit)) => return None,
         })
     }
@@ -291,6 +288,17 @@ mod tests {
         assert!(run(&mut replay, "c").ends_with(AT_END));
         assert_eq!(run(&mut replay, "back c"), partial);
         assert_eq!(run(&mut replay, "back c"), AT_BEGINNING);
+    }
+
+    #[test]
+    fn replay_reads_a_recording_without_its_end_but_not_one_with_a_wrong_line() {
+        let steps = replay().steps.len();
+        let whole = format!("{},\n]\n", RECORDING.rsplit_once(",\n").expect("lines").0);
+        assert_eq!(Replay::new(&whole, &[]).expect("a recording").steps.len(), steps);
+        let wrong = RECORDING.replacen("{\"ph\":\"E\"", "{\"ph\":\"E", 1);
+        let number = 1 + wrong.lines().position(|line| line.starts_with("{\"ph\":\"E,")).expect("the line");
+        let error = Replay::new(&wrong, &[]).err().expect("an error");
+        assert!(error.starts_with(&format!("line {number} is not an event")), "{error}");
     }
 
     #[test]

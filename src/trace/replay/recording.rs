@@ -47,24 +47,26 @@ struct RecordedEvent {
 /// the steps that services add.
 ///
 /// # Errors
-/// Fails if the text is not a recording.
+/// Fails if the text is not a recording. The message names the line that is wrong.
 pub fn read(text: &str, service_docs: &[&'static StepDoc]) -> Result<Vec<RecordedStep>, String> {
     let docs: Vec<&'static StepDoc> =
         service_docs.iter().chain(LOOP_STEPS).chain(OBSERVER_LINES).copied().collect();
     let mut reader = Reader { docs, turn: 0, current: SourceId::Loop, steps: Vec::new() };
-    let mut lines = text.lines();
-    if lines.next().map(str::trim) != Some("[") {
+    let mut lines = (1..).zip(text.lines()).peekable();
+    if lines.next().is_none_or(|(_, line)| line.trim() != "[") {
         return Err("this is not a recording; make one with --trace-file".into());
     }
-    for line in lines {
+    while let Some((number, line)) = lines.next() {
         let line = line.trim_end().trim_end_matches(',');
         if line == "]" {
             break;
         }
-        // The server may have been killed while it wrote the last line.
-        let Ok(event) = serde_json::from_str::<RecordedEvent>(line) else { break };
-        if event.tid == Some(LOOP_TRACK) {
-            reader.read(&event);
+        match serde_json::from_str::<RecordedEvent>(line) {
+            Ok(event) if event.tid == Some(LOOP_TRACK) => reader.read(&event),
+            Ok(_) => {}
+            // The server may have been killed while it wrote the last line.
+            Err(_) if lines.peek().is_none() => break,
+            Err(_) => return Err(format!("line {number} is not an event; make a new one with --trace-file")),
         }
     }
     if reader.steps.is_empty() { Err("the recording has no steps".into()) } else { Ok(reader.steps) }

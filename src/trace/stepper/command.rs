@@ -65,20 +65,33 @@ pub enum Condition {
     Number(u64),
 }
 
-/// The answer to the command `h`.
-pub const HELP: &str = "\
+/// The commands of `h` that run the loop.
+const RUN_HELP: &str = "\
 t            turn: run to the next wake-up          (Enter repeats the last of t e i c)
 e            event: run to the next source's turn
 i            io: run to the next call or decision
-c            continue: run to a breakpoint; Enter stops at the next wake-up
+c            continue: run to a breakpoint; Enter stops at the next wake-up";
+/// The commands of `h` that print the state of the loop.
+pub const STATE_HELP: &str = "\
 p, p c3      print the state of all sources, or of one
-p sets       print rlist and wlist, and rs and ws, as select() has them
+p sets       print rlist and wlist, and rs and ws, as select() has them";
+/// The commands of `h` that need the sources themselves.
+const SOURCE_HELP: &str = "\
 x c3         show its buffers: unparsed input, the head of the last response
-s c3         show its socket: file descriptor, addresses, options
+s c3         show its socket: file descriptor, addresses, options";
+/// The commands of `h` about breakpoints.
+pub const BREAKPOINT_HELP: &str = "\
 b COND       add a breakpoint: c3 accept partial wouldblock eof deadline close udp turn=40
-b, d N       list the breakpoints, delete one
+b, d N       list the breakpoints, delete one";
+/// The other commands of `h`.
+const OTHER_HELP: &str = "\
 quiz on|off  predict what a call will do, then see
 q            quit: finish the responses in progress first";
+
+/// Returns the answer to the command `h`.
+pub fn help() -> String {
+    [RUN_HELP, STATE_HELP, SOURCE_HELP, BREAKPOINT_HELP, OTHER_HELP].join("\n")
+}
 
 const COMMANDS: &str = "type t, e, i or c to run; p, x c3 or s c3 to inspect; b, d, quiz, h or q";
 const CONDITIONS: &str =

@@ -17,11 +17,11 @@ use rustix::process::{Signal, getpid, kill_process};
 
 pub use self::{
     breakpoints::Breakpoints,
-    command::{Command, RunUntil},
+    command::{BREAKPOINT_HELP, Command, RunUntil, STATE_HELP},
     views::state,
 };
 use self::{
-    command::HELP,
+    command::help,
     console::{Console, say},
     quiz::{CallResult, NextCall, Prediction, Score},
 };
@@ -246,7 +246,7 @@ impl Stepper {
                     "quiz off".into()
                 }
             }
-            Command::Help | Command::Run(_) | Command::Quit => HELP.into(),
+            Command::Help | Command::Run(_) | Command::Quit => help(),
         }
     }
 
