@@ -34,9 +34,16 @@ impl PageConnection {
         PageConnection { context, peer, is_new: true, stream: None, large: None }
     }
 
-    /// Puts the response to `request` into `out`.
-    fn respond(&mut self, request: &Request<'_>, out: &mut Outbox, cx: &mut Context<'_>) -> Progress {
-        let response = self.context.check(request).and_then(|name| match name {
+    /// Puts the response to `request` into `out`. `name` is what the request asks for, or why it is
+    /// refused.
+    fn respond(
+        &mut self,
+        request: &Request<'_>,
+        name: Result<&[u8], Refusal>,
+        out: &mut Outbox,
+        cx: &mut Context<'_>,
+    ) -> Progress {
+        let response = name.and_then(|name| match name {
             LARGE if request.info.method == Method::Get => Ok(self.start_large(out, cx)),
             SMALL => Ok(self.send((Status::Ok, "text/plain", "hello\n"), &request.info, out, cx)),
             b"events" if request.info.method == Method::Get => self.start_stream(request, out, cx),
@@ -126,13 +133,14 @@ impl Protocol for PageConnection {
             }
             Ok(Some((request, len))) => {
                 self.is_new = false;
-                if self.context.check(&request).is_ok_and(|name| name == LARGE || name == SMALL) {
+                let name = self.context.check(&request);
+                if matches!(name, Ok(LARGE | SMALL)) {
                     let agent = request.info.user_agent.unwrap_or_default();
                     self.context.feed.show(cx.source, &self.peer, agent);
                 }
                 let (start, left) = (request.info.line.to_vec(), input.len() - len);
                 cx.trace(|| Step::Understood { start, len, left });
-                Received { consumed: len, progress: self.respond(&request, out, cx) }
+                Received { consumed: len, progress: self.respond(&request, name, out, cx) }
             }
             Err(refusal) => {
                 cx.trace(|| Step::Refused { reason: refusal.why });

@@ -47,8 +47,8 @@ struct PageContext {
 
 impl LivePage {
     /// Creates the service for pages at `http://HOST/TOKEN/`. The page gets its turns from `feed`,
-    /// and links to the site at the URL `site`. `timeouts` limits how long a
-    /// request may take, and how long a connection may be idle.
+    /// and links to the site at the URL `site`. `timeouts` limits how long a request may take, and
+    /// how long a connection may be idle.
     pub fn new(
         feed: impl TurnFeed + 'static,
         host: &str,

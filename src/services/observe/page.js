@@ -34,7 +34,7 @@ function prune() {
   for (const [id, rows] of history) {
     while (rows.length > 1 && rows[1].number <= first) rows.shift();
     const { number, row } = rows[0];
-    if (rows.length === 1 && number < first && (!row || row.closed)) history.delete(id);
+    if (rows.length === 1 && number < first && row.closed) history.delete(id);
   }
 }
 

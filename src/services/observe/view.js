@@ -58,7 +58,7 @@ function drawRibbon(turn) {
   };
   add("wait", `slept ${time(turn.slept_us)}`, "wait");
   for (const phase of turn.phases) {
-    const what = phase.kind === "accept" ? "accept" : phase.kind === "deadline" ? "deadline" : "handle";
+    const what = phase.kind === "other" ? "handle" : phase.kind;
     add(`${what} ${phase.source}`, `${time(phase.took_us)} ${phase.does.join(" ")}`, phase.kind,
       `${Math.max(1, phase.took_us)}`);
   }

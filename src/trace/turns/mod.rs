@@ -28,11 +28,10 @@ use serde::Serialize;
 use self::{
     allowance::Allowance,
     details::{Details, agent_hash},
-    record::{ConnectionRow, OpenTurn, micros},
+    record::{ConnectionRow, OpenTurn, PollArguments, micros, text},
     ring::Ring,
 };
 use super::{
-    field::Field,
     model::{Model, SourceState},
     observer::{Observer, OpenConnection, TurnFeed},
     sets,
@@ -77,14 +76,6 @@ struct Recorder {
     last_at: Duration,
     hidden_turns: u64,
     ring: Ring,
-}
-
-/// The arguments of the poll.
-#[derive(Default)]
-struct PollArguments {
-    /// `rlist` and `wlist`.
-    lists: [String; 2],
-    timeout: Option<Duration>,
 }
 
 /// The state of the loop for a new page.
@@ -270,14 +261,9 @@ impl Recorder {
             self.hidden_turns += 1;
             return;
         }
-        let mut record = open.end(&self.model, &self.details, at);
-        let poll = mem::take(&mut self.poll);
-        [record.rs, record.ws] = sets::ready_fields(&self.model).map(text);
-        [record.rlist, record.wlist] = poll.lists;
-        record.timeout_us = poll.timeout.map(micros);
-        record.hidden = mem::take(&mut self.hidden_turns);
+        let (poll, hidden) = (mem::take(&mut self.poll), mem::take(&mut self.hidden_turns));
+        let mut record = open.end(poll, hidden, &self.model, &self.details, at);
         mem::take(&mut self.closed).into_iter().for_each(|source| self.forget(source));
-        record.open = self.model.open_connections();
         let line = self.note_poll(*turn, *timeout, record.left_over.len(), at);
         record.lines.extend(line.map(|line| (micros(at), line.to_string())));
         self.ring.push(json(&record));
@@ -331,10 +317,6 @@ impl Recorder {
         self.poll = PollArguments { lists, timeout };
         TraceLine::new(SourceId::Loop, &waiting, &self.model, at, TraceLevel::Io)
     }
-}
-
-fn text(field: Field) -> String {
-    field.value.to_string()
 }
 
 fn json(value: &impl Serialize) -> String {

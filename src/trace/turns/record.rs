@@ -14,7 +14,9 @@ use serde::Serialize;
 use super::details::Details;
 use crate::trace::{
     SourceId, Step, TraceLevel,
+    field::Field,
     model::{Model, SourceState},
+    sets,
     text::TraceLine,
 };
 
@@ -26,6 +28,19 @@ const MAX_ROWS: usize = 100;
 const MAX_LINES: usize = 60;
 /// The maximum number of verbs in the summary of a phase.
 const MAX_VERBS: usize = 8;
+
+/// The arguments of the poll.
+#[derive(Default)]
+pub struct PollArguments {
+    /// `rlist` and `wlist`.
+    pub lists: [String; 2],
+    pub timeout: Option<Duration>,
+}
+
+/// Returns the value of a field as a trace shows it.
+pub fn text(field: Field) -> String {
+    field.value.to_string()
+}
 
 /// Returns `time` in microseconds.
 pub fn micros(time: Duration) -> u64 {
@@ -231,8 +246,21 @@ impl OpenTurn {
         }
     }
 
-    /// Ends the turn at `at`. The caller fills in the sets of its poll.
-    pub fn end(self, model: &Model, details: &BTreeMap<SourceId, Details>, at: Duration) -> TurnRecord {
+    /// Ends the turn at `at`. `poll` are the arguments of its poll, and `hidden` is the number of
+    /// turns before it that served nothing but pages.
+    pub fn end(
+        self,
+        poll: PollArguments,
+        hidden: u64,
+        model: &Model,
+        details: &BTreeMap<SourceId, Details>,
+        at: Duration,
+    ) -> TurnRecord {
+        let [rlist, wlist] = poll.lists;
+        let [rs, ws] = sets::ready_fields(model).map(text);
+        // The model forgets them only after this record, which still shows them.
+        let is_closed = |source: &&SourceId| details.get(source).is_some_and(|known| known.closed.is_some());
+        let closed = self.changed.iter().filter(is_closed).count();
         let row = |source: &SourceId| {
             let state = model.sources.get(source)?;
             Some(ConnectionRow::new(*source, state, details.get(source)))
@@ -241,15 +269,15 @@ impl OpenTurn {
             turn: self.number,
             woke_us: micros(self.woke_at),
             slept_us: micros(model.slept),
-            timeout_us: None,
+            timeout_us: poll.timeout.map(micros),
             work_us: micros(at.saturating_sub(self.woke_at)),
             page_us: micros(self.page_time),
-            hidden: 0,
-            open: model.open_connections(),
-            rlist: String::new(),
-            wlist: String::new(),
-            rs: String::new(),
-            ws: String::new(),
+            hidden,
+            open: model.open_connections().saturating_sub(closed),
+            rlist,
+            wlist,
+            rs,
+            ws,
             carried: model.carried.iter().take(MAX_PHASES).map(ToString::to_string).collect(),
             phases: self.phases,
             more_phases: self.more_phases,
