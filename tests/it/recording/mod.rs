@@ -227,7 +227,7 @@ fn recording_has_at_most_200_tracks() {
     assert_eq!(recorded.marks(LOOP, "no more tracks").len(), 1);
     assert!(recorded.counters["open"].contains(&300), "{:?}", recorded.counters["open"]);
     assert_eq!(recorded.counters["open"].last(), Some(&0));
-    assert_eq!(recorded.on(LOOP, "file").len(), 300, "the loop's own track continues");
+    assert_eq!(recorded.on(LOOP, "plan").len(), 300, "the loop's own track continues");
 }
 
 #[test]
