@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
-use super::{Report, wrk::SocketError};
+use super::{
+    Report,
+    times::{Quantiles, TimeHistogram},
+    wrk::SocketError,
+};
 
 #[derive(Serialize)]
 struct JsonReport {
@@ -82,11 +86,8 @@ impl Report<'_> {
                     .map(|(reason, count)| (reason.to_string(), *count))
                     .collect(),
             },
-            service_time_us: times(|share| statistics.time_at(share), statistics.max_time()),
-            delays: JsonDelays {
-                ended: statistics.delays.count(),
-                late_us: times(|share| statistics.delays.at(share), statistics.delays.max()),
-            },
+            service_time_us: times(&statistics.times),
+            delays: JsonDelays { ended: statistics.delays.count(), late_us: times(&statistics.delays) },
             turns: JsonTurns {
                 wakes: counters.turns,
                 ready_sources: counters.ready,
@@ -107,9 +108,9 @@ impl Report<'_> {
 }
 
 /// Returns the quantiles of times, and the longest one.
-fn times(at: impl Fn(f64) -> Duration, max: Duration) -> JsonTimes {
-    let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| micros(at(share)));
-    JsonTimes { p50, p99, p999, max: micros(max) }
+fn times(times: &TimeHistogram) -> JsonTimes {
+    let Quantiles { p50, p99, p999, max } = times.quantiles();
+    JsonTimes { p50: micros(p50), p99: micros(p99), p999: micros(p999), max: micros(max) }
 }
 
 /// Returns a duration in microseconds, to a tenth.

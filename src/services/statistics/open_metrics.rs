@@ -121,18 +121,19 @@ impl Report<'_> {
         metrics.counter("oneloop_http_sent_bytes", help, statistics.bytes_sent);
     }
 
-    /// Adds the histogram of service times. A time that has the same three digits as a bound may
-    /// count as within it.
+    /// Adds the histogram of service times. A time that has the same three digits as a bound counts
+    /// as longer, even if it is exactly the bound.
     fn time_metrics(&self, metrics: &mut Metrics) {
         let statistics = self.statistics;
         let help = "Time from the turn that received a request to the last byte of its response.";
         metrics.family("oneloop_http_service_seconds", "histogram", help);
-        let mut times = statistics.times.iter_recorded().peekable();
+        let mut times = statistics.times.recorded().peekable();
         let mut count = 0;
         metrics.suffix = "_bucket";
         for (bound, micros) in BUCKETS {
-            while let Some(time) = times.next_if(|time| time.value_iterated_to() <= micros * 1000) {
-                count += time.count_since_last_iteration();
+            let is_within = |(time, _): &(Duration, u64)| *time <= Duration::from_micros(micros);
+            while let Some((_, number)) = times.next_if(is_within) {
+                count += number;
             }
             metrics.sample(&format!("{{le=\"{bound}\"}}"), count);
         }

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Report,
+    times::Quantiles,
     wrk::{self, SocketError},
 };
 use crate::{protocol::CloseReason, size::Size};
@@ -44,10 +45,8 @@ impl Report<'_> {
             row(f, name, &Size(bytes).to_string(), &rate)?;
         }
         if statistics.completed() > 0 {
-            let [half, p99, p999] = [0.5, 0.99, 0.999].map(|share| time(statistics.time_at(share)));
-            let rest =
-                format!("p50, 99% within {p99}, 99.9% within {p999}, max {}", time(statistics.max_time()));
-            row(f, "service time", &half, &rest)?;
+            let times = statistics.times.quantiles();
+            row(f, "service time", &time(times.p50), &format!("p50, {}", longest_times(&times)))?;
         }
         self.delays(f)
     }
@@ -58,9 +57,8 @@ impl Report<'_> {
         if delays.count() == 0 {
             return Ok(());
         }
-        let [half, p99, p999] = [0.5, 0.99, 0.999].map(|share| time(delays.at(share)));
-        let max = time(delays.max());
-        let note = format!("late by {half} (p50), 99% within {p99}, 99.9% within {p999}, max {max}");
+        let times = delays.quantiles();
+        let note = format!("late by {} (p50), {}", time(times.p50), longest_times(&times));
         row(f, "delays", &grouped(delays.count()), &note)
     }
 
@@ -77,9 +75,9 @@ impl Report<'_> {
             row(f, &format!("  {reason}"), &grouped(count), &note)?;
         }
         let [connect, read] = [SocketError::Connect, SocketError::Read].map(|error| self.wrk_errors(error));
-        let errors = connect + read + self.wrk_timeouts();
-        let note = format!("connect {connect}, read {read}, timeout {}", self.wrk_timeouts());
-        row(f, "errors in wrk", &grouped(errors), &note)
+        let timeout = self.wrk_timeouts();
+        let note = format!("connect {connect}, read {read}, timeout {timeout}");
+        row(f, "errors in wrk", &grouped(connect + read + timeout), &note)
     }
 
     /// Writes what the loop has done.
@@ -133,6 +131,12 @@ fn meaning(reason: CloseReason) -> &'static str {
         CloseReason::FileChanged => "a file changed while it was sent",
         CloseReason::ConnectFailed(_) | CloseReason::ConnectTimeout => "not established",
     }
+}
+
+/// Formats all quantiles but the first one.
+fn longest_times(times: &Quantiles) -> String {
+    let [p99, p999, max] = [times.p99, times.p999, times.max].map(time);
+    format!("99% within {p99}, 99.9% within {p999}, max {max}")
 }
 
 /// Formats a number with a comma after each three digits.
