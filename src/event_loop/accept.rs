@@ -188,8 +188,8 @@ impl EventLoop {
 
     /// Pauses a listener until a connection closes or becomes idle, the time `until` has come or
     /// another client connects.
-    fn pause_accept(&mut self, key: usize, id: SourceId, why: PauseReason, until: Option<Instant>) {
-        self.observers.trace(id, || Step::AcceptPaused { why });
+    fn pause_accept(&mut self, key: usize, id: SourceId, reason: PauseReason, until: Option<Instant>) {
+        self.observers.trace(id, || Step::AcceptPaused { reason });
         // Calling accept again at once would spin. Waiting for the poller alone would stall,
         // because the poller has already reported the edge.
         self.sources.pause(key);

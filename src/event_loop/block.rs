@@ -1,8 +1,8 @@
 //! The one call that blocks the loop on purpose.
 //!
 //! A handler that computes, or waits for a disk or another server, stops an event loop for
-//! everybody. A protocol can show what the peers of such a server see. Nothing else in this program
-//! may wait outside the poll.
+//! all connections. A protocol can show what the peers of such a server see. Nothing else in this
+//! program may wait outside the poll.
 
 use super::EventLoop;
 use crate::trace::{SourceId, Step};

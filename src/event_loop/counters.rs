@@ -1,7 +1,7 @@
 //! Counts what the loop does, into its [`LoopCounters`].
 //!
-//! Nothing here changes what the loop does, and only the end of a turn reads the clock, if somebody
-//! wants to know how long turns take.
+//! Nothing here changes what the loop does, and only the end of a turn reads the clock, if turns
+//! are measured.
 
 use std::time::Instant;
 
@@ -39,13 +39,13 @@ impl EventLoop {
         }
     }
 
-    /// Counts a return of the poll. Before the poll, `left_over` sources had work left over.
-    pub(super) fn count_wake(&mut self, left_over: usize) {
+    /// Counts a return of the poll. `carried` sources had work carried over from the turn before.
+    pub(super) fn count_wake(&mut self, carried: usize) {
         let (counters, ready) = (&mut self.state.counters, self.sources.ready_count());
         counters.turns += 1;
         counters.ready += ready as u64;
         counters.most_ready = counters.most_ready.max(ready);
-        counters.with_leftover += u64::from(left_over > 0);
+        counters.with_carried += u64::from(carried > 0);
     }
 
     /// Counts an accepted connection.

@@ -35,11 +35,16 @@ impl KeyQueue {
             self.places.resize(key + 1, 0);
         }
         let entry = QueueEntry { time, key: key as u32 };
-        let place = self.place(key).unwrap_or(self.heap.len());
-        if place == self.heap.len() {
-            self.heap.push(entry);
-        }
-        self.heap[place] = entry;
+        let place = match self.place(key) {
+            Some(place) => {
+                self.heap[place] = entry;
+                place
+            }
+            None => {
+                self.heap.push(entry);
+                self.heap.len() - 1
+            }
+        };
         self.move_up_or_down(place);
     }
 
@@ -61,12 +66,12 @@ impl KeyQueue {
     /// Returns whether the time of `key` is `time` or earlier. Returns `false` if the key is not in
     /// the queue.
     pub fn is_due_by(&self, key: usize, time: CompactInstant) -> bool {
-        self.packed_time(key).is_some_and(|entry| entry <= time)
+        self.time_of(key).is_some_and(|at| at <= time)
     }
 
     /// Returns whether the time of `key` is `time`.
     pub fn is_at(&self, key: usize, time: CompactInstant) -> bool {
-        self.packed_time(key) == Some(time)
+        self.time_of(key) == Some(time)
     }
 
     /// Returns the earliest time and its key.
@@ -105,7 +110,8 @@ impl KeyQueue {
         self.places.get(key)?.checked_sub(1).map(|place| place as usize)
     }
 
-    fn packed_time(&self, key: usize) -> Option<CompactInstant> {
+    /// Returns the time of `key`.
+    fn time_of(&self, key: usize) -> Option<CompactInstant> {
         self.place(key).map(|place| self.heap[place].time)
     }
 }

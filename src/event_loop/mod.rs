@@ -175,28 +175,28 @@ impl EventLoop {
     }
 
     /// Polls for events, then reads the clock and records each event on its source. The poll sleeps
-    /// until a source is ready or a timer is due. If work is left over from the last turn, the poll
-    /// does not sleep.
+    /// until a source is ready or a timer is due. If work was carried over from the last turn, the
+    /// poll does not sleep.
     fn wait(&mut self) -> io::Result<()> {
         self.count_turn();
-        let left_over = self.sources.ready_count();
+        let carried = self.sources.ready_count();
         let by = self.shutdown_wake_at().into_iter().chain(self.state.signals.wake_at());
         let by = by.chain(self.state.return_by).min();
         // The poller reports an edge once. Sources in the ready queue get no further event, so
         // sleeping here would stall them. A drained loop has nothing left to wait for.
-        let is_awake = left_over > 0 || self.is_drained();
+        let is_awake = carried > 0 || self.is_drained();
         let timeout = if is_awake { Some(Duration::ZERO) } else { self.timers.timeout(by) };
         let turn = self.timers.clock.turn();
-        self.observers.trace(SourceId::Loop, || Step::Waiting { turn, timeout, carried: left_over });
+        self.observers.trace(SourceId::Loop, || Step::Waiting { turn, timeout, carried });
         // Before the poll, because `note_events` adds sources to the same queue.
-        let carried = self.carried_sources();
+        let carried_sources = self.carried_sources();
         self.sources.poll(self.timers.clock.sleep(timeout))?;
         // An observer may have held the loop (`--step`). That time must not expire deadlines.
         self.timers.clock.pause_for(self.observers.paused());
         self.timers.clock.tick();
         self.sources.note_events();
-        self.count_wake(left_over);
-        self.trace_wake(carried);
+        self.count_wake(carried);
+        self.trace_wake(carried_sources);
         Ok(())
     }
 
@@ -315,11 +315,11 @@ impl EventLoop {
     /// Calls the sources whose deadline has passed or whose retry is due, up to [`TIMER_BUDGET`]
     /// per turn. The rest are called in the next turn.
     fn run_timers(&mut self) {
-        let now = self.timers.clock.now();
+        let now = self.timers.clock.compact_now();
         for _ in 0..TIMER_BUDGET {
             let Some(key) = self.timers.pop_due() else { break };
             let Some(source) = self.sources.get(key) else { continue };
-            let is_due = |time: Option<CompactInstant>| time.is_some_and(|time| time <= now.into());
+            let is_due = |time: Option<CompactInstant>| time.is_some_and(|time| time <= now);
             match &source.kind {
                 SourceKind::Listener(_) => self.resume_accept(),
                 SourceKind::Connection(connection) if is_due(connection.deadline()) => self.on_timeout(key),
@@ -329,7 +329,7 @@ impl EventLoop {
                 _ => self.timers.wake_by(key, source.wake_at()),
             }
         }
-        self.state.signals.update(now);
+        self.state.signals.update(self.timers.clock.now());
         self.enforce_shutdown();
     }
 

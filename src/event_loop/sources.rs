@@ -55,12 +55,11 @@ impl Sources {
     /// # Errors
     /// Fails if the descriptor cannot be registered with the poller (epoll_ctl(2)).
     pub fn insert(&mut self, kind: SourceKind, id: SourceId) -> io::Result<usize> {
-        let entry = self.slab.vacant_entry();
-        let key = entry.key();
-        let mut source = Source::new(kind, id);
-        source.register(self.poll.registry(), key)?;
-        self.open += usize::from(matches!(source.kind, SourceKind::Connection(_)));
-        entry.insert(source);
+        let key = self.insert_unregistered(kind, id);
+        if let Err(e) = self.register(key) {
+            self.remove(key);
+            return Err(e);
+        }
         Ok(key)
     }
 

@@ -76,8 +76,8 @@ impl EventLoop {
         self.observers.trace(*id, || connection.deadline_step(now));
     }
 
-    /// Returns the sources with work left over from the last turn, or an empty list if there are no
-    /// observers.
+    /// Returns the sources with work carried over from the last turn, or an empty list if there are
+    /// no observers.
     pub(super) fn carried_sources(&self) -> Vec<SourceId> {
         if self.observers.is_empty() {
             return Vec::new();

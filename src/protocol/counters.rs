@@ -29,9 +29,9 @@ pub struct LoopCounters {
     pub ready: u64,
     /// The largest number of sources that were ready in one turn.
     pub most_ready: usize,
-    /// The number of turns that began with work left over from the turn before, so that their poll
-    /// did not sleep. With a deferred accept, each new connection is such work.
-    pub with_leftover: u64,
+    /// The number of turns that began with work carried over from the turn before, so that their
+    /// poll did not sleep. With a deferred accept, each new connection is such work.
+    pub with_carried: u64,
     /// The duration of all turns together, without their polls, if it is measured.
     pub busy: Duration,
     /// The duration of the longest turn, without its poll, if it is measured.

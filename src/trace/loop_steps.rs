@@ -209,7 +209,7 @@ impl Step {
             Step::Connected => fields! { got: "ok" },
             Step::ConnectError { error } => fields! { error: error.to_string() },
             Step::Postponed { within } => fields! { within_us: Value::or(*within, "woken") },
-            Step::AcceptPaused { why } => fields! { limit: why.name() },
+            Step::AcceptPaused { reason } => fields! { limit: reason.name() },
             Step::LoopBlocked { time } => fields! { time_us: *time },
             Step::BacklogEmpty | Step::Drained => fields! { got: WOULD_BLOCK },
             Step::Read { offered, bytes, kept } => {
@@ -289,7 +289,7 @@ mod tests {
             Step::Woken,
             Step::Postponed { within: None },
             Step::BacklogEmpty,
-            Step::AcceptPaused { why: PauseReason::Stall },
+            Step::AcceptPaused { reason: PauseReason::Stall },
             Step::LoopBlocked { time: Duration::ZERO },
             Step::Read { offered: 1, bytes: secret.clone(), kept: 0 },
             Step::Handshake { received: 1, sent: 1 },

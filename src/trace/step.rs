@@ -89,7 +89,7 @@ pub enum Step {
     /// The listener pauses until a connection closes or a delay has passed.
     AcceptPaused {
         /// Why it pauses.
-        why: PauseReason,
+        reason: PauseReason,
     },
     /// The loop blocks on purpose, because a protocol has asked for it.
     LoopBlocked {

@@ -136,7 +136,7 @@ fn stall_keeps_connections_in_the_backlog_until_its_end() {
     say(&mut rig, &mut first, "stall\n");
     let mut late = rig.connect();
     late.write_all(b"late\n").expect("send");
-    let paused = vec![Step::AcceptPaused { why: PauseReason::Stall }];
+    let paused = vec![Step::AcceptPaused { reason: PauseReason::Stall }];
     assert_eq!(accepts_and_pauses(&mut rig), (0, paused.clone()), "a paused listener does not spin");
     // Others are served, and neither that nor a second stall nor a close moves the end.
     say(&mut rig, &mut first, "one\n");

@@ -356,7 +356,7 @@ fn trace_reports_each_kind_of_spin_and_no_work() {
         (&[(c1, Step::TurnBegan)], &[], &[c1], Some(c1)),
         (&[], &[], &[], Some(SourceId::Loop)),
         (&[(c1, Step::Armed), (c1, Step::Disarmed)], &[c1], &[], Some(c1)),
-        (&[(l1, Step::AcceptPaused { why: PauseReason::Descriptors })], &[l1], &[], Some(l1)),
+        (&[(l1, Step::AcceptPaused { reason: PauseReason::Descriptors })], &[l1], &[], Some(l1)),
         (&[(c1, planned())], &[], &[c1], Some(c1)),
         (&[(c1, got_one()), (c2, Step::Drained)], &[c1, c2], &[], Some(c2)),
         (&[(c1, got_one())], &[c1], &[], None),

@@ -92,7 +92,7 @@ impl Report<'_> {
                 wakes: counters.turns,
                 ready_sources: counters.ready,
                 most_ready: counters.most_ready,
-                left_over: counters.with_leftover,
+                left_over: counters.with_carried,
                 busy_us: micros(counters.busy),
                 longest_us: micros(counters.longest),
             },
@@ -143,7 +143,7 @@ mod tests {
         (counters.accepted, counters.open, counters.bytes_received) = (4, 2, 77);
         counters.count_closed(CloseReason::Evicted);
         counters.count_closed(CloseReason::Eof);
-        (counters.turns, counters.ready, counters.most_ready, counters.with_leftover) = (8, 16, 5, 1);
+        (counters.turns, counters.ready, counters.most_ready, counters.with_carried) = (8, 16, 5, 1);
         (counters.busy, counters.longest) = (Duration::from_millis(3), Duration::from_millis(1));
         clock.advance(Duration::from_millis(2500));
         let report = Report { statistics: &statistics, counters: &counters, now: clock.now() };

@@ -165,7 +165,7 @@ impl Report<'_> {
         let help = "Sources that were ready, added up over all turns.";
         metrics.counter("oneloop_loop_ready_sources", help, counters.ready);
         let help = "Turns that began with work left over.";
-        metrics.counter("oneloop_loop_leftover_turns", help, counters.with_leftover);
+        metrics.counter("oneloop_loop_leftover_turns", help, counters.with_carried);
         let help = "Time in which the loop did not sleep.";
         metrics.counter("oneloop_loop_busy_seconds", help, seconds(counters.busy));
         let longest = seconds(counters.longest);

@@ -94,7 +94,7 @@ impl Report<'_> {
         let busy = 100.0 * counters.busy.as_secs_f64() / self.period().as_secs_f64().max(1e-9);
         let longest = format!("of the time; the longest turn took {}", time(counters.longest));
         row(f, "  busy", &format!("{busy:.1} %"), &longest)?;
-        row(f, "  left over", &grouped(counters.with_leftover), "turns began with work of the turn before")
+        row(f, "  left over", &grouped(counters.with_carried), "turns began with work of the turn before")
     }
 
     /// Returns `count` divided by the seconds of the report, rounded.
@@ -194,7 +194,7 @@ mod tests {
             (0..count).for_each(|_| counters.count_closed(reason));
         }
         counters.bytes_received = 100_000_000;
-        (counters.turns, counters.ready, counters.most_ready, counters.with_leftover) =
+        (counters.turns, counters.ready, counters.most_ready, counters.with_carried) =
             (400_120, 1_160_348, 64, 13);
         (counters.busy, counters.longest) = (Duration::from_secs(45), Duration::from_micros(3104));
         let report = Report { statistics: &statistics, counters: &counters, now: clock.now() };

@@ -260,7 +260,7 @@ mod tests {
             ("c3", Step::TurnBegan, Step::Drained),
             ("partial", wrote(8), wrote(9)),
             ("wouldblock", Step::Drained, wrote(8)),
-            ("wouldblock", Step::BacklogEmpty, Step::AcceptPaused { why: PauseReason::Limit }),
+            ("wouldblock", Step::BacklogEmpty, Step::AcceptPaused { reason: PauseReason::Limit }),
             ("wouldblock", Step::Blocked { by: SendCall::Write, offered: 1 }, Step::Armed),
             ("eof", Step::EndOfInput, Step::Drained),
             ("close", Step::Closed { reason: CloseReason::Eof, unread: 0 }, Step::EndOfInput),

@@ -42,7 +42,7 @@ fn turn_pauses_accept_at_the_limit_until_something_closes() {
         rig.turn_until_seen(c(number), &Step::Incomplete { have: 3, need: "CRLFCRLF" });
     }
     let mut third = rig.connect();
-    rig.turn_until_seen(L1, &Step::AcceptPaused { why: PauseReason::Limit });
+    rig.turn_until_seen(L1, &Step::AcceptPaused { reason: PauseReason::Limit });
     for _ in 0..5 {
         assert_eq!(of(L1, &rig.turn()), [], "a paused listener does not spin");
     }
@@ -141,6 +141,6 @@ fn turn_evicts_no_connection_with_a_message_in_progress() {
     fourth.write_all(b"GET").expect("send");
     rig.turn_until_seen(c(4), &Step::Incomplete { have: 3, need: "CRLFCRLF" });
     let _fifth = rig.connect();
-    rig.turn_until_seen(L1, &Step::AcceptPaused { why: PauseReason::Limit });
+    rig.turn_until_seen(L1, &Step::AcceptPaused { reason: PauseReason::Limit });
     assert_eq!(of(L1, &rig.turn()), [], "a paused listener does not spin");
 }
