@@ -145,7 +145,7 @@ impl<D: Describe> Cache<D> {
         if changes.overflowed {
             return self.clear();
         }
-        if changes.created || !changes.keys.is_empty() {
+        if changes.created || changes.removed_from_root || !changes.keys.is_empty() {
             self.refreshes.count_change();
         }
         changes.keys.iter().for_each(|key| self.remove(key));

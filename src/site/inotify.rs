@@ -8,9 +8,11 @@
 //! (io_submit(2)) or mounts. The cache notices such changes within a second, when it opens the path
 //! again.
 
+mod changes;
+mod root_path;
+
 use std::{
     collections::HashMap,
-    mem::MaybeUninit,
     os::fd::{AsRawFd, OwnedFd},
     rc::Rc,
 };
@@ -18,7 +20,7 @@ use std::{
 use rustix::{
     fs::{
         fstat,
-        inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags},
+        inotify::{self, CreateFlags, WatchFlags},
     },
     io::Errno,
 };
@@ -27,7 +29,6 @@ use super::{
     file::StaticFile,
     root::{RootDir, or_root},
     tree_events::TreeEvents,
-    tree_record::record,
 };
 use crate::system::{self, open_direct};
 
@@ -35,11 +36,6 @@ use crate::system::{self, open_direct};
 const MAX_FILES: usize = 10_000;
 /// The maximum number of directories to watch.
 const MAX_DIRECTORIES: usize = 10_000;
-/// The maximum number of events read at once. More events count as an overflow.
-const EVENT_BUDGET: usize = 16_384;
-/// The maximum number of changed keys reported at once. To drop them one by one takes about a
-/// millisecond; more of them count as an overflow, because to drop everything takes no longer.
-const MAX_CHANGES: usize = 512;
 /// The number of abandoned watches removed at once.
 const REMOVALS: usize = 64;
 
@@ -56,22 +52,12 @@ const DIRECTORY_EVENTS: WatchFlags = WatchFlags::ATTRIB
     .union(WatchFlags::CREATE)
     .union(WatchFlags::MOVED_TO)
     .union(WatchFlags::ONLYDIR);
+/// The events of an entry that leaves a directory.
+const REMOVALS_OF_ENTRIES: WatchFlags = WatchFlags::DELETE.union(WatchFlags::MOVED_FROM);
 /// The events of a directory whose entries are all observed. `CLOSE_WRITE` reports a file that is
 /// complete. `MODIFY` would also report each line of a log, and a page that causes one would be
 /// reloaded forever.
-const TREE_EVENTS: WatchFlags =
-    DIRECTORY_EVENTS.union(WatchFlags::CLOSE_WRITE).union(WatchFlags::DELETE).union(WatchFlags::MOVED_FROM);
-
-/// The changes since the last call to [`Inotify::read`].
-#[derive(Debug, Default)]
-pub struct Changes {
-    /// The keys of cached files that changed.
-    pub keys: Vec<Box<[u8]>>,
-    /// Whether a file or directory was created or moved in.
-    pub created: bool,
-    /// Whether events were lost or a directory was moved. If so, anything may have changed.
-    pub overflowed: bool,
-}
+const TREE_EVENTS: WatchFlags = DIRECTORY_EVENTS.union(REMOVALS_OF_ENTRIES).union(WatchFlags::CLOSE_WRITE);
 
 /// The target of a watch descriptor.
 enum Watched {
@@ -89,6 +75,8 @@ pub struct Inotify {
     abandoned: HashMap<i32, Watched>,
     /// The watch descriptors of the directories, by path.
     directories: HashMap<Box<[u8]>, i32>,
+    /// The number of directories above the root that are watched, if all of them are.
+    watched_above: Option<usize>,
     /// Whether the root is on one of the [`LOCAL`] file systems, or `None` until the first check.
     is_local: Option<bool>,
     /// The events of the entries of all directories, if a tree is observed.
@@ -105,8 +93,16 @@ impl Inotify {
     pub fn new() -> Result<Inotify, Errno> {
         let fd = Rc::new(inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?);
         let (by_wd, abandoned) = (HashMap::new(), HashMap::new());
-        let directories = HashMap::new();
-        Ok(Inotify { fd, by_wd, abandoned, directories, is_local: None, tree: None, has_run_out: false })
+        Ok(Inotify {
+            fd,
+            by_wd,
+            abandoned,
+            directories: HashMap::new(),
+            watched_above: None,
+            is_local: None,
+            tree: None,
+            has_run_out: false,
+        })
     }
 
     /// Collects the events of all entries of watched directories from now on.
@@ -140,7 +136,8 @@ impl Inotify {
     /// Watches the file at `path`, which was read as `file` and is cached under `key`. Returns the
     /// watch descriptor, or `None` if the file cannot be watched or has changed since it was read.
     pub fn add<D>(&mut self, path: &[u8], key: &[u8], file: &StaticFile<D>, root: &RootDir) -> Option<i32> {
-        if self.by_wd.len() - self.directories.len() >= MAX_FILES {
+        let directories = self.directories.len() + self.watched_above.unwrap_or(0);
+        if self.by_wd.len() - directories >= MAX_FILES {
             return None;
         }
         // This fails if there is a link on the path. From now on, inotify reports any link that
@@ -199,7 +196,11 @@ impl Inotify {
                 return None;
             }
             let directory = open_direct(root.fd(), or_root(path)).ok()?;
-            let events = if self.tree.is_some() { TREE_EVENTS } else { DIRECTORY_EVENTS };
+            let events = match path {
+                _ if self.tree.is_some() => TREE_EVENTS,
+                b"" => DIRECTORY_EVENTS.union(REMOVALS_OF_ENTRIES),
+                _ => DIRECTORY_EVENTS,
+            };
             let wd = self.add_watch(&directory, b"", events)?;
             self.directories.insert(path.into(), wd);
             self.by_wd.insert(wd, Watched::Directory(path.into()));
@@ -234,7 +235,7 @@ impl Inotify {
 
     /// Abandons all watches. Later watches may belong to a different root directory.
     pub fn clear(&mut self) {
-        self.is_local = None;
+        (self.is_local, self.watched_above) = (None, None);
         if let Some(events) = &mut self.tree {
             **events = TreeEvents { paths: Vec::new(), overflowed: true };
         }
@@ -257,52 +258,6 @@ impl Inotify {
             let _ = inotify::remove_watch(&*self.fd, wd);
         }
     }
-
-    /// Reads the events since the last call.
-    pub fn read(&mut self) -> Changes {
-        self.remove_abandoned();
-        self.read_events()
-    }
-
-    fn read_events(&mut self) -> Changes {
-        let mut changes = Changes::default();
-        let mut buffer = [const { MaybeUninit::uninit() }; 4096];
-        let mut reader = Reader::new(&*self.fd, &mut buffer);
-        for _ in 0..EVENT_BUDGET {
-            let event = match reader.next() {
-                Ok(event) => event,
-                Err(Errno::AGAIN) => return changes,
-                Err(Errno::INTR) => continue,
-                Err(_) => break,
-            };
-            let flags = event.events();
-            if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
-                break;
-            }
-            match self.by_wd.get(&event.wd()) {
-                Some(Watched::File(keys)) if !changes.overflowed => {
-                    changes.keys.extend(keys.iter().cloned());
-                    changes.overflowed = changes.keys.len() > MAX_CHANGES;
-                }
-                Some(Watched::File(_)) => {}
-                // An event for a name in the directory.
-                Some(Watched::Directory(path)) if event.file_name().is_some() => {
-                    changes.created |= flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
-                    if let (Some(events), Some(name)) = (&mut self.tree, event.file_name()) {
-                        record(events, path, name.to_bytes(), flags);
-                    }
-                }
-                // The directory itself was moved or deleted, or its permissions changed.
-                Some(Watched::Directory(_)) => changes.overflowed = true,
-                // The last event of a watch that was removed, here or with its file.
-                None if flags.contains(ReadFlags::IGNORED) => {
-                    self.abandoned.remove(&event.wd());
-                }
-                None => {}
-            }
-        }
-        Changes { overflowed: true, ..changes }
-    }
 }
 
 #[cfg(test)]
@@ -311,7 +266,7 @@ mod tests {
 
     use rustix::fs::{CWD, Mode, OFlags, openat, stat};
 
-    use super::*;
+    use super::{changes::MAX_CHANGES, *};
     use crate::{
         clock::Clock,
         site::file::{FileOrigin, Reading},

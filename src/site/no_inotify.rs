@@ -1,7 +1,7 @@
 //! Stands in for `inotify.rs` on systems without inotify(7), so that the cache checks its files by
 //! `stat`. There is no instance, and so no call to one.
 
-use std::{os::fd::OwnedFd, rc::Rc};
+use std::{os::fd::OwnedFd, path::Path, rc::Rc};
 
 use rustix::io::Errno;
 
@@ -14,6 +14,8 @@ pub struct Changes {
     pub keys: Vec<Box<[u8]>>,
     /// Whether a file or directory was created or moved in.
     pub created: bool,
+    /// Whether an entry of the root was deleted or moved away.
+    pub removed_from_root: bool,
     /// Whether anything may have changed.
     pub overflowed: bool,
 }
@@ -61,6 +63,11 @@ impl Inotify {
 
     /// Watches the directories on the path to an absent file.
     pub fn watch_absent(&mut self, _: &[u8], _: &RootDir) -> bool {
+        match *self {}
+    }
+
+    /// Watches the directories on the path of the root.
+    pub fn watch_root_path(&mut self, _: &Path, _: &RootDir) -> bool {
         match *self {}
     }
 

@@ -9,7 +9,7 @@ use rustix::{
 };
 
 use super::{
-    Resolved, SiteOptions,
+    RECHECK_AFTER, Resolved, SiteOptions,
     cache::Cache,
     entry::Cached,
     error::{Error, retry},
@@ -32,6 +32,11 @@ pub struct SiteState<D: Describe> {
     pub checked_at: Option<Instant>,
     /// The [refresh](super::refresh) after which the site's path was last checked.
     checked_after: u64,
+    /// The number of changes before that check.
+    changes_before: u64,
+    /// Whether inotify reports it if another directory replaces the root, or `None` if that is not
+    /// known since the last change.
+    is_path_watched: Option<bool>,
     /// The files and absent files that were looked up.
     pub cache: Cache<D>,
     /// The whole tree of directories, if its changes are logged.
@@ -62,20 +67,37 @@ impl<D: Describe> SiteState<D> {
             inotify.observe_tree();
         }
         let (cache, key) = (Cache::new(inotify, Rc::default()), Vec::new());
-        Ok(SiteState { root, root_id, checked_at: None, checked_after: 0, cache, tree, key, rules })
+        Ok(SiteState {
+            root,
+            root_id,
+            checked_at: None,
+            checked_after: 0,
+            changes_before: 0,
+            is_path_watched: None,
+            cache,
+            tree,
+            key,
+            rules,
+        })
     }
 
     /// Reopens the root directory if another directory has replaced it at the site's path. Returns
     /// whether it was replaced. Checks at most once per refresh. If there is no directory at the
     /// path, keeps the old root.
     pub fn reopen_if_replaced(&mut self, dir: &Path, options: &SiteOptions, clock: &Clock) -> bool {
-        let refresh = self.cache.refresh(clock);
-        if self.checked_after == refresh {
+        let (refresh, changes) = (self.cache.refresh(clock), self.cache.change_count());
+        let is_recent = self.checked_at.is_some_and(|at| clock.now() < at + RECHECK_AFTER);
+        let is_unchanged = self.changes_before == changes;
+        if self.checked_after == refresh || is_recent && is_unchanged && self.is_path_watched == Some(true) {
             return false;
         }
-        (self.checked_at, self.checked_after) = (Some(clock.now()), refresh);
+        (self.checked_at, self.checked_after, self.changes_before) = (Some(clock.now()), refresh, changes);
+        let watched = self.is_path_watched.take().filter(|_| is_unchanged);
         let is_same = |stat: Stat| (stat.st_dev, stat.st_ino) == self.root_id;
         if retry(|| stat(dir)).is_ok_and(is_same) {
+            // To watch the path takes longer than a few checks, so while files change all the time,
+            // it is not worth it.
+            self.is_path_watched = watched.or_else(|| is_unchanged.then(|| self.watch_path(dir)));
             return false;
         }
         let Ok((root, root_id)) = retry(|| open_root(dir, options)) else { return false };
@@ -85,6 +107,11 @@ impl<D: Describe> SiteState<D> {
             tree.restart(clock.now());
         }
         true
+    }
+
+    /// Returns whether inotify reports it from now on if another directory replaces the root.
+    fn watch_path(&mut self, dir: &Path) -> bool {
+        self.cache.inotify.as_mut().is_some_and(|inotify| inotify.watch_root_path(dir, &self.root))
     }
 
     /// Passes the events that inotify has reported to the tree.

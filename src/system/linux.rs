@@ -158,6 +158,14 @@ pub fn open_direct(root: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
     openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
 }
 
+/// Opens `path` with `O_PATH`, without following links.
+///
+/// # Errors
+/// Returns `ELOOP` if there is a link on the path, and `ENOSYS` if openat2(2) is not available.
+pub fn open_without_links(path: &Path) -> Result<OwnedFd, Errno> {
+    openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+}
+
 /// Returns the magic number of the file system of an open file (statfs(2)), or `None` if it is
 /// unknown.
 pub fn file_system(fd: &OwnedFd) -> Option<u32> {

@@ -54,6 +54,11 @@ impl<D: Describe> Cache<D> {
             && answered.refresh.is_none_or(|refresh| refresh == self.refreshes.number(clock))
     }
 
+    /// Returns the number of changes so far.
+    pub fn change_count(&self) -> u64 {
+        self.refreshes.changes()
+    }
+
     /// Begins a lease on the answers that follow, which ends at `until` at the latest.
     pub fn begin_lease(&mut self, until: Instant) {
         self.lease = Some(Lease::new(self.refreshes.changes(), until));

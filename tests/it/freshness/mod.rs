@@ -7,6 +7,7 @@
 mod appearing;
 mod at_rest;
 mod kept;
+mod root;
 mod rounds;
 
 use std::{
