@@ -92,9 +92,16 @@ fn cache(c: &mut Criterion) {
     }
 }
 
-fn turn(c: &mut Criterion) {
+/// A turn of the loop whose responses are looked up, and one whose responses were kept.
+fn turns(c: &mut Criterion) {
+    for (name, inotify) in [("looked up", false), ("kept", true)] {
+        turn(c, name, inotify);
+    }
+}
+
+fn turn(c: &mut Criterion, name: &str, inotify: bool) {
     let dir = tempfile::tempdir().expect("a directory");
-    let (site, clock) = site(&dir, false);
+    let (site, clock) = site(&dir, inotify);
     let limits =
         Limits { max_connections: 1000, send_timeout: None, drain_timeout: None, ..Limits::default() };
     let mut event_loop = EventLoop::new(limits, clock).expect("a poller");
@@ -105,7 +112,7 @@ fn turn(c: &mut Criterion) {
     let mut peers: Vec<_> = (0..16).map(|_| TcpStream::connect(address).expect("connect")).collect();
     peers.iter().for_each(|peer| peer.set_nonblocking(true).expect("set nonblocking"));
     let mut buffer = [0; 4096];
-    c.bench_function("a turn with 16 requests, peers included", |b| {
+    c.bench_function(&format!("a turn with 16 responses that are {name}, peers included"), |b| {
         b.iter(|| {
             peers.iter_mut().for_each(|peer| peer.write_all(REQUESTS[0].1).expect("send"));
             let mut answered = 0;
@@ -117,5 +124,5 @@ fn turn(c: &mut Criterion) {
     });
 }
 
-criterion_group!(pieces, pure, cache, turn);
+criterion_group!(pieces, pure, cache, turns);
 criterion_main!(pieces);
