@@ -142,7 +142,7 @@ fn run(mut cli: Cli, log: &LogPipe) -> Result<(), Failure> {
 fn run_command(command: CliCommand, log: &LogPipe) -> Result<(), Failure> {
     match command {
         CliCommand::Lesson(args) => lesson::run(&args),
-        CliCommand::Replay(args) => replay::run(&args),
+        CliCommand::Replay(args) => replay::run(&args, log),
         CliCommand::Talk(args) => talk::run(*args, log),
         CliCommand::Healthcheck(args) => talk::check(&args, log),
         #[cfg(feature = "compress")]

@@ -1,4 +1,4 @@
-//! The `replay` command, which steps through a recording.
+//! The `replay` command, which steps through a recording, or shows it on a page.
 
 use std::{
     fs,
@@ -7,9 +7,17 @@ use std::{
 };
 
 use clap::Args;
-use oneloop::{internals::step_docs, trace::Replay};
+use oneloop::{
+    internals::step_docs,
+    trace::{RecordedTurns, Replay},
+};
 
-use super::errors::{Failure, cannot_print, io_message};
+use super::{
+    args::FREE_PORT,
+    errors::{Failure, cannot_print, io_message},
+    logger::LogPipe,
+    observe,
+};
 
 const PROMPT: &str = "replay> ";
 
@@ -21,17 +29,28 @@ pub struct ReplayArgs {
     /// Read the commands from FILE
     #[arg(long, value_name = "FILE")]
     step_script: Option<PathBuf>,
+
+    /// Show the recording on a page for this machine, on PORT or any free port; its URL is printed
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = FREE_PORT)]
+    #[arg(conflicts_with = "step_script")]
+    observe: Option<u16>,
 }
 
-/// Reads commands from standard input or a script, and prints what they answer.
+/// Reads commands from standard input or a script, and prints what they answer. With `--observe`,
+/// serves the page of the recording instead.
 ///
 /// # Errors
-/// Fails if a file cannot be read, or is not a recording.
-pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
+/// Fails if a file cannot be read or is not a recording, or if the page cannot be served.
+pub fn run(args: &ReplayArgs, log: &LogPipe) -> Result<(), Failure> {
     let file = args.file.display();
-    let mut replay =
-        Replay::new(&read(&args.file, "use a recording that --trace-file has made")?, &step_docs())
-            .map_err(|why| Failure::Usage(format!("cannot replay '{file}': {why}")))?;
+    let text = read(&args.file, "use a recording that --trace-file has made")?;
+    let refused = |why| Failure::Usage(format!("cannot replay '{file}': {why}"));
+    if let Some(port) = args.observe {
+        let turns = RecordedTurns::new(&file.to_string(), &text, &step_docs()).map_err(refused)?;
+        drop(text);
+        return observe::show(turns, port, log);
+    }
+    let mut replay = Replay::new(&text, &step_docs()).map_err(refused)?;
     let script = args.step_script.as_deref().map(|path| read(path, "use a file of commands")).transpose()?;
     let is_scripted = script.is_some();
     let input: Box<dyn BufRead> = match script {

@@ -44,5 +44,5 @@ pub use self::{
     step_doc::{StepDoc, TraceLevel},
     stepper::Stepper,
     text::TraceLine,
-    turns::TurnRecorder,
+    turns::{RecordedTurns, TurnRecorder},
 };

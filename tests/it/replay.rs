@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use crate::common::*;
+use crate::{common::*, observe::Observed};
 use rustix::process::Signal;
 
 /// Runs `oneloop replay FILE` with these commands, and returns its exit code, output and errors.
@@ -17,7 +17,7 @@ fn replay(file: &Path, commands: &str) -> (Option<i32>, String, String) {
 }
 
 /// Records a server that answers one request.
-fn recording(dir: &Path) -> std::path::PathBuf {
+pub fn recording(dir: &Path) -> std::path::PathBuf {
     let site = Site::empty();
     site.write("hello.txt", "hello\n");
     let file = dir.join("run.json");
@@ -74,6 +74,55 @@ fn replay_of_a_killed_server_works() {
     let (code, output, _) = replay(&file, "c\n");
     assert_eq!(code, Some(0));
     assert!(output.contains("the end of the recording"), "{output}");
+}
+
+#[test]
+fn replay_on_a_page_has_all_turns_and_opens_at_its_url_only() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = recording(dir.path());
+    let mut observed = Observed::of_recording(&file);
+    let mut turns = observed.turns();
+    let info = &turns.hello["state"]["recording"];
+    let kept = info["kept"].as_u64().expect("a number");
+    assert_eq!((info["turns"].as_u64(), info["name"].as_str()), (Some(kept), file.to_str()));
+    let all = turns.until("close reason=eof");
+    let numbers: Vec<_> = all.iter().filter_map(|turn| turn["turn"].as_u64()).collect();
+    assert!(numbers.len() as u64 == kept && numbers[0] == 1, "{numbers:?}");
+    let request = all.iter().find(|turn| turn["lines"].to_string().contains("c1 parse GET /hello.txt"));
+    let request = request.expect("the turn of the request");
+    assert!(request["phases"].to_string().contains("\"read\""), "{request}");
+    assert!(request["rows"].to_string().contains("\"request\":\"GET /hello.txt HTTP/1.1\""), "{request}");
+    assert_eq!(request["rs"], "{c1}");
+    let (host, path) = observed.parts();
+    let own = format!("Host: {host}\r\n");
+    for (path, fields, status) in [(path, &*own, 200), (path, "Host: a\r\n", 421), ("/", &own, 404)] {
+        assert_eq!(observed.ask("GET", path, fields).status, status, "{path} {fields}");
+    }
+    observed.server.signal(Signal::INT);
+    assert!(observed.server.exit().success());
+}
+
+#[test]
+fn replay_on_a_page_refuses_mistakes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("a.json");
+    fs::write(&file, "{}").expect("write");
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+        let output = command.arg("replay").arg(&file).args(args).output().expect("run oneloop");
+        (output.status.code(), lossy(&output.stderr))
+    };
+    let (code, errors) = run(&["--observe"]);
+    assert_eq!((code, errors.lines().count()), (Some(2), 1), "{errors}");
+    assert!(errors.contains("a.json") && errors.contains("--trace-file"), "{errors}");
+    assert_eq!(run(&["--observe", "--step-script", "a"]).0, Some(2));
+    fs::remove_file(&file).expect("remove");
+    fs::rename(recording(dir.path()), &file).expect("rename");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    let port = taken.local_addr().expect("an address").port();
+    let (code, errors) = run(&[&format!("--observe={port}")]);
+    assert_eq!((code, errors.lines().count()), (Some(1), 1), "{errors}");
+    assert!(errors.contains("choose another port"), "{errors}");
 }
 
 #[test]

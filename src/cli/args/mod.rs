@@ -31,7 +31,7 @@ pub use self::{
     site::{ListDirectories, SiteArgs},
     target::TargetArgs,
     tls::TlsArgs,
-    trace::{TraceArgs, TraceLevelArg},
+    trace::{FREE_PORT, TraceArgs, TraceLevelArg},
 };
 use super::{
     command_line::{path_kind, rewrite},
@@ -111,7 +111,7 @@ pub const DEFAULTS: [(&str, &str); 9] = [
     ("health", monitoring::DEFAULT_HEALTH),
     ("metrics", monitoring::DEFAULT_METRICS),
     ("trace", trace::DEFAULT_LEVEL),
-    ("observe", trace::FREE_PORT),
+    ("observe", FREE_PORT),
 ];
 
 /// The options that say where to listen: their IDs, names and variables.
@@ -168,7 +168,7 @@ impl Cli {
 pub enum CliCommand {
     /// Run one of nine lessons about the loop, list them, or try your own server
     Lesson(LessonArgs),
-    /// Step through a recording of --trace-file, forwards and backwards
+    /// Step through a recording of --trace-file, forwards and backwards, or show it on a page
     Replay(ReplayArgs),
     /// Talk to a server: TCP, UDP, chat, mail or HTTP
     Talk(Box<TalkArgs>),

@@ -2,6 +2,7 @@
 
 import { drawConnections, drawTrace, drawTurn } from "./view.js";
 
+/** How many turns of a live loop are kept. The server keeps as many. */
 const MAX_TURNS = 2000;
 const MAX_LINES = 30;
 /** How long a closed connection stays in the table. */
@@ -21,6 +22,8 @@ let hidden = 0;
 let ahead = 0;
 /** The number of the turn that is shown, or null for the last one. */
 let shown = null;
+/** The recording that is shown: its name and how many turns it has, or null for a live loop. */
+let recording = null;
 let isStale = false;
 
 function remember(row, number) {
@@ -53,7 +56,7 @@ function add(turn) {
   turns.push(turn);
   hidden += turn.hidden;
   turn.rows.forEach((row) => remember(row, number));
-  if (turns.length > MAX_TURNS) {
+  if (turns.length > MAX_TURNS && !recording) {
     turns.shift();
     first += 1;
     if (shown !== null) shown = Math.max(shown, first);
@@ -92,7 +95,7 @@ function draw() {
   const turn = turns[number - first];
   const next = turns[number - first + 1];
   // The deadlines of a turn in the past are shown as they were at its end.
-  const now = shown === null ? performance.now() * 1000 + ahead : turn.woke_us + turn.work_us;
+  const now = shown === null || !turn ? performance.now() * 1000 + ahead : turn.woke_us + turn.work_us;
   drawTurn(turn);
   const open = turn?.open ?? hello.state.open;
   const changed = new Set(turn?.rows.map((row) => row.id));
@@ -120,21 +123,50 @@ function drawTime(number, last, turn, next) {
   find("live").disabled = !isPaused;
   find("back").disabled = number <= first;
   find("forward").disabled = number >= last;
-  const ago = turn && ((turns.at(-1).woke_us - turn.woke_us) / 1e6).toFixed(1);
-  const place = isPaused ? `turn ${turn.turn}, ${ago} s before the last` : "the last turn";
-  const gap = isPaused && next ? next.turn - turn.turn - 1 - next.hidden : 0;
+  const place = turn ? placeOf(turn, isPaused) : "";
+  const gap = isPaused && turn && next ? next.turn - turn.turn - 1 - next.hidden : 0;
   find("place").textContent = gap > 0 ? `${place}; ${gap} more before the next` : place;
   scrubber.setAttribute("aria-valuetext", place);
+  if (recording) {
+    const all = recording.kept < recording.turns ? `the last ${recording.kept} of ${recording.turns}` : `${recording.turns}`;
+    find("counts").textContent = `${recording.name} · ${all} turns · ${turn?.open ?? 0} open`;
+    return;
+  }
   const of = `${turns.length} of the last ${MAX_TURNS} turns kept`;
   find("counts").textContent = `${turn?.open ?? hello.state.open} open · ${of} · ${hidden} turns of this page hidden`;
 }
 
+/** Says which turn is shown. */
+function placeOf(turn, isPaused) {
+  if (recording) return `turn ${turn.turn}, at ${(turn.woke_us / 1e6).toFixed(3)} s`;
+  const ago = ((turns.at(-1).woke_us - turn.woke_us) / 1e6).toFixed(1);
+  return isPaused ? `turn ${turn.turn}, ${ago} s before the last` : "the last turn";
+}
+
 /** Shows the turn with this number, or the last one for null. */
 function show(number) {
+  if (!turns.length) return;
   const last = first + turns.length - 1;
   shown = number === null ? null : Math.min(last, Math.max(first, number));
-  find("status").textContent = shown === null ? "Live" : "Paused";
+  if (!recording) find("status").textContent = shown === null ? "Live" : "Paused";
   draw();
+}
+
+/** Prepares the page for a recording, whose turns all come now. */
+function openRecording() {
+  shown = 0;
+  document.body.className = "recorded";
+  document.title = `oneloop: ${recording.name}`;
+  find("title").textContent = "The loop, recorded";
+  find("status").textContent = "Loading …";
+  find("empty").textContent = "The recording has no turn.";
+  if (recording.kept === 0) closeRecording();
+}
+
+/** Ends the stream of a recording that has arrived. The page then needs no server. */
+function closeRecording() {
+  events.close();
+  find("status").textContent = "Recording";
 }
 
 /** Draws soon, at most once for each frame. */
@@ -155,22 +187,33 @@ find("live").addEventListener("click", () => show(null));
 find("scrubber").addEventListener("input", (event) => show(Number(event.target.value)));
 find("time").addEventListener("submit", (event) => event.preventDefault());
 
+document.addEventListener("keydown", (event) => {
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  const hasModifier = event.altKey || event.ctrlKey || event.metaKey || event.shiftKey;
+  // The slider and the regions that scroll have these keys themselves.
+  if (!step || hasModifier || event.target.closest("input, .scroll")) return;
+  event.preventDefault();
+  show(current() + step);
+});
+
 const events = new EventSource("events");
 
 events.addEventListener("hello", (event) => {
   hello = JSON.parse(event.data);
   [turns, first, history, hidden] = [[], 0, new Map(), 0];
-  shown = null;
+  [shown, recording] = [null, hello.state.recording ?? null];
   hello.state.rows.forEach((row) => remember(row, -1));
   ahead = hello.state.now_us - performance.now() * 1000;
   find("status").textContent = "Live";
   // A site on Unix sockets alone has no URL.
   if (hello.site) find("site").href = hello.site;
+  if (recording) openRecording();
   draw();
 });
 
 events.addEventListener("turns", (event) => {
   JSON.parse(event.data).forEach(add);
+  if (recording && turns.length >= recording.kept) closeRecording();
   drawSoon();
 });
 

@@ -24,11 +24,30 @@ const LOOP_TRACK: u64 = 1;
 /// One step of a recording.
 pub struct RecordedStep {
     pub source: SourceId,
+    /// When the step before had ended.
+    pub began: Duration,
+    /// When the step ended. A wait is a step that ends when the poll begins.
     pub at: Duration,
     /// The step, if the model or a breakpoint can use it.
     pub step: Option<Step>,
-    /// Its line in a trace, without the turn. Empty if a trace does not show the step.
+    /// Its line in a trace, without the turn and the gloss. Empty if a trace has none.
     pub line: String,
+    /// The description of its line, if this program has such steps.
+    pub doc: Option<&'static StepDoc>,
+    pub detail: RecordedDetail,
+}
+
+/// What a page shows of a step beyond what the model takes from it.
+pub enum RecordedDetail {
+    None,
+    /// The number of bytes received.
+    Received(usize),
+    /// The first line of a message, without secrets.
+    Message(String),
+    /// The name of the close reason.
+    Closed(String),
+    /// The number of ready sources that the recording does not name.
+    Unnamed(usize),
 }
 
 /// One event of the file.
@@ -38,6 +57,8 @@ struct RecordedEvent {
     ph: String,
     #[serde(default)]
     ts: f64,
+    #[serde(default)]
+    dur: f64,
     tid: Option<u64>,
     #[serde(default)]
     args: Map<String, Json>,
@@ -51,7 +72,15 @@ struct RecordedEvent {
 pub fn read(text: &str, service_docs: &[&'static StepDoc]) -> Result<Vec<RecordedStep>, String> {
     let docs: Vec<&'static StepDoc> =
         service_docs.iter().chain(LOOP_STEPS).chain(OBSERVER_LINES).copied().collect();
-    let mut reader = Reader { docs, turn: 0, current: SourceId::Loop, steps: Vec::new() };
+    let mut reader = Reader {
+        docs,
+        turn: 0,
+        current: SourceId::Loop,
+        unbegun: None,
+        is_woken: false,
+        ended: Duration::ZERO,
+        steps: Vec::new(),
+    };
     let mut lines = (1..).zip(text.lines()).peekable();
     if lines.next().is_none_or(|(_, line)| line.trim() != "[") {
         return Err("this is not a recording; make one with --trace-file".into());
@@ -77,25 +106,38 @@ struct Reader {
     turn: u64,
     /// The source whose slice is open.
     current: SourceId,
+    /// The source whose slice has begun, and whose turn has not, with the time.
+    unbegun: Option<(SourceId, Duration)>,
+    /// Whether another source has woken the current one in this slice.
+    is_woken: bool,
+    /// When the last slice of a source or turn ended.
+    ended: Duration,
     steps: Vec<RecordedStep>,
 }
 
 impl Reader {
     fn read(&mut self, event: &RecordedEvent) {
         let name = event.name.as_deref().unwrap_or_default();
-        let at = Duration::try_from_secs_f64(event.ts / 1e6).unwrap_or_default();
+        let time = |us: f64| Duration::try_from_secs_f64(us / 1e6).unwrap_or_default();
+        let at = time(event.ts);
         match event.ph.as_str() {
             "B" if name.starts_with("turn ") => self.begin_turn(name, event, at),
             "B" => self.begin_source(name, at),
-            "E" => self.current = SourceId::Loop,
+            "E" => self.end_slice(at),
             "X" if name == "wait" => {
                 let (turn, timeout) = (self.turn, duration(&event.args, "timeout_us"));
                 let carried = number(&event.args, "carried").unwrap_or(0);
-                self.push(SourceId::Loop, at, Some(Step::Waiting { turn, timeout, carried }), name, event);
+                let step = Some(Step::Waiting { turn, timeout, carried });
+                // Between the turn and the wait, the recorder wrote to its file.
+                self.push(SourceId::Loop, [self.ended, at], step, name, event);
             }
             "X" if name != "recording" => {
                 let step = step(name, &event.args);
-                self.push(self.current, at, step, name, event);
+                match step {
+                    Some(Step::Woken) => self.is_woken = true,
+                    _ => self.begin_source_turn(),
+                }
+                self.push(self.current, [at, time(event.ts + event.dur)], step, name, event);
             }
             _ => {}
         }
@@ -112,34 +154,50 @@ impl Reader {
                 None => ready.extend(ready_source(name)),
             }
         }
-        self.push(SourceId::Loop, at, Some(Step::Woke { turn, ready, carried }), "wake", event);
+        self.push(SourceId::Loop, [at; 2], Some(Step::Woke { turn, ready, carried }), "wake", event);
     }
 
     fn begin_source(&mut self, name: &str, at: Duration) {
         let (id, cause) = name.split_once(' ').unwrap_or((name, ""));
         let Ok(source) = id.parse() else { return };
-        self.current = source;
+        (self.current, self.is_woken) = (source, false);
         // A listener, or a source whose deadline has passed, is called in another way.
-        if matches!(source, SourceId::Connection(_) | SourceId::Udp(_)) && cause != "late" {
-            let step = Some(Step::TurnBegan);
-            self.steps.push(RecordedStep { source, at, step, line: String::new() });
-        }
+        let has_turn = matches!(source, SourceId::Connection(_) | SourceId::Udp(_)) && cause != "late";
+        self.unbegun = has_turn.then_some((source, at));
     }
 
+    /// Begins the turn of the current source, unless it has begun. If another source has woken it,
+    /// its slice may have nothing but that.
+    fn begin_source_turn(&mut self) {
+        let Some((source, at)) = self.unbegun.take() else { return };
+        let (step, line, detail) = (Some(Step::TurnBegan), String::new(), RecordedDetail::None);
+        self.steps.push(RecordedStep { source, began: at, at, step, line, doc: None, detail });
+    }
+
+    fn end_slice(&mut self, at: Duration) {
+        if !self.is_woken {
+            self.begin_source_turn();
+        }
+        (self.current, self.unbegun, self.ended) = (SourceId::Loop, None, at);
+    }
+
+    /// Adds a step that lasted from the first to the second time.
     fn push(
         &mut self,
         source: SourceId,
-        at: Duration,
+        [began, at]: [Duration; 2],
         step: Option<Step>,
         verb: &str,
         event: &RecordedEvent,
     ) {
-        let line = format!("{source} {}", self.text(verb, &event.args));
-        self.steps.push(RecordedStep { source, at, step, line });
+        let detail = detail(verb, &event.args, step.as_ref());
+        let (doc, text) = self.text(verb, &event.args);
+        let line = format!("{source} {text}");
+        self.steps.push(RecordedStep { source, began, at, step, line, doc, detail });
     }
 
-    /// Returns the verb and the fields as a trace shows them.
-    fn text(&self, verb: &str, args: &Map<String, Json>) -> String {
+    /// Returns the verb and the fields as a trace shows them, and the description of the line.
+    fn text(&self, verb: &str, args: &Map<String, Json>) -> (Option<&'static StepDoc>, String) {
         let has_all = |doc: &&&'static StepDoc| {
             doc.verb == verb && args.keys().all(|key| doc.placeholders().any(|(name, _)| name == key))
         };
@@ -147,12 +205,14 @@ impl Reader {
         let missing = |doc: &&&'static StepDoc| {
             doc.placeholders().filter(|(name, _)| !args.contains_key(*name)).count()
         };
-        let Some(doc) = self.docs.iter().filter(has_all).min_by_key(missing) else { return verb.to_owned() };
+        let Some(doc) = self.docs.iter().filter(has_all).min_by_key(missing).copied() else {
+            return (None, printable(verb));
+        };
         let fields: Vec<Field> = doc
             .placeholders()
             .filter_map(|(name, shown)| Some(Field::new(name, value(name, args.get(name)?, shown))))
             .collect();
-        format!("{verb} {}", doc.fill(&fields)).trim_end().to_owned()
+        (Some(doc), format!("{verb} {}", doc.fill(&fields)).trim_end().to_owned())
     }
 }
 
@@ -204,6 +264,20 @@ fn duration(args: &Map<String, Json>, name: &str) -> Option<Duration> {
     number(args, name).map(|us| Duration::from_micros(us as u64))
 }
 
+/// Returns what a page shows of the event beyond what `step` has.
+fn detail(verb: &str, args: &Map<String, Json>, step: Option<&Step>) -> RecordedDetail {
+    let text = |name| args.get(name).and_then(Json::as_str).map(printable);
+    match (step, verb) {
+        (Some(Step::Woke { ready, .. }), _) => {
+            RecordedDetail::Unnamed(number(args, "kernel").unwrap_or(0).saturating_sub(ready.len()))
+        }
+        (_, "read") => number(args, "got").map_or(RecordedDetail::None, RecordedDetail::Received),
+        (_, "parse") => text("message").map_or(RecordedDetail::None, RecordedDetail::Message),
+        (_, "close") => text("reason").map_or(RecordedDetail::None, RecordedDetail::Closed),
+        _ => RecordedDetail::None,
+    }
+}
+
 /// Returns the step with this verb, if the model or a breakpoint can use it.
 fn step(verb: &str, args: &Map<String, Json>) -> Option<Step> {
     let number = |name| number(args, name);
@@ -239,6 +313,7 @@ fn step(verb: &str, args: &Map<String, Json>) -> Option<Step> {
         "send" => Step::Sent { got: number("got")?, to: parsed(args, "to")? },
         "arm" => Step::Armed,
         "disarm" => Step::Disarmed,
+        "woken" => Step::Woken,
         "carry" => Step::CarriedOver,
         "deadline" => Step::Deadline { reason, late: Duration::ZERO, got: number("got")? },
         "shutdown" => Step::ShutDown,

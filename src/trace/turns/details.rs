@@ -3,10 +3,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{
-    close_reason::CloseReason,
-    trace::{Step, field::Value},
-};
+use crate::trace::{Step, replay::recording::RecordedDetail};
 
 /// The number of bytes of a read in which the field `User-Agent` is looked for.
 const SEARCHED: usize = 4096;
@@ -24,8 +21,8 @@ pub struct Details {
     pub request: String,
     /// A hash of the last `User-Agent`.
     pub agent: Option<u64>,
-    /// Why the connection was closed.
-    pub closed: Option<CloseReason>,
+    /// The name of the reason why the connection was closed.
+    pub closed: Option<String>,
 }
 
 impl Details {
@@ -37,26 +34,35 @@ impl Details {
                 self.agent = user_agent(bytes).map(agent_hash).or(self.agent);
             }
             Step::Understood { .. } => {
-                self.requests += 1;
                 let fields = step.fields();
                 let message = fields.iter().find(|field| field.name == "message");
-                self.request = message.map_or_else(String::new, |field| shortened(&field.value));
+                self.add_request(message.map_or_else(String::new, |field| field.value.to_string()));
             }
-            Step::Closed { reason, .. } => self.closed = Some(*reason),
+            Step::Closed { reason, .. } => self.closed = Some(reason.to_string()),
             _ => {}
         }
+    }
+
+    /// Updates the details with a step of a recording.
+    pub fn apply_recorded(&mut self, detail: &RecordedDetail) {
+        match detail {
+            RecordedDetail::Received(bytes) => self.received += *bytes as u64,
+            RecordedDetail::Message(message) => self.add_request(message.clone()),
+            RecordedDetail::Closed(reason) => self.closed = Some(reason.clone()),
+            RecordedDetail::None | RecordedDetail::Unnamed(_) => {}
+        }
+    }
+
+    fn add_request(&mut self, mut message: String) {
+        message.truncate(MAX_REQUEST); // it is ASCII
+        self.requests += 1;
+        self.request = message;
     }
 }
 
 /// Returns the hash by which a page tells its own browser from other clients.
 pub fn agent_hash(agent: &[u8]) -> u64 {
     xxh3_64(agent.trim_ascii())
-}
-
-fn shortened(message: &Value) -> String {
-    let mut text = message.to_string();
-    text.truncate(MAX_REQUEST); // it is ASCII
-    text
 }
 
 /// Returns the value of the field `User-Agent`, if all of it is in `bytes`.
@@ -72,6 +78,7 @@ fn user_agent(bytes: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::close_reason::CloseReason;
 
     #[test]
     fn user_agent_is_found_in_whole_lines_only() {
@@ -96,7 +103,7 @@ mod tests {
         let start = [b"GET http://u:secret@h/".to_vec(), vec![b'a'; 1000]].concat();
         details.apply(&Step::Understood { start, len: 5, left: 0 });
         details.apply(&Step::Closed { reason: CloseReason::Eof, unread: 0 });
-        assert_eq!((details.received, details.requests, details.closed), (34, 1, Some(CloseReason::Eof)));
+        assert_eq!((details.received, details.requests, details.closed.as_deref()), (34, 1, Some("eof")));
         assert_eq!(details.agent, Some(agent_hash(b" b ")));
         assert!(details.request.starts_with("GET http://********@h/aaa"), "{}", details.request);
         assert_eq!(details.request.len(), MAX_REQUEST);

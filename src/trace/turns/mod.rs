@@ -5,11 +5,14 @@
 //! thousands of turns a second, and their record would slow down what it shows. The sources that
 //! serve the pages are hidden, and their turns are counted.
 //!
+//! [`RecordedTurns`] has the turns of a recording instead.
+//!
 //! All memory here is bounded: the ring of turns, and each turn in it.
 
 mod allowance;
 mod details;
 mod record;
+mod recorded;
 mod ring;
 #[cfg(test)]
 mod tests;
@@ -25,11 +28,12 @@ use std::{
 
 use serde::Serialize;
 
+pub use self::recorded::RecordedTurns;
 use self::{
     allowance::Allowance,
     details::{Details, agent_hash},
-    record::{ConnectionRow, OpenTurn, PollArguments, micros, text},
-    ring::Ring,
+    record::{ConnectionRow, LoopSnapshot, OpenTurn, PollArguments, micros, text},
+    ring::{Ring, RingLimits},
 };
 use super::{
     model::{Model, SourceState},
@@ -44,6 +48,8 @@ use crate::{address::Address, clock::Stopwatch};
 
 /// The maximum number of connections in the state for a new page.
 const MAX_ROWS: usize = 500;
+/// How many turns are kept for a page.
+const KEPT: RingLimits = RingLimits { turns: 2000, bytes: 8 * 1024 * 1024 };
 
 /// An observer that records turns for pages. Clones share the record.
 #[derive(Clone)]
@@ -78,17 +84,6 @@ struct Recorder {
     ring: Ring,
 }
 
-/// The state of the loop for a new page.
-#[derive(Serialize)]
-struct LoopSnapshot {
-    turn: u64,
-    now_us: u64,
-    open: usize,
-    listeners: Vec<String>,
-    rows: Vec<ConnectionRow>,
-    more_rows: usize,
-}
-
 /// What happened to connections while no observer was attached.
 #[derive(Serialize)]
 struct MissedChanges {
@@ -117,7 +112,7 @@ impl TurnRecorder {
             turn: None,
             last_at: Duration::ZERO,
             hidden_turns: 0,
-            ring: Ring::default(),
+            ring: Ring::new(KEPT),
         };
         TurnRecorder { recorder: Rc::new(RefCell::new(recorder)) }
     }
@@ -204,6 +199,7 @@ impl Recorder {
             listeners: others.map(|(id, state)| format!("{id}{}", name(state.address.as_ref()))).collect(),
             rows: connections().take(MAX_ROWS).map(row).collect(),
             more_rows: open.saturating_sub(MAX_ROWS),
+            recording: None,
         }
     }
 

@@ -5,6 +5,7 @@
 //! sources.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -45,6 +46,30 @@ pub fn text(field: Field) -> String {
 /// Returns `time` in microseconds.
 pub fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The state of the loop for a new page.
+#[derive(Debug, Default, Serialize)]
+pub struct LoopSnapshot {
+    pub turn: u64,
+    pub now_us: u64,
+    pub open: usize,
+    pub listeners: Vec<String>,
+    pub rows: Vec<ConnectionRow>,
+    pub more_rows: usize,
+    /// What the page shows instead of a live loop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recording: Option<RecordingInfo>,
+}
+
+/// A recording whose turns are shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct RecordingInfo {
+    pub name: String,
+    /// The number of turns in it.
+    pub turns: u64,
+    /// The number of turns that the page gets: the last ones.
+    pub kept: usize,
 }
 
 /// One turn of the loop.
@@ -89,7 +114,7 @@ pub struct TurnPhase {
     pub at_us: u64,
     pub took_us: u64,
     /// The verbs of its steps.
-    pub does: Vec<&'static str>,
+    pub does: Vec<Cow<'static, str>>,
     #[serde(skip)]
     id: SourceId,
 }
@@ -135,7 +160,7 @@ impl ConnectionRow {
             since_us: state.since.map(micros),
             turns: state.turns,
             agent: details.and_then(|details| details.agent).map(|agent| format!("{agent:x}")),
-            closed: details.and_then(|details| details.closed).map(|reason| reason.to_string()),
+            closed: details.and_then(|details| details.closed.clone()),
         }
     }
 }
@@ -183,35 +208,44 @@ impl OpenTurn {
 
     /// Adds a step, which is applied to `model` already. It began at `began` and ended at `at`.
     pub fn add(&mut self, source: SourceId, step: &Step, model: &Model, began: Duration, at: Duration) {
-        self.is_shown = true;
         self.add_line(source, step, model, at);
-        let is_connection = matches!(source, SourceId::Connection(_));
-        if is_connection {
+        let verb = step.doc(source).map(|doc| doc.verb.into());
+        self.add_to_phases(source, Some(step), verb, began, at);
+    }
+
+    /// Adds a step to the phases: its verb, and what is known of it otherwise. It began at `began`
+    /// and ended at `at`.
+    pub fn add_to_phases(
+        &mut self,
+        source: SourceId,
+        step: Option<&Step>,
+        verb: Option<Cow<'static, str>>,
+        began: Duration,
+        at: Duration,
+    ) {
+        self.is_shown = true;
+        if matches!(source, SourceId::Connection(_)) {
             self.changed.insert(source);
         }
         match step {
-            Step::Accepted { connection, .. } => {
+            Some(Step::Accepted { connection, .. }) => {
                 self.changed.insert(SourceId::Connection(*connection));
             }
-            Step::CarriedOver => {
+            Some(Step::CarriedOver) => {
                 self.left_over.insert(source);
             }
             // They belong to another phase: to the accept, or to the source that woke this one.
-            Step::DeadlineSet { .. } | Step::Woken => return,
+            Some(Step::DeadlineSet { .. } | Step::Woken) => return,
             _ => {}
         }
-        self.add_to_phase(source, step, began, at);
-    }
-
-    fn add_to_phase(&mut self, source: SourceId, step: &Step, began: Duration, at: Duration) {
-        let is_new = |last: &TurnPhase| last.id != source || *step == Step::TurnBegan;
-        if self.phases.last().is_none_or(is_new) {
+        let begins = step == Some(&Step::TurnBegan);
+        if self.phases.last().is_none_or(|last| last.id != source || begins) {
             if self.phases.len() == MAX_PHASES {
-                self.more_phases += usize::from(*step == Step::TurnBegan);
+                self.more_phases += usize::from(begins);
                 return;
             }
             let kind = match source {
-                _ if matches!(step, Step::Deadline { .. }) => "deadline",
+                _ if matches!(step, Some(Step::Deadline { .. })) => "deadline",
                 SourceId::Listener(_) => "accept",
                 SourceId::Connection(_) | SourceId::Udp(_) => "handle",
                 _ => "other",
@@ -229,20 +263,29 @@ impl OpenTurn {
         }
         let Some(phase) = self.phases.last_mut() else { return };
         phase.took_us = micros(at.saturating_sub(self.woke_at)).saturating_sub(phase.at_us);
-        if let Some(doc) = step.doc(source)
-            && phase.does.last() != Some(&doc.verb)
+        if let Some(verb) = verb
+            && phase.does.last() != Some(&verb)
             && phase.does.len() < MAX_VERBS
         {
-            phase.does.push(doc.verb);
+            phase.does.push(verb);
         }
     }
 
     /// Adds the line of a step, unless there are too many.
     pub fn add_line(&mut self, source: SourceId, step: &Step, model: &Model, at: Duration) {
+        if step.doc(source).is_some() {
+            self.push_line(at, || {
+                TraceLine::new(source, step, model, at, TraceLevel::Io).map(|line| line.to_string())
+            });
+        }
+    }
+
+    /// Adds the line that `make` returns, unless there are too many.
+    pub fn push_line(&mut self, at: Duration, make: impl FnOnce() -> Option<String>) {
         if self.lines.len() == MAX_LINES {
-            self.more_lines += usize::from(step.doc(source).is_some());
-        } else if let Some(line) = TraceLine::new(source, step, model, at, TraceLevel::Io) {
-            self.lines.push((micros(at), line.to_string()));
+            self.more_lines += 1;
+        } else {
+            self.lines.extend(make().map(|line| (micros(at), line)));
         }
     }
 

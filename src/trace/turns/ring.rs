@@ -2,13 +2,16 @@
 
 use std::collections::VecDeque;
 
-/// The number of turns that the ring keeps.
-const MAX_TURNS: usize = 2000;
-/// The number of bytes that the ring keeps.
-const MAX_BYTES: usize = 8 * 1024 * 1024;
+/// How much a ring keeps.
+#[derive(Clone, Copy)]
+pub struct RingLimits {
+    pub turns: usize,
+    pub bytes: usize,
+}
+
 /// The last turns, as JSON, and their number.
-#[derive(Default)]
 pub struct Ring {
+    limits: RingLimits,
     turns: VecDeque<String>,
     bytes: usize,
     /// The number of turns that have left the ring.
@@ -16,11 +19,15 @@ pub struct Ring {
 }
 
 impl Ring {
+    pub fn new(limits: RingLimits) -> Ring {
+        Ring { limits, turns: VecDeque::new(), bytes: 0, dropped: 0 }
+    }
+
     /// Adds a turn, and drops the oldest ones if there are too many.
     pub fn push(&mut self, turn: String) {
         self.bytes += turn.len();
         self.turns.push_back(turn);
-        while self.turns.len() > MAX_TURNS || self.bytes > MAX_BYTES {
+        while self.turns.len() > self.limits.turns || self.bytes > self.limits.bytes {
             let Some(oldest) = self.turns.pop_front() else { return };
             self.bytes -= oldest.len();
             self.dropped += 1;
@@ -30,6 +37,11 @@ impl Ring {
     /// Returns the number of the oldest turn.
     pub fn first(&self) -> u64 {
         self.dropped
+    }
+
+    /// Returns how many turns are kept.
+    pub fn len(&self) -> usize {
+        self.turns.len()
     }
 
     /// Returns the turns from number `from` on as a JSON array, and the number that follows them.
@@ -64,12 +76,12 @@ mod tests {
 
     #[test]
     fn ring_is_bounded_in_turns_and_in_bytes() {
-        let mut ring = Ring::default();
-        (0..MAX_TURNS + 10).for_each(|_| ring.push("{}".into()));
-        assert_eq!((ring.turns.len(), ring.dropped), (MAX_TURNS, 10));
-        ring.push(" ".repeat(MAX_BYTES));
-        assert_eq!((ring.turns.len(), ring.bytes), (1, MAX_BYTES));
+        let mut ring = Ring::new(RingLimits { turns: 5, bytes: 100 });
+        (0..15).for_each(|_| ring.push("{}".into()));
+        assert_eq!((ring.len(), ring.dropped), (5, 10));
+        ring.push(" ".repeat(100));
+        assert_eq!((ring.len(), ring.bytes), (1, 100));
         ring.clear();
-        assert_eq!((ring.dropped, ring.bytes), (MAX_TURNS as u64 + 11, 0));
+        assert_eq!((ring.len(), ring.dropped, ring.bytes), (0, 16, 0));
     }
 }

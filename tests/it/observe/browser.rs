@@ -86,3 +86,31 @@ fn observe_page_makes_its_browser_a_client() {
     browser.wait(&page, "document.getElementById('tried').textContent.startsWith('Gone')");
     browser.wait(&page, &format!("!{}", shows("W sending")));
 }
+
+#[test]
+fn observe_page_of_a_recording_steps_with_keys_and_needs_no_server() {
+    let Some(mut browser) = Browser::start() else { return };
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut observed = Observed::of_recording(&crate::replay::recording(dir.path()));
+    let page = browser.open(&observed.url);
+    browser.wait(&page, "document.getElementById('status')?.textContent === 'Recording'");
+    let is_hidden = |id| format!("document.getElementById('{id}').offsetParent === null");
+    browser.wait(&page, &["pause", "live", "slow"].map(is_hidden).join(" && "));
+    browser.wait(&page, "document.getElementById('turn-title').textContent === 'Turn 1'");
+    // The page has all of it.
+    observed.server.signal(rustix::process::Signal::TERM);
+    assert!(observed.server.exit().success());
+    let press = |key| {
+        format!(
+            "document.body.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}', bubbles: true }}))"
+        )
+    };
+    browser.value(&page, &press("ArrowRight"));
+    browser.wait(&page, "document.getElementById('place').textContent.startsWith('turn 2, at ')");
+    browser.value(&page, &press("ArrowLeft"));
+    browser.wait(&page, "document.getElementById('place').textContent.startsWith('turn 1, at ')");
+    browser.wait(&page, "document.getElementById('back').disabled");
+    browser.value(&page, "document.getElementById('forward').click()");
+    browser.wait(&page, "document.getElementById('place').textContent.startsWith('turn 2, at ')");
+    browser.wait(&page, "document.getElementById('status').textContent === 'Recording'");
+}

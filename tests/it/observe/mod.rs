@@ -2,6 +2,8 @@
 
 mod browser;
 
+use std::{path::Path, process::Command};
+
 use serde_json::Value;
 
 use crate::common::*;
@@ -21,14 +23,23 @@ impl Observed {
         Observed { server, url }
     }
 
+    /// Serves the page of a recording.
+    pub fn of_recording(file: &Path) -> Observed {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+        command.arg("replay").arg(file).arg("--observe");
+        let server = Server::spawn(command);
+        let url = server.lines[0].clone();
+        Observed { server, url }
+    }
+
     /// Returns the host and port, and the secret path.
-    fn parts(&self) -> (&str, &str) {
+    pub fn parts(&self) -> (&str, &str) {
         let rest = self.url.strip_prefix("http://").expect("a URL");
         rest.split_at(rest.find('/').expect("a path"))
     }
 
     /// Sends `method path` to the listener of the page, with these field lines.
-    fn ask(&self, method: &str, path: &str, fields: &str) -> Response {
+    pub fn ask(&self, method: &str, path: &str, fields: &str) -> Response {
         let mut client = Client::connect(self.parts().0.parse().expect("an address"));
         let request = format!("{method} {path} HTTP/1.1\r\n{fields}Connection: close\r\n\r\n");
         client.send(&request);
@@ -36,7 +47,7 @@ impl Observed {
     }
 
     /// Opens a stream of turns as a browser named `test`.
-    fn turns(&self) -> Turns {
+    pub fn turns(&self) -> Turns {
         let (host, path) = self.parts();
         let mut client = Client::connect(host.parse().expect("an address"));
         client.send(format!("GET {path}events HTTP/1.1\r\nHost: {host}\r\nUser-Agent: test\r\n\r\n"));
@@ -55,14 +66,14 @@ fn message(client: &mut Client, kind: &str) -> Value {
 }
 
 /// A stream of turns.
-struct Turns {
+pub struct Turns {
     client: Client,
-    hello: Value,
+    pub hello: Value,
 }
 
 impl Turns {
     /// Reads turns through the first one that contains `text`.
-    fn until(&mut self, text: &str) -> Vec<Value> {
+    pub fn until(&mut self, text: &str) -> Vec<Value> {
         let mut turns = Vec::new();
         loop {
             let Value::Array(more) = message(&mut self.client, "turns") else { panic!("no list of turns") };
