@@ -45,6 +45,11 @@ pub fn yes_if_after(
     if follows { "yes".into() } else { "no".into() }
 }
 
+/// Returns `no` if there is a step of a kind by `source`, otherwise `yes`.
+pub fn yes_unless(entries: &[TranscriptEntry], source: SourceId, is_sought: fn(&Step) -> bool) -> String {
+    if count(entries, source, is_sought) == "0" { "yes".into() } else { "no".into() }
+}
+
 /// Returns the number of bytes behind the first message.
 pub fn left_over_first(entries: &[TranscriptEntry]) -> String {
     let left = steps_in(entries).find_map(|(_, step)| match step {

@@ -52,9 +52,18 @@ pub enum Bug {
     ScanAll,
     /// Goes on after a write that has failed.
     IgnoreErrors,
+    /// Makes room for as many bytes as a message announces, whatever it announces.
+    TrustLength,
+    /// Takes the bytes of the length that have arrived for the whole length.
+    HalfLength,
 }
 
 impl Bug {
+    /// Returns whether the bug is in a service, which the real loop runs.
+    pub fn is_of_service(self) -> bool {
+        matches!(self, Bug::TrustLength | Bug::HalfLength)
+    }
+
     /// Returns the name of the bug, as given to `--break`.
     pub fn name(self) -> &'static str {
         match self {
@@ -67,6 +76,8 @@ impl Bug {
             Bug::NoBudget => "no-budget",
             Bug::ScanAll => "scan-all",
             Bug::IgnoreErrors => "ignore-errors",
+            Bug::TrustLength => "trust-length",
+            Bug::HalfLength => "half-length",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{io, net::TcpListener, path::Path, time::Duration};
 use super::{
     broken_loop::{BrokenLoop, Bug, BugSettings},
     harness::LoopUnderTest,
-    http,
+    setup::http,
 };
 use crate::{clock::Clock, trace::Observers};
 

@@ -2,7 +2,15 @@
 
 use std::io;
 
-use super::{answers::*, broken_loop::Bug, harness::Harness, scripts::*, transcript::TranscriptEntry};
+use super::{
+    answers::*,
+    broken_loop::Bug,
+    harness::Harness,
+    message_echo::echo_messages,
+    scripts::*,
+    setup::{Setup, serve_http},
+    transcript::TranscriptEntry,
+};
 use crate::trace::{SourceId, Step};
 
 /// One lesson.
@@ -20,6 +28,8 @@ pub struct Lesson {
     pub send_buffer: Option<usize>,
     /// The number of descriptors that the lesson needs.
     pub descriptors: u64,
+    /// Creates the loop, with its services.
+    pub(super) setup: fn(&Setup<'_>) -> io::Result<Harness>,
     /// Runs the scripted clients.
     pub script: fn(&mut Harness) -> io::Result<()>,
     /// Returns the answer to the page's question, computed from the transcript.
@@ -34,7 +44,7 @@ pub struct Lesson {
 
 macro_rules! lessons {
     ($($number:literal $title:literal $bugs:expr, $script:ident ($send_buffer:expr, $descriptors:expr), $answer:expr,
-        $decisive:literal $second_answer:expr, $cost:expr;)*) => {
+        $decisive:literal $second_answer:expr, $cost:expr $(, $setup:expr)?;)*) => {
         /// All lessons, in order.
         pub const LESSONS: &[Lesson] = &[$(Lesson {
             number: $number,
@@ -43,6 +53,7 @@ macro_rules! lessons {
             bugs: &$bugs,
             send_buffer: $send_buffer,
             descriptors: $descriptors,
+            setup: lessons!(@setup $($setup)?),
             script: $script,
             answer: $answer,
             decisive: $decisive,
@@ -50,6 +61,8 @@ macro_rules! lessons {
             cost: $cost,
         }),*];
     };
+    (@setup) => { serve_http };
+    (@setup $setup:expr) => { $setup };
 }
 
 lessons! {
@@ -71,4 +84,6 @@ lessons! {
         "c1001[R]" |entries| count(entries, SourceId::Connection(1001), |step| matches!(step, Step::Read { .. })), None;
     9 "Writing to a client that is gone" [Bug::IgnoreErrors], reset_connection (Some(16 * 1024), 64), open_at_last_accept,
         "reason=reset" yes_if_reported_after_reset, None;
+    13 "Where a message ends" [Bug::TrustLength, Bug::HalfLength], send_messages (None, 64), |entries| count(entries, C1, |step| matches!(step, Step::Understood { .. })),
+        "parse refused" |entries| yes_unless(entries, C2, |step| matches!(step, Step::Refused { .. })), None, echo_messages;
 }

@@ -94,3 +94,18 @@ pub fn reset_connection(harness: &mut Harness) -> io::Result<()> {
     harness.send('B', HELLO)?;
     harness.receive('B')
 }
+
+pub fn send_messages(harness: &mut Harness) -> io::Result<()> {
+    harness.connect_to('A', false, 1)?;
+    harness.connect_to('B', false, 2)?;
+    harness.send('A', b"one")?;
+    harness.send('A', b"\ntwo\n")?;
+    harness.receive('A')?;
+    harness.send('B', b"\0\0")?;
+    harness.send('B', b"\0\x07one")?;
+    harness.send('B', b"\ntwo")?;
+    harness.receive('B')?;
+    // The length of a message of 64 MiB.
+    harness.send('B', b"\x04\0\0\0")?;
+    harness.receive('B')
+}

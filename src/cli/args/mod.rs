@@ -166,7 +166,7 @@ impl Cli {
 /// Commands other than serving a directory.
 #[derive(Debug, Subcommand)]
 pub enum CliCommand {
-    /// Run one of nine lessons about the loop, list them, or try your own server
+    /// Run a lesson about the loop, list the lessons, or try your own server
     Lesson(LessonArgs),
     /// Step through a recording of --trace-file, forwards and backwards, or show it on a page
     Replay(ReplayArgs),

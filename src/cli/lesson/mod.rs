@@ -29,6 +29,8 @@ const SIDE_BY_SIDE: usize = 120;
 /// The note about the other differences between the broken loop and the real one.
 const BROKEN_LOOP_NOTE: &str =
     "(It has no timers and no UDP, and reads until WouldBlock. The rest of the difference is the bug.)";
+/// The note about a service with a bug.
+const BROKEN_SERVICE_NOTE: &str = "(The loop is the real one. The bug is in the service that it runs.)";
 /// A summary of the words of a trace, for one screen.
 const WORDS: &str = include_str!("words.txt");
 
@@ -56,7 +58,8 @@ pub fn run(args: &LessonArgs) -> Result<(), Failure> {
         return print(&lesson_list(&Scores::read())).map_err(|e| cannot_print(&e));
     };
     let lesson = LESSONS.iter().find(|lesson| lesson.number == number).ok_or_else(|| {
-        Failure::Usage(format!("there is no lesson {number}; use a number from 1 to {}", LESSONS.len()))
+        let last = LESSONS.last().map_or(0, |lesson| lesson.number);
+        Failure::Usage(format!("there is no lesson {number}; use a number from 1 to {last}"))
     })?;
     let bug = match &args.broken {
         None => None,
@@ -147,8 +150,12 @@ fn compare(lesson: &Lesson, bug: Bug, width: usize) -> io::Result<()> {
         true => [right, vec![String::new()], broken].concat(),
         false => side_by_side(&right, &broken, width),
     };
+    let (what, note) = match bug.is_of_service() {
+        true => ("SERVICE", BROKEN_SERVICE_NOTE),
+        false => ("LOOP", BROKEN_LOOP_NOTE),
+    };
     print(&format!(
-        "Lesson {}: {}\nTHE LOOP \"WITH {name}\" IS WRONG ON PURPOSE. It exists only in this lesson.\n{BROKEN_LOOP_NOTE}\n\n{}\n\n{}\n",
+        "Lesson {}: {}\nTHE {what} \"WITH {name}\" IS WRONG ON PURPOSE. It exists only in this lesson.\n{note}\n\n{}\n\n{}\n",
         lesson.number,
         lesson.title,
         rows.join("\n"),

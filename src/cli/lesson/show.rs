@@ -3,7 +3,9 @@
 
 use std::io::{self, BufRead, IsTerminal};
 
-use oneloop::lessons::{Guess, LESSONS, Lesson, TranscriptEntry, judge_guess, lines, prose_under, turns};
+use oneloop::lessons::{
+    Guess, LESSONS, Lesson, TRIALS, TranscriptEntry, judge_guess, lines, prose_under, turns,
+};
 
 use super::{score::Scores, text::wrapped};
 use crate::cli::{color, output::print};
@@ -135,7 +137,11 @@ impl<'a> Show<'a> {
         for bug in self.lesson.bugs {
             text.push_str(&format!("  oneloop lesson {number} --break {}\n", bug.name()));
         }
-        text.push_str(&format!("\nTry your own server:\n  oneloop lesson {number} --against HOST:PORT\n"));
+        if TRIALS.iter().any(|trial| trial.lesson == number) {
+            text.push_str(&format!(
+                "\nTry your own server:\n  oneloop lesson {number} --against HOST:PORT\n"
+            ));
+        }
         if self.guesses > 0 {
             let scores = Scores::read().with(number, self.right, self.guesses);
             let saved = scores.save();
@@ -149,7 +155,7 @@ impl<'a> Show<'a> {
                 text.push_str(&format!("(The score could not be kept: {e}.)\n"));
             }
         }
-        text.push_str(&match LESSONS.iter().find(|lesson| lesson.number == number + 1) {
+        text.push_str(&match LESSONS.iter().find(|lesson| lesson.number > number) {
             Some(next) => format!("\nNext: oneloop lesson {} ({})\n", next.number, next.title),
             None => "\nThis was the last lesson. Next: oneloop --trace, with your own requests\n".into(),
         });
