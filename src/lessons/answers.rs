@@ -14,6 +14,13 @@ pub fn yes_if_reported_after_reset(entries: &[TranscriptEntry]) -> String {
     if count_wakes(&entries[from..], C1) == "0" { "no".into() } else { "yes".into() }
 }
 
+/// Returns the entries after the one that says that the client `name` connects.
+pub fn after_connect(entries: &[TranscriptEntry], name: char) -> &[TranscriptEntry] {
+    let connect = NotedEvent::Client(name, ClientAction::Connect);
+    let at = entries.iter().position(|entry| entry.noted() == Some(connect));
+    &entries[at.unwrap_or(entries.len())..]
+}
+
 /// Returns the number of open connections after the last one was accepted.
 pub fn open_at_last_accept(entries: &[TranscriptEntry]) -> String {
     let open = steps_in(entries).filter_map(|(_, step)| match step {

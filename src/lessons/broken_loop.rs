@@ -5,7 +5,7 @@
 //! lessons on loopback.
 
 use std::{
-    io,
+    io::{self, ErrorKind},
     net::TcpListener,
     os::fd::{AsRawFd, OwnedFd},
     time::Duration,
@@ -19,7 +19,10 @@ use rustix::{
 };
 use slab::Slab;
 
-use super::harness::LoopUnderTest;
+use super::{
+    bug::{Bug, BugSettings, Damage, OnDamage},
+    harness::LoopUnderTest,
+};
 use crate::{
     clock::Clock,
     connection::{WriteResult, write_once},
@@ -31,69 +34,9 @@ use crate::{
     trace::{Observers, SourceId, Step},
 };
 
-/// The bug of a broken loop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bug {
-    /// Treats the bytes of one read as one message, and keeps nothing for the next read.
-    OneReadOneMessage,
-    /// Blocks until the send buffer has taken everything.
-    WriteAll,
-    /// Reads once for each event, into a small buffer, although an edge is reported only once.
-    NoDrain,
-    /// Accepts once for each event.
-    AcceptOnce,
-    /// Closes a connection at the end of input, even if a response is unsent.
-    CloseOnEof,
-    /// Has no deadlines.
-    NoDeadline,
-    /// Serves a connection until it has no more work.
-    NoBudget,
-    /// Checks every connection in each turn, as select(2) does.
-    ScanAll,
-    /// Goes on after a write that has failed.
-    IgnoreErrors,
-    /// Makes room for as many bytes as a message announces, whatever it announces.
-    TrustLength,
-    /// Takes the bytes of the length that have arrived for the whole length.
-    HalfLength,
-}
-
-impl Bug {
-    /// Returns whether the bug is in a service, which the real loop runs.
-    pub fn is_of_service(self) -> bool {
-        matches!(self, Bug::TrustLength | Bug::HalfLength)
-    }
-
-    /// Returns the name of the bug, as given to `--break`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Bug::OneReadOneMessage => "one-read-one-message",
-            Bug::WriteAll => "write-all",
-            Bug::NoDrain => "no-drain",
-            Bug::AcceptOnce => "accept-once",
-            Bug::CloseOnEof => "close-on-eof",
-            Bug::NoDeadline => "no-deadline",
-            Bug::NoBudget => "no-budget",
-            Bug::ScanAll => "scan-all",
-            Bug::IgnoreErrors => "ignore-errors",
-            Bug::TrustLength => "trust-length",
-            Bug::HalfLength => "half-length",
-        }
-    }
-}
-
 const LISTENER: Token = Token(usize::MAX);
-
-/// How long a broken loop sleeps, and what its bug may do.
-#[derive(Debug, Clone, Copy)]
-pub struct BugSettings {
-    /// The timeout of each poll.
-    pub poll: Duration,
-    /// The longest time that a bug blocks the loop.
-    pub max_block: Duration,
-    /// The number of bytes that one read accepts, if the bug is a small read.
-    pub small_read: usize,
-}
+/// How many times in a row a bug calls `accept` and fails. It would never stop by itself.
+const MAX_RETRIES: usize = 1000;
 
 struct BrokenConnection {
     id: SourceId,
@@ -104,10 +47,6 @@ struct BrokenConnection {
     has_ended: bool,
     is_armed: bool,
 }
-
-/// Is called with the time for which a bug has blocked the loop, if that was the longest time that
-/// it may.
-pub type OnBlocked = Box<dyn Fn(Duration)>;
 
 /// A loop with one bug.
 pub struct BrokenLoop {
@@ -126,7 +65,7 @@ pub struct BrokenLoop {
     /// What the protocol asks for. The lessons' protocols ask for nothing.
     requests: LoopRequests,
     counters: LoopCounters,
-    on_blocked: OnBlocked,
+    on_damage: OnDamage,
     settings: BugSettings,
 }
 
@@ -142,7 +81,7 @@ impl BrokenLoop {
         factory: Box<dyn ProtocolFactory>,
         clock: Clock,
         observers: Observers,
-        on_blocked: OnBlocked,
+        on_damage: OnDamage,
         settings: BugSettings,
     ) -> io::Result<BrokenLoop> {
         listener.set_nonblocking(true)?;
@@ -163,17 +102,29 @@ impl BrokenLoop {
             input: InputBudget::default(),
             requests: LoopRequests::default(),
             counters: LoopCounters::default(),
-            on_blocked,
+            on_damage,
             settings,
         })
     }
 
     fn accept(&mut self) -> io::Result<()> {
         const L1: SourceId = SourceId::Listener(1);
+        let mut failed = 0;
         loop {
-            let Ok((socket, peer)) = self.listener.accept() else {
-                self.observers.trace(L1, || Step::BacklogEmpty);
-                return Ok(());
+            let (socket, peer) = match self.listener.accept() {
+                Ok(accepted) => accepted,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    self.observers.trace(L1, || Step::BacklogEmpty);
+                    return Ok(());
+                }
+                Err(_) => {
+                    failed += 1;
+                    if self.bug == Bug::RetryAccept && failed < MAX_RETRIES {
+                        continue;
+                    }
+                    (self.on_damage)(Damage::AcceptFailed(failed));
+                    return Ok(());
+                }
             };
             socket.set_nonblocking(true)?;
             self.accepted += 1;
@@ -217,7 +168,7 @@ impl BrokenLoop {
             requests: &mut self.requests,
             counters: &mut self.counters,
         };
-        let reason = match connection.handle(self.bug, self.settings, &mut cx, &self.on_blocked) {
+        let reason = match connection.handle(self.bug, self.settings, &mut cx, &self.on_damage) {
             Ok(()) if connection.has_ended && connection.outbox.is_empty() => CloseReason::Eof,
             Ok(()) => return connection.arm(key, &self.poll, &mut self.observers),
             Err(reason) => reason,
@@ -271,7 +222,7 @@ impl BrokenConnection {
         bug: Bug,
         settings: BugSettings,
         cx: &mut Context<'_>,
-        on_blocked: &OnBlocked,
+        on_damage: &OnDamage,
     ) -> Result<(), CloseReason> {
         if self.outbox.is_empty() {
             self.read(bug, settings.small_read, cx)?;
@@ -282,7 +233,7 @@ impl BrokenConnection {
         loop {
             self.parse(bug, cx);
             let is_empty = self.outbox.is_empty();
-            let flushed = self.flush(bug, settings.max_block, cx, on_blocked);
+            let flushed = self.flush(bug, settings.max_block, cx, on_damage);
             if flushed.is_err() && bug == Bug::IgnoreErrors {
                 return Ok(());
             }
@@ -338,7 +289,7 @@ impl BrokenConnection {
         bug: Bug,
         max_block: Duration,
         cx: &mut Context<'_>,
-        on_blocked: &OnBlocked,
+        on_damage: &OnDamage,
     ) -> Result<(), CloseReason> {
         // For a file that sendfile(2) refuses.
         let mut buffer = [0; 16 * 1024];
@@ -355,7 +306,7 @@ impl BrokenConnection {
                         return Ok(());
                     }
                     if !self.wait_for_room(max_block) {
-                        on_blocked(max_block);
+                        on_damage(Damage::Blocked(max_block));
                         return Err(CloseReason::SendTimeout);
                     }
                 }

@@ -3,7 +3,8 @@
 use std::{io, net::TcpListener, path::Path, time::Duration};
 
 use super::{
-    broken_loop::{BrokenLoop, Bug, BugSettings},
+    broken_loop::BrokenLoop,
+    bug::{Bug, BugSettings},
     harness::LoopUnderTest,
     setup::http,
 };

@@ -4,7 +4,7 @@ use std::io;
 
 use super::{
     answers::*,
-    broken_loop::Bug,
+    bug::Bug,
     harness::Harness,
     message_echo::echo_messages,
     scripts::*,
@@ -23,11 +23,8 @@ pub struct Lesson {
     pub page: &'static str,
     /// The bugs that the lesson can show.
     pub bugs: &'static [Bug],
-    /// The size of each connection's send buffer in bytes, which the kernel doubles; `None` for the
-    /// default size.
-    pub send_buffer: Option<usize>,
-    /// The number of descriptors that the lesson needs.
-    pub descriptors: u64,
+    /// What the lesson needs.
+    pub needs: LessonNeeds,
     /// Creates the loop, with its services.
     pub(super) setup: fn(&Setup<'_>) -> io::Result<Harness>,
     /// Runs the scripted clients.
@@ -42,8 +39,32 @@ pub struct Lesson {
     pub cost: Option<fn(&[TranscriptEntry]) -> String>,
 }
 
+/// What a lesson needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LessonNeeds {
+    /// The size of each connection's send buffer in bytes, which the kernel doubles; `None` for the
+    /// default size.
+    pub send_buffer: Option<usize>,
+    /// The number of descriptors that the lesson needs.
+    pub descriptors: u64,
+    /// Whether the lesson lowers the open-file limit of the process while it runs. The limit
+    /// concerns all threads, so such a lesson must run in a process without other work.
+    pub lowers_open_file_limit: bool,
+}
+
+impl LessonNeeds {
+    const fn new(send_buffer: Option<usize>, descriptors: u64) -> LessonNeeds {
+        LessonNeeds { send_buffer, descriptors, lowers_open_file_limit: false }
+    }
+
+    const fn lowering_open_file_limit(self) -> LessonNeeds {
+        LessonNeeds { lowers_open_file_limit: true, ..self }
+    }
+}
+
 macro_rules! lessons {
-    ($($number:literal $title:literal $bugs:expr, $script:ident ($send_buffer:expr, $descriptors:expr), $answer:expr,
+    ($($number:literal $title:literal $bugs:expr, $script:ident
+        ($send_buffer:expr, $descriptors:expr $(, $with:ident($($value:expr)?))*), $answer:expr,
         $decisive:literal $second_answer:expr, $cost:expr $(, $setup:expr)?;)*) => {
         /// All lessons, in order.
         pub const LESSONS: &[Lesson] = &[$(Lesson {
@@ -51,8 +72,7 @@ macro_rules! lessons {
             title: $title,
             page: include_str!(concat!("../../docs/lessons/", $number, ".md")),
             bugs: &$bugs,
-            send_buffer: $send_buffer,
-            descriptors: $descriptors,
+            needs: LessonNeeds::new($send_buffer, $descriptors)$(.$with($($value)?))*,
             setup: lessons!(@setup $($setup)?),
             script: $script,
             answer: $answer,
@@ -84,6 +104,9 @@ lessons! {
         "c1001[R]" |entries| count(entries, SourceId::Connection(1001), |step| matches!(step, Step::Read { .. })), None;
     9 "Writing to a client that is gone" [Bug::IgnoreErrors], reset_connection (Some(16 * 1024), 64), open_at_last_accept,
         "reason=reset" yes_if_reported_after_reset, None;
+    10 "Descriptors run out" [Bug::RetryAccept, Bug::AwaitEdge], run_out_of_descriptors
+        (None, 64, lowering_open_file_limit()), |entries| count_wakes(after_connect(entries, 'B'), L1),
+        "park descriptors" |entries| yes_if_after(entries, L1, |step| matches!(step, Step::AcceptPaused { .. }), |step| matches!(step, Step::Accepted { .. })), None;
     13 "Where a message ends" [Bug::TrustLength, Bug::HalfLength], send_messages (None, 64), |entries| count(entries, C1, |step| matches!(step, Step::Understood { .. })),
         "parse refused" |entries| yes_unless(entries, C2, |step| matches!(step, Step::Refused { .. })), None, echo_messages;
 }

@@ -14,7 +14,10 @@ use std::{
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::transcript::{ClientAction, NotedEvent, Transcript, TranscriptEntry};
+use super::{
+    open_file_limit::LoweredLimit,
+    transcript::{ClientAction, NotedEvent, Transcript, TranscriptEntry},
+};
 use crate::trace::redact::escaped;
 
 /// A loop that a lesson runs: either the real loop or a broken one.
@@ -45,6 +48,8 @@ pub struct Harness {
     clients: Vec<Client>,
     /// Whether a client has done something that the loop has not noticed.
     is_unnoticed: bool,
+    /// The open-file limit, if the script has lowered it.
+    lowered_limit: Option<LoweredLimit>,
 }
 
 /// The number of turns without a step after which the loop counts as idle. On loopback, sent bytes
@@ -63,7 +68,15 @@ impl Harness {
         addresses: Vec<SocketAddr>,
         udp_address: Option<SocketAddr>,
     ) -> Harness {
-        Harness { event_loop, transcript, addresses, udp_address, clients: Vec::new(), is_unnoticed: false }
+        Harness {
+            event_loop,
+            transcript,
+            addresses,
+            udp_address,
+            clients: Vec::new(),
+            is_unnoticed: false,
+            lowered_limit: None,
+        }
     }
 
     /// Ends the lesson, and returns the entries of its transcript.
@@ -195,6 +208,17 @@ impl Harness {
         Ok(())
     }
 
+    /// Uses up the descriptors of the process: only a number that is taken now can be had again,
+    /// once it is free. The limit is restored at the end of the lesson.
+    ///
+    /// # Errors
+    /// Fails if the limit cannot be lowered.
+    pub fn use_up_descriptors(&mut self) -> io::Result<()> {
+        self.note(NotedEvent::Remark, "no descriptor is free".to_owned());
+        self.lowered_limit = Some(LoweredLimit::to_open_files()?);
+        Ok(())
+    }
+
     /// Reads everything that has arrived at the client `name`.
     ///
     /// # Errors
@@ -263,7 +287,11 @@ impl Harness {
     /// Fails if polling fails (epoll_wait(2)).
     pub fn advance(&mut self, time: Duration) -> io::Result<()> {
         self.run_until_idle()?;
-        self.note(NotedEvent::TimePasses, format!("{} s pass", time.as_secs()));
+        let text = match time.subsec_millis() {
+            0 => format!("{} s pass", time.as_secs()),
+            _ => format!("{} ms pass", time.as_millis()),
+        };
+        self.note(NotedEvent::TimePasses, text);
         self.transcript.borrow_mut().advance(time);
         self.event_loop.advance(time);
         self.run_until_idle()

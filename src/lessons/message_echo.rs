@@ -4,7 +4,7 @@
 use std::{cell::RefCell, io, rc::Rc};
 
 use super::{
-    broken_loop::Bug,
+    bug::Bug,
     harness::Harness,
     setup::Setup,
     transcript::{NotedEvent, Transcript},

@@ -6,10 +6,12 @@
 mod answers;
 mod broken_loop;
 pub(crate) mod broken_server;
+mod bug;
 mod catalog;
 mod diagram;
 mod harness;
 mod message_echo;
+mod open_file_limit;
 mod page;
 mod scripts;
 mod setup;
@@ -20,8 +22,8 @@ mod trial;
 use std::{cell::RefCell, io, rc::Rc, time::Duration};
 
 pub use self::{
-    broken_loop::Bug,
-    catalog::{LESSONS, Lesson},
+    bug::Bug,
+    catalog::{LESSONS, Lesson, LessonNeeds},
     diagram::svg,
     harness::Harness,
     page::{Guess, compared, judge_guess, lines, prose_under, side_by_side, turns},
@@ -37,7 +39,8 @@ use crate::event_loop::EventLoop;
 const BIG: usize = 1024 * 1024;
 
 impl Lesson {
-    /// Runs the lesson on the real loop, or with `bug`, and returns the transcript.
+    /// Runs the lesson on the real loop, or with `bug`, and returns the transcript. While it runs,
+    /// it may [lower](LessonNeeds::lowers_open_file_limit) the open-file limit of the process.
     ///
     /// # Errors
     /// Fails if a socket, the temporary directory or one of its two files cannot be created, or if
@@ -51,7 +54,7 @@ impl Lesson {
         std::fs::write(site.path().join("big.bin"), vec![b'x'; BIG])?;
         let transcript = Rc::<RefCell<Transcript>>::default();
         let mut harness =
-            (self.setup)(&Setup { bug, dir: site.path(), send_buffer: self.send_buffer, transcript })?;
+            (self.setup)(&Setup { bug, dir: site.path(), send_buffer: self.needs.send_buffer, transcript })?;
         (self.script)(&mut harness)?;
         Ok(harness.into_entries())
     }

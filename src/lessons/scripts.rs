@@ -85,6 +85,21 @@ pub fn connect_silent_clients(harness: &mut Harness) -> io::Result<()> {
     harness.receive('A')
 }
 
+pub fn run_out_of_descriptors(harness: &mut Harness) -> io::Result<()> {
+    harness.connect('A', false)?;
+    harness.send('A', HELLO)?;
+    harness.receive('A')?;
+    harness.connect_only('B', false)?;
+    harness.use_up_descriptors()?;
+    harness.send('A', HELLO)?;
+    harness.receive('A')?;
+    harness.advance(Duration::from_millis(200))?;
+    harness.half_close('A')?;
+    harness.run_until_idle()?;
+    harness.send('B', HELLO)?;
+    harness.receive('B')
+}
+
 pub fn reset_connection(harness: &mut Harness) -> io::Result<()> {
     harness.connect('A', true)?;
     harness.send('A', BIG)?;

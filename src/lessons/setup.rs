@@ -12,9 +12,10 @@ use std::{
 use socket2::SockRef;
 
 use super::{
-    broken_loop::{BrokenLoop, Bug, BugSettings, OnBlocked},
+    broken_loop::BrokenLoop,
+    bug::{Bug, BugSettings, OnDamage},
     harness::Harness,
-    transcript::{NotedEvent, Transcript, TranscriptObserver},
+    transcript::{Transcript, TranscriptObserver},
 };
 use crate::{
     clock::Clock,
@@ -97,14 +98,9 @@ impl Setup<'_> {
         let mut observers = Observers::default();
         observers.add(Box::new(TranscriptObserver(Rc::clone(&self.transcript))));
         let shown = Rc::clone(&self.transcript);
-        let on_blocked: OnBlocked = Box::new(move |waited| {
-            let mut transcript = shown.borrow_mut();
-            transcript.note(NotedEvent::Remark, "(the loop blocks here, and so B waits, until A reads)");
-            let text = format!("(B has waited {} ms; the lesson closes A)", waited.as_millis());
-            transcript.note(NotedEvent::Blocked(waited), text);
-        });
+        let on_damage: OnDamage = Box::new(move |damage| shown.borrow_mut().note_damage(damage));
         let broken_loop =
-            BrokenLoop::new(bug, listener, factory, clock(), observers, on_blocked, LESSON_SETTINGS)?;
+            BrokenLoop::new(bug, listener, factory, clock(), observers, on_damage, LESSON_SETTINGS)?;
         Ok(Harness::new(Box::new(broken_loop), Rc::clone(&self.transcript), vec![address], None))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, fmt, rc::Rc, time::Duration};
 
+use super::bug::Damage;
 use crate::trace::{Observer, SourceId, Step, TraceLevel, TraceLine, model::Model};
 
 /// One entry of a transcript.
@@ -102,6 +103,26 @@ impl Transcript {
         self.entries.push(TranscriptEntry::Note(TranscriptNote { event, text: text.into() }));
     }
 
+    /// Adds notes about the damage that a bug has done.
+    pub fn note_damage(&mut self, damage: Damage) {
+        self.begin_turn();
+        match damage {
+            Damage::Blocked(waited) => {
+                self.note(NotedEvent::Remark, "(the loop blocks here, and so B waits, until A reads)");
+                let text = format!("(B has waited {} ms; the lesson closes A)", waited.as_millis());
+                self.note(NotedEvent::Blocked(waited), text);
+            }
+            Damage::AcceptFailed(1) => {
+                self.note(NotedEvent::Remark, "(accept fails; the loop waits for the next event)");
+            }
+            Damage::AcceptFailed(times) => {
+                let text =
+                    format!("(accept fails {times} times in a row, and A waits, until the lesson ends it)");
+                self.note(NotedEvent::Remark, text);
+            }
+        }
+    }
+
     /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -134,6 +155,18 @@ impl Transcript {
         self.entries.push(TranscriptEntry::Step(traced));
     }
 
+    /// Adds the last wait and the last wake-up, if they have not been added.
+    fn begin_turn(&mut self) {
+        let Some(wake) = self.wake.take() else { return };
+        // As in a trace, the wait belongs to the turn before it.
+        if let Some(wait) = self.wait.take() {
+            self.add(self.turns, wait);
+        }
+        self.turns += 1;
+        self.is_waiting = false;
+        self.add(self.turns, wake);
+    }
+
     fn on_step(&mut self, source: SourceId, step: &Step) {
         if self.is_waiting && matches!(step, Step::Waiting { .. }) {
             return;
@@ -145,15 +178,7 @@ impl Transcript {
             Step::Waiting { .. } => self.wait = Some(traced),
             Step::Woke { .. } => self.wake = Some(traced),
             _ => {
-                if let Some(wake) = self.wake.take() {
-                    // As in a trace, the wait belongs to the turn before it.
-                    if let Some(wait) = self.wait.take() {
-                        self.add(self.turns, wait);
-                    }
-                    self.turns += 1;
-                    self.is_waiting = false;
-                    self.add(self.turns, wake);
-                }
+                self.begin_turn();
                 self.add(self.turns, traced);
                 if matches!(step, Step::Closed { .. }) {
                     self.model.forget(source);

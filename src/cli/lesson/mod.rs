@@ -9,7 +9,9 @@ mod text;
 use std::io;
 
 use oneloop::{
-    lessons::{Bug, LESSONS, Lesson, compared, prediction_sheet, prose_under, side_by_side, svg},
+    lessons::{
+        Bug, LESSONS, Lesson, LessonNeeds, compared, prediction_sheet, prose_under, side_by_side, svg,
+    },
     raise_open_file_limit,
 };
 use rustix::termios::tcgetwinsize;
@@ -77,13 +79,15 @@ pub fn run(args: &LessonArgs) -> Result<(), Failure> {
 /// Checks that the process may have the descriptors that the lessons need, and calls `show`.
 fn run_lessons(lessons: &[Lesson], show: impl FnOnce() -> io::Result<()>) -> Result<(), Failure> {
     let limit = raise_open_file_limit();
-    if let Some(Lesson { number, descriptors: needed, .. }) =
-        lessons.iter().find(|lesson| limit < lesson.descriptors)
+    if let Some(Lesson { number, needs: LessonNeeds { descriptors: needed, .. }, .. }) =
+        lessons.iter().find(|lesson| limit < lesson.needs.descriptors)
     {
         return Err(Failure::System(format!(
             "lesson {number} needs {needed} file descriptors: the limit is {limit}; raise it with ulimit -n {needed}"
         )));
     }
+    // The transcript shows what the loop does. A warning would tell it before the reader guesses.
+    log::set_max_level(log::LevelFilter::Off);
     show().map_err(|e| Failure::system("cannot run the lesson", &e))
 }
 
@@ -129,7 +133,7 @@ fn lesson_list(scores: &Scores) -> String {
         let names = names(lesson);
         let broken = if names.is_empty() { names } else { format!("   --break {names}") };
         let score = scores.of(lesson.number);
-        text.push_str(&format!("{}  {}{broken}{score}\n", lesson.number, lesson.title));
+        text.push_str(&format!("{:<2}  {}{broken}{score}\n", lesson.number, lesson.title));
     }
     text.push_str("\noneloop lesson words shows the words of the trace on one screen.\n");
     if !scores.is_empty() {
