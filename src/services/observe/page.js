@@ -132,8 +132,9 @@ function drawTime(number, last, turn, next) {
     find("counts").textContent = `${recording.name} · ${all} turns · ${turn?.open ?? 0} open`;
     return;
   }
-  const of = `${turns.length} of the last ${MAX_TURNS} turns kept`;
-  find("counts").textContent = `${turn?.open ?? hello.state.open} open · ${of} · ${hidden} turns of this page hidden`;
+  const kept = turns.length < MAX_TURNS ? `${turns.length} turns` : `the last ${turns.length} turns`;
+  find("counts").textContent =
+    `${turn?.open ?? hello.state.open} open · ${kept} · ${hidden} turns of this page hidden`;
 }
 
 /** Says which turn is shown. */

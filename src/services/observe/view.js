@@ -46,6 +46,8 @@ export function drawTurn(turn) {
 function drawRibbon(turn) {
   const ribbon = find("ribbon");
   ribbon.replaceChildren();
+  // A few phases have room for their names, however short they are.
+  ribbon.className = turn && turn.phases.length <= 6 ? "few" : "";
   find("sum").textContent = "";
   if (!turn) return;
   const add = (title, below, className, grow) => {
@@ -56,7 +58,7 @@ function drawRibbon(turn) {
     if (grow) item.style.flexBasis = "0";
     ribbon.append(item);
   };
-  add("wait", `slept ${time(turn.slept_us)}`, "wait");
+  add("wait", `${turn.timeout_us === 0 ? "no sleep," : "slept"} ${time(turn.slept_us)}`, "wait");
   for (const phase of turn.phases) {
     const what = phase.kind === "other" ? "handle" : phase.kind;
     add(`${what} ${phase.source}`, `${time(phase.took_us)} ${phase.does.join(" ")}`, phase.kind,
@@ -66,8 +68,11 @@ function drawRibbon(turn) {
   if (turn.left_over.length) add("left over", turn.left_over.join(" "), "left");
   const served = turn.phases.length + turn.more_phases;
   const page = turn.page_us ? `, of which this page took ${time(turn.page_us)}` : "";
+  const slept = turn.timeout_us === 0
+    ? `Work was left over, so the poll did not sleep and took ${time(turn.slept_us)}`
+    : `Slept ${time(turn.slept_us)} of at most ${time(turn.timeout_us)}`;
   find("sum").textContent =
-    `Slept ${time(turn.slept_us)} of at most ${time(turn.timeout_us)}, then worked for ` +
+    `${slept}, then worked for ` +
     `${time(turn.work_us)}${page}: ${served} ${served === 1 ? "turn" : "turns"} of sources. ` +
     `Left over: ${turn.left_over.join(" ") || "nothing, so the next poll may sleep"}.`;
 }
@@ -79,7 +84,10 @@ function drawSets(turn) {
   const add = (name, meaning, value) => {
     const term = element("dt", name);
     term.append(element("small", meaning));
-    sets.append(term, element("dd", value));
+    const list = element("dd");
+    // A long set may be wrapped after each source.
+    value.split(/(?<=,)/).forEach((source) => list.append(source, document.createElement("wbr")));
+    sets.append(term, list);
   };
   add("rlist", "polled for reading", turn.rlist);
   add("wlist", "polled for writing", turn.wlist);
