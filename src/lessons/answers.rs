@@ -6,6 +6,7 @@ use crate::trace::{SourceId, Step};
 pub const L1: SourceId = SourceId::Listener(1);
 pub const C1: SourceId = SourceId::Connection(1);
 pub const C2: SourceId = SourceId::Connection(2);
+pub const U2: SourceId = SourceId::Udp(2);
 
 /// Returns `yes` if the kernel reported A after A had reset its connection, otherwise `no`.
 pub fn yes_if_reported_after_reset(entries: &[TranscriptEntry]) -> String {
@@ -98,7 +99,12 @@ pub fn count_wakes(entries: &[TranscriptEntry], source: SourceId) -> String {
 pub fn timeout_while_time_passes(entries: &[TranscriptEntry]) -> String {
     let is_pause = |entry: &TranscriptEntry| entry.noted() == Some(NotedEvent::TimePasses);
     let pause = entries.iter().position(is_pause).unwrap_or(0);
-    let timeout = steps_in(&entries[pause..]).find_map(|(_, step)| match step {
+    first_timeout(&entries[pause..])
+}
+
+/// Returns the timeout in seconds of the first wait.
+fn first_timeout(entries: &[TranscriptEntry]) -> String {
+    let timeout = steps_in(entries).find_map(|(_, step)| match step {
         Step::Waiting { timeout, .. } => Some(*timeout),
         _ => None,
     });
@@ -130,4 +136,37 @@ fn steps_in(entries: &[TranscriptEntry]) -> impl Iterator<Item = (SourceId, &Ste
         TranscriptEntry::Step(traced) => Some((traced.line.source, &traced.step)),
         TranscriptEntry::Note(_) => None,
     })
+}
+
+/// Returns the place behind the first answer that was lost.
+fn after_loss(entries: &[TranscriptEntry]) -> &[TranscriptEntry] {
+    let is_loss = |entry: &TranscriptEntry| match entry {
+        TranscriptEntry::Step(traced) => traced.line.doc.verb == "drop",
+        TranscriptEntry::Note(_) => false,
+    };
+    entries.iter().position(is_loss).map_or(&[], |at| &entries[at + 1..])
+}
+
+/// Returns `yes` if the kernel reported u2 between the first loss and the next datagram of u2,
+/// otherwise `no`.
+pub fn yes_if_loss_is_reported(entries: &[TranscriptEntry]) -> String {
+    let entries = after_loss(entries);
+    let is_sent = |entry: &TranscriptEntry| match entry {
+        TranscriptEntry::Step(traced) => traced.line.source == U2 && matches!(traced.step, Step::Sent { .. }),
+        TranscriptEntry::Note(_) => false,
+    };
+    let until = entries.iter().position(is_sent).unwrap_or(entries.len());
+    if count_wakes(&entries[..until], U2) == "0" { "no".into() } else { "yes".into() }
+}
+
+/// Returns the timeout in seconds of the first wait after a loss.
+pub fn timeout_after_loss(entries: &[TranscriptEntry]) -> String {
+    first_timeout(after_loss(entries))
+}
+
+/// Returns how many datagrams u2 sent, and how many came back.
+pub fn datagrams_until_answered(entries: &[TranscriptEntry]) -> String {
+    let sent = count(entries, U2, |step| matches!(step, Step::Sent { .. }));
+    let received = count(entries, U2, |step| matches!(step, Step::Received { .. }));
+    format!("u2 has sent {sent} datagrams and received {received}")
 }

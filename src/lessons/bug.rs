@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The bug of a broken loop, or of a service.
+/// The bug of a broken loop, or of a protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bug {
     /// Treats the bytes of one read as one message, and keeps nothing for the next read.
@@ -31,12 +31,14 @@ pub enum Bug {
     TrustLength,
     /// Takes the bytes of the length that have arrived for the whole length.
     HalfLength,
+    /// Waits for an answer without a timeout.
+    NoTimeout,
 }
 
 impl Bug {
-    /// Returns whether the bug is in a service, which the real loop runs.
-    pub fn is_of_service(self) -> bool {
-        matches!(self, Bug::TrustLength | Bug::HalfLength)
+    /// Returns whether the bug is in a protocol, which the real loop runs.
+    pub fn is_in_protocol(self) -> bool {
+        matches!(self, Bug::TrustLength | Bug::HalfLength | Bug::NoTimeout)
     }
 
     /// Returns the name of the bug, as given to `--break`.
@@ -55,6 +57,7 @@ impl Bug {
             Bug::AwaitEdge => "await-edge",
             Bug::TrustLength => "trust-length",
             Bug::HalfLength => "half-length",
+            Bug::NoTimeout => "no-timeout",
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{
     answers::*,
     bug::Bug,
     harness::Harness,
+    lossy_echo::lose_answers,
     message_echo::echo_messages,
     scripts::*,
     setup::{Setup, serve_http},
@@ -109,4 +110,6 @@ lessons! {
         "park descriptors" |entries| yes_if_after(entries, L1, |step| matches!(step, Step::AcceptPaused { .. }), |step| matches!(step, Step::Accepted { .. })), None;
     13 "Where a message ends" [Bug::TrustLength, Bug::HalfLength], send_messages (None, 64), |entries| count(entries, C1, |step| matches!(step, Step::Understood { .. })),
         "parse refused" |entries| yes_unless(entries, C2, |step| matches!(step, Step::Refused { .. })), None, echo_messages;
+    14 "The datagram that does not come" [Bug::NoTimeout], wait_for_answers (None, 64), yes_if_loss_is_reported,
+        " drop " timeout_after_loss, Some(datagrams_until_answered), lose_answers;
 }

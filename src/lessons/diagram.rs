@@ -30,7 +30,7 @@ text{font:13px ui-monospace,Menlo,Consolas,monospace;fill:#1b1f24}\
 /// The lifelines of a diagram, and which connection belongs to which client.
 #[derive(Default)]
 struct Lanes {
-    clients: Vec<char>,
+    clients: Vec<String>,
     /// The clients that have connected and have not been accepted.
     waiting: Vec<usize>,
     /// The sources with a client: accepted connections, and the UDP socket.
@@ -81,7 +81,7 @@ pub fn svg(lesson: &Lesson, entries: &[TranscriptEntry]) -> String {
          <text class=\"title\" x=\"16\" y=\"30\">{title}</text>\n"
     );
     backgrounds(&mut svg, lesson, &rows, width);
-    let names = lanes.clients.iter().map(char::to_string).chain(["loop".to_owned()]);
+    let names = lanes.clients.iter().map(String::as_str).chain(["loop"]);
     for (lane, name) in names.enumerate() {
         let x = LANE / 2 + LANE * lane;
         let _ = writeln!(
@@ -165,11 +165,7 @@ impl Lanes {
 
     fn mark_note(&mut self, event: NotedEvent) -> Mark {
         let NotedEvent::Client(name, action) = event else { return Mark::None };
-        let known = self.clients.iter().position(|client| *client == name);
-        let client = known.unwrap_or_else(|| {
-            self.clients.push(name);
-            self.clients.len() - 1
-        });
+        let client = self.lane(&name.to_string());
         match action {
             ClientAction::Connect => self.waiting.push(client),
             ClientAction::SendDatagram => self.accepted.push((SourceId::Udp(1), client)),
@@ -179,7 +175,19 @@ impl Lanes {
         Mark::ToLoop(client)
     }
 
+    /// Returns the lifeline with this name.
+    fn lane(&mut self, name: &str) -> usize {
+        let known = self.clients.iter().position(|client| client == name);
+        known.unwrap_or_else(|| {
+            self.clients.push(name.to_owned());
+            self.clients.len() - 1
+        })
+    }
+
     fn mark_step(&mut self, traced: &TracedStep) -> Mark {
+        if let source @ SourceId::Udp(2..) = traced.line.source {
+            return self.mark_client_in_loop(source, &traced.step);
+        }
         let client = self.client_of(traced.line.source);
         match (&traced.step, client) {
             (Step::Accepted { connection, .. }, _) => {
@@ -192,6 +200,21 @@ impl Lanes {
             (Step::Waiting { .. }, _) => Mark::Sleep,
             (Step::Wrote { .. } | Step::Sent { .. } | Step::ShutDown, Some(client)) => Mark::ToClient(client),
             (Step::Closed { .. }, Some(client)) => Mark::End(client),
+            _ => Mark::AtLoop,
+        }
+    }
+
+    /// Marks a step of a client that is itself a source of the loop, and talks to its first UDP
+    /// socket.
+    fn mark_client_in_loop(&mut self, source: SourceId, step: &Step) -> Mark {
+        let client = self.lane(&source.to_string());
+        match step {
+            Step::Sent { .. } => {
+                self.accepted.retain(|(accepted, _)| *accepted != SourceId::Udp(1));
+                self.accepted.push((SourceId::Udp(1), client));
+                Mark::ToLoop(client)
+            }
+            Step::Received { .. } => Mark::AtClient(client),
             _ => Mark::AtLoop,
         }
     }

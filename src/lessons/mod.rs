@@ -10,6 +10,7 @@ mod bug;
 mod catalog;
 mod diagram;
 mod harness;
+mod lossy_echo;
 mod message_echo;
 mod open_file_limit;
 mod page;

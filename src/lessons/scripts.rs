@@ -5,6 +5,8 @@ use std::{io, time::Duration};
 use super::harness::Harness;
 
 const HELLO: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
+/// How long the client of datagrams may take to get its answers.
+const SECONDS_OF_QUESTIONS: usize = 3;
 const BIG: &[u8] = b"GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 pub fn drip_request(harness: &mut Harness) -> io::Result<()> {
@@ -123,4 +125,12 @@ pub fn send_messages(harness: &mut Harness) -> io::Result<()> {
     // The length of a message of 64 MiB.
     harness.send('B', b"\x04\0\0\0")?;
     harness.receive('B')
+}
+
+pub fn wait_for_answers(harness: &mut Harness) -> io::Result<()> {
+    harness.run_until_idle()?;
+    for _ in 0..SECONDS_OF_QUESTIONS {
+        harness.advance(Duration::from_secs(1))?;
+    }
+    Ok(())
 }

@@ -117,6 +117,7 @@ fn lessons_show_each_bug() {
         ("retry-accept", "L1 park descriptors", "(accept fails 1000 times in a row"),
         ("await-edge", "B takes 356 bytes: 1 answer", "(accept fails; the loop waits"),
         ("trust-length", "c2 parse refused", "(the server reserves 67108864 bytes, of which 0 have arrived)"),
+        ("no-timeout", "(u2 has 2 answers to 4 datagrams)", "#1 loop wait timeout=never"),
         ("half-length", "c2 parse one\\ntwo len=11 leftover=0", "c2 parse message len=2 leftover=0"),
         ("scan-all", "#2 c1001 read 65536 -> 44 buf=44\n#2 c1001 parse", "1000 times in all"),
     ];
@@ -250,7 +251,7 @@ fn lesson_without_a_terminal_answers_both_questions_and_keeps_nothing() {
 #[test]
 fn second_answers_are_computed_from_the_run() {
     allow_many_descriptors();
-    let expected = ["4", "44", "no", "3", "no", "yes", "2", "1", "yes", "yes", "no"];
+    let expected = ["4", "44", "no", "3", "no", "yes", "2", "1", "yes", "yes", "no", "1"];
     assert_eq!(expected.len(), LESSONS.len());
     let expected = LESSONS.iter().map(|lesson| lesson.number).zip(expected);
     let expected = std::collections::BTreeMap::from_iter(expected);
@@ -307,6 +308,13 @@ fn lesson_diagram_shows_each_line_and_each_arrow() {
     assert_eq!(occurrences(&svg, "xml:space"), rows, "{svg}");
     let broken = text(&["5", "--svg", "--break", "close-on-eof"]);
     assert!(broken.contains("class=\"arrow end\"") && !broken.contains("arrow back"), "no answer: {broken}");
+    // The client in the loop sends four datagrams, and gets two answers.
+    let lossy = text(&["14", "--svg"]);
+    assert_eq!(
+        [occurrences(&lossy, "class=\"arrow\""), occurrences(&lossy, "class=\"arrow back\"")],
+        [4, 2],
+        "{lossy}"
+    );
     let edge = text(&["8", "--svg"]);
     assert!(edge.contains(">1000 clients connect") || edge.contains("   1000 clients connect"), "{edge}");
 }

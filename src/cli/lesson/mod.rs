@@ -31,8 +31,8 @@ const SIDE_BY_SIDE: usize = 120;
 /// The note about the other differences between the broken loop and the real one.
 const BROKEN_LOOP_NOTE: &str =
     "(It has no timers and no UDP, and reads until WouldBlock. The rest of the difference is the bug.)";
-/// The note about a service with a bug.
-const BROKEN_SERVICE_NOTE: &str = "(The loop is the real one. The bug is in the service that it runs.)";
+/// The note about a protocol with a bug.
+const BROKEN_PROTOCOL_NOTE: &str = "(The loop is the real one. The bug is in the protocol that it runs.)";
 /// A summary of the words of a trace, for one screen.
 const WORDS: &str = include_str!("words.txt");
 
@@ -154,8 +154,8 @@ fn compare(lesson: &Lesson, bug: Bug, width: usize) -> io::Result<()> {
         true => [right, vec![String::new()], broken].concat(),
         false => side_by_side(&right, &broken, width),
     };
-    let (what, note) = match bug.is_of_service() {
-        true => ("SERVICE", BROKEN_SERVICE_NOTE),
+    let (what, note) = match bug.is_in_protocol() {
+        true => ("PROTOCOL", BROKEN_PROTOCOL_NOTE),
         false => ("LOOP", BROKEN_LOOP_NOTE),
     };
     print(&format!(
