@@ -287,8 +287,9 @@ impl Harness {
     /// Fails if polling fails (epoll_wait(2)).
     pub fn advance(&mut self, time: Duration) -> io::Result<()> {
         self.run_until_idle()?;
-        let text = match time.subsec_millis() {
-            0 => format!("{} s pass", time.as_secs()),
+        let text = match (time.subsec_millis(), time.as_secs()) {
+            (0, 1) => "1 s passes".to_owned(),
+            (0, seconds) => format!("{seconds} s pass"),
             _ => format!("{} ms pass", time.as_millis()),
         };
         self.note(NotedEvent::TimePasses, text);
