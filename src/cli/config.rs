@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, IsTerminal},
+    num::NonZeroUsize,
     path::PathBuf,
 };
 
@@ -94,6 +95,7 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     config.max_head = limits.max_head;
     config.send_timeout = limits.send_timeout.0;
     config.min_rate = limits.min_rate;
+    config.io_per_event = limits.io_per_event.and_then(NonZeroUsize::new);
     config.throttle = limits.throttle;
     config.delay = limits.delay.filter(|delay| !delay.is_zero());
     config.shutdown_delay = limits.shutdown_delay;

@@ -78,10 +78,14 @@ enum Phase {
     },
 }
 
-/// The bytes and messages that a connection may still process in this turn.
+/// What a connection may still do in this turn.
 struct Budget {
+    /// The bytes to write.
     bytes: usize,
+    /// The messages to answer.
     messages: usize,
+    /// The reads and writes.
+    calls: usize,
 }
 
 /// What the protocol waits for before it goes on.
@@ -226,7 +230,7 @@ impl Connection {
         buffer: &mut [u8],
         cx: &mut Context<'_>,
     ) -> ControlFlow<Want> {
-        let mut budget = Budget { bytes: WRITE_BUDGET, messages: MESSAGE_BUDGET };
+        let mut budget = Budget { bytes: WRITE_BUDGET, messages: MESSAGE_BUDGET, calls: cx.max_calls };
         for _ in 0..ROUND_LIMIT {
             if let Break(want) = self.write(&mut budget, &mut probe, ready, buffer, cx) {
                 if self.phase != Phase::Open || !self.protocol.reads_while_sending() {
@@ -248,7 +252,7 @@ impl Connection {
                 Phase::Finishing { reason, linger } => {
                     self.half_close(reason, linger || ready.readable, cx)?;
                 }
-                Phase::Lingering { reason } => self.discard(ready, buffer, reason, cx)?,
+                Phase::Lingering { reason } => self.discard(&mut budget, ready, buffer, reason, cx)?,
             }
         }
         Continue(())

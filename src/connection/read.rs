@@ -61,13 +61,13 @@ impl Connection {
             let has_last_response = self.put_last_response(CloseReason::Shutdown, cx);
             return if has_last_response { Continue(()) } else { Break(Want::Close(CloseReason::Shutdown)) };
         }
-        if budget.messages == 0 {
+        if budget.messages == 0 || must_read && budget.calls == 0 {
             return Break(Want::Turn);
         }
         if ready.take_woken() && self.pending == Pending::Input {
             self.pending = Pending::Turn;
         }
-        match self.load_input(must_read, ready, buffer, cx)? {
+        match self.load_input(must_read, budget, ready, buffer, cx)? {
             Some(len) => self.process_input(&buffer[..len], budget, cx),
             None => Continue(()),
         }
@@ -78,6 +78,7 @@ impl Connection {
     fn load_input(
         &mut self,
         must_read: bool,
+        budget: &mut Budget,
         ready: &mut Readiness,
         buffer: &mut [u8],
         cx: &mut Context<'_>,
@@ -90,6 +91,7 @@ impl Connection {
             // The protocol needs more input at once than the buffer holds.
             return Break(Want::Close(CloseReason::Limit));
         }
+        budget.calls -= 1;
         let got = self.read(ready, &mut buffer[len..], len, cx)?;
         if got.is_none() {
             // It was stored a moment ago, so it fits.
@@ -112,10 +114,11 @@ impl Connection {
             && self.pending == Pending::Input
             && (self.inbox.has_work() || ready.readable)
         {
-            if budget.messages == 0 {
+            let must_read = !self.inbox.has_work();
+            if budget.messages == 0 || must_read && budget.calls == 0 {
                 return Break(Want::Turn);
             }
-            match self.load_input(!self.inbox.has_work(), ready, buffer, cx) {
+            match self.load_input(must_read, budget, ready, buffer, cx) {
                 Continue(Some(len)) => self.process_input(&buffer[..len], budget, cx)?,
                 Continue(None) => {}
                 // The peer has ended its own output, and may still read ours.
@@ -140,6 +143,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> ControlFlow<Want> {
         ready.readable = true;
+        budget.calls = budget.calls.max(1); // in each turn, the write fails first
         match self.receive_while_blocked(budget, ready, buffer, cx) {
             Break(Want::Turn) => Break(Want::Turn), // the write fails again in the next turn
             _ => Break(wants),
@@ -280,6 +284,7 @@ impl Connection {
     /// Reads and drops input while the connection lingers.
     pub(super) fn discard(
         &mut self,
+        budget: &mut Budget,
         ready: &mut Readiness,
         buffer: &mut [u8],
         reason: CloseReason,
@@ -288,6 +293,10 @@ impl Connection {
         if !ready.readable {
             return Break(Want::Readable);
         }
+        if budget.calls == 0 {
+            return Break(Want::Turn);
+        }
+        budget.calls -= 1;
         match self.read(ready, buffer, 0, cx) {
             Continue(_) => Continue(()),
             Break(_) => Break(Want::Close(reason)),

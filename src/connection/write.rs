@@ -61,7 +61,7 @@ impl Connection {
             if !ready.writable {
                 return Break(Want::Writable);
             }
-            if budget.bytes == 0 {
+            if budget.bytes == 0 || budget.calls == 0 {
                 return Break(Want::Turn);
             }
             let limit = match &self.throttle {
@@ -82,6 +82,7 @@ impl Connection {
                     }
                 }
             }
+            budget.calls -= 1;
             match self.send(at_most, limit, buffer, cx.clock) {
                 Ok(WriteResult::Nothing) => {}
                 Ok(WriteResult::Sent { by, offered, got }) => {

@@ -27,6 +27,9 @@ pub struct Limits {
     pub drain_timeout: Option<Duration>,
     /// How long it may take to establish an [outgoing connection](super::EventLoop::connect).
     pub connect_timeout: Option<Duration>,
+    /// The maximum number of reads and writes that a connection or a UDP socket makes in one turn.
+    /// The rest is carried over.
+    pub max_calls: usize,
     /// The maximum length in bytes of a message that a protocol must have as a whole.
     pub max_message: usize,
     /// How many bytes of incomplete messages all connections together may keep, but at least one
@@ -48,6 +51,7 @@ impl Default for Limits {
             shutdown_delay: Duration::ZERO,
             drain_timeout: Some(Duration::from_secs(8)),
             connect_timeout: Some(Duration::from_secs(10)),
+            max_calls: usize::MAX,
             max_message: Buffers::INPUT,
             max_input: InputBudget::DEFAULT,
         }

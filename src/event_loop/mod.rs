@@ -106,6 +106,7 @@ impl LoopState {
             send_timeout: self.limits.send_timeout,
             least_sent: self.least_sent,
             min_rate: self.limits.min_rate,
+            max_calls: self.limits.max_calls,
             observers,
             work: &mut self.work,
             input: &self.input,

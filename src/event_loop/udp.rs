@@ -39,7 +39,7 @@ impl UdpSource {
     pub fn handle(&mut self, ready: &mut Readiness, buffer: &mut [u8], cx: &mut Context<'_>) -> Want {
         let is_due = self.protocol.wake_at().is_some_and(|at| at <= cx.clock.now());
         let mut resumes = ready.take_woken() || is_due;
-        for _ in 0..DATAGRAM_BUDGET {
+        for _ in 0..DATAGRAM_BUDGET.min(cx.max_calls) {
             if self.outbox.next().is_some() {
                 if !ready.writable {
                     // Resume the protocol when the send buffer has room.

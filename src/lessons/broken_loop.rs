@@ -162,6 +162,7 @@ impl BrokenLoop {
             send_timeout: None,
             least_sent: 0,
             min_rate: 0,
+            max_calls: usize::MAX,
             observers: &mut self.observers,
             work: &mut self.work,
             input: &self.input,

@@ -28,6 +28,8 @@ pub struct Context<'a> {
     pub(crate) least_sent: u64,
     /// How many bytes per second a peer must send or accept, or 0.
     pub(crate) min_rate: u32,
+    /// The maximum number of reads and writes of the source in this turn.
+    pub(crate) max_calls: usize,
     /// The observers, which see each step.
     pub observers: &'a mut Observers,
     /// The budget for long work, see [`Context::take_work`].
@@ -62,6 +64,7 @@ impl<'a> Context<'a> {
             send_timeout: None,
             least_sent: 0,
             min_rate: 0,
+            max_calls: usize::MAX,
             observers,
             work,
             input,

@@ -1,6 +1,11 @@
 //! The configuration of a server.
 
-use std::{fs::File, num::NonZeroU64, path::PathBuf, time::Duration};
+use std::{
+    fs::File,
+    num::{NonZeroU64, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
 
 use crate::{
     event_loop::Limits,
@@ -107,6 +112,9 @@ pub struct Config {
     /// How many bytes per second a peer must accept, on average over the send timeout. An SMTP
     /// service demands the same of the clients that send messages. 0 disables both limits.
     pub min_rate: u32,
+    /// The maximum number of reads and writes that a connection or a UDP socket makes in one turn.
+    /// `None` leaves the number to the budgets of the loop.
+    pub io_per_event: Option<NonZeroUsize>,
     /// How many bytes per second each HTTP connection may send, to imitate a slow network.
     pub throttle: Option<NonZeroU64>,
     /// How long each HTTP response is delayed, to imitate a slow network.
@@ -184,6 +192,7 @@ impl Config {
             max_head: MAX_HEAD,
             send_timeout: limits.send_timeout,
             min_rate: 256,
+            io_per_event: None,
             throttle: None,
             delay: None,
             shutdown_delay: limits.shutdown_delay,

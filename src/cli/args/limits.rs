@@ -46,6 +46,11 @@ pub struct LimitArgs {
     #[arg(env = "ONELOOP_MIN_RATE", hide_env = true)]
     pub min_rate: u32,
 
+    /// Let a connection make at most N reads and writes for each event; the rest waits for the next
+    /// turn [default: up to 64 responses or 512 KiB]
+    #[arg(long, value_name = "N", value_parser = positive, env = "ONELOOP_IO_PER_EVENT", hide_env = true)]
+    pub io_per_event: Option<usize>,
+
     /// Go on accepting connections for this long after Ctrl-C or SIGTERM, so that a load balancer
     /// can notice; responses then close their connections
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]

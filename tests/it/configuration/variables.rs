@@ -37,6 +37,7 @@ const INVALID_VALUES: &[(&str, &str)] = &[
     ("--idle-timeout", "10"),
     ("--send-timeout", "-1s"),
     ("--min-rate", "slow"),
+    ("--io-per-event", "0"),
     ("--throttle", "0"),
     ("--delay", "50"),
     ("--target", "lab"),

@@ -1,6 +1,7 @@
 //! The loop, one turn at a time, on a clock that the test controls and with every step recorded.
 
 mod accept;
+mod calls;
 mod deferred;
 mod drain;
 mod memory;
