@@ -23,6 +23,7 @@ mod chrome;
 pub mod glossary;
 pub(crate) mod model;
 mod narrator;
+mod place;
 mod replay;
 mod sets;
 pub(crate) mod stepper;

@@ -8,6 +8,7 @@ pub(super) mod recording;
 use self::recording::RecordedStep;
 use super::{
     model::Model,
+    place::Place,
     sets,
     source_id::SourceId,
     step::Step,
@@ -34,6 +35,7 @@ pub struct Replay {
     /// The number of steps that have been taken.
     taken: usize,
     model: Model,
+    place: Place,
     breakpoints: Breakpoints,
     last: Move,
 }
@@ -56,6 +58,7 @@ impl Replay {
             steps: recording::read(text, service_docs)?,
             taken: 0,
             model: Model::default(),
+            place: Place::default(),
             breakpoints: Breakpoints::default(),
             last: Move { until: RunUntil::Turn, is_back: false },
         })
@@ -83,6 +86,7 @@ impl Replay {
                 None => format!("{source}: no such source; p lists them"),
             },
             Ok(Some(Command::Sets)) => sets::describe(&self.model),
+            Ok(Some(Command::List)) => self.place.listing(),
             Ok(Some(Command::Buffers(_) | Command::Socket(_) | Command::Quiz(_))) => NOT_RECORDED.into(),
             Ok(Some(Command::Break(condition))) => self.breakpoints.add(condition, 0),
             Ok(Some(Command::Breakpoints)) => self.breakpoints.list(),
@@ -137,7 +141,7 @@ impl Replay {
         let is_end = |index: &usize| self.ends(*index, until) || self.breakpoint(*index).is_some();
         let found = (0..current).rev().find(is_end);
         // The model knows no way back, so it begins again.
-        (self.model, self.taken) = (Model::default(), 0);
+        (self.model, self.place, self.taken) = (Model::default(), Place::default(), 0);
         let Some(index) = found else { return AT_BEGINNING.into() };
         (0..=index).for_each(|_| self.take());
         self.breakpoint(index).into_iter().chain(self.line(index)).collect::<Vec<_>>().join("\n")
@@ -149,6 +153,7 @@ impl Replay {
         self.taken += 1;
         if let Some(step) = step {
             self.model.apply(*source, step, *at);
+            self.place = self.place.after(*source, step);
             if matches!(step, Step::Closed { .. }) {
                 self.model.forget(*source);
             }

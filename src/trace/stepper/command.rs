@@ -11,6 +11,8 @@ pub enum Command {
     State(Option<SourceId>),
     /// Shows the sets of the poll.
     Sets,
+    /// Shows the lines of the loop, and where it stands.
+    List,
     /// Shows the buffers of a source.
     Buffers(SourceId),
     /// Shows what the system knows about a source's socket.
@@ -74,7 +76,8 @@ c            continue: run to a breakpoint; Enter stops at the next wake-up";
 /// The commands of `h` that print the state of the loop.
 pub const STATE_HELP: &str = "\
 p, p c3      print the state of all sources, or of one
-p sets       print rlist and wlist, and rs and ws, as select() has them";
+p sets       print rlist and wlist, and rs and ws, as select() has them
+l            list the lines of the loop, with an arrow at the current one";
 /// The commands of `h` that need the sources themselves.
 const SOURCE_HELP: &str = "\
 x c3         show its buffers: unparsed input, the head of the last response
@@ -82,7 +85,8 @@ s c3         show its socket: file descriptor, addresses, options";
 /// The commands of `h` about breakpoints.
 pub const BREAKPOINT_HELP: &str = "\
 b COND       add a breakpoint: c3 accept partial wouldblock eof deadline close udp turn=40
-b, d N       list the breakpoints, delete one";
+b, d N       list the breakpoints, delete one
+             gdb's names work as well: n s finish print list info break delete";
 /// The other commands of `h`.
 const OTHER_HELP: &str = "\
 quiz on|off  predict what a call will do, then see
@@ -93,7 +97,7 @@ pub fn help() -> String {
     [RUN_HELP, STATE_HELP, SOURCE_HELP, BREAKPOINT_HELP, OTHER_HELP].join("\n")
 }
 
-const COMMANDS: &str = "type t, e, i or c to run; p, x c3 or s c3 to inspect; b, d, quiz, h or q";
+const COMMANDS: &str = "type t, e, i or c to run; p, l, x c3 or s c3 to inspect; b, d, quiz, h or q";
 const CONDITIONS: &str =
     "break at a source such as c3, or at accept, partial, wouldblock, eof, deadline, close, udp, turn=40";
 
@@ -106,23 +110,25 @@ impl Command {
         let words: Vec<&str> = line.split_whitespace().collect();
         Ok(Some(match words[..] {
             [] => return Ok(None),
-            ["t" | "turn"] => Command::Run(RunUntil::Turn),
-            ["e" | "event"] => Command::Run(RunUntil::Event),
-            ["i" | "io"] => Command::Run(RunUntil::Io),
+            ["t" | "turn" | "n" | "next"] => Command::Run(RunUntil::Turn),
+            ["e" | "event" | "fin" | "finish"] => Command::Run(RunUntil::Event),
+            ["i" | "io" | "s" | "step"] => Command::Run(RunUntil::Io),
             ["c" | "continue"] => Command::Run(RunUntil::Breakpoint),
-            ["p"] => Command::State(None),
-            ["p", "sets"] => Command::Sets,
-            ["p", name] => Command::State(Some(name.parse()?)),
+            ["l" | "list"] => Command::List,
+            ["info", "b" | "breakpoints"] => Command::Breakpoints,
+            ["info"] => return Err("info of what? info b, info sets, info sources, info c3".into()),
+            ["p" | "print"] | ["info", "sources" | "connections"] => Command::State(None),
+            ["p" | "print" | "info", "sets"] => Command::Sets,
+            ["p" | "print" | "info", name] => Command::State(Some(name.parse()?)),
             ["x", name] => Command::Buffers(name.parse()?),
             ["x"] => return Err("x needs a source: x c3".into()),
             ["s", name] => Command::Socket(name.parse()?),
-            ["s"] => return Err("s needs a source: s c3".into()),
-            ["b"] => Command::Breakpoints,
-            ["b", condition] => Command::Break(Condition::parse(condition)?),
-            ["d", number] => Command::Delete(
+            ["b" | "break"] => Command::Breakpoints,
+            ["b" | "break", condition] => Command::Break(Condition::parse(condition)?),
+            ["d" | "delete", number] => Command::Delete(
                 number.parse().map_err(|_| "d takes the number of a breakpoint; b lists them")?,
             ),
-            ["d"] => return Err("d needs the number of a breakpoint: d 1; b lists them".into()),
+            ["d" | "delete"] => return Err("d needs the number of a breakpoint: d 1; b lists them".into()),
             ["quiz", "on"] => Command::Quiz(true),
             ["quiz", "off"] => Command::Quiz(false),
             ["quiz", ..] => return Err("type quiz on or quiz off".into()),
@@ -210,6 +216,17 @@ mod tests {
             ("p sets", Some(Command::Sets)),
             ("x c3", Some(Command::Buffers(c3))),
             ("s u1", Some(Command::Socket(SourceId::Udp(1)))),
+            ("s", Some(Command::Run(RunUntil::Io))),
+            ("n", Some(Command::Run(RunUntil::Turn))),
+            ("finish", Some(Command::Run(RunUntil::Event))),
+            ("l", Some(Command::List)),
+            ("info b", Some(Command::Breakpoints)),
+            ("info sets", Some(Command::Sets)),
+            ("info sources", Some(Command::State(None))),
+            ("info c3", Some(Command::State(Some(c3)))),
+            ("print c3", Some(Command::State(Some(c3)))),
+            ("break partial", Some(Command::Break(Condition::Partial))),
+            ("delete 1", Some(Command::Delete(1))),
             ("b", Some(Command::Breakpoints)),
             ("d 12", Some(Command::Delete(12))),
             ("quiz on", Some(Command::Quiz(true))),
@@ -234,7 +251,9 @@ mod tests {
             ("p c3 c4", "not a command"),
             ("x", "x c3"),
             ("x c", "c3"),
-            ("s", "s c3"),
+            ("s 3", "c3"),
+            ("info", "info b"),
+            ("info threads", "c3"),
             ("b read", "wouldblock"),
             ("b turn=", "turn=40"),
             ("b turn=-1", "turn=40"),

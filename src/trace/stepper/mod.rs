@@ -4,9 +4,11 @@
 //! blocked, so that no deadline comes nearer meanwhile. It stops the loop after the poll has
 //! returned, before anything else is done. It never changes what the loop does.
 
+mod asking;
 mod breakpoints;
 mod command;
 mod console;
+mod loop_quiz;
 mod quiz;
 mod sockets;
 mod views;
@@ -23,11 +25,13 @@ pub use self::{
 use self::{
     command::help,
     console::{Console, say},
-    quiz::{CallResult, NextCall, Prediction, Score},
+    loop_quiz::TimeoutTurns,
+    quiz::{NextCall, Prediction, Score},
 };
 use super::{
     model::{Model, SourceState},
     observer::Observer,
+    place::Place,
     sets,
     source_id::SourceId,
     step::Step,
@@ -61,7 +65,11 @@ pub struct Stepper {
     breakpoints: Breakpoints,
     has_quiz: bool,
     predicted: Option<(SourceId, NextCall, Prediction)>,
+    /// The source that the user expects to have its turn first.
+    predicted_first: Option<SourceId>,
+    timeout_turns: TimeoutTurns,
     score: Score,
+    place: Place,
     hints: Hints,
     is_over: bool,
 }
@@ -113,7 +121,10 @@ impl Stepper {
             breakpoints: Breakpoints::default(),
             has_quiz: false,
             predicted: None,
+            predicted_first: None,
+            timeout_turns: TimeoutTurns::default(),
             score: Score::default(),
+            place: Place::default(),
             hints: Hints::default(),
             is_over: false,
         }
@@ -133,6 +144,9 @@ impl Stepper {
         if let Some((number, condition)) = breakpoint {
             say(&format!("breakpoint {number}: {condition}"));
         }
+        if let Step::Waiting { timeout, .. } = step {
+            self.ask_for_timeout(*timeout, at);
+        }
         if stops || self.until != RunUntil::Breakpoint && *step != Step::TurnBegan {
             self.show(source, step, at);
         }
@@ -140,8 +154,10 @@ impl Stepper {
         if stops {
             self.stop(at);
         }
-        if *step == Step::TurnBegan && self.until != RunUntil::Breakpoint && !self.is_over {
-            self.ask(source, at);
+        match step {
+            Step::TurnBegan => self.ask_for_call(source, at),
+            Step::Woke { ready, carried, .. } if ready.len() + carried.len() > 1 => self.ask_for_first(at),
+            _ => {}
         }
     }
 
@@ -230,6 +246,7 @@ impl Stepper {
             }
             Command::State(Some(source)) => self.view(source, |state| views::state(source, state, at)),
             Command::Sets => sets::describe(&self.model),
+            Command::List => self.place.listing(),
             Command::Buffers(source) => self.view(source, |state| views::buffers(source, state)),
             Command::Socket(source) => self.view(source, |state| match state.fd {
                 Some(fd) => sockets::describe(source, fd),
@@ -241,7 +258,8 @@ impl Stepper {
             Command::Quiz(is_on) => {
                 self.has_quiz = is_on;
                 if is_on {
-                    "quiz on: predict what each source's first call will do".into()
+                    "quiz on: predict what each source's first call will do, and what the loop does next"
+                        .into()
                 } else {
                     "quiz off".into()
                 }
@@ -256,46 +274,6 @@ impl Stepper {
         self.model.sources.get(&source).map_or_else(unknown, view)
     }
 
-    /// Asks what the first call of `source` will do, if the model can tell which call it is. Asks
-    /// again after a command that does not run the loop.
-    fn ask(&mut self, source: SourceId, at: Duration) {
-        let Some(call) = NextCall::predictable(source, &self.model) else { return };
-        while self.has_quiz {
-            let Some(answer) = self.console.read_line(&call.question(source)) else { return self.quit() };
-            match call.parse_prediction(&answer) {
-                Ok(prediction) => {
-                    self.predicted = prediction.map(|prediction| (source, call, prediction));
-                    return;
-                }
-                Err(advice) => match Command::parse(&answer) {
-                    Ok(Some(Command::Quit)) => return self.quit(),
-                    Ok(Some(Command::Run(_)) | None) | Err(_) => say(advice),
-                    Ok(Some(command)) => say(&self.answer(command, at)),
-                },
-            }
-        }
-    }
-
-    /// Shows whether the prediction was right, once the call has been made.
-    fn judge(&mut self, source: SourceId, step: &Step) {
-        let Some((predicted, call, prediction)) = self.predicted else { return };
-        if predicted == source
-            && let Some(result) = CallResult::from_step(call, step)
-        {
-            self.predicted = None;
-            say(&self.score.judge(prediction, result));
-            return;
-        }
-        match step {
-            Step::Closed { reason, .. } if predicted == source => {
-                say(&format!("closed before the call ({reason}); not counted"))
-            }
-            Step::Waiting { .. } => say("the source made no such call; not counted"),
-            _ => return,
-        }
-        self.predicted = None;
-    }
-
     /// Stops the server with SIGTERM, unless a signal has already arrived. A second signal would
     /// kill the process at once.
     fn quit(&mut self) {
@@ -307,12 +285,6 @@ impl Stepper {
             let _ = kill_process(getpid(), Signal::TERM);
         }
     }
-
-    fn show_score(&self) {
-        if self.score.asked > 0 {
-            say(&self.score.to_string());
-        }
-    }
 }
 
 impl Observer for Stepper {
@@ -322,6 +294,7 @@ impl Observer for Stepper {
         }
         let (began, at) = (self.stopwatch.elapsed(), self.running_time());
         self.model.apply(source, step, at);
+        self.place = self.place.after(source, step);
         if matches!(step, Step::Waiting { .. }) && !self.hints.has_greeted {
             self.greet(at);
         }

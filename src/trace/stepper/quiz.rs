@@ -156,10 +156,14 @@ impl Prediction {
 impl Score {
     /// Scores a prediction. Returns the verdict to show to the user.
     pub fn judge(&mut self, prediction: Prediction, result: CallResult) -> String {
-        let is_right = prediction.is_right(result);
+        format!("{}: {result}", self.count(prediction.is_right(result)))
+    }
+
+    /// Counts a prediction. Returns the word for it.
+    pub fn count(&mut self, is_right: bool) -> &'static str {
         self.asked += 1;
         self.right += u32::from(is_right);
-        format!("{}: {result}", if is_right { "right" } else { "wrong" })
+        if is_right { "right" } else { "wrong" }
     }
 }
 

@@ -2,6 +2,7 @@
 //! stopped.
 
 mod deadlines;
+mod quiz;
 mod script;
 mod session;
 mod start;
