@@ -26,7 +26,7 @@ pub enum Guess {
 }
 
 /// Judges the guess `given`, where `right` is `yes`, `no`, `never` or a number. A number may be
-/// written in words, and a unit may follow it.
+/// written as a word, and a unit may follow it.
 pub fn judge_guess(given: &str, right: &str) -> Guess {
     let given = given.trim().trim_end_matches(['.', '!']).to_lowercase();
     let found = match right {
@@ -45,36 +45,29 @@ pub fn judge_guess(given: &str, right: &str) -> Guess {
     }
 }
 
-/// The words for numbers, up to twenty and then in tens.
-const NUMBERS: &str = "zero one two three four five six seven eight nine ten eleven twelve thirteen \
-                       fourteen fifteen sixteen seventeen eighteen nineteen twenty";
-const TENS: &str = "twenty thirty forty fifty sixty seventy eighty ninety";
+/// The numbers that a reader may write in words.
+const NUMBERS: [&str; 13] = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+];
 
-/// Returns the number at the beginning of `text`, in digits or in English words.
+/// Returns the number at the beginning of `text`, in digits or in words. One more word may follow,
+/// such as a unit.
 fn number(text: &str) -> Option<u64> {
-    let text = text.replace(',', "").replace('-', " ");
-    let digits = text.split(|c: char| !c.is_ascii_digit()).next().filter(|digits| !digits.is_empty());
-    if let Some(digits) = digits {
-        return digits.parse().ok();
+    let digits: String = text.chars().take_while(|c| c.is_ascii_digit() || *c == ',').collect();
+    if !digits.is_empty() {
+        return digits.replace(',', "").parse().ok();
     }
-    let (mut total, mut current) = (0_u64, None);
-    for word in text.split_whitespace().skip_while(|word| matches!(*word, "a" | "an" | "about")) {
-        let small = NUMBERS.split_whitespace().position(|number| number == word);
-        let tens = TENS.split_whitespace().position(|number| number == word).map(|at| 10 * (at + 2));
-        current = match (small.or(tens), word) {
-            (Some(value), _) => Some(current.unwrap_or(0_u64).saturating_add(value as u64)),
-            (None, "hundred") => Some(current.unwrap_or(1).saturating_mul(100)),
-            (None, "thousand") => {
-                total = current.take().unwrap_or(1).saturating_mul(1000).saturating_add(total);
-                Some(0)
-            }
-            (None, "and") if current.is_some() => current,
-            (None, "once") => Some(1),
-            (None, "twice") => Some(2),
-            (None, _) => break, // a unit
-        };
-    }
-    current.map(|current| total.saturating_add(current))
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (number, rest) = match *words {
+        ["a" | "one", "hundred", ref rest @ ..] => (100, rest),
+        ["a" | "one", "thousand", ref rest @ ..] => (1000, rest),
+        ["once", ref rest @ ..] => (1, rest),
+        ["twice", ref rest @ ..] => (2, rest),
+        [word, ref rest @ ..] => (NUMBERS.iter().position(|number| *number == word)? as u64, rest),
+        [] => return None,
+    };
+    // Several words, or another number, may change the value.
+    (rest.len() <= 1 && rest.iter().all(|word| !NUMBERS.contains(word))).then_some(number)
 }
 
 /// Splits a transcript into its turns: the actions of the clients, the wait, and all steps up to
@@ -196,9 +189,10 @@ mod tests {
     #[test]
     fn guess_is_judged_by_what_it_means() {
         let right = "5 =5|five=5|Five times.=5|y=yes|NO=no|yeah=yes|a thousand=1000|1,001=1001|twice=2|never=never\
-                     |sixty-four=64|one hundred and fifty=150|one thousand and one=1001|75 seconds=75|75s=75|zero=0";
+                     |one hundred=100|75 seconds=75|75s=75|zero=0|once=1";
         let wrong = "4=5|five=4|n=yes|never=10|10=never";
-        let unclear = "banana=5|maybe=yes|=yes|=5|5=yes|yes=5|and=5|hundreds=5|times=5";
+        let unclear = "banana=5|maybe=yes|=yes|=5|5=yes|yes=5|and=5|hundreds=5|times=5\
+                       |sixty-four=64|one hundred and fifty=150|one thousand one=1001";
         for (table, expected) in [(right, Guess::Right), (wrong, Guess::Wrong), (unclear, Guess::Unclear)] {
             for pair in table.split('|') {
                 let (given, answer) = pair.split_once('=').expect("a pair");

@@ -209,7 +209,7 @@ fn lesson_on_a_terminal_asks_twice_and_keeps_the_score() {
     // An unclear word, the right answer, one turn, all turns, and the second answer.
     let screen = on_terminal(&["1"], state.path(), "banana\nFive\n\na\n3\n");
     let parts = [
-        "Answer with a number (Enter skips): ",
+        "Answer with a number, such as 64 (Enter skips): ",
         "-- Enter: the next turn; a: all turns -- ",
         "Five pieces arrive, in five wake-ups.",
         "You said 3. The answer is: 4.",
