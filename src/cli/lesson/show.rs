@@ -113,7 +113,8 @@ impl<'a> Show<'a> {
             }
             match judge_guess(&given, answer) {
                 Guess::Unclear if attempt < ATTEMPTS => {
-                    let kind = if matches!(answer, "yes" | "no") { "yes or no" } else { "a number, such as 64" };
+                    let kind =
+                        if matches!(answer, "yes" | "no") { "yes or no" } else { "a number, such as 64" };
                     print(&format!("Answer with {kind} (Enter skips): "))?;
                 }
                 Guess::Unclear => break,
