@@ -22,6 +22,18 @@ pub fn after_connect(entries: &[TranscriptEntry], name: char) -> &[TranscriptEnt
     &entries[at.unwrap_or(entries.len())..]
 }
 
+/// Returns the number of clients that were connected before the loop accepted one.
+pub fn connected_before_accept(entries: &[TranscriptEntry]) -> String {
+    let notes = entries.iter().map_while(TranscriptEntry::noted);
+    notes.filter(|event| matches!(event, NotedEvent::Client(_, ClientAction::Connect))).count().to_string()
+}
+
+/// Returns `yes` if the client `name` has done `action`, otherwise `no`.
+pub fn yes_if_noted(entries: &[TranscriptEntry], name: char, action: ClientAction) -> String {
+    let event = Some(NotedEvent::Client(name, action));
+    if entries.iter().any(|entry| entry.noted() == event) { "yes".into() } else { "no".into() }
+}
+
 /// Returns the number of open connections after the last one was accepted.
 pub fn open_at_last_accept(entries: &[TranscriptEntry]) -> String {
     let open = steps_in(entries).filter_map(|(_, step)| match step {

@@ -10,7 +10,7 @@ use super::{
     message_echo::echo_messages,
     scripts::*,
     setup::{Setup, serve_http},
-    transcript::TranscriptEntry,
+    transcript::{ClientAction, TranscriptEntry},
 };
 use crate::trace::{SourceId, Step};
 
@@ -48,6 +48,8 @@ pub struct LessonNeeds {
     pub send_buffer: Option<usize>,
     /// The number of descriptors that the lesson needs.
     pub descriptors: u64,
+    /// The backlog that listen(2) gets; `None` for the server's own.
+    pub backlog: Option<i32>,
     /// Whether the lesson lowers the open-file limit of the process while it runs. The limit
     /// concerns all threads, so such a lesson must run in a process without other work.
     pub lowers_open_file_limit: bool,
@@ -55,7 +57,11 @@ pub struct LessonNeeds {
 
 impl LessonNeeds {
     const fn new(send_buffer: Option<usize>, descriptors: u64) -> LessonNeeds {
-        LessonNeeds { send_buffer, descriptors, lowers_open_file_limit: false }
+        LessonNeeds { send_buffer, descriptors, backlog: None, lowers_open_file_limit: false }
+    }
+
+    const fn with_backlog(self, backlog: i32) -> LessonNeeds {
+        LessonNeeds { backlog: Some(backlog), ..self }
     }
 
     const fn lowering_open_file_limit(self) -> LessonNeeds {
@@ -108,6 +114,8 @@ lessons! {
     10 "Descriptors run out" [Bug::RetryAccept, Bug::AwaitEdge], run_out_of_descriptors
         (None, 64, lowering_open_file_limit()), |entries| count_wakes(after_connect(entries, 'B'), L1),
         "park descriptors" |entries| yes_if_after(entries, L1, |step| matches!(step, Step::AcceptPaused { .. }), |step| matches!(step, Step::Accepted { .. })), None;
+    11 "A full backlog" [Bug::AcceptOnce], fill_backlog (None, 64, with_backlog(1)), connected_before_accept,
+        "C is not connected" |entries| yes_if_noted(entries, 'C', ClientAction::Refused), None;
     13 "Where a message ends" [Bug::TrustLength, Bug::HalfLength], send_messages (None, 64), |entries| count(entries, C1, |step| matches!(step, Step::Understood { .. })),
         "parse refused" |entries| yes_unless(entries, C2, |step| matches!(step, Step::Refused { .. })), None, echo_messages;
     14 "The datagram that does not come" [Bug::NoTimeout], wait_for_answers (None, 64), yes_if_loss_is_reported,

@@ -42,6 +42,8 @@ struct Lanes {
 enum Mark {
     /// A client sends something, or ends its output.
     ToLoop(usize),
+    /// A client sends something that the loop does not see.
+    ToKernel(usize),
     /// The loop sends something to a client.
     ToClient(usize),
     /// The loop ends a connection.
@@ -127,6 +129,7 @@ fn draw(svg: &mut String, mark: Mark, at_loop: usize, y: usize) {
     let lane = |client: usize| LANE / 2 + LANE * client;
     let _ = match mark {
         Mark::ToLoop(client) => arrow(svg, "arrow", lane(client), at_loop, y),
+        Mark::ToKernel(client) => arrow(svg, "arrow end", lane(client), at_loop - LANE / 2, y),
         Mark::ToClient(client) => arrow(svg, "arrow back", at_loop, lane(client), y),
         Mark::End(client) => arrow(svg, "arrow end", at_loop, lane(client), y),
         Mark::AtClient(client) => {
@@ -169,7 +172,12 @@ impl Lanes {
         match action {
             ClientAction::Connect => self.waiting.push(client),
             ClientAction::SendDatagram => self.accepted.push((SourceId::Udp(1), client)),
-            ClientAction::Receive => return Mark::AtClient(client),
+            ClientAction::StartConnect => return Mark::ToKernel(client),
+            ClientAction::Receive
+            | ClientAction::StillConnecting
+            | ClientAction::Connected
+            | ClientAction::Refused
+            | ClientAction::GiveUp => return Mark::AtClient(client),
             ClientAction::Send | ClientAction::HalfClose | ClientAction::Reset => {}
         }
         Mark::ToLoop(client)

@@ -9,9 +9,11 @@ use std::{
     io::{self, ErrorKind, Read, Write},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket},
     rc::Rc,
+    thread,
     time::Duration,
 };
 
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::{
@@ -58,6 +60,8 @@ const IDLE_TURNS: usize = 20;
 /// The same number, until the loop has noticed what a client has done. On a busy machine, the
 /// kernel may deliver bytes late, and a loop with a bug may never notice.
 const UNNOTICED_TURNS: usize = 300;
+/// How late a busy machine may handle the packets of a handshake.
+const LATE: Duration = Duration::from_millis(10);
 
 impl Harness {
     /// Creates a harness for a loop that listens on `addresses` and receives datagrams on
@@ -91,7 +95,7 @@ impl Harness {
 
     /// Adds a note about an action of the client `name`. `what` completes the sentence.
     fn note_action(&mut self, name: char, action: ClientAction, what: &str) {
-        self.is_unnoticed |= action != ClientAction::Receive;
+        self.is_unnoticed |= action.reaches_loop();
         self.note(NotedEvent::Client(name, action), format!("{name} {what}"));
     }
 
@@ -137,6 +141,51 @@ impl Harness {
         socket.connect(&address.into())?;
         socket.set_nonblocking(true)?;
         self.clients.push(Client { name, socket: socket.into() });
+        Ok(())
+    }
+
+    /// Starts to connect a client, and does not wait for the result. Does not run the loop.
+    ///
+    /// # Errors
+    /// Fails if the socket cannot be created, or if connect(2) fails at once.
+    pub fn start_connect(&mut self, name: char) -> io::Result<()> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        let address = *self.addresses.first().ok_or(ErrorKind::NotFound)?;
+        thread::sleep(LATE);
+        match socket.connect(&address.into()) {
+            Err(e) if e.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
+            result => result?,
+        }
+        thread::sleep(LATE);
+        self.note_action(name, ClientAction::StartConnect, "starts to connect: EINPROGRESS");
+        self.clients.push(Client { name, socket: socket.into() });
+        Ok(())
+    }
+
+    /// Notes whether the client `name`, which has started to connect, is connected.
+    ///
+    /// # Errors
+    /// Fails if there is no such client, or if its socket does not report an error.
+    pub fn check_connect(&mut self, name: char) -> io::Result<()> {
+        let socket = self.client(name)?;
+        let (action, what) = match (socket.take_error()?, socket.peer_addr()) {
+            (Some(_), _) => (ClientAction::Refused, "is refused"),
+            (None, Ok(_)) => (ClientAction::Connected, "is connected"),
+            (None, Err(_)) => (ClientAction::StillConnecting, "is not connected, and not refused"),
+        };
+        self.note_action(name, action, what);
+        Ok(())
+    }
+
+    /// Closes the socket of the client `name`, which has started to connect.
+    ///
+    /// # Errors
+    /// Fails if there is no such client.
+    pub fn give_up(&mut self, name: char) -> io::Result<()> {
+        self.client(name)?;
+        self.clients.retain(|client| client.name != name);
+        self.note_action(name, ClientAction::GiveUp, "gives up");
         Ok(())
     }
 
@@ -276,7 +325,7 @@ impl Harness {
         while idle_turns < if self.is_unnoticed { UNNOTICED_TURNS } else { IDLE_TURNS } {
             idle_turns = if self.turn()? { 0 } else { idle_turns + 1 };
             self.is_unnoticed &= idle_turns > 0;
-            std::thread::sleep(Duration::from_millis(1));
+            thread::sleep(Duration::from_millis(1));
         }
         Ok(())
     }
@@ -299,7 +348,10 @@ impl Harness {
     }
 
     /// Runs one turn of the loop. Returns whether something happened.
-    fn turn(&mut self) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// Fails if polling fails (epoll_wait(2)).
+    pub fn turn(&mut self) -> io::Result<bool> {
         let before = self.transcript.borrow().turns();
         self.event_loop.turn()?;
         Ok(self.transcript.borrow().turns() != before)

@@ -54,8 +54,13 @@ impl Lesson {
         std::fs::write(site.path().join("hello.txt"), "hello\n")?;
         std::fs::write(site.path().join("big.bin"), vec![b'x'; BIG])?;
         let transcript = Rc::<RefCell<Transcript>>::default();
-        let mut harness =
-            (self.setup)(&Setup { bug, dir: site.path(), send_buffer: self.needs.send_buffer, transcript })?;
+        let mut harness = (self.setup)(&Setup {
+            bug,
+            dir: site.path(),
+            send_buffer: self.needs.send_buffer,
+            backlog: self.needs.backlog,
+            transcript,
+        })?;
         (self.script)(&mut harness)?;
         Ok(harness.into_entries())
     }

@@ -102,6 +102,23 @@ pub fn run_out_of_descriptors(harness: &mut Harness) -> io::Result<()> {
     harness.receive('B')
 }
 
+pub fn fill_backlog(harness: &mut Harness) -> io::Result<()> {
+    harness.connect_only('A', false)?;
+    harness.send_only('A', HELLO)?;
+    harness.connect_only('B', false)?;
+    harness.start_connect('C')?;
+    // After a second, the kernel would send C's first packet again. So nothing waits until C has
+    // gone.
+    harness.turn()?;
+    harness.check_connect('C')?;
+    harness.give_up('C')?;
+    harness.connect_only('D', false)?;
+    harness.send_only('D', HELLO)?;
+    harness.run_until_idle()?;
+    harness.receive('A')?;
+    harness.receive('D')
+}
+
 pub fn reset_connection(harness: &mut Harness) -> io::Result<()> {
     harness.connect('A', true)?;
     harness.send('A', BIG)?;

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::net::listen;
 use socket2::SockRef;
 
 use super::{
@@ -40,6 +41,8 @@ pub struct Setup<'a> {
     pub dir: &'a Path,
     /// The size of each connection's send buffer; `None` for the default size.
     pub send_buffer: Option<usize>,
+    /// The backlog of each listener; `None` for the server's own.
+    pub backlog: Option<i32>,
     /// The transcript of the lesson.
     pub transcript: Rc<RefCell<Transcript>>,
 }
@@ -50,6 +53,9 @@ impl Setup<'_> {
         let socket = bind_tcp((Ipv4Addr::LOCALHOST, 0).into(), false)?;
         if let Some(size) = self.send_buffer {
             SockRef::from(&socket).set_send_buffer_size(size)?; // accepted sockets inherit it
+        }
+        if let Some(backlog) = self.backlog {
+            listen(&socket, backlog)?; // a second call changes the backlog
         }
         let address = socket.local_addr()?;
         Ok((socket, address))

@@ -41,6 +41,16 @@ pub enum NotedEvent {
 pub enum ClientAction {
     /// Connects to the loop.
     Connect,
+    /// Starts to connect to the loop, and does not wait for the result.
+    StartConnect,
+    /// Finds that its connection is neither established nor refused.
+    StillConnecting,
+    /// Finds that its connection is established.
+    Connected,
+    /// Finds that its connection is refused.
+    Refused,
+    /// Closes its socket.
+    GiveUp,
     /// Sends bytes on its connection.
     Send,
     /// Sends a datagram to the loop's UDP socket.
@@ -51,6 +61,14 @@ pub enum ClientAction {
     Reset,
     /// Reads what has arrived.
     Receive,
+}
+
+impl ClientAction {
+    /// Returns whether the loop notices the action.
+    pub(super) fn reaches_loop(self) -> bool {
+        use ClientAction::{Connect, HalfClose, Reset, Send, SendDatagram};
+        matches!(self, Connect | Send | SendDatagram | HalfClose | Reset)
+    }
 }
 
 /// A step, together with its line in a text trace.
