@@ -77,7 +77,10 @@ impl EventLoop {
 }
 
 /// Creates a non-blocking socket, and calls connect(2) on it.
-fn start_connect(address: &Address, options: ConnectOptions) -> io::Result<OwnedFd> {
+///
+/// # Errors
+/// Fails if the socket cannot be created, or if connect(2) fails at once.
+pub fn start_connect(address: &Address, options: ConnectOptions) -> io::Result<OwnedFd> {
     let (family, peer): (_, SocketAddrAny) = match address {
         Address::Ip(ip) => {
             (if ip.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }, (*ip).into())

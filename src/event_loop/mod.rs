@@ -32,8 +32,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-#[cfg(feature = "lessons")]
-pub(crate) use self::tracing::flags;
 pub use self::{
     addresses::AddressLimit,
     connect::ConnectOptions,
@@ -49,6 +47,8 @@ use self::{
     sources::Sources,
     timers::Timers,
 };
+#[cfg(feature = "lessons")]
+pub(crate) use self::{connect::start_connect, tracing::flags};
 use crate::{
     clock::{Clock, CompactInstant},
     connection::Buffers,

@@ -22,6 +22,27 @@ pub fn after_connect(entries: &[TranscriptEntry], name: char) -> &[TranscriptEnt
     &entries[at.unwrap_or(entries.len())..]
 }
 
+/// Returns how many of the loop's outgoing connections the kernel reported as writable.
+pub fn count_writable_outgoing(entries: &[TranscriptEntry]) -> String {
+    let outgoing = steps_in(entries).filter(|(_, step)| matches!(step, Step::Connecting { .. }));
+    let is_reported = |id: SourceId| {
+        steps_in(entries).any(|(_, step)| match step {
+            Step::Woke { ready, .. } => ready.iter().any(|(source, flags)| *source == id && flags.writable),
+            _ => false,
+        })
+    };
+    outgoing.filter(|(id, _)| is_reported(*id)).count().to_string()
+}
+
+/// Returns `yes` if a step of `source` says that it is connected, otherwise `no`.
+pub fn yes_if_connected(entries: &[TranscriptEntry], source: SourceId) -> String {
+    if steps_in(entries).any(|(by, step)| by == source && *step == Step::Connected) {
+        "yes".into()
+    } else {
+        "no".into()
+    }
+}
+
 /// Returns the number of clients that were connected before the loop accepted one.
 pub fn connected_before_accept(entries: &[TranscriptEntry]) -> String {
     let notes = entries.iter().map_while(TranscriptEntry::noted);

@@ -6,7 +6,7 @@
 
 use std::{
     io::{self, ErrorKind},
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     os::fd::{AsRawFd, OwnedFd},
     time::Duration,
 };
@@ -24,9 +24,10 @@ use super::{
     harness::LoopUnderTest,
 };
 use crate::{
+    address::Address,
     clock::Clock,
     connection::{WriteResult, write_once},
-    event_loop::flags,
+    event_loop::{ConnectOptions, flags, start_connect},
     protocol::{
         CloseReason, Context, InputBudget, LoopCounters, LoopRequests, Outbox, Progress, Protocol,
         ProtocolFactory, WorkBudget,
@@ -35,6 +36,7 @@ use crate::{
 };
 
 const LISTENER: Token = Token(usize::MAX);
+const READABLE_OR_WRITABLE: Interest = Interest::READABLE.add(Interest::WRITABLE);
 /// How many times in a row a bug calls `accept` and fails. It would never stop by itself.
 const MAX_RETRIES: usize = 1000;
 
@@ -44,6 +46,8 @@ struct BrokenConnection {
     protocol: Box<dyn Protocol>,
     inbox: Vec<u8>,
     outbox: Outbox,
+    /// Whether the loop has called connect(2), and has seen no event since.
+    is_connecting: bool,
     has_ended: bool,
     is_armed: bool,
 }
@@ -56,8 +60,8 @@ pub struct BrokenLoop {
     listener: TcpListener,
     factory: Box<dyn ProtocolFactory>,
     open: Slab<BrokenConnection>,
-    /// The number of connections accepted so far.
-    accepted: u64,
+    /// The number of connections so far.
+    connections: u64,
     clock: Clock,
     observers: Observers,
     work: WorkBudget,
@@ -95,7 +99,7 @@ impl BrokenLoop {
             listener,
             factory,
             open,
-            accepted: 0,
+            connections: 0,
             clock,
             observers,
             work: WorkBudget::default(),
@@ -127,24 +131,33 @@ impl BrokenLoop {
                 }
             };
             socket.set_nonblocking(true)?;
-            self.accepted += 1;
-            let (connection, fd) = (self.accepted, socket.as_raw_fd());
+            let (connection, fd) = (self.connections + 1, socket.as_raw_fd());
             let open = self.open.len() + 1;
             self.observers.trace(L1, || Step::Accepted { connection, peer: peer.into(), fd, open });
-            let key = self.open.insert(BrokenConnection {
-                id: SourceId::Connection(connection),
-                socket: socket.into(),
-                protocol: self.factory.create(&peer.into()),
-                inbox: Vec::new(),
-                outbox: Outbox::default(),
-                has_ended: false,
-                is_armed: false,
-            });
-            self.poll.registry().register(&mut SourceFd(&fd), Token(key), Interest::READABLE)?;
+            let protocol = self.factory.create(&peer.into());
+            self.add(socket.into(), protocol, false)?;
             if self.bug == Bug::AcceptOnce {
                 return Ok(());
             }
         }
+    }
+
+    /// Adds a connection, and polls it.
+    fn add(&mut self, socket: OwnedFd, protocol: Box<dyn Protocol>, is_connecting: bool) -> io::Result<()> {
+        self.connections += 1;
+        let fd = socket.as_raw_fd();
+        let key = self.open.insert(BrokenConnection {
+            id: SourceId::Connection(self.connections),
+            socket,
+            protocol,
+            inbox: Vec::new(),
+            outbox: Outbox::default(),
+            is_connecting,
+            has_ended: false,
+            is_armed: is_connecting,
+        });
+        let interest = if is_connecting { READABLE_OR_WRITABLE } else { Interest::READABLE };
+        self.poll.registry().register(&mut SourceFd(&fd), Token(key), interest)
     }
 
     /// Gives one connection its turn: reads, parses and writes, and closes the connection after the
@@ -212,6 +225,17 @@ impl LoopUnderTest for BrokenLoop {
         keys.into_iter().try_for_each(|key| self.handle(key))
     }
 
+    fn connect(&mut self, address: SocketAddr, protocol: Box<dyn Protocol>) -> io::Result<()> {
+        let peer = Address::from(address);
+        let socket = start_connect(&peer, ConnectOptions::default())?;
+        let (fd, open) = (socket.as_raw_fd(), self.open.len() + 1);
+        self.add(socket, protocol, true)?;
+        let id = SourceId::Connection(self.connections);
+        self.observers.trace(id, || Step::Connecting { peer, fd, open });
+        self.observers.trace(id, || Step::Armed);
+        Ok(())
+    }
+
     fn advance(&mut self, by: Duration) {
         self.clock.advance(by);
     }
@@ -225,6 +249,11 @@ impl BrokenConnection {
         cx: &mut Context<'_>,
         on_damage: &OnDamage,
     ) -> Result<(), CloseReason> {
+        if self.is_connecting {
+            // This is the bug of the only lesson that connects: SO_ERROR may say otherwise.
+            self.is_connecting = false;
+            let _ = self.protocol.on_connected(&mut self.outbox, cx);
+        }
         if self.outbox.is_empty() {
             self.read(bug, settings.small_read, cx)?;
             if self.has_ended && bug == Bug::CloseOnEof {
@@ -330,7 +359,7 @@ impl BrokenConnection {
         }
         self.is_armed = writable;
         observers.trace(self.id, || if writable { Step::Armed } else { Step::Disarmed });
-        let interest = if writable { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        let interest = if writable { READABLE_OR_WRITABLE } else { Interest::READABLE };
         poll.registry().reregister(&mut SourceFd(&self.socket.as_raw_fd()), Token(key), interest)
     }
 }

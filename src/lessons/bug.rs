@@ -27,6 +27,8 @@ pub enum Bug {
     RetryAccept,
     /// Waits for the next event after accept has failed.
     AwaitEdge,
+    /// Takes an outgoing connection that becomes writable for established.
+    TrustWritable,
     /// Makes room for as many bytes as a message announces, whatever it announces.
     TrustLength,
     /// Takes the bytes of the length that have arrived for the whole length.
@@ -55,6 +57,7 @@ impl Bug {
             Bug::IgnoreErrors => "ignore-errors",
             Bug::RetryAccept => "retry-accept",
             Bug::AwaitEdge => "await-edge",
+            Bug::TrustWritable => "trust-writable",
             Bug::TrustLength => "trust-length",
             Bug::HalfLength => "half-length",
             Bug::NoTimeout => "no-timeout",

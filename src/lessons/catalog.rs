@@ -8,6 +8,7 @@ use super::{
     harness::Harness,
     lossy_echo::lose_answers,
     message_echo::echo_messages,
+    outgoing::connect_to_peers,
     scripts::*,
     setup::{Setup, serve_http},
     transcript::{ClientAction, TranscriptEntry},
@@ -116,6 +117,8 @@ lessons! {
         "park descriptors" |entries| yes_if_after(entries, L1, |step| matches!(step, Step::AcceptPaused { .. }), |step| matches!(step, Step::Accepted { .. })), None;
     11 "A full backlog" [Bug::AcceptOnce], fill_backlog (None, 64, with_backlog(1)), connected_before_accept,
         "C is not connected" |entries| yes_if_noted(entries, 'C', ClientAction::Refused), None;
+    12 "Connecting without blocking" [Bug::TrustWritable], connect_to_peers (None, 64), count_writable_outgoing,
+        "from SO_ERROR" |entries| yes_if_connected(entries, C2), None;
     13 "Where a message ends" [Bug::TrustLength, Bug::HalfLength], send_messages (None, 64), |entries| count(entries, C1, |step| matches!(step, Step::Understood { .. })),
         "parse refused" |entries| yes_unless(entries, C2, |step| matches!(step, Step::Refused { .. })), None, echo_messages;
     14 "The datagram that does not come" [Bug::NoTimeout], wait_for_answers (None, 64), yes_if_loss_is_reported,

@@ -33,6 +33,8 @@ struct Lanes {
     clients: Vec<String>,
     /// The clients that have connected and have not been accepted.
     waiting: Vec<usize>,
+    /// The peer of the loop's next outgoing connection.
+    peer: Option<usize>,
     /// The sources with a client: accepted connections, and the UDP socket.
     accepted: Vec<(SourceId, usize)>,
 }
@@ -171,6 +173,10 @@ impl Lanes {
         let client = self.lane(&name.to_string());
         match action {
             ClientAction::Connect => self.waiting.push(client),
+            ClientAction::AwaitLoop => {
+                self.peer = Some(client);
+                return Mark::AtClient(client);
+            }
             ClientAction::SendDatagram => self.accepted.push((SourceId::Udp(1), client)),
             ClientAction::StartConnect => return Mark::ToKernel(client),
             ClientAction::Receive
@@ -204,6 +210,11 @@ impl Lanes {
                     self.accepted.push((SourceId::Connection(*connection), client));
                 }
                 Mark::AtLoop
+            }
+            (Step::Connecting { .. }, _) => {
+                let Some(peer) = self.peer else { return Mark::AtLoop };
+                self.accepted.push((traced.line.source, peer));
+                Mark::ToClient(peer)
             }
             (Step::Waiting { .. }, _) => Mark::Sleep,
             (Step::Wrote { .. } | Step::Sent { .. } | Step::ShutDown, Some(client)) => Mark::ToClient(client),

@@ -17,10 +17,12 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::{
+    contents::{contents, preview},
     open_file_limit::LoweredLimit,
+    outgoing::Greeter,
     transcript::{ClientAction, NotedEvent, Transcript, TranscriptEntry},
 };
-use crate::trace::redact::escaped;
+use crate::protocol;
 
 /// A loop that a lesson runs: either the real loop or a broken one.
 pub trait LoopUnderTest {
@@ -29,6 +31,11 @@ pub trait LoopUnderTest {
     /// # Errors
     /// Fails if polling fails (epoll_wait(2)).
     fn turn(&mut self) -> io::Result<()>;
+    /// Starts to connect to `address`.
+    ///
+    /// # Errors
+    /// Fails if the socket cannot be created or polled, or if connect(2) fails at once.
+    fn connect(&mut self, address: SocketAddr, protocol: Box<dyn protocol::Protocol>) -> io::Result<()>;
     /// Moves the loop's clock forward.
     fn advance(&mut self, by: Duration);
 }
@@ -141,6 +148,30 @@ impl Harness {
         socket.connect(&address.into())?;
         socket.set_nonblocking(true)?;
         self.clients.push(Client { name, socket: socket.into() });
+        Ok(())
+    }
+
+    /// Lets the loop start to connect to the peer `name` at `address`. `what` says what the peer
+    /// does.
+    ///
+    /// # Errors
+    /// Fails if the socket cannot be created or polled, or if connect(2) fails at once.
+    pub fn connect_loop(&mut self, name: char, what: &str, address: SocketAddr) -> io::Result<()> {
+        self.note_action(name, ClientAction::AwaitLoop, what);
+        let greeter = Greeter(Rc::clone(&self.transcript));
+        self.event_loop.connect(address, Box::new(greeter))?;
+        self.is_unnoticed = true;
+        thread::sleep(LATE);
+        Ok(())
+    }
+
+    /// Adds the peer `name`, which has accepted a connection of the loop.
+    ///
+    /// # Errors
+    /// Fails if the socket cannot be made non-blocking.
+    pub fn add_peer(&mut self, name: char, socket: TcpStream) -> io::Result<()> {
+        socket.set_nonblocking(true)?;
+        self.clients.push(Client { name, socket });
         Ok(())
     }
 
@@ -279,19 +310,7 @@ impl Harness {
             Err(e) if e.kind() == ErrorKind::WouldBlock => "",
             Err(_) => ", and a reset",
         };
-        if !got.is_empty() && !got.starts_with(b"HTTP/1.1 ") {
-            let what = format!("takes {} bytes {}{end}", got.len(), preview(&got));
-            self.note_action(name, ClientAction::Receive, &what);
-            return Ok(());
-        }
-        let answers = memchr::memmem::find_iter(&got, b"HTTP/1.1 ").count();
-        let answers = match (answers, ends_complete(&got)) {
-            (0, _) => "no answer".to_owned(),
-            (1, true) => "1 answer".to_owned(),
-            (1, false) => "the beginning of 1 answer".to_owned(),
-            (more, _) => format!("{more} answers"),
-        };
-        let what = format!("takes {} bytes: {answers}{end}", got.len());
+        let what = format!("takes {} bytes{}{end}", got.len(), contents(&got));
         self.note_action(name, ClientAction::Receive, &what);
         Ok(())
     }
@@ -361,20 +380,4 @@ impl Harness {
         let client = self.clients.iter_mut().find(|client| client.name == name);
         client.map(|client| &mut client.socket).ok_or_else(|| ErrorKind::NotFound.into())
     }
-}
-
-/// Returns whether `got` ends with a complete response.
-fn ends_complete(got: &[u8]) -> bool {
-    let Some(last) = memchr::memmem::rfind(got, b"HTTP/1.1 ").map(|at| &got[at..]) else { return false };
-    let Some(head) = memchr::memmem::find(last, b"\r\n\r\n") else { return false };
-    let lines = String::from_utf8_lossy(&last[..head]);
-    let len = lines.lines().find_map(|line| line.strip_prefix("Content-Length: ")?.parse::<usize>().ok());
-    len.is_some_and(|len| last.len() >= head + 4 + len)
-}
-
-/// Returns the beginning of `bytes`, escaped and in quotes.
-fn preview(bytes: &[u8]) -> String {
-    const MAX_SHOWN: usize = 28;
-    let dots = if bytes.len() > MAX_SHOWN { "\u{2026}" } else { "" };
-    format!("\"{}{dots}\"", escaped(&bytes[..bytes.len().min(MAX_SHOWN)]))
 }

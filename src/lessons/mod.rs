@@ -8,11 +8,13 @@ mod broken_loop;
 pub(crate) mod broken_server;
 mod bug;
 mod catalog;
+mod contents;
 mod diagram;
 mod harness;
 mod lossy_echo;
 mod message_echo;
 mod open_file_limit;
+mod outgoing;
 mod page;
 mod scripts;
 mod setup;
@@ -20,7 +22,7 @@ mod sheet;
 mod transcript;
 mod trial;
 
-use std::{cell::RefCell, io, rc::Rc, time::Duration};
+use std::{cell::RefCell, io, net::SocketAddr, rc::Rc, time::Duration};
 
 pub use self::{
     bug::Bug,
@@ -33,7 +35,7 @@ pub use self::{
     trial::{TRIALS, Trial, TrialEvent, TrialLimits, TrialReport, TrialTarget, UnfitServer, Verdict},
 };
 use self::{setup::Setup, transcript::Transcript};
-use crate::event_loop::EventLoop;
+use crate::{event_loop::EventLoop, protocol::Protocol};
 
 /// The size in bytes of the largest file that a lesson serves, which is larger than any lesson's
 /// send buffer.
@@ -69,6 +71,10 @@ impl Lesson {
 impl harness::LoopUnderTest for EventLoop {
     fn turn(&mut self) -> io::Result<()> {
         EventLoop::turn(self)
+    }
+
+    fn connect(&mut self, address: SocketAddr, protocol: Box<dyn Protocol>) -> io::Result<()> {
+        EventLoop::connect(self, &address.into(), protocol).map(drop)
     }
 
     fn advance(&mut self, by: Duration) {

@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use super::harness::Harness;
 
-const HELLO: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
+pub const HELLO: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /// How long the client of datagrams may take to get its answers.
 const SECONDS_OF_QUESTIONS: usize = 3;
 const BIG: &[u8] = b"GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n";

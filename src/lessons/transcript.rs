@@ -43,6 +43,8 @@ pub enum ClientAction {
     Connect,
     /// Starts to connect to the loop, and does not wait for the result.
     StartConnect,
+    /// Is the peer to which the loop connects next.
+    AwaitLoop,
     /// Finds that its connection is neither established nor refused.
     StillConnecting,
     /// Finds that its connection is established.
@@ -139,6 +141,12 @@ impl Transcript {
                 self.note(NotedEvent::Remark, text);
             }
         }
+    }
+
+    /// Adds a remark about the turn that is in progress.
+    pub fn remark_in_turn(&mut self, text: String) {
+        self.begin_turn();
+        self.note(NotedEvent::Remark, text);
     }
 
     /// Returns the number of entries.
