@@ -1,5 +1,7 @@
 //! The answers to the questions of the lessons, computed from their transcripts.
 
+use std::time::Duration;
+
 use super::transcript::{ClientAction, NotedEvent, TranscriptEntry};
 use crate::trace::{SourceId, Step};
 
@@ -102,11 +104,7 @@ pub fn left_over_first(entries: &[TranscriptEntry]) -> String {
 
 /// Returns how long B waited while the loop was blocked.
 pub fn time_that_b_waited(entries: &[TranscriptEntry]) -> String {
-    let waited = entries.iter().find_map(|entry| match entry.noted() {
-        Some(NotedEvent::Blocked(time)) => Some(time),
-        _ => None,
-    });
-    format!("B waited {} ms while A read nothing", waited.unwrap_or_default().as_millis())
+    format!("B waited {} ms while A read nothing", time_blocked(entries).as_millis())
 }
 
 /// Returns how many answers A got before B got its own.
@@ -202,4 +200,34 @@ pub fn datagrams_until_answered(entries: &[TranscriptEntry]) -> String {
     let sent = count(entries, U2, |step| matches!(step, Step::Sent { .. }));
     let received = count(entries, U2, |step| matches!(step, Step::Received { .. }));
     format!("u2 has sent {sent} datagrams and received {received}")
+}
+
+/// Returns `yes` if B was sent something before A, otherwise `no`.
+pub fn yes_if_b_is_first(entries: &[TranscriptEntry]) -> String {
+    let first = steps_in(entries).find(|(_, step)| matches!(step, Step::Wrote { .. }));
+    if first.is_some_and(|(source, _)| source == C2) { "yes".into() } else { "no".into() }
+}
+
+/// Returns `yes` if the kernel reported A after a part of its file was not in memory.
+pub fn yes_if_disk_is_reported(entries: &[TranscriptEntry]) -> String {
+    let is_missing = |entry: &TranscriptEntry| match entry {
+        TranscriptEntry::Step(traced) => matches!(traced.step, Step::NotCached { .. }),
+        TranscriptEntry::Note(_) => false,
+    };
+    let from = entries.iter().position(is_missing).unwrap_or(entries.len());
+    if count_wakes(&entries[from..], C1) == "0" { "no".into() } else { "yes".into() }
+}
+
+/// Returns how long the loop was blocked by the disk.
+pub fn time_blocked_by_disk(entries: &[TranscriptEntry]) -> String {
+    format!("B waited {} ms for the disk", time_blocked(entries).as_millis())
+}
+
+/// Returns how long the loop was blocked.
+fn time_blocked(entries: &[TranscriptEntry]) -> Duration {
+    let blocked = entries.iter().find_map(|entry| match entry.noted() {
+        Some(NotedEvent::Blocked(time)) => Some(time),
+        _ => None,
+    });
+    blocked.unwrap_or_default()
 }

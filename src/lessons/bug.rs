@@ -35,12 +35,14 @@ pub enum Bug {
     HalfLength,
     /// Waits for an answer without a timeout.
     NoTimeout,
+    /// Sends a file without checking that it is in memory, and so waits for the disk.
+    WaitForDisk,
 }
 
 impl Bug {
     /// Returns whether the bug is in a protocol, which the real loop runs.
     pub fn is_in_protocol(self) -> bool {
-        matches!(self, Bug::TrustLength | Bug::HalfLength | Bug::NoTimeout)
+        matches!(self, Bug::TrustLength | Bug::HalfLength | Bug::NoTimeout | Bug::WaitForDisk)
     }
 
     /// Returns the name of the bug, as given to `--break`.
@@ -61,6 +63,7 @@ impl Bug {
             Bug::TrustLength => "trust-length",
             Bug::HalfLength => "half-length",
             Bug::NoTimeout => "no-timeout",
+            Bug::WaitForDisk => "wait-for-disk",
         }
     }
 }

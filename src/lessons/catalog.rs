@@ -11,6 +11,7 @@ use super::{
     outgoing::connect_to_peers,
     scripts::*,
     setup::{Setup, serve_http},
+    slow_disk::serve_from_slow_disk,
     transcript::{ClientAction, TranscriptEntry},
 };
 use crate::trace::{SourceId, Step};
@@ -123,4 +124,6 @@ lessons! {
         "parse refused" |entries| yes_unless(entries, C2, |step| matches!(step, Step::Refused { .. })), None, echo_messages;
     14 "The datagram that does not come" [Bug::NoTimeout], wait_for_answers (None, 64), yes_if_loss_is_reported,
         " drop " timeout_after_loss, Some(datagrams_until_answered), lose_answers;
+    15 "A file is always ready" [Bug::WaitForDisk], read_from_slow_disk (None, 64), yes_if_b_is_first,
+        "not in memory" yes_if_disk_is_reported, Some(time_blocked_by_disk), serve_from_slow_disk;
 }

@@ -20,6 +20,7 @@ use super::{
     contents::{contents, preview},
     open_file_limit::LoweredLimit,
     outgoing::Greeter,
+    slow_disk::Disk,
     transcript::{ClientAction, NotedEvent, Transcript, TranscriptEntry},
 };
 use crate::protocol;
@@ -55,6 +56,8 @@ pub struct Harness {
     /// The address of the loop's UDP socket; `None` if the loop has no UDP socket.
     udp_address: Option<SocketAddr>,
     clients: Vec<Client>,
+    /// The disk of the loop's files, if it is scripted.
+    disk: Option<Rc<Disk>>,
     /// Whether a client has done something that the loop has not noticed.
     is_unnoticed: bool,
     /// The open-file limit, if the script has lowered it.
@@ -85,8 +88,21 @@ impl Harness {
             addresses,
             udp_address,
             clients: Vec::new(),
+            disk: None,
             is_unnoticed: false,
             lowered_limit: None,
+        }
+    }
+
+    /// Adds a disk that the script controls.
+    pub fn with_disk(self, disk: Rc<Disk>) -> Harness {
+        Harness { disk: Some(disk), ..self }
+    }
+
+    /// Lets the disk read the next `count` bytes into memory, without running the loop.
+    pub fn read_from_disk(&mut self, count: u64) {
+        if let Some(disk) = &self.disk {
+            disk.read(count);
         }
     }
 
@@ -357,6 +373,7 @@ impl Harness {
         self.run_until_idle()?;
         let text = match (time.subsec_millis(), time.as_secs()) {
             (0, 1) => "1 s passes".to_owned(),
+            (1, 0) => "1 ms passes".to_owned(),
             (0, seconds) => format!("{seconds} s pass"),
             _ => format!("{} ms pass", time.as_millis()),
         };

@@ -19,6 +19,7 @@ mod page;
 mod scripts;
 mod setup;
 mod sheet;
+mod slow_disk;
 mod transcript;
 mod trial;
 

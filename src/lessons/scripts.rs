@@ -151,3 +151,17 @@ pub fn wait_for_answers(harness: &mut Harness) -> io::Result<()> {
     }
     Ok(())
 }
+
+pub fn read_from_slow_disk(harness: &mut Harness) -> io::Result<()> {
+    harness.connect('A', false)?;
+    harness.connect('B', false)?;
+    harness.send_only('A', b"film.bin\n")?;
+    harness.send_only('B', b"hello\n")?;
+    harness.run_until_idle()?;
+    harness.receive('B')?;
+    for count in [4096, 8192] {
+        harness.read_from_disk(count);
+        harness.advance(Duration::from_millis(1))?;
+    }
+    harness.receive('A')
+}
