@@ -8,6 +8,7 @@ use crate::trace::{SourceId, Step};
 pub const L1: SourceId = SourceId::Listener(1);
 pub const C1: SourceId = SourceId::Connection(1);
 pub const C2: SourceId = SourceId::Connection(2);
+pub const C4: SourceId = SourceId::Connection(4);
 pub const U2: SourceId = SourceId::Udp(2);
 
 /// Returns `yes` if the kernel reported A after A had reset its connection, otherwise `no`.
@@ -230,4 +231,24 @@ fn time_blocked(entries: &[TranscriptEntry]) -> Duration {
         _ => None,
     });
     blocked.unwrap_or_default()
+}
+
+/// Returns `yes` if D was sent a line after B's send buffer was full, otherwise `no`.
+pub fn yes_if_d_is_served_while_b_is_blocked(entries: &[TranscriptEntry]) -> String {
+    let is_blocked = |(source, step): &(SourceId, &Step)| *source == C2 && matches!(step, Step::Armed);
+    let mut steps = steps_in(entries).skip_while(|step| !is_blocked(step));
+    let is_served = steps.any(|(source, step)| source == C4 && matches!(step, Step::Wrote { .. }));
+    if is_served { "yes".into() } else { "no".into() }
+}
+
+/// Returns the number of members to which the last line of A was sent.
+pub fn members_of_last_line(entries: &[TranscriptEntry]) -> String {
+    let mut lines = entries.iter().filter_map(|entry| match entry {
+        TranscriptEntry::Step(traced) if traced.line.source == C1 => {
+            traced.line.to_string().split_once("members=").map(|(_, members)| members.to_owned())
+        }
+        _ => None,
+    });
+    let last = lines.next_back().unwrap_or_default();
+    last.split(' ').next().unwrap_or_default().to_owned()
 }

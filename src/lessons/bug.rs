@@ -37,12 +37,17 @@ pub enum Bug {
     NoTimeout,
     /// Sends a file without checking that it is in memory, and so waits for the disk.
     WaitForDisk,
+    /// Keeps lines without limit for a member that does not read.
+    UnboundedQueue,
 }
 
 impl Bug {
     /// Returns whether the bug is in a protocol, which the real loop runs.
     pub fn is_in_protocol(self) -> bool {
-        matches!(self, Bug::TrustLength | Bug::HalfLength | Bug::NoTimeout | Bug::WaitForDisk)
+        matches!(
+            self,
+            Bug::TrustLength | Bug::HalfLength | Bug::NoTimeout | Bug::WaitForDisk | Bug::UnboundedQueue
+        )
     }
 
     /// Returns the name of the bug, as given to `--break`.
@@ -64,6 +69,7 @@ impl Bug {
             Bug::HalfLength => "half-length",
             Bug::NoTimeout => "no-timeout",
             Bug::WaitForDisk => "wait-for-disk",
+            Bug::UnboundedQueue => "unbounded-queue",
         }
     }
 }

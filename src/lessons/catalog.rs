@@ -5,6 +5,7 @@ use std::io;
 use super::{
     answers::*,
     bug::Bug,
+    chat_rooms::{fill_a_queue, open_two_rooms},
     harness::Harness,
     lossy_echo::lose_answers,
     message_echo::echo_messages,
@@ -126,4 +127,6 @@ lessons! {
         " drop " timeout_after_loss, Some(datagrams_until_answered), lose_answers;
     15 "A file is always ready" [Bug::WaitForDisk], read_from_slow_disk (None, 64), yes_if_b_is_first,
         "not in memory" yes_if_disk_is_reported, Some(time_blocked_by_disk), serve_from_slow_disk;
+    16 "Two rooms" [Bug::UnboundedQueue], fill_a_queue (Some(16 * 1024), 64), yes_if_d_is_served_while_b_is_blocked,
+        "chat dropped" members_of_last_line, None, open_two_rooms;
 }

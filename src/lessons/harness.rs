@@ -331,6 +331,50 @@ impl Harness {
         Ok(())
     }
 
+    /// Reads everything that has arrived at the client `name`, and counts the lines.
+    ///
+    /// # Errors
+    /// Fails if the client does not exist.
+    pub fn receive_lines(&mut self, name: char) -> io::Result<()> {
+        let mut got = Vec::new();
+        // A connection without more input, and one that has ended, are the same here.
+        let _ = self.client(name)?.read_to_end(&mut got);
+        let text = String::from_utf8_lossy(&got);
+        let last = text.lines().last().unwrap_or_default();
+        // Without the time, and the name and the address of the sender.
+        let last = last.rsplit_once(") ").or(last.rsplit_once("): ")).map_or(last, |(_, said)| said);
+        let what = match text.lines().count() {
+            0 => "takes no lines".to_owned(),
+            1 => format!("takes 1 line \u{2026}{}", preview(last.as_bytes())),
+            count => format!("takes {count} lines, the last one \u{2026}{}", preview(last.as_bytes())),
+        };
+        self.note_action(name, ClientAction::Receive, &what);
+        Ok(())
+    }
+
+    /// Runs a part of the script, and shortens its transcript to the note `what` and the entries
+    /// that `is_kept` selects, which count as one turn.
+    ///
+    /// # Errors
+    /// Fails if the part fails.
+    pub fn condense(
+        &mut self,
+        what: &str,
+        is_kept: fn(&TranscriptEntry) -> bool,
+        act: impl FnOnce(&mut Harness) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.note(NotedEvent::Remark, what.to_owned());
+        let (from, turns) = (self.transcript.borrow().len(), self.transcript.borrow().turns());
+        act(self)?;
+        self.transcript.borrow_mut().condense_from(from, turns + 1, is_kept);
+        Ok(())
+    }
+
+    /// Returns whether a line of the transcript contains `text`.
+    pub fn has_seen(&self, text: &str) -> bool {
+        self.transcript.borrow().contains(text)
+    }
+
     /// Sends each text as a datagram, runs the loop until it is idle, and counts the answers.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod broken_loop;
 pub(crate) mod broken_server;
 mod bug;
 mod catalog;
+mod chat_rooms;
 mod contents;
 mod diagram;
 mod harness;

@@ -70,7 +70,12 @@ impl Setup<'_> {
 
     /// Returns the real loop, without any source.
     pub fn event_loop() -> io::Result<EventLoop> {
-        let limits = Limits { max_connections: 10_000, drain_timeout: None, ..Limits::default() };
+        Setup::event_loop_with(Limits::default())
+    }
+
+    /// Returns the real loop with some of `limits`, without any source.
+    pub fn event_loop_with(limits: Limits) -> io::Result<EventLoop> {
+        let limits = Limits { max_connections: 10_000, drain_timeout: None, ..limits };
         EventLoop::new(limits, clock())
     }
 
@@ -89,7 +94,16 @@ impl Setup<'_> {
 
     /// Returns a harness for the real loop with one listener for each of `factories`.
     pub fn with_listeners(&self, factories: Vec<Box<dyn ProtocolFactory>>) -> io::Result<Harness> {
-        let (mut event_loop, mut addresses) = (Setup::event_loop()?, Vec::new());
+        self.with_listeners_of(Setup::event_loop()?, factories)
+    }
+
+    /// Returns a harness for `event_loop` with one listener for each of `factories`.
+    pub fn with_listeners_of(
+        &self,
+        mut event_loop: EventLoop,
+        factories: Vec<Box<dyn ProtocolFactory>>,
+    ) -> io::Result<Harness> {
+        let mut addresses = Vec::new();
         for factory in factories {
             let (listener, address) = self.listener()?;
             event_loop.add_listener(listener, factory)?;

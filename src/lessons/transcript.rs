@@ -160,6 +160,25 @@ impl Transcript {
         self.turns = 0;
     }
 
+    /// Removes the entries from the place `at` on that `is_kept` does not select. The others become
+    /// one turn, with the number `turn`.
+    pub fn condense_from(&mut self, at: usize, turn: u64, is_kept: fn(&TranscriptEntry) -> bool) {
+        let mut kept = self.entries.split_off(at);
+        kept.retain(is_kept);
+        for entry in &mut kept {
+            if let TranscriptEntry::Step(traced) = entry {
+                traced.line.turn = turn;
+            }
+        }
+        self.entries.extend(kept);
+        self.turns = turn;
+    }
+
+    /// Returns whether a line contains `text`.
+    pub fn contains(&self, text: &str) -> bool {
+        self.entries.iter().any(|entry| entry.to_string().contains(text))
+    }
+
     /// Returns the number of turns in which something happened.
     pub fn turns(&self) -> u64 {
         self.turns

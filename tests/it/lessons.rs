@@ -14,7 +14,9 @@ use oneloop::lessons::{LESSONS, Lesson, TranscriptEntry, compared, lines, prose_
 /// Returns a line without the parts that differ between runs or kernels: ports, descriptors, how
 /// much of a large file a buffer accepts, and the length of that file's head.
 fn masked(lesson: &Lesson, line: &str) -> String {
-    let is_cut_anywhere = lesson.needs.send_buffer.is_some() && line.contains(" by=send");
+    let is_cut_anywhere = lesson.needs.send_buffer.is_some() && line.contains(" by=send")
+        // A line of the chat names a port, which may have four digits.
+        || line.contains(" by=write") && lesson.title == "Two rooms";
     let is_of_large_file = is_cut_anywhere || line.contains("body=1048576");
     let mask = |doc: &str| match doc.split_once('=') {
         Some((name @ ("fd" | "from" | "to"), _)) => format!("{name}=_"),
@@ -124,6 +126,7 @@ fn lessons_show_each_bug() {
             "c1 file sent=0 not in memory",
             "(the loop blocks here, and so B waits, until the disk",
         ),
+        ("unbounded-queue", "c1 chat dropped B", "c1 chat line 12 -> members=1"),
         ("no-timeout", "(u2 has 2 answers to 4 datagrams)", "#1 loop wait timeout=never"),
         ("half-length", "c2 parse one\\ntwo len=11 leftover=0", "c2 parse message len=2 leftover=0"),
         ("trust-writable", "c2 close reason=connect-failed", "(the client on c2 begins to talk)"),
@@ -154,7 +157,7 @@ fn lesson_command_prints_the_whole_page() {
         assert!(list.contains(known.title), "{list}");
         let number = known.number.to_string();
         let transcript = text(lesson(&[&number]));
-        let parts = [known.title, "The answer is: ", "\nTry this:\n", "read `", "#1 loop wake"];
+        let parts = [known.title, "The answer is: ", "\nTry this:\n", "read `", " loop wake slept="];
         assert!(parts.iter().all(|part| transcript.contains(part)), "{transcript}");
         for bug in known.bugs {
             assert!(list.contains(bug.name()), "{list}");
@@ -260,7 +263,8 @@ fn lesson_without_a_terminal_answers_both_questions_and_keeps_nothing() {
 #[test]
 fn second_answers_are_computed_from_the_run() {
     allow_many_descriptors();
-    let expected = ["4", "44", "no", "3", "no", "yes", "2", "1", "yes", "yes", "no", "no", "no", "1", "no"];
+    let expected =
+        ["4", "44", "no", "3", "no", "yes", "2", "1", "yes", "yes", "no", "no", "no", "1", "no", "0"];
     assert_eq!(expected.len(), LESSONS.len());
     let expected = LESSONS.iter().map(|lesson| lesson.number).zip(expected);
     let expected = std::collections::BTreeMap::from_iter(expected);

@@ -31,6 +31,12 @@ impl ChatRoom {
     pub fn new(head_timeout: Option<Duration>) -> ChatRoom {
         ChatRoom { room: Rc::new(RefCell::new(Room::new())), head_timeout }
     }
+
+    /// Lets lines wait for a member that does not read, without limit. For a lesson.
+    pub(crate) fn with_unbounded_queues(self) -> ChatRoom {
+        self.room.borrow_mut().unbound_queues();
+        self
+    }
 }
 
 impl ProtocolFactory for ChatRoom {

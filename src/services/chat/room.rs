@@ -29,6 +29,8 @@ pub struct Room<K> {
     turn: u64,
     lines_in_turn: usize,
     bytes_in_turn: usize,
+    /// Whether lines wait for a member without limit. Only a lesson about this fault sets it.
+    has_unbounded_queues: bool,
 }
 
 struct Member<K> {
@@ -64,7 +66,21 @@ impl<K: Copy> Room<K> {
     /// Creates an empty room.
     pub fn new() -> Room<K> {
         let (members, last_number, connections) = (BTreeMap::new(), 0, 0);
-        Room { members, last_number, connections, turn: 0, lines_in_turn: 0, bytes_in_turn: 0 }
+        let (lines_in_turn, bytes_in_turn, has_unbounded_queues) = (0, 0, false);
+        Room {
+            members,
+            last_number,
+            connections,
+            turn: 0,
+            lines_in_turn,
+            bytes_in_turn,
+            has_unbounded_queues,
+        }
+    }
+
+    /// Lets lines wait for a member without limit, which a room must not do.
+    pub fn unbound_queues(&mut self) {
+        self.has_unbounded_queues = true;
     }
 
     /// Counts a connection that wants to join. Returns `false` if the room is full.
@@ -134,6 +150,9 @@ impl<K: Copy> Room<K> {
             match member.queue.push(&line) {
                 Pushed::First => wake(member.key),
                 Pushed::Next => {}
+                Pushed::Full if self.has_unbounded_queues => {
+                    member.queue.push_uncounted(&line);
+                }
                 Pushed::Full => full.push(*number),
             }
         }
