@@ -125,7 +125,7 @@ impl Harness {
     /// Sends `bytes` from the client `name`, and runs the loop until it is idle.
     ///
     /// # Errors
-    /// Fails if there is no such client, or if sending or polling fails.
+    /// Fails if no client has this name, or if sending or polling fails.
     pub fn send(&mut self, name: char, bytes: &[u8]) -> io::Result<()> {
         self.send_only(name, bytes)?;
         self.run_until_idle()
@@ -134,7 +134,7 @@ impl Harness {
     /// Sends `bytes` from the client `name`, without running the loop.
     ///
     /// # Errors
-    /// Fails if there is no such client, or if sending fails.
+    /// Fails if no client has this name, or if sending fails.
     pub fn send_only(&mut self, name: char, bytes: &[u8]) -> io::Result<()> {
         let what = format!("sends {} bytes {}", bytes.len(), preview(bytes));
         self.note_action(name, ClientAction::Send, &what);
@@ -153,7 +153,7 @@ impl Harness {
     /// Shuts down the sending side of the client `name`, without running the loop.
     ///
     /// # Errors
-    /// Fails if there is no such client, or if its socket is closed.
+    /// Fails if no client has this name, or if its socket is closed.
     pub fn half_close(&mut self, name: char) -> io::Result<()> {
         self.note_action(name, ClientAction::HalfClose, "shuts its sending side down");
         self.client(name)?.shutdown(Shutdown::Write)
@@ -162,7 +162,7 @@ impl Harness {
     /// Resets the connection of the client `name`, without running the loop.
     ///
     /// # Errors
-    /// Fails if there is no such client, or if SO_LINGER cannot be set on its socket.
+    /// Fails if no client has this name, or if SO_LINGER cannot be set on its socket.
     pub fn reset(&mut self, name: char) -> io::Result<()> {
         // A close after a time of 0 sends a reset (socket(7), SO_LINGER).
         SockRef::from(&*self.client(name)?).set_linger(Some(Duration::ZERO))?;
@@ -185,7 +185,7 @@ impl Harness {
     /// Reads everything that has arrived at the client `name`.
     ///
     /// # Errors
-    /// Fails if there is no such client.
+    /// Fails if no client has this name.
     pub fn receive(&mut self, name: char) -> io::Result<()> {
         let mut got = Vec::new();
         let end = match self.client(name)?.read_to_end(&mut got) {

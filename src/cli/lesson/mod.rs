@@ -39,7 +39,7 @@ const WORDS: &str = include_str!("words.txt");
 /// Does what the arguments ask for.
 ///
 /// # Errors
-/// Fails if there is no such lesson or bug, if the descriptor limit is too low, or if a system call
+/// Fails if the lesson or the bug does not exist, the open-file limit is too low, or a system call
 /// fails. For `--against`, see [`against::run`].
 pub fn run(args: &LessonArgs) -> Result<(), Failure> {
     let number = match (args.number, &args.against) {

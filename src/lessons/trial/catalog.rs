@@ -37,15 +37,15 @@ macro_rules! trials {
 trials! {
     1 "drip" scenes::drip_request, Some(Bug::OneReadOneMessage),
         "A request that arrives in five pieces gets one answer, after the last piece.",
-        "a read whose bytes are taken for a whole request; keep them until the end of the request has arrived";
+        "code that takes the bytes of one read for a whole request; keep them until the request is complete";
     2 "pipeline" scenes::pipeline_requests, Some(Bug::OneReadOneMessage),
         "Two requests in one send get two answers.",
-        "input that is cleared after one request; parse again until no whole request is left";
+        "a buffer that is cleared after the first request; parse until no whole request is left";
     2 "split" scenes::split_request, Some(Bug::OneReadOneMessage),
         "A request and a half, and later the other half, get two answers.",
-        "input behind the first request that is dropped; keep it, and append what the next read returns";
+        "bytes after the first request that are dropped; keep them, and append what the next read returns";
     3 "never-reads" scenes::stop_reading, Some(Bug::WriteAll),
-        "While A requests much and reads nothing, B gets its answer. When A reads, it gets the rest.",
+        "While A requests a lot and reads nothing, B gets its answer. Once A reads, it gets the rest.",
         "a write that waits until everything is sent (sendall, a loop around send); keep the offset, and wait for writability";
     4 "burst" crowds::connect_at_once, Some(Bug::AcceptOnce),
         "Five clients that connect at once all get their answers, ten times.",
@@ -55,16 +55,16 @@ trials! {
         "one read for each event, under edge triggers; read until the call would block";
     5 "half-close" scenes::half_close, Some(Bug::CloseOnEof),
         "A client that sends a request and then ends its output gets its answer.",
-        "a connection that is closed as soon as read returns 0; first answer what has arrived, and send what is unsent";
+        "code that closes as soon as read returns 0; first answer what has arrived, and send all of it";
     6 "slow-head" scenes::leave_request_unfinished, Some(Bug::NoDeadline),
-        "A client that does not finish its request is closed in time, and does not delay B.",
+        "A connection whose request never ends is closed in time, and does not delay B.",
         "a poll without a timeout; give each connection a deadline, and let the poll sleep until the nearest one";
     7 "hog" crowds::send_many_requests, Some(Bug::NoBudget),
-        "B gets its answer long before A has all the answers to its many requests.",
+        "B gets its answer long before A has all of its many answers.",
         "a loop that serves one connection until it has no more work; give each turn of a connection a budget";
     8 "silent" crowds::connect_silent_clients, Some(Bug::ScanAll),
         "With many silent clients, a request is answered nearly as fast as without them.",
-        "work for each connection in each turn (select, poll, a search through a list), or a connection that the server waits for";
+        "work for every connection in every turn (select, poll, searching a list), or a wait for one connection";
     9 "reset" scenes::reset_connections, None,
         "After clients that reset their connections, the server still serves others.",
         "a write to a closed connection: SIGPIPE (ignore it, or send with MSG_NOSIGNAL), EPIPE, ECONNRESET or an exception that nothing handles";

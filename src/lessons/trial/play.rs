@@ -209,7 +209,7 @@ impl<'a> Play<'a> {
         }
         let how = match state.closed.map(|(reason, _)| reason) {
             None if state.connected_at.is_none() => "could not connect in time",
-            None => "is connected, and nothing more came",
+            None => "its connection is still open",
             Some(CloseReason::ConnectFailed(kind)) => return format!("could not connect: {kind}"),
             Some(CloseReason::Eof) => "was closed by the server",
             Some(_) => "was reset by the server",
@@ -221,6 +221,10 @@ impl<'a> Play<'a> {
             (1, _) => "1 answer".to_owned(),
             (count, _) => format!("{count} answers"),
         };
-        if state.connected_at.is_none() { how.to_owned() } else { format!("got {answers} and {how}") }
+        match state.connected_at {
+            None => how.to_owned(),
+            Some(_) if state.closed.is_none() => format!("got {answers}, and {how}"),
+            Some(_) => format!("got {answers} and {how}"),
+        }
     }
 }
