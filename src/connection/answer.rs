@@ -10,7 +10,8 @@ impl Connection {
     /// Returns whether an answer is in progress, which a shutdown waits for.
     pub fn is_answering(&self) -> bool {
         let is_sending = matches!(self.phase, Phase::Open | Phase::Finishing { .. });
-        is_sending && (!self.outbox.is_empty() || self.pending != Pending::Input)
+        let is_due = self.pending != Pending::Input && !self.protocol.ends_at_shutdown();
+        is_sending && (!self.outbox.is_empty() || is_due)
     }
 
     /// Returns the number of output bytes that the socket has not taken yet.

@@ -87,6 +87,12 @@ pub trait Protocol {
         None
     }
 
+    /// Returns whether the protocol closes the connection as soon as the loop shuts down. The
+    /// shutdown then does not say that it waits for a response.
+    fn ends_at_shutdown(&self) -> bool {
+        false
+    }
+
     /// Returns whether the connection is of no use once the peer has ended its output. The loop
     /// then closes it, although it waits for a time or for another source.
     fn ends_with_peer(&self) -> bool {

@@ -295,3 +295,23 @@ fn drain_says_what_it_waits_for_and_how_to_end_it() {
     assert_eq!(end(Signal::INT, &["-q"], 1), "");
     assert_eq!(end(Signal::INT, &[], 0), "", "nothing to wait for");
 }
+
+#[test]
+fn drain_does_not_wait_for_open_pages() {
+    let site = site_with_big();
+    let mut server = Server::spawn(Server::command(site.path(), &["--live", "--observe"]));
+    server.read_line();
+    let (mut stderr, page) = (server.stderr(), server.lines[1].clone());
+    let (host, path) = page.strip_prefix("http://").and_then(|url| url.split_once('/')).expect("a URL");
+    let address: std::net::SocketAddr = host.parse().expect("an address");
+    let of_page = format!("/{path}events");
+    let _open = [(server.addr(), "/.oneloop/events"), (address, &of_page)].map(|(address, path)| {
+        let mut client = Client::connect(address);
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n"));
+        assert_eq!(client.head().header("content-type"), Some("text/event-stream"), "{path}");
+        client
+    });
+    server.signal(Signal::INT);
+    assert!(server.exit().success());
+    assert_eq!(messages(&mut stderr), "");
+}

@@ -357,6 +357,10 @@ impl Protocol for HttpConnection {
         self.entries.as_deref().and_then(PendingEntries::first_request)
     }
 
+    fn ends_at_shutdown(&self) -> bool {
+        matches!(self.state, State::Live(_))
+    }
+
     fn ends_with_peer(&self) -> bool {
         // The page has been closed, or the load generator has ended.
         matches!(self.state, State::Live(_) | State::Target(_))

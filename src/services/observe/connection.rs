@@ -175,6 +175,10 @@ impl Protocol for PageConnection {
         self.stream.is_none() && self.large.is_none()
     }
 
+    fn ends_at_shutdown(&self) -> bool {
+        self.stream.is_some()
+    }
+
     fn ends_with_peer(&self) -> bool {
         // The page has been closed.
         self.stream.is_some()
