@@ -6,8 +6,9 @@
 
 use std::{
     io::{self, ErrorKind},
+    iter::once,
     net::{SocketAddr, TcpListener},
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     time::Duration,
 };
 
@@ -22,6 +23,7 @@ use slab::Slab;
 use super::{
     bug::{Bug, BugSettings, Damage, OnDamage},
     harness::LoopUnderTest,
+    level::poll_level,
 };
 use crate::{
     address::Address,
@@ -32,7 +34,7 @@ use crate::{
         CloseReason, Context, InputBudget, LoopCounters, LoopRequests, Outbox, Progress, Protocol,
         ProtocolFactory, WorkBudget,
     },
-    trace::{Observers, SourceId, Step},
+    trace::{EventFlags, Observers, SourceId, Step},
 };
 
 const LISTENER: Token = Token(usize::MAX);
@@ -109,6 +111,16 @@ impl BrokenLoop {
             on_damage,
             settings,
         })
+    }
+
+    /// Polls, and returns what is ready.
+    fn wait(&mut self) -> io::Result<Vec<(Token, EventFlags)>> {
+        if self.settings.is_level {
+            let open = self.open.iter().map(|(key, open)| (Token(key), open.socket.as_fd(), open.is_armed));
+            return poll_level(once((LISTENER, self.listener.as_fd(), false)).chain(open));
+        }
+        self.poll.poll(&mut self.events, Some(self.settings.poll))?;
+        Ok(self.events.iter().map(|event| (event.token(), flags(event))).collect())
     }
 
     fn accept(&mut self) -> io::Result<()> {
@@ -201,9 +213,8 @@ impl LoopUnderTest for BrokenLoop {
             timeout: None,
             carried: 0,
         });
-        self.poll.poll(&mut self.events, Some(self.settings.poll))?;
+        let events = self.wait()?;
         self.clock.tick();
-        let events: Vec<_> = self.events.iter().map(|event| (event.token(), flags(event))).collect();
         let id = |token: Token| match token {
             LISTENER => Some(SourceId::Listener(1)),
             Token(key) => self.open.get(key).map(|connection| connection.id),

@@ -22,7 +22,8 @@ impl BrokenServer {
     /// poll the listener.
     pub fn new(bug: Bug, listener: TcpListener, dir: &Path, max_block: Duration) -> io::Result<BrokenServer> {
         // Many first servers read 4,096 bytes at a time.
-        let settings = BugSettings { poll: Duration::from_millis(20), max_block, small_read: 4096 };
+        let settings =
+            BugSettings { poll: Duration::from_millis(20), max_block, small_read: 4096, is_level: false };
         let factory = Box::new(http(dir)?);
         let (clock, observers) = (Clock::system(), Observers::default());
         Ok(BrokenServer(BrokenLoop::new(

@@ -83,6 +83,8 @@ pub struct BugSettings {
     pub max_block: Duration,
     /// The number of bytes that one read accepts, if the bug is a small read.
     pub small_read: usize,
+    /// Whether the poller is level-triggered.
+    pub is_level: bool,
 }
 
 /// What a bug does to the clients.

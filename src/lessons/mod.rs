@@ -12,6 +12,7 @@ mod chat_rooms;
 mod contents;
 mod diagram;
 mod harness;
+mod level;
 mod lossy_echo;
 mod message_echo;
 mod open_file_limit;
@@ -51,6 +52,18 @@ impl Lesson {
     /// Fails if a socket, the temporary directory or one of its two files cannot be created, or if
     /// no descriptor is available.
     pub fn play(&self, bug: Option<Bug>) -> io::Result<Vec<TranscriptEntry>> {
+        self.play_with(bug, false)
+    }
+
+    /// Runs the lesson like [`Lesson::play`], on a loop with `bug` whose poller is level-triggered.
+    ///
+    /// # Errors
+    /// Fails as [`Lesson::play`] does.
+    pub fn play_level(&self, bug: Bug) -> io::Result<Vec<TranscriptEntry>> {
+        self.play_with(Some(bug), true)
+    }
+
+    fn play_with(&self, bug: Option<Bug>, is_level: bool) -> io::Result<Vec<TranscriptEntry>> {
         let site = tempfile::tempdir().map_err(|e| {
             let place = std::env::temp_dir();
             io::Error::other(format!("no directory can be made in {} (TMPDIR): {e}", place.display()))
@@ -59,6 +72,7 @@ impl Lesson {
         std::fs::write(site.path().join("big.bin"), vec![b'x'; BIG])?;
         let transcript = Rc::<RefCell<Transcript>>::default();
         let mut harness = (self.setup)(&Setup {
+            is_level,
             bug,
             dir: site.path(),
             send_buffer: self.needs.send_buffer,

@@ -30,11 +30,17 @@ use crate::{
 
 /// A lesson polls without sleeping, lets a bug block its loop for a moment, and leaves input unread
 /// after a read of a few bytes.
-const LESSON_SETTINGS: BugSettings =
-    BugSettings { poll: Duration::ZERO, max_block: Duration::from_millis(200), small_read: 16 };
+const LESSON_SETTINGS: BugSettings = BugSettings {
+    poll: Duration::ZERO,
+    max_block: Duration::from_millis(200),
+    small_read: 16,
+    is_level: false,
+};
 
 /// What a lesson builds its loop from.
 pub struct Setup<'a> {
+    /// Whether the poller of a loop with a bug is level-triggered.
+    pub is_level: bool,
     /// The bug of the loop or of its service, if it has one.
     pub bug: Option<Bug>,
     /// The directory that HTTP serves.
@@ -118,9 +124,9 @@ impl Setup<'_> {
         let mut observers = Observers::default();
         observers.add(Box::new(TranscriptObserver(Rc::clone(&self.transcript))));
         let shown = Rc::clone(&self.transcript);
+        let settings = BugSettings { is_level: self.is_level, ..LESSON_SETTINGS };
         let on_damage: OnDamage = Box::new(move |damage| shown.borrow_mut().note_damage(damage));
-        let broken_loop =
-            BrokenLoop::new(bug, listener, factory, clock(), observers, on_damage, LESSON_SETTINGS)?;
+        let broken_loop = BrokenLoop::new(bug, listener, factory, clock(), observers, on_damage, settings)?;
         Ok(Harness::new(Box::new(broken_loop), Rc::clone(&self.transcript), vec![address], None))
     }
 }

@@ -36,8 +36,11 @@ fn play(
     bug: Option<oneloop::lessons::Bug>,
     lines_of: impl Fn(&[TranscriptEntry]) -> Vec<String>,
 ) -> Vec<String> {
-    let entries = lesson.play(bug).expect("run the lesson");
-    let mut transcript: Vec<String> = lines_of(&entries).iter().map(|line| masked(lesson, line)).collect();
+    masked_lines(lesson, lines_of(&lesson.play(bug).expect("run the lesson")))
+}
+
+fn masked_lines(lesson: &Lesson, lines: Vec<String>) -> Vec<String> {
+    let mut transcript: Vec<String> = lines.iter().map(|line| masked(lesson, line)).collect();
     transcript.dedup_by(|a, b| a == b && a.contains(" by="));
     transcript
 }
@@ -96,6 +99,12 @@ fn lessons_run_as_their_pages_say() {
                 [None, Some(*bug)].map(|bug| play(lesson, bug, |entries| compared(lesson, entries)));
             let rows = side_by_side(&right, &broken, 139);
             check(lesson, &format!("Broken: {}", bug.name()), &rows);
+            let heading = format!("Level: {}", bug.name());
+            if !prose_under(lesson.page, &heading).is_empty() {
+                let level = lesson.play_level(*bug).expect("run the lesson");
+                let level = masked_lines(lesson, compared(lesson, &level));
+                check(lesson, &heading, &side_by_side(&broken, &level, 139));
+            }
         }
     }
 }
@@ -173,7 +182,7 @@ fn lesson_command_prints_the_whole_page() {
 
 #[test]
 fn lesson_command_reports_errors_in_one_sentence() {
-    let table: [(&[&str], &str); 9] = [
+    let table: [(&[&str], &str); 11] = [
         (&["--svg"], "<NUMBER>"),
         (&["3", "--sheet"], "--sheet"),
         (&["99"], "use a number from 1 to "),
@@ -181,6 +190,11 @@ fn lesson_command_reports_errors_in_one_sentence() {
         (&["1", "--break"], "lesson 1 has no bug to show"),
         (&["words", "--against", "127.0.0.1:80"], "words is not a lesson"),
         (&["1", "--break", "anything"], "lesson 1 has no bug to show"),
+        (
+            &["3", "--break", "write-all", "--level"],
+            "use one of: lesson 4 --break no-drain --level, lesson 4",
+        ),
+        (&["4", "--level"], "--break"),
         (&["3", "--break", "no-drain"], "write-all"),
         (&["--break", "no-drain"], "<NUMBER>"),
     ];

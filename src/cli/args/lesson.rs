@@ -35,6 +35,10 @@ pub struct LessonArgs {
     #[arg(long = "break", value_name = "NAME", requires = "number", conflicts_with = "against")]
     pub broken: Option<Option<String>>,
 
+    /// Show the loop with the bug under edges beside the same loop under a level-triggered poller
+    #[arg(long, requires = "broken")]
+    pub level: bool,
+
     /// Print the lesson as a sequence diagram in SVG; with --break, the run with the bug
     #[arg(long, requires = "number", conflicts_with = "against")]
     pub svg: bool,

@@ -10,7 +10,8 @@ use std::io;
 
 use oneloop::{
     lessons::{
-        Bug, LESSONS, Lesson, LessonNeeds, compared, prediction_sheet, prose_under, side_by_side, svg,
+        Bug, LESSONS, Lesson, LessonNeeds, TranscriptEntry, compared, prediction_sheet, prose_under,
+        side_by_side, svg,
     },
     raise_open_file_limit,
 };
@@ -68,10 +69,18 @@ pub fn run(args: &LessonArgs) -> Result<(), Failure> {
         Some(Some(name)) => Some(bug_of(lesson, name)?),
         Some(None) => return print(&bug_list(lesson)?).map_err(|e| cannot_print(&e)),
     };
+    let run_with = |bug: Option<Bug>| match bug {
+        Some(bug) if args.level => lesson.play_level(bug),
+        bug => lesson.play(bug),
+    };
+    if let Some(bug) = bug.filter(|bug| args.level && level_prose(lesson, *bug).is_empty()) {
+        return Err(no_level(lesson, bug));
+    }
     let width = tcgetwinsize(io::stdout()).map_or(WIDTH, |size| usize::from(size.ws_col)).max(80);
     run_lessons(std::slice::from_ref(lesson), || match bug {
-        _ if args.svg => print(&svg(lesson, &lesson.play(bug)?)),
+        _ if args.svg => print(&svg(lesson, &run_with(bug)?)),
         None => Show::new(lesson, width).run(),
+        Some(bug) if args.level => compare_triggers(lesson, bug, width),
         Some(bug) => compare(lesson, bug, width),
     })
 }
@@ -142,18 +151,59 @@ fn lesson_list(scores: &Scores) -> String {
     text
 }
 
+/// Returns the section about the bug under a level-triggered poller, which may be empty.
+fn level_prose(lesson: &Lesson, bug: Bug) -> &'static str {
+    prose_under(lesson.page, &format!("Level: {}", bug.name()))
+}
+
+/// Returns the error for a bug that is the same under a level-triggered poller, with the bugs that
+/// are not.
+fn no_level(lesson: &Lesson, bug: Bug) -> Failure {
+    let of = |lesson: &'static Lesson| lesson.bugs.iter().map(move |bug| (lesson, *bug));
+    let known = LESSONS.iter().flat_map(of).filter(|(lesson, bug)| !level_prose(lesson, *bug).is_empty());
+    let commands: Vec<String> = known
+        .map(|(lesson, bug)| format!("lesson {} --break {} --level", lesson.number, bug.name()))
+        .collect();
+    let (number, name, commands) = (lesson.number, bug.name(), commands.join(", "));
+    Failure::Usage(format!("lesson {number} has no play of {name} for --level; use one of: {commands}"))
+}
+
+/// Prints the run on the loop with the bug under edges beside the run under levels.
+fn compare_triggers(lesson: &Lesson, bug: Bug, width: usize) -> io::Result<()> {
+    let (edge, level) = (lesson.play(Some(bug))?, lesson.play_level(bug)?);
+    let rows = beside((&edge, "under edges"), (&level, "under levels"), lesson, width);
+    print(&format!(
+        "Lesson {}: {}\nThe same loop, \"with {}\", twice. {BROKEN_LOOP_NOTE}\n\n{}\n\n{}\n",
+        lesson.number,
+        lesson.title,
+        bug.name(),
+        rows.join("\n"),
+        wrapped(level_prose(lesson, bug), width)
+    ))
+}
+
+/// Returns two runs side by side, or one below the other if that is too wide.
+fn beside(
+    (left, left_title): (&[TranscriptEntry], &str),
+    (right, right_title): (&[TranscriptEntry], &str),
+    lesson: &Lesson,
+    width: usize,
+) -> Vec<String> {
+    let titled = |title: &str, entries| {
+        [title.to_owned(), String::new()].into_iter().chain(compared(lesson, entries)).collect::<Vec<_>>()
+    };
+    let (left, right) = (titled(left_title, left), titled(right_title, right));
+    match width < SIDE_BY_SIDE {
+        true => [left, vec![String::new()], right].concat(),
+        false => side_by_side(&left, &right, width),
+    }
+}
+
 /// Prints the run on the real loop beside the run on the broken loop, and explains the bug.
 fn compare(lesson: &Lesson, bug: Bug, width: usize) -> io::Result<()> {
     let name = bug.name();
-    let play = |title: &str, bug| {
-        let play = compared(lesson, &lesson.play(bug)?);
-        Ok::<_, io::Error>([&[title.to_owned(), String::new()][..], &play].concat())
-    };
-    let (right, broken) = (play("oneloop", None)?, play(&format!("with {name}"), Some(bug))?);
-    let rows = match width < SIDE_BY_SIDE {
-        true => [right, vec![String::new()], broken].concat(),
-        false => side_by_side(&right, &broken, width),
-    };
+    let (right, broken) = (lesson.play(None)?, lesson.play(Some(bug))?);
+    let rows = beside((&right, "oneloop"), (&broken, &format!("with {name}")), lesson, width);
     let (what, note) = match bug.is_in_protocol() {
         true => ("PROTOCOL", BROKEN_PROTOCOL_NOTE),
         false => ("LOOP", BROKEN_LOOP_NOTE),
