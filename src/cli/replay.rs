@@ -2,14 +2,15 @@
 
 use std::{
     fs,
-    io::{self, BufRead, Write},
+    io::{self, BufRead, IsTerminal, Write},
+    os::fd::AsFd,
     path::{Path, PathBuf},
 };
 
 use clap::Args;
 use oneloop::{
     internals::step_docs,
-    trace::{RecordedTurns, Replay},
+    trace::{Prompt, RecordedTurns, Replay},
 };
 
 use super::{
@@ -52,26 +53,67 @@ pub fn run(args: &ReplayArgs, log: &LogPipe) -> Result<(), Failure> {
     }
     let mut replay = Replay::new(&text, &step_docs()).map_err(refused)?;
     let script = args.step_script.as_deref().map(|path| read(path, "use a file of commands")).transpose()?;
-    let is_scripted = script.is_some();
-    let input: Box<dyn BufRead> = match script {
-        Some(text) => Box::new(io::Cursor::new(text.into_bytes())),
-        None => Box::new(io::stdin().lock()),
-    };
-    let mut out = io::stdout().lock();
-    let mut say = |text: &str| out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    let result = say(&format!("{}\n{PROMPT}", replay.greeting())).and_then(|()| {
-        for line in input.lines() {
-            let Ok(line) = line else { break }; // no text: as at the end of the input
-            if is_scripted {
-                // As a terminal echoes it.
-                say(&format!("{line}\n"))?;
-            }
-            let Some(answer) = replay.execute(&line) else { return Ok(()) };
-            say(&format!("{answer}\n{PROMPT}"))?;
+    let mut input = CommandSource::new(script.as_deref());
+    let mut talk = || -> io::Result<()> {
+        say(&format!("{}\n", replay.greeting()))?;
+        while let Some(line) = input.read_line()? {
+            let Some(answer) = replay.execute(&line) else { break };
+            say(&format!("{answer}\n"))?;
         }
-        say("\n")
-    });
-    result.map_err(|e| cannot_print(&e))
+        Ok(())
+    };
+    talk().map_err(|e| cannot_print(&e))
+}
+
+/// Writes to standard output. Fails if nothing reads it, because the commands may have no end.
+fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
+}
+
+/// Where the commands come from.
+enum CommandSource<'a> {
+    Terminal(Box<Prompt>),
+    Pipe(io::Lines<io::StdinLock<'static>>),
+    Script(std::str::Lines<'a>),
+}
+
+impl CommandSource<'_> {
+    fn new(script: Option<&str>) -> CommandSource<'_> {
+        let is_terminal = || io::stdin().is_terminal() && io::stdout().is_terminal();
+        let terminal = || io::stdin().as_fd().try_clone_to_owned().ok().filter(|_| is_terminal());
+        match script {
+            Some(text) => CommandSource::Script(text.lines()),
+            None => terminal().map_or_else(
+                || CommandSource::Pipe(io::stdin().lock().lines()),
+                |terminal| CommandSource::Terminal(Box::new(Prompt::new(terminal))),
+            ),
+        }
+    }
+
+    /// Shows the prompt and reads a line. Returns `None` at the end of the input.
+    ///
+    /// # Errors
+    /// Fails if the prompt cannot be written.
+    fn read_line(&mut self) -> io::Result<Option<String>> {
+        if let CommandSource::Terminal(prompt) = self {
+            return Ok(prompt.read_command(PROMPT));
+        }
+        say(PROMPT)?;
+        let line = match self {
+            CommandSource::Script(lines) => lines.next().map(str::to_owned),
+            // What is not text ends the input.
+            CommandSource::Pipe(lines) => lines.next().and_then(Result::ok),
+            CommandSource::Terminal(_) => None,
+        };
+        match (&self, &line) {
+            // As a terminal echoes it.
+            (CommandSource::Script(_), Some(line)) => say(&format!("{line}\n"))?,
+            (_, None) => say("\n")?,
+            _ => {}
+        }
+        Ok(line)
+    }
 }
 
 fn read(path: &Path, advice: &str) -> Result<String, Failure> {

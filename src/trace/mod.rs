@@ -24,6 +24,7 @@ pub mod glossary;
 pub(crate) mod model;
 mod narrator;
 mod place;
+mod prompt;
 mod replay;
 mod sets;
 pub(crate) mod stepper;
@@ -39,6 +40,7 @@ pub use self::{
     field::{Field, SourceList, Value},
     narrator::Narrator,
     observer::{Observer, Observers, OpenConnection, TurnFeed},
+    prompt::Prompt,
     replay::Replay,
     source_id::{EventFlags, SourceId},
     step::{Effect, PauseReason, SendCall, ServiceStep, Step},

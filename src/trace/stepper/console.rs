@@ -2,8 +2,7 @@
 //! output.
 
 use std::{
-    fs::File,
-    io::{self, BufRead, BufReader, Write},
+    io,
     os::fd::OwnedFd,
     sync::{
         Arc,
@@ -11,11 +10,9 @@ use std::{
     },
 };
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
-};
 use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::trace::prompt::{Prompt, show};
 
 /// A reader of commands, one per line.
 pub struct Console {
@@ -25,7 +22,7 @@ pub struct Console {
 }
 
 enum CommandInput {
-    Terminal(BufReader<File>),
+    Terminal(Box<Prompt>),
     Script(std::vec::IntoIter<String>),
 }
 
@@ -35,7 +32,7 @@ impl Console {
     /// # Errors
     /// Fails if the signal handlers cannot be installed (sigaction(2)).
     pub fn from_terminal(terminal: OwnedFd) -> io::Result<Console> {
-        Console::new(CommandInput::Terminal(BufReader::new(File::from(terminal))))
+        Console::new(CommandInput::Terminal(Box::new(Prompt::new(terminal))))
     }
 
     /// Creates a console that reads the lines of `text`.
@@ -65,76 +62,47 @@ impl Console {
     pub fn descriptor(&self) -> io::Result<Option<OwnedFd>> {
         match &self.input {
             CommandInput::Script(_) => Ok(None),
-            CommandInput::Terminal(terminal) => terminal.get_ref().try_clone().map(|file| Some(file.into())),
+            CommandInput::Terminal(prompt) => prompt.descriptor().map(Some),
         }
+    }
+
+    /// Shows `prompt` and reads a command, which the arrow keys bring back later. Returns `None` at
+    /// the end of the input.
+    pub fn read_command(&mut self, prompt: &str) -> Option<String> {
+        let line = self.read_line(prompt)?;
+        if let CommandInput::Terminal(prompt) = &mut self.input {
+            prompt.remember(&line);
+        }
+        Some(line)
     }
 
     /// Shows `prompt` and reads a line. Returns `None` at the end of the input.
     pub fn read_line(&mut self, prompt: &str) -> Option<String> {
-        let was_typed_before = self.is_pending();
-        show(prompt);
-        let line = match &mut self.input {
+        let is_end_requested = &self.is_end_requested;
+        match &mut self.input {
             CommandInput::Script(lines) => {
+                show(prompt);
                 // Echo the line, as a terminal would.
                 let line = lines.next();
                 say(line.as_deref().unwrap_or_default());
-                return line;
+                line
             }
-            CommandInput::Terminal(terminal) => read_typed_line(terminal, prompt, &self.is_end_requested),
-        };
-        if line.is_none() || was_typed_before {
-            say(line.as_deref().unwrap_or_default().trim_end());
+            CommandInput::Terminal(terminal) => {
+                terminal.read_line(prompt, &|| is_end_requested.load(Ordering::SeqCst))
+            }
         }
-        line
     }
 
     /// Returns whether a line has been typed or the terminal has been closed.
     pub fn is_pending(&self) -> bool {
         match &self.input {
             CommandInput::Script(_) => false,
-            CommandInput::Terminal(terminal) => {
-                let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-                let mut fds = [PollFd::new(terminal.get_ref(), PollFlags::IN)];
-                !terminal.buffer().is_empty() || poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
-            }
+            CommandInput::Terminal(prompt) => prompt.is_pending(),
         }
     }
 }
 
-/// Reads a typed line. Polls first, because a signal interrupts poll(2), but read(2) is restarted
-/// after a signal (signal(7)).
-fn read_typed_line(
-    terminal: &mut BufReader<File>,
-    prompt: &str,
-    is_end_requested: &AtomicBool,
-) -> Option<String> {
-    let was_requested = is_end_requested.load(Ordering::SeqCst);
-    while terminal.buffer().is_empty() {
-        let mut fds = [PollFd::new(terminal.get_ref(), PollFlags::IN)];
-        match poll(&mut fds, None) {
-            Err(Errno::INTR) if is_end_requested.load(Ordering::SeqCst) && !was_requested => {
-                say("\na signal arrived: the loop handles it in its next turn; Ctrl-C again exits at once");
-                show(prompt);
-            }
-            Err(Errno::INTR) => {}
-            Err(_) => return None,
-            Ok(_) => break,
-        }
-    }
-    let mut line = Vec::new();
-    match terminal.read_until(b'\n', &mut line) {
-        Ok(0) | Err(_) => None,
-        Ok(_) => Some(String::from_utf8_lossy(&line).into_owned()),
-    }
-}
-
-/// Writes a line to standard output. Ignores errors, so that the loop keeps running even if nothing
-/// reads the output.
+/// Writes a line to standard output.
 pub fn say(line: &str) {
     show(&format!("{line}\n"));
-}
-
-fn show(text: &str) {
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

@@ -219,7 +219,7 @@ impl Stepper {
     fn prompt(&mut self, at: Duration) {
         let repeated = if self.until == RunUntil::Breakpoint { RunUntil::Turn } else { self.until };
         loop {
-            let Some(line) = self.console.read_line(PROMPT) else { return self.quit() };
+            let Some(line) = self.console.read_command(PROMPT) else { return self.quit() };
             match Command::parse(&line) {
                 Err(advice) => say(&advice),
                 Ok(None) => {

@@ -2,6 +2,7 @@
 //! stopped.
 
 mod deadlines;
+mod editing;
 mod quiz;
 mod script;
 mod session;
@@ -22,7 +23,7 @@ use rustix::{
 
 const PROMPT: &str = "step> ";
 
-/// A server on its own pseudo-terminal, with the test as the user.
+/// A program on its own pseudo-terminal, with the test as the user.
 struct Terminal {
     child: Child,
     screen: File,
@@ -34,18 +35,23 @@ struct Terminal {
 impl Terminal {
     /// Starts `oneloop --step ARGS... SITE` and waits for the first prompt.
     fn with(site: &Site, args: &[&str]) -> Terminal {
-        let pty = PseudoTerminal::open();
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
-        command.args(["--port", "0", "--step"]).args(args).arg(site.path());
-        let child =
-            command.stdin(pty.side()).stdout(pty.side()).stderr(pty.side()).spawn().expect("start oneloop");
-        let addr = SocketAddr::from(([0; 4], 0));
-        let mut terminal = Terminal { child, screen: pty.into_screen(), unread: String::new(), addr };
+        command.args(["--port", "0", "--step"]).args(args).arg(site.path()).env("TERM", "xterm");
+        let mut terminal = Terminal::start(command);
         let start = terminal.until(PROMPT);
         let url =
             start.strip_prefix("http://").and_then(|url| url.split('/').next()).expect("a URL comes first");
         terminal.addr = url.parse().expect("an address");
         terminal
+    }
+
+    /// Starts `command` on a terminal, without an address.
+    fn start(mut command: Command) -> Terminal {
+        let pty = PseudoTerminal::open();
+        let child =
+            command.stdin(pty.side()).stdout(pty.side()).stderr(pty.side()).spawn().expect("start oneloop");
+        let addr = SocketAddr::from(([0; 4], 0));
+        Terminal { child, screen: pty.into_screen(), unread: String::new(), addr }
     }
 
     /// Reads the screen until `text` appears, and returns the output up to its end.

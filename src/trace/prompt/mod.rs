@@ -1,0 +1,269 @@
+//! A prompt on a terminal, with a line editor and a history. It blocks until a line is complete.
+//!
+//! The terminal is in raw mode only while a line is edited. At all other times it is as the shell
+//! has left it, so that Ctrl-C sends a signal while the loop runs.
+
+mod line_editor;
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal, Read, Write},
+    os::fd::OwnedFd,
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    process::{Signal, getpid, kill_process},
+    termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr},
+};
+
+use self::line_editor::{KeyEffect, LineEditor};
+
+/// The width of a terminal that does not know its own, in columns.
+const DEFAULT_WIDTH: usize = 80;
+
+const STOPPING: &str = "\na signal arrived: the loop handles it in its next turn (t); q quits\n";
+
+/// A prompt on a terminal. It writes to standard output.
+pub struct Prompt {
+    /// Read byte by byte, because what lies in a buffer here does not wake the poller.
+    terminal: File,
+    editor: LineEditor,
+    /// Whether the user sees what the editor draws.
+    can_edit: bool,
+}
+
+/// How a wait for a typed byte has ended.
+enum Typed {
+    Byte(u8),
+    /// A signal has asked the program to stop.
+    Signal,
+    End,
+}
+
+impl Prompt {
+    /// Creates a prompt that reads from `terminal`.
+    pub fn new(terminal: OwnedFd) -> Prompt {
+        let is_dumb = std::env::var_os("TERM").is_some_and(|name| name == "dumb");
+        let can_edit = io::stdout().is_terminal() && !is_dumb;
+        Prompt { terminal: File::from(terminal), editor: LineEditor::new(), can_edit }
+    }
+
+    /// Duplicates the descriptor of the terminal.
+    pub(super) fn descriptor(&self) -> io::Result<OwnedFd> {
+        self.terminal.try_clone().map(OwnedFd::from)
+    }
+
+    /// Shows `text` and reads a command, which the arrow keys bring back later. Returns `None` at
+    /// the end of the input. Ctrl-C sends SIGINT to this process.
+    pub fn read_command(&mut self, text: &str) -> Option<String> {
+        let line = self.read_line(text, &|| false)?;
+        self.remember(&line);
+        Some(line)
+    }
+
+    /// Keeps a line for the arrow keys.
+    pub(super) fn remember(&mut self, line: &str) {
+        self.editor.remember(line.trim());
+    }
+
+    /// Shows `text` and reads a line. Returns `None` at the end of the input. If a signal makes
+    /// `is_stopping` true, says so and goes on.
+    pub(super) fn read_line(&mut self, text: &str, is_stopping: &dyn Fn() -> bool) -> Option<String> {
+        // Once the loop has handled a signal, the next one exits at once. The terminal must then be
+        // out of raw mode.
+        if !self.can_edit || is_stopping() || self.is_pending() {
+            return self.read_unedited(text);
+        }
+        let Some(mode) = RawMode::enter(&self.terminal) else { return self.read_unedited(text) };
+        show(text);
+        match self.edit(mode, text, is_stopping) {
+            Ok(line) => line,
+            Err(Stopping) => {
+                show(STOPPING);
+                self.editor.take_line();
+                self.read_unedited(text)
+            }
+        }
+    }
+
+    /// Returns whether a line has been typed or the terminal has been closed.
+    pub(super) fn is_pending(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut fds = [PollFd::new(&self.terminal, PollFlags::IN)];
+        poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Waits for the next byte. Polls first, because a signal interrupts poll(2), but read(2) is
+    /// restarted after a signal (signal(7)).
+    fn next_byte(&mut self, is_stopping: &dyn Fn() -> bool) -> Typed {
+        loop {
+            let mut fds = [PollFd::new(&self.terminal, PollFlags::IN)];
+            match poll(&mut fds, None) {
+                Err(Errno::INTR) if is_stopping() => return Typed::Signal,
+                Err(Errno::INTR) => {}
+                Err(_) => return Typed::End,
+                Ok(_) => break,
+            }
+        }
+        let mut byte = [0];
+        match self.terminal.read(&mut byte) {
+            Ok(1) => Typed::Byte(byte[0]),
+            _ => Typed::End,
+        }
+    }
+
+    /// Reads a line that the terminal itself edits and shows.
+    fn read_unedited(&mut self, text: &str) -> Option<String> {
+        let was_typed_before = self.is_pending();
+        show(text);
+        let line = loop {
+            match self.next_byte(&|| false) {
+                Typed::Byte(b'\n') => break Some(self.editor.take_line()),
+                // The terminal does not know the arrow keys.
+                Typed::Byte(byte) => {
+                    self.editor.take_byte(byte);
+                }
+                Typed::Signal | Typed::End => break None,
+            }
+        };
+        if line.is_none() || was_typed_before {
+            // Show it here as well.
+            show(line.as_deref().unwrap_or_default().trim_end());
+            show("\n");
+        }
+        line
+    }
+
+    /// Reads bytes and edits the line until it is complete.
+    fn edit(
+        &mut self,
+        mut mode: RawMode,
+        text: &str,
+        is_stopping: &dyn Fn() -> bool,
+    ) -> Result<Option<String>, Stopping> {
+        let row = InputRow::after(text, &self.terminal);
+        loop {
+            let byte = match self.next_byte(is_stopping) {
+                Typed::Byte(byte) => byte,
+                Typed::Signal => return Err(Stopping),
+                Typed::End => return Ok(self.end()),
+            };
+            match self.editor.take_byte(byte) {
+                KeyEffect::None => {}
+                KeyEffect::Appended(c) => row.append(c, &self.editor),
+                KeyEffect::Changed => row.draw(&self.editor),
+                KeyEffect::Entered => {
+                    show("\n");
+                    return Ok(Some(self.editor.take_line()));
+                }
+                KeyEffect::Ended => return Ok(self.end()),
+                KeyEffect::Signal(key) => {
+                    // The signal may stop or end the process, so give the terminal back first.
+                    drop(mode);
+                    send_signal(key);
+                    if is_stopping() {
+                        return Err(Stopping);
+                    }
+                    let Some(again) = RawMode::enter(&self.terminal) else { return Ok(self.end()) };
+                    mode = again;
+                    show(&format!("\n{text}"));
+                    row.draw(&self.editor);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self) -> Option<String> {
+        show("\n");
+        None
+    }
+}
+
+/// A signal has asked the program to stop.
+struct Stopping;
+
+/// Sends the signal that the terminal itself sends for this key.
+fn send_signal(key: u8) {
+    let signal = match key {
+        0x03 => Signal::INT,
+        0x1a => Signal::TSTP,
+        _ => Signal::QUIT,
+    };
+    // This cannot fail, because a process may always signal itself.
+    let _ = kill_process(getpid(), signal);
+}
+
+/// The place of the line on the screen: the rest of the row in which the prompt ends.
+struct InputRow {
+    /// The column in which the line begins.
+    column: usize,
+    /// The number of columns that it may take.
+    room: usize,
+}
+
+impl InputRow {
+    /// Returns the place after the prompt `text`, which is ASCII.
+    fn after(text: &str, terminal: &File) -> InputRow {
+        let width = tcgetwinsize(terminal).map_or(0, |size| usize::from(size.ws_col));
+        let width = if width > 1 { width } else { DEFAULT_WIDTH };
+        let column = text.len() % width;
+        if column == 0 {
+            // The cursor is still behind the last column. Move it to the next row.
+            show(" \r");
+        }
+        // The cursor stands behind the line.
+        InputRow { column, room: width - column - 1 }
+    }
+
+    /// Shows a character that has been added to the end of the line. Sends nothing else if the line
+    /// still fits.
+    fn append(&self, c: char, editor: &LineEditor) {
+        if editor.view(usize::MAX).1 <= self.room {
+            show(c.encode_utf8(&mut [0; 4]));
+        } else {
+            self.draw(editor);
+        }
+    }
+
+    fn draw(&self, editor: &LineEditor) {
+        let (text, cursor) = editor.view(self.room);
+        let right = |columns: usize| if columns > 0 { format!("\x1b[{columns}C") } else { String::new() };
+        show(&format!("\r{}{text}\x1b[K\r{}", right(self.column), right(self.column + cursor)));
+    }
+}
+
+/// The raw mode of a terminal: it passes each key on, and shows none. It ends when this is dropped.
+struct RawMode {
+    terminal: File,
+    before: Termios,
+}
+
+impl RawMode {
+    /// Returns `None` if the terminal has gone, or if no file descriptor is available.
+    fn enter(terminal: &File) -> Option<RawMode> {
+        let terminal = terminal.try_clone().ok()?;
+        let before = tcgetattr(&terminal).ok()?;
+        let mut raw = before.clone();
+        raw.local_modes -= LocalModes::ICANON | LocalModes::ECHO | LocalModes::IEXTEN | LocalModes::ISIG;
+        raw.special_codes[SpecialCodeIndex::VMIN] = 1;
+        raw.special_codes[SpecialCodeIndex::VTIME] = 0;
+        tcsetattr(&terminal, OptionalActions::Now, &raw).ok()?;
+        Some(RawMode { terminal, before })
+    }
+}
+
+impl Drop for RawMode {
+    fn drop(&mut self) {
+        // This fails only if the terminal has gone.
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+    }
+}
+
+/// Writes to standard output. Ignores errors, so that the loop keeps running even if nothing reads
+/// the output.
+pub(super) fn show(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,106 @@
+//! Line editing at the prompt, and the mode in which the terminal is.
+
+use std::os::unix::process::ExitStatusExt;
+
+use rustix::termios::{LocalModes, tcgetattr};
+
+use super::*;
+
+impl Terminal {
+    /// Types these keys and Enter, and returns the output up to the next prompt.
+    fn press(&mut self, keys: &str) -> String {
+        self.screen.write_all(format!("{keys}\r").as_bytes()).expect("type");
+        self.until(PROMPT)
+    }
+
+    /// Returns whether the terminal itself edits lines, shows what is typed and makes signals of
+    /// keys.
+    fn is_as_before(&self) -> bool {
+        let modes = LocalModes::ICANON | LocalModes::ECHO | LocalModes::IEXTEN | LocalModes::ISIG;
+        tcgetattr(&self.screen).expect("read the mode").local_modes.contains(modes)
+    }
+}
+
+#[test]
+fn stepper_edits_lines_and_returns_to_earlier_ones() {
+    let site = Site::new();
+    let mut terminal = Terminal::with(&site, &[]);
+    assert!(!terminal.is_as_before());
+    let (up, left) = ("\x1b[A", "\x1b[D");
+    let table = [
+        ("p x9\x7f\x7fc9".to_owned(), "c9: no such source"),
+        (format!("p 8{left}c"), "c8: no such source"),
+        (format!("{up}{up}"), "c9: no such source"),
+        (format!("{up}\x01\x0bp c5"), "c5: no such source"),
+        (format!("nonsense\x15{up}\x17c7"), "c7: no such source"),
+        ("xp c6\x01\x1b[3~".to_owned(), "c6: no such source"),
+        ("c7\x01p \x05".to_owned(), "c7: no such source"),
+    ];
+    for (keys, expected) in table {
+        let output = terminal.press(&keys);
+        assert!(output.contains(expected), "{keys:?} gave {output:?}");
+    }
+    // A long line stays in its row: the terminal knows no width, so it has 80 columns.
+    let output = terminal.press(&format!("p {}", "y".repeat(100)));
+    let row = output.split('\n').next().expect("a row");
+    assert!(row.contains("\x1b[K") && row.contains("\x1b[79C"), "{row:?}");
+}
+
+#[test]
+fn stepper_does_not_edit_on_a_dumb_terminal() {
+    let site = Site::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+    command.args(["--port", "0", "--step"]).arg(site.path()).env("TERM", "dumb");
+    let mut terminal = Terminal::start(command);
+    terminal.until(PROMPT);
+    assert!(terminal.is_as_before());
+    assert_in_order(&terminal.ask("p c9"), &["c9: no such source"]);
+}
+
+#[test]
+fn stepper_leaves_the_terminal_as_it_was() {
+    let site = Site::new();
+    let mut terminal = Terminal::with(&site, &[]);
+    terminal.enter("t");
+    terminal.until("sleeps");
+    eventually("the running loop has the keys of signals", || terminal.is_as_before());
+    // The terminal itself shows a line that is typed now.
+    terminal.enter("p");
+    terminal.until("step> p\nloop turn=");
+    terminal.until(PROMPT);
+    terminal.screen.write_all(b"half\x03").expect("type");
+    assert_in_order(&terminal.until(PROMPT), &["half\na signal arrived"]);
+    assert!(terminal.is_as_before(), "the next signal may end the process at once");
+    assert_in_order(&terminal.ask("p"), &["loop turn="]);
+    terminal.enter("q");
+    terminal.rest();
+    assert!(terminal.exit().success() && terminal.is_as_before());
+}
+
+#[test]
+fn replay_edits_lines_and_ends_as_before() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = crate::replay::recording(dir.path());
+    let start = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+        command.arg("replay").arg(&file).env("TERM", "xterm");
+        let mut terminal = Terminal::start(command);
+        terminal.until("replay> ");
+        terminal
+    };
+    let mut terminal = start();
+    terminal.screen.write_all(b"i\x7ft\r").expect("type");
+    assert_in_order(&terminal.until("replay> "), &["\n#1 loop wake"]);
+    terminal.screen.write_all(b"p sets\r\x1b[A\x1b[A\r").expect("type");
+    assert_in_order(&terminal.until("replay> "), &["rlist={"]);
+    assert_in_order(&terminal.until("replay> "), &["\n#2 loop wake"]);
+    terminal.screen.write_all(b"half\x01\x04\x05\x15\x04").expect("type");
+    terminal.rest();
+    assert!(terminal.exit().success() && terminal.is_as_before());
+
+    let mut terminal = start();
+    terminal.screen.write_all(b"\x03").expect("type");
+    terminal.rest();
+    assert_eq!(terminal.exit().signal(), Some(2), "Ctrl-C ends it");
+    assert!(terminal.is_as_before());
+}
