@@ -15,6 +15,7 @@ use oneloop::{
 
 use super::{
     args::{TraceArgs, TraceLevelArg},
+    color,
     errors::{Failure, io_message, no_signals},
     logger::LogPipe,
     output,
@@ -22,12 +23,13 @@ use super::{
 
 /// Creates the stepper, if the arguments select it.
 pub fn stepper(trace: &TraceArgs) -> Result<Option<Stepper>, Failure> {
+    let is_colored = color::is_wanted(io::stdout().is_terminal());
     if let Some(path) = &trace.step_script {
         let script = fs::read_to_string(path).map_err(|e| {
             let (path, why) = (path.display(), io_message(&e));
             Failure::Usage(format!("cannot read '{path}' for --step-script: {why}; use a file of commands"))
         })?;
-        return Stepper::from_script(&script).map(Some).map_err(|e| no_signals(&e));
+        return Stepper::from_script(&script, is_colored).map(Some).map_err(|e| no_signals(&e));
     }
     if !trace.step {
         return Ok(None);
@@ -35,7 +37,7 @@ pub fn stepper(trace: &TraceArgs) -> Result<Option<Stepper>, Failure> {
     let advice = "--step needs a terminal on standard input; use --step-script FILE";
     let terminal = io::stdin().as_fd().try_clone_to_owned().ok().filter(|stdin| stdin.is_terminal());
     let terminal = terminal.ok_or_else(|| Failure::Usage(advice.into()))?;
-    Stepper::from_terminal(terminal).map(Some).map_err(|e| no_signals(&e))
+    Stepper::from_terminal(terminal, is_colored).map(Some).map_err(|e| no_signals(&e))
 }
 
 /// Attaches the observers to the loop, which listens on `addresses`.

@@ -10,11 +10,12 @@ use std::{
 use clap::Args;
 use oneloop::{
     internals::step_docs,
-    trace::{Prompt, RecordedTurns, Replay},
+    trace::{Prompt, RecordedTurns, Replay, highlight},
 };
 
 use super::{
     args::FREE_PORT,
+    color,
     errors::{Failure, cannot_print, io_message},
     logger::LogPipe,
     observe,
@@ -53,11 +54,13 @@ pub fn run(args: &ReplayArgs, log: &LogPipe) -> Result<(), Failure> {
     }
     let mut replay = Replay::new(&text, &step_docs()).map_err(refused)?;
     let script = args.step_script.as_deref().map(|path| read(path, "use a file of commands")).transpose()?;
-    let mut input = CommandSource::new(script.as_deref());
+    let is_colored = color::is_wanted(io::stdout().is_terminal());
+    let mut input = CommandSource::new(script.as_deref(), is_colored);
     let mut talk = || -> io::Result<()> {
         say(&format!("{}\n", replay.greeting()))?;
         while let Some(line) = input.read_line()? {
             let Some(answer) = replay.execute(&line) else { break };
+            let answer = if is_colored { highlight(&answer) } else { answer };
             say(&format!("{answer}\n"))?;
         }
         Ok(())
@@ -79,14 +82,14 @@ enum CommandSource<'a> {
 }
 
 impl CommandSource<'_> {
-    fn new(script: Option<&str>) -> CommandSource<'_> {
+    fn new(script: Option<&str>, is_colored: bool) -> CommandSource<'_> {
         let is_terminal = || io::stdin().is_terminal() && io::stdout().is_terminal();
         let terminal = || io::stdin().as_fd().try_clone_to_owned().ok().filter(|_| is_terminal());
         match script {
             Some(text) => CommandSource::Script(text.lines()),
             None => terminal().map_or_else(
                 || CommandSource::Pipe(io::stdin().lock().lines()),
-                |terminal| CommandSource::Terminal(Box::new(Prompt::new(terminal))),
+                |terminal| CommandSource::Terminal(Box::new(Prompt::new(terminal, is_colored))),
             ),
         }
     }

@@ -21,6 +21,7 @@ mod step_doc;
 // Observers.
 mod chrome;
 pub mod glossary;
+mod highlight;
 pub(crate) mod model;
 mod narrator;
 mod place;
@@ -38,6 +39,7 @@ pub(crate) use self::testing::assert_described;
 pub use self::{
     chrome::ChromeTrace,
     field::{Field, SourceList, Value},
+    highlight::highlight,
     narrator::Narrator,
     observer::{Observer, Observers, OpenConnection, TurnFeed},
     prompt::Prompt,

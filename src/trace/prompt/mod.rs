@@ -19,6 +19,7 @@ use rustix::{
 };
 
 use self::line_editor::{KeyEffect, LineEditor};
+use super::highlight::highlight_prompt;
 
 /// The width of a terminal that does not know its own, in columns.
 const DEFAULT_WIDTH: usize = 80;
@@ -32,6 +33,7 @@ pub struct Prompt {
     editor: LineEditor,
     /// Whether the user sees what the editor draws.
     can_edit: bool,
+    is_colored: bool,
 }
 
 /// How a wait for a typed byte has ended.
@@ -43,11 +45,12 @@ enum Typed {
 }
 
 impl Prompt {
-    /// Creates a prompt that reads from `terminal`.
-    pub fn new(terminal: OwnedFd) -> Prompt {
+    /// Creates a prompt that reads from `terminal`. `is_colored` says whether the prompt has
+    /// colours.
+    pub fn new(terminal: OwnedFd, is_colored: bool) -> Prompt {
         let is_dumb = std::env::var_os("TERM").is_some_and(|name| name == "dumb");
         let can_edit = io::stdout().is_terminal() && !is_dumb;
-        Prompt { terminal: File::from(terminal), editor: LineEditor::new(), can_edit }
+        Prompt { terminal: File::from(terminal), editor: LineEditor::new(), can_edit, is_colored }
     }
 
     /// Duplicates the descriptor of the terminal.
@@ -77,7 +80,7 @@ impl Prompt {
             return self.read_unedited(text);
         }
         let Some(mode) = RawMode::enter(&self.terminal) else { return self.read_unedited(text) };
-        show(text);
+        self.show_prompt(text);
         match self.edit(mode, text, is_stopping) {
             Ok(line) => line,
             Err(Stopping) => {
@@ -117,7 +120,7 @@ impl Prompt {
     /// Reads a line that the terminal itself edits and shows.
     fn read_unedited(&mut self, text: &str) -> Option<String> {
         let was_typed_before = self.is_pending();
-        show(text);
+        self.show_prompt(text);
         let line = loop {
             match self.next_byte(&|| false) {
                 Typed::Byte(b'\n') => break Some(self.editor.take_line()),
@@ -168,11 +171,16 @@ impl Prompt {
                     }
                     let Some(again) = RawMode::enter(&self.terminal) else { return Ok(self.end()) };
                     mode = again;
-                    show(&format!("\n{text}"));
+                    show("\n");
+                    self.show_prompt(text);
                     row.draw(&self.editor);
                 }
             }
         }
+    }
+
+    fn show_prompt(&self, text: &str) {
+        if self.is_colored { show(&highlight_prompt(text)) } else { show(text) }
     }
 
     fn end(&mut self) -> Option<String> {

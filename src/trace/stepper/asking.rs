@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::{
     Command, RunUntil, Stepper,
-    console::say,
     loop_quiz::{FIRST_QUESTION, OLD_ENTRY, TIMEOUT_QUESTION, parse_first, parse_timeout},
     quiz::{CallResult, NextCall},
 };
@@ -33,7 +32,8 @@ impl Stepper {
             // The next line shows the timeout.
             let (is_timeout, is_deadline) = (guess.is_right(timeout), guess.is_right(deadline));
             let verdict = self.score.count(is_timeout || is_deadline);
-            say(&format!("{verdict}{}", if is_deadline && !is_timeout { OLD_ENTRY } else { "" }));
+            self.console
+                .say(&format!("{verdict}{}", if is_deadline && !is_timeout { OLD_ENTRY } else { "" }));
         }
     }
 
@@ -54,8 +54,11 @@ impl Stepper {
                 Ok(guess) => return guess,
                 Err(advice) => match Command::parse(&answer) {
                     Ok(Some(Command::Quit)) => self.quit(),
-                    Ok(Some(Command::Run(_)) | None) | Err(_) => say(advice),
-                    Ok(Some(command)) => say(&self.answer(command, at)),
+                    Ok(Some(Command::Run(_)) | None) | Err(_) => self.console.say(advice),
+                    Ok(Some(command)) => {
+                        let answer = self.answer(command, at);
+                        self.console.say(&answer);
+                    }
                 },
             }
         }
@@ -74,14 +77,14 @@ impl Stepper {
             && let Some(result) = CallResult::from_step(call, step)
         {
             self.predicted = None;
-            say(&self.score.judge(prediction, result));
+            self.console.say(&self.score.judge(prediction, result));
             return;
         }
         match step {
             Step::Closed { reason, .. } if predicted == source => {
-                say(&format!("closed before the call ({reason}); not counted"))
+                self.console.say(&format!("closed before the call ({reason}); not counted"))
             }
-            Step::Waiting { .. } => say("the source made no such call; not counted"),
+            Step::Waiting { .. } => self.console.say("the source made no such call; not counted"),
             _ => return,
         }
         self.predicted = None;
@@ -94,13 +97,14 @@ impl Stepper {
         if let Some(predicted) = self.predicted_first.take()
             && !matches!(step, Step::Waiting { .. })
         {
-            say(&format!("{}: {source} has its turn first", self.score.count(predicted == source)));
+            self.console
+                .say(&format!("{}: {source} has its turn first", self.score.count(predicted == source)));
         }
     }
 
     pub(super) fn show_score(&self) {
         if self.score.asked > 0 {
-            say(&self.score.to_string());
+            self.console.say(&self.score.to_string());
         }
     }
 }

@@ -12,11 +12,15 @@ use std::{
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::trace::prompt::{Prompt, show};
+use crate::trace::{
+    highlight::{highlight, highlight_prompt},
+    prompt::{Prompt, show},
+};
 
 /// A reader of commands, one per line.
 pub struct Console {
     input: CommandInput,
+    is_colored: bool,
     /// Whether a signal has asked the server to stop. The loop handles the signal in its next turn.
     is_end_requested: Arc<AtomicBool>,
 }
@@ -31,25 +35,25 @@ impl Console {
     ///
     /// # Errors
     /// Fails if the signal handlers cannot be installed (sigaction(2)).
-    pub fn from_terminal(terminal: OwnedFd) -> io::Result<Console> {
-        Console::new(CommandInput::Terminal(Box::new(Prompt::new(terminal))))
+    pub fn from_terminal(terminal: OwnedFd, is_colored: bool) -> io::Result<Console> {
+        Console::new(CommandInput::Terminal(Box::new(Prompt::new(terminal, is_colored))), is_colored)
     }
 
     /// Creates a console that reads the lines of `text`.
     ///
     /// # Errors
     /// Fails if the signal handlers cannot be installed (sigaction(2)).
-    pub fn from_script(text: &str) -> io::Result<Console> {
+    pub fn from_script(text: &str, is_colored: bool) -> io::Result<Console> {
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        Console::new(CommandInput::Script(lines.into_iter()))
+        Console::new(CommandInput::Script(lines.into_iter()), is_colored)
     }
 
-    fn new(input: CommandInput) -> io::Result<Console> {
+    fn new(input: CommandInput, is_colored: bool) -> io::Result<Console> {
         let is_end_requested = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             signal_hook::flag::register(signal, is_end_requested.clone())?;
         }
-        Ok(Console { input, is_end_requested })
+        Ok(Console { input, is_colored, is_end_requested })
     }
 
     /// Returns whether a signal has asked the server to stop.
@@ -81,10 +85,10 @@ impl Console {
         let is_end_requested = &self.is_end_requested;
         match &mut self.input {
             CommandInput::Script(lines) => {
-                show(prompt);
-                // Echo the line, as a terminal would.
                 let line = lines.next();
-                say(line.as_deref().unwrap_or_default());
+                // Echo the line, as a terminal would.
+                let prompt = if self.is_colored { highlight_prompt(prompt) } else { prompt.into() };
+                show(&format!("{prompt}{}\n", line.as_deref().unwrap_or_default()));
                 line
             }
             CommandInput::Terminal(terminal) => {
@@ -100,9 +104,10 @@ impl Console {
             CommandInput::Terminal(prompt) => prompt.is_pending(),
         }
     }
-}
 
-/// Writes a line to standard output.
-pub fn say(line: &str) {
-    show(&format!("{line}\n"));
+    /// Writes lines to standard output.
+    pub fn say(&self, lines: &str) {
+        let lines = if self.is_colored { highlight(lines) } else { lines.into() };
+        show(&format!("{lines}\n"));
+    }
 }

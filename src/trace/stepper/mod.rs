@@ -24,7 +24,7 @@ pub use self::{
 };
 use self::{
     command::help,
-    console::{Console, say},
+    console::Console,
     loop_quiz::TimeoutTurns,
     quiz::{NextCall, Prediction, Score},
 };
@@ -84,21 +84,21 @@ struct Hints {
 
 impl Stepper {
     /// Creates a stepper that prompts at `terminal`. The server must handle signals, because the
-    /// stepper stops the server with SIGTERM.
+    /// stepper stops the server with SIGTERM. `is_colored` says whether the output has colours.
     ///
     /// # Errors
     /// Fails if the signal handlers cannot be installed (sigaction(2)).
-    pub fn from_terminal(terminal: OwnedFd) -> io::Result<Stepper> {
-        Console::from_terminal(terminal).map(Stepper::new)
+    pub fn from_terminal(terminal: OwnedFd, is_colored: bool) -> io::Result<Stepper> {
+        Console::from_terminal(terminal, is_colored).map(Stepper::new)
     }
 
     /// Creates a stepper that reads one command from each line of `script`, and quits after the
-    /// last.
+    /// last. `is_colored` says whether the output has colours.
     ///
     /// # Errors
     /// Fails if the signal handlers cannot be installed (sigaction(2)).
-    pub fn from_script(script: &str) -> io::Result<Stepper> {
-        Console::from_script(script).map(Stepper::new)
+    pub fn from_script(script: &str, is_colored: bool) -> io::Result<Stepper> {
+        Console::from_script(script, is_colored).map(Stepper::new)
     }
 
     /// Returns a descriptor for the terminal, or `None` if the commands come from a script. The
@@ -142,7 +142,7 @@ impl Stepper {
         let breakpoint = self.breakpoints.find(source, step);
         let stops = breakpoint.is_some() || self.is_reached(source, step);
         if let Some((number, condition)) = breakpoint {
-            say(&format!("breakpoint {number}: {condition}"));
+            self.console.say(&format!("breakpoint {number}: {condition}"));
         }
         if let Step::Waiting { timeout, .. } = step {
             self.ask_for_timeout(*timeout, at);
@@ -177,16 +177,18 @@ impl Stepper {
 
     fn show(&mut self, source: SourceId, step: &Step, at: Duration) {
         match step {
-            Step::Woke { .. } => return say(&views::wake(&self.model, at)),
-            Step::TurnBegan => return say(&format!("#{} {source} has its turn", self.model.turn)),
+            Step::Woke { .. } => return self.console.say(&views::wake(&self.model, at)),
+            Step::TurnBegan => {
+                return self.console.say(&format!("#{} {source} has its turn", self.model.turn));
+            }
             Step::Waiting { .. } => {
-                TraceLine::fault(&self.model).iter().for_each(|line| say(&line.to_string()));
+                TraceLine::fault(&self.model).iter().for_each(|line| self.console.say(&line.to_string()));
             }
             _ => {}
         }
         TraceLine::new(source, step, &self.model, at, TraceLevel::Io)
             .iter()
-            .for_each(|line| say(&line.to_string()));
+            .for_each(|line| self.console.say(&line.to_string()));
         if let Step::Waiting { timeout, .. } = step {
             self.hint_at_sleep(*timeout);
         }
@@ -198,7 +200,7 @@ impl Stepper {
             return;
         }
         if !std::mem::replace(&mut self.hints.has_slept, true) {
-            say(ASLEEP);
+            self.console.say(ASLEEP);
         }
     }
 
@@ -206,12 +208,12 @@ impl Stepper {
     fn stop(&mut self, at: Duration) {
         self.prompt(at);
         if !self.is_over && !std::mem::replace(&mut self.hints.has_paused, true) {
-            say(ELSEWHERE);
+            self.console.say(ELSEWHERE);
         }
     }
 
     fn greet(&mut self, at: Duration) {
-        say(GREETING);
+        self.console.say(GREETING);
         self.prompt(at);
         self.hints.has_greeted = true;
     }
@@ -221,7 +223,7 @@ impl Stepper {
         loop {
             let Some(line) = self.console.read_command(PROMPT) else { return self.quit() };
             match Command::parse(&line) {
-                Err(advice) => say(&advice),
+                Err(advice) => self.console.say(&advice),
                 Ok(None) => {
                     self.until = repeated;
                     return;
@@ -231,7 +233,10 @@ impl Stepper {
                     return;
                 }
                 Ok(Some(Command::Quit)) => return self.quit(),
-                Ok(Some(command)) => say(&self.answer(command, at)),
+                Ok(Some(command)) => {
+                    let answer = self.answer(command, at);
+                    self.console.say(&answer);
+                }
             }
         }
     }
@@ -279,7 +284,7 @@ impl Stepper {
     fn quit(&mut self) {
         self.is_over = true;
         self.show_score();
-        say("The server finishes the responses in progress and exits. Ctrl-C exits at once.");
+        self.console.say("The server finishes the responses in progress and exits. Ctrl-C exits at once.");
         if !self.console.is_end_requested() {
             // This cannot fail, because a process may always signal itself.
             let _ = kill_process(getpid(), Signal::TERM);

@@ -78,12 +78,39 @@ fn stepper_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
+fn stepper_and_replay_have_colours_on_a_terminal() {
+    let site = Site::new();
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = crate::replay::recording(dir.path());
+    let step = ["--port", "0", "--step", site.path().to_str().expect("text")];
+    let replay = ["replay", file.to_str().expect("text")];
+    for (args, ready) in [(&step[..], "#1 woke after"), (&replay, "#1 loop wake")] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+        command.args(args).env("TERM", "xterm").env_remove("NO_COLOR");
+        let mut terminal = Terminal::start(command);
+        let output = terminal.until("\x1b[0m ");
+        assert!(output.contains("\x1b[1mstep>\x1b[0m ") || output.contains("\x1b[1mreplay>\x1b[0m "));
+        terminal.enter("t");
+        if args[0] != "replay" {
+            let url = output.strip_prefix("http://").and_then(|url| url.split('/').next()).expect("a URL");
+            Client::connect(url.parse().expect("an address")).send("GET /");
+            terminal.until("\x1b[2m(The loop sleeps");
+        }
+        terminal.until(&format!("\x1b[1;36m{ready}"));
+        // The editor draws after the prompt, and not after its colours.
+        terminal.until("\x1b[0m ");
+        terminal.screen.write_all(b"ab\x1b[Dc\r").expect("type");
+        terminal.until(if args[0] == "replay" { "\x1b[8Cacb" } else { "\x1b[6Cacb" });
+    }
+}
+
+#[test]
 fn replay_edits_lines_and_ends_as_before() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = crate::replay::recording(dir.path());
     let start = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
-        command.arg("replay").arg(&file).env("TERM", "xterm");
+        command.arg("replay").arg(&file).env("TERM", "xterm").env("NO_COLOR", "1");
         let mut terminal = Terminal::start(command);
         terminal.until("replay> ");
         terminal

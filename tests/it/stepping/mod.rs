@@ -36,7 +36,12 @@ impl Terminal {
     /// Starts `oneloop --step ARGS... SITE` and waits for the first prompt.
     fn with(site: &Site, args: &[&str]) -> Terminal {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
-        command.args(["--port", "0", "--step"]).args(args).arg(site.path()).env("TERM", "xterm");
+        command
+            .args(["--port", "0", "--step"])
+            .args(args)
+            .arg(site.path())
+            .env("TERM", "xterm")
+            .env("NO_COLOR", "1");
         let mut terminal = Terminal::start(command);
         let start = terminal.until(PROMPT);
         let url =
