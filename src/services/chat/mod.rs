@@ -32,7 +32,8 @@ impl ChatRoom {
         ChatRoom { room: Rc::new(RefCell::new(Room::new())), head_timeout }
     }
 
-    /// Lets lines wait for a member that does not read, without limit. For a lesson.
+    /// Lets lines wait for a member that does not read, without limit.
+    #[cfg(feature = "lessons")]
     pub(crate) fn with_unbounded_queues(self) -> ChatRoom {
         self.room.borrow_mut().unbound_queues();
         self

@@ -78,7 +78,8 @@ impl<K: Copy> Room<K> {
         }
     }
 
-    /// Lets lines wait for a member without limit, which a room must not do.
+    /// Lets lines wait for a member without limit, which only a room in a lesson may do.
+    #[cfg(feature = "lessons")]
     pub fn unbound_queues(&mut self) {
         self.has_unbounded_queues = true;
     }
