@@ -55,7 +55,7 @@
 //!   not support files: finding and opening a file, and reading a small one, may wait for the disk,
 //!   and so does storing a message in a [`Maildir`]. Sending a large file does not wait: the site
 //!   checks whether each slice is in memory before it is sent. And a protocol can make the loop
-//!   block on purpose, to show what that does to everybody.)
+//!   block on purpose, to show what that does to all connections.)
 //! - The poller reports edges. [A source remembers](event_loop) that it is readable or writable
 //!   until a call would block.
 //! - Every turn of a source has a budget. Work that is left over goes to the back of the ready
@@ -127,7 +127,7 @@ pub use self::{
     server::{Config, HttpServer, StartError, StreamListener, bind_broadcast, raise_open_file_limit},
     services::{
         AccessLogFormat, Beacon, ChatRoom, Echo, Impairment, LivePage, MailLimits, Mailbox, Pop3Service,
-        SmtpService, Timeouts, UdpEcho,
+        SmtpService, Timeouts, UdpEcho, is_monitoring_path,
     },
     system::{duplicate_descriptor, is_listening},
 };

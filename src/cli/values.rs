@@ -11,6 +11,7 @@ use std::{
 
 use oneloop::{
     HeaderRule, MediaTypeError, MediaTypeRule, PeerNetwork, RedirectRule, RuleError, TrustedProxy,
+    is_monitoring_path,
 };
 
 /// The header rules of one --header: usually one line. A variable can hold several, and end with an
@@ -135,9 +136,7 @@ pub fn rate(text: &str) -> Result<NonZeroU64, String> {
 
 /// Parses the path of a URL that no file has.
 pub fn url_path(text: &str) -> Result<String, String> {
-    let is_allowed = |b: &u8| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'\\');
-    let is_path = text.len() > 1 && text.starts_with('/') && !text.starts_with("//");
-    let path = (is_path && text.as_bytes().iter().all(is_allowed)).then(|| text.to_owned());
+    let path = is_monitoring_path(text).then(|| text.to_owned());
     path.ok_or_else(|| "use a path such as /health, without a host or a query".into())
 }
 

@@ -135,6 +135,7 @@ pub struct Config {
     pub trusted_proxies: Vec<TrustedProxy>,
     /// Whether to keep statistics: to count responses by status, and to measure service times and
     /// turns of the loop. [`HttpServer::statistics`](crate::HttpServer::statistics) reports them.
+    /// `metrics` and `target` imply this.
     pub statistics: bool,
     /// The path of the URL at which the server says whether it takes requests: 200, or 503 after a
     /// signal has asked for a shutdown. Such requests are neither logged nor counted.
@@ -144,8 +145,8 @@ pub struct Config {
     pub metrics: Option<String>,
     /// The warning after SIGUSR2 if the server keeps no statistics.
     pub no_statistics: Option<&'static str>,
-    /// The URL path of the load target, whose responses are chosen by the requests. `None` means
-    /// no load target.
+    /// The URL path of the load target, whose responses are chosen by the requests. It implies
+    /// [statistics](Config::statistics). `None` means no load target.
     pub target: Option<String>,
     /// The peers that the load target answers. Empty means loopback and Unix sockets.
     pub target_from: Vec<PeerNetwork>,

@@ -57,11 +57,7 @@ pub fn http_service(
     let http = http.with_slow_network(config.throttle, config.delay);
     let monitoring = Monitoring::new(config.health.as_deref(), config.metrics.as_deref())
         .map_err(StartError::MonitoringPath)?;
-    let http = match monitoring {
-        Some(urls) => http.with_monitoring(urls),
-        None => http,
-    };
-    let mut http = http.with_url_options(options).with_policy(policy);
+    let mut http = http.with_monitoring(monitoring).with_url_options(options).with_policy(policy);
     for Mount { path, site: mounted } in mounts {
         if let Some(hidden) = path.without_extension("/")
             && site.resolve(&hidden, clock).is_ok()

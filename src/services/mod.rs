@@ -27,7 +27,7 @@ pub use echo::Echo;
 pub use http::{HttpService, Timeouts, UrlOptions, directory_path, file_path, steps as http_steps};
 pub use live::{Live, LiveFiles};
 pub use mailbox::{MailLimits, Mailbox, steps as mail_steps};
-pub use monitoring::Monitoring;
+pub use monitoring::{Monitoring, is_monitoring_path};
 pub use observe::LivePage;
 pub use pop3::Pop3Service;
 pub use smtp::SmtpService;

@@ -25,7 +25,7 @@ impl Monitoring {
     /// # Errors
     /// Returns a path that no request can have, or that is given twice.
     pub fn new(health: Option<&str>, metrics: Option<&str>) -> Result<Option<Monitoring>, String> {
-        if let Some(path) = health.into_iter().chain(metrics).find(|path| !is_path(path)) {
+        if let Some(path) = health.into_iter().chain(metrics).find(|path| !is_monitoring_path(path)) {
             return Err(path.to_owned());
         }
         match (health, metrics) {
@@ -48,9 +48,9 @@ impl Monitoring {
     }
 }
 
-/// Returns whether `text` is a path that a request can have. The path of the site's root is for the
-/// site.
-fn is_path(text: &str) -> bool {
+/// Returns whether monitoring can be at the path `text`: a request must be able to have it, and it
+/// must not be that of the site's root.
+pub fn is_monitoring_path(text: &str) -> bool {
     let is_allowed = |b: &u8| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'\\');
     text.len() > 1
         && text.starts_with('/')

@@ -52,8 +52,8 @@ impl Lease {
         now < self.until
     }
 
-    /// Returns whether nothing has changed between the two leases.
-    pub fn is_as_old_as(&self, other: &Lease) -> bool {
+    /// Returns whether nothing has changed between the answers of the two leases.
+    pub fn is_on_same_answers_as(&self, other: &Lease) -> bool {
         self.changes == other.changes
     }
 }

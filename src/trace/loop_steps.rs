@@ -67,7 +67,7 @@ step_docs! {
          accepts again when a connection closes or a delay is over. `stall`: a protocol stalls the \
          listeners on purpose, and only the time ends that."
     BLOCK Wakes "block" "for={time_us:TIME}" "on purpose; every source waits"
-        "A protocol has made the loop block, to show what a handler that blocks does to everybody: \
+        "A protocol has made the loop block, to show what a handler that blocks does to all connections: \
          until the time is over, no source is served and no timer runs."
     READ Io "read" "{offered} -> {got} buf={buf:N}" ""
         "One `read`: the room offered, the bytes it returned, and how many bytes wait to be parsed \

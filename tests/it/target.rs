@@ -58,10 +58,18 @@ fn target_takes_all_common_methods_and_drops_bodies() {
         let response = client.response_to(request.as_bytes());
         assert_eq!((response.status, response.header("content-length")), (201, Some("5")), "{method}");
     }
-    client.send("OPTIONS /_/status/503 HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    let response = client.response();
-    assert_eq!(response.status, 204);
-    assert_eq!(response.header("allow"), Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    let options = [
+        ("status/503", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+        ("anything/a", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+        ("post", "POST, OPTIONS"),
+        ("range/1k", "GET, HEAD, OPTIONS"),
+        ("stats", "GET, HEAD, POST, OPTIONS"),
+    ];
+    for (path, methods) in options {
+        client.send(format!("OPTIONS /_/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        let response = client.response();
+        assert_eq!((response.status, response.header("allow")), (204, Some(methods)), "{path}");
+    }
     for (method, status) in [("TRACE", 405), ("BREW", 501)] {
         assert_eq!(server.ask(get("/_/status/200").replace("GET", method)).status, status);
     }

@@ -35,10 +35,10 @@ impl<'a> Plan<'a> {
         self
     }
 
-    /// Adds a field that makes the head as long as the longest one among the responses to `request`
+    /// Pads the head with a field to the length of the longest one among the responses to `request`
     /// with the `statuses` that it may get. If `may_close` is set, some of them close a connection
     /// that could persist. `keep_alive` is the field line `Keep-Alive`, or nothing.
-    pub fn even_out(
+    pub fn pad_head(
         &mut self,
         statuses: impl Iterator<Item = Status>,
         may_close: bool,
@@ -156,7 +156,7 @@ mod tests {
                             if *closes {
                                 plan.close();
                             }
-                            plan.even_out(statuses.into_iter(), may_close, KEEP_ALIVE, request);
+                            plan.pad_head(statuses.into_iter(), may_close, KEEP_ALIVE, request);
                             plan
                         });
                         assert!(text.contains("\r\nX-Padding: "), "{text}");

@@ -129,8 +129,8 @@ impl HttpConnection {
         })
     }
 
-    /// Drops what has arrived of a request's body. Replies to the request once the end of the body
-    /// is known.
+    /// Reads what has arrived of a request's body, and drops it unless the response shows it.
+    /// Replies to the request once the end of the body is known.
     fn discard(
         &mut self,
         mut discarding: Box<DiscardingRequest>,

@@ -34,8 +34,7 @@ impl Reply<'_, '_> {
         }
     }
 
-    /// Responds with a fault in place of a response, if there is to be one. Otherwise returns the
-    /// reply.
+    /// Sends the fault that replaces the response, if one was drawn. Otherwise returns the reply.
     pub(super) fn send_fault(mut self, drawn: &DrawnResponse) -> Result<Self, Outcome> {
         let (now, position) = (self.cx.clock.now(), self.out.position());
         let outcome = match drawn.faults.response {

@@ -29,8 +29,8 @@ pub struct EchoedRequest {
 }
 
 impl EchoedRequest {
-    /// Creates the echo of a valid request with these bytes. Returns `None` if there is no memory
-    /// for it.
+    /// Creates the echo of a valid request with these bytes. Returns `None` if the connections
+    /// together keep too much input.
     pub fn of(message: &[u8], input: &InputBudget) -> Option<EchoedRequest> {
         let raw = RawRequest::split(message);
         let has_body = raw.field("Content-Length").or(raw.field("Transfer-Encoding")).is_some();
@@ -60,7 +60,7 @@ impl Reply<'_, '_> {
         let method = &line[..memchr::memchr(b' ', line).unwrap_or(line.len())];
         let methods = inspection.methods();
         if !methods.iter().any(|allowed| allowed.as_bytes() == method) {
-            return self.refuse_method(methods);
+            return self.list_methods(Status::MethodNotAllowed, methods);
         }
         let raw = RawRequest::split(self.message);
         let query = request.query();
@@ -80,17 +80,17 @@ impl Reply<'_, '_> {
         self.send_json(page)
     }
 
-    /// Refuses the method of the request.
-    fn refuse_method(self, methods: &[&str]) -> Outcome {
+    /// Sends the methods that a request may have, with this `status`.
+    pub(super) fn list_methods(self, status: Status, methods: &[&str]) -> Outcome {
         let fields = format!("Allow: {}, OPTIONS\r\n", methods.join(", "));
-        let plan = Plan::made(self.request, Status::MethodNotAllowed, fields, ResponseBody::Empty);
+        let plan = Plan::made(self.request, status, fields, ResponseBody::Empty);
         self.send(plan, None)
     }
 
     /// Sends a file of `len` bytes, the alphabet again and again, or ranges of it.
-    pub(super) fn send_range(self, len: u64, request: &Request<'_>) -> Outcome {
+    pub(super) fn send_range(self, len: u64, methods: &[&str], request: &Request<'_>) -> Outcome {
         if !matches!(request.info.method, Method::Get | Method::Head) {
-            return self.refuse_method(&["GET", "HEAD"]);
+            return self.list_methods(Status::MethodNotAllowed, methods);
         }
         let content: Vec<u8> = (b'a'..=b'z').cycle().take(usize::try_from(len).unwrap_or(0)).collect();
         let validators = Validators { tag: format!("\"range{len}\""), ..Validators::default() };

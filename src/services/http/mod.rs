@@ -164,9 +164,9 @@ impl HttpService {
         HttpService { statistics, ..self }
     }
 
-    /// Sets the URLs at which programs ask how the server is doing.
-    pub fn with_monitoring(self, monitoring: Monitoring) -> HttpService {
-        HttpService { monitoring: Some(Rc::new(monitoring)), ..self }
+    /// Sets the URLs at which programs ask how the server is doing, if there are any.
+    pub fn with_monitoring(self, monitoring: Option<Monitoring>) -> HttpService {
+        HttpService { monitoring: monitoring.map(Rc::new), ..self }
     }
 
     /// Imitates a slow network: a connection sends at most `send_rate` bytes per second, and each

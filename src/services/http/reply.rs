@@ -54,7 +54,8 @@ pub struct Reply<'c, 'x> {
     pub http: &'c HttpService,
     pub entries: Option<&'c mut PendingEntries>,
     pub request: &'c RequestInfo<'c>,
-    /// The bytes of the request, perhaps without its body, if they are still there.
+    /// The bytes of the request, without a body that was dropped. Empty if the response was
+    /// delayed.
     pub message: &'c [u8],
     /// When the request was received.
     pub since: Instant,

@@ -185,7 +185,8 @@ impl KeptResponses {
 
     /// Inserts a response. Removes others if the set is full or all of them are too large.
     fn insert(&mut self, response: KeptResponse) {
-        if self.lease.replace(response.lease).is_some_and(|last| !last.is_as_old_as(&response.lease)) {
+        if self.lease.replace(response.lease).is_some_and(|last| !last.is_on_same_answers_as(&response.lease))
+        {
             // None of them holds any more.
             self.slots.clear();
             self.bytes = 0;

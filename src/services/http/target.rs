@@ -23,8 +23,8 @@ use crate::{
 const TEXT: &str = "Content-Type: text/plain; charset=utf-8\r\n";
 const HTML: &str = "Content-Type: text/html; charset=utf-8\r\n";
 const BYTES: &str = "Content-Type: application/octet-stream\r\n";
-/// The field line that lists the methods of the load target.
-const ALLOW: &str = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
+/// The message in the 405 response to a TRACE request, which would show the client's own fields.
+const NO_TRACE: &str = "The load target does not respond to TRACE; use anything to see what a client sends.";
 /// The message in the 404 response for a path at which the target has nothing.
 const NOTHING: &str = "The load target has nothing at this path; its first page lists all paths.";
 
@@ -38,14 +38,14 @@ impl Reply<'_, '_> {
     ) -> Outcome {
         match self.http.check(request).and_then(|()| check(request)) {
             Ok(true) => {}
-            Ok(false) => return self.send_made(Status::NoContent, ALLOW, Vec::new()),
+            Ok(false) => return self.list_methods(Status::NoContent, target.methods(path)),
             Err(refusal) => return self.refuse(refusal),
         }
         match target.resource(path, request) {
             Ok(TargetResource::Response(drawn)) => self.send_later(drawn),
             Ok(TargetResource::Inspection(inspection)) => self.send_inspection(target, inspection, request),
             Ok(TargetResource::Redirect(redirect)) => self.send_target_redirect(target, &redirect, request),
-            Ok(TargetResource::Range(len)) => self.send_range(len, request),
+            Ok(TargetResource::Range(len)) => self.send_range(len, target.methods(path), request),
             Ok(TargetResource::Credentials(credentials)) => self.check_credentials(&credentials),
             Ok(TargetResource::Index) => {
                 let is_html = request.asks_for_html();
@@ -100,7 +100,7 @@ impl Reply<'_, '_> {
             plan.close();
         }
         if drawn.has_other_heads() {
-            plan.even_out(drawn.all_statuses(), drawn.may_close, &reply.http.keep_alive, reply.request);
+            plan.pad_head(drawn.all_statuses(), drawn.may_close, &reply.http.keep_alive, reply.request);
         }
         let (at, now) = (reply.out.bytes().len(), reply.cx.clock.now());
         let close_reason = reply.write_head(&mut plan);
@@ -154,6 +154,7 @@ fn check(request: &Request<'_>) -> Result<bool, Refusal> {
     match request.info.method {
         // The target takes what load generators send. It drops the bodies.
         Method::Get | Method::Head | Method::Unsupported => request.check_body().map(|()| true),
+        Method::Trace => Err(Refusal::new(Status::MethodNotAllowed, NO_TRACE)),
         _ => request.validate().map(|_| false),
     }
 }

@@ -147,7 +147,7 @@ impl Behaviour {
                 parameters.set(name, value)?;
             }
             Some(("stream-bytes", value)) if !value.contains('/') => parameters.set("bytes", value)?,
-            None if matches!(path, "" | "drip" | "echo") => {}
+            None if matches!(path, "" | "drip") || path.as_bytes() == ECHO => {}
             _ => return Err(TargetError::NotFound),
         }
         for pair in query.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {

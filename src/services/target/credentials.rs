@@ -1,5 +1,5 @@
-//! Paths that want credentials, as httpbin has them: any client may know these, because the URL
-//! holds them or any value will do.
+//! Paths that require credentials, as in httpbin. They protect nothing: the URL has the right
+//! credentials in it, or any will do.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 

@@ -1,7 +1,7 @@
-//! Faults: what a response does to its client on purpose, or to all clients of the server.
+//! Faults that a URL asks for: of one response, or of the whole server.
 //!
 //! Clients meet all of them in the field, and few of them are ever tested. Each has a bound, and
-//! the loop has its own for those that concern everybody (see [`MAX_DISRUPTION`]).
+//! the loop has its own for those that concern all clients (see [`MAX_DISRUPTION`]).
 
 use std::time::Duration;
 
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_that_concern_everybody_are_short() {
+    fn faults_that_concern_all_clients_are_short() {
         let drawn = |parameters: &str| faults(parameters).map(|faults| faults.draw(|_| 0.0));
         let second = |n| n * SECOND;
         let stall = |n| Ok(Some(second(n)));

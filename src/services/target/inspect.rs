@@ -10,6 +10,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use percent_encoding::percent_decode;
 use serde_json::{Map, Value, value::RawValue};
 
+use super::ALL_METHODS;
 use crate::http::RawRequest;
 
 /// What a response shows of the request.
@@ -56,7 +57,7 @@ impl Inspection {
     /// Returns the methods that a request may have.
     pub fn methods(self) -> &'static [&'static str] {
         match self {
-            Inspection::Anything => &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+            Inspection::Anything => ALL_METHODS,
             Inspection::Body(method) => method,
             _ => &["GET", "HEAD"],
         }

@@ -47,6 +47,9 @@ const MAX_URLS: NonZeroUsize = NonZeroUsize::new(1024).expect("not 0");
 /// behaviour of a longer one is parsed for each request, so that the memory stays small.
 const MAX_KNOWN: usize = 256;
 
+/// The methods to which most paths respond.
+const ALL_METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+
 /// The load target.
 pub struct LoadTarget {
     /// The path of its first page, with a trailing slash.
@@ -159,7 +162,12 @@ impl LoadTarget {
         if let Some(len) = rest.strip_prefix(b"range/") {
             if !query.is_empty() {
                 let query = String::from_utf8_lossy(query);
-                return Err(ParameterError::invalid("query", &query, "a range has no parameters").into());
+                return Err(ParameterError::invalid(
+                    "query",
+                    &query,
+                    "leave it out, because a range has no parameters",
+                )
+                .into());
             }
             return range_len(len).map(TargetResource::Range).ok_or(TargetError::NotFound);
         }
@@ -168,6 +176,15 @@ impl LoadTarget {
         }
         let (behaviour, number) = self.behaviour(rest, request.path(), query)?;
         Ok(TargetResource::Response(behaviour.draw(number)))
+    }
+
+    /// Returns the methods that requests for `path` may have, besides OPTIONS.
+    pub fn methods(&self, path: &SitePath<'_>) -> &'static [&'static str] {
+        match self.below(path).unwrap_or_default() {
+            b"stats" => &["GET", "HEAD", "POST"],
+            rest if rest.starts_with(b"range/") => &["GET", "HEAD"],
+            rest => Inspection::at(rest).map_or(ALL_METHODS, Inspection::methods),
+        }
     }
 
     /// Returns whether the response to `request` needs its body.
