@@ -8,7 +8,7 @@
 //! (io_submit(2)) or mounts. The cache notices such changes within a second, when it opens the path
 //! again.
 
-mod changes;
+mod events;
 mod root_path;
 
 use std::{
@@ -266,7 +266,7 @@ mod tests {
 
     use rustix::fs::{CWD, Mode, OFlags, openat, stat};
 
-    use super::{changes::MAX_CHANGES, *};
+    use super::{events::MAX_CHANGES, *};
     use crate::{
         clock::Clock,
         site::file::{FileOrigin, Reading},

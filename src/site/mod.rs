@@ -14,6 +14,7 @@
 mod alias;
 mod cache;
 mod change_log;
+mod changes;
 mod directory;
 mod disk;
 mod entries;

@@ -5,20 +5,7 @@ use std::{os::fd::OwnedFd, path::Path, rc::Rc};
 
 use rustix::io::Errno;
 
-use super::{file::StaticFile, root::RootDir, tree_events::TreeEvents};
-
-/// The changes since the last call to [`Inotify::read`].
-#[derive(Debug, Default)]
-pub struct Changes {
-    /// The keys of cached files that changed.
-    pub keys: Vec<Box<[u8]>>,
-    /// Whether a file or directory was created or moved in.
-    pub created: bool,
-    /// Whether an entry of the root was deleted or moved away.
-    pub removed_from_root: bool,
-    /// Whether anything may have changed.
-    pub overflowed: bool,
-}
+use super::{changes::Changes, file::StaticFile, root::RootDir, tree_events::TreeEvents};
 
 /// An inotify instance, of which there is none.
 #[derive(Debug)]

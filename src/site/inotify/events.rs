@@ -8,26 +8,13 @@ use rustix::{
 };
 
 use super::{Inotify, Watched};
-use crate::site::tree_record::record;
+use crate::site::{changes::Changes, tree_record::record};
 
 /// The maximum number of events read at once. More events count as an overflow.
 const EVENT_BUDGET: usize = 16_384;
 /// The maximum number of changed keys reported at once. To drop them one by one takes about a
 /// millisecond; more of them count as an overflow, because to drop everything takes no longer.
 pub const MAX_CHANGES: usize = 512;
-
-/// The changes since the last call to [`Inotify::read`].
-#[derive(Debug, Default)]
-pub struct Changes {
-    /// The keys of cached files that changed.
-    pub keys: Vec<Box<[u8]>>,
-    /// Whether a file or directory was created or moved in.
-    pub created: bool,
-    /// Whether an entry of the root was deleted or moved away.
-    pub removed_from_root: bool,
-    /// Whether events were lost or a directory was moved. If so, anything may have changed.
-    pub overflowed: bool,
-}
 
 impl Inotify {
     /// Reads the events since the last call.
