@@ -194,7 +194,7 @@ fn lesson_command_reports_errors_in_one_sentence() {
             &["3", "--break", "write-all", "--level"],
             "use one of: lesson 4 --break no-drain --level, lesson 4",
         ),
-        (&["4", "--level"], "--break"),
+        (&["5", "--level"], "lesson 5 has no bug for --level; use one of: lesson 4 --break no-drain --level"),
         (&["3", "--break", "no-drain"], "write-all"),
         (&["--break", "no-drain"], "<NUMBER>"),
     ];

@@ -35,8 +35,9 @@ pub struct LessonArgs {
     #[arg(long = "break", value_name = "NAME", requires = "number", conflicts_with = "against")]
     pub broken: Option<Option<String>>,
 
-    /// Show the loop with the bug under edges beside the same loop under a level-triggered poller
-    #[arg(long, requires = "broken")]
+    /// Show the loop with the bug under edges beside the same loop under a level-triggered poller;
+    /// without --break, a bug for which that matters
+    #[arg(long, requires = "number", conflicts_with = "against")]
     pub level: bool,
 
     /// Print the lesson as a sequence diagram in SVG; with --break, the run with the bug

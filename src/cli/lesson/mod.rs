@@ -65,6 +65,7 @@ pub fn run(args: &LessonArgs) -> Result<(), Failure> {
         Failure::Usage(format!("there is no lesson {number}; use a number from 1 to {last}"))
     })?;
     let bug = match &args.broken {
+        None if args.level => Some(level_bug(lesson)?),
         None => None,
         Some(Some(name)) => Some(bug_of(lesson, name)?),
         Some(None) => return print(&bug_list(lesson)?).map_err(|e| cannot_print(&e)),
@@ -74,7 +75,7 @@ pub fn run(args: &LessonArgs) -> Result<(), Failure> {
         bug => lesson.play(bug),
     };
     if let Some(bug) = bug.filter(|bug| args.level && level_prose(lesson, *bug).is_empty()) {
-        return Err(no_level(lesson, bug));
+        return Err(no_level(lesson, &format!("play of {}", bug.name())));
     }
     let width = tcgetwinsize(io::stdout()).map_or(WIDTH, |size| usize::from(size.ws_col)).max(80);
     run_lessons(std::slice::from_ref(lesson), || match bug {
@@ -156,16 +157,21 @@ fn level_prose(lesson: &Lesson, bug: Bug) -> &'static str {
     prose_under(lesson.page, &format!("Level: {}", bug.name()))
 }
 
-/// Returns the error for a bug that is the same under a level-triggered poller, with the bugs that
-/// are not.
-fn no_level(lesson: &Lesson, bug: Bug) -> Failure {
+/// Returns the first bug of the lesson for which the trigger of the poller matters.
+fn level_bug(lesson: &Lesson) -> Result<Bug, Failure> {
+    let bug = lesson.bugs.iter().copied().find(|bug| !level_prose(lesson, *bug).is_empty());
+    bug.ok_or_else(|| no_level(lesson, "bug"))
+}
+
+/// Returns the error for a lesson that has no such `part` for `--level`, with the ones that exist.
+fn no_level(lesson: &Lesson, part: &str) -> Failure {
     let of = |lesson: &'static Lesson| lesson.bugs.iter().map(move |bug| (lesson, *bug));
     let known = LESSONS.iter().flat_map(of).filter(|(lesson, bug)| !level_prose(lesson, *bug).is_empty());
     let commands: Vec<String> = known
         .map(|(lesson, bug)| format!("lesson {} --break {} --level", lesson.number, bug.name()))
         .collect();
-    let (number, name, commands) = (lesson.number, bug.name(), commands.join(", "));
-    Failure::Usage(format!("lesson {number} has no play of {name} for --level; use one of: {commands}"))
+    let (number, commands) = (lesson.number, commands.join(", "));
+    Failure::Usage(format!("lesson {number} has no {part} for --level; use one of: {commands}"))
 }
 
 /// Prints the run on the loop with the bug under edges beside the run under levels.
