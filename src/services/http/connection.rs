@@ -177,7 +177,8 @@ impl HttpConnection {
             let line = &input[..memchr::memchr(b'\r', input).unwrap_or(len)];
             Step::Understood { start: line.to_vec(), len, left: input.len() - len }
         });
-        cx.trace(|| steps::repeated(status.code(), out.bytes()[at..][..head_len].to_vec(), body_len));
+        let (added, _) = out.added_since(at);
+        cx.trace(|| steps::repeated(status.code(), added[..head_len].to_vec(), body_len));
         self.state = State::Idle;
         Some(received)
     }

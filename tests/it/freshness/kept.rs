@@ -112,12 +112,20 @@ fn kept_response_is_traced_as_one() {
         return;
     }
     let site = Site::new();
-    let mut rig = Rig::recorded(plain(&site));
+    site.write("medium.txt", "m".repeat(20_000)); // is not copied into the outbox
+    for path in ["/hello.txt", "/medium.txt"] {
+        check_trace(&site, path);
+    }
+}
+
+/// Checks how responses to the same request are decided, from the first one to a kept one.
+fn check_trace(site: &Site, path: &str) {
+    let mut rig = Rig::recorded(plain(site));
     let mut peer = rig.accepted();
     // How each response is decided: the forms of the steps, and the parsed request.
     let decided: Vec<(Vec<&str>, Vec<Step>)> = (0..5)
         .map(|_| {
-            peer.write_all(get("/hello.txt").as_bytes()).expect("send");
+            peer.write_all(get(path).as_bytes()).expect("send");
             let is_sent = |(_, step): &(SourceId, Step)| matches!(step, Step::Wrote { .. });
             let steps = rig.turn_until("a response", |steps| steps.iter().any(is_sent));
             let docs = steps.iter().filter_map(|(source, step)| step.doc(*source));
