@@ -48,8 +48,8 @@ impl Monitoring {
     }
 }
 
-/// Returns whether monitoring can be at the path `text`: a request must be able to have it, and it
-/// must not be that of the site's root.
+/// Returns whether monitoring can be at the path `text`: a path that a request can have, other than
+/// the root.
 pub fn is_monitoring_path(text: &str) -> bool {
     let is_allowed = |b: &u8| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'\\');
     text.len() > 1

@@ -108,7 +108,7 @@ impl Harness {
     /// Notes whether the client `name`, which has started to connect, is connected.
     ///
     /// # Errors
-    /// Fails if there is no such client, or if its socket does not report an error.
+    /// Fails if there is no such client, or if SO_ERROR cannot be read (socket(7)).
     pub fn check_connect(&mut self, name: char) -> io::Result<()> {
         let socket = self.client(name)?;
         let (action, what) = match (socket.take_error()?, socket.peer_addr()) {

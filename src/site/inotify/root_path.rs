@@ -1,5 +1,5 @@
-//! Whether inotify reports that the root is no longer the directory at its path, so that no `stat`
-//! has to find out in each turn.
+//! Makes inotify report when another directory takes the root's place, which otherwise takes one
+//! `stat` in each turn.
 //!
 //! A directory leaves its path when it, or a directory above it, is moved or deleted. inotify
 //! reports a move of the directory itself. It does not report that a directory is deleted while

@@ -1,4 +1,4 @@
-//! Edits a line as it is typed, and keeps earlier lines. Knows bytes, and nothing of terminals.
+//! Edits a line as it is typed, and keeps earlier lines. It gets bytes, and draws nothing.
 
 use anstyle_parse::{DefaultCharAccumulator, Params, Parser, Perform};
 use tui_input::{Input, InputRequest};
