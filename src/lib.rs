@@ -124,7 +124,9 @@ pub use self::{
     },
     lossy_writer::LossyWriter,
     maildir::Maildir,
-    server::{Config, HttpServer, StartError, StreamListener, bind_broadcast, raise_open_file_limit},
+    server::{
+        AcceptDeferral, Config, HttpServer, StartError, StreamListener, bind_broadcast, raise_open_file_limit,
+    },
     services::{
         AccessLogFormat, Beacon, ChatRoom, Echo, Impairment, LivePage, MailLimits, Mailbox, Pop3Service,
         SmtpService, Timeouts, UdpEcho, is_monitoring_path,

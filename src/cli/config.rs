@@ -7,10 +7,10 @@ use std::{
     path::PathBuf,
 };
 
-use oneloop::{AccessLogFormat, Config, Cors, Timeouts};
+use oneloop::{AcceptDeferral, AccessLogFormat, Config, Cors, Timeouts};
 
 use super::{
-    args::{Cli, LimitArgs, ListDirectories, LogFormatArg, OutputArgs},
+    args::{Cli, DeferAcceptArg, LimitArgs, ListDirectories, LogFormatArg, OutputArgs},
     color,
     conversations::unix_socket,
     errors::Failure,
@@ -54,7 +54,7 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     let tls = super::tls::identity(&cli, log)?;
     #[cfg(not(feature = "tls"))]
     cli.listen.tls.check()?;
-    let Cli { root, listen, site, responses, limits, target, output, monitoring, .. } = cli;
+    let Cli { root, listen, site, responses, limits, target, output, monitoring, trace, .. } = cli;
     let mut config = Config::new(root);
     #[cfg(feature = "tls")]
     {
@@ -67,7 +67,13 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
         config.port_tries = PORT_TRIES;
     }
     config.reuse_port = listen.reuse_port;
-    config.defer_accept = listen.defer_accept;
+    config.defer_accept = match listen.defer_accept {
+        // Whoever watches should see a connection when it is made, and not with its first bytes.
+        DeferAcceptArg::Auto if trace.is_watched() => AcceptDeferral::Never,
+        DeferAcceptArg::Auto => AcceptDeferral::IfPossible,
+        DeferAcceptArg::Always => AcceptDeferral::Always,
+        DeferAcceptArg::Never => AcceptDeferral::Never,
+    };
     config.allow_hosts = listen.allow_host;
     config.host_refusal = Some(HOST_REFUSAL);
     config.cross_site_refusal = Some(CROSS_SITE_REFUSAL);

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     event_loop::Limits,
     http::{Cors, HeaderRule, MAX_HEAD, MediaTypeRule, PeerNetwork, RedirectRule, TrustedProxy},
-    server::StreamListener,
+    server::{AcceptDeferral, StreamListener},
     services::{AccessLogFormat, Timeouts},
 };
 
@@ -30,11 +30,9 @@ pub struct Config {
     pub port_tries: u16,
     /// Whether other processes may listen on the same port (`SO_REUSEPORT`, socket(7)).
     pub reuse_port: bool,
-    /// Whether the kernel keeps a new connection until its first bytes have arrived, for about a
-    /// second at most (`TCP_DEFER_ACCEPT`, tcp(7)). A short connection then needs less CPU time.
-    /// But the server and its observers do not see the connection meanwhile, and a shutdown resets
-    /// it. Only Linux has the option.
-    pub defer_accept: bool,
+    /// Whether the kernel keeps a new connection until its first bytes have arrived. The program
+    /// lets it unless the loop is watched.
+    pub defer_accept: AcceptDeferral,
     /// Listening sockets that are open already, for example because a service manager keeps them
     /// while the server restarts. They serve HTTP as well.
     pub listeners: Vec<StreamListener>,
@@ -162,7 +160,7 @@ impl Config {
             port: 8000,
             port_tries: 1,
             reuse_port: false,
-            defer_accept: false,
+            defer_accept: AcceptDeferral::Never,
             listeners: Vec::new(),
             #[cfg(feature = "tls")]
             tls: None,

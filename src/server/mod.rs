@@ -33,7 +33,7 @@ pub use self::{
     config::Config,
     error::StartError,
     sockets::{bind_broadcast, raise_open_file_limit},
-    stream_listener::StreamListener,
+    stream_listener::{AcceptDeferral, StreamListener},
 };
 use rustix::fs::OFlags;
 
@@ -342,9 +342,7 @@ fn open_site(dir: &Path, config: &Config) -> io::Result<Rc<Site<Representation>>
 fn listeners(config: &mut Config) -> Result<Vec<StreamListener>, StartError> {
     let mut listeners = std::mem::take(&mut config.listeners);
     let bound = bind_hosts(&config.hosts, (config.port, config.port_tries), config.reuse_port)?;
-    if config.defer_accept {
-        bound.iter().for_each(StreamListener::defer_accept);
-    }
+    bound.iter().for_each(|listener| listener.defer_accept(config.defer_accept));
     listeners.extend(bound);
     for (path, mode) in &config.unix_sockets {
         let address = || Address::Unix(Some(path.clone()));

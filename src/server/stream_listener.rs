@@ -33,6 +33,20 @@ const DEFER_SECONDS: u32 = 1;
 const LOCK_TRIES: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
+/// Whether the kernel keeps a new connection until its first bytes have arrived, for about a second
+/// at most (`TCP_DEFER_ACCEPT`, tcp(7)). A short connection then needs less CPU time. But the
+/// server and its observers do not see the connection meanwhile, and a shutdown resets it. Only
+/// Linux has the option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AcceptDeferral {
+    /// The server accepts each connection at once.
+    Never,
+    /// The kernel keeps connections if it can.
+    IfPossible,
+    /// The same, but a warning is logged if it cannot.
+    Always,
+}
+
 /// A listening stream socket. Dropping a Unix socket also removes its file, if the file is still
 /// the one that this process created.
 #[derive(Debug)]
@@ -83,11 +97,16 @@ impl StreamListener {
     }
 
     /// Makes the kernel keep each new connection until its first bytes have arrived, for about
-    /// [`DEFER_SECONDS`] at most. This is for protocols in which the client speaks first. Where it
-    /// is not possible, logs a warning.
-    pub(super) fn defer_accept(&self) {
+    /// [`DEFER_SECONDS`] at most, if `deferral` is not `Never`. This is for protocols in which the
+    /// client speaks first.
+    pub(super) fn defer_accept(&self, deferral: AcceptDeferral) {
+        let level = match deferral {
+            AcceptDeferral::Never => return,
+            AcceptDeferral::IfPossible => log::Level::Debug,
+            AcceptDeferral::Always => log::Level::Warn,
+        };
         if let Err(e) = defer_accept(&self.socket, DEFER_SECONDS) {
-            log::warn!("cannot defer accept on {}: {e}; accepting connections at once", self.address);
+            log::log!(level, "cannot defer accept on {}: {e}; accepting connections at once", self.address);
         }
     }
 

@@ -16,6 +16,8 @@ const BIG: usize = 48 << 20;
 
 /// Timeouts so long that none of them expires during a test.
 const PATIENT: [&str; 4] = ["--drain-timeout", "5m", "--idle-timeout", "5m"];
+/// The same, for a server that accepts silent connections at once.
+const PATIENT_AT_ONCE: [&str; 5] = ["--drain-timeout", "5m", "--idle-timeout", "5m", "--defer-accept=never"];
 
 fn site_with_big() -> Site {
     let site = Site::new();
@@ -57,7 +59,7 @@ fn drain_without_connections_ends_at_once() {
 }
 
 /// Opens a connection that sends nothing and a connection that is idle after a response; the server
-/// has accepted both.
+/// has accepted both, if it accepts silent connections at once.
 fn two_idle(server: &Server) -> (Client, Client) {
     let newcomer = server.connect();
     let mut idle = server.connect();
@@ -70,7 +72,7 @@ fn two_idle(server: &Server) -> (Client, Client) {
 fn drain_closes_idle_connections_silently() {
     let site = Site::new();
     for signal in SIGNALS {
-        let mut server = Server::with(&site, &PATIENT);
+        let mut server = Server::with(&site, &PATIENT_AT_ONCE);
         let (mut newcomer, mut idle) = two_idle(&server);
         server.signal(signal);
         newcomer.expect_close();
@@ -128,7 +130,7 @@ fn drain_timeout_cuts_half_a_request() {
 fn drain_answers_requests_sent_before_the_signal() {
     let site = Site::new();
     for signal in SIGNALS {
-        let mut server = Server::with(&site, &PATIENT);
+        let mut server = Server::with(&site, &PATIENT_AT_ONCE);
         let (mut newcomer, mut idle) = two_idle(&server);
         server.while_stopped(|| {
             newcomer.send(get("/hello.txt"));
@@ -219,7 +221,7 @@ fn drain_takes_signals_in_quick_succession_as_one() {
 #[test]
 fn drain_answers_the_first_request_of_a_connection_made_before() {
     let site = Site::new();
-    let mut server = Server::with(&site, &PATIENT);
+    let mut server = Server::with(&site, &PATIENT_AT_ONCE);
     let (mut newcomer, _idle) = two_idle(&server);
     server.signal(Signal::TERM);
     eventually("new connections are refused", || is_refused(server.addr()));

@@ -117,7 +117,8 @@ fn limit_counts_slow_connections_until_they_expire() {
 #[test]
 fn limit_evicts_idle_connections() {
     let site = Site::new();
-    let server = Server::with(&site, &["--max-connections", "2", "--head-timeout", "5m"]);
+    let server =
+        Server::with(&site, &["--max-connections", "2", "--head-timeout", "5m", "--defer-accept=never"]);
     let mut silent = [server.connect(), server.connect()];
     let ask = || {
         let mut client = server.connect();
@@ -208,7 +209,7 @@ fn limit_of_open_files_too_small_for_the_connections_is_said() {
 #[test]
 fn limit_of_open_files_serves_waiting_peers_in_the_end() {
     let site = Site::new();
-    let server = Server::with_nofile(&site, 32, &["--max-connections", "1000"]);
+    let server = Server::with_nofile(&site, 32, &["--max-connections", "1000", "--defer-accept=never"]);
     assert_eq!(server.get("/hello.txt").text(), "hello\n");
     let flood: Vec<Client> = (0..40).map(|_| server.connect()).collect();
     let mut left_out: Vec<Client> = (0..16).map(|_| waiting(server.addr())).collect();

@@ -134,7 +134,7 @@ fn option_that_says_where_to_listen_conflicts_with_an_inherited_socket() {
         (ONE_SOCKET, &["--port", "8000"], "--port"),
         (ONE_SOCKET, &["-b", "127.0.0.1"], "--bind"),
         (ONE_SOCKET, &["--reuse-port"], "--reuse-port"),
-        (ONE_SOCKET, &["--defer-accept"], "--defer-accept"),
+        (ONE_SOCKET, &["--defer-accept=auto"], "--defer-accept"),
         (&bind, &[], "ONELOOP_BIND"),
     ];
     for (script, args, named) in table {

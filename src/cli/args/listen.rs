@@ -1,7 +1,20 @@
 //! Where to listen.
 
 use super::TlsArgs;
-use clap::{Args, builder::BoolishValueParser, parser::ValueSource};
+use clap::{Args, ValueEnum, builder::BoolishValueParser, parser::ValueSource};
+
+/// When a connection is accepted only with its first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeferAcceptArg {
+    /// Unless the loop is watched: --trace, --trace-file, --observe, --step
+    Auto,
+    /// Also while the loop is watched
+    #[value(aliases = ["true", "yes", "on", "1"])]
+    Always,
+    /// Accept each connection at once
+    #[value(aliases = ["false", "no", "off", "0"])]
+    Never,
+}
 
 #[derive(Debug, Args)]
 pub struct ListenArgs {
@@ -21,10 +34,11 @@ pub struct ListenArgs {
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_REUSE_PORT", hide_env = true)]
     pub reuse_port: bool,
 
-    /// Accept a connection only with its first bytes, or after a second (Linux); for many short
-    /// connections
-    #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_DEFER_ACCEPT", hide_env = true)]
-    pub defer_accept: bool,
+    /// When to accept a connection only with its first bytes, or after a second, which makes short
+    /// connections cheaper (Linux)
+    #[arg(long, value_name = "WHEN", value_enum, ignore_case = true, default_value_t = DeferAcceptArg::Auto)]
+    #[arg(env = "ONELOOP_DEFER_ACCEPT", hide_env = true)]
+    pub defer_accept: DeferAcceptArg,
 
     /// When listening only on loopback, also accept this Host header (* for any); repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',', env = "ONELOOP_ALLOW_HOST", hide_env = true)]

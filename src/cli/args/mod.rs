@@ -24,7 +24,7 @@ pub use self::{
     compress::CompressArgs,
     lesson::{LessonArgs, LessonName, TrialArgs},
     limits::LimitArgs,
-    listen::ListenArgs,
+    listen::{DeferAcceptArg, ListenArgs},
     monitoring::MonitoringArgs,
     output::{LogFormatArg, OutputArgs},
     responses::ResponseArgs,

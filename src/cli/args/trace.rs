@@ -43,6 +43,17 @@ pub struct TraceArgs {
     pub step_script: Option<PathBuf>,
 }
 
+impl TraceArgs {
+    /// Returns whether somebody watches the loop from the start.
+    pub fn is_watched(&self) -> bool {
+        self.trace.is_some()
+            || self.observe.is_some()
+            || self.trace_file.is_some()
+            || self.step
+            || self.step_script.is_some()
+    }
+}
+
 /// How much of the loop is traced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TraceLevelArg {

@@ -96,7 +96,7 @@ const TIMEOUTS: [&str; 3] = ["--head-timeout", "--idle-timeout", "--send-timeout
 fn assert_never_expires(site: &Site, endless: &str) {
     let args: Vec<&str> =
         TIMEOUTS.iter().flat_map(|&flag| [flag, if flag == endless { "0" } else { "200ms" }]).collect();
-    let server = Server::with(site, &args);
+    let server = Server::with(site, &[&args[..], &["--defer-accept=never"]].concat());
     let before = server.sockets();
     let mut peers = [
         (TIMEOUTS[0], server.connect(), "GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"),

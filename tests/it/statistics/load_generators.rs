@@ -97,6 +97,8 @@ fn close_reasons_agree_with_the_socket_errors_of_wrk() {
     let server = Server::with(&site, &["--target", "--max-per-address", "3"]);
     // This connection stays open, so wrk never takes its place.
     let mut client = server.connect();
+    client.send(get("/hello.txt"));
+    client.response();
     let Some(printed) = run("wrk", &["-t1", "-c4", "-d1s"], &server, "/hello.txt") else { return };
     let mut counted = serde_json::Value::Null;
     eventually("the connections of wrk are closed", || {

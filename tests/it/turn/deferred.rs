@@ -9,7 +9,7 @@ use std::{
 use super::*;
 use crate::common::*;
 use oneloop::{
-    Config,
+    AcceptDeferral, Config,
     protocol::CloseReason,
     trace::{SourceId, Step},
 };
@@ -21,7 +21,7 @@ fn deferring(site: &Site, change: impl FnOnce(&mut Config)) -> Option<Rig> {
         return None;
     }
     let mut config = Rig::config(site);
-    config.defer_accept = true;
+    config.defer_accept = AcceptDeferral::Always;
     change(&mut config);
     Some(Rig::recorded(config))
 }
@@ -126,18 +126,34 @@ fn deferred_connection_that_is_silent_is_accepted_after_a_second() {
 }
 
 #[test]
-fn deferred_accept_is_an_option_and_keeps_silent_clients_out() {
+fn deferred_accept_keeps_silent_clients_out_unless_the_loop_is_watched() {
     let site = Site::new();
     if cfg!(feature = "portable") {
         return skip("only Linux has TCP_DEFER_ACCEPT");
     }
-    for (args, expected) in [(&["--defer-accept"][..], 0), (&[], 1)] {
-        let server = Server::with(&site, args);
+    let trace_file = format!("--trace-file={}", site.at("trace.json").display());
+    let table: [(&[&str], &[(&str, &str)], usize); 11] = [
+        (&[], &[], 0),
+        (&["--defer-accept=auto"], &[], 0),
+        (&["--defer-accept", "always", "--trace"], &[], 0),
+        (&["--trace"], &[("ONELOOP_DEFER_ACCEPT", "true")], 0),
+        (&["--defer-accept=always"], &[("ONELOOP_DEFER_ACCEPT", "No")], 0),
+        (&["--defer-accept=never"], &[], 1),
+        (&[], &[("ONELOOP_DEFER_ACCEPT", "No")], 1),
+        (&["--trace=wakes"], &[], 1),
+        (&[&trace_file], &[], 1),
+        (&["--observe"], &[], 1),
+        (&[], &[("ONELOOP_OBSERVE", "0")], 1),
+    ];
+    for (args, vars, expected) in table {
+        let mut command = Server::command(site.path(), args);
+        command.envs(vars.iter().copied());
+        let server = Server::spawn(command);
         let before = server.sockets();
         let _silent = server.connect();
         // The server accepts connections in order, so it has seen the silent one, if it can.
         assert_eq!(server.get("/hello.txt").text(), "hello\n");
         eventually("the second connection is closed", || server.sockets() <= before + expected);
-        assert_eq!(server.sockets(), before + expected, "{args:?}");
+        assert_eq!(server.sockets(), before + expected, "{args:?} {vars:?}");
     }
 }
