@@ -3,14 +3,15 @@
 
   cargo build --release && benches/versus.py [--rounds N] [--secs S] [--work 1k,many] [--only ours,nginx] [--draw chart.svg]
 
-Each server has CPU 0 for itself and wrk has CPU 1. The rounds of all servers are interleaved, and ratios are medians of pairs of
+Each server has CPU 0 for itself, and wrk has CPU 1. The rounds of all servers are interleaved, and ratios are medians of pairs of
 rounds. CPU time per request is the steadiest figure on a noisy machine. "limit" is the least that an epoll server can do: it parses
-nothing and has one answer. Before it is measured, each server must give the answer that the workload is about (status, length,
-coding), or its row is INVALID, as it is if the server does not start, or dies, in any of its rounds. Needs wrk, gcc, taskset and chrt; of the other servers it takes those that are installed (nginx,
-lighttpd, h2o, darkhttpd, and what lies in --peers DIR: lwan, static-web-server, miniserve). Do not build anything meanwhile.
+nothing and sends the same answer each time (in `many` 1,000 copies in turn, because the others read 1,000 files). Before a server
+is measured, it must give the answer that the workload is about (status, length, coding). If it does not, or does not start, or
+ends before its round does, its row is INVALID. The script needs wrk, gcc, taskset and chrt. It measures the servers that are
+installed (nginx, lighttpd, h2o, darkhttpd) or in --peers DIR (lwan, static-web-server, miniserve). Do not build anything meanwhile.
 
   benches/versus.py --json run.json --work 304,gzip     measures two workloads, and keeps the others of an earlier run.json
-  benches/versus.py --json run.json --rounds 0 --table  prints what run.json holds as the table of docs/PERFORMANCE.md
+  benches/versus.py --json run.json --rounds 0 --table  prints run.json as the table in docs/PERFORMANCE.md
 """
 import argparse, json, pathlib, re, resource, shutil, signal, socket, subprocess, sys, tempfile, time
 
@@ -87,10 +88,10 @@ def start(arguments):
 
 
 def fixed_answer(work, port, options):
-    """What "limit" sends: the bytes that oneloop sends to this workload's request, or a file behind a head of its own."""
+    """The arguments of "limit": what oneloop sends to this workload's request, or a file to send behind a head of its own."""
     if not WORK[work].limit_repeats:
-        path = TMP / "www" / WORK[work].path[1:]
-        return [str(path if path.is_file() else TMP / "www/1k.html")]
+        path, copies = TMP / "www" / WORK[work].path[1:], WORK[work].limit_copies
+        return [str(path if path.is_file() else TMP / "www/1k.html"), *([str(copies)] if copies > 1 else [])]
     ours, path = start(command("ours", port, work, options, TMP)), TMP / f"{work}.answer"
     try:
         if is_up(port):
@@ -158,6 +159,8 @@ def run(arguments, port, work, secs):
         has_own_answer = arguments[0].endswith("/limit") and not WORK[work].limit_repeats
         if wrong and not has_own_answer:
             return {"wrong": wrong}
+        if WORK[work].script:  # of many files, each of which a server opens once and keeps
+            subprocess.run([*CLIENT_CPU, *wrk(port, work, 1, fields)], stdout=subprocess.DEVNULL)
         beside, before = Beside(WORK[work].beside, server, port, secs), cpu_us(server.pid)
         result, count = measure(work, port, secs, fields)
         beside.end()

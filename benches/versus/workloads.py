@@ -31,7 +31,8 @@ class Work:
     revalidates: bool = False  # sends the ETag, or else the date, that the server itself has given
     beside: str = ""  # what else goes on meanwhile
     client: str = "wrk"
-    limit_repeats: bool = False  # "limit" sends the very bytes that oneloop sends
+    limit_repeats: bool = False  # "limit" sends the same bytes as oneloop
+    limit_copies: int = 1  # of the answer, which "limit" sends in turn
 
 
 MANY = """local n = 0
@@ -47,7 +48,7 @@ WORK = {
     "1k-c1000": Work("1,000 connections", connections=1000, length=1024),
     "16k": Work("16 KiB", "/16k.html", length=16384),
     "100k": Work("100 KiB", "/100k.bin", length=102400),
-    "many": Work("1,000 files in turn", "/many/0420.html", length=1024, script=MANY),
+    "many": Work("1,000 files in turn", "/many/0420.html", length=1024, script=MANY, limit_copies=1000),
     "browser": Work("a head of 700 bytes, as Chromium sends it", fields=BROWSER, length=1024, limit_repeats=True),
     "304": Work("a copy that is still valid", status=304, revalidates=True, limit_repeats=True),
     "gzip": Work("a compressed variant", "/page.html", fields=["Accept-Encoding: gzip"], coding="gzip", limit_repeats=True),

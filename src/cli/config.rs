@@ -10,7 +10,7 @@ use std::{
 use oneloop::{AcceptDeferral, AccessLogFormat, Config, Cors, Timeouts};
 
 use super::{
-    args::{Cli, DeferAcceptArg, LimitArgs, ListDirectories, LogFormatArg, OutputArgs},
+    args::{Cli, DeferAcceptArg, LimitArgs, ListDirectories, LogFormatArg, OutputArgs, TraceArgs},
     color,
     conversations::unix_socket,
     errors::Failure,
@@ -67,13 +67,7 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
         config.port_tries = PORT_TRIES;
     }
     config.reuse_port = listen.reuse_port;
-    config.defer_accept = match listen.defer_accept {
-        // Whoever watches should see a connection when it is made, and not with its first bytes.
-        DeferAcceptArg::Auto if trace.is_watched() => AcceptDeferral::Never,
-        DeferAcceptArg::Auto => AcceptDeferral::IfPossible,
-        DeferAcceptArg::Always => AcceptDeferral::Always,
-        DeferAcceptArg::Never => AcceptDeferral::Never,
-    };
+    config.defer_accept = accept_deferral(listen.defer_accept, &trace);
     config.allow_hosts = listen.allow_host;
     config.host_refusal = Some(HOST_REFUSAL);
     config.cross_site_refusal = Some(CROSS_SITE_REFUSAL);
@@ -114,6 +108,17 @@ pub fn config(cli: Cli, log_by_default: bool, log: &LogPipe) -> Result<Config, F
     (config.health, config.metrics) = (monitoring.health, monitoring.metrics);
     log_access(&mut config, output, log_by_default, log)?;
     Ok(config)
+}
+
+/// Converts the argument of `--defer-accept`.
+fn accept_deferral(arg: DeferAcceptArg, trace: &TraceArgs) -> AcceptDeferral {
+    match arg {
+        // An observer should see a connection when it is made, and not with its first bytes.
+        DeferAcceptArg::Auto if trace.has_observer() => AcceptDeferral::Never,
+        DeferAcceptArg::Auto => AcceptDeferral::IfPossible,
+        DeferAcceptArg::Always => AcceptDeferral::Always,
+        DeferAcceptArg::Never => AcceptDeferral::Never,
+    }
 }
 
 /// Sets where the access log goes, and what it shows.

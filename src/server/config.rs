@@ -31,7 +31,7 @@ pub struct Config {
     /// Whether other processes may listen on the same port (`SO_REUSEPORT`, socket(7)).
     pub reuse_port: bool,
     /// Whether the kernel keeps a new connection until its first bytes have arrived. The program
-    /// lets it unless the loop is watched.
+    /// lets it unless the loop is observed.
     pub defer_accept: AcceptDeferral,
     /// Listening sockets that are open already, for example because a service manager keeps them
     /// while the server restarts. They serve HTTP as well.

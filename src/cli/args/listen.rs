@@ -6,9 +6,9 @@ use clap::{Args, ValueEnum, builder::BoolishValueParser, parser::ValueSource};
 /// When a connection is accepted only with its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DeferAcceptArg {
-    /// Unless the loop is watched: --trace, --trace-file, --observe, --step
+    /// Unless the loop is observed: --trace, --trace-file, --observe, --step
     Auto,
-    /// Also while the loop is watched
+    /// Also while the loop is observed
     #[value(aliases = ["true", "yes", "on", "1"])]
     Always,
     /// Accept each connection at once

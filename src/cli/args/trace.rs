@@ -44,8 +44,8 @@ pub struct TraceArgs {
 }
 
 impl TraceArgs {
-    /// Returns whether somebody watches the loop from the start.
-    pub fn is_watched(&self) -> bool {
+    /// Returns whether the loop is observed from the start.
+    pub fn has_observer(&self) -> bool {
         self.trace.is_some()
             || self.observe.is_some()
             || self.trace_file.is_some()
