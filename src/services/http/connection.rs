@@ -170,15 +170,14 @@ impl HttpConnection {
     fn repeat(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Option<Received> {
         let HttpService { responses, resolver, .. } = &*self.http;
         let (entries, at) = (self.entries.as_deref_mut(), out.bytes().len());
-        let RepeatedResponse { received, status, head_len, body_len } =
-            responses.repeat(input, &resolver.site, entries, out, cx.clock)?;
+        let response = responses.repeat(input, &resolver.site, entries, out, cx.clock)?;
+        let RepeatedResponse { received, status, body_len, .. } = response;
         let len = received.consumed;
         cx.trace(|| {
             let line = &input[..memchr::memchr(b'\r', input).unwrap_or(len)];
             Step::Understood { start: line.to_vec(), len, left: input.len() - len }
         });
-        let (added, _) = out.added_since(at);
-        cx.trace(|| steps::repeated(status.code(), added[..head_len].to_vec(), body_len));
+        cx.trace(|| steps::repeated(status.code(), response.head(out, at).to_vec(), body_len));
         self.state = State::Idle;
         Some(received)
     }

@@ -6,13 +6,17 @@
 //! the site would give the same answers ([`Lease`]). The cache must never keep a response that
 //! depends on anything else, and must stay within [`MAX_BYTES`].
 
-use std::{cell::RefCell, ops::Range, rc::Rc};
+mod kept_response;
+
+use std::cell::RefCell;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::kept_response::KeptResponse;
+pub use self::kept_response::NewResponse;
 use crate::{
     clock::Clock,
-    http::{OwnedRequestInfo, Representation, RequestInfo, Status},
+    http::{Representation, RequestInfo, Status},
     protocol::{Body, CloseReason, Outbox, Progress, Received},
     services::pending::PendingEntries,
     site::{Lease, Site},
@@ -28,10 +32,6 @@ const CANDIDATES: usize = 4096;
 const MAX_REQUEST: usize = 4096;
 /// The maximum size in bytes of all kept responses, with their requests.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// The name of the only field whose value changes.
-const DATE: &[u8] = b"\r\nDate: ";
-/// The place of the status code in a response.
-const CODE: Range<usize> = 9..12;
 
 /// A cache of responses by request.
 #[derive(Default)]
@@ -61,23 +61,6 @@ struct Slot {
     response: Option<Box<KeptResponse>>,
 }
 
-/// A response and its request.
-struct KeptResponse {
-    /// The request, and then the bytes of the response. One allocation takes fewer cache misses.
-    bytes: Box<[u8]>,
-    request_len: usize,
-    /// The offset of the value of `Date` in the response.
-    date_at: usize,
-    /// The body, if it is too long to be copied.
-    body: Option<(Rc<[u8]>, Range<usize>)>,
-    status: Status,
-    head_len: usize,
-    progress: Progress,
-    lease: Lease,
-    /// What the access log shows of the request, if the server has a log or statistics.
-    request: Option<Box<OwnedRequestInfo>>,
-}
-
 /// A clone of a service may get other options, so it begins without responses.
 impl Clone for ResponseCache {
     fn clone(&self) -> ResponseCache {
@@ -98,7 +81,7 @@ impl ResponseCache {
     ) -> Option<RepeatedResponse> {
         let kept = &mut *self.kept.borrow_mut();
         let at = kept.find(input)?;
-        let response = kept.slots[at].response.as_deref()?;
+        let response = kept.slots[at].response.as_deref_mut()?;
         if !site.is_current(&response.lease, clock) {
             kept.empty(at);
             return None;
@@ -106,7 +89,7 @@ impl ResponseCache {
         let position = out.position();
         response.put(out, clock);
         let head_end = position + response.head_len as u64;
-        if let (Some(entries), Some(request)) = (entries, &response.request) {
+        if let (Some(entries), Some(request)) = (entries, &response.info) {
             let request = RequestInfo { client: entries.client(input), ..request.as_info() };
             entries.begin_kept(&request, response.status, head_end, clock);
             entries.end(out.position());
@@ -143,18 +126,14 @@ pub struct RepeatedResponse {
     pub body_len: u64,
 }
 
-/// A response that has just been put into the outbox.
-pub struct NewResponse<'a> {
-    /// The bytes of the request.
-    pub request: &'a [u8],
-    pub info: &'a RequestInfo<'a>,
-    /// Where the response begins in the bytes of the outbox.
-    pub start: usize,
-    /// Whether the access log or the statistics will need the request again.
-    pub is_recorded: bool,
-    /// What the protocol returned after the response.
-    pub progress: Progress,
-    pub lease: Lease,
+impl RepeatedResponse {
+    /// Returns the head, if the response is at the byte `start` of `out`.
+    pub fn head<'a>(&self, out: &'a Outbox, start: usize) -> &'a [u8] {
+        match out.added_since(start) {
+            ([], Some(Body::Memory { content, range })) => &content[range.clone()][..self.head_len],
+            (bytes, _) => &bytes[..self.head_len],
+        }
+    }
 }
 
 impl KeptResponses {
@@ -221,60 +200,12 @@ fn place(input: &[u8]) -> (usize, u32) {
     (hash as usize % SETS * WAYS, (hash >> 32) as u32)
 }
 
-impl KeptResponse {
-    /// Copies the response `new` at the end of `out`. Returns `None` if its body is a file.
-    fn of(new: &NewResponse<'_>, out: &Outbox, clock: &Clock) -> Option<KeptResponse> {
-        let (bytes, body) = out.added_since(new.start);
-        let body = match body {
-            None => None,
-            Some(Body::Memory { content, range }) => Some((Rc::clone(content), range.clone())),
-            Some(Body::File(_)) => return None,
-        };
-        let date_at = memchr::memmem::find(bytes, DATE)? + DATE.len();
-        if !bytes[date_at..].starts_with(clock.date()) {
-            return None;
-        }
-        let code = std::str::from_utf8(bytes.get(CODE)?).ok()?.parse().ok()?;
-        let info = RequestInfo { client: None, ..*new.info };
-        Some(KeptResponse {
-            bytes: [new.request, bytes].concat().into(),
-            request_len: new.request.len(),
-            date_at,
-            body,
-            status: Status::of(code),
-            head_len: memchr::memmem::find(bytes, b"\r\n\r\n")? + 4,
-            progress: new.progress,
-            lease: new.lease,
-            request: new.is_recorded.then(|| Box::new(info.to_owned())),
-        })
-    }
-
-    fn request(&self) -> &[u8] {
-        &self.bytes[..self.request_len]
-    }
-
-    /// Returns the number of bytes that the response counts for.
-    fn size(&self) -> usize {
-        let body = self.body.as_ref().map_or(0, |(content, _)| content.len());
-        let request = self.request.as_ref().map_or(0, |request| request.as_info().text_len());
-        size_of::<KeptResponse>() + self.bytes.len() + body + request
-    }
-
-    /// Puts the response into `out`, with the date of this turn.
-    fn put(&self, out: &mut Outbox, clock: &Clock) {
-        let bytes = out.bytes();
-        let date_at = bytes.len() + self.date_at;
-        bytes.extend_from_slice(&self.bytes[self.request_len..]);
-        bytes[date_at..][..clock.date().len()].copy_from_slice(clock.date());
-        if let Some((content, range)) = &self.body {
-            out.put(Body::Memory { content: Rc::clone(content), range: range.clone() });
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant, SystemTime};
+    use std::{
+        rc::Rc,
+        time::{Duration, Instant, SystemTime},
+    };
 
     use super::*;
     use crate::{
