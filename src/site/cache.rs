@@ -17,7 +17,7 @@ use super::{
     file::{Describe, StaticFile},
     inotify::Inotify,
     lease::Lease,
-    refresh::Refreshes,
+    refresh::{OF_ANSWER, Refreshes},
     root::RootDir,
 };
 use crate::clock::Clock;
@@ -56,7 +56,7 @@ impl<D: Describe> Cache<D> {
 
     /// Returns the entry for `key`, if the entry is current.
     pub fn get(&mut self, key: &[u8], root: &RootDir, clock: &Clock) -> Cached<D> {
-        if self.refreshes.count_answer(clock) {
+        if self.refreshes.count(OF_ANSWER, clock) {
             self.read_changes();
         }
         let refresh = self.refreshes.number(clock);

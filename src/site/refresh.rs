@@ -6,16 +6,20 @@
 
 use crate::clock::Clock;
 
-/// The maximum number of answers from the cache between two refreshes. Together they take a
-/// fraction of a millisecond.
-const MAX_ANSWERS: u32 = 16;
+/// The maximum work between two refreshes, which takes a fraction of a millisecond.
+const MAX_WORK: u32 = 64;
+/// The work of an answer from the cache, with everything that follows from it.
+pub const OF_ANSWER: u32 = 4;
+/// The work of an answer on which there is a [lease](super::Lease). All but the sending of the
+/// response is done already.
+pub const OF_LEASED_ANSWER: u32 = 1;
 
-/// Counts the refreshes, and the answers since the last one.
+/// Counts the refreshes, and the work since the last one.
 #[derive(Debug, Default)]
 pub struct Refreshes {
     number: u64,
     turn: u64,
-    answers: u32,
+    work: u32,
     /// How many changes have been found.
     changes: u64,
     /// How many of them have been reported.
@@ -27,7 +31,7 @@ impl Refreshes {
     /// read inotify.
     pub fn number(&mut self, clock: &Clock) -> u64 {
         if self.turn != clock.turn() {
-            (self.number, self.turn, self.answers) = (self.number + 1, clock.turn(), 0);
+            (self.number, self.turn, self.work) = (self.number + 1, clock.turn(), 0);
         }
         self.number
     }
@@ -52,16 +56,16 @@ impl Refreshes {
         std::mem::replace(&mut self.reported, self.changes) != self.changes
     }
 
-    /// Counts an answer. Returns `true` if it needs another refresh, which is counted then. The
-    /// caller must read inotify.
+    /// Counts the `work` of an answer. Returns `true` if it needs another refresh, which is counted
+    /// then. The caller must read inotify.
     #[must_use]
-    pub fn count_answer(&mut self, clock: &Clock) -> bool {
+    pub fn count(&mut self, work: u32, clock: &Clock) -> bool {
         self.number(clock);
-        let is_needed = self.answers == MAX_ANSWERS;
+        let is_needed = self.work + work > MAX_WORK;
         if is_needed {
-            (self.number, self.answers) = (self.number + 1, 0);
+            (self.number, self.work) = (self.number + 1, 0);
         }
-        self.answers += 1;
+        self.work += work;
         is_needed
     }
 }

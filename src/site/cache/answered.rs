@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Cache;
 use crate::{
     clock::Clock,
-    site::{Lease, RECHECK_AFTER, entry::Watch, file::Describe},
+    site::{Lease, RECHECK_AFTER, entry::Watch, file::Describe, refresh::OF_LEASED_ANSWER},
 };
 
 /// When an answer of the cache was given. It holds until something changes, at most for a second,
@@ -72,7 +72,7 @@ impl<D: Describe> Cache<D> {
     /// Returns whether everything is still as it was when `lease` was taken. This counts as an
     /// answer, so it may read inotify.
     pub fn is_current(&mut self, lease: &Lease, clock: &Clock) -> bool {
-        if self.refreshes.count_answer(clock) {
+        if self.refreshes.count(OF_LEASED_ANSWER, clock) {
             self.read_changes();
         }
         lease.is_on_answers_after(self.refreshes.changes()) && lease.holds_at(clock.now())
