@@ -9,7 +9,7 @@ use super::TooLong;
 /// Fails if the line is longer than `max` bytes, without its end.
 pub fn line(input: &[u8], max: usize) -> Result<Option<(&[u8], usize)>, TooLong> {
     // Two more bytes for the line's end: a longer line needs no further search.
-    let searched = &input[..input.len().min(max + 2)];
+    let searched = &input[..input.len().min(max.saturating_add(2))];
     let Some(end) = memchr::memchr(b'\n', searched) else {
         // A carriage return that has arrived last may begin the line's end.
         let len = input.len() - usize::from(input.ends_with(b"\r"));
@@ -47,6 +47,7 @@ mod tests {
             let expected = expected.map(|line| line.map(|(line, len)| (line.as_bytes(), len)));
             assert_eq!(line(input.as_bytes(), 5), expected, "{input:?}");
         }
+        assert_eq!(line(b"ab\n", usize::MAX), Ok(Some((&b"ab"[..], 3))));
     }
 
     #[test]
