@@ -14,9 +14,10 @@ use crate::{
     protocol::{CloseReason, Context, InputShare, Outbox, Progress},
     services::{
         pending::PendingEntries,
-        target::{DrawnResponse, LoadTarget, ResponseFault, TargetBody, TargetError, TargetResource},
+        target::{
+            DrawnResponse, LoadTarget, ResponseFault, TargetBody, TargetError, TargetPath, TargetResource,
+        },
     },
-    site_path::SitePath,
 };
 
 /// The field lines of a response with a text, with an HTML page, and with random bytes.
@@ -29,11 +30,11 @@ const NO_TRACE: &str = "The load target does not respond to TRACE; use anything 
 const NOTHING: &str = "The load target has nothing at this path; its first page lists all paths.";
 
 impl Reply<'_, '_> {
-    /// Responds to a request for `path`, which belongs to the load target.
+    /// Responds to a request for a path of the load target.
     pub(super) fn respond_from_target(
         self,
         target: &LoadTarget,
-        path: &SitePath<'_>,
+        path: &TargetPath<'_>,
         request: &Request<'_>,
     ) -> Outcome {
         match self.http.check(request).and_then(|()| check(request)) {

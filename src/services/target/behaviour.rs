@@ -187,7 +187,7 @@ impl Behaviour {
     }
 
     /// Draws the response to request `number` for the URL.
-    pub fn draw(self, number: u64) -> DrawnResponse {
+    pub fn draw(&self, number: u64) -> DrawnResponse {
         let draw = |what| draw(self.seed, number, what);
         let (from, to) = self.delays.pick(draw(Draw::Delay)).copied().unwrap_or_default();
         DrawnResponse {
@@ -201,7 +201,7 @@ impl Behaviour {
             faults: self.faults.draw(draw),
             is_echo: self.is_echo,
             seed: self.seed,
-            statuses: self.statuses,
+            statuses: self.statuses.clone(),
         }
     }
 }
@@ -340,7 +340,7 @@ mod tests {
         let run = |query: &str| -> Vec<DrawnResponse> {
             let behaviour = parse("", query).expect(query);
             assert!(behaviour.is_drawn(), "{query}");
-            (0..10_000).map(|number| behaviour.clone().draw(number)).collect()
+            (0..10_000).map(|number| behaviour.draw(number)).collect()
         };
         let count = |run: &[DrawnResponse], is: &dyn Fn(&DrawnResponse) -> bool| {
             run.iter().filter(|response| is(response)).count()

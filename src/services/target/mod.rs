@@ -63,6 +63,21 @@ pub struct LoadTarget {
     urls: RefCell<LruCache<u128, KnownUrl>>,
 }
 
+/// A path that belongs to the load target.
+#[derive(Debug)]
+pub struct TargetPath<'a> {
+    path: SitePath<'a>,
+    /// Where the part below the path of the target begins.
+    below_at: usize,
+}
+
+impl TargetPath<'_> {
+    /// Returns the path relative to the path of the target.
+    fn below(&self) -> &[u8] {
+        &self.path.bytes()[self.below_at..]
+    }
+}
+
 /// A URL that was requested.
 #[derive(Debug, Default)]
 struct KnownUrl {
@@ -127,23 +142,27 @@ impl LoadTarget {
     }
 
     /// Returns the path of `request` if it belongs to the target.
-    pub fn locate<'a>(&self, request: &Request<'a>) -> Option<SitePath<'a>> {
-        locate(request.path()).ok().filter(|path| self.below(path).is_some())
+    pub fn locate<'a>(&self, request: &Request<'a>) -> Option<TargetPath<'a>> {
+        let path = locate(request.path()).ok()?;
+        let (bytes, own) = (path.bytes(), self.path.bytes());
+        let is_own = bytes == own.strip_suffix(b"/").unwrap_or(own);
+        let below_at = if is_own { bytes.len() } else { own.len() };
+        (is_own || bytes.starts_with(own)).then_some(TargetPath { path, below_at })
     }
 
-    /// Returns what `request` asks for, whose `path` belongs to the target.
+    /// Returns what `request` for `path` asks for.
     ///
     /// # Errors
     /// Fails if there is nothing at the path, or a parameter is not valid.
     pub fn resource(
         &self,
-        path: &SitePath<'_>,
+        path: &TargetPath<'_>,
         request: &Request<'_>,
     ) -> Result<TargetResource, TargetError> {
-        let rest = self.below(path).ok_or(TargetError::NotFound)?;
+        let rest = path.below();
         let query = request.query().unwrap_or_default();
         if rest.is_empty() && query.is_empty() {
-            return Ok(match path.is_directory() {
+            return Ok(match path.path.is_directory() {
                 true => TargetResource::Index,
                 false => TargetResource::IndexRedirect,
             });
@@ -174,13 +193,12 @@ impl LoadTarget {
         if let Some(credentials) = Credentials::at(rest) {
             return Ok(TargetResource::Credentials(credentials));
         }
-        let (behaviour, number) = self.behaviour(rest, request.path(), query)?;
-        Ok(TargetResource::Response(behaviour.draw(number)))
+        self.draw(rest, request.path(), query).map(TargetResource::Response)
     }
 
     /// Returns the methods that requests for `path` may have, besides OPTIONS.
-    pub fn methods(&self, path: &SitePath<'_>) -> &'static [&'static str] {
-        match self.below(path).unwrap_or_default() {
+    pub fn methods(&self, path: &TargetPath<'_>) -> &'static [&'static str] {
+        match path.below() {
             b"stats" => &["GET", "HEAD", "POST"],
             rest if rest.starts_with(b"range/") => &["GET", "HEAD"],
             rest => Inspection::at(rest).map_or(ALL_METHODS, Inspection::methods),
@@ -190,8 +208,8 @@ impl LoadTarget {
     /// Returns whether the response to `request` needs its body.
     pub fn keeps_body(&self, request: &Request<'_>) -> bool {
         self.locate(request).is_some_and(|path| {
-            let rest = self.below(&path).unwrap_or_default();
-            rest == behaviour::ECHO || Inspection::at(rest).is_some_and(Inspection::keeps_body)
+            path.below() == behaviour::ECHO
+                || Inspection::at(path.below()).is_some_and(Inspection::keeps_body)
         })
     }
 
@@ -203,40 +221,35 @@ impl LoadTarget {
         format!("{}://{}", self.scheme, String::from_utf8_lossy(&rest))
     }
 
-    /// Returns what the URL with `path` and `query` asks for, and how many requests for it came
-    /// before this one. `rest` is the path relative to the path of the target.
+    /// Draws the response to a request for the URL with `path` and `query`. `rest` is the path
+    /// relative to the path of the target.
     ///
-    /// What is drawn depends on this number and on the seed. So a number of requests for a URL gets
+    /// What is drawn depends on the seed, and on how many requests for the URL came before. So a number of requests for a URL gets
     /// a fixed number of each status, however many connections send them and in whatever order
     /// they arrive. A number for each connection would not do: clients share the requests among
     /// their connections as it happens.
-    fn behaviour(&self, rest: &[u8], path: &[u8], query: &[u8]) -> Result<(Behaviour, u64), TargetError> {
+    fn draw(&self, rest: &[u8], path: &[u8], query: &[u8]) -> Result<DrawnResponse, TargetError> {
         let hash = xxh3_128(&[path, b"?", query].concat());
         let mut urls = self.urls.borrow_mut();
         if let Some(KnownUrl { behaviour: Some(behaviour), requests }) = urls.get_mut(&hash) {
             *requests += 1;
-            return Ok((behaviour.clone(), *requests - 1));
+            return Ok(behaviour.draw(*requests - 1));
         }
         let behaviour = Behaviour::parse(rest, query)?;
         let is_short = path.len() + query.len() <= MAX_KNOWN;
         if !is_short && !behaviour.is_drawn() {
-            return Ok((behaviour, 0));
+            return Ok(behaviour.draw(0));
         }
         let known = urls.get_or_insert_mut(hash, KnownUrl::default);
-        known.behaviour = is_short.then(|| behaviour.clone());
+        let response = behaviour.draw(known.requests);
+        known.behaviour = is_short.then_some(behaviour);
         known.requests += 1;
-        Ok((behaviour, known.requests - 1))
+        Ok(response)
     }
 
     /// Begins a new run: what is drawn begins again for each URL.
     pub fn restart(&self) {
         self.urls.borrow_mut().clear();
-    }
-
-    /// Returns `path` relative to the path of the target, or `None` if it is elsewhere.
-    fn below<'p>(&self, path: &'p SitePath<'_>) -> Option<&'p [u8]> {
-        let (path, own) = (path.bytes(), self.path.bytes());
-        if path == own.strip_suffix(b"/").unwrap_or(own) { Some(b"") } else { path.strip_prefix(own) }
     }
 
     /// Returns the page that lists what there is, as HTML or as text.
