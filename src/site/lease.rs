@@ -62,9 +62,7 @@ impl<D: Describe> Site<D> {
     /// Begins a lease on the answers that follow, until [`Site::take_lease`]. The caller must know
     /// how long everything else holds that its response depends on.
     pub fn begin_lease(&self, clock: &Clock) {
-        let state = &mut *self.state.borrow_mut();
-        let until = state.checked_at.map_or(clock.now(), |at| at + RECHECK_AFTER);
-        state.cache.begin_lease(until);
+        self.state.borrow_mut().cache.begin_lease(clock.now() + RECHECK_AFTER);
     }
 
     /// Returns the lease on the answers since [`Site::begin_lease`], and begins no other. Returns
@@ -75,11 +73,56 @@ impl<D: Describe> Site<D> {
 
     /// Returns whether the site would give the same answers again. This needs no system call,
     /// except for the checks that [`Site::resolve`] makes as well: of inotify after every few
-    /// answers, and of the root directory if something was missing.
+    /// answers, and of the root directory once a second, or if something was missing.
     pub fn is_current(&self, lease: &Lease, clock: &Clock) -> bool {
         let state = &mut *self.state.borrow_mut();
-        state.cache.is_current(lease, clock)
-            // As in `resolve`: a build tool may have replaced the directory.
-            && !(lease.has_absent && state.reopen_if_replaced(&self.dir, &self.options, clock))
+        if !state.cache.is_current(lease, clock) {
+            return false;
+        }
+        // As in `resolve`: a build tool may have replaced the directory.
+        let is_replaced = match lease.has_absent {
+            true => state.reopen_if_replaced(&self.dir, &self.options, clock),
+            false => state.reopen_if_due(&self.dir, &self.options, clock),
+        };
+        !is_replaced
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::site::SiteOptions;
+
+    #[test]
+    fn lease_outlives_a_check_of_the_root_unless_the_root_is_replaced() {
+        let top = tempfile::tempdir().expect("a directory");
+        let [old, new, away] = ["old", "new", "away"].map(|name| top.path().join(name));
+        for dir in [&old, &new] {
+            std::fs::create_dir(dir).expect("create it");
+        }
+        let options = SiteOptions { inotify: false, ..SiteOptions::default() };
+        let site = Site::<()>::open(&old, options, ()).expect("open it");
+        let mut clock = Clock::frozen(SystemTime::now());
+        let lease = |clock: &Clock| {
+            site.begin_lease(clock);
+            site.take_lease().expect("a lease on nothing")
+        };
+        let wait = |clock: &mut Clock, parts| {
+            clock.advance(RECHECK_AFTER * parts / 10);
+            clock.tick();
+        };
+        assert!(site.is_current(&lease(&clock), &clock), "the root is checked");
+        wait(&mut clock, 9);
+        let begun = lease(&clock);
+        wait(&mut clock, 2);
+        assert!(site.is_current(&begun, &clock), "the root is checked again");
+        std::fs::rename(&old, away).and_then(|()| std::fs::rename(new, &old)).expect("replace it");
+        wait(&mut clock, 2);
+        assert!(site.is_current(&begun, &clock), "nothing reports it");
+        let last = lease(&clock);
+        wait(&mut clock, 9);
+        assert!(!site.is_current(&last, &clock), "the root is checked once a second");
     }
 }

@@ -183,9 +183,7 @@ impl<D: Describe> Site<D> {
     /// Returns the reason why the file or directory cannot be returned.
     pub fn resolve(&self, path: &SitePath<'_>, clock: &Clock) -> Result<Resolved<D>, Error> {
         let state = &mut *self.state.borrow_mut();
-        if state.checked_at.is_none_or(|at| clock.now() >= at + RECHECK_AFTER) {
-            state.reopen_if_replaced(&self.dir, &self.options, clock);
-        }
+        state.reopen_if_due(&self.dir, &self.options, clock);
         // The root is checked before the cache is used, so that no file from a replaced directory
         // is served for longer than `RECHECK_AFTER`.
         match state.cache.get(path.bytes(), &state.root, clock) {

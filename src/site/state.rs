@@ -29,7 +29,7 @@ pub struct SiteState<D: Describe> {
     /// the same inode.
     root_id: (Dev, u64),
     /// When the site's path was last checked.
-    pub checked_at: Option<Instant>,
+    checked_at: Option<Instant>,
     /// The [refresh](super::refresh) after which the site's path was last checked.
     checked_after: u64,
     /// The number of changes before that check.
@@ -79,6 +79,12 @@ impl<D: Describe> SiteState<D> {
             key,
             rules,
         })
+    }
+
+    /// Calls [`SiteState::reopen_if_replaced`] unless the path was checked in the last second.
+    pub fn reopen_if_due(&mut self, dir: &Path, options: &SiteOptions, clock: &Clock) -> bool {
+        let is_due = self.checked_at.is_none_or(|at| clock.now() >= at + RECHECK_AFTER);
+        is_due && self.reopen_if_replaced(dir, options, clock)
     }
 
     /// Reopens the root directory if another directory has replaced it at the site's path. Returns
