@@ -22,12 +22,11 @@ use crate::{
     site::{Lease, Site},
 };
 
-/// The number of sets of kept responses. A request line belongs to one set.
-const SETS: usize = 512;
-/// The number of responses in a set.
+/// The number of sets of kept responses, and of requests that have come once. A request line
+/// belongs to one set. Of a thousand requests in turn, few are more than a set has room for.
+const SETS: usize = 2048;
+/// The number of responses or requests in a set.
 const WAYS: usize = 4;
-/// The number of requests that are remembered until they come a second time.
-const CANDIDATES: usize = 4096;
 /// The maximum length in bytes of the request to a kept response.
 const MAX_REQUEST: usize = 4096;
 /// The maximum size in bytes of all kept responses, with their requests.
@@ -45,7 +44,7 @@ struct KeptResponses {
     slots: Vec<Slot>,
     /// Hashes of requests that have come once. Most requests come once, and would only replace
     /// others.
-    candidates: Vec<u32>,
+    candidates: Vec<[u32; WAYS]>,
     bytes: usize,
     /// The slot that is emptied next.
     hand: usize,
@@ -154,12 +153,16 @@ impl KeptResponses {
     /// Returns whether `request` has come before, and remembers it.
     fn has_come_before(&mut self, request: &[u8]) -> bool {
         if self.candidates.is_empty() {
-            self.candidates.resize(CANDIDATES, 0);
+            self.candidates.resize(SETS, [0; WAYS]);
         }
         let hash = xxh3_64(request);
-        let candidate = &mut self.candidates[hash as usize % CANDIDATES];
-        let tag = (hash >> 32) as u32;
-        std::mem::replace(candidate, tag) == tag
+        let (set, tag) = (&mut self.candidates[hash as usize % SETS], (hash >> 32) as u32);
+        let has_come = set.contains(&tag);
+        if !has_come {
+            set.rotate_right(1);
+            set[0] = tag;
+        }
+        has_come
     }
 
     /// Inserts a response. Removes others if the set is full or all of them are too large.
@@ -280,21 +283,37 @@ mod tests {
         assert_eq!((kept(&http), kept(&HttpService::clone(&http))), (1, 0));
     }
 
+    /// Offers the response to `request`, with a body of `len` bytes, to be kept.
+    fn keep(responses: &ResponseCache, request: &[u8], len: usize, lease: Lease) {
+        let (mut out, clock) = (Outbox::default(), Clock::frozen(SystemTime::now()));
+        let head = [b"HTTP/1.1 200 OK\r\nDate: ", &clock.date()[..], b"\r\n\r\n"].concat();
+        out.bytes().extend_from_slice(&head);
+        out.put(Body::Memory { content: vec![0; len].into(), range: 0..len });
+        let info = &RequestInfo::unparsed(request);
+        let progress = Progress::Again;
+        let new = NewResponse { request, info, start: 0, is_recorded: false, progress, lease };
+        responses.keep(&new, &out, &clock);
+    }
+
+    #[test]
+    fn responses_to_a_thousand_requests_in_turn_are_kept() {
+        let (responses, lease) = (ResponseCache::default(), Lease::new(0, Instant::now()));
+        let requests = (0..1000).map(|number| format!("GET /many/{number:04}.html HTTP/1.1\r\n"));
+        let is_kept = |request: &String| responses.kept.borrow().find(request.as_bytes()).is_some();
+        for round in 0..5 {
+            let (kept, new): (Vec<_>, Vec<_>) = requests.clone().partition(is_kept);
+            let expected = if round < 2 { 0..=0 } else { 990..=1000 };
+            assert!(expected.contains(&kept.len()), "{} in round {round}", kept.len());
+            new.iter().for_each(|request| keep(&responses, request.as_bytes(), 1024, lease));
+        }
+    }
+
     #[test]
     fn kept_responses_are_bounded() {
-        let (responses, clock) = (ResponseCache::default(), Clock::frozen(SystemTime::now()));
+        let responses = ResponseCache::default();
         let lease = Lease::new(0, Instant::now());
-        let keep = |request: &[u8], len: usize, lease| {
-            let mut out = Outbox::default();
-            let head = [b"HTTP/1.1 200 OK\r\nDate: ", &clock.date()[..], b"\r\n\r\n"].concat();
-            out.bytes().extend_from_slice(&head);
-            out.put(Body::Memory { content: vec![0; len].into(), range: 0..len });
-            let info = &RequestInfo::unparsed(request);
-            let progress = Progress::Again;
-            let new = NewResponse { request, info, start: 0, is_recorded: false, progress, lease };
-            responses.keep(&new, &out, &clock);
-        };
-        for (count, len) in [(3000, 10), (2000, 100_000)] {
+        let keep = |request: &[u8], len, lease| keep(&responses, request, len, lease);
+        for (count, len) in [(10_000, 10), (2000, 100_000)] {
             for number in 0..2 * count {
                 keep(format!("GET /{} HTTP/1.1\r\n", number / 2).as_bytes(), len, lease);
                 let kept = responses.kept.borrow();

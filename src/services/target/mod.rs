@@ -224,10 +224,10 @@ impl LoadTarget {
     /// Draws the response to a request for the URL with `path` and `query`. `rest` is the path
     /// relative to the path of the target.
     ///
-    /// What is drawn depends on the seed, and on how many requests for the URL came before. So a number of requests for a URL gets
-    /// a fixed number of each status, however many connections send them and in whatever order
-    /// they arrive. A number for each connection would not do: clients share the requests among
-    /// their connections as it happens.
+    /// What is drawn depends on the seed, and on how many requests for the URL came before. So a
+    /// number of requests for a URL gets a fixed number of each status, however many connections
+    /// send them and in whatever order they arrive. A number for each connection would not do:
+    /// clients share the requests among their connections as it happens.
     fn draw(&self, rest: &[u8], path: &[u8], query: &[u8]) -> Result<DrawnResponse, TargetError> {
         let hash = xxh3_128(&[path, b"?", query].concat());
         let mut urls = self.urls.borrow_mut();
