@@ -71,6 +71,11 @@ impl<D: Describe> Site<D> {
         self.state.borrow_mut().cache.take_lease()
     }
 
+    /// Ends all leases, because a caller makes something else of the same answers from now on.
+    pub fn end_leases(&self) {
+        self.state.borrow_mut().cache.end_leases();
+    }
+
     /// Returns whether the site would give the same answers again. This needs no system call,
     /// except for the checks that [`Site::resolve`] makes as well: of inotify after every few
     /// answers, and of the root directory once a second, or if something was missing.

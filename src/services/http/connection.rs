@@ -170,7 +170,7 @@ impl HttpConnection {
     fn repeat(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Option<Received> {
         let HttpService { responses, resolver, .. } = &*self.http;
         let (entries, at) = (self.entries.as_deref_mut(), out.bytes().len());
-        let response = responses.repeat(input, &resolver.site, entries, out, cx.clock)?;
+        let response = responses.repeat(input, resolver, entries, out, cx.clock)?;
         let RepeatedResponse { received, status, body_len, .. } = response;
         let len = received.consumed;
         cx.trace(|| {

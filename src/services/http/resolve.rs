@@ -153,7 +153,13 @@ impl Resolver {
     /// Returns the lease on everything that the main site has answered since [`Resolver::resolve`],
     /// including its rules, and begins no other.
     pub fn take_lease(&self) -> Option<Lease> {
-        self.site.take_lease().and_then(|lease| self.rule_files.limit(lease))
+        self.site.take_lease().filter(|lease| self.rule_files.may_be_leased(lease))
+    }
+
+    /// Returns whether everything is still as it was when `lease` was taken.
+    pub fn is_current(&self, lease: &Lease, clock: &Clock) -> bool {
+        self.rule_files.refresh(&self.site, clock);
+        self.site.is_current(lease, clock)
     }
 
     /// Returns whether another directory is mounted.

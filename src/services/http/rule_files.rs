@@ -55,6 +55,13 @@ impl RuleFiles {
 
     /// Returns the rules of both files. Reads the files again if they may have changed.
     pub fn rules(&self, site: &Site<Representation>, clock: &Clock) -> SiteRules {
+        self.refresh(site, clock);
+        let files = self.files.borrow();
+        SiteRules { headers: files.headers.rules.clone(), redirects: files.redirects.rules.clone() }
+    }
+
+    /// Reads both files again if they may have changed. If one has, ends all leases on the site.
+    pub fn refresh(&self, site: &Site<Representation>, clock: &Clock) {
         let files = &mut *self.files.borrow_mut();
         if files.answered.is_none_or(|answered| !site.holds(&answered, clock)) {
             let headers = files.headers.refresh(site, clock, |content| {
@@ -67,12 +74,11 @@ impl RuleFiles {
             });
             files.answered = headers.zip(redirects).map(|(headers, redirects)| headers.and(redirects));
         }
-        SiteRules { headers: files.headers.rules.clone(), redirects: files.redirects.rules.clone() }
     }
 
-    /// Returns `lease` within the time for which the rules hold.
-    pub fn limit(&self, lease: Lease) -> Option<Lease> {
-        self.files.borrow().answered.as_ref()?.limit(lease)
+    /// Returns whether the rules may be part of what is leased.
+    pub fn may_be_leased(&self, lease: &Lease) -> bool {
+        self.files.borrow().answered.is_some_and(|answered| answered.may_be_leased(lease))
     }
 
     /// Returns whether `file` is one of the rule files under another name: a link, or another
@@ -126,13 +132,13 @@ impl<T> RuleFile<T> {
             log::warn!("cannot read {}: {error}; {rest}", self.name);
         }
         self.has_failed = failure.is_some();
-        let answered = site.answered(path, clock);
         let version = |file: &Rc<StaticFile>| file.metadata.version;
         if found.as_ref().map(version) != self.file.as_ref().map(version) {
             self.rules = found.as_ref().and_then(|file| self.parse(file, parse)).map(Rc::new);
+            site.end_leases();
         }
         self.file = found;
-        Some(answered)
+        Some(site.answered(path, clock))
     }
 
     /// Parses the file, and logs the errors in it.

@@ -27,11 +27,11 @@ impl Answered {
         }
     }
 
-    /// Returns `lease` within the time for which the answer holds, or `None` if a change would not
-    /// be reported.
-    pub fn limit(&self, lease: Lease) -> Option<Lease> {
-        let is_reported = self.refresh.is_none() && lease.is_on_answers_after(self.changes);
-        is_reported.then(|| lease.within(self.until))
+    /// Returns whether the answer may be part of what is leased, because a change would be
+    /// reported. The caller must ask the cache whether the answer [holds](Cache::holds) before each
+    /// use of the lease.
+    pub fn may_be_leased(&self, lease: &Lease) -> bool {
+        self.refresh.is_none() && lease.is_on_answers_after(self.changes)
     }
 }
 
@@ -57,6 +57,11 @@ impl<D: Describe> Cache<D> {
     /// Returns the number of changes so far.
     pub fn change_count(&self) -> u64 {
         self.refreshes.changes()
+    }
+
+    /// Ends all leases, although no answer has changed.
+    pub fn end_leases(&mut self) {
+        self.refreshes.invalidate_answers();
     }
 
     /// Begins a lease on the answers that follow, which ends at `until` at the latest.
