@@ -58,7 +58,7 @@
 //!   block on purpose, to show what that does to all connections.)
 //! - The poller reports edges. [A source remembers](event_loop) that it is readable or writable
 //!   until a call would block.
-//! - Every turn of a source has a budget. Work that is left over goes to the back of the ready
+//! - Every turn of a source has a budget. Work that is carried over goes to the back of the ready
 //!   queue, and the next poll does not sleep.
 //! - The loop calls a protocol only while its outbox has room, so that a peer cannot make memory
 //!   grow.

@@ -46,7 +46,7 @@ pub enum Value {
     Time(Duration),
     /// The address of a socket.
     Address(Address),
-    /// Sources that are ready or have work left over.
+    /// Sources that are ready or have work carried over.
     Sources(SourceList),
     /// No value. A text trace shows this word instead, and JSON shows `null`.
     Absent(&'static str),
@@ -154,7 +154,7 @@ pub struct SourceList {
 
 impl SourceList {
     /// Lists the sources of a wake-up: `c3[R]` for a source that the kernel reported, `+c5` for a
-    /// source with work left over.
+    /// source with work carried over.
     pub fn new(ready: &[(SourceId, EventFlags)], carried: &[SourceId]) -> SourceList {
         let ready_names = ready.iter().map(|(source, flags)| format!("{source}[{flags}]"));
         let carried_names = carried.iter().map(|source| format!("+{source}"));

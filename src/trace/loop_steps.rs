@@ -29,14 +29,14 @@ step_docs! {
     WAIT Io "wait" "timeout={timeout_us:TIME|never} carried={carried:N}" ""
         "The poll begins: the only place where the process sleeps (but see `block`). The timeout is never later than \
          the nearest deadline. It is at most a millisecond while a disk read is pending, and 0 \
-         while work is left over from the last turn. (A deadline that was moved may leave its old entry, \
+         while work is carried over from the last turn. (A deadline that was moved may leave its old entry, \
          which costs one empty wake-up.)"
     WAKE Wakes "wake"
         "slept={slept_us:TIME} kernel={kernel:N} carried={carried:N} \
          {sources:WHO[FLAGS] ... +WHO ... and N more} trace={trace_us:TIME}" ""
         "The poll returned, and nothing is done yet. `kernel` sources became ready, each with its \
          flags: `R` readable, `W` writable, `rc` the peer sends no more, `wc` neither side sends \
-         any more, `e` error. `carried` sources, each with a `+`, have work left over from the \
+         any more, `e` error. `carried` sources, each with a `+`, have work carried over from the \
          last turn. That is our own work; the kernel did not report it. The line names at most 16 sources. \
          If it names none, a deadline or a signal ended the sleep. `trace` is the time that \
          tracing the last turn took."
@@ -105,7 +105,7 @@ step_docs! {
     DISARM Sets "disarm" "W" "nothing is unsent (wlist.remove)"
         "The poller reports readability alone again."
     CARRY Io "carry" "" "the rest waits for the next turn"
-        "Work is left over although nothing blocks: a budget is used up, or the last response to a \
+        "Work is carried over although nothing blocks: a budget is used up, or the last response to a \
          late client waits. The next poll does not sleep."
     DEADLINE Wakes "deadline" "{reason:REASON|linger} late={late_us:TIME} got={got:N}" ""
         "The deadline of a connection passed. `late` is how long ago, `got` how many bytes of an \

@@ -32,7 +32,7 @@ pub struct Model {
     pub slept: Duration,
     /// The sources that the last poll reported.
     pub ready: Vec<(SourceId, EventFlags)>,
-    /// The sources that had work left over at the last wake-up.
+    /// The sources that had work carried over at the last wake-up.
     pub carried: Vec<SourceId>,
     /// The known sources. A closed source stays here until [`Model::forget`] removes it.
     pub sources: BTreeMap<SourceId, SourceState>,

@@ -34,7 +34,7 @@ pub(super) const WAKE_SETS: StepDoc = StepDoc {
     meaning: "With `--trace=sets`, the line names the ready sources as the results of `select()`. A source \
               with an error, or whose peer has closed its side, counts as ready. The poller reports edges, so \
               `rs` names a source once for each arrival and not until it is drained. `carried` names the \
-              sources with work left over from the last turn, if there are any: our own work, which \
+              sources with work carried over from the last turn, if there are any: our own work, which \
               `select()` does not know.",
     level: TraceLevel::Sets,
 };

@@ -27,9 +27,9 @@ pub enum Step {
         /// The number of the turn that is over.
         turn: u64,
         /// How long the poll may sleep, at most until the nearest deadline. The timeout is zero
-        /// while work is left over, and `None` if there is no limit.
+        /// while work is carried over, and `None` if there is no limit.
         timeout: Option<Duration>,
-        /// The number of sources with work left over.
+        /// The number of sources with work carried over.
         carried: usize,
     },
     /// The poll returned, and no source has had its turn yet.
@@ -38,7 +38,7 @@ pub enum Step {
         turn: u64,
         /// The sources that became ready.
         ready: Vec<(SourceId, EventFlags)>,
-        /// The sources with work left over from the last turn.
+        /// The sources with work carried over from the last turn.
         carried: Vec<SourceId>,
     },
     /// A source's turn starts.

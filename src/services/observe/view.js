@@ -65,16 +65,16 @@ function drawRibbon(turn) {
       `${Math.max(1, phase.took_us)}`);
   }
   if (turn.more_phases) add(`+${turn.more_phases}`, "more sources", "other");
-  if (turn.left_over.length) add("left over", turn.left_over.join(" "), "left");
+  if (turn.carried_to_next.length) add("carried over", turn.carried_to_next.join(" "), "left");
   const served = turn.phases.length + turn.more_phases;
   const page = turn.page_us ? `, of which this page took ${time(turn.page_us)}` : "";
   const slept = turn.timeout_us === 0
-    ? `Work was left over, so the poll did not sleep and took ${time(turn.slept_us)}`
+    ? `Work was carried over, so the poll did not sleep and took ${time(turn.slept_us)}`
     : `Slept ${time(turn.slept_us)} of at most ${time(turn.timeout_us)}`;
   find("sum").textContent =
     `${slept}, then worked for ` +
     `${time(turn.work_us)}${page}: ${served} ${served === 1 ? "turn" : "turns"} of sources. ` +
-    `Left over: ${turn.left_over.join(" ") || "nothing, so the next poll may sleep"}.`;
+    `Carried over: ${turn.carried_to_next.join(" ") || "nothing, so the next poll may sleep"}.`;
 }
 
 function drawSets(turn) {
@@ -93,7 +93,7 @@ function drawSets(turn) {
   add("wlist", "polled for writing", turn.wlist);
   add("rs", "ready to read", turn.rs);
   add("ws", "ready to write", turn.ws);
-  add("left over", "from the turn before", turn.carried.length ? `{${turn.carried.join(",")}}` : "{}");
+  add("carried over", "from the turn before", turn.carried.length ? `{${turn.carried.join(",")}}` : "{}");
 }
 
 /** Draws the rows of the connections at `now`, in microseconds. */

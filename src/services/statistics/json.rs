@@ -53,7 +53,7 @@ struct JsonTurns {
     wakes: u64,
     ready_sources: u64,
     most_ready: usize,
-    left_over: u64,
+    carried: u64,
     busy_us: f64,
     longest_us: f64,
 }
@@ -92,7 +92,7 @@ impl Report<'_> {
                 wakes: counters.turns,
                 ready_sources: counters.ready,
                 most_ready: counters.most_ready,
-                left_over: counters.with_carried,
+                carried: counters.with_carried,
                 busy_us: micros(counters.busy),
                 longest_us: micros(counters.longest),
             },
@@ -153,7 +153,7 @@ mod tests {
             r#""connections":{"accepted":4,"open":2,"closed":{"eof":1,"evicted":1}},"#,
             r#""service_time_us":{"p50":1.5,"p99":1.5,"p999":1.5,"max":1.5},"#,
             r#""delays":{"ended":1,"late_us":{"p50":50.0,"p99":50.0,"p999":50.0,"max":50.0}},"#,
-            r#""turns":{"wakes":8,"ready_sources":16,"most_ready":5,"left_over":1,"#,
+            r#""turns":{"wakes":8,"ready_sources":16,"most_ready":5,"carried":1,"#,
             r#""busy_us":3000.0,"longest_us":1000.0},"#,
             r#""wrk_errors":{"connect":0,"read":1,"timeout":0}}"#,
             "\n"

@@ -164,8 +164,8 @@ impl Report<'_> {
         metrics.counter("oneloop_loop_turns", "Turns of the loop.", counters.turns);
         let help = "Sources that were ready, added up over all turns.";
         metrics.counter("oneloop_loop_ready_sources", help, counters.ready);
-        let help = "Turns that began with work left over.";
-        metrics.counter("oneloop_loop_leftover_turns", help, counters.with_carried);
+        let help = "Turns that began with work carried over.";
+        metrics.counter("oneloop_loop_carried_turns", help, counters.with_carried);
         let help = "Time in which the loop did not sleep.";
         metrics.counter("oneloop_loop_busy_seconds", help, seconds(counters.busy));
         let longest = seconds(counters.longest);

@@ -94,7 +94,7 @@ impl Report<'_> {
         let busy = 100.0 * counters.busy.as_secs_f64() / self.period().as_secs_f64().max(1e-9);
         let longest = format!("of the time; the longest turn took {}", time(counters.longest));
         row(f, "  busy", &format!("{busy:.1} %"), &longest)?;
-        row(f, "  left over", &grouped(counters.with_carried), "turns began with work of the turn before")
+        row(f, "  carried over", &grouped(counters.with_carried), "turns began with work of the turn before")
     }
 
     /// Returns `count` divided by the seconds of the report, rounded.
@@ -213,7 +213,7 @@ statistics of 1m 12s 500ms:
   errors in wrk            101  connect 0, read 100, timeout 1
   turns                400,120  5,519/s, 2.9 ready sources each, 64 at most
     busy                62.1 %  of the time; the longest turn took 3.10 ms
-    left over               13  turns began with work of the turn before
+    carried over            13  turns began with work of the turn before
 ";
         assert_eq!(report.to_string(), expected);
     }

@@ -56,14 +56,14 @@ pub struct ChromeTrace {
     cost: Duration,
 }
 
-/// Why a source has its turn: the kernel reported the source, or the source has work left over.
+/// Why a source has its turn: the kernel reported the source, or the source has work carried over.
 #[derive(Default)]
 struct Cause {
     flags: Option<EventFlags>,
     is_carried: bool,
 }
 
-/// Formats the cause as ` R W` for flags and ` +` for work left over.
+/// Formats the cause as ` R W` for flags and ` +` for work carried over.
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(flags) = self.flags {

@@ -260,7 +260,7 @@ impl Recorder {
         let (poll, hidden) = (mem::take(&mut self.poll), mem::take(&mut self.hidden_turns));
         let mut record = open.end(poll, hidden, &self.model, &self.details, at);
         mem::take(&mut self.closed).into_iter().for_each(|source| self.forget(source));
-        let line = self.note_poll(*turn, *timeout, record.left_over.len(), at);
+        let line = self.note_poll(*turn, *timeout, record.carried_to_next.len(), at);
         record.lines.extend(line.map(|line| (micros(at), line.to_string())));
         self.ring.push(json(&record));
         self.allowance.use_turn();

@@ -96,8 +96,8 @@ pub struct TurnRecord {
     pub phases: Vec<TurnPhase>,
     /// The number of phases that are not in `phases`.
     pub more_phases: usize,
-    /// The sources with work left over.
-    pub left_over: Vec<String>,
+    /// The sources whose work is carried over to the next turn.
+    pub carried_to_next: Vec<String>,
     pub rows: Vec<ConnectionRow>,
     /// The number of changed connections that are not in `rows`.
     pub more_rows: usize,
@@ -176,7 +176,7 @@ pub struct OpenTurn {
     page_time: Duration,
     phases: Vec<TurnPhase>,
     more_phases: usize,
-    left_over: BTreeSet<SourceId>,
+    carried_to_next: BTreeSet<SourceId>,
     changed: BTreeSet<SourceId>,
     lines: Vec<(u64, String)>,
     more_lines: usize,
@@ -193,7 +193,7 @@ impl OpenTurn {
             page_time: Duration::ZERO,
             phases: Vec::new(),
             more_phases: 0,
-            left_over: BTreeSet::new(),
+            carried_to_next: BTreeSet::new(),
             changed: BTreeSet::new(),
             lines: Vec::new(),
             more_lines: 0,
@@ -232,7 +232,7 @@ impl OpenTurn {
                 self.changed.insert(SourceId::Connection(*connection));
             }
             Some(Step::CarriedOver) => {
-                self.left_over.insert(source);
+                self.carried_to_next.insert(source);
             }
             // They belong to another phase: to the accept, or to the source that woke this one.
             Some(Step::DeadlineSet { .. } | Step::Woken) => return,
@@ -324,7 +324,7 @@ impl OpenTurn {
             carried: model.carried.iter().take(MAX_PHASES).map(ToString::to_string).collect(),
             phases: self.phases,
             more_phases: self.more_phases,
-            left_over: self.left_over.iter().take(MAX_PHASES).map(ToString::to_string).collect(),
+            carried_to_next: self.carried_to_next.iter().take(MAX_PHASES).map(ToString::to_string).collect(),
             more_rows: self.changed.len().saturating_sub(MAX_ROWS),
             rows: self.changed.iter().take(MAX_ROWS).filter_map(row).collect(),
             lines: self.lines,

@@ -87,7 +87,7 @@ fn turns_of_pages_are_hidden_and_counted() {
     assert_eq!((&records[0]["hidden"], &records[1]["hidden"]), (&2.into(), &0.into()));
     assert_eq!((&records[0]["open"], &records[2]["open"]), (&1.into(), &0.into()));
     assert_eq!((&records[0]["rlist"], &records[0]["rs"]), (&"{L1}".into(), &"{L1}".into()));
-    assert_eq!(records[1]["left_over"], serde_json::json!(["c2"]));
+    assert_eq!(records[1]["carried_to_next"], serde_json::json!(["c2"]));
     assert_eq!((&records[2]["wlist"], &records[2]["timeout_us"]), (&"{c2}".into(), &0.into()));
     assert_eq!(records[2]["rows"][0]["closed"], "eof");
     assert!(!Value::from(records).to_string().contains("c1"));

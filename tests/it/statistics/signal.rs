@@ -14,7 +14,7 @@ fn stats_are_printed_after_the_signal_and_at_the_end() {
     server.get("/hello.txt");
     server.signal(Signal::USR2);
     let mut block = String::new();
-    while !block.contains("left over") {
+    while !block.contains("carried over") {
         assert!(stderr.read_line(&mut block).expect("a line") > 0, "{block}");
     }
     let first = block.lines().next().unwrap_or_default();
