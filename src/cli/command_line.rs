@@ -57,7 +57,8 @@ struct Scan<'a> {
 /// Rewrites `args`, which begin with the name of the program.
 ///
 /// # Errors
-/// Returns a sentence with advice if the arguments can mean two things, or too many directories.
+/// Returns a sentence with advice if the arguments can mean two things, or name too many
+/// directories, or if a command gets an option of the server.
 pub fn rewrite(
     mut args: Vec<OsString>,
     definitions: &Command,
@@ -69,8 +70,11 @@ pub fn rewrite(
         args.push("--help".into());
         return Ok(CommandLine { args, has_bare_port: false });
     }
-    let is_command = definitions.get_subcommands().any(|command| first == command.get_name());
-    let scan = if is_command { None } else { scan(&args, definitions) };
+    if let Some(command) = definitions.find_subcommand(&first) {
+        refuse_option_of_server(&args[2..], command, definitions)?;
+        return Ok(CommandLine { args: join_ports(args, command), has_bare_port: false });
+    }
+    let scan = scan(&args, 1, definitions);
     let Some(mut scan) = scan else { return Ok(CommandLine { args, has_bare_port: false }) };
 
     let mut port = None;
@@ -94,10 +98,39 @@ pub fn rewrite(
     Ok(CommandLine { args: join(args, &values, port), has_bare_port: port.is_some() })
 }
 
-/// Returns the words and options in `args`, or `None` if clap will refuse them.
-fn scan<'a>(args: &[OsString], definitions: &'a Command) -> Option<Scan<'a>> {
+/// Refuses an option that only the server has. clap would suggest another option with a similar
+/// name.
+fn refuse_option_of_server(args: &[OsString], command: &Command, server: &Command) -> Result<(), String> {
+    for arg in args.iter().take_while(|arg| *arg != "--") {
+        let text = arg.to_string_lossy();
+        if text.starts_with("--") && find(&text, server).is_some() && !has_option(&text, command) {
+            let (option, name) = (text.split('=').next().unwrap_or_default(), command.get_name());
+            return Err(format!(
+                "'{option}' is an option of the server; leave it out, or see 'oneloop {name} --help'"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether `command` or a command of it has the option in `text`.
+fn has_option(text: &str, command: &Command) -> bool {
+    find(text, command).is_some() || command.get_subcommands().any(|command| has_option(text, command))
+}
+
+/// Joins each number to the option of `command` in front of it, if another word is the argument.
+fn join_ports(args: Vec<OsString>, command: &Command) -> Vec<OsString> {
+    let Some(scan) = scan(&args, 2, command) else { return args };
+    let has_argument = scan.words.iter().any(|word| word.option.is_none());
+    let is_port = |word: &&Word<'_>| word.option.is_some() && is_number(&args[word.at]);
+    let ports: Vec<usize> = scan.words.iter().filter(is_port).map(|word| word.at).collect();
+    if has_argument { join(args, &ports, None) } else { args }
+}
+
+/// Returns the words and options in `args` from `start` on, or `None` if clap will refuse them.
+fn scan<'a>(args: &[OsString], start: usize, definitions: &'a Command) -> Option<Scan<'a>> {
     let mut scan = Scan::default();
-    let mut at = 1;
+    let mut at = start;
     while at < args.len() {
         let text = args[at].to_string_lossy();
         let mut option = None;
@@ -148,12 +181,14 @@ fn find<'a>(text: &str, definitions: &'a Command) -> Option<(&'a Arg, bool)> {
 /// Returns whether `word`, whose text is `text`, can only be the port: a number that is neither the
 /// name of a file nor a valid value of the option in front of it.
 fn is_port(word: &Word<'_>, text: &OsStr, kind_of: impl Fn(&OsStr) -> PathKind) -> bool {
-    let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok();
     let takes_any = word.option.is_some_and(takes_any_file);
-    !word.is_literal
-        && !takes_any
-        && text.to_str().is_some_and(is_number)
-        && kind_of(text) == PathKind::Missing
+    !word.is_literal && !takes_any && is_number(text) && kind_of(text) == PathKind::Missing
+}
+
+/// Returns whether `text` is a number that a port may have.
+fn is_number(text: &OsStr) -> bool {
+    let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok();
+    text.to_str().is_some_and(is_number)
 }
 
 /// Returns whether the value of `option` may be the name of any file.
@@ -260,6 +295,8 @@ mod tests {
             ("--trace io --access-log f --directory dist", "--trace=io --access-log=f --directory dist"),
             ("help", "--help"),
             ("help talk smtp", "talk smtp --help"),
+            ("replay --observe 8001 run.json", "replay --observe=8001 run.json"),
+            ("replay run.json --observe 8001", "replay run.json --observe=8001"),
         ];
         for (line, expected) in table {
             assert_eq!(rewritten(line), expected, "{line}");
@@ -290,6 +327,13 @@ mod tests {
             "-x 3000",
             "talk udp 3000",
             "lesson 3",
+            "lesson 3 --break write-all",
+            "replay --observe run.json",
+            "replay --observe=8001 run.json",
+            "replay --observe 8001",
+            "talk http -- --health",
+            "talk tcp --trace localhost:80",
+            "replay --no-such-option 8001 run.json",
             "--help 3000",
             "--allow-host * .",
             "-vp 3000 dist",
@@ -311,6 +355,8 @@ mod tests {
             ("--cors dist --trace .", &["'dist' and '.'"]),
             ("--directory dist .", &["'.'", "--directory"]),
             ("--root dist .", &["'.'", "--directory"]),
+            ("replay --health=x run.json", &["'--health'", "'oneloop replay --help'"]),
+            ("talk http --mount /a=b http://a/", &["'--mount'", "'oneloop talk --help'"]),
         ];
         for (line, parts) in table {
             let sentence = rewritten(line);

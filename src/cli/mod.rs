@@ -62,9 +62,10 @@ const SPARE_DESCRIPTORS: u64 = 8;
 /// failed system call.
 pub fn main() -> ExitCode {
     let cli = Cli::read();
-    let from_variables = cli.from_variables.clone();
-    let mut log = LogPipe::install(cli.output.verbose, cli.output.quiet);
-    let result = run(cli, &log);
+    let (verbose, quiet) = cli.as_ref().map_or((0, 0), |cli| (cli.output.verbose, cli.output.quiet));
+    let from_variables = cli.as_ref().map_or(Vec::new(), |cli| cli.from_variables.clone());
+    let mut log = LogPipe::install(verbose, quiet);
+    let result = cli.and_then(|cli| run(cli, &log));
     log.drain(); // print the last log lines before the error
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -116,13 +116,18 @@ fn replay_on_a_page_refuses_mistakes() {
     assert_eq!((code, errors.lines().count()), (Some(2), 1), "{errors}");
     assert!(errors.contains("a.json") && errors.contains("--trace-file"), "{errors}");
     assert_eq!(run(&["--observe", "--step-script", "a"]).0, Some(2));
+    let (code, errors) = run(&["--health=x"]);
+    assert_eq!((code, errors.lines().count()), (Some(2), 1), "{errors}");
+    assert!(errors.contains("'--health' is an option of the server"), "{errors}");
     fs::remove_file(&file).expect("remove");
     fs::rename(recording(dir.path()), &file).expect("rename");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
     let port = taken.local_addr().expect("an address").port();
-    let (code, errors) = run(&[&format!("--observe={port}")]);
-    assert_eq!((code, errors.lines().count()), (Some(1), 1), "{errors}");
-    assert!(errors.contains("choose another port"), "{errors}");
+    for args in [&[&*format!("--observe={port}")][..], &["--observe", &port.to_string()]] {
+        let (code, errors) = run(args);
+        assert_eq!((code, errors.lines().count()), (Some(1), 1), "{errors}");
+        assert!(errors.contains("choose another port"), "{errors}");
+    }
 }
 
 #[test]

@@ -15,9 +15,7 @@ mod trace;
 
 use std::path::{Path, PathBuf};
 
-use clap::{
-    CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint, error::ErrorKind, parser::ValueSource,
-};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint, parser::ValueSource};
 use clap_complete::Shell;
 
 pub use self::{
@@ -37,6 +35,7 @@ use super::{
     command_line::{path_kind, rewrite},
     conversations::ConversationArgs,
     directory::default_directory,
+    errors::Failure,
     help,
     replay::ReplayArgs,
     talk::{HealthcheckArgs, TalkArgs},
@@ -123,11 +122,13 @@ const LISTEN_OPTIONS: [[&str; 3]; 4] = [
 ];
 
 impl Cli {
-    /// Parses the command line and the environment. A mistake in them ends the process.
-    pub fn read() -> Cli {
+    /// Parses the command line and the environment. A mistake that clap finds ends the process.
+    ///
+    /// # Errors
+    /// Fails if the command line can mean two things, or a command gets an option of the server.
+    pub fn read() -> Result<Cli, Failure> {
         let definitions = Cli::command();
-        let line = rewrite(std::env::args_os().collect(), &definitions, path_kind)
-            .unwrap_or_else(|text| Cli::command().error(ErrorKind::ArgumentConflict, text).exit());
+        let line = rewrite(std::env::args_os().collect(), &definitions, path_kind).map_err(Failure::Usage)?;
         // An empty variable counts as not set. Subcommands, which serve nothing, ignore the
         // variables of these options.
         let first = line.args.get(1).and_then(|first| first.to_str()).unwrap_or_default();
@@ -153,7 +154,7 @@ impl Cli {
         cli.listen.has_bare_port = line.has_bare_port;
         cli.root =
             cli.directory.take().or(cli.dir.take()).unwrap_or_else(|| default_directory(&cli.site.index));
-        cli
+        Ok(cli)
     }
 
     /// Returns the directories and files that are served: the root and what is mounted in it.
