@@ -16,7 +16,7 @@ use oneloop::{
 use super::{
     args::FREE_PORT,
     color,
-    errors::{Failure, cannot_print, io_message},
+    errors::{Failure, cannot_print, io_message, no_signals},
     logger::LogPipe,
     observe,
 };
@@ -55,7 +55,7 @@ pub fn run(args: &ReplayArgs, log: &LogPipe) -> Result<(), Failure> {
     let mut replay = Replay::new(&text, &step_docs()).map_err(refused)?;
     let script = args.step_script.as_deref().map(|path| read(path, "use a file of commands")).transpose()?;
     let is_colored = color::is_wanted(io::stdout().is_terminal());
-    let mut input = CommandSource::new(script.as_deref(), is_colored);
+    let mut input = CommandSource::new(script.as_deref(), is_colored).map_err(|e| no_signals(&e))?;
     let mut talk = || -> io::Result<()> {
         say(&format!("{}\n", replay.greeting()))?;
         while let Some(line) = input.read_line()? {
@@ -82,16 +82,14 @@ enum CommandSource<'a> {
 }
 
 impl CommandSource<'_> {
-    fn new(script: Option<&str>, is_colored: bool) -> CommandSource<'_> {
+    fn new(script: Option<&str>, is_colored: bool) -> io::Result<CommandSource<'_>> {
         let is_terminal = || io::stdin().is_terminal() && io::stdout().is_terminal();
-        let terminal = || io::stdin().as_fd().try_clone_to_owned().ok().filter(|_| is_terminal());
-        match script {
-            Some(text) => CommandSource::Script(text.lines()),
-            None => terminal().map_or_else(
-                || CommandSource::Pipe(io::stdin().lock().lines()),
-                |terminal| CommandSource::Terminal(Box::new(Prompt::new(terminal, is_colored))),
-            ),
-        }
+        let terminal = io::stdin().as_fd().try_clone_to_owned().ok().filter(|_| is_terminal());
+        Ok(match (script, terminal) {
+            (Some(text), _) => CommandSource::Script(text.lines()),
+            (None, Some(terminal)) => CommandSource::Terminal(Box::new(Prompt::new(terminal, is_colored)?)),
+            (None, None) => CommandSource::Pipe(io::stdin().lock().lines()),
+        })
     }
 
     /// Shows the prompt and reads a line. Returns `None` at the end of the input.

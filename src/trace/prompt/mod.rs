@@ -4,6 +4,7 @@
 //! has left it, so that Ctrl-C sends a signal while the loop runs.
 
 mod line_editor;
+mod raw_mode;
 
 use std::{
     fs::File,
@@ -14,11 +15,15 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    process::{Signal, getpid, kill_process},
-    termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr},
+    process::{Signal, getpid, kill_process, kill_process_group},
+    termios::{tcgetpgrp, tcgetwinsize},
 };
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use self::line_editor::{KeyEffect, LineEditor};
+use self::{
+    line_editor::{KeyEffect, LineEditor},
+    raw_mode::{RawMode, TerminalMode},
+};
 use super::highlight::highlight_prompt;
 
 /// The width of a terminal that does not know its own, in columns.
@@ -30,6 +35,7 @@ const STOPPING: &str = "\na signal arrived: the loop handles it in its next turn
 pub struct Prompt {
     /// Read byte by byte, because what lies in a buffer here does not wake the poller.
     terminal: File,
+    mode: TerminalMode,
     editor: LineEditor,
     /// Whether the user sees what the editor draws.
     can_edit: bool,
@@ -39,18 +45,33 @@ pub struct Prompt {
 /// How a wait for a typed byte has ended.
 enum Typed {
     Byte(u8),
-    /// A signal has asked the program to stop.
-    Signal,
+    /// A signal has arrived.
+    Interrupted,
     End,
 }
 
 impl Prompt {
-    /// Creates a prompt that reads from `terminal`. `is_colored` says whether the prompt has
-    /// colours.
-    pub fn new(terminal: OwnedFd, is_colored: bool) -> Prompt {
+    /// Creates a prompt that reads from `terminal`. The signals of the terminal, and SIGTERM, end
+    /// the process. `is_colored` says whether the prompt has colours.
+    ///
+    /// # Errors
+    /// Fails if no file descriptor is available, or the signal handlers cannot be installed
+    /// (sigaction(2)).
+    pub fn new(terminal: OwnedFd, is_colored: bool) -> io::Result<Prompt> {
+        Prompt::ending_by(&[SIGHUP, SIGINT, SIGQUIT, SIGTERM], terminal, is_colored)
+    }
+
+    /// Creates a prompt for a process that handles all other signals itself.
+    pub(super) fn for_server(terminal: OwnedFd, is_colored: bool) -> io::Result<Prompt> {
+        Prompt::ending_by(&[SIGQUIT], terminal, is_colored)
+    }
+
+    fn ending_by(signals: &[i32], terminal: OwnedFd, is_colored: bool) -> io::Result<Prompt> {
         let is_dumb = std::env::var_os("TERM").is_some_and(|name| name == "dumb");
         let can_edit = io::stdout().is_terminal() && !is_dumb;
-        Prompt { terminal: File::from(terminal), editor: LineEditor::new(), can_edit, is_colored }
+        let terminal = File::from(terminal);
+        let mode = TerminalMode::new(&terminal, signals)?;
+        Ok(Prompt { terminal, mode, editor: LineEditor::new(), can_edit, is_colored })
     }
 
     /// Duplicates the descriptor of the terminal.
@@ -79,7 +100,7 @@ impl Prompt {
         if !self.can_edit || is_stopping() || self.is_pending() {
             return self.read_unedited(text);
         }
-        let Some(mode) = RawMode::enter(&self.terminal) else { return self.read_unedited(text) };
+        let Some(mode) = self.mode.enter_raw() else { return self.read_unedited(text) };
         self.show_prompt(text);
         match self.edit(mode, text, is_stopping) {
             Ok(line) => line,
@@ -100,15 +121,12 @@ impl Prompt {
 
     /// Waits for the next byte. Polls first, because a signal interrupts poll(2), but read(2) is
     /// restarted after a signal (signal(7)).
-    fn next_byte(&mut self, is_stopping: &dyn Fn() -> bool) -> Typed {
-        loop {
-            let mut fds = [PollFd::new(&self.terminal, PollFlags::IN)];
-            match poll(&mut fds, None) {
-                Err(Errno::INTR) if is_stopping() => return Typed::Signal,
-                Err(Errno::INTR) => {}
-                Err(_) => return Typed::End,
-                Ok(_) => break,
-            }
+    fn next_byte(&mut self) -> Typed {
+        let mut fds = [PollFd::new(&self.terminal, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Err(Errno::INTR) => return Typed::Interrupted,
+            Err(_) => return Typed::End,
+            Ok(_) => {}
         }
         let mut byte = [0];
         match self.terminal.read(&mut byte) {
@@ -122,13 +140,14 @@ impl Prompt {
         let was_typed_before = self.is_pending();
         self.show_prompt(text);
         let line = loop {
-            match self.next_byte(&|| false) {
+            match self.next_byte() {
                 Typed::Byte(b'\n') => break Some(self.editor.take_line()),
                 // The terminal does not know the arrow keys.
                 Typed::Byte(byte) => {
                     self.editor.take_byte(byte);
                 }
-                Typed::Signal | Typed::End => break None,
+                Typed::Interrupted => {}
+                Typed::End => break None,
             }
         };
         if line.is_none() || was_typed_before {
@@ -148,9 +167,17 @@ impl Prompt {
     ) -> Result<Option<String>, Stopping> {
         let row = InputRow::after(text, &self.terminal);
         loop {
-            let byte = match self.next_byte(is_stopping) {
+            let byte = match self.next_byte() {
                 Typed::Byte(byte) => byte,
-                Typed::Signal => return Err(Stopping),
+                Typed::Interrupted if is_stopping() || mode.is_ending() => return Err(Stopping),
+                Typed::Interrupted => {
+                    if mode.renew() {
+                        show("\r");
+                        self.show_prompt(text);
+                        row.draw(&self.editor);
+                    }
+                    continue;
+                }
                 Typed::End => return Ok(self.end()),
             };
             match self.editor.take_byte(byte) {
@@ -165,11 +192,11 @@ impl Prompt {
                 KeyEffect::Signal(key) => {
                     // The signal may stop or end the process, so give the terminal back first.
                     drop(mode);
-                    send_signal(key);
+                    self.send_signal(key);
                     if is_stopping() {
                         return Err(Stopping);
                     }
-                    let Some(again) = RawMode::enter(&self.terminal) else { return Ok(self.end()) };
+                    let Some(again) = self.mode.enter_raw() else { return Ok(self.end()) };
                     mode = again;
                     show("\n");
                     self.show_prompt(text);
@@ -183,6 +210,20 @@ impl Prompt {
         if self.is_colored { show(&highlight_prompt(text)) } else { show(text) }
     }
 
+    /// Sends the signal that the terminal itself sends for this key, and to the same processes.
+    fn send_signal(&self, key: u8) {
+        let signal = match key {
+            0x03 => Signal::INT,
+            0x1a => Signal::TSTP,
+            _ => Signal::QUIT,
+        };
+        let sent = tcgetpgrp(&self.terminal).and_then(|group| kill_process_group(group, signal));
+        if sent.is_err() {
+            // This cannot fail, because a process may always signal itself.
+            let _ = kill_process(getpid(), signal);
+        }
+    }
+
     fn end(&mut self) -> Option<String> {
         show("\n");
         None
@@ -191,17 +232,6 @@ impl Prompt {
 
 /// A signal has asked the program to stop.
 struct Stopping;
-
-/// Sends the signal that the terminal itself sends for this key.
-fn send_signal(key: u8) {
-    let signal = match key {
-        0x03 => Signal::INT,
-        0x1a => Signal::TSTP,
-        _ => Signal::QUIT,
-    };
-    // This cannot fail, because a process may always signal itself.
-    let _ = kill_process(getpid(), signal);
-}
 
 /// The place of the line on the screen: the rest of the row in which the prompt ends.
 struct InputRow {
@@ -239,33 +269,6 @@ impl InputRow {
         let (text, cursor) = editor.view(self.room);
         let right = |columns: usize| if columns > 0 { format!("\x1b[{columns}C") } else { String::new() };
         show(&format!("\r{}{text}\x1b[K\r{}", right(self.column), right(self.column + cursor)));
-    }
-}
-
-/// The raw mode of a terminal: it passes each key on, and shows none. It ends when this is dropped.
-struct RawMode {
-    terminal: File,
-    before: Termios,
-}
-
-impl RawMode {
-    /// Returns `None` if the terminal has gone, or if no file descriptor is available.
-    fn enter(terminal: &File) -> Option<RawMode> {
-        let terminal = terminal.try_clone().ok()?;
-        let before = tcgetattr(&terminal).ok()?;
-        let mut raw = before.clone();
-        raw.local_modes -= LocalModes::ICANON | LocalModes::ECHO | LocalModes::IEXTEN | LocalModes::ISIG;
-        raw.special_codes[SpecialCodeIndex::VMIN] = 1;
-        raw.special_codes[SpecialCodeIndex::VTIME] = 0;
-        tcsetattr(&terminal, OptionalActions::Now, &raw).ok()?;
-        Some(RawMode { terminal, before })
-    }
-}
-
-impl Drop for RawMode {
-    fn drop(&mut self) {
-        // This fails only if the terminal has gone.
-        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
     }
 }
 

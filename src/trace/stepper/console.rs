@@ -36,7 +36,8 @@ impl Console {
     /// # Errors
     /// Fails if the signal handlers cannot be installed (sigaction(2)).
     pub fn from_terminal(terminal: OwnedFd, is_colored: bool) -> io::Result<Console> {
-        Console::new(CommandInput::Terminal(Box::new(Prompt::new(terminal, is_colored))), is_colored)
+        let prompt = Prompt::for_server(terminal, is_colored)?;
+        Console::new(CommandInput::Terminal(Box::new(prompt)), is_colored)
     }
 
     /// Creates a console that reads the lines of `text`.

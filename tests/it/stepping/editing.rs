@@ -2,7 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use rustix::termios::{LocalModes, tcgetattr};
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use super::*;
 
@@ -11,6 +11,15 @@ impl Terminal {
     fn press(&mut self, keys: &str) -> String {
         self.screen.write_all(format!("{keys}\r").as_bytes()).expect("type");
         self.until(PROMPT)
+    }
+
+    /// Starts `oneloop replay FILE`, and waits for the prompt.
+    fn replay(file: &std::path::Path) -> Terminal {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
+        command.arg("replay").arg(file).env("TERM", "xterm").env("NO_COLOR", "1");
+        let mut terminal = Terminal::start(command);
+        terminal.until("replay> ");
+        terminal
     }
 
     /// Returns whether the terminal itself edits lines, shows what is typed and makes signals of
@@ -105,17 +114,9 @@ fn stepper_and_replay_have_colours_on_a_terminal() {
 }
 
 #[test]
-fn replay_edits_lines_and_ends_as_before() {
+fn replay_edits_lines() {
     let dir = tempfile::tempdir().expect("a directory");
-    let file = crate::replay::recording(dir.path());
-    let start = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
-        command.arg("replay").arg(&file).env("TERM", "xterm").env("NO_COLOR", "1");
-        let mut terminal = Terminal::start(command);
-        terminal.until("replay> ");
-        terminal
-    };
-    let mut terminal = start();
+    let mut terminal = Terminal::replay(&crate::replay::recording(dir.path()));
     terminal.screen.write_all(b"i\x7ft\r").expect("type");
     assert_in_order(&terminal.until("replay> "), &["\n#1 loop wake"]);
     terminal.screen.write_all(b"p sets\r\x1b[A\x1b[A\r").expect("type");
@@ -124,10 +125,50 @@ fn replay_edits_lines_and_ends_as_before() {
     terminal.screen.write_all(b"half\x01\x04\x05\x15\x04").expect("type");
     terminal.rest();
     assert!(terminal.exit().success() && terminal.is_as_before());
+}
 
-    let mut terminal = start();
+#[test]
+fn replay_that_a_signal_ends_leaves_the_terminal_as_it_was() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = crate::replay::recording(dir.path());
+    let mut terminal = Terminal::replay(&file);
     terminal.screen.write_all(b"\x03").expect("type");
     terminal.rest();
     assert_eq!(terminal.exit().signal(), Some(2), "Ctrl-C ends it");
     assert!(terminal.is_as_before());
+    for signal in [Signal::HUP, Signal::INT, Signal::TERM] {
+        let mut terminal = Terminal::replay(&file);
+        eventually("it edits lines", || !terminal.is_as_before());
+        terminal.signal(signal);
+        terminal.rest();
+        assert_eq!(terminal.exit().signal(), Some(signal.as_raw()));
+        assert!(terminal.is_as_before(), "{signal:?}");
+    }
+}
+
+#[test]
+fn stepper_survives_signals_while_a_line_is_edited() {
+    let site = Site::new();
+    let mut terminal = Terminal::with(&site, &[]);
+    eventually("it edits lines", || !terminal.is_as_before());
+    terminal.screen.write_all(b"p").expect("type");
+    terminal.until("p");
+    // The shell changes the mode of the terminal while the process is stopped.
+    terminal.signal(Signal::STOP);
+    let stat = format!("/proc/{}/stat", terminal.child.id());
+    eventually("it is stopped", || std::fs::read_to_string(&stat).is_ok_and(|s| s.contains(") T ")));
+    let mut mode = tcgetattr(&terminal.screen).expect("read the mode");
+    mode.local_modes |= LocalModes::ICANON | LocalModes::ECHO | LocalModes::IEXTEN | LocalModes::ISIG;
+    tcsetattr(&terminal.screen, OptionalActions::Now, &mode).expect("set the mode");
+    let pid = Pid::from_raw(terminal.child.id() as i32).expect("a pid");
+    kill_process(pid, Signal::CONT).expect("continue it");
+    terminal.until(&format!("{PROMPT}\x1b[6Cp"));
+    assert!(!terminal.is_as_before(), "it edits lines again");
+    assert_in_order(&terminal.press(" c9"), &["c9: no such source"]);
+    terminal.signal(Signal::TERM);
+    assert_in_order(&terminal.until(PROMPT), &["a signal arrived"]);
+    assert!(terminal.is_as_before(), "the next signal may end the process at once");
+    terminal.enter("q");
+    terminal.rest();
+    assert!(terminal.exit().success() && terminal.is_as_before());
 }
