@@ -59,10 +59,11 @@ impl BodyCounter {
 /// the response depends on the body as well: a malformed one is a 400.
 #[derive(Debug)]
 pub struct PartialRequest {
-    head: Box<[u8]>,
+    /// The head, and what has arrived of the body if the body is kept, as they were received.
+    message: Vec<u8>,
+    head_len: usize,
+    keeps_body: bool,
     body: BodyCounter,
-    /// The head and what has arrived of the body, as they were received, if the body is kept.
-    kept: Option<Vec<u8>>,
 }
 
 impl PartialRequest {
@@ -73,23 +74,25 @@ impl PartialRequest {
         let head = parse_head(input, max_head).ok()??;
         let mut body = BodyCounter::new(head.framing);
         let (got, _) = body.read(&input[head.len..]).ok()?;
-        Some((PartialRequest { head: input[..head.len].into(), body, kept: None }, head.len + got))
+        let message = input[..head.len].to_vec();
+        Some((PartialRequest { message, head_len: head.len, keeps_body: false, body }, head.len + got))
     }
 
     /// Keeps the body from now on. `begun` is what has been taken of it.
     pub fn keep_body(&mut self, begun: &[u8]) {
-        self.kept = Some([&self.head, begun].concat());
+        self.keeps_body = true;
+        self.message.extend_from_slice(begun);
     }
 
-    /// Returns how many bytes the request with the body that is kept may have at most, or 0 if the
-    /// body is not kept.
+    /// Returns how many bytes are kept at most: the head, and the body if it is kept.
     pub fn max_kept(&self) -> usize {
         let left = match self.body {
+            _ if !self.keeps_body => 0,
             BodyCounter::Length(left) => usize::try_from(left).map_or(MAX_BODY, |left| left.min(MAX_BODY)),
             BodyCounter::Chunked(_) => MAX_BODY,
             BodyCounter::Withheld => 0,
         };
-        self.kept.as_ref().map_or(0, |kept| kept.len() + left)
+        self.message.len() + left
     }
 
     /// Takes more of the body. Returns the number of bytes taken, and the state of the body if it
@@ -99,25 +102,25 @@ impl PartialRequest {
     /// Returns a 400 refusal if the body is malformed.
     pub fn read(&mut self, input: &[u8]) -> Result<(usize, Option<BodyStatus>), Refusal> {
         let read = self.body.read(input)?;
-        if let Some(kept) = &mut self.kept {
-            kept.extend_from_slice(&input[..read.0]);
+        if self.keeps_body {
+            self.message.extend_from_slice(&input[..read.0]);
         }
         Ok(read)
     }
 
     /// Returns the bytes of the request, with the body if it has been kept.
     pub fn message(&self) -> &[u8] {
-        self.kept.as_deref().unwrap_or(&self.head)
+        &self.message
     }
 
     /// Returns the request as if it had no body.
     pub fn without_body(&self) -> Option<Request<'_>> {
-        Some(parse_head(&self.head, self.head.len()).ok()??.request)
+        Some(parse_head(self.head(), self.head_len).ok()??.request)
     }
 
     /// Returns the head, as it was received.
     pub fn head(&self) -> &[u8] {
-        &self.head
+        &self.message[..self.head_len]
     }
 
     /// Returns the request, with the state of its body.
@@ -125,6 +128,6 @@ impl PartialRequest {
     /// # Errors
     /// Never fails, because the same head has been parsed before.
     pub fn request(&self, body: BodyStatus) -> Result<Option<Request<'_>>, Refusal> {
-        Ok(parse_head(&self.head, self.head.len())?.map(|head| head.request.with_body(body)))
+        Ok(parse_head(self.head(), self.head_len)?.map(|head| head.request.with_body(body)))
     }
 }

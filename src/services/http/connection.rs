@@ -111,7 +111,7 @@ impl HttpConnection {
         if self.shows_body(&partial) {
             partial.keep_body(&input[partial.head().len()..consumed]);
         }
-        let Some(_share) = cx.input.take(partial.head().len() + partial.max_kept()) else {
+        let Some(_share) = cx.input.take(partial.max_kept()) else {
             let request = RequestInfo::unparsed(input);
             let progress = self.reply(&request, b"", out, cx, |reply| reply.refuse(Refusal::FULL));
             return Received { consumed: input.len(), progress };
