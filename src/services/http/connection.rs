@@ -17,6 +17,8 @@
 //! The `connection` module enforces the send timeout. This module must never do I/O, and does not
 //! parse requests itself.
 
+mod discarding;
+
 use std::{
     mem,
     net::IpAddr,
@@ -25,6 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use self::discarding::DiscardingRequest;
 use super::{
     HttpService,
     live::LiveResponse,
@@ -35,8 +38,8 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    http::{PartialRequest, Refusal, Request, RequestInfo, is_worth_parsing, missing_part, parse_within},
-    protocol::{CloseReason, Context, InputShare, Outbox, Progress, Protocol, Received, Timeout},
+    http::{Refusal, Request, RequestInfo, is_worth_parsing, missing_part, parse_within},
+    protocol::{CloseReason, Context, Outbox, Progress, Protocol, Received, Timeout},
     services::{pending::PendingEntries, target::PeerAccess},
     trace::Step,
 };
@@ -65,12 +68,6 @@ enum State {
     Target(Box<TargetResponse>),
 }
 
-/// A request whose body is still arriving, and the memory that it takes.
-struct DiscardingRequest {
-    partial: PartialRequest,
-    _share: InputShare,
-}
-
 impl HttpConnection {
     /// Creates the protocol of a new connection. `entries` collects the connection's access-log
     /// entries, if there is an access log. `access` is what the load target knows about the peer.
@@ -84,85 +81,6 @@ impl HttpConnection {
         match &self.http.target {
             Some(target) => target.client(self.access, input),
             None => self.entries.as_ref()?.client(input),
-        }
-    }
-
-    /// Returns the request whose body is being dropped, and leaves that state.
-    fn take_partial(&mut self) -> Option<Box<DiscardingRequest>> {
-        if !matches!(self.state, State::Discarding(_)) {
-            return None;
-        }
-        match mem::replace(&mut self.state, State::Idle) {
-            State::Discarding(request) => Some(request),
-            _ => None,
-        }
-    }
-
-    /// Waits for the rest of the request that `input` begins. If its head is complete, takes it and
-    /// what has arrived of the body.
-    fn begin(&mut self, input: &[u8], out: &mut Outbox, cx: &mut Context<'_>) -> Received {
-        let need = missing_part(input);
-        cx.trace(|| Step::Incomplete { have: input.len(), need });
-        let begun = if need == "body" { PartialRequest::begin(input, self.http.max_head) } else { None };
-        let Some((mut partial, consumed)) = begun else {
-            self.seen = u32::try_from(input.len()).unwrap_or(0);
-            return Received { consumed: 0, progress: Progress::NeedInput };
-        };
-        if self.shows_body(&partial) {
-            partial.keep_body(&input[partial.head().len()..consumed]);
-        }
-        let Some(_share) = cx.input.take(partial.max_kept()) else {
-            let request = RequestInfo::unparsed(input);
-            let progress = self.reply(&request, b"", out, cx, |reply| reply.refuse(Refusal::FULL));
-            return Received { consumed: input.len(), progress };
-        };
-        self.state = State::Discarding(Box::new(DiscardingRequest { partial, _share }));
-        Received { consumed, progress: Progress::Partial }
-    }
-
-    /// Returns whether the response to a request shows the request's body. All other bodies are
-    /// dropped.
-    fn shows_body(&self, partial: &PartialRequest) -> bool {
-        self.http.target.as_ref().is_some_and(|target| {
-            target.answers(self.access, self.client(partial.head()))
-                && partial.without_body().is_some_and(|request| target.keeps_body(&request))
-        })
-    }
-
-    /// Reads what has arrived of a request's body, and drops it unless the response shows it.
-    /// Replies to the request once the end of the body is known.
-    fn discard(
-        &mut self,
-        mut discarding: Box<DiscardingRequest>,
-        input: &[u8],
-        out: &mut Outbox,
-        cx: &mut Context<'_>,
-    ) -> Received {
-        let partial = &mut discarding.partial;
-        let read = partial.read(input).and_then(|(consumed, body)| {
-            let request = body.map(|body| partial.request(body)).transpose()?.flatten();
-            Ok((consumed, request))
-        });
-        match read {
-            Ok((consumed, Some(mut request))) => {
-                request.info.client = self.client(partial.head());
-                let (len, left) = (partial.head().len() + consumed, input.len() - consumed);
-                cx.trace(|| Step::Understood { start: request.info.line.to_vec(), len, left });
-                let message = partial.message();
-                let progress = self.reply(&request.info, message, out, cx, |reply| reply.respond(&request));
-                Received { consumed, progress }
-            }
-            Ok((consumed, None)) => {
-                cx.trace(|| Step::Incomplete { have: input.len(), need: "body" });
-                self.state = State::Discarding(discarding);
-                Received { consumed, progress: Progress::Partial }
-            }
-            Err(refusal) => {
-                cx.trace(|| Step::Refused { reason: refusal.why });
-                let request = RequestInfo::unparsed(partial.head());
-                let progress = self.reply(&request, b"", out, cx, |reply| reply.refuse(refusal));
-                Received { consumed: input.len(), progress }
-            }
         }
     }
 
