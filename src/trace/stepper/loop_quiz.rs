@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::trace::SourceId;
+use crate::trace::{EventFlags, SourceId};
 
 /// Of how many polls one is asked about.
 const TIMEOUT_EVERY: u32 = 4;
@@ -40,6 +40,12 @@ impl TimeoutTurns {
     }
 }
 
+/// Returns whether a wake-up has several sources. One source can be both ready and carried over.
+pub fn has_several(ready: &[(SourceId, EventFlags)], carried: &[SourceId]) -> bool {
+    let mut sources = ready.iter().map(|(source, _)| source).chain(carried);
+    sources.next().is_some_and(|first| sources.any(|source| source != first))
+}
+
 /// Parses the name of a source. Returns `None` for an empty answer.
 pub fn parse_first(answer: &str) -> Result<Option<SourceId>, &'static str> {
     match answer.trim() {
@@ -50,10 +56,13 @@ pub fn parse_first(answer: &str) -> Result<Option<SourceId>, &'static str> {
 
 /// Parses a timeout. Returns `None` for an empty answer.
 pub fn parse_timeout(answer: &str) -> Result<Option<TimeoutGuess>, &'static str> {
-    match answer.trim().trim_end_matches('s') {
+    match answer.trim() {
         "" => Ok(None),
         "never" | "forever" => Ok(Some(TimeoutGuess::Never)),
-        seconds => seconds.parse().map(|n| Some(TimeoutGuess::Seconds(n))).map_err(|_| TIMEOUT_ADVICE),
+        time => {
+            let seconds = time.strip_suffix('s').unwrap_or(time).parse();
+            seconds.map(|n| Some(TimeoutGuess::Seconds(n))).map_err(|_| TIMEOUT_ADVICE)
+        }
     }
 }
 
@@ -96,9 +105,28 @@ mod tests {
             assert_eq!(guess.is_right(timeout), expected, "{answer} for {timeout:?}");
         }
         assert_eq!(parse_timeout(" \n"), Ok(None));
-        assert_eq!(parse_timeout("soon"), Err(TIMEOUT_ADVICE));
+        for answer in ["soon", "s", "10ss", "nevers"] {
+            assert_eq!(parse_timeout(answer), Err(TIMEOUT_ADVICE), "{answer}");
+        }
         assert_eq!(parse_first("L1\n"), Ok(Some(SourceId::Listener(1))));
         assert_eq!((parse_first(""), parse_first("first")), (Ok(None), Err(FIRST_ADVICE)));
+    }
+
+    #[test]
+    fn one_source_twice_is_not_several() {
+        let [c1, c2] = [1, 2].map(SourceId::Connection);
+        let table: [(&[SourceId], &[SourceId], bool); 6] = [
+            (&[], &[], false),
+            (&[c1], &[], false),
+            (&[c1], &[c1], false),
+            (&[c1], &[c2], true),
+            (&[c1, c2], &[], true),
+            (&[], &[c1, c2], true),
+        ];
+        for (ready, carried, expected) in table {
+            let flagged: Vec<_> = ready.iter().map(|source| (*source, EventFlags::default())).collect();
+            assert_eq!(has_several(&flagged, carried), expected, "{ready:?} {carried:?}");
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use self::{
 use self::{
     command::help,
     console::Console,
-    loop_quiz::TimeoutTurns,
+    loop_quiz::{TimeoutTurns, has_several},
     quiz::{NextCall, Prediction, Score},
 };
 use super::{
@@ -156,7 +156,7 @@ impl Stepper {
         }
         match step {
             Step::TurnBegan => self.ask_for_call(source, at),
-            Step::Woke { ready, carried, .. } if ready.len() + carried.len() > 1 => self.ask_for_first(at),
+            Step::Woke { ready, carried, .. } if has_several(ready, carried) => self.ask_for_first(at),
             _ => {}
         }
     }
