@@ -11,11 +11,15 @@ pub const C2: SourceId = SourceId::Connection(2);
 pub const C4: SourceId = SourceId::Connection(4);
 pub const U2: SourceId = SourceId::Udp(2);
 
+fn yes_or_no(is_true: bool) -> String {
+    if is_true { "yes".into() } else { "no".into() }
+}
+
 /// Returns `yes` if the kernel reported A after A had reset its connection, otherwise `no`.
 pub fn yes_if_reported_after_reset(entries: &[TranscriptEntry]) -> String {
     let reset = NotedEvent::Client('A', ClientAction::Reset);
     let from = entries.iter().position(|entry| entry.noted() == Some(reset)).unwrap_or(entries.len());
-    if count_wakes(&entries[from..], C1) == "0" { "no".into() } else { "yes".into() }
+    yes_or_no(count_wakes(&entries[from..], C1) != "0")
 }
 
 /// Returns the entries after the one that says that the client `name` connects.
@@ -39,11 +43,7 @@ pub fn count_writable_outgoing(entries: &[TranscriptEntry]) -> String {
 
 /// Returns `yes` if a step of `source` says that it is connected, otherwise `no`.
 pub fn yes_if_connected(entries: &[TranscriptEntry], source: SourceId) -> String {
-    if steps_in(entries).any(|(by, step)| by == source && *step == Step::Connected) {
-        "yes".into()
-    } else {
-        "no".into()
-    }
+    yes_or_no(steps_in(entries).any(|(by, step)| by == source && *step == Step::Connected))
 }
 
 /// Returns the number of clients that were connected before the loop accepted one.
@@ -55,7 +55,7 @@ pub fn connected_before_accept(entries: &[TranscriptEntry]) -> String {
 /// Returns `yes` if the client `name` has done `action`, otherwise `no`.
 pub fn yes_if_noted(entries: &[TranscriptEntry], name: char, action: ClientAction) -> String {
     let event = Some(NotedEvent::Client(name, action));
-    if entries.iter().any(|entry| entry.noted() == event) { "yes".into() } else { "no".into() }
+    yes_or_no(entries.iter().any(|entry| entry.noted() == event))
 }
 
 /// Returns the number of open connections after the last one was accepted.
@@ -86,12 +86,12 @@ pub fn yes_if_after(
 ) -> String {
     let mut steps = steps_in(entries).filter(|(by, _)| *by == source).map(|(_, step)| step);
     let follows = steps.any(is_first) && steps.any(is_next);
-    if follows { "yes".into() } else { "no".into() }
+    yes_or_no(follows)
 }
 
 /// Returns `no` if there is a step of a kind by `source`, otherwise `yes`.
 pub fn yes_unless(entries: &[TranscriptEntry], source: SourceId, is_sought: fn(&Step) -> bool) -> String {
-    if count(entries, source, is_sought) == "0" { "yes".into() } else { "no".into() }
+    yes_or_no(count(entries, source, is_sought) == "0")
 }
 
 /// Returns the number of bytes behind the first message.
@@ -115,7 +115,7 @@ pub fn responses_before_b(entries: &[TranscriptEntry]) -> String {
 
 /// Returns `yes` if `source` got a response, otherwise `no`.
 pub fn yes_if_response(entries: &[TranscriptEntry], source: SourceId) -> String {
-    if steps_in(entries).any(|step| is_response(step, source)) { "yes".into() } else { "no".into() }
+    yes_or_no(steps_in(entries).any(|step| is_response(step, source)))
 }
 
 /// Returns the number of wake-ups in which the kernel reported `source`.
@@ -188,7 +188,7 @@ pub fn yes_if_loss_is_reported(entries: &[TranscriptEntry]) -> String {
         TranscriptEntry::Note(_) => false,
     };
     let until = entries.iter().position(is_sent).unwrap_or(entries.len());
-    if count_wakes(&entries[..until], U2) == "0" { "no".into() } else { "yes".into() }
+    yes_or_no(count_wakes(&entries[..until], U2) != "0")
 }
 
 /// Returns the timeout in seconds of the first wait after a loss.
@@ -206,7 +206,7 @@ pub fn datagrams_until_answered(entries: &[TranscriptEntry]) -> String {
 /// Returns `yes` if B was sent something before A, otherwise `no`.
 pub fn yes_if_b_is_first(entries: &[TranscriptEntry]) -> String {
     let first = steps_in(entries).find(|(_, step)| matches!(step, Step::Wrote { .. }));
-    if first.is_some_and(|(source, _)| source == C2) { "yes".into() } else { "no".into() }
+    yes_or_no(first.is_some_and(|(source, _)| source == C2))
 }
 
 /// Returns `yes` if the kernel reported A after a part of its file was not in memory.
@@ -216,7 +216,7 @@ pub fn yes_if_disk_is_reported(entries: &[TranscriptEntry]) -> String {
         TranscriptEntry::Note(_) => false,
     };
     let from = entries.iter().position(is_missing).unwrap_or(entries.len());
-    if count_wakes(&entries[from..], C1) == "0" { "no".into() } else { "yes".into() }
+    yes_or_no(count_wakes(&entries[from..], C1) != "0")
 }
 
 /// Returns how long the loop was blocked by the disk.
@@ -238,7 +238,7 @@ pub fn yes_if_d_is_served_while_b_is_blocked(entries: &[TranscriptEntry]) -> Str
     let is_blocked = |(source, step): &(SourceId, &Step)| *source == C2 && matches!(step, Step::Armed);
     let mut steps = steps_in(entries).skip_while(|step| !is_blocked(step));
     let is_served = steps.any(|(source, step)| source == C4 && matches!(step, Step::Wrote { .. }));
-    if is_served { "yes".into() } else { "no".into() }
+    yes_or_no(is_served)
 }
 
 /// Returns the number of members to which the last line of A was sent.
