@@ -68,8 +68,10 @@ function drawRibbon(turn) {
   if (turn.carried_to_next.length) add("carried over", turn.carried_to_next.join(" "), "left");
   const served = turn.phases.length + turn.more_phases;
   const page = turn.page_us ? `, of which this page took ${time(turn.page_us)}` : "";
+  // The timeout is also 0 if a deadline has passed.
+  const reason = turn.carried.length ? "Work was carried over" : "The timeout was 0";
   const slept = turn.timeout_us === 0
-    ? `Work was carried over, so the poll did not sleep and took ${time(turn.slept_us)}`
+    ? `${reason}, so the poll did not sleep and took ${time(turn.slept_us)}`
     : `Slept ${time(turn.slept_us)} of at most ${time(turn.timeout_us)}`;
   find("sum").textContent =
     `${slept}, then worked for ` +
