@@ -27,13 +27,16 @@ pub enum Place {
 }
 
 impl Place {
-    /// Returns the place after `source` has taken `step`.
-    pub fn after(self, source: SourceId, step: &Step) -> Place {
+    /// Returns the place after `source` has taken `step`, which is `None` if only its source is
+    /// known.
+    pub fn after(self, source: SourceId, step: Option<&Step>) -> Place {
         match (step, source) {
-            (Step::Waiting { .. }, _) => Place::Wait,
-            (Step::Woke { .. }, _) => Place::Ready,
-            (Step::Deadline { .. }, _) => Place::Timers,
-            (Step::Woken | Step::LoopBlocked { .. }, _) => Place::Requests,
+            (Some(Step::Waiting { .. }), _) => Place::Wait,
+            (Some(Step::Woke { .. }), _) => Place::Ready,
+            (Some(Step::Deadline { .. }), _) => Place::Timers,
+            (Some(Step::Woken | Step::LoopBlocked { .. }), _) => Place::Requests,
+            // Before the first turn.
+            (Some(Step::Bound { .. }), _) => self,
             // What follows a deadline is done for it, up to the end of the turn.
             _ if matches!(self, Place::Timers | Place::Requests) => self,
             (_, SourceId::Loop) => self,
@@ -123,8 +126,9 @@ mod tests {
         ];
         let mut place = Place::default();
         for (source, step, expected) in steps {
-            place = place.after(source, &step);
+            place = place.after(source, Some(&step));
             assert_eq!(place, expected, "{source} {step:?}");
         }
+        assert_eq!(place.after(SourceId::Signals, None), Place::Signals);
     }
 }

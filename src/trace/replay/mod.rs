@@ -151,9 +151,9 @@ impl Replay {
     fn take(&mut self) {
         let Some(RecordedStep { source, at, step, .. }) = self.steps.get(self.taken) else { return };
         self.taken += 1;
+        self.place = self.place.after(*source, step.as_ref());
         if let Some(step) = step {
             self.model.apply(*source, step, *at);
-            self.place = self.place.after(*source, step);
             if matches!(step, Step::Closed { .. }) {
                 self.model.forget(*source);
             }
@@ -296,5 +296,25 @@ mod tests {
         (0..20).for_each(|_| drop(run(&mut replay, "back i")));
         let lines: String = replay.steps.iter().map(|step| step.line.as_str()).collect();
         assert!((output + &lines).chars().all(|c| c == '\n' || (' '..='~').contains(&c)), "{lines}");
+    }
+
+    #[test]
+    fn list_marks_the_call_of_a_step_that_the_model_does_not_use() {
+        let signals = "{\"name\":\"signals R\",\"ph\":\"B\",\"ts\":40,\"pid\":1,\"tid\":1,\"args\":{}},\n\
+                       {\"name\":\"signal\",\"ph\":\"X\",\"ts\":40,\"dur\":1,\"pid\":1,\"tid\":1,\"args\":{\"number\":10}},\n\
+                       {\"ph\":\"E\",\"ts\":41,\"pid\":1,\"tid\":1,\"args\":{}},\n";
+        let next = "{\"name\":\"c1 R rc\"";
+        let text = RECORDING.replace(next, &format!("{signals}{next}"));
+        assert!(text != RECORDING, "the place is found");
+        let mut replay = Replay::new(&text, &[]).expect("a recording");
+        let marked = |replay: &mut Replay| {
+            let listing = run(replay, "l");
+            listing.lines().find(|line| line.contains("=>  ")).map(|line| line[8..].trim().to_owned())
+        };
+        assert!(run(&mut replay, "i").contains("L1 bind"));
+        assert_eq!(marked(&mut replay).as_deref(), Some("self.wait()?;"), "no turn has begun");
+        (0..3).for_each(|_| drop(run(&mut replay, "t")));
+        assert!(run(&mut replay, "i").contains("signals signal"));
+        assert!(marked(&mut replay).is_some_and(|line| line.contains("self.on_signals(key)")));
     }
 }

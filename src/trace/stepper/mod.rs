@@ -299,7 +299,7 @@ impl Observer for Stepper {
         }
         let (began, at) = (self.stopwatch.elapsed(), self.running_time());
         self.model.apply(source, step, at);
-        self.place = self.place.after(source, step);
+        self.place = self.place.after(source, Some(step));
         if matches!(step, Step::Waiting { .. }) && !self.hints.has_greeted {
             self.greet(at);
         }
