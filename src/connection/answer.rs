@@ -31,10 +31,10 @@ impl Connection {
         peer.map_or(Address::Unix(None), Address::from)
     }
 
-    /// Describes the answer in progress for the operator: the message that it answers, if
-    /// the protocol knows it, and the address of the peer.
-    pub fn describe_answer(&self) -> String {
-        let message = self.protocol.answered_message().map(|message| message + " ").unwrap_or_default();
-        format!("{message}to {}", self.peer())
+    /// Describes the answer in progress for the operator: the message that it answers, or `unnamed`
+    /// if the protocol does not know it, and the address of the peer.
+    pub fn describe_answer(&self, unnamed: &str) -> String {
+        let message = self.protocol.answered_message().map(|message| message + " ");
+        format!("{}to {}", message.as_deref().unwrap_or(unnamed), self.peer())
     }
 }

@@ -119,10 +119,10 @@ impl EventLoop {
         let Some(longest) = answers.clone().max_by_key(|connection| connection.unsent()) else { return };
         let left = Size(answers.map(|connection| connection.unsent()).sum());
         let what = match keys.len() {
-            1 => format!("1 response ({}, {left} left)", longest.describe_answer()),
+            1 => format!("1 response ({}, {left} left)", longest.describe_answer("")),
             n => {
                 let longest_left = Size(longest.unsent());
-                format!("{n} responses ({left} left, {longest_left} of {})", longest.describe_answer())
+                format!("{n} responses ({left} left, {longest_left} of {})", longest.describe_answer("one "))
             }
         };
         let limit = self.state.limits.drain_timeout;

@@ -290,6 +290,10 @@ fn drain_says_what_it_waits_for_and_how_to_end_it() {
         "{text}"
     );
 
+    // Without a log, nobody remembers the request.
+    let text = end(Signal::INT, &["--drain-timeout=0"], 2);
+    assert!(text.contains("waiting for 2 responses (") && text.contains("MiB of one to 127."), "{text}");
+
     // SIGTERM comes from a supervisor, which waits by itself.
     assert_eq!(end(Signal::TERM, &["--drain-timeout=5m"], 1), "");
     let text = end(Signal::TERM, &["--drain-timeout=5m", "-v"], 1);
