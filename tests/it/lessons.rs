@@ -207,14 +207,14 @@ fn lesson_command_reports_errors_in_one_sentence() {
 }
 
 /// Runs `oneloop lesson` on a terminal on which `typed` has been typed, and returns the screen.
-fn on_terminal(args: &[&str], state: &std::path::Path, typed: &str) -> String {
+fn on_terminal(args: &[&str], state: &std::path::Path, typed: impl AsRef<[u8]>) -> String {
     let terminal = PseudoTerminal::open();
     let mut command = Command::new(env!("CARGO_BIN_EXE_oneloop"));
     command.arg("lesson").args(args).env("XDG_STATE_HOME", state).env("NO_COLOR", "1");
     let mut child = command.stdin(terminal.side()).stdout(terminal.side()).spawn().expect("run the lesson");
     drop(command); // it holds the program's side open
     let mut screen = terminal.into_screen();
-    screen.write_all(typed.as_bytes()).expect("type");
+    screen.write_all(typed.as_ref()).expect("type");
     let mut shown = Vec::new();
     let mut buffer = [0; 4096];
     // A terminal without a process behind it fails with EIO.
@@ -253,6 +253,13 @@ fn lesson_on_a_terminal_asks_twice_and_keeps_the_score() {
     assert!(!screen.contains("right in this lesson"), "no clear guess, no score: {screen}");
     let list = on_terminal(&[], state.path(), "");
     assert!(list.contains("   1 of 2 right\n") && list.contains("Your guesses: 1 of 2 in 1 of "), "{list}");
+}
+
+#[test]
+fn lesson_goes_on_after_an_answer_that_is_not_text() {
+    let state = tempfile::tempdir().expect("a directory");
+    let screen = on_terminal(&["1"], state.path(), b"\xff\n5\n\xff\n4\n");
+    assert!(screen.contains("Answer with a number") && screen.contains("2 of 2 right in this"), "{screen}");
 }
 
 #[test]

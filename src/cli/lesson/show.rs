@@ -91,23 +91,20 @@ impl<'a> Show<'a> {
     /// Waits for Enter, and removes the prompt. Returns false if the reader wants all turns.
     fn wait_for_enter(&self) -> io::Result<bool> {
         print("-- Enter: the next turn; a: all turns -- ")?;
-        let mut given = String::new();
-        let got = io::stdin().lock().read_line(&mut given)?;
+        let given = read_line()?;
         // The terminal has moved to the next line, unless the input has ended.
-        print(if got == 0 { "\r\x1b[K" } else { "\x1b[1A\r\x1b[K" })?;
-        Ok(got > 0 && given.trim().is_empty())
+        print(if given.is_none() { "\r\x1b[K" } else { "\x1b[1A\r\x1b[K" })?;
+        Ok(given.is_some_and(|given| given.is_empty()))
     }
 
     /// Asks for a guess until one is clear. Returns what the reader has said, or `None`.
     fn ask(&mut self, answer: &str) -> io::Result<Option<String>> {
         print("\nYour guess (Enter skips): ")?;
         for attempt in 1..=ATTEMPTS {
-            let mut given = String::new();
-            if io::stdin().lock().read_line(&mut given)? == 0 {
+            let Some(given) = read_line()? else {
                 print("\n")?;
                 return Ok(None);
-            }
-            let given = given.trim().to_owned();
+            };
             if given.is_empty() {
                 return Ok(None);
             }
@@ -167,6 +164,14 @@ impl<'a> Show<'a> {
     fn part(&self, name: &str) -> String {
         wrapped(prose_under(self.lesson.page, name), self.width)
     }
+}
+
+/// Reads a line, without the blanks around it. Returns `None` at the end of the input. A typo may
+/// leave bytes that are not text.
+fn read_line() -> io::Result<Option<String>> {
+    let mut line = Vec::new();
+    let got = io::stdin().lock().read_until(b'\n', &mut line)?;
+    Ok((got > 0).then(|| String::from_utf8_lossy(&line).trim().to_owned()))
 }
 
 /// Returns a sentence about a guess.
