@@ -92,9 +92,15 @@ fn echo_has_the_other_parameters_and_limits() {
     assert_eq!(server.ask(with_body("POST", "/_/echo", "", &most)).body, most);
     let more = "POST /_/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 32769\r\n\r\n";
     assert_eq!(server.ask(more).status, 413);
-    let withheld =
-        "POST /_/echo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
-    assert_eq!(server.ask(withheld).body, b"");
+    let expected = |path| {
+        let response = server.ask(with_body("POST", path, "Expect: 100-continue\r\n", b"hello"));
+        assert!(response.closes(), "{path}: the body is no request");
+        (response.status, response.text().contains("without Expect"))
+    };
+    for path in ["/_/echo", "/_/echo?delay=1ms", "/_/anything", "/_/post"] {
+        assert_eq!(expected(path), (417, true), "{path}");
+    }
+    assert_eq!(expected("/_/status/201"), (201, false), "it shows no body");
 }
 
 #[test]

@@ -212,6 +212,12 @@ impl<'a> Request<'a> {
         Ok(())
     }
 
+    /// Returns whether the client sends the body only after a 100 (Continue) response, which the
+    /// server never sends.
+    pub fn awaits_continue(&self) -> bool {
+        self.body == BodyStatus::AwaitingContinue
+    }
+
     /// Returns whether the request is a navigation.
     pub fn is_navigation(&self) -> bool {
         self.fields.fetch_metadata.is_navigation(self.fields.accept(), self.path())

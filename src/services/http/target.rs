@@ -26,6 +26,8 @@ const HTML: &str = "Content-Type: text/html; charset=utf-8\r\n";
 const BYTES: &str = "Content-Type: application/octet-stream\r\n";
 /// The message in the 405 response to a TRACE request, which would show the client's own fields.
 const NO_TRACE: &str = "The load target does not respond to TRACE; use anything to see what a client sends.";
+/// The message in the 417 response to a request whose body the response would show.
+const NO_CONTINUE: &str = "The response shows the body of the request; send it without Expect: 100-continue.";
 /// The message in the 404 response for a path at which the target has nothing.
 const NOTHING: &str = "The load target has nothing at this path; its first page lists all paths.";
 
@@ -37,7 +39,7 @@ impl Reply<'_, '_> {
         path: &TargetPath<'_>,
         request: &Request<'_>,
     ) -> Outcome {
-        match self.http.check(request).and_then(|()| check(request)) {
+        match self.http.check(request).and_then(|()| check(request, target)) {
             Ok(true) => {}
             Ok(false) => return self.list_methods(Status::NoContent, target.methods(path)),
             Err(refusal) => return self.refuse(refusal),
@@ -151,7 +153,11 @@ fn drawn_plan(
 }
 
 /// Checks that the target supports the request. Returns `false` for an OPTIONS request.
-fn check(request: &Request<'_>) -> Result<bool, Refusal> {
+fn check(request: &Request<'_>, target: &LoadTarget) -> Result<bool, Refusal> {
+    if request.awaits_continue() && target.keeps_body(request) {
+        // The client may repeat the request without it (RFC 9110 section 10.1.1).
+        return Err(Refusal::closing(Status::ExpectationFailed, NO_CONTINUE));
+    }
     match request.info.method {
         // The target takes what load generators send. It drops the bodies.
         Method::Get | Method::Head | Method::Unsupported => request.check_body().map(|()| true),
