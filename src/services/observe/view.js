@@ -72,7 +72,7 @@ function drawRibbon(turn) {
   const reason = turn.carried.length ? "Work was carried over" : "The timeout was 0";
   const slept = turn.timeout_us === 0
     ? `${reason}, so the poll did not sleep and took ${time(turn.slept_us)}`
-    : `Slept ${time(turn.slept_us)} of at most ${time(turn.timeout_us)}`;
+    : `Slept ${time(turn.slept_us)}${turn.timeout_us === null ? "" : ` of at most ${time(turn.timeout_us)}`}`;
   find("sum").textContent =
     `${slept}, then worked for ` +
     `${time(turn.work_us)}${page}: ${served} ${served === 1 ? "turn" : "turns"} of sources. ` +
