@@ -8,7 +8,7 @@
 //! connection more than at its start, and sleep.
 //!
 //! ```text
-//! cargo test -p oneloop-faults                           10,000 seeds
+//! cargo test -p oneloop-faults                           6,000 seeds
 //! cargo test -p oneloop-faults -- --seeds 100000 --first 1
 //! cargo test -p oneloop-faults -- --seed 4711            one seed, with its trace
 //! ```
@@ -44,7 +44,7 @@ use crate::{
 };
 
 /// The number of seeds if no option says otherwise.
-const SEEDS: u64 = 10_000;
+const SEEDS: u64 = 6_000;
 /// The maximum number of turns with faults for a seed.
 const TURNS: u32 = 300;
 /// How long, by the server's clock, the last response may take after the last fault.
