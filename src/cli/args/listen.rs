@@ -34,8 +34,8 @@ pub struct ListenArgs {
     #[arg(long, value_parser = BoolishValueParser::new(), env = "ONELOOP_REUSE_PORT", hide_env = true)]
     pub reuse_port: bool,
 
-    /// When to accept a connection only with its first bytes, or after a second, which makes short
-    /// connections cheaper (Linux)
+    /// When to leave a new connection to the kernel until its first bytes arrive, for a second at
+    /// most; a short connection then takes less CPU time (Linux)
     #[arg(long, value_name = "WHEN", value_enum, ignore_case = true, default_value_t = DeferAcceptArg::Auto)]
     #[arg(env = "ONELOOP_DEFER_ACCEPT", hide_env = true)]
     pub defer_accept: DeferAcceptArg,
