@@ -18,7 +18,7 @@ use super::{
     file::{Describe, StaticFile},
     inotify::Inotify,
     lease::Lease,
-    refresh::{OF_ANSWER, Refreshes},
+    refresh::{Refreshes, WORK_OF_ANSWER},
     root::RootDir,
 };
 use crate::clock::Clock;
@@ -54,7 +54,7 @@ impl<D: Describe> Cache<D> {
 
     /// Returns the entry for `key`, if the entry is current.
     pub fn get(&mut self, key: &[u8], root: &RootDir, clock: &Clock) -> Cached<D> {
-        if self.refreshes.count(OF_ANSWER, clock) {
+        if self.refreshes.count(WORK_OF_ANSWER, clock) {
             self.read_changes();
         }
         let refresh = self.refreshes.number(clock);

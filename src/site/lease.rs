@@ -34,12 +34,7 @@ impl Lease {
     pub fn with<D>(self, entry: &Entry<D>) -> Option<Lease> {
         let is_watched = matches!(entry.watch, Watch::Active(_));
         let has_absent = self.has_absent || entry.found.is_none();
-        is_watched.then_some(Lease { has_absent, ..self.within(entry.due) })
-    }
-
-    /// Returns a lease that ends at `until` at the latest.
-    pub fn within(self, until: Instant) -> Lease {
-        Lease { until: self.until.min(until), ..self }
+        is_watched.then_some(Lease { has_absent, until: self.until.min(entry.due), ..self })
     }
 
     /// Returns whether the leased answers were given after `changes` changes.

@@ -9,10 +9,10 @@ use crate::clock::Clock;
 /// The maximum work between two refreshes, which takes a fraction of a millisecond.
 const MAX_WORK: u32 = 64;
 /// The work of an answer from the cache, with everything that follows from it.
-pub const OF_ANSWER: u32 = 4;
-/// The work of an answer on which there is a [lease](super::Lease). All but the sending of the
-/// response is done already.
-pub const OF_LEASED_ANSWER: u32 = 1;
+pub const WORK_OF_ANSWER: u32 = 4;
+/// The work of an answer on which there is a [lease](super::Lease). Its response only has to be
+/// sent.
+pub const WORK_OF_LEASED_ANSWER: u32 = 1;
 
 /// Counts the refreshes, and the work since the last one.
 #[derive(Debug, Default)]

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The number of sets of kept responses, and of requests that have come once. A request line
-/// belongs to one set. Of a thousand requests in turn, few are more than a set has room for.
+/// belongs to one set. With a thousand different requests, a set rarely overflows.
 const SETS: usize = 2048;
 /// The number of responses or requests in a set.
 const WAYS: usize = 4;

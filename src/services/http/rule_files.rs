@@ -76,7 +76,7 @@ impl RuleFiles {
         }
     }
 
-    /// Returns whether the rules may be part of what is leased.
+    /// Returns whether `lease` may cover the rules as well.
     pub fn may_be_leased(&self, lease: &Lease) -> bool {
         self.files.borrow().answered.is_some_and(|answered| answered.may_be_leased(lease))
     }

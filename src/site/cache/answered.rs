@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Cache;
 use crate::{
     clock::Clock,
-    site::{Lease, RECHECK_AFTER, entry::Watch, file::Describe, refresh::OF_LEASED_ANSWER},
+    site::{Lease, RECHECK_AFTER, entry::Watch, file::Describe, refresh::WORK_OF_LEASED_ANSWER},
 };
 
 /// When an answer of the cache was given. It holds until something changes, at most for a second,
@@ -27,9 +27,9 @@ impl Answered {
         }
     }
 
-    /// Returns whether the answer may be part of what is leased, because a change would be
-    /// reported. The caller must ask the cache whether the answer [holds](Cache::holds) before each
-    /// use of the lease.
+    /// Returns whether a lease may cover the answer: whether inotify reports its changes. Before
+    /// each use of the lease, the caller must ask the cache whether the answer
+    /// [holds](Cache::holds).
     pub fn may_be_leased(&self, lease: &Lease) -> bool {
         self.refresh.is_none() && lease.is_on_answers_after(self.changes)
     }
@@ -77,7 +77,7 @@ impl<D: Describe> Cache<D> {
     /// Returns whether everything is still as it was when `lease` was taken. This counts as an
     /// answer, so it may read inotify.
     pub fn is_current(&mut self, lease: &Lease, clock: &Clock) -> bool {
-        if self.refreshes.count(OF_LEASED_ANSWER, clock) {
+        if self.refreshes.count(WORK_OF_LEASED_ANSWER, clock) {
             self.read_changes();
         }
         lease.is_on_answers_after(self.refreshes.changes()) && lease.holds_at(clock.now())
